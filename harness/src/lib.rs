@@ -1,1 +1,21 @@
-//! The harness.
+//! The harness: forks real processes that operate on containers, records what they saw, and judges it.
+//!
+//! A pipeline, a folder a stage: scenario → subject + engine → history → check (with model) → finding → report.
+//! Beneath the engines lies [`process`]: the zygote, the workers and the shared log.
+
+pub mod check;
+pub mod cli;
+pub mod doctor;
+pub mod engine;
+pub mod evidence;
+pub mod finding;
+pub mod history;
+pub mod model;
+pub mod plan;
+pub mod process;
+pub mod reach;
+pub mod report;
+pub mod results;
+pub mod scenario;
+pub mod subject;
+pub mod violation;

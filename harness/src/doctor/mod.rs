@@ -1,0 +1,1 @@
+//! What this machine can do for flockwork, tried out rather than assumed.

@@ -1,0 +1,55 @@
+//! Engines: what runs a subject. They take a plan and give back what was seen; they judge nothing.
+
+pub mod stress;
+
+use crate::evidence::{Exit, Overlap, Quiet, Stall};
+use crate::history::History;
+
+/// What a stress run gives back.
+#[derive(Debug)]
+pub struct StressRun {
+    /// Every operation, those of the examiner included.
+    pub history: History,
+    /// Critical sections that overlapped.
+    pub overlaps: Vec<Overlap>,
+    /// How many times a critical section was entered under watch.
+    pub watched_sections: u64,
+    /// How each worker process ended.
+    pub exits: Vec<Exit>,
+    /// What lay in the root when all was quiet.
+    pub quiet: Quiet,
+    /// Set where it stalled.
+    pub stall: Option<Stall>,
+    /// From the first invocation to the last return, in nanoseconds.
+    pub duration_ns: u64,
+    /// From the call of the engine to the first invocation, in nanoseconds.
+    pub startup_ns: u64,
+    /// Why it ended.
+    pub ended: Ended,
+    /// How many workers were killed and replaced.
+    pub kills: u64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The budget was used up.
+    Completed,
+    /// The user stopped it.
+    Interrupted,
+    /// No operation ended for the plan's stall time.
+    Stalled,
+    /// The shared log was full before the budget was used up.
+    LogFull,
+}
+
+/// Progress of a run, for whoever shows it; called a few times a second from the engine's own thread.
+pub trait Progress {
+    /// Operations so far, and violations that already show (torn reads, overlaps, crashes).
+    fn update(&self, operations: u64, violations: u64);
+}
+
+/// The engine could not do its work: the harness's fault, or the machine's; never the subject's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(pub String);

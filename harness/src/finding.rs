@@ -1,0 +1,1 @@
+//! Findings: a violation with all that is needed to see it again.

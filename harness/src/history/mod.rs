@@ -1,0 +1,143 @@
+//! Histories: every operation of a run: who, what, invoked when, returned when, outcome, what it saw.
+
+use std::num::NonZeroU64;
+
+use flockwork::{Operation, Status};
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Outcome {
+    /// It did what it is for.
+    Ok,
+    /// The subject declined, for a [`Reason`] of the model.
+    Refused,
+    /// The subject reported an error.
+    Failed,
+    /// It was killed or timed out before it answered.
+    Unknown,
+}
+
+/// Why an operation was refused, or what kind of error it failed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    /// Refused: the container exists.
+    Exists,
+    /// Refused: the container is absent.
+    Absent,
+    /// Refused: the container's status forbids it.
+    Status,
+    /// Refused: the id is a prefix of several.
+    Ambiguous,
+    /// Failed: the metadata was empty, cut, unparsable, or mixed from two saves.
+    Corrupt,
+    /// Failed: the lock was not had in time.
+    Locked,
+    /// Failed: the sandbox could not do it.
+    Sandbox,
+    /// Failed: a file operation went wrong.
+    Io,
+    /// Failed: anything else.
+    Other,
+}
+
+/// One operation of a history. Compact, because a soak holds tens of millions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was invoked, nanoseconds of the run's monotonic clock.
+    pub invoke_ns: u64,
+    return_ns: u64,
+    /// Generation it saw or left, where the subject tells.
+    pub generation: Option<NonZeroU64>,
+    /// Revision it saw or left, where the subject tells. A delete has the last revision + 1.
+    pub revision: Option<NonZeroU64>,
+    /// Who: workers from 0, then auditors, then the examiner that looks when all is quiet.
+    pub process: u32,
+    container: u32,
+    message: u32,
+    /// What.
+    pub operation: Operation,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was refused or failed.
+    pub reason: Option<Reason>,
+    /// Status it saw or left; `None` where there was none to see.
+    pub status: Option<Status>,
+}
+
+const NEVER: u64 = u64::MAX;
+const NONE: u32 = u32::MAX;
+
+impl Record {
+    /// An operation that has been invoked and has not returned: outcome unknown, and it may still act.
+    #[must_use]
+    pub fn invoked(process: u32, container: Option<u32>, operation: Operation, invoke_ns: u64) -> Self {
+        Self {
+            invoke_ns,
+            return_ns: NEVER,
+            generation: None,
+            revision: None,
+            process,
+            container: container.unwrap_or(NONE),
+            message: NONE,
+            operation,
+            outcome: Outcome::Unknown,
+            reason: None,
+            status: None,
+        }
+    }
+
+    /// When it returned; for an unknown outcome, from when on it could no longer act. `None`: it may still act.
+    #[must_use]
+    pub fn return_ns(&self) -> Option<u64> {
+        (self.return_ns != NEVER).then_some(self.return_ns)
+    }
+
+    /// The latest instant at which it can have acted; `u64::MAX` where that is open.
+    #[must_use]
+    pub fn deadline_ns(&self) -> u64 {
+        self.return_ns
+    }
+
+    /// Sets when it returned.
+    pub fn set_return_ns(&mut self, return_ns: Option<u64>) {
+        self.return_ns = return_ns.unwrap_or(NEVER);
+    }
+
+    /// Index of the container in [`History::containers`]; `None` for operations about the whole root.
+    #[must_use]
+    pub fn container(&self) -> Option<u32> {
+        (self.container != NONE).then_some(self.container)
+    }
+}
+
+/// The operations of one run, in no particular order, with the names they refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The containers' names; a record's container is an index into it. All are absent at the start.
+    pub containers: Vec<String>,
+    /// The operations.
+    pub records: Vec<Record>,
+    messages: Vec<String>,
+}
+
+impl History {
+    /// What the subject said about the record, where it said anything.
+    #[must_use]
+    pub fn message(&self, record: &Record) -> Option<&str> {
+        self.messages.get(record.message as usize).map(String::as_str)
+    }
+
+    /// Attaches what the subject said to a record that is (or will be) part of this history.
+    pub fn attach_message(&mut self, record: &mut Record, message: String) {
+        record.message = u32::try_from(self.messages.len()).expect("fewer than 2^32 messages");
+        self.messages.push(message);
+    }
+
+    /// Name of a record's container; empty for operations about the whole root.
+    #[must_use]
+    pub fn container_name(&self, record: &Record) -> &str {
+        record.container().map_or("", |index| &self.containers[index as usize])
+    }
+}

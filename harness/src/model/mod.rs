@@ -1,0 +1,1 @@
+//! Models: the legal behaviours, as a table of statuses and operations.

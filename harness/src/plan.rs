@@ -1,0 +1,90 @@
+//! Validated plans: what a scenario and the command line mean, in the form that engines take.
+//!
+//! A plan is a value. It crosses from the harness to the zygote as JSON, so it holds no handle of any kind.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use flockwork::Operation;
+use serde::{Deserialize, Serialize};
+
+/// What is tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "name")]
+pub enum SubjectPlan {
+    /// The core library, with the choices it offers, each by the library's own name for it.
+    Library {
+        /// Lock backend: fs2, std, ofd, posix, lockfile.
+        lock: String,
+        /// How it waits for the lock: block, try, or a duration such as `5s`.
+        wait: String,
+        /// How it reads: shared, exclusive, lock-free.
+        read: String,
+        /// How it writes: in-place, rename, fsync.
+        write: String,
+        /// What stands behind a container: inert, process.
+        sandbox: String,
+    },
+    /// A replica of a historic gVisor protocol.
+    Replica {
+        /// Which: gvisor-unlocked, gvisor-2018.
+        replica: String,
+    },
+}
+
+/// How much a stress run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// This many operations in all, shared evenly among the workers.
+    Operations(u64),
+    /// As many operations as fit in this many nanoseconds.
+    DurationNs(u64),
+}
+
+/// How auditors read `meta.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audit {
+    /// Without any lock: sound only where saves replace the file as a whole.
+    LockFree,
+    /// With the subject's own reading operation.
+    Locked,
+}
+
+/// One stress run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StressPlan {
+    /// What is tested.
+    pub subject: SubjectPlan,
+    /// Where the containers live: an empty folder made for this run.
+    pub root: PathBuf,
+    /// Determines which operations each worker chooses, and its think times.
+    pub seed: u64,
+    /// How many workers.
+    pub processes: u32,
+    /// How many auditors, on top of the workers.
+    pub auditors: u32,
+    /// How auditors read.
+    pub audit: Audit,
+    /// How many containers, named `c1`, `c2`, …
+    pub containers: u32,
+    /// When it ends.
+    pub budget: Budget,
+    /// Random wait between two operations of one worker, in nanoseconds.
+    pub think_ns: RangeInclusive<u64>,
+    /// Random wait inside the lock, in nanoseconds, where the subject lets the harness wait there.
+    pub hold_ns: RangeInclusive<u64>,
+    /// Weights of the operations; none is zero.
+    pub mix: Vec<(Operation, u32)>,
+    /// SIGKILL a random worker about this often, in nanoseconds, and replace it.
+    pub kill_every_ns: Option<u64>,
+    /// Size of the payload that each save carries, in bytes.
+    pub payload_bytes: u32,
+    /// A fresh process for each operation, rather than long-lived workers.
+    pub fresh_processes: bool,
+    /// No worker may wait longer than this for one operation: beyond it is starvation.
+    pub starvation_ns: u64,
+    /// No operation of any worker ending for this long is a deadlock.
+    pub stall_ns: u64,
+}

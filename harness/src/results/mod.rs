@@ -1,0 +1,1 @@
+//! The results folder: evidence, written early and in phases.

@@ -1,0 +1,1 @@
+//! Scenarios: TOML that says what to run and what to expect.

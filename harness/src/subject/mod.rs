@@ -1,0 +1,112 @@
+//! Subjects: what is tested. One trait, one file per implementation.
+//!
+//! A subject is built in the harness, crosses a fork, and is opened by each worker for itself: nothing opened before
+//! the fork may be used after it.
+
+pub mod replica;
+
+use std::path::{Path, PathBuf};
+
+use flockwork::{Operation, Status};
+
+use crate::history::{Outcome, Reason};
+
+/// One request to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What to do.
+    pub operation: Operation,
+    /// On which container: index into [`Seat::containers`]; without meaning for `list`.
+    pub container: u32,
+    /// Number of this request among the worker's: with the worker's number it derives the payload of the save.
+    pub sequence: u64,
+}
+
+/// What the subject answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// How it ended; never [`Outcome::Unknown`].
+    pub outcome: Outcome,
+    /// Why it was refused or failed.
+    pub reason: Option<Reason>,
+    /// Status it saw or left.
+    pub status: Option<Status>,
+    /// Generation it saw or left.
+    pub generation: Option<u64>,
+    /// Revision it saw or left.
+    pub revision: Option<u64>,
+    /// The subject's own words, for failures.
+    pub message: Option<String>,
+}
+
+/// Watches the critical section from inside: a subject says when it has the container's exclusive lock.
+///
+/// `enter` also waits as long as the plan wants a holder to be slow.
+pub trait Watch: Send + Sync + std::fmt::Debug {
+    /// The caller holds the container's lock now.
+    fn enter(&self, container: u32);
+    /// The caller is about to release it.
+    fn leave(&self, container: u32);
+}
+
+/// Where a worker sits: all that a session needs to know of the run.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// The subject's root folder.
+    pub root: PathBuf,
+    /// The worker's number.
+    pub process: u32,
+    /// The containers' names.
+    pub containers: std::sync::Arc<[String]>,
+    /// Size of the payload of each save, in bytes; see [`payload`].
+    pub payload_bytes: u32,
+    /// A word that marks processes started by this run, for `FLOCKWORK_RUN` in their environment.
+    pub marker: String,
+    /// Watches critical sections.
+    pub watch: std::sync::Arc<dyn Watch>,
+}
+
+/// Whose a file is, by its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This container's.
+    Container(String),
+    /// The subject's own, whatever containers exist (a root-wide lock, a counter).
+    Root,
+    /// Nobody's.
+    Nobody,
+}
+
+/// What is tested.
+pub trait Subject: Send + Sync {
+    /// Opens the subject for one worker, in the worker.
+    fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String>;
+
+    /// Whose a path below the root is (relative to the root).
+    fn owner(&self, relative: &Path) -> Owner;
+
+    /// Whether a reader without any lock must always find whole metadata at [`Subject::metadata_path`].
+    fn allows_lock_free_audit(&self) -> bool;
+
+    /// The file with a container's metadata, relative to the root.
+    fn metadata_path(&self, container: &str) -> PathBuf;
+}
+
+/// One worker's use of the subject.
+pub trait Session {
+    /// Performs one operation, to its end.
+    fn perform(&mut self, request: &Request) -> Answer;
+
+    /// Reads the container's metadata without any lock, and judges whether it is whole (parsable, one save's payload).
+    ///
+    /// An absent container is `ok` without status.
+    fn audit(&mut self, container: u32) -> Answer;
+}
+
+/// Builds the subject of a plan; the error says which choice does not fit, and what would.
+pub fn build(plan: &crate::plan::SubjectPlan) -> Result<Box<dyn Subject>, String> {
+    match plan {
+        crate::plan::SubjectPlan::Library { .. } => Err("the library is no subject yet".into()),
+        crate::plan::SubjectPlan::Replica { replica } => Err(format!("unknown replica {replica:?}")),
+    }
+}

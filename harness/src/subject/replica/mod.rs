@@ -1,0 +1,1 @@
+//! Replicas: small faithful ports of historic gVisor protocols, bugs included.
