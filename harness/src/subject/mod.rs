@@ -108,6 +108,6 @@ pub trait Session {
 pub fn build(plan: &crate::plan::SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
         crate::plan::SubjectPlan::Library { .. } => Err("the library is no subject yet".into()),
-        crate::plan::SubjectPlan::Replica { replica } => Err(format!("unknown replica {replica:?}")),
+        crate::plan::SubjectPlan::Replica { replica } => replica::build(replica),
     }
 }
