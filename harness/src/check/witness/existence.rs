@@ -7,6 +7,7 @@ use crate::model::{self, State};
 
 use super::config::Config;
 use super::sort::Lane;
+use super::unknown::Deaths;
 
 /// The stretches of one state, in order, by the earliest times of an order that needed no choice.
 #[derive(Debug, Default)]
@@ -39,7 +40,12 @@ pub(super) enum Stop {
 }
 
 /// Gives every such refusal a place.
-pub(super) fn judge(records: &[Record], lane: &Lane, timeline: &Timeline) -> Result<(), Stop> {
+pub(super) fn judge(
+    records: &[Record],
+    lane: &Lane,
+    deaths: Deaths,
+    timeline: &Timeline,
+) -> Result<(), Stop> {
     if lane.existences.is_empty() {
         return Ok(());
     }
@@ -54,8 +60,8 @@ pub(super) fn judge(records: &[Record], lane: &Lane, timeline: &Timeline) -> Res
         if !fits(record, &timeline.stretches, first, |next| next.0) {
             // Delayed as far as may be, a stretch ends by the deadline of the change that ends it.
             let may_fit = fits(record, &timeline.stretches, 0, |next| next.1);
-            // What never answered can have led a life that nobody else saw.
-            let is_certain = !may_fit && lane.unknowns.is_empty();
+            // What never answered can have led a life, and a sandbox can have died, that nobody else saw.
+            let is_certain = !may_fit && lane.unknowns.is_empty() && deaths != Deaths::Free;
             return Err(if is_certain { Stop::Nowhere(index) } else { Stop::Undecided });
         }
     }
