@@ -75,6 +75,18 @@ pub struct Override {
     pub assignment: String,
 }
 
+impl Override {
+    /// The flag and its value as they were typed.
+    #[must_use]
+    pub fn typed(&self) -> (&'static str, &str) {
+        let value = match self.flag {
+            "--set" => &self.assignment,
+            _ => self.assignment.split_once('=').map_or("", |(_, value)| value),
+        };
+        (self.flag, value)
+    }
+}
+
 impl Scenario {
     /// Parses a scenario and applies the overrides. The error holds every problem found.
     pub fn parse(found: &Found, overrides: &[Override]) -> Result<Self, Vec<Problem>> {

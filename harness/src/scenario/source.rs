@@ -69,10 +69,10 @@ impl Problem {
         self
     }
 
-    /// Whether an argument of the command line is at fault, rather than a file.
+    /// The argument of the command line that is at fault, and why; `None`: a file is.
     #[must_use]
-    pub fn is_in_argument(&self) -> bool {
-        self.place.is_argument()
+    pub fn argument(&self) -> Option<(&str, &str)> {
+        self.place.is_argument().then_some((&self.place.source.text, &self.message))
     }
 }
 
