@@ -1,11 +1,21 @@
 //! Histories: every operation of a run: who, what, invoked when, returned when, outcome, what it saw.
+//!
+//! [`read`] and [`write`] hold the stored form: JSON lines, one operation a line.
+
+pub mod read;
+pub mod write;
 
 use std::num::NonZeroU64;
 
 use flockwork::{Operation, Status};
+use serde::{Deserialize, Serialize};
+
+/// Version of the stored form.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Outcome {
     /// It did what it is for.
@@ -18,8 +28,28 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The outcome as histories spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why an operation was refused, or what kind of error it failed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Reason {
     /// Refused: the container exists.
@@ -40,6 +70,36 @@ pub enum Reason {
     Io,
     /// Failed: anything else.
     Other,
+}
+
+impl Reason {
+    /// The reason as histories spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Absent => "absent",
+            Self::Status => "status",
+            Self::Ambiguous => "ambiguous",
+            Self::Corrupt => "corrupt",
+            Self::Locked => "locked",
+            Self::Sandbox => "sandbox",
+            Self::Io => "io",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether it is a refusal's reason, rather than a failure's.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Exists | Self::Absent | Self::Status | Self::Ambiguous)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// One operation of a history. Compact, because a soak holds tens of millions.

@@ -3,6 +3,7 @@
 //! A subject is built in the harness, crosses a fork, and is opened by each worker for itself: nothing opened before
 //! the fork may be used after it.
 
+pub mod payload;
 pub mod replica;
 
 use std::path::{Path, PathBuf};
@@ -107,6 +108,6 @@ pub trait Session {
 pub fn build(plan: &crate::plan::SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
         crate::plan::SubjectPlan::Library { .. } => Err("the library is no subject yet".into()),
-        crate::plan::SubjectPlan::Replica { replica } => Err(format!("unknown replica {replica:?}")),
+        crate::plan::SubjectPlan::Replica { replica } => replica::build(replica),
     }
 }

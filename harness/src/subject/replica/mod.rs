@@ -1,1 +1,84 @@
 //! Replicas: small faithful ports of historic gVisor protocols, bugs included.
+//!
+//! They exist so that the harness can be seen to find bugs that were once real. Each does on disk what runsc did at one
+//! commit: the same files, the same locks, the same order of steps. They are written afresh from the facts of that
+//! history, and must never be made correct.
+//!
+//! One call of `perform` is one invocation of runsc: it loads the container, and then calls one method on
+//! the struct that it loaded (`invocation`). What varies from one commit to another is a `Protocol`, one file each;
+//! what never varied are the container's metadata and its table of statuses (`container`) and the ways of Go's
+//! standard library with files (`files`).
+//!
+//! # Where a replica differs from the original
+//!
+//! * No process stands behind a container. The sandbox is there from create to destroy, and its methods do nothing, so
+//!   no container ever becomes stopped, and `kill` and `wait`, which are about that process, are answered with an error
+//!   that says so. `signal` and `checkpoint` do as the original does: they demand a status, take no lock and save
+//!   nothing.
+//! * The metadata has two fields more, `generation` and `revision`, and its `spec` is the harness's. Nothing that the
+//!   protocol decides depends on them: they are written so that a history can be ordered and a mix of two saves seen.
+//!   The revision is that of the loaded struct plus one, so two savers with equally old structs claim the same one.
+//! * Answers follow the model's reasons where the original prints words; the words go into the message of a failure.
+
+mod container;
+mod failure;
+mod files;
+mod folders;
+mod gvisor_2018;
+mod gvisor_unlocked;
+mod invocation;
+mod protocol;
+
+use std::path::{Path, PathBuf};
+
+use self::invocation::Runsc;
+use self::protocol::Protocol;
+use super::{Owner, Seat, Session, Subject};
+
+/// Every replica, the oldest first.
+static PROTOCOLS: [&dyn Protocol; 2] = [&gvisor_unlocked::Unlocked, &gvisor_2018::Locked2018];
+
+/// Names of all replicas, the oldest first.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    PROTOCOLS.iter().map(|protocol| protocol.name()).collect()
+}
+
+/// The replica of that name; the error names those there are.
+pub fn build(name: &str) -> Result<Box<dyn Subject>, String> {
+    match PROTOCOLS.iter().find(|protocol| protocol.name() == name) {
+        Some(protocol) => Ok(Box::new(Replica { protocol: *protocol })),
+        None => Err(format!("unknown replica {name:?}: there are {}", names().join(", "))),
+    }
+}
+
+/// A replica as the subject of a run.
+#[derive(Debug)]
+struct Replica {
+    protocol: &'static dyn Protocol,
+}
+
+impl Subject for Replica {
+    fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
+        if !seat.root.is_dir() {
+            return Err(format!("the root {} is no folder", seat.root.display()));
+        }
+        Ok(Box::new(Runsc::new(self.protocol, seat)))
+    }
+
+    fn owner(&self, relative: &Path) -> Owner {
+        self.protocol.owner(relative)
+    }
+
+    fn allows_lock_free_audit(&self) -> bool {
+        // All of them save in place: between the truncation and the write the file is empty.
+        false
+    }
+
+    fn metadata_path(&self, container: &str) -> PathBuf {
+        self.protocol.metadata_path(container)
+    }
+}
+
+#[cfg(test)]
+mod tests;
