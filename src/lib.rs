@@ -1,6 +1,72 @@
 //! Container metadata in `meta.json`, guarded by `meta.lock`: correct under concurrency and crashes.
+//!
+//! A [`Store`] is a root folder; each container in it has a folder of its own with the two files. Many processes may
+//! use a root at once, and each may be killed at any time: every operation takes the container's lock, reads the
+//! metadata under it, decides by one [transition table](status::TRANSITIONS), and saves the whole file or nothing.
+//!
+//! ```
+//! use flockwork::{ContainerId, CreateRequest, Error, Status, Store};
+//!
+//! let root = tempfile::tempdir()?;
+//! let store = Store::options().open(root.path())?;
+//! let id: ContainerId = "web".parse()?;
+//!
+//! let stamp = store.create(&id, CreateRequest::default())?;
+//! assert_eq!((stamp.status, stamp.revision), (Status::Created, 1));
+//! assert!(matches!(store.create(&id, CreateRequest::default()), Err(Error::AlreadyExists { .. })));
+//!
+//! store.container(&id).start()?;
+//! assert_eq!(store.load("w")?.status, Status::Running);
+//! store.container(&id).kill()?;
+//! store.container(&id).delete()?;
+//! assert!(store.list()?.is_empty());
+//! # Ok::<(), flockwork::Error>(())
+//! ```
+//!
+//! # On disk
+//!
+//! ```text
+//! <root>/<id>/meta.json        the metadata: a container without it is absent
+//! <root>/<id>/meta.json.tmp    the next metadata, while a holder of the lock is saving
+//! <root>/<id>/meta.lock        the lock
+//! <root>/~generation           the last generation that was taken in this root; with .tmp and .lock
+//! ```
+//!
+//! # What it relies on
+//!
+//! Linux, `/proc`, and a root folder that only its users can write to: symbolic links are refused wherever a file is
+//! opened, but a person who may exchange folders for links between two system calls could remove files elsewhere.
 #![forbid(unsafe_code)]
 
+mod container;
+mod error;
+mod generation;
+mod id;
+mod identity;
+mod image;
+pub mod lock;
+mod metadata;
+mod read;
+mod root;
+pub mod sandbox;
 pub mod status;
+mod store;
+mod words;
+mod write;
 
-pub use status::{Operation, Status};
+pub use serde_json::value::RawValue;
+
+pub use self::container::Container;
+pub use self::error::{Error, Result};
+pub use self::id::ContainerId;
+pub use self::identity::ProcessIdentity;
+pub use self::lock::{Holder, LockKind, Wait};
+pub use self::metadata::{
+    CreateRequest, FORMAT_VERSION, MAX_METADATA_BYTES, Metadata, Stamp, Tombstone, UnixNanos,
+};
+pub use self::read::ReadPolicy;
+pub use self::sandbox::{Sandbox, SandboxRecord, Signal};
+pub use self::status::{Operation, Status};
+pub use self::store::{Soundness, Store, StoreOptions};
+pub use self::words::UnknownWord;
+pub use self::write::WritePolicy;

@@ -1,0 +1,81 @@
+//! Create: the only operation that makes a folder and a lock file.
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+use super::transaction::Transaction;
+use crate::metadata::{CreateRequest, Metadata, Stamp};
+use crate::root::RelPath;
+use crate::status::Operation;
+use crate::store::Store;
+use crate::write::WritePolicy;
+use crate::{ContainerId, Error, Result, generation, read};
+
+/// Makes a container, or refuses and leaves the one that is there untouched.
+pub(crate) fn create(store: &Store, id: &ContainerId, request: CreateRequest) -> Result<Stamp> {
+    let transaction = begin(store, id)?;
+    if let Some(loaded) = read::metadata(&store.root, id)? {
+        let _ = transaction.target().clear_leftover(transaction.lock());
+        return Err(Error::AlreadyExists { id: id.clone(), seen: loaded.metadata.stamp() });
+    }
+    match fill(&transaction, request) {
+        Ok(stamp) => Ok(stamp),
+        Err(error) => {
+            // Still under the lock, so that no create that waits for it sees what is being removed as its own.
+            let _ = transaction.remove();
+            Err(error)
+        }
+    }
+}
+
+/// Makes the folder and takes the lock in it. A delete may remove the folder between the two; then it is made again.
+fn begin<'a>(store: &'a Store, id: &'a ContainerId) -> Result<Transaction<'a>> {
+    let folder = RelPath::folder(id);
+    let permissions = Mode::RWXU | Mode::XGRP | Mode::XOTH;
+    loop {
+        match store.root.make_folder(&folder, permissions) {
+            Ok(()) | Err(Errno::EXIST) => (),
+            Err(Errno::NOENT) => {
+                return Err(store.root.error("make (the root folder was removed)", &folder, Errno::NOENT));
+            }
+            Err(errno) => return Err(store.root.error("make the folder", &folder, errno)),
+        }
+        match Transaction::begin_with_new_lock(store, id, Operation::Create) {
+            Ok(Some(transaction)) => return Ok(transaction),
+            Ok(None) => (),
+            Err(error) => {
+                // If the folder is empty it is one that no container is in, most likely the one just made.
+                let _ = store.root.remove_folder_if_empty(&folder);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Makes the sandbox and the first metadata.
+fn fill(transaction: &Transaction<'_>, request: CreateRequest) -> Result<Stamp> {
+    let (store, id) = (transaction.store, transaction.id);
+    let options = &store.options;
+    let generation = generation::next(&store.root, options.lock, options.wait, options.write)?;
+    let mut metadata = Metadata::new(id.clone(), request, generation);
+    let sandbox = store.sandbox();
+    transaction.sandbox_did(sandbox.create(id, &mut metadata.sandbox))?;
+    let saved = save_and_hold(transaction, &mut metadata);
+    if saved.is_err() {
+        // The error that is reported is the first one. Nothing else knows of this sandbox: it must go.
+        let _ = sandbox.destroy(id, &metadata.sandbox);
+    }
+    saved.map(|()| metadata.stamp())
+}
+
+fn save_and_hold(transaction: &Transaction<'_>, metadata: &mut Metadata) -> Result<()> {
+    let (store, id) = (transaction.store, transaction.id);
+    let sandbox = store.sandbox();
+    transaction.sandbox_did(sandbox.annotate(id, Operation::Create, &mut metadata.sandbox))?;
+    let prepared = transaction.target().prepare(transaction.lock(), metadata)?;
+    prepared.commit(transaction.lock()).map_err(|commit| commit.error)?;
+    if store.options.write == WritePolicy::Fsync {
+        store.root.sync_folder(None)?;
+    }
+    transaction.sandbox_did(sandbox.hold(id, &metadata.sandbox))
+}

@@ -1,0 +1,232 @@
+//! One operation under the exclusive lock, from the read to the save. Whoever has a `Transaction` holds the lock;
+//! the sandbox is told when it begins and when it ends, so that it can watch.
+
+use std::io;
+
+use crate::lock::{Exclusive, Guard, Mode, Naming, Opening, Request, Wait};
+use crate::metadata::Metadata;
+use crate::read::{self, Loaded};
+use crate::root::{BREAK, LOCK, META, META_TEMPORARY, RelPath, Root};
+use crate::sandbox::{Observed, reapply};
+use crate::status::{Effect, Operation, Status};
+use crate::store::Store;
+use crate::write::{CommitError, Target, WritePolicy};
+use crate::{ContainerId, Error, Result};
+
+/// How often a container may be found without its lock file before that is taken for damage, not for a create and a
+/// delete that happened in between.
+const MISSING_LOCK_TRIES: usize = 100;
+
+/// Takes the lock of a container that exists.
+pub(super) fn lock<'a>(store: &'a Store, id: &ContainerId, mode: Mode) -> Result<Guard<'a>> {
+    let path = RelPath::in_folder(id, LOCK);
+    let request = Request { mode, ..Request::exclusive(&store.root, &path, store.options.wait) };
+    for _ in 0..MISSING_LOCK_TRIES {
+        if let Some(guard) = request.acquire(store.backend())? {
+            return Ok(guard);
+        }
+        if !store.root.exists(&RelPath::in_folder(id, META))? {
+            return Err(Error::NotFound { id: id.clone() });
+        }
+    }
+    Err(Error::corrupt(
+        store.root.full(&path),
+        "it is missing, though meta.json is there; delete the container with force",
+    ))
+}
+
+/// Removes what a killed create or delete left of a container that is gone, unless somebody is at it.
+pub(crate) fn clear_ghost(store: &Store, id: &ContainerId) {
+    let path = RelPath::in_folder(id, LOCK);
+    let request = Request { naming: Naming::Nobody, ..Request::exclusive(&store.root, &path, Wait::Try) };
+    match request.acquire(store.backend()) {
+        Ok(Some(guard)) => {
+            let transaction = Transaction::enter(store, id, Operation::List, Exclusive(guard));
+            if matches!(store.root.exists(&RelPath::in_folder(id, META)), Ok(false)) {
+                let _ = transaction.remove();
+            }
+        }
+        // Whoever is about to create this container makes the folder again.
+        Ok(None) => drop(store.root.remove_folder_if_empty(&RelPath::folder(id))),
+        // It is in use, or not the library's: whoever operates on it is told.
+        Err(_) => (),
+    }
+}
+
+/// An operation that holds the exclusive lock.
+pub(super) struct Transaction<'a> {
+    pub store: &'a Store,
+    pub id: &'a ContainerId,
+    operation: Operation,
+    /// There until the transaction ends.
+    lock: Option<Exclusive<'a>>,
+}
+
+impl<'a> Transaction<'a> {
+    /// Takes the lock of a container that exists.
+    pub fn begin(store: &'a Store, id: &'a ContainerId, operation: Operation) -> Result<Self> {
+        let guard = lock(store, id, Mode::Exclusive)?;
+        Ok(Self::enter(store, id, operation, Exclusive(guard)))
+    }
+
+    /// Takes the lock of a container whose folder exists; `None` if it does not.
+    pub fn begin_with_new_lock(
+        store: &'a Store,
+        id: &'a ContainerId,
+        operation: Operation,
+    ) -> Result<Option<Self>> {
+        let path = RelPath::in_folder(id, LOCK);
+        let request = Request {
+            opening: Opening::Create,
+            ..Request::exclusive(&store.root, &path, store.options.wait)
+        };
+        let guard = request.acquire(store.backend())?;
+        Ok(guard.map(|guard| Self::enter(store, id, operation, Exclusive(guard))))
+    }
+
+    fn enter(store: &'a Store, id: &'a ContainerId, operation: Operation, lock: Exclusive<'a>) -> Self {
+        store.sandbox().entered(id);
+        Self { store, id, operation, lock: Some(lock) }
+    }
+
+    pub fn lock(&self) -> &Exclusive<'a> {
+        self.lock.as_ref().expect("a transaction holds the lock until it ends")
+    }
+
+    pub fn root(&self) -> &'a Root {
+        &self.store.root
+    }
+
+    pub fn target(&self) -> Target<'a> {
+        Target { root: &self.store.root, id: self.id, policy: self.store.options.write }
+    }
+
+    /// Reads the metadata and sees to a sandbox that is not as it says. A container without metadata is absent, and
+    /// what is left of it is removed.
+    pub fn load(self) -> Result<(Self, Loaded)> {
+        let Some(mut loaded) = read::metadata(self.root(), self.id)? else {
+            let absent = Error::NotFound { id: self.id.clone() };
+            self.remove()?;
+            return Err(absent);
+        };
+        self.reconcile(&mut loaded)?;
+        Ok((self, loaded))
+    }
+
+    /// The metadata is the truth: a sandbox that is otherwise was left so by an operation that was killed before it
+    /// saved, and is set right. Only death is the truth over the metadata.
+    fn reconcile(&self, loaded: &mut Loaded) -> Result<()> {
+        let sandbox = self.store.sandbox();
+        let observed = sandbox.probe(self.id, &loaded.metadata.sandbox);
+        if observed.agrees_with(loaded.metadata.status) {
+            return Ok(());
+        }
+        if observed != Observed::Dead {
+            return self.sandbox_did(reapply(sandbox, &loaded.metadata));
+        }
+        // Its process has ended; others that it started may not have.
+        self.sandbox_did(sandbox.destroy(self.id, &loaded.metadata.sandbox))?;
+        loaded.metadata.become_status(Status::Stopped);
+        let prepared = self.target().prepare(self.lock(), &loaded.metadata)?;
+        loaded.bytes = prepared.bytes().to_vec();
+        prepared.commit(self.lock()).map_err(|commit| commit.error)
+    }
+
+    /// Asks the transition table.
+    pub fn permit(&self, metadata: &Metadata) -> Result<Effect> {
+        self.operation.transition().apply(Some(metadata.status)).map_err(|_| {
+            // A holder that changes nothing clears what a killed one left; the refusal stands either way.
+            let _ = self.target().clear_leftover(self.lock());
+            Error::WrongStatus {
+                id: self.id.clone(),
+                operation: self.operation,
+                status: metadata.status,
+                seen: metadata.stamp(),
+            }
+        })
+    }
+
+    /// Saves the changed metadata, and lets the sandbox act between the part of the save that may fail and the part
+    /// that makes it visible. When the save fails all the same, `undo` takes the act back.
+    pub fn save(
+        &self,
+        loaded: &mut Loaded,
+        act: impl FnOnce(&Metadata) -> io::Result<()>,
+        undo: impl FnOnce(&Metadata) -> io::Result<()>,
+    ) -> Result<crate::Stamp> {
+        let record = &mut loaded.metadata.sandbox;
+        self.sandbox_did(self.store.sandbox().annotate(self.id, self.operation, record))?;
+        let prepared = self.target().prepare(self.lock(), &loaded.metadata)?;
+        self.sandbox_did(act(&loaded.metadata))?;
+        prepared.commit(self.lock()).map_err(|CommitError { error, is_visible }| {
+            if is_visible {
+                self.put_back(loaded);
+            }
+            // The error that is reported is the first one; what cannot be undone the next holder sets right.
+            let _ = undo(&loaded.metadata);
+            error
+        })?;
+        Ok(loaded.metadata.stamp())
+    }
+
+    /// Saves the bytes again that were read, as well as it can be done: this happens after another error.
+    pub fn put_back(&self, loaded: &Loaded) {
+        if let Ok(prepared) = self.target().prepare_bytes(self.lock(), loaded.bytes.clone()) {
+            let _ = prepared.commit(self.lock());
+        }
+    }
+
+    /// What the sandbox did, as an error of the operation where it failed.
+    pub fn sandbox_did<T>(&self, result: io::Result<T>) -> Result<T> {
+        result.map_err(|source| Error::Sandbox { id: self.id.clone(), operation: self.operation, source })
+    }
+
+    /// Removes the container's files, and gives the lock back. The order is what makes it safe to be killed here,
+    /// and to be met by others:
+    ///
+    /// 1. `meta.json`: from here on the container is absent. What a kill leaves is a folder without it, which the
+    ///    next holder, a create or a list removes.
+    /// 2. What else is in the folder, but for the lock.
+    /// 3. `meta.lock`: this gives the lock back, whatever is still open. Whoever waits for the old file finds that it
+    ///    is not at its path any more and comes again; whoever comes makes a new one. All that is done after it is
+    ///    the removal of the folder, which fails unless it is empty: so it cannot hit the container of somebody who
+    ///    holds the new lock, and there are never two who may write.
+    pub fn remove(mut self) -> Result<()> {
+        let (root, folder) = (self.root(), RelPath::folder(self.id));
+        root.unlink_if_there(&RelPath::in_folder(self.id, META))?;
+        // The container is absent: what fails from here on leaves a folder that others remove.
+        let is_durable = self.store.options.write == WritePolicy::Fsync;
+        let mut made_durable = Ok(());
+        let _ = root.unlink_if_there(&RelPath::in_folder(self.id, META_TEMPORARY));
+        if is_durable {
+            made_durable = root.sync_folder(Some(&folder));
+        }
+        if let Some(lock) = self.leave() {
+            let _ = lock.retire();
+        }
+        let _ = root.remove_folder_if_empty(&folder);
+        if is_durable {
+            made_durable = made_durable.and(root.sync_folder(None));
+        }
+        made_durable
+    }
+
+    /// Tells the sandbox that the lock is about to be given back.
+    fn leave(&mut self) -> Option<Exclusive<'a>> {
+        let lock = self.lock.take()?;
+        self.store.sandbox().leaving(self.id);
+        Some(lock)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        drop(self.leave());
+    }
+}
+
+/// Whether a file in a container's folder is one that this library makes.
+pub(super) fn is_own_file(name: &str) -> bool {
+    matches!(name, META | META_TEMPORARY)
+        || name.strip_prefix(LOCK).is_some_and(|rest| rest.replace(BREAK, "").is_empty())
+}

@@ -1,0 +1,105 @@
+//! The image that a checkpoint writes and a restore reads: a JSON file wherever the caller wants it. It replaces
+//! what was there as a whole, so that a checkpoint that fails leaves an earlier image as it was.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::metadata::{MAX_METADATA_BYTES, Metadata};
+use crate::write::WritePolicy;
+use crate::{Error, Result};
+
+/// The newest version of the format.
+const IMAGE_VERSION: u64 = 1;
+
+/// More than the largest metadata and what a sandbox adds to it.
+const IMAGE_BYTES_MAX: u64 = 2 * MAX_METADATA_BYTES;
+
+/// What an image holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Image {
+    #[serde(rename = "flockwork_image")]
+    version: u64,
+    sandbox: String,
+    /// What the sandbox wants to find again.
+    pub data: Box<RawValue>,
+    /// The container when the image was made: for people, a restore does not use it.
+    metadata: Box<RawValue>,
+}
+
+impl Image {
+    pub(crate) fn new(
+        sandbox: &str,
+        data: Box<RawValue>,
+        metadata: &Metadata,
+    ) -> Result<Self, serde_json::Error> {
+        let metadata = serde_json::value::to_raw_value(metadata)?;
+        Ok(Self { version: IMAGE_VERSION, sandbox: sandbox.to_owned(), data, metadata })
+    }
+
+    /// Reads an image that a sandbox of this kind wrote.
+    pub(crate) fn read(path: &Path, sandbox: &str) -> Result<Self> {
+        let bytes = read_bounded(path)?;
+        let image: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::corrupt(path, format_args!("it is no image of a checkpoint: {error}")))?;
+        if image.version != IMAGE_VERSION {
+            let why =
+                format_args!("it is an image of version {}, this build reads {IMAGE_VERSION}", image.version);
+            return Err(Error::corrupt(path, why));
+        }
+        if image.sandbox != sandbox {
+            let why = format_args!("it is an image of a sandbox of kind {}, not {sandbox}", image.sandbox);
+            return Err(Error::corrupt(path, why));
+        }
+        Ok(image)
+    }
+
+    /// Writes the image in place of whatever file is there.
+    pub(crate) fn write(&self, path: &Path, policy: WritePolicy) -> Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(|error| Error::unsupported(path, error))?;
+        let temporary = temporary_path(path);
+        let written = write_durably(&temporary, &bytes, policy).and_then(|()| fs::rename(&temporary, path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Error::io("write the image", path, error)
+        })
+    }
+}
+
+/// A name that no other checkpoint to the same path uses at the same time.
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(
+        format!(".{}-{:?}.tmp", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""),
+    );
+    name.into()
+}
+
+fn write_durably(path: &Path, bytes: &[u8], policy: WritePolicy) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
+    file.write_all(bytes)?;
+    match policy {
+        WritePolicy::Fsync => file.sync_all(),
+        WritePolicy::InPlace | WritePolicy::Rename => Ok(()),
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io("read the image", path, error);
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(Error::corrupt(path, "it is no image of a checkpoint: not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(IMAGE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > IMAGE_BYTES_MAX {
+        return Err(Error::corrupt(path, format_args!("it has more than {IMAGE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes)
+}

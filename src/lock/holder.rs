@@ -1,0 +1,119 @@
+//! Who holds a lock that was not to be had, as far as the kernel tells. It looks only after a wait has failed, and
+//! what it finds may be out of date by then: it is for people, never for a decision.
+
+use std::fmt;
+use std::fs::{self, File};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use rustix::fs::fstat;
+
+use super::LockKind;
+use super::ofd::whole_file;
+use crate::identity;
+
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// What it was started as, while it lives.
+    pub command: Option<String>,
+}
+
+impl Holder {
+    pub(crate) fn new(pid: u32) -> Self {
+        Self { pid, command: identity::command(pid) }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        self.command.as_ref().map_or(Ok(()), |command| write!(f, " ({command})"))
+    }
+}
+
+/// Who holds a lock of this open file.
+pub(super) fn of_file(kind: LockKind, file: &File) -> Option<Holder> {
+    let stat = fstat(file).ok()?;
+    let known = match kind {
+        LockKind::Posix => by_fcntl(file).or_else(|| in_table("POSIX", stat.st_dev, stat.st_ino)),
+        LockKind::Ofd => None,
+        _ => in_table("FLOCK", stat.st_dev, stat.st_ino),
+    };
+    known.or_else(|| by_descriptors(stat.st_ino)).map(Holder::new)
+}
+
+/// What the kernel answers when asked for the lock that is in the way.
+fn by_fcntl(file: &File) -> Option<u32> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    (i32::from(lock.l_type) != libc::F_UNLCK)
+        .then(|| u32::try_from(lock.l_pid).ok().filter(|pid| *pid > 0))?
+}
+
+/// The holder in the kernel's table of locks, `/proc/locks`.
+fn in_table(kind: &str, device: u64, inode: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    let table = fs::read_to_string("/proc/locks").ok()?;
+    table.lines().find_map(|line| {
+        let entry = LockLine::parse(line)?;
+        (entry.kind == kind && entry.place == place).then_some(entry.pid)?
+    })
+}
+
+/// The process with an open descriptor that has a lock on this inode. The table names no process for OFD locks, and
+/// on some filesystems another device than `stat` does; the descriptors' own files do not have these gaps.
+fn by_descriptors(inode: u64) -> Option<u32> {
+    identity::all_pids().find(|pid| holds_by_descriptor(*pid, inode))
+}
+
+fn holds_by_descriptor(pid: u32, inode: u64) -> bool {
+    let suffix = format!(":{inode}");
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fdinfo")) else { return false };
+    descriptors.flatten().any(|descriptor| {
+        fs::read_to_string(descriptor.path()).is_ok_and(|info| {
+            info.lines()
+                .filter_map(|line| LockLine::parse(line.strip_prefix("lock:")?))
+                .any(|entry| entry.place.ends_with(&suffix))
+        })
+    })
+}
+
+/// One lock, as `/proc/locks` and `/proc/<pid>/fdinfo` show it:
+/// `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`. A `->` after the number is one who waits, and no holder.
+#[derive(Debug, PartialEq, Eq)]
+struct LockLine<'a> {
+    kind: &'a str,
+    pid: Option<u32>,
+    place: &'a str,
+}
+
+impl<'a> LockLine<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split_ascii_whitespace();
+        let kind = fields.nth(1).filter(|kind| *kind != "->")?;
+        // OFD locks belong to no process, which is written as -1; one of another pid namespace as 0.
+        let pid = fields.nth(2)?.parse().ok().filter(|pid| *pid > 0);
+        Some(Self { kind, pid, place: fields.next()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_lines_are_read_as_the_kernel_writes_them() {
+        let holder = "1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF";
+        assert_eq!(
+            LockLine::parse(holder),
+            Some(LockLine { kind: "FLOCK", pid: Some(1234), place: "00:1a:5678" })
+        );
+        let ofd = "2: OFDLCK ADVISORY  READ -1 fe:00:9 0 EOF";
+        assert_eq!(LockLine::parse(ofd), Some(LockLine { kind: "OFDLCK", pid: None, place: "fe:00:9" }));
+        assert_eq!(LockLine::parse("1: -> FLOCK  ADVISORY  WRITE 1 00:1a:5678 0 EOF"), None);
+        assert_eq!(LockLine::parse(""), None);
+    }
+}

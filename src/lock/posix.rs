@@ -1,0 +1,127 @@
+//! `fcntl` locks that belong to the process. Two things would make them useless, and this backend prevents both.
+//!
+//! Such a lock is lost as soon as the process closes *any* descriptor of the file, and it does not hold between
+//! threads. So a registry lets a process have at most one descriptor of a lock file open through this library: its
+//! threads, readers among them, wait for each other before they open it. Other backends open lock files without
+//! asking the registry; [`super::Combination`] keeps them off the roots that this one uses.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use super::descriptor::{self, Primitive};
+use super::ofd::{lock_type, taken, whole_file};
+use super::wait::Patience;
+use super::{Held, Holder, LockBackend, LockKind, Mode, Request};
+use crate::Result;
+use crate::root::{RelPath, Root};
+
+/// The calls themselves, without the registry.
+#[derive(Debug)]
+struct Calls;
+
+impl Primitive for Calls {
+    const KIND: LockKind = LockKind::Posix;
+
+    fn lock(&self, file: &File, mode: Mode) -> io::Result<()> {
+        fcntl(file, FcntlArg::F_SETLKW(&whole_file(lock_type(mode))))?;
+        Ok(())
+    }
+
+    fn try_lock(&self, file: &File, mode: Mode) -> io::Result<bool> {
+        taken(fcntl(file, FcntlArg::F_SETLK(&whole_file(lock_type(mode)))))
+    }
+
+    fn unlock(&self, file: &File) -> io::Result<()> {
+        fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)))?;
+        Ok(())
+    }
+}
+
+/// The calls behind the registry.
+#[derive(Debug)]
+pub(super) struct Posix;
+
+impl LockBackend for Posix {
+    fn acquire(&self, request: &Request<'_, '_>) -> Result<Option<Held>> {
+        let mut patience = Patience::new(request.wait);
+        let entry = Entry::enter(request, &mut patience)?;
+        let file = descriptor::acquire(&Calls, request, &mut patience)?;
+        Ok(file.map(|file| Held::Registered(file, entry)))
+    }
+
+    fn release(&self, _root: &Root, _path: &RelPath, held: Held) {
+        if let Held::Registered(file, entry) = held {
+            descriptor::unlock(&Calls, &file);
+            // In this order: as soon as the entry is gone another thread opens the file, and this close would take
+            // its lock away.
+            drop(file);
+            drop(entry);
+        }
+    }
+
+    fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
+        let unlinked = root.unlink_if_there(path);
+        self.release(root, path, held);
+        unlinked
+    }
+
+    fn probe(&self, root: &Root) -> Result<()> {
+        descriptor::probe(&Calls, root)
+    }
+}
+
+/// Which lock file: device and inode of the root, and the path beneath it.
+type Key = ((u64, u64), Box<[u8]>);
+
+/// The lock files that this process has open.
+#[derive(Debug, Default)]
+struct Registry {
+    /// Whose registry this is: a child of a fork inherits neither the locks nor the threads that would leave.
+    pid: u32,
+    open: HashSet<Key>,
+}
+
+static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+static LEFT: Condvar = Condvar::new();
+
+fn registry() -> MutexGuard<'static, Registry> {
+    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = std::process::id();
+    if registry.pid != pid {
+        *registry = Registry { pid, open: HashSet::new() };
+    }
+    registry
+}
+
+/// The right to have one lock file open, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry(Key);
+
+impl Entry {
+    fn enter(request: &Request<'_, '_>, patience: &mut Patience) -> Result<Self> {
+        let key: Key = (request.root.identity(), request.path.as_bytes().into());
+        let mut registry = registry();
+        while !registry.open.insert(key.clone()) {
+            registry = if patience.is_endless() {
+                LEFT.wait(registry).unwrap_or_else(PoisonError::into_inner)
+            } else if let Some(pause) = patience.next_pause() {
+                LEFT.wait_timeout(registry, pause).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                return Err(request.held_elsewhere(patience, || Some(Holder::new(std::process::id()))));
+            };
+        }
+        Ok(Self(key))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        registry().open.remove(&self.0);
+        LEFT.notify_all();
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading `meta.json`: the file must be what the library wrote, and nothing else is read, however it got there.
+
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::metadata::{MAX_METADATA_BYTES, Metadata, WAY_OUT};
+use crate::root::{META, RelPath, Root};
+use crate::words::words;
+use crate::{ContainerId, Error, Result};
+
+words! {
+    /// What a reader locks.
+    pub enum ReadPolicy, "read policy" {
+        /// The lock, together with other readers: the default.
+        Shared = "shared",
+        /// The lock, alone, as the original did.
+        Exclusive = "exclusive",
+        /// Nothing: safe only where saves replace the file as a whole.
+        LockFree = "lock-free",
+    }
+}
+
+/// Metadata and the bytes it was read from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub metadata: Metadata,
+    pub bytes: Vec<u8>,
+}
+
+/// Reads a container's metadata; `None` if there is none. What makes this safe is the caller's: a lock of either
+/// mode, or saves by rename.
+pub(crate) fn metadata(root: &Root, id: &ContainerId) -> Result<Option<Loaded>> {
+    let path = RelPath::in_folder(id, META);
+    let Some(bytes) = regular_file(root, &path, MAX_METADATA_BYTES)? else { return Ok(None) };
+    let metadata = Metadata::of_container(id, &bytes, || root.full(&path))?;
+    Ok(Some(Loaded { metadata, bytes }))
+}
+
+/// Reads a small regular file; `None` if it, or its folder, is missing.
+pub(crate) fn regular_file(root: &Root, path: &RelPath, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+    // NONBLOCK: the open of a FIFO that somebody put there must not wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match root.open_in(path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(root.link_error(path)),
+        Err(Errno::NOTDIR) => {
+            let folder = path.parent().unwrap_or_else(|| path.clone());
+            return Err(Error::corrupt(root.full(&folder), "it is not a container's folder; remove it"));
+        }
+        Err(errno) => return Err(root.error("open", path, errno)),
+    };
+    let stat = fstat(&file).map_err(|errno| root.error("look at", path, errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::corrupt(root.full(path), format_args!("it is no regular file; {WAY_OUT}")));
+    }
+    let size = u64::try_from(stat.st_size).unwrap_or_default();
+    if size > bytes_max {
+        let why = format_args!("it has {size} bytes, at most {bytes_max} are read; {WAY_OUT}");
+        return Err(Error::corrupt(root.full(path), why));
+    }
+    // One byte more than the file has: a read that does not fill the buffer has seen the end.
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    loop {
+        let space = bytes.capacity() - bytes.len();
+        let read = retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)))
+            .map_err(|errno| root.error("read", path, errno))?;
+        if read < space {
+            return Ok(Some(bytes));
+        }
+        if bytes.len() as u64 > bytes_max {
+            let why = format_args!("it grew beyond {bytes_max} bytes while it was read; {WAY_OUT}");
+            return Err(Error::corrupt(root.full(path), why));
+        }
+        bytes.reserve(bytes.len());
+    }
+}

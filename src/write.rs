@@ -1,0 +1,158 @@
+//! Saving `meta.json`. A save by rename has two steps, so that the sandbox can act between them: what can fail for
+//! lack of space is done before, and what is left after is a rename, which a kill cannot divide.
+//!
+//! Every function takes the exclusive guard: nothing is ever written without the lock.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, fsync};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::lock::Exclusive;
+use crate::metadata::{MAX_METADATA_BYTES, Metadata};
+use crate::root::{META, META_TEMPORARY, RelPath, Root};
+use crate::words::words;
+use crate::{ContainerId, Error, Result};
+
+words! {
+    /// How a save reaches the disk.
+    pub enum WritePolicy, "write policy" {
+        /// The file is cut to nothing and written, as the original did. A kill in between destroys it.
+        InPlace = "in-place",
+        /// A temporary file takes the place of the old one: the default. A kill leaves one of the two.
+        Rename = "rename",
+        /// The same, and it is durable when the operation returns: a crash of the machine leaves one of the two.
+        Fsync = "fsync",
+    }
+}
+
+/// The files of one container that a save is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub root: &'a Root,
+    pub id: &'a ContainerId,
+    pub policy: WritePolicy,
+}
+
+/// A save whose bytes are ready. Dropped without a commit it leaves nothing behind.
+#[must_use = "a save that is not committed changes nothing"]
+pub(crate) struct Prepared<'a> {
+    target: Target<'a>,
+    bytes: Vec<u8>,
+    has_temporary: bool,
+}
+
+/// A commit that failed.
+pub(crate) struct CommitError {
+    pub error: Error,
+    /// Whether the new metadata can be seen in spite of it.
+    pub is_visible: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Gets everything ready that may fail.
+    pub(crate) fn prepare(self, lock: &Exclusive<'_>, metadata: &Metadata) -> Result<Prepared<'a>> {
+        let path = || self.root.full(&RelPath::in_folder(self.id, META));
+        let bytes = metadata.to_json().map_err(|error| Error::unsupported(path(), error))?;
+        if bytes.len() as u64 > MAX_METADATA_BYTES {
+            let why = format_args!(
+                "the metadata would have {} bytes, at most {MAX_METADATA_BYTES} can be read back: the spec is too large",
+                bytes.len()
+            );
+            return Err(Error::unsupported(path(), why));
+        }
+        self.prepare_bytes(lock, bytes)
+    }
+
+    /// The same for bytes that were read earlier.
+    pub(crate) fn prepare_bytes(self, _lock: &Exclusive<'_>, bytes: Vec<u8>) -> Result<Prepared<'a>> {
+        let has_temporary = self.policy != WritePolicy::InPlace;
+        if has_temporary {
+            let path = RelPath::in_folder(self.id, META_TEMPORARY);
+            write_new(self.root, &path, self.policy, &bytes)?;
+        }
+        Ok(Prepared { target: self, bytes, has_temporary })
+    }
+
+    /// Removes what a killed holder left of its save.
+    pub(crate) fn clear_leftover(&self, _lock: &Exclusive<'_>) -> Result<()> {
+        self.root.unlink_if_there(&RelPath::in_folder(self.id, META_TEMPORARY))
+    }
+}
+
+impl Prepared<'_> {
+    /// What `meta.json` will hold.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Makes the new metadata the present one.
+    pub(crate) fn commit(mut self, _lock: &Exclusive<'_>) -> Result<(), CommitError> {
+        let Target { root, id, policy } = self.target;
+        let path = RelPath::in_folder(id, META);
+        if policy == WritePolicy::InPlace {
+            return write_in_place(root, &path, &self.bytes);
+        }
+        let temporary = RelPath::in_folder(id, META_TEMPORARY);
+        root.rename(&temporary, &path)
+            .map_err(|errno| CommitError { error: root.error("replace", &path, errno), is_visible: false })?;
+        self.has_temporary = false;
+        if policy == WritePolicy::Fsync {
+            root.sync_folder(Some(&RelPath::folder(id)))
+                .map_err(|error| CommitError { error, is_visible: true })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        if self.has_temporary {
+            // The next holder clears it where this fails.
+            let _ = self.target.root.unlink(&RelPath::in_folder(self.target.id, META_TEMPORARY));
+        }
+    }
+}
+
+/// Writes a file that replaces another one later. One that is there already is the leftover of a killed process:
+/// whoever writes here holds the lock.
+pub(crate) fn write_new(root: &Root, path: &RelPath, policy: WritePolicy, bytes: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+    let file = loop {
+        match root.open_in(path, flags, permissions) {
+            Ok(file) => break file,
+            Err(Errno::EXIST) => root.unlink_if_there(path)?,
+            Err(errno) => return Err(root.error("make", path, errno)),
+        }
+    };
+    let written = write_all(&file, bytes).and_then(|()| match policy {
+        WritePolicy::Fsync => retry_on_intr(|| fsync(&file)),
+        WritePolicy::InPlace | WritePolicy::Rename => Ok(()),
+    });
+    drop(file);
+    written.map_err(|errno| {
+        let _ = root.unlink(path);
+        root.error("write", path, errno)
+    })
+}
+
+fn write_in_place(root: &Root, path: &RelPath, bytes: &[u8]) -> Result<(), CommitError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
+    let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+    let failed =
+        |is_visible| move |errno| CommitError { error: root.error("write", path, errno), is_visible };
+    let file = root.open_in(path, flags, permissions).map_err(failed(false))?;
+    write_all(&file, bytes).map_err(failed(true))
+}
+
+/// Writes everything, however little the system takes at a time.
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match retry_on_intr(|| rustix::io::write(file, bytes))? {
+            0 => return Err(Errno::IO),
+            written => bytes = &bytes[written..],
+        }
+    }
+    Ok(())
+}
