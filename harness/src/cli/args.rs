@@ -86,6 +86,9 @@ pub enum Command {
     Run(RunArgs),
     /// Name the scenarios, and what each is about
     List(ListArgs),
+    /// Say what this machine can do, and prove that the harness finds what it must
+    #[command(after_long_help = EXIT_CODES)]
+    Doctor(DoctorArgs),
     /// Write completions for a shell to stdout
     Completions {
         /// The shell
@@ -93,6 +96,14 @@ pub enum Command {
     },
     /// Write the manual page to stdout
     Man,
+    /// Hold a lock until a line comes on stdin; doctor's second process
+    #[command(hide = true)]
+    HoldLock {
+        /// The library's lock backend
+        lock: String,
+        /// The root folder
+        root: PathBuf,
+    },
 }
 
 /// What `run` takes.
@@ -125,6 +136,9 @@ pub struct RunArgs {
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
+    /// Keep the history of every run, not only of failures
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub keep_history: bool,
 }
 
 /// What `list` takes.
@@ -133,6 +147,14 @@ pub struct ListArgs {
     /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Where containers would live [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Option<PathBuf>,
 }
 
 #[cfg(test)]

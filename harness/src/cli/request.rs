@@ -26,6 +26,17 @@ pub struct RunRequest {
     pub base: PathBuf,
     /// What the user gave as `--root`, to be repeated in commands.
     pub root: Option<PathBuf>,
+    /// Which histories are kept.
+    pub keep: Keep,
+}
+
+/// Which histories are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of runs that did not end as expected.
+    Failures,
+    /// All.
+    All,
 }
 
 impl RunRequest {
@@ -47,6 +58,7 @@ impl RunRequest {
             results_dir: args.results_dir,
             base: base(args.root.as_deref())?,
             root: args.root,
+            keep: if args.keep_history { Keep::All } else { Keep::Failures },
         })
     }
 }

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::pipeline::{self, Trial};
-use super::request::RunRequest;
+use super::request::{Keep, RunRequest};
 use crate::plan::StressPlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -161,6 +161,10 @@ impl Runner<'_> {
 
     /// Writes the evidence, and reports what it shows.
     fn evidence(&self, scenario: &Scenario, trial: &Trial, folder: &RunFolder) -> io::Result<ScenarioReport> {
+        let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
+        if is_kept {
+            folder.write_history(&trial.run.history)?;
+        }
         let reproduce = reproduce::command(
             &scenario.argument,
             self.request.seed,

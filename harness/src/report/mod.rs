@@ -15,7 +15,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::history::Outcome;
 use crate::reach::Reach;
 use crate::scenario::Expect;
 use crate::violation::Class;
@@ -152,19 +151,8 @@ impl From<&Reach> for ReachReport {
     fn from(reach: &Reach) -> Self {
         let mut counts = BTreeMap::<_, BTreeMap<_, _>>::new();
         for ((operation, outcome), count) in &reach.counts {
-            counts.entry(operation.as_str()).or_default().insert(outcome_word(*outcome), *count);
+            counts.entry(operation.as_str()).or_default().insert(outcome.as_str(), *count);
         }
         Self { pairs_seen: reach.pairs_seen, pairs_possible: reach.pairs_possible, counts }
-    }
-}
-
-/// An outcome as histories spell it.
-#[must_use]
-pub const fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Refused => "refused",
-        Outcome::Failed => "failed",
-        Outcome::Unknown => "unknown",
     }
 }

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::history::{History, Record};
-use crate::report::outcome_word;
 use crate::scenario::units::show_ns;
 use crate::violation::Violation;
 
@@ -71,10 +70,10 @@ fn line(history: &History, record: &Record, start_ns: u64) -> String {
     };
     let call = format!("{} {}", record.operation, history.container_name(record));
     let mut line =
-        format!("{at:>10}  process {:<4} {call:<16} {:<8}", record.process, outcome_word(record.outcome));
+        format!("{at:>10}  process {:<4} {call:<16} {:<8}", record.process, record.outcome.as_str());
     let mut details = Vec::new();
     if let Some(reason) = record.reason {
-        details.push(format!("{reason:?}").to_lowercase());
+        details.push(reason.to_string());
     }
     if let Some(status) = record.status {
         details.push(status.to_string());

@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use crate::history::{self, History};
 use machine::{Filesystem, Machine};
 
 /// Version of `run.json` and `summary.json`.
@@ -176,6 +177,11 @@ impl RunFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Writes the history, for failures and for whoever wants to keep it.
+    pub fn write_history(&self, history: &History) -> io::Result<()> {
+        history::write::write_file(history, &self.path.join("history.jsonl.zst"))
     }
 
     /// Writes `summary.json` and marks the run complete, in this order: a complete run has a summary.

@@ -1,13 +1,11 @@
 //! The `[subject]` table: what is tested.
 
+use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
+
 use super::reader::Reader;
 use super::source::{Problem, nearest};
-use super::units;
 use crate::plan::SubjectPlan;
 
-const LOCKS: [&str; 5] = ["fs2", "std", "ofd", "posix", "lockfile"];
-const READS: [&str; 3] = ["shared", "exclusive", "lock-free"];
-const WRITES: [&str; 3] = ["rename", "fsync", "in-place"];
 const SANDBOXES: [&str; 2] = ["inert", "process"];
 const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
 
@@ -37,31 +35,29 @@ pub fn read(mut reader: Reader<'_>) -> Option<SubjectPlan> {
 }
 
 fn library(reader: &mut Reader<'_>) -> SubjectPlan {
-    let lock = reader.word("lock", &LOCKS).unwrap_or(LOCKS[0]);
-    let wait = wait(reader);
-    let read = reader.word("read", &READS).unwrap_or(READS[0]);
-    let write = reader.word("write", &WRITES).unwrap_or(WRITES[0]);
-    let sandbox = reader.word("sandbox", &SANDBOXES).unwrap_or(SANDBOXES[0]);
-    SubjectPlan::Library {
-        lock: lock.into(),
-        wait,
-        read: read.into(),
-        write: write.into(),
-        sandbox: sandbox.into(),
-    }
+    let default = StoreOptions::default();
+    let mut word =
+        |key, known: &[&'static str], default| reader.word(key, known).unwrap_or(default).to_owned();
+    let lock = word("lock", &words(LockKind::ALL, LockKind::as_str), default.lock.as_str());
+    let read = word("read", &words(ReadPolicy::ALL, ReadPolicy::as_str), default.read.as_str());
+    let write = word("write", &words(WritePolicy::ALL, WritePolicy::as_str), default.write.as_str());
+    let sandbox = word("sandbox", &SANDBOXES, SANDBOXES[0]);
+    let wait = wait(reader).unwrap_or(default.wait).to_string();
+    SubjectPlan::Library { lock, wait, read, write, sandbox }
 }
 
-fn wait(reader: &mut Reader<'_>) -> String {
-    match reader.text("wait") {
-        None => "block".into(),
-        Some((wait, place)) => {
-            if !["block", "try"].contains(&wait) && units::duration_ns(wait).is_none() {
-                let message = format!("wait: expected {WAIT_FORM}, found {wait:?}");
-                reader.complain(Problem::new(place, message));
-            }
-            wait.into()
-        }
+/// The words for a choice are the library's own.
+fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|choice| word(*choice)).collect()
+}
+
+fn wait(reader: &mut Reader<'_>) -> Option<Wait> {
+    let (text, place) = reader.text("wait")?;
+    let wait = text.parse().ok();
+    if wait.is_none() {
+        reader.complain(Problem::new(place, format!("wait: expected {WAIT_FORM}, found {text:?}")));
     }
+    wait
 }
 
 /// Which replicas there are is known to the replicas alone: building the subject names them.
@@ -84,14 +80,15 @@ pub fn describe(plan: &SubjectPlan) -> String {
         SubjectPlan::Replica { replica } => replica.clone(),
         SubjectPlan::Library { lock, wait, read, write, sandbox } => {
             let mut words = vec!["library".to_owned(), lock.clone()];
+            let default = StoreOptions::default();
             let choices = [
-                (wait, "block", "wait"),
-                (read, READS[0], "read"),
-                (write, WRITES[0], "write"),
-                (sandbox, SANDBOXES[0], "sandbox"),
+                (wait, default.wait.to_string(), "wait"),
+                (read, default.read.to_string(), "read"),
+                (write, default.write.to_string(), "write"),
+                (sandbox, SANDBOXES[0].to_owned(), "sandbox"),
             ];
             for (choice, default, name) in choices {
-                if choice != default {
+                if *choice != default {
                     words.push(format!("{name}={choice}"));
                 }
             }
