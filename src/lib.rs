@@ -20,7 +20,7 @@
 //! store.container(&id).kill()?;
 //! store.container(&id).delete()?;
 //! assert!(store.list()?.is_empty());
-//! # Ok::<(), flockwork::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # On disk

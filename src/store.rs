@@ -113,9 +113,10 @@ impl StoreOptions {
 /// A store may be shared by threads, and used after a fork; it keeps one descriptor, of the root folder.
 #[derive(Debug)]
 pub struct Store {
+    /// Dropped before the root closes: from then on its inode may be that of another folder.
+    _combination: Combination,
     pub(crate) root: Root,
     pub(crate) options: StoreOptions,
-    _combination: Combination,
 }
 
 impl Store {
@@ -137,7 +138,7 @@ impl Store {
         }
         let combination = Combination::enter(&root, options.lock)?;
         options.lock.backend().probe(&root)?;
-        Ok(Self { root, options, _combination: combination })
+        Ok(Self { _combination: combination, root, options })
     }
 
     /// The root folder.

@@ -40,7 +40,7 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// assert!(matches!(web.pause(), Err(Error::WrongStatus { status: Status::Paused, .. })));
 /// web.kill()?;
 /// web.delete()?;
-/// # Ok::<(), flockwork::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'a> {

@@ -1,0 +1,44 @@
+# The recipes that people and CI share. `just` alone lists them.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Build everything, optimised
+build:
+    cargo build --release --workspace
+
+# Run every test
+test:
+    cargo test --workspace
+
+# Check formatting and lints; warnings are errors
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+# Run the built-in suite, or the scenarios given
+run *ARGS:
+    cargo run --release -- run {{ARGS}}
+
+# Show what this machine can do, and that a known race is caught
+doctor:
+    cargo run --release -- doctor
+
+# Measure everything that docs/performance.md states
+bench:
+    cargo bench --workspace
+
+# Every known-bug scenario with SEEDS seeds: each must show its class every time
+seeds SEEDS="20":
+    for seed in $(seq 1 {{SEEDS}}); do cargo run --release --quiet -- run scenarios/history --seed $seed || exit; done
+
+# The long run: ten million operations on the library, kills included
+soak OPERATIONS="10000000":
+    cargo run --release -- run scenarios/kills.toml --operations {{OPERATIONS}}
+
+# All that decides whether a change may land
+ci: lint test
+    cargo run --release -- doctor
+    cargo run --release -- run
