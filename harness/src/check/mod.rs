@@ -1,4 +1,28 @@
 //! Checks: judges of a run's evidence. One trait, one file per check; each is a function from values to values.
+//!
+//! A check never touches a file, a process or a clock, and never guesses: what it reports is certain by the intervals
+//! of the operations, and what it cannot decide it calls inconclusive.
+
+mod collateral;
+mod collect;
+mod deadlock;
+mod duplicate_create;
+#[cfg(test)]
+mod fixture;
+mod leftover;
+mod lives;
+mod lock_overlap;
+mod lost_update;
+mod resurrection;
+mod starvation;
+mod status_mismatch;
+mod subject_crash;
+pub mod tell;
+mod torn_read;
+mod unrecoverable;
+pub mod witness;
+
+use rayon::prelude::*;
 
 use crate::evidence::Evidence;
 use crate::violation::Violation;
@@ -31,5 +55,64 @@ pub const VIOLATIONS_MAX: usize = 16;
 /// Every check, in the order in which reports show them.
 #[must_use]
 pub fn all() -> &'static [&'static dyn Check] {
-    &[]
+    &[
+        &torn_read::TornRead,
+        &duplicate_create::DuplicateCreate,
+        &lost_update::LostUpdate,
+        &lock_overlap::LockOverlap,
+        &witness::Witness,
+        &resurrection::Resurrection,
+        &collateral::Collateral,
+        &leftover::Leftover,
+        &unrecoverable::Unrecoverable,
+        &deadlock::Deadlock,
+        &starvation::Starvation,
+        &status_mismatch::StatusMismatch,
+        &subject_crash::SubjectCrash,
+    ]
+}
+
+/// Judges the evidence by every check, in the order of [`all`].
+///
+/// It says the same as calling each, in less time: checks run side by side, and those that need the witness order
+/// share one.
+#[must_use]
+pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
+    let order = witness::Order::of(evidence);
+    all()
+        .par_iter()
+        .map(|check| {
+            let examination = match check.name() {
+                witness::NAME => witness::examine(evidence, &order),
+                collateral::NAME => collateral::examine(evidence, &order),
+                _ => check.examine(evidence),
+            };
+            (check.name(), examination)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::violation::Class;
+
+    #[test]
+    fn every_class_has_its_check_in_the_order_of_the_classes() {
+        let names: Vec<_> = all().iter().map(|check| check.name()).collect();
+        let expected: Vec<_> = Class::ALL
+            .into_iter()
+            .map(|class| if class == Class::NotLinearizable { witness::NAME } else { class.as_str() })
+            .collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn nothing_is_no_violation_and_was_not_examined() {
+        let case = fixture::Case::default();
+        for (name, examination) in examine_all(&case.evidence()) {
+            assert_eq!(examination.violations, [], "{name}");
+            assert_eq!(examination.inconclusive, None, "{name}");
+        }
+    }
 }

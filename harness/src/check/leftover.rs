@@ -1,0 +1,128 @@
+//! leftover: files or processes remain that no live container owns.
+//!
+//! A killed operation may leave files until the next holder of the lock comes: those are judged by what remains after
+//! the examiner has deleted every container by force.
+
+use std::collections::BTreeSet;
+
+use super::collect::Collector;
+use super::lives::Last;
+use super::{Check, Examination};
+use crate::evidence::{Evidence, QuietContainer};
+use crate::history::{Outcome, Reason};
+use crate::violation::{Class, Violation};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct Leftover;
+
+impl Check for Leftover {
+    fn name(&self) -> &'static str {
+        Class::Leftover.as_str()
+    }
+
+    fn examine(&self, evidence: &Evidence<'_>) -> Examination {
+        let quiet = evidence.quiet;
+        let mut collector = Collector::of(quiet.containers.len() as u64 + u64::from(quiet.list.is_some()));
+        let mut told = BTreeSet::new();
+        for path in &quiet.strays {
+            told.insert(path.as_str());
+            collector.add(0, || violation(None, format!("{path} belongs to no container.")));
+        }
+        absent_with_files(evidence, &mut collector, &mut told);
+        for path in quiet.remains.iter().filter(|path| !told.contains(path.as_str())) {
+            let words = format!("{path} is still there after every container was deleted by force.");
+            collector.add(2, || violation(None, words));
+        }
+        for process in &quiet.processes {
+            let words = format!(
+                "the sandbox process {process} still lives after every container was deleted by force."
+            );
+            collector.add(3, || violation(None, words));
+        }
+        if let Some(list) = quiet.list.as_ref().filter(|list| list.outcome == Outcome::Failed) {
+            let words = list.message.as_deref().unwrap_or("no reason given");
+            collector.add(4, || violation(None, format!("list fails over what was left behind: {words}.")));
+        }
+        collector.finish()
+    }
+}
+
+/// Whether the examiner found no container there.
+pub(super) fn is_absent(quiet: &QuietContainer) -> bool {
+    match (quiet.state.outcome, quiet.state.reason) {
+        (Outcome::Refused, reason) => reason == Some(Reason::Absent),
+        (Outcome::Ok, _) => quiet.state.status.is_none(),
+        (Outcome::Failed | Outcome::Unknown, _) => false,
+    }
+}
+
+fn absent_with_files<'a>(evidence: &Evidence<'a>, collector: &mut Collector, told: &mut BTreeSet<&'a str>) {
+    let history = evidence.history;
+    let last = Last::of_each(evidence);
+    for (container, (quiet, last)) in evidence.quiet.containers.iter().zip(&last).enumerate() {
+        if !is_absent(quiet)
+            || quiet.files.is_empty()
+            || last.final_delete(history).is_some()
+            || last.may_be_half_done(history)
+        {
+            continue;
+        }
+        told.extend(quiet.files.iter().map(String::as_str));
+        collector.add(1, || {
+            let name = &history.containers[container];
+            let files = quiet.files.join(", ");
+            violation(
+                Some(container as u32),
+                format!("{name} is absent, and no killed operation explains what is left of it: {files}."),
+            )
+        });
+    }
+}
+
+fn violation(container: Option<u32>, message: String) -> Violation {
+    Violation { class: Class::Leftover, container, message, records: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use flockwork::Operation::{Create, Delete, Load};
+    use flockwork::Status::Created;
+
+    use super::super::fixture::{Case, Saw, absent, answer, failed, killed, ok, refused};
+    use super::*;
+
+    #[test]
+    fn files_of_a_container_that_never_was_fail() {
+        let case =
+            Case::of([refused(0, Load, 1..=2, Reason::Absent)]).quiet(absent(), &["c1/", "c1/meta.lock"]);
+        let message = case.must_fail(&Leftover);
+        assert!(message.contains("c1 is absent") && message.contains("c1/meta.lock"), "{message}");
+    }
+
+    #[test]
+    fn files_of_a_create_that_failed_fail() {
+        let case = Case::of([failed(0, Create, 1..=2, Reason::Io)]).quiet(absent(), &["c1/"]);
+        case.must_fail(&Leftover);
+    }
+
+    #[test]
+    fn strays_remains_processes_and_a_failing_list_fail() {
+        let mut case = Case::of([]).quiet(absent(), &[]);
+        case.quiet.strays.push("c1.tmp".into());
+        case.quiet.remains = vec!["c1.tmp".into(), "c1/x".into()];
+        case.quiet.processes.push("4711 (sleep)".into());
+        case.quiet.list = Some(answer(Outcome::Failed, Some(Reason::Io), None));
+        let examination = case.examine(&Leftover);
+        let messages: Vec<_> = examination.violations.iter().map(|violation| &violation.message).collect();
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(messages[1].starts_with("c1/x is still there"));
+    }
+
+    #[test]
+    fn what_a_killed_create_left_passes_until_somebody_had_to_clear_it() {
+        let killed = killed(1, Create, 5..=6);
+        let life = [ok(0, Create, 1..=2).saw(Created, 1, 1), ok(0, Delete, 3..=4).stamped(1, 2), killed];
+        Case::of(life).quiet(absent(), &["c1/"]).must_pass(&Leftover);
+    }
+}

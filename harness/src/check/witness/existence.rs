@@ -1,0 +1,73 @@
+//! Refusals that tell that a container existed, but not in which generation and revision.
+//!
+//! They are placed after everything else, where they delay nothing: into a stretch of one state between two changes.
+
+use crate::history::Record;
+use crate::model::{self, State};
+
+use super::config::Config;
+use super::sort::Lane;
+
+/// The stretches of one state, in order, by the earliest times of an order that needed no choice.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    /// (begins at, deadline of the change that begins it, state); before the first one it was absent.
+    stretches: Vec<(u64, u64, State)>,
+    /// There was a choice: then these are not the only possible times.
+    pub branched: bool,
+}
+
+impl Timeline {
+    pub fn note(&mut self, config: &Config, deadline_ns: u64) {
+        self.stretches.push((config.at_ns, deadline_ns, config.state));
+        self.branched |= config.delayed;
+    }
+
+    /// At the end: notes whether what found the container absent delays anything.
+    pub fn end(&mut self, frontier: &[Config], lane: &Lane) {
+        self.branched |= frontier
+            .iter()
+            .any(|config| config.state != State::Absent && config.absents < lane.absents.len());
+    }
+}
+
+pub(super) enum Stop {
+    /// This refusal has no place in any order.
+    Nowhere(u32),
+    /// Some refusal has no place in the order found, but may have one in another.
+    Undecided,
+}
+
+/// Gives every such refusal a place.
+pub(super) fn judge(records: &[Record], lane: &Lane, timeline: &Timeline) -> Result<(), Stop> {
+    if lane.existences.is_empty() {
+        return Ok(());
+    }
+    if timeline.branched {
+        return Err(Stop::Undecided);
+    }
+    for &(_, index) in &lane.existences {
+        let record = &records[index as usize];
+        if !fits(record, &timeline.stretches, |_, begins_ns, _| begins_ns) {
+            // Delayed as far as may be, a stretch ends by the deadline of the change that ends it.
+            let may_fit = fits(record, &timeline.stretches, |_, _, deadline_ns| deadline_ns);
+            // What never answered can have led a life that nobody else saw.
+            let is_certain = !may_fit && lane.unknowns.is_empty();
+            return Err(if is_certain { Stop::Nowhere(index) } else { Stop::Undecided });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a stretch permits the refusal within its interval; `until` tells how long a stretch lasts, from its
+/// successor.
+fn fits(record: &Record, stretches: &[(u64, u64, State)], until: impl Fn(State, u64, u64) -> u64) -> bool {
+    let reachable = stretches.partition_point(|&(begins_ns, ..)| begins_ns <= record.deadline_ns());
+    (0..reachable).rev().any(|position| {
+        let (_, _, state) = stretches[position];
+        let ends_ns = stretches
+            .get(position + 1)
+            .map_or(u64::MAX, |&(begins_ns, deadline_ns, state)| until(state, begins_ns, deadline_ns));
+        ends_ns >= record.invoke_ns && model::step(state, record.into()).is_ok()
+    })
+}

@@ -1,0 +1,132 @@
+//! Sorts a history into lanes, one a container: its tokens in order, and what has no tokens by kind.
+
+use flockwork::Operation;
+use rayon::prelude::*;
+
+use crate::history::{History, Outcome, Reason, Record};
+use crate::model;
+
+/// Where an operation belongs in its container's order, by what it claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub generation: u64,
+    /// Twice the revision, and one more for what only saw it: who made a revision comes first.
+    stage: u64,
+    invoke_ns: u64,
+    pub index: u32,
+}
+
+impl Key {
+    pub fn revision(&self) -> u64 {
+        self.stage / 2
+    }
+
+    pub fn changes(&self) -> bool {
+        self.stage.is_multiple_of(2)
+    }
+}
+
+/// One container's operations.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub container: u32,
+    /// What carries generation and revision, sorted.
+    pub keys: Vec<Key>,
+    /// What found the container absent: (invoked, index), sorted.
+    pub absents: Vec<(u64, u32)>,
+    /// What never answered and can have changed the container, sorted likewise.
+    pub unknowns: Vec<(u64, u32)>,
+    /// Refusals that tell that the container existed, but not which: sorted likewise.
+    pub existences: Vec<(u64, u32)>,
+    /// Successes without tokens: no order can be read from them.
+    pub untokened: u64,
+}
+
+enum Part {
+    Token,
+    Absent,
+    Unknown,
+    Existence,
+    Untokened,
+    Nothing,
+}
+
+fn part(record: &Record) -> Part {
+    let has_tokens = record.generation.is_some() && record.revision.is_some();
+    match (record.outcome, record.reason) {
+        _ if record.operation == Operation::List => Part::Nothing,
+        (Outcome::Unknown, _) if model::can_change(record.operation) => Part::Unknown,
+        (Outcome::Unknown | Outcome::Failed, _) | (Outcome::Refused, Some(Reason::Ambiguous)) => {
+            Part::Nothing
+        }
+        (Outcome::Refused, Some(Reason::Absent)) => Part::Absent,
+        _ if has_tokens => Part::Token,
+        (Outcome::Refused, None) => Part::Untokened,
+        (Outcome::Refused, _) => Part::Existence,
+        // Force delete of an absent container is ok, and so is an audit that finds nothing.
+        (Outcome::Ok, _) if record.operation == Operation::ForceDelete => Part::Absent,
+        (Outcome::Ok, _)
+            if record.status.is_none() && matches!(record.operation, Operation::State | Operation::Load) =>
+        {
+            Part::Absent
+        }
+        (Outcome::Ok, _) => Part::Untokened,
+    }
+}
+
+impl Lane {
+    fn with_room(container: usize, tokens: usize) -> Self {
+        Self { container: container as u32, keys: Vec::with_capacity(tokens), ..Self::default() }
+    }
+
+    fn add(&mut self, record: &Record, index: u32) {
+        let at = (record.invoke_ns, index);
+        match (part(record), record.generation, record.revision) {
+            (Part::Token, Some(generation), Some(revision)) => self.keys.push(Key {
+                generation: generation.get(),
+                stage: revision.get().saturating_mul(2) | u64::from(!model::changes(record.into())),
+                invoke_ns: record.invoke_ns,
+                index,
+            }),
+            (Part::Absent, ..) => self.absents.push(at),
+            (Part::Unknown, ..) => self.unknowns.push(at),
+            (Part::Existence, ..) => self.existences.push(at),
+            (Part::Untokened | Part::Token, ..) => self.untokened += 1,
+            (Part::Nothing, ..) => {}
+        }
+    }
+
+    fn sort(&mut self) {
+        // Each worker's log is sorted already, but for what is beyond its control: a merge sort finds those runs.
+        self.keys.par_sort();
+        self.absents.par_sort();
+        self.unknowns.sort_unstable();
+        self.existences.sort_unstable();
+    }
+
+    /// How many operations are judged by this lane.
+    pub fn operations(&self) -> u64 {
+        (self.keys.len() + self.absents.len() + self.unknowns.len() + self.existences.len()) as u64
+    }
+}
+
+/// Sorts the history into one lane a container.
+pub(super) fn lanes(history: &History) -> Vec<Lane> {
+    u32::try_from(history.records.len()).expect("fewer than 2^32 operations");
+    let mut tokens = vec![0_usize; history.containers.len()];
+    for record in &history.records {
+        if let (Some(container), Some(_), Some(_)) = (record.container(), record.generation, record.revision)
+        {
+            tokens[container as usize] += 1;
+        }
+    }
+    let mut lanes: Vec<_> =
+        tokens.iter().enumerate().map(|(container, &count)| Lane::with_room(container, count)).collect();
+    for (index, record) in history.records.iter().enumerate() {
+        if let Some(container) = record.container() {
+            lanes[container as usize].add(record, index as u32);
+        }
+    }
+    lanes.par_iter_mut().for_each(Lane::sort);
+    lanes
+}
