@@ -5,7 +5,7 @@
 //! counter's. The file is replaced as a whole, so that a kill leaves the old or the new number; a number that is
 //! taken and not used is no harm. A counter that cannot be read is reported, never set back.
 
-use crate::lock::{LockKind, Opening, Request, Wait};
+use crate::lock::{Exclusive, LockKind, Opening, Request, Wait};
 use crate::read::regular_file;
 use crate::root::{RelPath, Root};
 use crate::write::{WritePolicy, write_new};
@@ -20,9 +20,9 @@ const COUNTER_BYTES_MAX: u64 = 64;
 
 /// Takes the next generation.
 pub(crate) fn next(root: &Root, kind: LockKind, wait: Wait, policy: WritePolicy) -> Result<u64> {
-    let lock = RelPath::top(COUNTER_LOCK);
-    let request = Request { opening: Opening::Create, ..Request::exclusive(root, &lock, wait) };
-    let _held = request.acquire(kind.backend())?.ok_or_else(|| {
+    let path = RelPath::top(COUNTER_LOCK);
+    let request = Request { opening: Opening::Create, ..Request::exclusive(root, &path, wait) };
+    let lock = request.acquire(kind.backend())?.map(Exclusive).ok_or_else(|| {
         Error::unsupported(
             root.path(),
             "the root folder was removed while a store had it open; open it again",
@@ -31,7 +31,7 @@ pub(crate) fn next(root: &Root, kind: LockKind, wait: Wait, policy: WritePolicy)
     let counter = RelPath::top(COUNTER);
     let generation = read(root, &counter)? + 1;
     let temporary = RelPath::top(COUNTER_TEMPORARY);
-    write_new(root, &temporary, policy, format!("{generation}\n").as_bytes())?;
+    write_new(&lock, root, &temporary, policy, format!("{generation}\n").as_bytes())?;
     if let Err(errno) = root.rename(&temporary, &counter) {
         let _ = root.unlink(&temporary);
         return Err(root.error("replace", &counter, errno));

@@ -65,11 +65,11 @@ impl<'a> Target<'a> {
     }
 
     /// The same for bytes that were read earlier.
-    pub(crate) fn prepare_bytes(self, _lock: &Exclusive<'_>, bytes: Vec<u8>) -> Result<Prepared<'a>> {
+    pub(crate) fn prepare_bytes(self, lock: &Exclusive<'_>, bytes: Vec<u8>) -> Result<Prepared<'a>> {
         let has_temporary = self.policy != WritePolicy::InPlace;
         if has_temporary {
             let path = RelPath::in_folder(self.id, META_TEMPORARY);
-            write_new(self.root, &path, self.policy, &bytes)?;
+            write_new(lock, self.root, &path, self.policy, &bytes)?;
         }
         Ok(Prepared { target: self, bytes, has_temporary })
     }
@@ -87,11 +87,11 @@ impl Prepared<'_> {
     }
 
     /// Makes the new metadata the present one.
-    pub(crate) fn commit(mut self, _lock: &Exclusive<'_>) -> Result<(), CommitError> {
+    pub(crate) fn commit(mut self, lock: &Exclusive<'_>) -> Result<(), CommitError> {
         let Target { root, id, policy } = self.target;
         let path = RelPath::in_folder(id, META);
         if policy == WritePolicy::InPlace {
-            return write_in_place(root, &path, &self.bytes);
+            return write_in_place(lock, root, &path, &self.bytes);
         }
         let temporary = RelPath::in_folder(id, META_TEMPORARY);
         root.rename(&temporary, &path)
@@ -116,7 +116,13 @@ impl Drop for Prepared<'_> {
 
 /// Writes a file that replaces another one later. One that is there already is the leftover of a killed process:
 /// whoever writes here holds the lock.
-pub(crate) fn write_new(root: &Root, path: &RelPath, policy: WritePolicy, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_new(
+    _lock: &Exclusive<'_>,
+    root: &Root,
+    path: &RelPath,
+    policy: WritePolicy,
+    bytes: &[u8],
+) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let file = loop {
@@ -137,7 +143,12 @@ pub(crate) fn write_new(root: &Root, path: &RelPath, policy: WritePolicy, bytes:
     })
 }
 
-fn write_in_place(root: &Root, path: &RelPath, bytes: &[u8]) -> Result<(), CommitError> {
+fn write_in_place(
+    _lock: &Exclusive<'_>,
+    root: &Root,
+    path: &RelPath,
+    bytes: &[u8],
+) -> Result<(), CommitError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let failed =

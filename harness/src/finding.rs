@@ -1,1 +1,249 @@
 //! Findings: a violation with all that is needed to see it again.
+//!
+//! A finding's signature is a class and a hash of what decides it, so that one bug has one signature in every run: it
+//! takes no time, process, token or name of a container into account.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::tell::{Ending, Origin};
+use crate::history::{History, Record, write};
+use crate::violation::{Class, Violation};
+
+/// Version of `finding.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How many operations of each process are shown before and after the decisive ones.
+const AROUND: usize = 2;
+/// How many operations a window shows at most.
+const WINDOW_MAX: usize = 200;
+
+/// A violation with the operations around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// Class and a hash of what decides it: the same for the same bug, as far as possible.
+    pub signature: String,
+    /// Which promise was broken.
+    pub class: Class,
+    /// The subject.
+    pub subject: String,
+    /// The container.
+    pub container: Option<String>,
+    /// What happened.
+    pub message: String,
+    /// The decisive operations and a few around them, by invocation.
+    pub window: Vec<Glimpse>,
+}
+
+/// One operation of a finding's window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Glimpse {
+    /// Its index in the run's history.
+    pub index: usize,
+    /// Whether it is one of those that decide.
+    pub decisive: bool,
+    /// When it was invoked, in milliseconds since the run's first operation.
+    pub invoke_ms: f64,
+    /// When it returned, likewise; for one that was killed: from when on it could no longer act.
+    pub return_ms: Option<f64>,
+    /// The operation, as a history's line has it.
+    pub operation: serde_json::Value,
+    /// How it ended and what it saw, in words.
+    pub ending: String,
+}
+
+impl Finding {
+    /// Makes a finding of a violation. `subject` names the subject with the choices that matter.
+    #[must_use]
+    pub fn of(history: &History, violation: &Violation, subject: &str) -> Self {
+        let origin = Origin::of(history);
+        let container =
+            violation.container.and_then(|container| history.containers.get(container as usize)).cloned();
+        let window = window(history, violation);
+        Self {
+            schema_version: SCHEMA_VERSION,
+            signature: signature(history, violation, subject),
+            class: violation.class,
+            subject: subject.to_owned(),
+            container,
+            message: violation.message.clone(),
+            window: window.into_iter().map(|index| glimpse(history, violation, origin, index)).collect(),
+        }
+    }
+
+    /// The window as lines a person reads; decisive operations are marked.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.window
+            .iter()
+            .map(|glimpse| {
+                let mark = if glimpse.decisive { '>' } else { ' ' };
+                let end =
+                    glimpse.return_ms.map_or_else(|| "open".to_owned(), |end_ms| format!("{end_ms:.3}"));
+                let field = |name| glimpse.operation.get(name);
+                let process = field("process").and_then(serde_json::Value::as_u64).unwrap_or(0);
+                let operation = field("op").and_then(serde_json::Value::as_str).unwrap_or("?");
+                let mut line = format!("{mark} {:>12.3} … {end:>12} ms", glimpse.invoke_ms);
+                write!(line, "  p{process:<3} {operation:<12} {}", glimpse.ending)
+                    .expect("a string takes everything");
+                line
+            })
+            .collect()
+    }
+
+    /// Writes `finding.json` and the history's window into `<findings>/<signature>/`; gives back that folder.
+    pub fn write(&self, history: &History, findings: &Path) -> io::Result<PathBuf> {
+        let folder = findings.join(&self.signature);
+        fs::create_dir_all(&folder)?;
+        let window = self.window.iter().map(|glimpse| &history.records[glimpse.index]);
+        write::write_some(history, window, BufWriter::new(File::create(folder.join("history.jsonl"))?))?;
+        let mut out = BufWriter::new(File::create(folder.join("finding.json"))?);
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+        Ok(folder)
+    }
+}
+
+fn glimpse(history: &History, violation: &Violation, origin: Origin, index: usize) -> Glimpse {
+    let record = &history.records[index];
+    Glimpse {
+        index,
+        decisive: violation.records.contains(&index),
+        invoke_ms: origin.ms(record.invoke_ns),
+        return_ms: record.return_ns().map(|return_ns| origin.ms(return_ns)),
+        operation: write::to_json(history, record),
+        ending: Ending(record).to_string(),
+    }
+}
+
+/// The decisive operations, and of each process the few of that container just before the first and after the last.
+fn window(history: &History, violation: &Violation) -> Vec<usize> {
+    let records = &history.records;
+    let decisive = || violation.records.iter().map(|&index| &records[index]);
+    let Some(from_ns) = decisive().map(|record| record.invoke_ns).min() else { return Vec::new() };
+    let to_ns =
+        decisive().map(|record| record.return_ns().unwrap_or(record.invoke_ns)).max().unwrap_or(from_ns);
+    let mut by_process = std::collections::BTreeMap::<u32, Vec<usize>>::new();
+    for (index, record) in records.iter().enumerate() {
+        if record.container() == violation.container && violation.container.is_some() {
+            by_process.entry(record.process).or_default().push(index);
+        }
+    }
+    let mut window: Vec<_> = violation.records.clone();
+    for indexes in by_process.values_mut() {
+        indexes.sort_by_key(|&index| records[index].invoke_ns);
+        // Of a process that has nothing to do with it, the operations of the span are enough.
+        let first = indexes.partition_point(|&index| records[index].deadline_ns() < from_ns);
+        let end = indexes.partition_point(|&index| records[index].invoke_ns <= to_ns);
+        let first = first.saturating_sub(AROUND);
+        let end = (end + AROUND).min(indexes.len());
+        window.extend(indexes.get(first..end).unwrap_or_default());
+    }
+    // Where there are too many, those nearest to the decisive ones stay.
+    let distance = |index: usize| {
+        let invoke_ns = records[index].invoke_ns;
+        let nearest = decisive().map(|record| record.invoke_ns.abs_diff(invoke_ns)).min();
+        (!violation.records.contains(&index), nearest)
+    };
+    window.sort_unstable();
+    window.dedup();
+    window.sort_by_cached_key(|&index| distance(index));
+    window.truncate(WINDOW_MAX);
+    window.sort_by_key(|&index| (records[index].invoke_ns, index));
+    window
+}
+
+/// Class and hash of the class, the subject, and the kinds of the decisive operations.
+fn signature(history: &History, violation: &Violation, subject: &str) -> String {
+    let kind = |record: &Record| {
+        let reason = record.reason.map_or("", |reason| reason.as_str());
+        format!("{} {} {reason}", record.operation, record.outcome)
+    };
+    let mut kinds: Vec<_> = violation.records.iter().map(|&index| kind(&history.records[index])).collect();
+    kinds.sort();
+    kinds.dedup();
+    if kinds.is_empty() {
+        // Without operations the words decide, but for what differs from run to run.
+        kinds.push(without_numbers(&violation.message));
+    }
+    let text = format!("{}\n{subject}\n{}", violation.class, kinds.join("\n"));
+    format!("{}-{:08x}", violation.class, fnv1a(text.as_bytes()) as u32)
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|character| !character.is_ascii_digit()).collect()
+}
+
+/// FNV-1a: a hash that will be the same in every version, which the standard library's is not.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use flockwork::Operation;
+
+    use super::*;
+    use crate::history::{Outcome, read};
+
+    fn history(start_ns: u64) -> History {
+        let mut history = History::default();
+        history.containers.push("c1".into());
+        for number in 0..40_u64 {
+            let invoke_ns = start_ns + number * 1_000_000;
+            let operation = if number == 20 { Operation::Resume } else { Operation::Pause };
+            let mut record = Record::invoked(number as u32 % 2, Some(0), operation, invoke_ns);
+            record.set_return_ns(Some(invoke_ns + 500_000));
+            record.outcome = Outcome::Ok;
+            history.records.push(record);
+        }
+        history
+    }
+
+    fn violation() -> Violation {
+        let message = "c1: two saves claim one revision.".into();
+        Violation { class: Class::LostUpdate, container: Some(0), message, records: vec![20, 21] }
+    }
+
+    #[test]
+    fn the_window_holds_a_few_around_the_decisive_ones() {
+        let finding = Finding::of(&history(7), &violation(), "library");
+        let indexes: Vec<_> = finding.window.iter().map(|glimpse| glimpse.index).collect();
+        assert_eq!(indexes, [16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
+        let lines = finding.lines();
+        assert_eq!(lines[4], ">       20.000 …       20.500 ms  p0   resume       ok");
+        assert!(lines[0].starts_with("        16.000"), "{}", lines[0]);
+    }
+
+    #[test]
+    fn the_signature_ignores_when_and_where() {
+        let one = Finding::of(&history(7), &violation(), "library").signature;
+        let mut later = violation();
+        later.records = vec![20, 33];
+        assert_eq!(Finding::of(&history(900), &later, "library").signature, one);
+        assert_ne!(Finding::of(&history(7), &violation(), "replica").signature, one);
+        assert!(one.starts_with("lost-update-") && one.len() == "lost-update-".len() + 8, "{one}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let history = history(7);
+        let finding = Finding::of(&history, &violation(), "library");
+        let path = finding.write(&history, folder.path()).expect("writable");
+        assert_eq!(path, folder.path().join(&finding.signature));
+        let text = fs::read_to_string(path.join("finding.json")).expect("written");
+        assert_eq!(serde_json::from_str::<Finding>(&text).expect("our own"), finding);
+        let window = read::read_file(&path.join("history.jsonl")).expect("our own");
+        assert_eq!(window.records.len(), finding.window.len());
+    }
+}

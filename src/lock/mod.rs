@@ -174,6 +174,13 @@ impl fmt::Debug for Guard<'_> {
 }
 
 /// Proof that the exclusive lock is held. Whatever needs the lock takes it.
+///
+/// There is no way to have one but to take the lock:
+///
+/// ```compile_fail
+/// # fn guard() -> flockwork::lock::Shared<'static> { unimplemented!() }
+/// let exclusive = flockwork::lock::Exclusive(guard().0);
+/// ```
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Exclusive<'a>(pub(crate) Guard<'a>);

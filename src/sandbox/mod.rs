@@ -5,6 +5,7 @@
 //! [`SandboxRecord`], which is saved with the operation that is under way.
 
 mod inert;
+mod process;
 
 use std::fmt;
 use std::io;
@@ -13,6 +14,7 @@ pub use nix::sys::signal::Signal;
 use serde_json::value::RawValue;
 
 pub use self::inert::Inert;
+pub use self::process::Process;
 pub use crate::metadata::SandboxRecord;
 use crate::status::{Operation, Status};
 use crate::{ContainerId, Metadata};

@@ -109,3 +109,133 @@ impl Random {
         self.0 % bound
     }
 }
+
+/// What a [`Watch`] is called for.
+pub type Hook = Box<dyn Fn(&str) -> std::io::Result<()> + Send + Sync>;
+
+/// A sandbox with nothing behind it that calls back at every call: `entered`, `leaving`, `create`, `pause` and so on.
+pub struct Watch(pub Hook);
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch {
+    pub fn new(hook: impl Fn(&str) -> std::io::Result<()> + Send + Sync + 'static) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(Box::new(hook)))
+    }
+}
+
+mod watch {
+    use std::io::Result;
+
+    use flockwork::sandbox::{Fate, Observed};
+    use flockwork::{ContainerId, Operation, RawValue, Sandbox, SandboxRecord, Signal, Status};
+
+    use super::Watch;
+
+    impl Sandbox for Watch {
+        fn kind(&self) -> &'static str {
+            "watch"
+        }
+        fn entered(&self, _: &ContainerId) {
+            (self.0)("entered").unwrap();
+        }
+        fn leaving(&self, _: &ContainerId) {
+            (self.0)("leaving").unwrap();
+        }
+        fn annotate(&self, _: &ContainerId, _: Operation, _: &mut SandboxRecord) -> Result<()> {
+            (self.0)("annotate")
+        }
+        fn create(&self, _: &ContainerId, _: &mut SandboxRecord) -> Result<()> {
+            (self.0)("create")
+        }
+        fn hold(&self, _: &ContainerId, _: &SandboxRecord) -> Result<()> {
+            (self.0)("hold")
+        }
+        fn start(&self, _: &ContainerId, _: &SandboxRecord) -> Result<()> {
+            (self.0)("start")
+        }
+        fn pause(&self, _: &ContainerId, _: &SandboxRecord) -> Result<()> {
+            (self.0)("pause")
+        }
+        fn resume(&self, _: &ContainerId, _: &SandboxRecord, _: Status) -> Result<()> {
+            (self.0)("resume")
+        }
+        fn signal(&self, _: &ContainerId, _: &SandboxRecord, _: Signal) -> Result<Fate> {
+            (self.0)("signal").map(|()| Fate::Ended)
+        }
+        fn checkpoint(&self, _: &ContainerId, _: &SandboxRecord) -> Result<Box<RawValue>> {
+            (self.0)("checkpoint")?;
+            RawValue::from_string("null".to_owned()).map_err(std::io::Error::other)
+        }
+        fn restore(&self, _: &ContainerId, _: &mut SandboxRecord, _: &RawValue) -> Result<()> {
+            (self.0)("restore")
+        }
+        fn destroy(&self, _: &ContainerId, _: &SandboxRecord) -> Result<()> {
+            (self.0)("destroy")
+        }
+        fn probe(&self, _: &ContainerId, _: &SandboxRecord) -> Observed {
+            Observed::AsRecorded
+        }
+    }
+}
+
+/// A child that runs the test `child_process` of the calling test binary, which does what `role` says. It says on its
+/// standard output when it is ready; see [`Child::wait_until_ready`].
+pub struct Child(pub std::process::Child);
+
+const ROLE: &str = "FLOCKWORK_TEST_ROLE";
+const ROOT: &str = "FLOCKWORK_TEST_ROOT";
+const LOCK: &str = "FLOCKWORK_TEST_LOCK";
+const READY: &str = "child is ready";
+
+impl Child {
+    pub fn spawn(role: &str, root: &Path, lock: LockKind) -> Self {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_process", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role)
+            .env(ROOT, root)
+            .env(LOCK, lock.as_str())
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    pub fn wait_until_ready(&mut self) {
+        use std::io::BufRead as _;
+        let lines = std::io::BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.contains(READY)), "the child ended early");
+    }
+
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Waits for a child that ends by itself, and for its approval.
+    pub fn join(mut self) {
+        use std::io::Read as _;
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(self.0.wait().unwrap().success(), "the child failed: {said}");
+    }
+}
+
+/// What the child that runs this test is to do; `None` where it is no child.
+pub fn role() -> Option<(String, PathBuf, LockKind)> {
+    let role = std::env::var(ROLE).ok()?;
+    let lock = std::env::var(LOCK).unwrap().parse().unwrap();
+    Some((role, std::env::var_os(ROOT).unwrap().into(), lock))
+}
+
+pub fn say_ready() {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{READY}").unwrap();
+    out.flush().unwrap();
+}

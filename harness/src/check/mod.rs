@@ -22,6 +22,7 @@ mod torn_read;
 mod unrecoverable;
 pub mod witness;
 
+pub(crate) use lives::examiner;
 use rayon::prelude::*;
 
 use crate::evidence::Evidence;

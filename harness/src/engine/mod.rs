@@ -1,6 +1,11 @@
 //! Engines: what runs a subject. They take a plan and give back what was seen; they judge nothing.
 
+mod serve;
 pub mod stress;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use serve::{Order, serve};
 
 use crate::evidence::{Exit, Overlap, Quiet, Stall};
 use crate::history::History;
@@ -31,7 +36,8 @@ pub struct StressRun {
 }
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ended {
     /// The budget was used up.
     Completed,

@@ -1,12 +1,23 @@
-//! Beneath the engines: the zygote, the workers it forks, and the log they share with the harness.
+//! Beneath the engines: the zygote, the workers it forks, and the memory they share with the harness.
+//!
+//! The harness forks a [`Zygote`] before it starts any thread. For each run it makes a [`region::Region`] of shared
+//! memory and sends it to the zygote with an order; the zygote forks the workers, which write their [`log`] into the
+//! region, watch critical sections with a [`witness`], and are tied to their parent by a [`lifeline`], so that nothing
+//! outlives the harness. What a subject started by itself carries a [`Marker`], by which a later run finds it.
+//!
+//! Nothing here knows what the workers do: that is the engines' business.
 
-/// A small single-threaded process, forked before any thread exists, that forks and reaps the workers.
-#[derive(Debug)]
-pub struct Zygote {}
+mod channel;
+pub mod clock;
+pub mod lifeline;
+pub mod log;
+pub mod marker;
+pub mod procfs;
+pub mod region;
+pub(crate) mod sys;
+pub mod witness;
+mod zygote;
 
-impl Zygote {
-    /// Forks the zygote. Call it first thing in `main`, before anything starts a thread.
-    pub fn fork() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-}
+pub use channel::Channel;
+pub use marker::{Marker, sweep};
+pub use zygote::{Builder, Zygote};

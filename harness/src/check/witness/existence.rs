@@ -7,12 +7,13 @@ use crate::model::{self, State};
 
 use super::config::Config;
 use super::sort::Lane;
+use super::unknown::Deaths;
 
 /// The stretches of one state, in order, by the earliest times of an order that needed no choice.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
-    /// (begins at, deadline of the change that begins it, state); before the first one it was absent.
-    stretches: Vec<(u64, u64, State)>,
+    /// Before the first one it was absent.
+    stretches: Vec<Stretch>,
     /// There was a choice: then these are not the only possible times.
     pub branched: bool,
 }
@@ -39,7 +40,12 @@ pub(super) enum Stop {
 }
 
 /// Gives every such refusal a place.
-pub(super) fn judge(records: &[Record], lane: &Lane, timeline: &Timeline) -> Result<(), Stop> {
+pub(super) fn judge(
+    records: &[Record],
+    lane: &Lane,
+    deaths: Deaths,
+    timeline: &Timeline,
+) -> Result<(), Stop> {
     if lane.existences.is_empty() {
         return Ok(());
     }
@@ -48,26 +54,29 @@ pub(super) fn judge(records: &[Record], lane: &Lane, timeline: &Timeline) -> Res
     }
     for &(_, index) in &lane.existences {
         let record = &records[index as usize];
-        if !fits(record, &timeline.stretches, |_, begins_ns, _| begins_ns) {
+        // Those that are over before it was invoked need no look.
+        let first =
+            timeline.stretches.partition_point(|stretch| stretch.0 < record.invoke_ns).saturating_sub(1);
+        if !fits(record, &timeline.stretches, first, |next| next.0) {
             // Delayed as far as may be, a stretch ends by the deadline of the change that ends it.
-            let may_fit = fits(record, &timeline.stretches, |_, _, deadline_ns| deadline_ns);
-            // What never answered can have led a life that nobody else saw.
-            let is_certain = !may_fit && lane.unknowns.is_empty();
+            let may_fit = fits(record, &timeline.stretches, 0, |next| next.1);
+            // What never answered can have led a life, and a sandbox can have died, that nobody else saw.
+            let is_certain = !may_fit && lane.unknowns.is_empty() && deaths != Deaths::Free;
             return Err(if is_certain { Stop::Nowhere(index) } else { Stop::Undecided });
         }
     }
     Ok(())
 }
 
-/// Whether a stretch permits the refusal within its interval; `until` tells how long a stretch lasts, from its
-/// successor.
-fn fits(record: &Record, stretches: &[(u64, u64, State)], until: impl Fn(State, u64, u64) -> u64) -> bool {
+/// (begins at, deadline of the change that begins it, state).
+type Stretch = (u64, u64, State);
+
+/// Whether a stretch from the first on permits the refusal within its interval; `until` tells from a stretch's
+/// successor how long it lasts.
+fn fits(record: &Record, stretches: &[Stretch], first: usize, until: impl Fn(&Stretch) -> u64) -> bool {
     let reachable = stretches.partition_point(|&(begins_ns, ..)| begins_ns <= record.deadline_ns());
-    (0..reachable).rev().any(|position| {
-        let (_, _, state) = stretches[position];
-        let ends_ns = stretches
-            .get(position + 1)
-            .map_or(u64::MAX, |&(begins_ns, deadline_ns, state)| until(state, begins_ns, deadline_ns));
-        ends_ns >= record.invoke_ns && model::step(state, record.into()).is_ok()
+    (first..reachable).any(|position| {
+        let ends_ns = stretches.get(position + 1).map_or(u64::MAX, &until);
+        ends_ns >= record.invoke_ns && model::step(stretches[position].2, record.into()).is_ok()
     })
 }

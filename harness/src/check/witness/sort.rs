@@ -4,7 +4,7 @@ use flockwork::Operation;
 use rayon::prelude::*;
 
 use crate::history::{History, Outcome, Reason, Record};
-use crate::model;
+use crate::model::{self, Illegal, State};
 
 /// Where an operation belongs in its container's order, by what it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(super) struct Lane {
     pub unknowns: Vec<(u64, u32)>,
     /// Refusals that tell that the container existed, but not which: sorted likewise.
     pub existences: Vec<(u64, u32)>,
+    /// What claims to have found the container absent, and contradicts itself.
+    pub contradiction: Option<(Illegal, u32)>,
     /// Successes without tokens: no order can be read from them.
     pub untokened: u64,
 }
@@ -88,7 +90,12 @@ impl Lane {
                 invoke_ns: record.invoke_ns,
                 index,
             }),
-            (Part::Absent, ..) => self.absents.push(at),
+            (Part::Absent, ..) => {
+                self.absents.push(at);
+                if let Err(illegal) = model::step(State::Absent, record.into()) {
+                    self.contradiction.get_or_insert((illegal, index));
+                }
+            }
             (Part::Unknown, ..) => self.unknowns.push(at),
             (Part::Existence, ..) => self.existences.push(at),
             (Part::Untokened | Part::Token, ..) => self.untokened += 1,

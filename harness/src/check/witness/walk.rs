@@ -49,6 +49,9 @@ impl<'a> Walk<'a> {
             latest: None,
             timeline: Timeline::default(),
         };
+        if let Some((illegal, index)) = lane.contradiction {
+            return Err(walk.fault(Kind::Illegal(illegal), &[index]));
+        }
         let mut rest = lane.keys.as_slice();
         while let Some(&first) = rest.first() {
             let changing = rest
@@ -74,7 +77,7 @@ impl<'a> Walk<'a> {
             }
         }
         walk.finish()?;
-        existence::judge(records, lane, &walk.timeline).map_err(|stop| match stop {
+        existence::judge(records, lane, deaths, &walk.timeline).map_err(|stop| match stop {
             existence::Stop::Nowhere(index) => walk.fault(Kind::Nowhere, &[index]),
             existence::Stop::Undecided => {
                 Stop::Exhausted("refusals without tokens that fit only a delayed order".into())

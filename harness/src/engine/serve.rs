@@ -1,0 +1,27 @@
+//! The zygote's side of the engines: it takes orders, one run after the other, until the harness is gone.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::stress;
+use crate::process::{Builder, Channel};
+
+/// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Order {
+    /// Run a stress plan.
+    Stress(Box<stress::Order>),
+}
+
+/// Serves orders until the other end of the channel is closed.
+pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
+    while let Some((order, memory)) = channel.receive()? {
+        let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
+        match order {
+            Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
+        }
+    }
+    Ok(())
+}

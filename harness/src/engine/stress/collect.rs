@@ -1,0 +1,64 @@
+//! From the shared region to a history: what the run gives back, once everybody is gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use super::wire::Departure;
+use crate::evidence::Overlap;
+use crate::history::{History, Outcome, Record};
+use crate::process::log;
+use crate::process::region::{OVERLAPS_MAX, Region};
+use crate::process::witness::Identity;
+
+/// Reads every log, and gives its memory back as it goes.
+pub(super) fn history(region: &Region, containers: Vec<String>) -> History {
+    let layout = *region.layout();
+    let begun = |process| region.header(process).published.load(Ordering::Acquire) as usize;
+    let total = (0..layout.slots()).map(begun).sum();
+    let mut history = History::default();
+    history.containers = containers;
+    history.records.reserve_exact(total);
+    for process in 0..layout.slots() {
+        for entry in &region.entries(process)[..begun(process)] {
+            let (mut record, at) = entry.record(process);
+            if let Some(message) = at.and_then(|at| log::text(region.texts(process), at)) {
+                history.attach_message(&mut record, message);
+            }
+            history.records.push(record);
+        }
+        region.release_entries(process);
+    }
+    history
+}
+
+/// The overlaps that the witness words saw.
+pub(super) fn overlaps(region: &Region, departures: &[Departure]) -> Vec<Overlap> {
+    let killed = departures.iter().filter_map(|departure| Some((departure.identity(), departure.killed_ns?)));
+    let killed = killed.collect::<HashMap<_, _>>();
+    let count = region.control().overlaps.load(Ordering::Acquire) as usize;
+    let cells = region.overlaps()[..count.min(OVERLAPS_MAX)].iter();
+    cells
+        .filter_map(|cell| {
+            // A cell without a time is one whose writer was killed over it.
+            let at_ns = Some(cell.at_ns.load(Ordering::Acquire)).filter(|&at_ns| at_ns != 0)?;
+            let inside = Identity::of_word(cell.inside.load(Ordering::Relaxed))?;
+            let entered = Identity::of_word(cell.entered.load(Ordering::Relaxed))?;
+            Some(Overlap {
+                container: cell.container.load(Ordering::Relaxed) as u32,
+                at_ns,
+                inside: inside.process,
+                entered: entered.process,
+                inside_killed_ns: killed.get(&inside).copied(),
+            })
+        })
+        .collect()
+}
+
+/// When the first operation of a worker began and the last one returned.
+pub(super) fn span_ns(history: &History, workers: u32) -> Option<(u64, u64)> {
+    let of_workers = || history.records.iter().filter(|record| record.process < workers);
+    let first = of_workers().map(|record| record.invoke_ns).min()?;
+    let returned = of_workers().filter(|record| record.outcome != Outcome::Unknown);
+    let last = returned.filter_map(Record::return_ns).max().unwrap_or(first);
+    Some((first, last))
+}

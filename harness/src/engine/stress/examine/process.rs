@@ -1,0 +1,112 @@
+//! Processes behind containers: what they do, and which are left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Doing;
+use crate::engine::stress::site::Site;
+use crate::process::clock::now_ns;
+use crate::process::procfs::{self, Stat};
+use crate::process::{Marker, marker};
+
+/// How long processes that were killed may take to be gone.
+const DEATH_NS_MAX: u64 = 1_000_000_000;
+
+/// What the process does that a container's metadata names; `None` where it names none, or is no JSON.
+pub(super) fn of_metadata(path: &Path) -> Option<Doing> {
+    let metadata = serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok()?;
+    let sandbox = metadata.get("sandbox")?;
+    let pid = u32::try_from(sandbox.get("pid")?.as_u64()?).ok().filter(|&pid| pid > 0)?;
+    let start_ticks = sandbox.get("start_time").and_then(Value::as_u64);
+    Some(doing(pid, start_ticks))
+}
+
+fn doing(pid: u32, start_ticks: Option<u64>) -> Doing {
+    match Stat::of(pid) {
+        Some(stat) if stat.is_dead() || start_ticks.is_some_and(|start| start != stat.start_ticks) => {
+            Doing::Dead
+        }
+        Some(stat) if matches!(stat.state, 'T' | 't') => Doing::Stopped,
+        Some(_) => Doing::Running,
+        None => Doing::Dead,
+    }
+}
+
+/// Processes of the run's sandboxes that are left, in words; those that are about to die are waited for.
+pub(super) fn left(site: &Site) -> Vec<String> {
+    let until_ns = now_ns() + DEATH_NS_MAX;
+    loop {
+        let left = of_run(site);
+        if left.is_empty() || now_ns() > until_ns {
+            return left.into_iter().map(describe).collect();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Living processes that carry the run's marker or descend from its zygote, but for the calling process and the zygote.
+/// What a subject forked and has not yet made another program carries no marker, but descends from the zygote.
+pub(super) fn of_run(site: &Site) -> BTreeSet<u32> {
+    let marked = site.order.marker.parse::<Marker>().map(|marker| marker::processes_of(&marker));
+    let zygote = site.zygote.as_raw().cast_unsigned();
+    let mut of_run =
+        descendants(zygote).into_iter().chain(marked.into_iter().flatten()).collect::<BTreeSet<_>>();
+    of_run.remove(&std::process::id());
+    of_run.remove(&zygote);
+    of_run
+}
+
+fn descendants(ancestor: u32) -> Vec<u32> {
+    let parents = procfs::pids().into_iter().filter_map(|pid| {
+        let stat = Stat::of(pid)?;
+        (!stat.is_dead()).then_some((pid, stat.parent))
+    });
+    let parents = parents.collect::<BTreeMap<_, _>>();
+    let descends = |&pid: &u32| {
+        let mut line = std::iter::successors(parents.get(&pid).copied(), |pid| parents.get(pid).copied());
+        // Bounded, because a list that is read while processes come and go might hold a circle.
+        line.by_ref().take(64).any(|pid| pid == ancestor)
+    };
+    parents.keys().copied().filter(descends).collect()
+}
+
+fn describe(pid: u32) -> String {
+    let name = procfs::name(pid).unwrap_or_else(|| "?".into());
+    let state = Stat::of(pid).map_or('?', |stat| stat.state);
+    format!("{name} (pid {pid}, state {state})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_its_successor() {
+        let own = std::process::id();
+        let start_ticks = Stat::of(own).expect("our own").start_ticks;
+        assert_eq!(doing(own, Some(start_ticks)), Doing::Running);
+        assert_eq!(doing(own, None), Doing::Running);
+        assert_eq!(doing(own, Some(start_ticks + 1)), Doing::Dead);
+    }
+
+    #[test]
+    fn metadata_names_its_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("meta.json");
+        let own = std::process::id();
+        for (text, expected) in [
+            (format!(r#"{{"sandbox":{{"pid":{own}}}}}"#), Some(Doing::Running)),
+            (format!(r#"{{"sandbox":{{"pid":{own},"start_time":1}}}}"#), Some(Doing::Dead)),
+            (r#"{"sandbox":null}"#.into(), None),
+            (r#"{"sandbox":{"pid":0}}"#.into(), None),
+            ("{".into(), None),
+        ] {
+            fs::write(&path, &text).expect("written");
+            assert_eq!(of_metadata(&path), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Tidying: at the end of a run none of its processes may be left.
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use super::process::of_run;
+use crate::engine::stress::site::Site;
+use crate::process::clock::{now_ns, wait_ns};
+use crate::process::marker;
+
+/// How long the run's processes may take to die of SIGKILL.
+const DEATH_NS_MAX: u64 = 5_000_000_000;
+
+/// Kills and reaps, in the zygote, all that descends from it or carries the run's marker.
+pub(in crate::engine::stress) fn tidy(site: &Site) {
+    let until_ns = now_ns() + DEATH_NS_MAX;
+    while now_ns() < until_ns {
+        let left = of_run(site);
+        for &pid in &left {
+            // It may have ended by itself.
+            _ = marker::kill(pid);
+        }
+        let childless = reap_all();
+        if left.is_empty() && childless {
+            return;
+        }
+        wait_ns(1_000_000);
+    }
+}
+
+/// Reaps whoever has ended; whether no child is left.
+fn reap_all() -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::EINTR) => {}
+            Err(_) => return true,
+            Ok(WaitStatus::StillAlive) => return false,
+            Ok(_) => {}
+        }
+    }
+}

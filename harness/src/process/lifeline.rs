@@ -1,0 +1,73 @@
+//! How a forked process is tied to its parent, and what it leaves behind when it goes.
+
+use std::ffi::CString;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::Pid;
+
+use super::region::{Header, LAST_WORDS_BYTES, Region};
+use super::{log, sys};
+
+/// Exit code of a process that panicked.
+pub const PANICKED: i32 = 101;
+/// Exit code of a process that could not open the subject.
+pub const UNOPENED: i32 = 102;
+
+/// Ties the calling process, just forked, to its parent: it is killed as soon as the parent dies.
+///
+/// Where the parent is dead already, this does not return.
+pub fn tie_to(parent: Pid) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may have died before the line above, and then no signal comes.
+    if nix::unistd::getppid() != parent {
+        sys::exit_now(0);
+    }
+    Ok(())
+}
+
+/// Sets the name that `ps` and `top` show.
+pub fn call_oneself(name: &str) {
+    // Cosmetic: a failure harms nothing.
+    _ = CString::new(name).map(|name| nix::sys::prctl::set_name(&name));
+}
+
+/// Lets all signals in again. The zygote blocks SIGCHLD, and programs that a subject starts would inherit that.
+pub fn unblock_signals() -> io::Result<()> {
+    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// Runs the life of a forked process, and ends the process with the code it gives back; a panic's last words are kept.
+pub fn live(region: &Arc<Region>, process: u32, life: impl FnOnce() -> i32) -> ! {
+    let listener = Arc::clone(region);
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let words = payload.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let words = words.unwrap_or("a panic without words");
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        leave_words(listener.header(process), &format!("{words}{place}"));
+    }));
+    let code = catch_unwind(AssertUnwindSafe(life)).unwrap_or(PANICKED);
+    sys::exit_now(code)
+}
+
+/// Writes last words, for the zygote to report.
+pub fn leave_words(header: &Header, words: &str) {
+    let words = log::cut(words, LAST_WORDS_BYTES);
+    header.last_words_bytes.store(0, Ordering::Relaxed);
+    for (shared, byte) in header.last_words.iter().zip(words.bytes()) {
+        shared.store(byte, Ordering::Relaxed);
+    }
+    header.last_words_bytes.store(words.len() as u32, Ordering::Release);
+}
+
+/// Takes the last words of a dead process away, so that its successor starts without any.
+pub fn take_words(header: &Header) -> Option<String> {
+    let length = header.last_words_bytes.swap(0, Ordering::AcqRel) as usize;
+    let bytes = header.last_words.iter().take(length).map(|byte| byte.load(Ordering::Relaxed));
+    (length > 0).then(|| String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned())
+}

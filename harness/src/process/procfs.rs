@@ -1,0 +1,93 @@
+//! What `/proc` says of processes. Every answer may be out of date as soon as it is given.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// A process as `/proc/<pid>/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// R, S, D, T, t, Z, X …
+    pub state: char,
+    /// Its parent.
+    pub parent: u32,
+    /// When it started, in clock ticks since boot: tells two processes of one pid apart.
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// Reads a process; `None` where there is none.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(path(pid, "stat")).ok()?)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        // The name may hold spaces and parentheses; what follows the last one is regular.
+        let mut fields = line.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let start_ticks = fields.nth(17)?.parse().ok()?;
+        Some(Self { state, parent, start_ticks })
+    }
+
+    /// Whether it has ended, reaped or not.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Every process there is.
+#[must_use]
+pub fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A variable of the environment that a process was started with; `None` where it has none, or may not be asked.
+#[must_use]
+pub fn environment(pid: u32, variable: &str) -> Option<String> {
+    let environment = fs::read(path(pid, "environ")).ok()?;
+    environment.split(|&byte| byte == 0).find_map(|pair| {
+        let value = pair.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
+
+/// What a process waits for in the kernel, in the kernel's words.
+#[must_use]
+pub fn wait_channel(pid: u32) -> Option<String> {
+    let channel = fs::read_to_string(path(pid, "wchan")).ok()?;
+    let channel = channel.trim();
+    (!channel.is_empty() && channel != "0").then(|| channel.to_owned())
+}
+
+/// The program's name, or how it calls itself.
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
+    Some(fs::read_to_string(path(pid, "comm")).ok()?.trim().to_owned())
+}
+
+fn path(pid: u32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let line = "17 (a) b (c) S 4 17 17 0 -1 1 2 3 4 5 6 7 8 9 20 0 1 0 98765 11 12";
+        assert_eq!(Stat::parse(line), Some(Stat { state: 'S', parent: 4, start_ticks: 98765 }));
+        assert_eq!(Stat::parse("17 (a"), None);
+    }
+
+    #[test]
+    fn this_very_process_is_there() {
+        let own = std::process::id();
+        assert!(pids().contains(&own));
+        let stat = Stat::of(own).expect("our own stat");
+        assert!(!stat.is_dead() && stat.start_ticks > 0);
+    }
+}

@@ -1,0 +1,187 @@
+//! The witness words: one word a container in shared memory, in which each holder of its lock leaves its identity.
+//!
+//! Who comes in and finds somebody inside has seen an overlap, whatever the lock says of itself.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::clock;
+use super::region::{OVERLAPS_MAX, Region};
+use crate::subject::Watch;
+
+/// Who is inside: the process's number and which incarnation of it, unique over the run. Never 0 as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The process's number.
+    pub process: u32,
+    /// Which of the run's processes sat at that number.
+    pub incarnation: u32,
+}
+
+impl Identity {
+    /// As a word.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        (self.process as u64 + 1) << 32 | self.incarnation as u64
+    }
+
+    /// From a word; `None` for nobody.
+    #[must_use]
+    pub const fn of_word(word: u64) -> Option<Self> {
+        match (word >> 32).checked_sub(1) {
+            Some(process) => Some(Self { process: process as u32, incarnation: word as u32 }),
+            None => None,
+        }
+    }
+}
+
+/// One process's watch.
+#[derive(Debug)]
+pub struct Witness {
+    region: Arc<Region>,
+    identity: Identity,
+    hold_ns: RangeInclusive<u64>,
+    /// State of the generator of holding times. They need to be spread, not to be the same in every run.
+    random: AtomicU64,
+}
+
+impl Witness {
+    /// Watches for this process, and holds it inside for a random time within the range.
+    #[must_use]
+    pub fn new(region: Arc<Region>, identity: Identity, hold_ns: RangeInclusive<u64>) -> Self {
+        Self { region, identity, hold_ns, random: AtomicU64::new(identity.word()) }
+    }
+
+    fn hold(&self) {
+        let (least, most) = (*self.hold_ns.start(), *self.hold_ns.end());
+        if most == 0 {
+            return;
+        }
+        // SplitMix64.
+        let mut mixed = self
+            .random
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+            .wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let span = u128::from(most.saturating_sub(least)) + 1;
+        clock::wait_ns(least + ((u128::from(mixed) * span) >> 64) as u64);
+    }
+
+    #[cold]
+    fn report(&self, container: u32, inside: Identity) {
+        // Stamped after the word was swapped. Whoever was killed inside gave up the lock after the kill, so the stamp
+        // of a lawful successor is later than the kill, always.
+        let at_ns = clock::now_ns();
+        let control = self.region.control();
+        let killed = self.region.header(inside.process).killed_incarnation.load(Ordering::Acquire);
+        if killed != inside.incarnation {
+            control.overlaps_unexcused.fetch_add(1, Ordering::Relaxed);
+        }
+        let index = control.overlaps.fetch_add(1, Ordering::Relaxed) as usize;
+        if index >= OVERLAPS_MAX {
+            return;
+        }
+        let cell = &self.region.overlaps()[index];
+        cell.inside.store(inside.word(), Ordering::Relaxed);
+        cell.entered.store(self.identity.word(), Ordering::Relaxed);
+        cell.container.store(u64::from(container), Ordering::Relaxed);
+        cell.at_ns.store(at_ns, Ordering::Release);
+    }
+}
+
+impl Watch for Witness {
+    fn enter(&self, container: u32) {
+        let mine = self.identity.word();
+        let before = self.region.words()[container as usize].0.swap(mine, Ordering::AcqRel);
+        self.region.header(self.identity.process).sections.fetch_add(1, Ordering::Relaxed);
+        if before != mine
+            && let Some(inside) = Identity::of_word(before)
+        {
+            self.report(container, inside);
+        }
+        self.hold();
+    }
+
+    fn leave(&self, container: u32) {
+        clear(&self.region, container, self.identity);
+    }
+}
+
+/// Takes an identity out of a container's word, where it still is what the word says.
+fn clear(region: &Region, container: u32, identity: Identity) {
+    let word = &region.words()[container as usize].0;
+    _ = word.compare_exchange(identity.word(), 0, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Takes a dead process out of every word.
+pub fn clear_all(region: &Region, identity: Identity) {
+    for (container, word) in region.words().iter().enumerate() {
+        if word.0.load(Ordering::Relaxed) == identity.word() {
+            clear(region, container as u32, identity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::region::Layout;
+
+    fn watches() -> (Arc<Region>, [Witness; 2]) {
+        let layout = Layout {
+            workers: 2,
+            auditors: 0,
+            containers: 2,
+            worker_entries: 0,
+            auditor_entries: 0,
+            examiner_entries: 0,
+        };
+        let region = Arc::new(Region::create(layout).expect("a region"));
+        let watch = |process| {
+            Witness::new(Arc::clone(&region), Identity { process, incarnation: process + 10 }, 0..=0)
+        };
+        let watches = [watch(0), watch(1)];
+        (region, watches)
+    }
+
+    #[test]
+    fn one_after_the_other_is_no_overlap() {
+        let (region, [first, second]) = watches();
+        for watch in [&first, &second, &first] {
+            watch.enter(1);
+            watch.leave(1);
+        }
+        first.enter(0);
+        second.enter(1);
+        assert_eq!(region.control().overlaps.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn two_at_once_are_seen_and_the_first_to_leave_does_not_hide_the_other() {
+        let (region, [first, second]) = watches();
+        first.enter(1);
+        second.enter(1);
+        first.leave(1);
+        first.enter(1);
+        assert_eq!(region.control().overlaps.load(Ordering::Relaxed), 2);
+        let cell = &region.overlaps()[0];
+        let inside = Identity::of_word(cell.inside.load(Ordering::Relaxed));
+        assert_eq!(inside, Some(Identity { process: 0, incarnation: 10 }));
+        assert_eq!(cell.container.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn who_was_killed_inside_is_excused_and_can_be_cleared() {
+        let (region, [first, second]) = watches();
+        first.enter(0);
+        region.header(0).killed_incarnation.store(10, Ordering::Release);
+        second.enter(0);
+        assert_eq!(region.control().overlaps.load(Ordering::Relaxed), 1);
+        assert_eq!(region.control().overlaps_unexcused.load(Ordering::Relaxed), 0);
+        clear_all(&region, Identity { process: 1, incarnation: 11 });
+        assert_eq!(region.words()[0].0.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,96 @@
+//! Holds the witness check against an oracle that tries every order, over random small histories.
+//!
+//! Histories come from a legal simulation, with killed operations, equal timestamps and nested intervals; half of them
+//! are then mutated. The two must never disagree; where the witness gives up, that is counted and bounded.
+
+mod oracle;
+mod simulation;
+
+use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::history::{History, Outcome, Reason, Record, write};
+use oracle::Oracle;
+use simulation::{Random, Simulation};
+
+/// How often a history may be changed until it is illegal.
+const MUTATIONS_MAX: u32 = 12;
+
+#[derive(Debug, Default)]
+struct Tally {
+    legal: u64,
+    illegal: u64,
+    with_unknown: u64,
+    with_unknown_illegal: u64,
+    undecided: u64,
+}
+
+fn text(history: &History) -> String {
+    let mut bytes = Vec::new();
+    write::write(history, &mut bytes).expect("memory");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+fn history_of(seed: u64) -> (History, Deaths, bool) {
+    let mut random = Random::new(seed);
+    let deaths = random.one_of(&[Deaths::Never, Deaths::AfterUnknown, Deaths::Free]);
+    let operations = 2 + random.below(8);
+    let mut records = Simulation::new(&mut random, deaths).run(operations);
+    let mut is_legal = Oracle::new(&records, deaths).finds_an_order();
+    assert!(is_legal, "seed {seed}: the simulation is legal ({deaths:?}): {records:?}");
+    if seed % 2 == 1 {
+        // Broken by as little as it takes: such histories are the hardest to tell from legal ones.
+        for _ in 0..MUTATIONS_MAX {
+            simulation::mutate(&mut random, &mut records);
+            is_legal = Oracle::new(&records, deaths).finds_an_order();
+            if !is_legal {
+                break;
+            }
+        }
+    }
+    let mut history = History::default();
+    history.containers.push("c1".into());
+    history.records = records;
+    (history, deaths, is_legal)
+}
+
+fn compare(seeds: std::ops::Range<u64>) {
+    let histories = seeds.end - seeds.start;
+    let mut tally = Tally::default();
+    for seed in seeds {
+        let (history, deaths, is_legal) = history_of(seed);
+        let order = Order::of_history(&history, deaths);
+        let has_unknown = history.records.iter().any(|record| record.outcome == Outcome::Unknown);
+        tally.with_unknown += u64::from(has_unknown);
+        if order.inconclusive.is_some() {
+            let is_bare = |reason| matches!(reason, Some(Reason::Exists | Reason::Status));
+            let has_tokens = |record: &Record| record.generation.is_some() && record.revision.is_some();
+            let bare = history.records.iter().any(|record| is_bare(record.reason) && !has_tokens(record));
+            assert!(bare, "seed {seed}: undecided without need ({order:?})\n{}", text(&history));
+            tally.undecided += 1;
+            continue;
+        }
+        assert_eq!(
+            order.faults.is_empty(),
+            is_legal,
+            "seed {seed} ({deaths:?}): the oracle says {is_legal}, the witness {order:?}\n{}",
+            text(&history)
+        );
+        tally.legal += u64::from(is_legal);
+        tally.illegal += u64::from(!is_legal);
+        tally.with_unknown_illegal += u64::from(has_unknown && !is_legal);
+    }
+    println!("{tally:?}");
+    assert!(tally.illegal >= histories / 3, "too few illegal histories: {tally:?}");
+    assert!(tally.with_unknown_illegal >= histories / 5, "too few with killed operations: {tally:?}");
+    assert!(tally.undecided <= histories / 20, "gives up too often: {tally:?}");
+}
+
+#[test]
+fn the_witness_agrees_with_every_order_tried() {
+    compare(0..60_000);
+}
+
+#[test]
+#[ignore = "the same over many more histories: a minute or more"]
+fn the_witness_agrees_with_every_order_tried_at_length() {
+    compare(1_000_000..6_000_000);
+}

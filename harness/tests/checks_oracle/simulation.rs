@@ -1,0 +1,226 @@
+//! Legal histories by simulation, and mutations that mostly break them.
+
+use std::num::NonZeroU64;
+
+use flockwork::{Operation, Status};
+use flockwork_harness::check::witness::Deaths;
+use flockwork_harness::history::{Outcome, Reason, Record};
+use flockwork_harness::model::{self, Seen, State};
+
+/// splitmix64: enough for tests, and the same in every version.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// A container in the hands of a simulated world, one operation after the other.
+pub struct Simulation<'a> {
+    random: &'a mut Random,
+    deaths: Deaths,
+    state: State,
+    generation: u64,
+    revision: u64,
+    now_ns: u64,
+    /// The sandbox is dead, and nobody has noticed.
+    is_dead: bool,
+    records: Vec<Record>,
+}
+
+const OPERATIONS: [Operation; 16] = [
+    Operation::Create,
+    Operation::Create,
+    Operation::Create,
+    Operation::Start,
+    Operation::Start,
+    Operation::Pause,
+    Operation::Pause,
+    Operation::Resume,
+    Operation::Resume,
+    Operation::Kill,
+    Operation::Signal,
+    Operation::State,
+    Operation::State,
+    Operation::Delete,
+    Operation::ForceDelete,
+    Operation::ForceDelete,
+];
+
+impl<'a> Simulation<'a> {
+    pub fn new(random: &'a mut Random, deaths: Deaths) -> Self {
+        Self {
+            random,
+            deaths,
+            state: State::Absent,
+            generation: 0,
+            revision: 0,
+            now_ns: 10,
+            is_dead: false,
+            records: Vec::new(),
+        }
+    }
+
+    pub fn run(mut self, operations: u64) -> Vec<Record> {
+        for process in 0..operations {
+            self.now_ns += self.random.below(4);
+            let operation = self.random.one_of(&OPERATIONS);
+            let mut record = Record::invoked(process as u32, Some(0), operation, self.sooner());
+            if self.random.percent(30) && model::can_change(operation) {
+                self.perform_and_die(&mut record);
+            } else {
+                self.perform(&mut record);
+            }
+            self.records.push(record);
+        }
+        // A history is in no particular order.
+        let length = self.records.len() as u64;
+        for position in 0..self.records.len() {
+            self.records.swap(position, self.random.below(length) as usize);
+        }
+        self.records
+    }
+
+    fn sooner(&mut self) -> u64 {
+        let bound = if self.random.percent(30) { 10 } else { 3 };
+        self.now_ns - self.random.below(bound)
+    }
+
+    fn later(&mut self) -> u64 {
+        let bound = if self.random.percent(30) { 10 } else { 3 };
+        self.now_ns + self.random.below(bound)
+    }
+
+    fn notice_death(&mut self) {
+        let lives = !matches!(self.state, State::Absent | State::Stopped);
+        if self.deaths == Deaths::Free && self.random.percent(5) {
+            self.is_dead = true;
+        }
+        if std::mem::take(&mut self.is_dead) && lives {
+            self.state = State::Stopped;
+            self.revision += 1;
+        }
+    }
+
+    /// An operation that answers.
+    fn perform(&mut self, record: &mut Record) {
+        self.notice_death();
+        record.set_return_ns(Some(self.later()));
+        if self.random.percent(4) {
+            (record.outcome, record.reason) = (Outcome::Failed, Some(Reason::Io));
+            return;
+        }
+        let was = self.state;
+        let permitted =
+            Seen { operation: record.operation, outcome: Outcome::Ok, reason: None, status: None };
+        let ends = record.operation == Operation::Signal && self.random.percent(30);
+        record.status = ends.then_some(Status::Stopped);
+        if let Ok(next) = model::step(self.state, Seen { status: record.status, ..permitted }) {
+            record.outcome = Outcome::Ok;
+            self.go(next, model::changes((&*record).into()) && was != State::Absent);
+            record.status = self.state.status();
+            if was == State::Absent && self.state == State::Absent {
+                return;
+            }
+        } else {
+            record.outcome = Outcome::Refused;
+            record.status = self.state.status();
+            record.reason = Some(match (record.operation, self.state) {
+                (Operation::Create, _) => Reason::Exists,
+                (_, State::Absent) => Reason::Absent,
+                _ => Reason::Status,
+            });
+            if self.state == State::Absent || self.random.percent(10) {
+                return;
+            }
+        }
+        record.generation = NonZeroU64::new(self.generation);
+        record.revision = NonZeroU64::new(self.revision);
+    }
+
+    /// An operation that is killed before it answers: it acts, or half acts, or does not.
+    fn perform_and_die(&mut self, record: &mut Record) {
+        let acts = model::acts(self.state, record.operation).filter(|_| self.random.percent(60));
+        if let Some(next) = acts {
+            let killer =
+                matches!(record.operation, Operation::Kill | Operation::Signal | Operation::ForceDelete);
+            if killer && self.deaths == Deaths::AfterUnknown && self.random.percent(50) {
+                self.is_dead = true;
+            } else {
+                self.go(next, self.state != State::Absent);
+            }
+        }
+        let reaped_ns = self.later();
+        record.set_return_ns((!self.random.percent(10)).then_some(reaped_ns));
+    }
+
+    fn go(&mut self, next: State, saves: bool) {
+        if self.state == State::Absent && next != State::Absent {
+            self.generation += 1 + self.random.below(2);
+            self.revision = 1;
+            self.is_dead = false;
+        } else if saves {
+            self.revision += 1;
+        }
+        self.state = next;
+    }
+}
+
+/// Changes something about a history, mostly for the worse.
+pub fn mutate(random: &mut Random, records: &mut Vec<Record>) {
+    let position = random.below(records.len() as u64) as usize;
+    let shift = 1 + random.below(5);
+    let record = &mut records[position];
+    match random.below(10) {
+        0 => record.revision = record.revision.and_then(|old| NonZeroU64::new(old.get() + 1)),
+        1 => record.revision = record.revision.and_then(|old| NonZeroU64::new((old.get() - 1).max(1))),
+        2 => record.status = Some(random.one_of(&Status::ALL)),
+        3 => {
+            let deadline_ns = record.return_ns();
+            record.invoke_ns = deadline_ns.map_or(u64::MAX, |ns| ns).min(record.invoke_ns + shift);
+        }
+        4 => {
+            if let Some(return_ns) = record.return_ns() {
+                record.set_return_ns(Some(return_ns.saturating_sub(shift).max(record.invoke_ns)));
+            }
+        }
+        5 => {
+            if records.len() > 1 {
+                records.swap_remove(position);
+            }
+        }
+        6 if record.revision.is_some() => record.operation = random.one_of(&OPERATIONS),
+        7 => record.generation = record.generation.and_then(|old| NonZeroU64::new(old.get() + shift % 2 + 1)),
+        8 => {
+            let moved_ns = record.invoke_ns.saturating_sub(shift * 2);
+            let took_ns = record.return_ns().map(|ns| ns - record.invoke_ns);
+            record.invoke_ns = moved_ns;
+            record.set_return_ns(took_ns.map(|ns| moved_ns + ns));
+        }
+        _ => {
+            let other = records[random.below(records.len() as u64) as usize];
+            let record = &mut records[position];
+            if record.revision.is_some() && other.revision.is_some() {
+                (record.generation, record.revision) = (other.generation, other.revision);
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A sandbox with a real process tree behind it, so that what the metadata says can be compared with `/proc`.
+//!
+//! The tree is one session, and so one process group unless its members leave it. Its leader starts as a shell that
+//! waits for a line on its standard input, stops itself, and becomes the command once it is let go:
+//!
+//! * A creator that is killed before it saved the metadata never writes the line. The shell reads the end of its
+//!   input and ends: nothing is left that no metadata knows.
+//! * The line is written after the save, and create returns when the shell has stopped itself.
+//!
+//! The session is its own because the kernel ends stopped processes whose creator ends, if they are of the same one
+//! (SIGHUP and SIGCONT to an orphaned process group). Nothing here may signal a number without having compared the
+//! start time: it may be somebody else's by now.
+
+use std::io::{self, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{kill, killpg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Fate, Observed, Sandbox, SandboxRecord, Signal};
+use crate::identity::{ProcessIdentity, all_pids, glance};
+use crate::{ContainerId, Status};
+
+/// What the leader does before it becomes the command.
+const HOLD: &str = r#"read -r go || exit 0; kill -STOP $$; exec "$@" </dev/null"#;
+
+/// How long the system may take to stop or end a process before that is an error.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the shell may take from the line to its stop before it is stopped from outside.
+const HOLD_PATIENCE: Duration = Duration::from_secs(5);
+
+const LOOK_PAUSE_MIN: Duration = Duration::from_micros(50);
+const LOOK_PAUSE_MAX: Duration = Duration::from_millis(2);
+
+/// A real process tree. Its checkpoints hold the command, not its memory: what is restored starts from the beginning.
+#[derive(Debug)]
+pub struct Process {
+    command: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// What this process started and has not yet seen the end of: to be waited for, lest zombies pile up.
+    children: Mutex<Vec<Child>>,
+}
+
+/// What an image holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Image {
+    command: Vec<String>,
+}
+
+impl Default for Process {
+    /// A shell with a child that sleeps.
+    fn default() -> Self {
+        Self::new(["/bin/sh", "-c", "sleep 1000000 & wait"])
+    }
+}
+
+impl Process {
+    /// A sandbox that runs this command.
+    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self { command, environment: Vec::new(), children: Mutex::default() }
+    }
+
+    /// Gives every process of the tree a variable, by which it can be recognised later.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for children that have ended. One of whom the system knows nothing is another process's: this one is a
+    /// fork of its creator.
+    fn reap(&self) {
+        self.children().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    /// Writes the line that the shell waits for, where this process made the sandbox.
+    fn write_line(&self, process: ProcessIdentity) -> io::Result<()> {
+        let mut children = self.children();
+        let input =
+            children.iter_mut().find(|child| child.id() == process.pid).and_then(|child| child.stdin.take());
+        input.map_or(Ok(()), |mut input| input.write_all(b"go\n"))
+    }
+
+    /// Ends every process of the group, and returns when it is so.
+    fn end(&self, process: ProcessIdentity) -> io::Result<()> {
+        // Another process with that number: the group has ended, for a number is not used again while it names one.
+        let is_ours = glance(process.pid).is_none_or(|glance| glance.start_time == process.start_time);
+        if is_ours {
+            send_to_group(process, Signal::SIGKILL)?;
+            let has_ended = || !process.is_alive() && !group_lives(process);
+            if !look_until(PATIENCE, has_ended) {
+                return Err(timed_out(process, "does not end after SIGKILL"));
+            }
+        }
+        self.reap();
+        Ok(())
+    }
+}
+
+impl Sandbox for Process {
+    fn kind(&self) -> &'static str {
+        "process"
+    }
+
+    fn create(&self, _id: &ContainerId, record: &mut SandboxRecord) -> io::Result<()> {
+        self.reap();
+        let child = Command::new("setsid")
+            .args(["/bin/sh", "-c", HOLD, "flockwork-sandbox"])
+            .args(&self.command)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("setsid (of util-linux) was not started: {error}"))
+            })?;
+        record.process = ProcessIdentity::of(child.id());
+        self.children().push(child);
+        record
+            .process
+            .map(|_| ())
+            .ok_or_else(|| io::Error::other("/proc does not show the process that was started"))
+    }
+
+    fn hold(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
+        let process = process_of(record)?;
+        self.write_line(process)?;
+        let is_settled = || process.state().is_none_or(|state| state == b'T');
+        if !look_until(HOLD_PATIENCE, is_settled) {
+            // It is beyond its own stop, because somebody let it go behind our back.
+            send_to_group(process, Signal::SIGSTOP)?;
+        }
+        halted(process)
+    }
+
+    fn start(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
+        let process = process_of(record)?;
+        halted(process)?;
+        send_to_group(process, Signal::SIGCONT)
+    }
+
+    fn pause(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
+        let process = process_of(record)?;
+        send_to_group(process, Signal::SIGSTOP)?;
+        halted(process)
+    }
+
+    fn resume(&self, _id: &ContainerId, record: &SandboxRecord, to: Status) -> io::Result<()> {
+        match to {
+            Status::Running => send_to_group(process_of(record)?, Signal::SIGCONT),
+            // It was held before its first instruction, and still is.
+            _ => Ok(()),
+        }
+    }
+
+    fn signal(&self, _id: &ContainerId, record: &SandboxRecord, signal: Signal) -> io::Result<Fate> {
+        let process = process_of(record)?;
+        match signal {
+            Signal::SIGKILL => {
+                self.end(process)?;
+                return Ok(Fate::Ended);
+            }
+            Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {
+                let why =
+                    format!("{signal} would make it other than its metadata says; use pause and resume");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+            }
+            _ => (),
+        }
+        if process.is_alive() {
+            kill(pid_of(process)?, signal)?;
+        }
+        self.reap();
+        Ok(if process.is_alive() { Fate::Alive } else { Fate::Ended })
+    }
+
+    fn checkpoint(&self, _id: &ContainerId, _record: &SandboxRecord) -> io::Result<Box<RawValue>> {
+        let image = Image { command: self.command.clone() };
+        serde_json::value::to_raw_value(&image).map_err(io::Error::other)
+    }
+
+    fn restore(&self, _id: &ContainerId, record: &mut SandboxRecord, image: &RawValue) -> io::Result<()> {
+        let image: Image = serde_json::from_str(image.get())?;
+        if image.command != self.command {
+            let why = format!(
+                "the image is of the command {:?}, the container is of {:?}",
+                image.command, self.command
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        halted(process_of(record)?)
+    }
+
+    fn destroy(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
+        record.process.map_or(Ok(()), |process| self.end(process))
+    }
+
+    fn probe(&self, _id: &ContainerId, record: &SandboxRecord) -> Observed {
+        self.reap();
+        match record.process.and_then(ProcessIdentity::state) {
+            None => Observed::Dead,
+            Some(b'T') => Observed::Halted,
+            Some(_) => Observed::Going,
+        }
+    }
+}
+
+fn process_of(record: &SandboxRecord) -> io::Result<ProcessIdentity> {
+    record.process.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the metadata names no process"))
+}
+
+fn pid_of(process: ProcessIdentity) -> io::Result<Pid> {
+    // 0 and 1 would be taken for "my own group" and "everybody".
+    i32::try_from(process.pid).ok().filter(|pid| *pid > 1).map(Pid::from_raw).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} is no process number", process.pid))
+    })
+}
+
+/// Signals the whole group. One that is gone is left to whoever looks whether it lives.
+fn send_to_group(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
+    match killpg(pid_of(process)?, signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether any process of the group lives. Zombies do not, but the system counts them as members.
+fn group_lives(process: ProcessIdentity) -> bool {
+    let Ok(group) = pid_of(process) else { return false };
+    if killpg(group, None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    all_pids()
+        .filter_map(glance)
+        .any(|glance| glance.group == process.pid && !matches!(glance.state, b'Z' | b'X' | b'x'))
+}
+
+/// Returns once the leader stands still.
+fn halted(process: ProcessIdentity) -> io::Result<()> {
+    let is_settled = || process.state().is_none_or(|state| state == b'T');
+    match look_until(PATIENCE, is_settled) {
+        true if process.is_alive() => Ok(()),
+        true => Err(io::Error::other(format!("process {} has ended", process.pid))),
+        false => Err(timed_out(process, "does not stop")),
+    }
+}
+
+fn timed_out(process: ProcessIdentity, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("process {} {what} ({PATIENCE:?})", process.pid))
+}
+
+/// Looks again and again; `false` if it never was so.
+fn look_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let since = Instant::now();
+    let mut pause = LOOK_PAUSE_MIN;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if since.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOK_PAUSE_MAX);
+    }
+}
