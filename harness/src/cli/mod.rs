@@ -1,1 +1,60 @@
 //! The command line: what was typed, what it means, and the exit code it ends with.
+
+mod args;
+mod assemble;
+mod doctor;
+mod failure;
+mod interrupt;
+mod list;
+mod output;
+pub mod pipeline;
+mod reference;
+mod request;
+mod run;
+
+use std::ffi::OsString;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::Parser;
+
+use crate::process::Zygote;
+use crate::report::exit::Exit;
+use args::{Cli, Command};
+use failure::Failure;
+use output::{Output, say};
+
+/// Does what the command line asks for, and says how it ended.
+pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString>) -> Exit {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let typed = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, mistakes to stderr; a reader that has gone away is no error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::AsExpected };
+        }
+    };
+    let command_line: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    // A panic is a bug of the harness, and has its exit code; its message has been printed by then.
+    match catch_unwind(AssertUnwindSafe(|| dispatch(zygote, typed, &command_line))) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            say(&format!("flockwork: {}", failure.message));
+            failure.exit
+        }
+        Err(_) => Exit::HarnessFailed,
+    }
+}
+
+fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> Result<Exit, Failure> {
+    let output = Output::new(typed.common);
+    match typed.command {
+        Command::Run(args) => run::run(zygote, args, command_line, output),
+        Command::List(args) => list::run(&args, output),
+        Command::Doctor(args) => doctor::run(zygote, &args, output),
+        Command::HoldLock { lock, root } => Ok(doctor::hold_lock(&lock, &root)),
+        Command::Completions { shell } => reference::completions(shell),
+        Command::Man => reference::man(),
+    }
+}

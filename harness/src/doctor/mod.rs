@@ -1,1 +1,129 @@
-//! What this machine can do for flockwork, tried out rather than assumed.
+//! The doctor: what this machine can do, tried rather than believed, and a canary that must fail.
+//!
+//! Everything is a [`Finding`]. What scenarios need and is missing makes a machine unsupported; a canary that does
+//! not fail makes the harness itself useless.
+
+mod canary;
+mod kernel;
+pub mod locks;
+mod storage;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+
+use crate::process::Zygote;
+use crate::report::exit::Exit;
+use crate::results::machine::Machine;
+
+/// What became of one thing that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It is as it should be.
+    Ok,
+    /// It is missing, and nothing of this version needs it.
+    Optional,
+    /// It is missing, and scenarios need it.
+    Missing,
+    /// The harness is at fault.
+    Broken,
+}
+
+impl Health {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Optional => "optional",
+            Self::Missing => "missing",
+            Self::Broken => "broken",
+        }
+    }
+
+    const fn exit(self) -> Exit {
+        match self {
+            Self::Ok | Self::Optional => Exit::AsExpected,
+            Self::Missing => Exit::Unsupported,
+            Self::Broken => Exit::HarnessFailed,
+        }
+    }
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was tried.
+    pub name: String,
+    /// What became of it.
+    pub health: Health,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl Finding {
+    fn new(name: impl Into<String>, health: Health, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), health, detail: detail.into() }
+    }
+
+    /// What scenarios need: there, or missing.
+    fn needed(name: impl Into<String>, tried: Result<String, String>) -> Self {
+        match tried {
+            Ok(detail) => Self::new(name, Health::Ok, detail),
+            Err(detail) => Self::new(name, Health::Missing, detail),
+        }
+    }
+}
+
+/// All that the doctor found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// `ok`, `missing` or `broken`: the worst of the findings.
+    pub health: Health,
+    /// The exit code that says the same.
+    pub exit_code: u8,
+    /// The machine.
+    pub machine: Machine,
+    /// What was tried.
+    pub findings: Vec<Finding>,
+    /// The exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+/// Examines the machine. Containers would live below `base`. Each finding is told as soon as it is made.
+pub fn examine(
+    zygote: std::io::Result<Zygote>,
+    base: &Path,
+    stop: &AtomicBool,
+    tell: &dyn Fn(&Finding),
+) -> Diagnosis {
+    let machine = Machine::observe();
+    let mut findings = Vec::new();
+    let mut add = |more: Vec<Finding>| {
+        more.iter().for_each(tell);
+        findings.extend(more);
+    };
+    add(kernel::examine(&machine));
+    add(storage::examine(base));
+    add(locks::examine(base));
+    add(vec![canary::examine(zygote, base, stop)]);
+    let exit = findings.iter().map(|finding| finding.health.exit()).fold(Exit::AsExpected, Exit::and);
+    let health = match exit {
+        Exit::AsExpected => Health::Ok,
+        Exit::Unsupported => Health::Missing,
+        _ => Health::Broken,
+    };
+    Diagnosis {
+        schema_version: crate::report::SCHEMA_VERSION,
+        health,
+        exit_code: exit.code(),
+        machine,
+        findings,
+        exit,
+    }
+}

@@ -1,1 +1,158 @@
-//! Reports: what a run found, for people and for programs.
+//! Reports: what a run came to, for people and for programs.
+//!
+//! One value, [`RunReport`], holds all of it; each format only shows that value.
+
+pub mod exit;
+pub mod human;
+pub mod progress;
+pub mod reproduce;
+pub mod story;
+pub mod table;
+pub mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::reach::Reach;
+use crate::scenario::Expect;
+use crate::violation::Class;
+use exit::Exit;
+use verdict::Verdict;
+
+/// Version of the JSON report.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a whole run came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// The seed that every scenario ran with.
+    pub seed: u64,
+    /// The verdict on all of it.
+    pub verdict: Verdict,
+    /// The exit code that says the same.
+    pub exit_code: u8,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    /// The scenarios that ran, in their order.
+    pub scenarios: Vec<ScenarioReport>,
+    /// Scenarios that did not get their turn.
+    pub not_run: Vec<String>,
+}
+
+/// What one scenario came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScenarioReport {
+    /// Its name.
+    pub name: String,
+    /// Which engine ran it.
+    pub kind: &'static str,
+    /// What it tested.
+    pub subject: String,
+    /// What was seen.
+    pub verdict: Verdict,
+    /// Whether that is what it expects.
+    pub expected: bool,
+    /// Why, where it is not simply as expected.
+    pub reasons: Vec<String>,
+    /// The classes it expects.
+    pub expect: Expect,
+    /// How many operations ended.
+    pub operations: u64,
+    /// From the first invocation to the last return, in seconds.
+    pub duration_s: f64,
+    /// From the call of the engine to the first invocation, in seconds.
+    pub startup_s: f64,
+    /// How many workers.
+    pub processes: u32,
+    /// How many workers were killed and replaced.
+    pub kills: u64,
+    /// How often the lock changed hands, from 0 to 1; null where it did not run.
+    pub handoff_ratio: Option<f64>,
+    /// How many schedules were explored; null for a stress run.
+    pub schedules: Option<u64>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    /// The violations, the gravest classes first.
+    pub violations: Vec<ViolationReport>,
+    /// How many violations there were, beyond those kept.
+    pub violations_total: u64,
+    /// What each check came to.
+    pub checks: Vec<CheckReport>,
+    /// How much the processes met.
+    pub reach: ReachReport,
+    /// The folder that holds the evidence.
+    pub results: Option<PathBuf>,
+    /// The exit code that this scenario alone would end with.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl ScenarioReport {
+    /// Operations a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        if self.duration_s > 0.0 { self.operations as f64 / self.duration_s } else { 0.0 }
+    }
+}
+
+/// One violation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViolationReport {
+    /// Which promise was broken.
+    pub class: Class,
+    /// Names the same mistake in every run.
+    pub signature: String,
+    /// What happened, in words.
+    pub message: String,
+    /// The container it is about.
+    pub container: Option<String>,
+    /// Whether the scenario expects or permits its class.
+    pub expected: bool,
+    /// Where the finding lies.
+    pub finding: Option<PathBuf>,
+    /// The command that runs it again.
+    pub reproduce: String,
+    /// The few operations around it, a line each.
+    #[serde(skip)]
+    pub story: Vec<String>,
+}
+
+/// What one check came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// Its name.
+    pub name: &'static str,
+    /// `clean`, `violation`, `inconclusive`, or `not-applicable` where it had nothing to judge.
+    pub verdict: &'static str,
+    /// How many things it looked at.
+    pub examined: u64,
+    /// Violations it found, beyond those kept.
+    pub violations_total: u64,
+    /// Why it could not judge, where it could not.
+    pub inconclusive: Option<String>,
+}
+
+/// How much the processes met.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReachReport {
+    /// Ordered pairs of processes of which one took a lock next after the other.
+    pub pairs_seen: u64,
+    /// How many such pairs there could be.
+    pub pairs_possible: u64,
+    /// How often each operation ended how.
+    pub counts: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+}
+
+impl From<&Reach> for ReachReport {
+    fn from(reach: &Reach) -> Self {
+        let mut counts = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for ((operation, outcome), count) in &reach.counts {
+            counts.entry(operation.as_str()).or_default().insert(outcome.as_str(), *count);
+        }
+        Self { pairs_seen: reach.pairs_seen, pairs_possible: reach.pairs_possible, counts }
+    }
+}

@@ -1,1 +1,267 @@
 //! The results folder: evidence, written early and in phases.
+//!
+//! `run.json` is there before the first process starts and says "incomplete"; it is replaced as a whole when the run
+//! has ended. So a crash of the harness leaves a run that can be read and cannot be mistaken for a finished one.
+
+pub mod findings;
+pub mod machine;
+pub mod scratch;
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+use crate::history::{self, History};
+use machine::{Filesystem, Machine};
+
+/// Version of `run.json` and `summary.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The folder that holds the folders of all runs.
+#[derive(Debug)]
+pub struct Results {
+    base: PathBuf,
+}
+
+/// The results folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("results folder {path}: {source}; give another with --results-dir")]
+pub struct ResultsError {
+    /// The path at fault.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    /// It runs, or the harness died while it ran.
+    Incomplete,
+    /// It ended, and its verdict stands in `summary.json`.
+    Complete,
+}
+
+/// `run.json`: all that was known before the run started, and whether it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// How far the run has come.
+    pub status: RunStatus,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// The scenario.
+    pub scenario: ScenarioRecord,
+    /// Version of flockwork.
+    pub version: String,
+    /// The machine.
+    #[serde(flatten)]
+    pub machine: Machine,
+    /// The filesystem that the containers live on.
+    pub filesystem: Option<Filesystem>,
+    /// Pid of the harness.
+    pub pid: u32,
+    /// When the run started, in RFC 3339.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// The scenario of a run, with all that changes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioRecord {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of its text.
+    pub sha256: String,
+    /// What the command line set, as `key.path=value`.
+    pub overrides: Vec<String>,
+}
+
+impl ScenarioRecord {
+    /// Describes a scenario and what the command line set.
+    #[must_use]
+    pub fn new(name: &str, text: &str, overrides: Vec<String>) -> Self {
+        Self { name: name.into(), text: text.into(), sha256: sha256_hex(text), overrides }
+    }
+}
+
+impl Results {
+    /// Makes the folder where there is none, and makes sure that it can be written.
+    pub fn open(base: &Path) -> Result<Self, ResultsError> {
+        let failed = |source| ResultsError { path: base.to_owned(), source };
+        fs::create_dir_all(base).map_err(failed)?;
+        tempfile::tempfile_in(base).map_err(failed)?;
+        Ok(Self { base: base.to_owned() })
+    }
+
+    /// Makes the folder of a run that is about to start, with an incomplete `run.json`.
+    pub fn start(
+        &self,
+        argv: &[String],
+        seed: u64,
+        scenario: ScenarioRecord,
+        root: &Path,
+    ) -> Result<RunFolder, ResultsError> {
+        let failed = |source| ResultsError { path: self.base.clone(), source };
+        let now = OffsetDateTime::now_utc();
+        let path = self.fresh_folder(now, &scenario.name, seed).map_err(failed)?;
+        let record = RunRecord {
+            schema_version: SCHEMA_VERSION,
+            status: RunStatus::Incomplete,
+            argv: argv.to_vec(),
+            seed,
+            scenario,
+            version: env!("CARGO_PKG_VERSION").into(),
+            machine: Machine::observe(),
+            filesystem: Filesystem::of(root).ok(),
+            pid: std::process::id(),
+            started_at: rfc3339(now),
+            ended_at: None,
+        };
+        let folder = RunFolder { path, record };
+        folder.write_json("run.json", &folder.record).map_err(failed)?;
+        self.point_latest(&folder.path).map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// Two runs of one second are told apart by a number at the end.
+    fn fresh_folder(&self, now: OffsetDateTime, scenario: &str, seed: u64) -> io::Result<PathBuf> {
+        let form = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let stamp = now.format(form).map_err(io::Error::other)?;
+        let name = format!("{stamp}-{}-{seed}", tame(scenario));
+        for attempt in 1_u32.. {
+            let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+            let path = self.base.join(format!("{name}{suffix}"));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done.map(|()| path),
+            }
+        }
+        unreachable!("four billion runs fit in no second")
+    }
+
+    fn point_latest(&self, folder: &Path) -> io::Result<()> {
+        let target = folder.file_name().expect("a run's folder has a name");
+        let fresh = self.base.join(format!(".latest-{}", std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(target, &fresh)?;
+        fs::rename(&fresh, self.base.join("latest")).inspect_err(|_| {
+            let _ = fs::remove_file(&fresh);
+        })
+    }
+}
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    record: RunRecord,
+}
+
+impl RunFolder {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the history, for failures and for whoever wants to keep it.
+    pub fn write_history(&self, history: &History) -> io::Result<()> {
+        history::write::write_file(history, &self.path.join("history.jsonl.zst"))
+    }
+
+    /// Writes `summary.json` and marks the run complete, in this order: a complete run has a summary.
+    pub fn finish(mut self, summary: &impl Serialize) -> io::Result<()> {
+        self.write_json("summary.json", summary)?;
+        self.record.status = RunStatus::Complete;
+        self.record.ended_at = Some(rfc3339(OffsetDateTime::now_utc()));
+        self.write_json("run.json", &self.record)
+    }
+
+    /// A file is there as a whole or not at all.
+    fn write_json(&self, name: impl AsRef<Path>, value: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        let path = self.path.join(name);
+        let fresh = path.with_extension("tmp");
+        fs::write(&fresh, text)?;
+        fs::rename(fresh, path)
+    }
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn rfc3339(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
+}
+
+/// A scenario's name is a file's, and may hold what a folder's name should not.
+fn tame(name: &str) -> String {
+    let tame = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    name.chars().take(100).map(tame).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(results: &Results) -> RunFolder {
+        let scenario = ScenarioRecord::new("a b/c", "kind", vec!["stress.processes=2".into()]);
+        results.start(&["flockwork".into()], 7, scenario, Path::new("/")).unwrap()
+    }
+
+    fn read(path: &Path) -> RunRecord {
+        serde_json::from_slice(&fs::read(path.join("run.json")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn runs_of_one_second_are_apart_and_the_latest_is_pointed_to() {
+        let base = tempfile::tempdir().unwrap();
+        let results = Results::open(&base.path().join("new/results")).unwrap();
+        let (one, two) = (start(&results), start(&results));
+        assert_ne!(one.path(), two.path());
+        assert!(one.path().to_str().unwrap().contains("Z-a-b-c-7"));
+        let latest = base.path().join("new/results/latest");
+        assert_eq!(latest.canonicalize().unwrap(), two.path().canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_run_is_incomplete_until_it_is_finished() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = start(&Results::open(base.path()).unwrap());
+        let path = folder.path().to_owned();
+        let early = read(&path);
+        assert_eq!((early.status, early.ended_at), (RunStatus::Incomplete, None));
+        assert_eq!(early.scenario.sha256.len(), 64);
+        folder.finish(&serde_json::json!({"verdict": "clean"})).unwrap();
+        assert_eq!(read(&path).status, RunStatus::Complete);
+        assert!(path.join("summary.json").is_file());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_known_at_once() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("results");
+        fs::write(&path, "").unwrap();
+        assert!(Results::open(&path).unwrap_err().to_string().contains("--results-dir"));
+    }
+}

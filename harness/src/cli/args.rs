@@ -1,0 +1,170 @@
+//! Low arguments: what was typed. Nothing here knows what it means.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  every scenario ended as it expects
+    1  the harness itself failed
+    2  usage, or a scenario that does not parse
+    4  nothing to run
+   96  this machine or filesystem lacks what the scenario needs
+  100  a violation that was not expected, or an expected one that did not appear
+  102  inconclusive: a budget ran out before a verdict
+Where several apply: 100 over 1 over 102 over the rest. Inconclusive is never reported as clean.";
+
+const ABOUT: &str = "Finds races between processes that share state through files";
+
+const LONG_ABOUT: &str = "\
+Finds races between processes that share state through files.
+
+flockwork runs real processes that operate on containers whose metadata lies in files (meta.json, guarded by \
+meta.lock), records every operation, and checks every promise: nothing torn, nothing lost, no two holders of one \
+lock, and a legal order that explains all of it.
+
+Data goes to stdout, all else to stderr.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "flockwork", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = EXIT_CODES)]
+#[command(max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// How to report
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// When to use colours; `NO_COLOR` and a stdout that is no terminal are honoured by `auto`
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Show nothing but the seed, the result and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", action = ArgAction::SetTrue)]
+    pub quiet: bool,
+    /// Show checks, reach and times as well
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    pub verbose: bool,
+}
+
+/// How to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences
+    Human,
+    /// One JSON document on stdout
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios and judge what they did
+    #[command(after_long_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Name the scenarios, and what each is about
+    List(ListArgs),
+    /// Say what this machine can do, and prove that the harness finds what it must
+    #[command(after_long_help = EXIT_CODES)]
+    Doctor(DoctorArgs),
+    /// Write completions for a shell to stdout
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page to stdout
+    Man,
+    /// Hold a lock until a line comes on stdin; doctor's second process
+    #[command(hide = true)]
+    HoldLock {
+        /// The library's lock backend
+        lock: String,
+        /// The root folder
+        root: PathBuf,
+    },
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Determine every choice of every worker; without it a random seed is taken and printed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Run each scenario this long, such as 10s, rather than what it says
+    #[arg(long, value_name = "D", conflicts_with = "operations")]
+    pub duration: Option<String>,
+    /// Run each scenario for this many operations, rather than what it says
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub operations: Option<String>,
+    /// Run each scenario with this many processes
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub processes: Option<String>,
+    /// Override anything in a scenario; repeatable
+    ///
+    /// The value is TOML, and a plain word needs no quotes: `--set subject.lock=ofd`, `--set stress.think=0us..50us`,
+    /// `--set 'stress.mix={ create = 1, delete = 1 }'`. `stress.operations` clears `stress.duration` and the reverse.
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Where runs leave their evidence
+    #[arg(long, value_name = "D", default_value = "results")]
+    pub results_dir: PathBuf,
+    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Option<PathBuf>,
+    /// Keep the history of every run, not only of failures
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub keep_history: bool,
+}
+
+/// What `list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Where containers would live [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,93 @@
+//! Puts a scenario's report together from what its run and its checks gave.
+
+use std::io;
+
+use super::pipeline::Trial;
+use crate::check::Examination;
+use crate::engine::Ended;
+use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, story};
+use crate::results::RunFolder;
+use crate::results::findings::signature;
+use crate::scenario::{Scenario, describe_subject};
+use crate::violation::Violation;
+
+/// Reports a scenario, and leaves its findings in the folder.
+pub fn scenario(
+    scenario: &Scenario,
+    trial: &Trial,
+    folder: &RunFolder,
+    reproduce: &str,
+) -> io::Result<ScenarioReport> {
+    let violations = trial
+        .violations()
+        .into_iter()
+        .map(|violation| report_violation(scenario, trial, folder, violation, reproduce))
+        .collect::<io::Result<_>>()?;
+    let checks =
+        trial.examinations.iter().map(|(name, examination)| report_check(name, examination)).collect();
+    let run = &trial.run;
+    Ok(ScenarioReport {
+        name: scenario.name.clone(),
+        kind: scenario.kind.as_str(),
+        subject: describe_subject(&scenario.subject),
+        verdict: trial.judgement.verdict,
+        expected: trial.judgement.expected,
+        reasons: trial.judgement.reasons.clone(),
+        expect: scenario.expect.clone(),
+        operations: run.history.records.len() as u64,
+        duration_s: run.duration_ns as f64 / 1e9,
+        startup_s: run.startup_ns as f64 / 1e9,
+        processes: scenario.stress.processes,
+        kills: run.kills,
+        handoff_ratio: Some(trial.reach.handoff_ratio),
+        schedules: None,
+        interrupted: run.ended == Ended::Interrupted,
+        violations,
+        violations_total: trial.violations_total(),
+        checks,
+        reach: ReachReport::from(&trial.reach),
+        results: Some(folder.path().to_owned()),
+        exit: trial.judgement.exit,
+    })
+}
+
+fn report_violation(
+    scenario: &Scenario,
+    trial: &Trial,
+    folder: &RunFolder,
+    violation: &Violation,
+    reproduce: &str,
+) -> io::Result<ViolationReport> {
+    let history = &trial.run.history;
+    let container =
+        violation.container.and_then(|index| history.containers.get(index as usize)).map(String::as_str);
+    let story = story::tell(history, violation);
+    let finding = folder.write_finding(violation, container, &story, reproduce)?;
+    let expect = &scenario.expect;
+    Ok(ViolationReport {
+        class: violation.class,
+        signature: signature(violation),
+        message: violation.message.clone(),
+        container: container.map(str::to_owned),
+        expected: expect.violations.contains(&violation.class) || expect.also.contains(&violation.class),
+        finding: Some(finding),
+        reproduce: reproduce.to_owned(),
+        story,
+    })
+}
+
+fn report_check(name: &'static str, examination: &Examination) -> CheckReport {
+    let verdict = match examination {
+        Examination { violations, .. } if !violations.is_empty() => "violation",
+        Examination { inconclusive: Some(_), .. } => "inconclusive",
+        Examination { examined: 0, .. } => "not-applicable",
+        _ => "clean",
+    };
+    CheckReport {
+        name,
+        verdict,
+        examined: examination.examined,
+        violations_total: examination.violations_total.max(examination.violations.len() as u64),
+        inconclusive: examination.inconclusive.clone(),
+    }
+}

@@ -1,0 +1,75 @@
+//! `flockwork list`: the scenarios, and what each is about.
+
+use serde::Serialize;
+
+use super::args::{Format, ListArgs};
+use super::failure::Failure;
+use super::output::{Output, print, print_json};
+use super::request::load;
+use crate::report::exit::Exit;
+use crate::report::table::render;
+use crate::scenario::{Expect, Scenario, describe_subject};
+use crate::violation::Class;
+
+#[derive(Serialize)]
+struct ListReport {
+    schema_version: u32,
+    scenarios: Vec<ListEntry>,
+}
+
+#[derive(Serialize)]
+struct ListEntry {
+    name: String,
+    path: String,
+    kind: &'static str,
+    subject: String,
+    expect: Expect,
+    about: String,
+}
+
+impl From<&Scenario> for ListEntry {
+    fn from(scenario: &Scenario) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            path: scenario.argument.display().to_string(),
+            kind: scenario.kind.as_str(),
+            subject: describe_subject(&scenario.subject),
+            expect: scenario.expect.clone(),
+            about: scenario.about.clone(),
+        }
+    }
+}
+
+/// Lists the scenarios that the paths lead to, or the built-in suite.
+pub fn run(args: &ListArgs, output: Output) -> Result<Exit, Failure> {
+    let scenarios = load(&args.paths, &[])?;
+    match output.format {
+        Format::Human => print(&table(&scenarios))?,
+        Format::Json => print_json(&ListReport {
+            schema_version: crate::report::SCHEMA_VERSION,
+            scenarios: scenarios.iter().map(ListEntry::from).collect(),
+        })?,
+    }
+    Ok(if scenarios.is_empty() { Exit::NothingToRun } else { Exit::AsExpected })
+}
+
+fn table(scenarios: &[Scenario]) -> String {
+    let rows: Vec<Vec<String>> = scenarios
+        .iter()
+        .map(|scenario| {
+            let expected = &scenario.expect.violations;
+            let expected = match expected.as_slice() {
+                [] => "clean".to_owned(),
+                classes => classes.iter().map(|class| Class::as_str(*class)).collect::<Vec<_>>().join(", "),
+            };
+            vec![
+                scenario.name.clone(),
+                scenario.kind.as_str().to_owned(),
+                describe_subject(&scenario.subject),
+                expected,
+                scenario.about.clone(),
+            ]
+        })
+        .collect();
+    render(&["scenario", "kind", "subject", "expects", "about"], &rows, 0..0)
+}

@@ -1,0 +1,74 @@
+//! Where words go: data to stdout, all else to stderr. A reader that has gone away is no error.
+
+use std::io::{self, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::args::{Color, Common, Format};
+use super::failure::Failure;
+use crate::report::exit::Exit;
+use crate::report::human::Detail;
+use crate::report::progress::Talk;
+
+/// How to speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// How to report.
+    pub format: Format,
+    /// How much to report.
+    pub detail: Detail,
+    /// How much to show while a run lasts.
+    pub talk: Talk,
+}
+
+impl Output {
+    /// What the common flags mean. Colours are decided here, for the whole process.
+    #[must_use]
+    pub fn new(common: Common) -> Self {
+        let choice = match common.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+        Self {
+            format: common.format,
+            detail: if common.verbose { Detail::Full } else { Detail::Normal },
+            talk: if common.quiet { Talk::Quiet } else { Talk::Normal },
+        }
+    }
+
+    /// Says something on stderr, unless the user wants quiet.
+    pub fn remark(self, words: &str) {
+        if self.talk == Talk::Normal {
+            say(words);
+        }
+    }
+}
+
+/// Says something on stderr. Nobody is left to tell when that fails.
+pub fn say(words: &str) {
+    let _ = writeln!(anstream::stderr(), "{words}");
+}
+
+/// Writes data to stdout, without its colours where they are not wanted.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    // Asked of the raw stream: the lock hides whether it is a terminal from nobody, but let it be plain.
+    let choice = AutoStream::choice(&stdout);
+    let mut stream = AutoStream::new(stdout.lock(), choice);
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::HarnessFailed, format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes one JSON document to stdout.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("the report is no JSON: {error}")))?;
+    text.push('\n');
+    print(&text)
+}

@@ -1,0 +1,118 @@
+//! The pipeline of one scenario: engine → history → checks → verdict. No file of the results is touched here.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rayon::prelude::*;
+
+use crate::check::{self, Examination};
+use crate::engine::{EngineError, Progress, StressRun, stress};
+use crate::evidence::Evidence;
+use crate::plan::StressPlan;
+use crate::process::Zygote;
+use crate::reach::Reach;
+use crate::report::verdict::{Case, Judgement, judge};
+use crate::scenario::Scenario;
+use crate::subject::{self, Seat, Watch};
+use crate::violation::Violation;
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub struct Trial {
+    /// What the engine saw.
+    pub run: StressRun,
+    /// How much the processes met.
+    pub reach: Reach,
+    /// What each check found, by its name.
+    pub examinations: Vec<(&'static str, Examination)>,
+    /// What follows.
+    pub judgement: Judgement,
+}
+
+impl Trial {
+    /// The violations, the gravest classes first.
+    #[must_use]
+    pub fn violations(&self) -> Vec<&Violation> {
+        let mut violations: Vec<_> =
+            self.examinations.iter().flat_map(|(_, examination)| &examination.violations).collect();
+        violations.sort_by_key(|violation| violation.class);
+        violations
+    }
+
+    /// How many violations there were, beyond those kept.
+    #[must_use]
+    pub fn violations_total(&self) -> u64 {
+        let total =
+            |examination: &Examination| examination.violations_total.max(examination.violations.len() as u64);
+        self.examinations.iter().map(|(_, examination)| total(examination)).sum()
+    }
+}
+
+/// Runs a scenario and judges it. `judging` is called between the two.
+pub fn run(
+    zygote: &mut Zygote,
+    scenario: &Scenario,
+    plan: &StressPlan,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+    judging: impl FnOnce(),
+) -> Result<Trial, EngineError> {
+    let run = stress::run(zygote, plan, stop, progress)?;
+    judging();
+    let examinations = examine(plan, &run);
+    let reach = Reach::of(&run.history);
+    let case = Case {
+        expect: &scenario.expect,
+        seen: examinations
+            .iter()
+            .flat_map(|(_, examination)| &examination.violations)
+            .map(|violation| violation.class)
+            .collect(),
+        doubts: examinations
+            .iter()
+            .filter_map(|(name, examination)| Some(format!("{name}: {}", examination.inconclusive.as_ref()?)))
+            .collect(),
+        examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
+        ended: run.ended,
+        handoff_ratio: reach.handoff_ratio,
+        handoff_min: scenario.stress.handoff_min,
+    };
+    let judgement = judge(&case);
+    Ok(Trial { run, reach, examinations, judgement })
+}
+
+fn examine(plan: &StressPlan, run: &StressRun) -> Vec<(&'static str, Examination)> {
+    let evidence = Evidence {
+        history: &run.history,
+        overlaps: &run.overlaps,
+        watched_sections: run.watched_sections,
+        exits: &run.exits,
+        quiet: &run.quiet,
+        starvation_ns: plan.starvation_ns,
+        stall: run.stall.as_ref(),
+    };
+    check::all().par_iter().map(|check| (check.name(), check.examine(&evidence))).collect()
+}
+
+/// Opens the subject once in an empty root, where nothing but the machine or the filesystem can refuse it.
+pub fn preflight(plan: &StressPlan, root: &Path) -> Result<(), String> {
+    let seat = Seat {
+        root: root.to_owned(),
+        process: 0,
+        containers: Arc::from(["c1".to_owned()]),
+        payload_bytes: plan.payload_bytes,
+        marker: "preflight".into(),
+        watch: Arc::new(Unwatched),
+    };
+    subject::build(&plan.subject)?.open(seat).map(drop)
+}
+
+/// Watches nothing.
+#[derive(Debug)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn enter(&self, _container: u32) {}
+    fn leave(&self, _container: u32) {}
+}

@@ -1,0 +1,122 @@
+//! High arguments: what the command line means. All that can be wrong is found here, before anything runs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::args::RunArgs;
+use super::failure::Failure;
+use crate::report::exit::Exit;
+use crate::results::scratch;
+use crate::scenario::source::Problem;
+use crate::scenario::{Override, Scenario, find};
+use crate::subject;
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct RunRequest {
+    /// The scenarios, in the order in which they run; at least one.
+    pub scenarios: Vec<Scenario>,
+    /// What the command line set.
+    pub overrides: Vec<Override>,
+    /// The seed.
+    pub seed: u64,
+    /// Where runs leave their evidence.
+    pub results_dir: PathBuf,
+    /// Where temporary folders are made.
+    pub base: PathBuf,
+    /// What the user gave as `--root`, to be repeated in commands.
+    pub root: Option<PathBuf>,
+    /// Which histories are kept.
+    pub keep: Keep,
+}
+
+/// Which histories are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of runs that did not end as expected.
+    Failures,
+    /// All.
+    All,
+}
+
+impl RunRequest {
+    /// Makes sense of the arguments.
+    pub fn new(args: RunArgs) -> Result<Self, Failure> {
+        let overrides = overrides(&args);
+        let scenarios = load(&args.paths, &overrides)?;
+        if scenarios.is_empty() {
+            return Err(Failure::new(Exit::NothingToRun, "nothing to run: no scenario there (*.toml)"));
+        }
+        for scenario in &scenarios {
+            subject::build(&scenario.subject)
+                .map_err(|why| Failure::new(Exit::Usage, format!("{}: [subject]: {why}", scenario.name)))?;
+        }
+        Ok(Self {
+            scenarios,
+            overrides,
+            seed: args.seed.unwrap_or_else(random_seed),
+            results_dir: args.results_dir,
+            base: base(args.root.as_deref())?,
+            root: args.root,
+            keep: if args.keep_history { Keep::All } else { Keep::Failures },
+        })
+    }
+}
+
+/// Finds and parses scenarios; the failure tells every problem of every one of them.
+pub fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Failure> {
+    let mut scenarios = Vec::new();
+    let mut problems = Vec::new();
+    for found in find(paths)? {
+        match Scenario::parse(&found, overrides) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(scenarios) } else { Err(Failure::new(Exit::Usage, told(&problems))) }
+}
+
+/// A mistake on the command line is one mistake, however many scenarios it was applied to.
+fn told(problems: &[Problem]) -> String {
+    let mut arguments = BTreeSet::new();
+    let told: Vec<String> = problems
+        .iter()
+        .filter(|problem| problem.argument().is_none_or(|argument| arguments.insert(argument)))
+        .map(ToString::to_string)
+        .collect();
+    told.join("\n\n")
+}
+
+/// What the flags set, in an order that does not depend on how they were typed.
+fn overrides(args: &RunArgs) -> Vec<Override> {
+    let flags = [
+        ("--duration", "stress.duration", &args.duration),
+        ("--operations", "stress.operations", &args.operations),
+        ("--processes", "stress.processes", &args.processes),
+    ];
+    let flags = flags.into_iter().filter_map(|(flag, key, value)| {
+        value.as_ref().map(|value| Override { flag, assignment: format!("{key}={value}") })
+    });
+    let sets = args.set.iter().map(|set| Override { flag: "--set", assignment: set.clone() });
+    flags.chain(sets).collect()
+}
+
+/// Where temporary folders are made: below the root that the user gave, which must be a folder.
+pub fn base(root: Option<&Path>) -> Result<PathBuf, Failure> {
+    let Some(root) = root else { return Ok(scratch::default_base()) };
+    let why = match root.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Ok(root.to_owned()),
+        Ok(_) => "not a folder".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::new(Exit::Usage, format!("--root {}: {why}; give a folder that exists", root.display())))
+}
+
+/// Short enough to be typed, and every JSON reader holds it.
+fn random_seed() -> u64 {
+    let mut bytes = [0; 4];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(4) => u64::from(u32::from_le_bytes(bytes)),
+        _ => u64::from(std::process::id()),
+    }
+}

@@ -1,0 +1,202 @@
+//! `flockwork run`: one scenario after the other, with evidence on disk before, and a report after.
+
+use std::io;
+use std::path::Path;
+
+use super::args::{Format, RunArgs};
+use super::assemble;
+use super::failure::Failure;
+use super::interrupt::Interrupt;
+use super::output::{Output, print, print_json, say};
+use super::pipeline::{self, Trial};
+use super::request::{Keep, RunRequest};
+use crate::plan::StressPlan;
+use crate::process::Zygote;
+use crate::report::exit::Exit;
+use crate::report::human;
+use crate::report::progress::Bar;
+use crate::report::verdict::Verdict;
+use crate::report::{ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
+use crate::results::scratch::{self, Scratch};
+use crate::results::{Results, RunFolder, ScenarioRecord};
+use crate::scenario::{Scenario, describe_subject};
+
+/// Runs what the arguments ask for, and reports.
+pub fn run(
+    zygote: io::Result<Zygote>,
+    args: RunArgs,
+    command_line: &[String],
+    output: Output,
+) -> Result<Exit, Failure> {
+    let request = RunRequest::new(args)?;
+    let results = Results::open(&request.results_dir)?;
+    let zygote = zygote.map_err(|error| {
+        Failure::new(Exit::HarnessFailed, format!("the zygote cannot be forked: {error}"))
+    })?;
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
+    clear_leftovers(&request.base, output);
+    say(&format!("seed: {}", request.seed));
+
+    let mut runner = Runner { zygote, request: &request, results, interrupt, command_line, output };
+    let (report, exit) = runner.run_all();
+    match output.format {
+        Format::Human => print(&human::run(&report, output.detail)),
+        Format::Json => print_json(&report),
+    }
+    .map_err(|failure| Failure { exit: exit.and(failure.exit), ..failure })?;
+    Ok(exit)
+}
+
+/// Removes what runs left behind that were killed, and says so.
+fn clear_leftovers(base: &Path, output: Output) {
+    for leftover in scratch::clear_leftovers(base) {
+        let path = leftover.path.display();
+        match leftover.error {
+            None => output.remark(&format!("cleared {path}, left by a run that was killed")),
+            Some(error) => say(&format!("{path}, left by a run that was killed, cannot be cleared: {error}")),
+        }
+    }
+}
+
+struct Runner<'a> {
+    zygote: Zygote,
+    request: &'a RunRequest,
+    results: Results,
+    interrupt: Interrupt,
+    command_line: &'a [String],
+    output: Output,
+}
+
+/// Why a scenario did not run.
+struct NotRun {
+    exit: Exit,
+    why: String,
+}
+
+impl NotRun {
+    fn harness(why: impl std::fmt::Display) -> Self {
+        Self { exit: Exit::HarnessFailed, why: why.to_string() }
+    }
+}
+
+impl Runner<'_> {
+    fn run_all(&mut self) -> (RunReport, Exit) {
+        let mut scenarios = Vec::new();
+        let mut not_run = Vec::new();
+        let mut exit = Exit::AsExpected;
+        for scenario in &self.request.scenarios {
+            if self.interrupt.is_set() {
+                not_run.push(scenario.name.clone());
+                exit = exit.and(Exit::Inconclusive);
+                continue;
+            }
+            let report = self.run_one(scenario);
+            exit = exit.and(report.exit);
+            scenarios.push(report);
+        }
+        let report = RunReport {
+            schema_version: SCHEMA_VERSION,
+            seed: self.request.seed,
+            verdict: Verdict::of_exit(exit),
+            exit_code: exit.code(),
+            interrupted: self.interrupt.is_set(),
+            scenarios,
+            not_run,
+        };
+        (report, exit)
+    }
+
+    fn run_one(&mut self, scenario: &Scenario) -> ScenarioReport {
+        let bar = Bar::start(&scenario.name, scenario.stress.budget, self.output.talk);
+        let report = self.try_one(scenario, &bar).unwrap_or_else(|not_run| did_not_run(scenario, not_run));
+        bar.finish(&report, &human::verdict_words(&report));
+        report
+    }
+
+    fn try_one(&mut self, scenario: &Scenario, bar: &Bar) -> Result<ScenarioReport, NotRun> {
+        let scratch = self.scratch(scenario)?;
+        let plan = scenario.plan(&scratch.root(), self.request.seed);
+        let overrides = self.request.overrides.iter().map(|set| set.assignment.clone()).collect();
+        let record = ScenarioRecord::new(&scenario.name, &scenario.text, overrides);
+        let folder = self
+            .results
+            .start(self.command_line, self.request.seed, record, &scratch.root())
+            .map_err(NotRun::harness)?;
+        let report = self.judged(scenario, &plan, &folder, bar).unwrap_or_else(|error| {
+            let report = did_not_run(scenario, NotRun::harness(error));
+            ScenarioReport { results: Some(folder.path().to_owned()), ..report }
+        });
+        folder.finish(&report).map_err(NotRun::harness)?;
+        if let Err(error) = scratch.remove() {
+            say(&format!("the temporary folder of {} cannot be removed: {error}", scenario.name));
+        }
+        Ok(report)
+    }
+
+    fn judged(
+        &mut self,
+        scenario: &Scenario,
+        plan: &StressPlan,
+        folder: &RunFolder,
+        bar: &Bar,
+    ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
+        let stop = self.interrupt.flag();
+        let trial = pipeline::run(&mut self.zygote, scenario, plan, stop, bar, || bar.judging())?;
+        Ok(self.evidence(scenario, &trial, folder)?)
+    }
+
+    /// The temporary folder of a scenario, on a filesystem that has what the subject needs.
+    fn scratch(&self, scenario: &Scenario) -> Result<Scratch, NotRun> {
+        let base = &self.request.base;
+        let unsupported = |why: String| NotRun { exit: Exit::Unsupported, why };
+        let no_folder = |error: io::Error| {
+            unsupported(format!("no folder can be made below {}: {error}", base.display()))
+        };
+        let probe = Scratch::create(base).map_err(no_folder)?;
+        let plan = scenario.plan(&probe.root(), self.request.seed);
+        pipeline::preflight(&plan, &probe.root()).map_err(unsupported)?;
+        Scratch::create(base).map_err(no_folder)
+    }
+
+    /// Writes the evidence, and reports what it shows.
+    fn evidence(&self, scenario: &Scenario, trial: &Trial, folder: &RunFolder) -> io::Result<ScenarioReport> {
+        let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
+        if is_kept {
+            folder.write_history(&trial.run.history)?;
+        }
+        let reproduce = reproduce::command(
+            &scenario.argument,
+            self.request.seed,
+            &self.request.overrides,
+            self.request.root.as_deref(),
+        );
+        assemble::scenario(scenario, trial, folder, &reproduce)
+    }
+}
+
+fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
+    ScenarioReport {
+        name: scenario.name.clone(),
+        kind: scenario.kind.as_str(),
+        subject: describe_subject(&scenario.subject),
+        verdict: Verdict::Error,
+        expected: false,
+        reasons: vec![not_run.why],
+        expect: scenario.expect.clone(),
+        operations: 0,
+        duration_s: 0.0,
+        startup_s: 0.0,
+        processes: scenario.stress.processes,
+        kills: 0,
+        handoff_ratio: None,
+        schedules: None,
+        interrupted: false,
+        violations: Vec::new(),
+        violations_total: 0,
+        checks: Vec::new(),
+        reach: ReachReport::default(),
+        results: None,
+        exit: not_run.exit,
+    }
+}

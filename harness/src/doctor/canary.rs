@@ -1,0 +1,81 @@
+//! The canary: a short run of a protocol without any lock. A harness that finds nothing there would find nothing
+//! anywhere.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::{Finding, Health};
+use crate::cli::pipeline;
+use crate::engine::{Ended, Progress};
+use crate::process::Zygote;
+use crate::report::human::plural;
+use crate::results::scratch::Scratch;
+use crate::scenario::{Found, Scenario};
+
+const SCENARIO: &str = r#"
+about = "The canary: a protocol without any lock, which must be caught."
+kind = "stress"
+
+[subject]
+name = "replica"
+replica = "gvisor-unlocked"
+
+[stress]
+processes = 8
+operations = 20_000
+think = "0us..50us"
+mix = { create = 4, start = 4, pause = 20, resume = 20, state = 20, kill = 2, delete = 4 }
+handoff_min = 0.0
+"#;
+
+/// Whatever the machine, one choice of operations; the interleaving is the machine's own.
+const SEED: u64 = 1;
+
+/// Runs the canary.
+pub fn examine(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Finding {
+    match run(zygote, base, stop) {
+        Ok(detail) => Finding::new("canary", Health::Ok, detail),
+        Err(why) => Finding::new("canary", Health::Broken, why),
+    }
+}
+
+fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<String, String> {
+    let mut zygote = zygote.map_err(|error| format!("the zygote cannot be forked: {error}"))?;
+    let scenario = scenario()?;
+    let scratch = Scratch::create(base).map_err(|error| error.to_string())?;
+    let plan = scenario.plan(&scratch.root(), SEED);
+    let trial = pipeline::run(&mut zygote, &scenario, &plan, stop, &Silent, || ())
+        .map_err(|error| format!("the engine failed: {error}"))?;
+    let classes: BTreeSet<_> = trial.violations().iter().map(|violation| violation.class.as_str()).collect();
+    let operations = plural(trial.run.history.records.len() as u64, "operation");
+    match () {
+        () if !classes.is_empty() => {
+            let classes: Vec<_> = classes.into_iter().collect();
+            Ok(format!("caught, as it must be: {} in {operations}", classes.join(", ")))
+        }
+        () if trial.run.ended == Ended::Interrupted => Err("interrupted".into()),
+        () => Err(format!("nothing was found in {operations} of a protocol without any lock")),
+    }
+}
+
+fn scenario() -> Result<Scenario, String> {
+    let found = Found { argument: "canary.toml".into(), text: SCENARIO.into() };
+    Scenario::parse(&found, &[])
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn update(&self, _operations: u64, _violations: u64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_canary_is_a_sound_scenario() {
+        super::scenario().unwrap();
+    }
+}

@@ -1,0 +1,43 @@
+//! Where containers would live, and what earlier runs left there.
+
+use std::path::Path;
+
+use super::{Finding, Health};
+use crate::report::table::bytes;
+use crate::results::machine::Filesystem;
+use crate::results::scratch::{self, Scratch};
+
+/// The filesystem of the root, and leftovers there and in the usual places.
+pub fn examine(base: &Path) -> Vec<Finding> {
+    let mut findings = leftovers(base);
+    let tried = Scratch::create(base)
+        .and_then(|scratch| Filesystem::of(&scratch.root()))
+        .map(|filesystem| {
+            format!("{} ({}), {} free", base.display(), filesystem.kind, bytes(filesystem.free_bytes))
+        })
+        .map_err(|error| format!("no folder can be made below {}: {error}", base.display()));
+    findings.push(Finding::needed("root", tried));
+    findings
+}
+
+fn leftovers(base: &Path) -> Vec<Finding> {
+    let mut bases = scratch::usual_bases();
+    if !bases.iter().any(|usual| usual == base) {
+        bases.push(base.to_owned());
+    }
+    let cleared: Vec<_> = bases.iter().flat_map(|base| scratch::clear_leftovers(base)).collect();
+    if cleared.is_empty() {
+        return vec![Finding::new("leftovers", Health::Ok, "none of earlier runs")];
+    }
+    let told = cleared.into_iter().map(|leftover| {
+        let path = leftover.path.display();
+        match leftover.error {
+            None => {
+                let detail = format!("cleared {path}, left by process {}", leftover.owner_pid);
+                Finding::new("leftovers", Health::Ok, detail)
+            }
+            Some(error) => Finding::new("leftovers", Health::Optional, format!("{path} remains: {error}")),
+        }
+    });
+    told.collect()
+}

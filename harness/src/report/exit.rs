@@ -1,0 +1,80 @@
+//! Exit codes, and which of several wins.
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// Every scenario ended as it expects.
+    AsExpected,
+    /// The harness itself failed.
+    HarnessFailed,
+    /// Usage, or a scenario that does not parse.
+    Usage,
+    /// Nothing to run.
+    NothingToRun,
+    /// This machine or filesystem lacks what the scenario needs.
+    Unsupported,
+    /// A violation that was not expected, or an expected one that did not appear.
+    Violation,
+    /// A budget ran out before a verdict.
+    Inconclusive,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::AsExpected => 0,
+            Self::HarnessFailed => 1,
+            Self::Usage => 2,
+            Self::NothingToRun => 4,
+            Self::Unsupported => 96,
+            Self::Violation => 100,
+            Self::Inconclusive => 102,
+        }
+    }
+
+    /// Which of two is reported: a violation over a failure of the harness over no verdict over the rest.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self.weight() >= other.weight() { self } else { other }
+    }
+
+    const fn weight(self) -> u8 {
+        match self {
+            Self::Violation => 6,
+            Self::HarnessFailed => 5,
+            Self::Inconclusive => 4,
+            Self::Usage => 3,
+            Self::Unsupported => 2,
+            Self::NothingToRun => 1,
+            Self::AsExpected => 0,
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_wins_whatever_the_order() {
+        use Exit::{AsExpected, HarnessFailed, Inconclusive, Unsupported, Usage, Violation};
+        for order in [
+            [Violation, HarnessFailed],
+            [HarnessFailed, Inconclusive],
+            [Inconclusive, Unsupported],
+            [Inconclusive, Usage],
+            [Unsupported, AsExpected],
+        ] {
+            assert_eq!(order[0].and(order[1]), order[0]);
+            assert_eq!(order[1].and(order[0]), order[0]);
+        }
+    }
+}

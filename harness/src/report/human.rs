@@ -1,0 +1,205 @@
+//! The report for people: violations in words, one table, and a last line.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::table::{grouped, rate, render};
+use super::verdict::Verdict;
+use super::{RunReport, ScenarioReport, ViolationReport};
+use crate::scenario::units::show_ns;
+use crate::violation::Class;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What matters.
+    Normal,
+    /// Checks, reach and times as well, and expected violations as fully as the others.
+    Full,
+}
+
+/// More of one class say little that these do not.
+const STORIES_PER_CLASS: usize = 2;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+const STRONG: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+
+/// The whole report. It has colours; whoever prints it strips them where they are not wanted.
+#[must_use]
+pub fn run(report: &RunReport, detail: Detail) -> String {
+    let mut text = String::new();
+    for scenario in &report.scenarios {
+        tell_scenario(&mut text, scenario, detail);
+    }
+    text.push_str(&summary(&report.scenarios));
+    if !report.not_run.is_empty() {
+        line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
+    }
+    let style = style_of(report.verdict, report.exit_code == 0);
+    let scenarios = plural(report.scenarios.len() as u64, "scenario");
+    let interrupted = if report.interrupted { ", interrupted" } else { "" };
+    let verdict = report.verdict.as_str();
+    line(&mut text, &format!("\n{style}{verdict}{style:#}: {scenarios}, seed {}{interrupted}", report.seed));
+    text
+}
+
+/// The verdict of a scenario in few words, as the table shows it.
+#[must_use]
+pub fn verdict_words(scenario: &ScenarioReport) -> String {
+    let classes = classes(scenario).into_keys().map(Class::as_str).collect::<Vec<_>>().join(", ");
+    match (scenario.verdict, scenario.expected) {
+        (Verdict::Violation, true) => format!("as expected: {classes}"),
+        (Verdict::Violation, false) => format!("violation: {classes}"),
+        (Verdict::Clean, false) => "expected violation did not appear".into(),
+        (verdict, _) => verdict.as_str().into(),
+    }
+}
+
+fn summary(scenarios: &[ScenarioReport]) -> String {
+    let header =
+        ["scenario", "subject", "operations", "time", "rate", "processes", "kills", "handoff", "verdict"];
+    let rows: Vec<Vec<String>> = scenarios
+        .iter()
+        .map(|scenario| {
+            vec![
+                scenario.name.clone(),
+                scenario.subject.clone(),
+                grouped(scenario.operations),
+                format!("{:.2}s", scenario.duration_s),
+                rate(scenario.rate()),
+                scenario.processes.to_string(),
+                scenario.kills.to_string(),
+                scenario.handoff_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
+                verdict_words(scenario),
+            ]
+        })
+        .collect();
+    let plain = render(&header, &rows, 2..8);
+    let mut lines = plain.lines();
+    let mut text = String::new();
+    line(&mut text, &format!("{STRONG}{}{STRONG:#}", lines.next().unwrap_or_default()));
+    for (row, scenario) in lines.zip(scenarios) {
+        // The verdict comes last, so that its colour moves no column.
+        let words = verdict_words(scenario);
+        let style = style_of(scenario.verdict, scenario.expected);
+        let rest = row.strip_suffix(&words).unwrap_or(row);
+        line(&mut text, &format!("{rest}{style}{words}{style:#}"));
+    }
+    text
+}
+
+fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
+    let is_told = !scenario.expected || detail == Detail::Full;
+    if !is_told {
+        return;
+    }
+    let style = style_of(scenario.verdict, scenario.expected);
+    let name = &scenario.name;
+    line(text, &format!("{STRONG}{name}{STRONG:#}: {style}{}{style:#}", verdict_words(scenario)));
+    for reason in &scenario.reasons {
+        line(text, &format!("  {reason}"));
+    }
+    tell_violations(text, scenario, detail);
+    if detail == Detail::Full {
+        tell_details(text, scenario);
+    }
+    if let Some(results) = &scenario.results {
+        line(text, &format!("  {FAINT}evidence: {}{FAINT:#}", results.display()));
+    }
+    text.push('\n');
+}
+
+fn tell_violations(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
+    let mut told = BTreeMap::<Class, usize>::new();
+    let worth_telling =
+        scenario.violations.iter().filter(|violation| !violation.expected || detail == Detail::Full);
+    for violation in worth_telling {
+        let count = told.entry(violation.class).or_default();
+        *count += 1;
+        if *count <= STORIES_PER_CLASS {
+            tell_violation(text, violation);
+        }
+    }
+    let kept = scenario.violations.len() as u64;
+    let silent: usize = told.values().map(|count| count.saturating_sub(STORIES_PER_CLASS)).sum();
+    let silent = silent as u64 + scenario.violations_total.saturating_sub(kept);
+    if silent > 0 {
+        line(text, &format!("  and {} more of them", grouped(silent)));
+    }
+}
+
+fn tell_violation(text: &mut String, violation: &ViolationReport) {
+    let place = violation.container.as_ref().map_or(String::new(), |name| format!(" of {name}"));
+    line(text, &format!("\n  {BAD}{}{BAD:#}{place}: {}", violation.class, violation.message));
+    for operation in &violation.story {
+        line(text, &format!("    {operation}"));
+    }
+    if let Some(finding) = &violation.finding {
+        line(text, &format!("  finding: {}", finding.display()));
+    }
+    line(text, &format!("  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));
+}
+
+fn tell_details(text: &mut String, scenario: &ScenarioReport) {
+    let startup = show_ns(std::time::Duration::from_secs_f64(scenario.startup_s.max(0.0)).as_nanos() as u64);
+    line(text, &format!("  first operation after {startup}, then {:.3}s", scenario.duration_s));
+    let reach = &scenario.reach;
+    line(text, &format!("  pairs of processes that met: {} of {}", reach.pairs_seen, reach.pairs_possible));
+    if !reach.counts.is_empty() {
+        let outcomes = ["ok", "refused", "failed", "unknown"];
+        let header: Vec<&str> = std::iter::once("operation").chain(outcomes).collect();
+        let rows = reach.counts.iter().map(|(operation, counts)| {
+            let counts = outcomes.map(|outcome| grouped(counts.get(outcome).copied().unwrap_or(0)));
+            std::iter::once((*operation).to_owned()).chain(counts).collect()
+        });
+        indented(text, &render(&header, &rows.collect::<Vec<_>>(), 1..5));
+    }
+    if !scenario.checks.is_empty() {
+        let rows = scenario.checks.iter().map(|check| {
+            let verdict = match &check.inconclusive {
+                Some(why) => format!("{}: {why}", check.verdict),
+                None => check.verdict.to_owned(),
+            };
+            vec![check.name.to_owned(), grouped(check.examined), verdict]
+        });
+        indented(text, &render(&["check", "examined", "verdict"], &rows.collect::<Vec<_>>(), 1..2));
+    }
+}
+
+fn classes(scenario: &ScenarioReport) -> BTreeMap<Class, u64> {
+    let mut classes = BTreeMap::new();
+    for violation in &scenario.violations {
+        *classes.entry(violation.class).or_default() += 1;
+    }
+    classes
+}
+
+const fn style_of(verdict: Verdict, expected: bool) -> Style {
+    match (verdict, expected) {
+        (_, true) => GOOD,
+        (Verdict::Inconclusive, false) => DOUBTFUL,
+        (_, false) => BAD,
+    }
+}
+
+/// `1 scenario`, `2 scenarios`.
+#[must_use]
+pub fn plural(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", grouped(count))
+}
+
+fn indented(text: &mut String, block: &str) {
+    for row in block.lines() {
+        line(text, &format!("  {row}"));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes all");
+}

@@ -1,0 +1,93 @@
+//! Progress on stderr: a bar where there is a terminal, a plain line per scenario where there is none.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::ScenarioReport;
+use super::table::{grouped, rate};
+use crate::engine::Progress;
+use crate::plan::Budget;
+use crate::scenario::units::show_ns;
+
+/// How much is shown while a run lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// Nothing.
+    Quiet,
+    /// A bar on a terminal, and a line per scenario.
+    Normal,
+}
+
+/// Shows how far one scenario has come.
+#[derive(Debug)]
+pub struct Bar {
+    shown: ProgressBar,
+    talk: Talk,
+    budget: Budget,
+    started: Instant,
+    operations: AtomicU64,
+}
+
+impl Bar {
+    /// Begins to show a scenario.
+    #[must_use]
+    pub fn start(name: &str, budget: Budget, talk: Talk) -> Self {
+        let length = match budget {
+            Budget::Operations(operations) => operations,
+            Budget::DurationNs(ns) => ns / 1_000_000,
+        };
+        let is_shown = talk == Talk::Normal && std::io::stderr().is_terminal();
+        let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(length), target);
+        let style = ProgressStyle::with_template("{prefix:24!} [{bar:28}] {percent:>3}%  {wide_msg}")
+            .expect("the template is a constant");
+        bar.set_style(style.progress_chars("=> "));
+        bar.set_prefix(name.to_owned());
+        Self { shown: bar, talk, budget, started: Instant::now(), operations: AtomicU64::new(0) }
+    }
+
+    /// The processes have ended, and the checks begin.
+    pub fn judging(&self) {
+        self.shown
+            .set_message(format!("judging {} operations", grouped(self.operations.load(Ordering::Relaxed))));
+    }
+
+    /// The scenario has ended: one line says how.
+    pub fn finish(&self, report: &ScenarioReport, verdict: &str) {
+        self.shown.finish_and_clear();
+        if self.talk == Talk::Quiet {
+            return;
+        }
+        #[expect(clippy::cast_sign_loss, reason = "durations are not negative")]
+        let duration_ns = (report.duration_s * 1e9) as u64;
+        let line = format!(
+            "{}: {verdict}, {} operations in {}",
+            report.name,
+            grouped(report.operations),
+            show_ns(duration_ns)
+        );
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(anstream::stderr(), "{line}");
+    }
+}
+
+impl Progress for Bar {
+    fn update(&self, operations: u64, violations: u64) {
+        self.operations.store(operations, Ordering::Relaxed);
+        let elapsed = self.started.elapsed();
+        let position = match self.budget {
+            Budget::Operations(_) => operations,
+            Budget::DurationNs(_) => u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.shown.set_position(position);
+        let per_second = operations as f64 / elapsed.as_secs_f64().max(1e-9);
+        self.shown.set_message(format!(
+            "{} operations, {}, {violations} violations",
+            grouped(operations),
+            rate(per_second)
+        ));
+    }
+}

@@ -1,0 +1,85 @@
+//! Tables and numbers as people read them.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// A table of columns without lines. The first column and the last are words, those between are numbers where
+/// `numbers` says so.
+#[must_use]
+pub fn render(header: &[&str], rows: &[Vec<String>], numbers: std::ops::Range<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // No margin on the left, two blanks between.
+        column.set_padding((0, 2));
+        if numbers.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// 1234567 as `1,234,567`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Operations a second, to three digits.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    match per_second {
+        0.0..1e3 => format!("{per_second:.0}/s"),
+        1e3..1e6 => format!("{:.1}k/s", per_second / 1e3),
+        _ => format!("{:.2}M/s", per_second / 1e6),
+    }
+}
+
+/// Bytes, to a digit after the point.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_at_a_glance() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(rate(999.0), "999/s");
+        assert_eq!(rate(312_400.0), "312.4k/s");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
+    }
+
+    #[test]
+    fn columns_line_up_without_trailing_blanks() {
+        let rows =
+            vec![vec!["a".into(), "1".into(), "clean".into()], vec!["bcd".into(), "100".into(), "x".into()]];
+        assert_eq!(
+            render(&["name", "n", "verdict"], &rows, 1..2),
+            "name    n  verdict\na       1  clean\nbcd   100  x\n"
+        );
+    }
+}

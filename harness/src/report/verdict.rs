@@ -1,0 +1,220 @@
+//! From what was seen to a verdict. Pure: the one place that decides what a run was worth.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use crate::engine::Ended;
+use crate::scenario::Expect;
+use crate::violation::Class;
+
+/// What was seen, whether expected or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything was judged, and no promise was broken.
+    Clean,
+    /// A promise was broken.
+    Violation,
+    /// No violation, and no right to call it clean.
+    Inconclusive,
+    /// It did not run.
+    Error,
+}
+
+impl Verdict {
+    /// The verdict as reports spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Violation => "violation",
+            Self::Inconclusive => "inconclusive",
+            Self::Error => "error",
+        }
+    }
+
+    /// The verdict of a whole run, from the exit code it ends with.
+    #[must_use]
+    pub const fn of_exit(exit: Exit) -> Self {
+        match exit {
+            Exit::AsExpected => Self::Clean,
+            Exit::Violation => Self::Violation,
+            Exit::Inconclusive => Self::Inconclusive,
+            Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported => Self::Error,
+        }
+    }
+}
+
+/// All that a verdict rests on.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// What the scenario expects.
+    pub expect: &'a Expect,
+    /// The classes of the violations found.
+    pub seen: BTreeSet<Class>,
+    /// Checks that could not judge, and why.
+    pub doubts: Vec<String>,
+    /// How many things all checks looked at.
+    pub examined: u64,
+    /// Why the run ended.
+    pub ended: Ended,
+    /// How often the lock changed hands.
+    pub handoff_ratio: f64,
+    /// How often it should have.
+    pub handoff_min: f64,
+}
+
+/// The verdict, and what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What was seen.
+    pub verdict: Verdict,
+    /// Whether that is what the scenario expects.
+    pub expected: bool,
+    /// The exit code that this scenario alone would end with.
+    pub exit: Exit,
+    /// Why, where it is not simply as expected.
+    pub reasons: Vec<String>,
+}
+
+/// Judges a run.
+#[must_use]
+pub fn judge(case: &Case<'_>) -> Judgement {
+    let expect = case.expect;
+    let unexpected: Vec<_> = case
+        .seen
+        .iter()
+        .filter(|class| !expect.violations.contains(class) && !expect.also.contains(class))
+        .collect();
+    let missing: Vec<_> = expect.violations.iter().filter(|class| !case.seen.contains(class)).collect();
+    let mut doubts = doubts(case);
+    // Contention is the means. Where what it should bring about has appeared, there was enough of it.
+    if expect.violations.is_empty() || !missing.is_empty() {
+        doubts.extend(low_handoff(case));
+    }
+
+    let mut reasons: Vec<String> =
+        unexpected.iter().map(|class| format!("{class} was not expected")).collect();
+    let is_cut_short = case.ended == Ended::Interrupted;
+    if !is_cut_short {
+        reasons.extend(missing.iter().map(|class| {
+            format!("expected {class} did not appear: the harness or the subject is not what it should be")
+        }));
+    }
+    let exit = match () {
+        () if !reasons.is_empty() => Exit::Violation,
+        () if !doubts.is_empty() => Exit::Inconclusive,
+        () => Exit::AsExpected,
+    };
+    let verdict = match () {
+        () if !case.seen.is_empty() => Verdict::Violation,
+        () if !doubts.is_empty() => Verdict::Inconclusive,
+        () => Verdict::Clean,
+    };
+    reasons.extend(doubts);
+    Judgement { verdict, expected: exit == Exit::AsExpected, exit, reasons }
+}
+
+fn doubts(case: &Case<'_>) -> Vec<String> {
+    let mut doubts = case.doubts.clone();
+    match case.ended {
+        Ended::Interrupted => doubts.push("interrupted before its budget was used up".into()),
+        Ended::Stalled if case.seen.is_empty() => {
+            doubts.push("no operation ended for the stall time, and no check says why".into());
+        }
+        Ended::LogFull => doubts
+            .push("the log was full before the budget was used up: run fewer operations at a time".into()),
+        Ended::Completed | Ended::Stalled => {}
+    }
+    if case.examined == 0 {
+        doubts.push("no check had anything to judge".into());
+    }
+    doubts
+}
+
+fn low_handoff(case: &Case<'_>) -> Option<String> {
+    (case.handoff_ratio < case.handoff_min).then(|| {
+        format!(
+            "handoff ratio {:.3} is under the minimum of {:.3}: the processes hardly met; \
+             use more think time, more processes or fewer containers",
+            case.handoff_ratio, case.handoff_min
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Class::{LostUpdate, TornRead};
+
+    fn case<'a>(expect: &'a Expect, seen: &[Class]) -> Case<'a> {
+        Case {
+            expect,
+            seen: seen.iter().copied().collect(),
+            doubts: Vec::new(),
+            examined: 10,
+            ended: Ended::Completed,
+            handoff_ratio: 0.5,
+            handoff_min: 0.1,
+        }
+    }
+
+    fn verdict(case: &Case<'_>) -> (Verdict, bool, Exit) {
+        let judgement = judge(case);
+        assert_eq!(judgement.expected, judgement.reasons.is_empty(), "{judgement:?}");
+        (judgement.verdict, judgement.expected, judgement.exit)
+    }
+
+    #[test]
+    fn what_is_expected_and_what_is_not() {
+        let none = Expect::default();
+        let torn = Expect { violations: vec![TornRead], also: vec![LostUpdate] };
+        assert_eq!(verdict(&case(&none, &[])), (Verdict::Clean, true, Exit::AsExpected));
+        assert_eq!(verdict(&case(&none, &[TornRead])), (Verdict::Violation, false, Exit::Violation));
+        assert_eq!(verdict(&case(&torn, &[TornRead])), (Verdict::Violation, true, Exit::AsExpected));
+        assert_eq!(
+            verdict(&case(&torn, &[TornRead, LostUpdate])),
+            (Verdict::Violation, true, Exit::AsExpected)
+        );
+        assert_eq!(verdict(&case(&torn, &[LostUpdate])), (Verdict::Violation, false, Exit::Violation));
+        assert_eq!(verdict(&case(&torn, &[])), (Verdict::Clean, false, Exit::Violation));
+        let more = [TornRead, Class::Deadlock];
+        assert_eq!(verdict(&case(&torn, &more)), (Verdict::Violation, false, Exit::Violation));
+    }
+
+    #[test]
+    fn inconclusive_is_never_clean() {
+        let none = Expect::default();
+        let clean = case(&none, &[]);
+        for doubtful in [
+            Case { doubts: vec!["witness: gaps".into()], ..clean.clone() },
+            Case { examined: 0, ..clean.clone() },
+            Case { handoff_ratio: 0.05, ..clean.clone() },
+            Case { ended: Ended::Interrupted, ..clean.clone() },
+            Case { ended: Ended::LogFull, ..clean.clone() },
+            Case { ended: Ended::Stalled, ..clean.clone() },
+        ] {
+            assert_eq!(verdict(&doubtful), (Verdict::Inconclusive, false, Exit::Inconclusive));
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_is_not_blamed_for_what_it_did_not_show() {
+        let torn = Expect { violations: vec![TornRead], also: vec![] };
+        let interrupted = Case { ended: Ended::Interrupted, ..case(&torn, &[]) };
+        assert_eq!(verdict(&interrupted).2, Exit::Inconclusive);
+        let unexpected = Case { ended: Ended::Interrupted, ..case(&torn, &[LostUpdate]) };
+        assert_eq!(verdict(&unexpected).2, Exit::Violation);
+    }
+
+    #[test]
+    fn handoff_does_not_matter_once_the_expected_has_appeared() {
+        let torn = Expect { violations: vec![TornRead], also: vec![] };
+        assert_eq!(verdict(&Case { handoff_ratio: 0.0, ..case(&torn, &[TornRead]) }).2, Exit::AsExpected);
+        let missing = judge(&Case { handoff_ratio: 0.0, ..case(&torn, &[]) });
+        assert_eq!(missing.exit, Exit::Violation);
+        assert!(missing.reasons.iter().any(|reason| reason.contains("handoff")));
+    }
+}

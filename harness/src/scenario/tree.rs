@@ -1,0 +1,252 @@
+//! TOML as a tree in which every key and value knows its place, and the overrides of the command line on top of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::source::{Place, Problem, Source, SourceKind};
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The value.
+    pub value: Value,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A TOML value, reduced to what scenarios use.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A string; a date counts as one, spelled as it was.
+    Text(String),
+    /// A whole number.
+    Integer(i128),
+    /// A number with a fraction.
+    Float(f64),
+    /// true or false.
+    Boolean(bool),
+    /// A list.
+    Array(Vec<Node>),
+    /// A table.
+    Table(Table),
+}
+
+impl Value {
+    /// What it is, in words, for "expected …, found …".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Text(text) => format!("the text {text:?}"),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Boolean(truth) => truth.to_string(),
+            Self::Array(_) => "a list".into(),
+            Self::Table(_) => "a table".into(),
+        }
+    }
+}
+
+/// A table: few entries, so a list is its own index.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+/// A key of a table, and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_place: Place,
+    /// The value.
+    pub node: Node,
+}
+
+impl Table {
+    /// The entry of a key.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn set(&mut self, new: Entry) {
+        match self.entries.iter_mut().find(|entry| entry.key == new.key) {
+            Some(entry) => *entry = new,
+            None => self.entries.push(new),
+        }
+    }
+}
+
+/// Parses a document.
+pub fn parse(source: &Arc<Source>) -> Result<Table, Problem> {
+    let root = DeTable::parse(&source.text).map_err(|error| syntax(source, 0, &error))?;
+    Ok(table(source, 0, root.get_ref()))
+}
+
+/// Pairs of keys of which one makes the other meaningless: setting either on the command line clears the other.
+const RIVALS: [(&str, &str, &str); 1] = [("stress", "operations", "duration")];
+
+/// Sets one value: the argument has the form `key.path=value`.
+///
+/// The value is TOML; what is no TOML but a plain word (`ofd`, `10s`, `0us..50us`) is a string.
+pub fn set(root: &mut Table, argument: &Arc<Source>) -> Result<(), Problem> {
+    let text = argument.text.as_str();
+    let whole = Place { source: Arc::clone(argument), span: 0..text.len() };
+    let Some((path, value)) = text.split_once('=') else {
+        return Err(Problem::new(&whole, "expected key.path=value, such as stress.processes=4"));
+    };
+    let path: Vec<&str> = path.split('.').map(str::trim).collect();
+    if path.iter().any(|key| key.is_empty()) {
+        return Err(Problem::new(&whole, "expected key.path=value, found an empty key"));
+    }
+    let key_place = Place { source: Arc::clone(argument), span: 0..text.len() - value.len() - 1 };
+    let node = argument_value(argument, value)?;
+    let (last, folders) = path.split_last().expect("split yields at least one part");
+    let mut table = root;
+    for folder in folders {
+        table = descend(table, folder, &key_place)?;
+    }
+    table.set(Entry { key: (*last).to_owned(), key_place, node });
+    if let [folder] = folders {
+        clear_rival(table, folder, last);
+    }
+    Ok(())
+}
+
+fn clear_rival(table: &mut Table, folder: &str, key: &str) {
+    for (rivals_of, one, other) in RIVALS {
+        let cleared = match () {
+            () if folder != rivals_of => continue,
+            () if key == one => other,
+            () if key == other => one,
+            () => continue,
+        };
+        // Both on the command line is a contradiction that the reader reports.
+        table.entries.retain(|entry| entry.key != cleared || entry.key_place.is_argument());
+    }
+}
+
+fn descend<'a>(table: &'a mut Table, key: &str, place: &Place) -> Result<&'a mut Table, Problem> {
+    if table.entry(key).is_none() {
+        let node = Node { value: Value::Table(Table::default()), place: place.clone() };
+        table.set(Entry { key: key.to_owned(), key_place: place.clone(), node });
+    }
+    let entry = table.entries.iter_mut().find(|entry| entry.key == key).expect("it was just set");
+    match &mut entry.node.value {
+        Value::Table(inner) => Ok(inner),
+        other => Err(Problem::new(place, format!("{key} is {}, not a table", other.describe()))),
+    }
+}
+
+fn argument_value(argument: &Arc<Source>, value: &str) -> Result<Node, Problem> {
+    let offset = argument.text.len() - value.len();
+    let place = Place { source: Arc::clone(argument), span: offset..argument.text.len() };
+    match DeValue::parse(value) {
+        Ok(parsed) => Ok(node(argument, offset, parsed.get_ref(), parsed.span())),
+        Err(_) if is_plain_word(value) => Ok(Node { value: Value::Text(value.trim().to_owned()), place }),
+        Err(error) => Err(syntax(argument, offset, &error)),
+    }
+}
+
+fn is_plain_word(value: &str) -> bool {
+    let value = value.trim();
+    !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || "._-+:/µ".contains(c))
+}
+
+fn syntax(source: &Arc<Source>, offset: usize, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or(0..0);
+    let what = match source.kind {
+        SourceKind::File => "no valid TOML",
+        SourceKind::Argument => "no valid TOML value",
+    };
+    Problem::new(&shifted(source, offset, &span), format!("{what}: {}", error.message()))
+}
+
+fn shifted(source: &Arc<Source>, offset: usize, span: &Range<usize>) -> Place {
+    Place { source: Arc::clone(source), span: span.start + offset..span.end + offset }
+}
+
+fn table(source: &Arc<Source>, offset: usize, parsed: &DeTable<'_>) -> Table {
+    let mut entries: Vec<Entry> = parsed
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            key_place: shifted(source, offset, &key.span()),
+            node: node(source, offset, value.get_ref(), value.span()),
+        })
+        .collect();
+    // In the order of the file, so that problems come in that order too.
+    entries.sort_by_key(|entry| entry.key_place.span.start);
+    Table { entries }
+}
+
+fn node(source: &Arc<Source>, offset: usize, parsed: &DeValue<'_>, span: Range<usize>) -> Node {
+    let value = match parsed {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Datetime(date) => Value::Text(date.to_string()),
+        DeValue::Boolean(truth) => Value::Boolean(*truth),
+        DeValue::Integer(number) => {
+            // A number of more than 38 digits is out of every range that a key has; the greatest says so as well.
+            Value::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
+        }
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Array(items) => {
+            Value::Array(items.iter().map(|item| node(source, offset, item.get_ref(), item.span())).collect())
+        }
+        DeValue::Table(inner) => Value::Table(table(source, offset, inner)),
+    };
+    Node { value, place: shifted(source, offset, &span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(kind: SourceKind, text: &str) -> Arc<Source> {
+        Arc::new(Source { kind, name: "--set".into(), text: text.into() })
+    }
+
+    fn tree(text: &str) -> Table {
+        parse(&source(SourceKind::File, text)).unwrap()
+    }
+
+    fn at<'a>(root: &'a Table, folder: &str, key: &str) -> Option<&'a Value> {
+        let Value::Table(inner) = &root.entry(folder)?.node.value else { return None };
+        Some(&inner.entry(key)?.node.value)
+    }
+
+    #[test]
+    fn overrides_take_toml_and_plain_words() {
+        let mut root = tree("[stress]\nprocesses = 2\n");
+        for argument in
+            ["stress.processes=4", "subject.lock=ofd", "stress.think=0us..50us", "stress.mix={ create = 1 }"]
+        {
+            set(&mut root, &source(SourceKind::Argument, argument)).unwrap();
+        }
+        assert_eq!(at(&root, "stress", "processes"), Some(&Value::Integer(4)));
+        assert_eq!(at(&root, "subject", "lock"), Some(&Value::Text("ofd".into())));
+        assert_eq!(at(&root, "stress", "think"), Some(&Value::Text("0us..50us".into())));
+        assert!(matches!(at(&root, "stress", "mix"), Some(Value::Table(mix)) if mix.entries.len() == 1));
+    }
+
+    #[test]
+    fn operations_clear_a_duration_from_the_file_and_the_reverse() {
+        let mut root = tree("[stress]\nduration = \"1s\"\n");
+        set(&mut root, &source(SourceKind::Argument, "stress.operations=9")).unwrap();
+        assert_eq!(at(&root, "stress", "duration"), None);
+        set(&mut root, &source(SourceKind::Argument, "stress.duration=9s")).unwrap();
+        assert!(at(&root, "stress", "operations").is_some(), "both typed is for the reader to refuse");
+    }
+
+    #[test]
+    fn malformed_overrides_are_problems() {
+        let mut root = tree("about = \"x\"\n");
+        for argument in ["stress", "=3", "a..b=1", "about.x=1", "stress.mix={ create = ", "a=\"open"] {
+            assert!(set(&mut root, &source(SourceKind::Argument, argument)).is_err(), "{argument}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `flockwork doctor`.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Place, json, stderr, stdout};
+
+/// A process that has ended; its pid may be used again, its pid and start together never.
+fn dead_pid() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+fn pid_namespace() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap().display().to_string();
+    link.chars().filter(char::is_ascii_digit).collect()
+}
+
+fn finding<'a>(diagnosis: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let findings = diagnosis["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .find(|finding| finding["name"] == name)
+        .unwrap_or_else(|| panic!("{name} in {diagnosis:#}"))
+}
+
+#[test]
+fn every_lock_backend_is_tried_by_two_processes() {
+    let place = Place::new();
+    let diagnosis =
+        json(&place.flockwork(&["doctor", "--root", "root", "--format", "json"]).output().unwrap());
+    for lock in ["fs2", "std", "ofd", "posix", "lockfile"] {
+        let lock = finding(&diagnosis, &format!("lock {lock}"));
+        assert_eq!(lock["health"], "ok", "{lock}");
+    }
+    for name in ["kernel", "processors", "memory", "shared memory", "root", "openat2", "user notification"] {
+        finding(&diagnosis, name);
+    }
+    assert!(place.remains().is_empty(), "{:?}", place.remains());
+}
+
+#[test]
+fn leftovers_of_the_dead_are_cleared_and_told() {
+    let place = Place::new();
+    let dead = place.root().join(format!("flockwork-{}-1-{}-x", dead_pid(), pid_namespace()));
+    let other = place.root().join("flockwork-notes");
+    fs::create_dir_all(dead.join("root/c1")).unwrap();
+    fs::create_dir(&other).unwrap();
+    let output = place.flockwork(&["doctor", "--root", "root"]).output().unwrap();
+    assert!(
+        stdout(&output).contains(&format!("cleared root/{}", dead.file_name().unwrap().display())),
+        "{output:?}"
+    );
+    assert!(!dead.exists() && other.exists());
+}
+
+#[test]
+fn colours_are_asked_for_or_not() {
+    let place = Place::new();
+    let said = |words: &[&str], variables: &[(&str, &str)]| {
+        let mut command = place.flockwork(&["doctor", "--root", "root"]);
+        let output = command.args(words).envs(variables.iter().copied()).output().unwrap();
+        assert!(!stderr(&output).contains("panicked"));
+        stdout(&output)
+    };
+    assert!(!said(&[], &[]).contains('\x1b'), "a pipe is no terminal");
+    assert!(said(&["--color", "always"], &[]).contains('\x1b'));
+    assert!(said(&[], &[("CLICOLOR_FORCE", "1")]).contains('\x1b'));
+    assert!(!said(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains('\x1b'));
+    assert!(!said(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]).contains('\x1b'));
+}
+
+#[test]
+#[ignore = "needs the stress engine"]
+fn the_canary_is_caught() {
+    let place = Place::new();
+    let output = place.flockwork(&["doctor", "--root", "root", "--format", "json"]).output().unwrap();
+    let diagnosis = json(&output);
+    assert_eq!(finding(&diagnosis, "canary")["health"], "ok", "{diagnosis:#}");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(diagnosis["exit_code"], 0);
+}

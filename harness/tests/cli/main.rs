@@ -1,0 +1,7 @@
+//! The command line, through the binary, as a user meets it.
+
+mod doctor;
+mod run;
+mod signals;
+mod support;
+mod usage;

@@ -1,0 +1,137 @@
+//! What the command line's tests share: the binary, a place to run it in, and scenarios.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A sound scenario of the library.
+pub const SOUND: &str = r#"
+about = "Four processes."
+kind = "stress"
+
+[subject]
+name = "library"
+
+[stress]
+processes = 4
+operations = 2_000
+think = "0us..50us"
+mix = { create = 2, start = 2, pause = 20, resume = 20, state = 5, kill = 1, delete = 2 }
+handoff_min = 0.0
+"#;
+
+/// A protocol without locks: torn, lost and doubled, sooner or later.
+pub const BROKEN: &str = r#"
+about = "No lock at all."
+kind = "stress"
+
+[subject]
+name = "replica"
+replica = "gvisor-unlocked"
+
+[stress]
+processes = 8
+operations = 20_000
+think = "0us..50us"
+payload = "1KiB"
+mix = { create = 4, start = 4, pause = 20, resume = 20, state = 20, kill = 2, delete = 4 }
+handoff_min = 0.0
+"#;
+
+/// A folder to run the binary in: results, roots and scenarios all lie there.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// An empty place, but for an empty root.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.path().join("root")
+    }
+
+    /// Writes a file.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The binary, to be run in this place.
+    pub fn flockwork(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("flockwork"));
+        command.current_dir(self.path()).args(words);
+        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// `flockwork run` with this place's root.
+    pub fn run(&self, words: &[&str]) -> Command {
+        let mut command = self.flockwork(&["run", "--root", "root"]);
+        command.args(words);
+        command
+    }
+
+    /// Folders of runs in `results/`, in the order of their names.
+    pub fn runs(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path().join("results")) else { return Vec::new() };
+        let mut runs: Vec<_> = entries
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_type().unwrap().is_dir())
+            .map(|entry| entry.path())
+            .collect();
+        runs.sort();
+        runs
+    }
+
+    /// What still lies in the root.
+    pub fn remains(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.root()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs a command and checks how it ends; what it said is in the message where it ends otherwise.
+#[track_caller]
+pub fn ends_with(command: &mut Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(code), "{command:?}\nstdout:\n{out}\nstderr:\n{err}");
+    assert!(!err.contains("panicked"), "{err}");
+    output
+}
+
+/// Stdout as the one JSON document that it must be.
+#[track_caller]
+pub fn json(output: &Output) -> serde_json::Value {
+    let text = stdout(output);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
+}
+
+/// A JSON file.
+#[track_caller]
+pub fn json_file(path: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
+}
