@@ -3,6 +3,7 @@
 //! A subject is built in the harness, crosses a fork, and is opened by each worker for itself: nothing opened before
 //! the fork may be used after it.
 
+pub mod library;
 pub mod payload;
 pub mod replica;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use flockwork::{Operation, Status};
 
 use crate::history::{Outcome, Reason};
+use crate::plan::SubjectPlan;
 
 /// One request to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +107,9 @@ pub trait Session {
 }
 
 /// Builds the subject of a plan; the error says which choice does not fit, and what would.
-pub fn build(plan: &crate::plan::SubjectPlan) -> Result<Box<dyn Subject>, String> {
+pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
-        crate::plan::SubjectPlan::Library { .. } => Err("the library is no subject yet".into()),
-        crate::plan::SubjectPlan::Replica { replica } => replica::build(replica),
+        SubjectPlan::Library { .. } => library::build(plan),
+        SubjectPlan::Replica { replica } => replica::build(replica),
     }
 }
