@@ -79,6 +79,16 @@ impl LibrarySession {
         metadata.into()
     }
 
+    /// Loads by the full id. Where no container has it, the library takes it for the start of others' ids (`c1` for
+    /// `c10`): what the history is to know of this container is that it was absent.
+    fn load(&self, id: &ContainerId) -> Result<Answer, Error> {
+        match self.store.load(id.as_str()) {
+            Ok(metadata) if metadata.id == *id => Ok(self.saw(&metadata)),
+            Ok(_) | Err(Error::Ambiguous { .. }) => Err(Error::NotFound { id: id.clone() }),
+            Err(error) => Err(error),
+        }
+    }
+
     fn attempt(&self, request: &Request) -> Result<Answer, Error> {
         let id = &self.ids[request.container as usize];
         let container = self.store.container(id);
@@ -93,7 +103,7 @@ impl LibrarySession {
             Operation::Checkpoint => self.checkpoint(container)?,
             Operation::Wait => container.wait(Some(WAIT))?.into(),
             Operation::State => self.saw(&container.state()?),
-            Operation::Load => self.saw(&self.store.load(id.as_str())?),
+            Operation::Load => self.load(id)?,
             Operation::List => {
                 self.store.list()?;
                 Answer::done()
