@@ -93,7 +93,7 @@ impl Container {
 fn simulate(operations: usize, containers: usize) -> History {
     let mut random = Random(operations as u64);
     let mut world: Vec<_> = (0..containers).map(|_| Container::default()).collect();
-    let mut logs: Vec<Vec<Record>> = vec![Vec::with_capacity(operations / PROCESSES * 2); PROCESSES];
+    let mut logs = vec![Vec::<Record>::new(); PROCESSES];
     let mut invoke_ns: Vec<u64> = (0..PROCESSES as u64).collect();
     let mut now_ns = 0;
     for _ in 0..operations {

@@ -107,7 +107,6 @@ impl<'a> Search<'a> {
         want: Want,
         limit_ns: u64,
     ) -> Result<Vec<Config>, Exhausted> {
-        self.forget_the_past(frontier);
         let mut next = Vec::new();
         for config in frontier {
             for position in self.first..self.lane.unknowns.len() {
@@ -163,8 +162,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Skips the operations that can act no more in any configuration, and forgets that they were used.
-    fn forget_the_past(&mut self, frontier: &[Config]) {
+    /// Skips the operations that can act no more, whatever follows. The frontier must be the whole one: what is past in
+    /// some ways may not be in others.
+    pub fn forget_the_past(&mut self, frontier: &[Config]) {
         let now_ns = frontier.iter().map(|config| self.horizon_ns(config)).min().unwrap_or(0);
         while self.first < self.lane.unknowns.len() && self.record(self.first).deadline_ns() < now_ns {
             self.first += 1;

@@ -93,6 +93,9 @@ impl<'a> Walk<'a> {
     fn bridge(&mut self, next: &Key, is_claimed: bool) -> Result<(), Stop> {
         let limit_ns = self.records()[next.index as usize].deadline_ns();
         let mut missing = next.revision() - u64::from(is_claimed);
+        if self.at != Some((next.generation, missing)) {
+            self.search.forget_the_past(&self.frontier);
+        }
         match self.at {
             Some((generation, revision)) if generation == next.generation => {
                 missing -= revision;
@@ -222,6 +225,7 @@ impl<'a> Walk<'a> {
             self.timeline.end(&self.frontier, lane);
             return Ok(());
         }
+        self.search.forget_the_past(&self.frontier);
         let limit_ns = lane.absents.iter().map(|&(_, index)| records[index as usize].deadline_ns()).max();
         self.bury(limit_ns.unwrap_or(0))?;
         match unplaced.into_iter().flatten().min_by_key(|&index| records[index as usize].invoke_ns) {
