@@ -5,9 +5,9 @@ use std::io;
 use super::pipeline::Trial;
 use crate::check::Examination;
 use crate::engine::Ended;
+use crate::finding::Finding;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
-use crate::results::findings::signature;
 use crate::scenario::{Scenario, describe_subject};
 use crate::violation::Violation;
 
@@ -59,20 +59,18 @@ fn report_violation(
     reproduce: &str,
 ) -> io::Result<ViolationReport> {
     let history = &trial.run.history;
-    let container =
-        violation.container.and_then(|index| history.containers.get(index as usize)).map(String::as_str);
-    let story = story::tell(history, violation);
-    let finding = folder.write_finding(violation, container, &story, reproduce)?;
+    let finding = Finding::of(history, violation, &describe_subject(&scenario.subject));
+    let folder = folder.write_finding(&finding, history, reproduce)?;
     let expect = &scenario.expect;
     Ok(ViolationReport {
         class: violation.class,
-        signature: signature(violation),
         message: violation.message.clone(),
-        container: container.map(str::to_owned),
         expected: expect.violations.contains(&violation.class) || expect.also.contains(&violation.class),
-        finding: Some(finding),
+        finding: Some(folder),
         reproduce: reproduce.to_owned(),
-        story,
+        story: story::tell(&finding),
+        signature: finding.signature,
+        container: finding.container,
     })
 }
 

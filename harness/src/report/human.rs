@@ -190,7 +190,11 @@ const fn style_of(verdict: Verdict, expected: bool) -> Style {
 /// `1 scenario`, `2 scenarios`.
 #[must_use]
 pub fn plural(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
+    let ending = match count {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {noun}{ending}", grouped(count))
 }
 
