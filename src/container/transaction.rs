@@ -122,7 +122,12 @@ impl<'a> Transaction<'a> {
             return Ok(());
         }
         if observed != Observed::Dead {
-            return self.sandbox_did(reapply(sandbox, &loaded.metadata));
+            let reapplied = reapply(sandbox, &loaded.metadata);
+            // It may have been dying when it was looked at.
+            let is_dead = || sandbox.probe(self.id, &loaded.metadata.sandbox) == Observed::Dead;
+            if reapplied.is_ok() || loaded.metadata.status == Status::Stopped || !is_dead() {
+                return self.sandbox_did(reapplied);
+            }
         }
         // Its process has ended; others that it started may not have.
         self.sandbox_did(sandbox.destroy(self.id, &loaded.metadata.sandbox))?;

@@ -44,11 +44,12 @@ impl Scratch {
         if status == Status::Running || paused_from == Some(Status::Running) {
             container.start().unwrap();
         }
-        match status {
-            Status::Paused => drop(container.pause().unwrap()),
-            Status::Stopped => drop(container.kill().unwrap()),
-            Status::Created | Status::Running => (),
-        }
+        let reached = match status {
+            Status::Paused => container.pause(),
+            Status::Stopped => container.kill(),
+            Status::Created | Status::Running => container.state().map(|metadata| metadata.stamp()),
+        };
+        assert_eq!(reached.unwrap().status, status);
     }
 
     pub fn state(&self, id: &ContainerId) -> Metadata {
