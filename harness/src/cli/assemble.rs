@@ -1,15 +1,19 @@
 //! Puts a scenario's report together from what its run and its checks gave.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::pipeline::Trial;
 use crate::check::Examination;
-use crate::engine::Ended;
+use crate::engine::{Ended, StressRun};
+use crate::finding::Finding;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
-use crate::results::findings::signature;
 use crate::scenario::{Scenario, describe_subject};
 use crate::violation::Violation;
+
+/// How many violations of one class become findings.
+const FINDINGS_PER_CLASS: usize = 4;
 
 /// Reports a scenario, and leaves its findings in the folder.
 pub fn scenario(
@@ -18,8 +22,7 @@ pub fn scenario(
     folder: &RunFolder,
     reproduce: &str,
 ) -> io::Result<ScenarioReport> {
-    let violations = trial
-        .violations()
+    let violations = first_of_each_class(trial.violations())
         .into_iter()
         .map(|violation| report_violation(scenario, trial, folder, violation, reproduce))
         .collect::<io::Result<_>>()?;
@@ -34,7 +37,7 @@ pub fn scenario(
         expected: trial.judgement.expected,
         reasons: trial.judgement.reasons.clone(),
         expect: scenario.expect.clone(),
-        operations: run.history.records.len() as u64,
+        operations: operations(scenario, run),
         duration_s: run.duration_ns as f64 / 1e9,
         startup_s: run.startup_ns as f64 / 1e9,
         processes: scenario.stress.processes,
@@ -51,6 +54,23 @@ pub fn scenario(
     })
 }
 
+/// Operations of workers and auditors; what the examiner does when all is quiet is no part of the run.
+fn operations(scenario: &Scenario, run: &StressRun) -> u64 {
+    let examiner = scenario.stress.processes + scenario.stress.auditors;
+    run.history.records.iter().filter(|record| record.process < examiner).count() as u64
+}
+
+/// A finding costs a walk through the history, and the tenth of a class says what the first said.
+fn first_of_each_class(mut violations: Vec<&Violation>) -> Vec<&Violation> {
+    let mut counts = BTreeMap::new();
+    violations.retain(|violation| {
+        let count: &mut usize = counts.entry(violation.class).or_default();
+        *count += 1;
+        *count <= FINDINGS_PER_CLASS
+    });
+    violations
+}
+
 fn report_violation(
     scenario: &Scenario,
     trial: &Trial,
@@ -59,20 +79,18 @@ fn report_violation(
     reproduce: &str,
 ) -> io::Result<ViolationReport> {
     let history = &trial.run.history;
-    let container =
-        violation.container.and_then(|index| history.containers.get(index as usize)).map(String::as_str);
-    let story = story::tell(history, violation);
-    let finding = folder.write_finding(violation, container, &story, reproduce)?;
+    let finding = Finding::of(history, violation, &describe_subject(&scenario.subject));
+    let folder = folder.write_finding(&finding, history, reproduce)?;
     let expect = &scenario.expect;
     Ok(ViolationReport {
         class: violation.class,
-        signature: signature(violation),
         message: violation.message.clone(),
-        container: container.map(str::to_owned),
         expected: expect.violations.contains(&violation.class) || expect.also.contains(&violation.class),
-        finding: Some(finding),
+        finding: Some(folder),
         reproduce: reproduce.to_owned(),
-        story,
+        story: story::tell(&finding),
+        signature: finding.signature,
+        container: finding.container,
     })
 }
 

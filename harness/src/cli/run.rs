@@ -11,9 +11,9 @@ use super::output::{Output, print, print_json, say};
 use super::pipeline::{self, Trial};
 use super::request::{Keep, RunRequest};
 use crate::plan::StressPlan;
-use crate::process::Zygote;
+use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
-use crate::report::human;
+use crate::report::human::{self, plural};
 use crate::report::progress::Bar;
 use crate::report::verdict::Verdict;
 use crate::report::{ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
@@ -50,6 +50,10 @@ pub fn run(
 
 /// Removes what runs left behind that were killed, and says so.
 fn clear_leftovers(base: &Path, output: Output) {
+    let killed = process::sweep().len() as u64;
+    if killed > 0 {
+        output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
+    }
     for leftover in scratch::clear_leftovers(base) {
         let path = leftover.path.display();
         match leftover.error {

@@ -13,6 +13,7 @@ use crate::process::Zygote;
 use crate::report::human::plural;
 use crate::results::scratch::Scratch;
 use crate::scenario::{Found, Scenario};
+use crate::violation::Class;
 
 const SCENARIO: &str = r#"
 about = "The canary: a protocol without any lock, which must be caught."
@@ -24,11 +25,17 @@ replica = "gvisor-unlocked"
 
 [stress]
 processes = 8
-operations = 20_000
+containers = 4
+operations = 8_000
 think = "0us..50us"
-mix = { create = 4, start = 4, pause = 20, resume = 20, state = 20, kill = 2, delete = 4 }
+payload = "16KiB"
+# No pause: on a created container the original dies of it, and that takes no race.
+mix = { create = 4, start = 4, state = 6, force-delete = 3 }
 handoff_min = 0.0
 "#;
+
+/// What only a race can bring about. Anything else would be caught by a harness whose processes never meet.
+const RACES: [Class; 3] = [Class::TornRead, Class::DuplicateCreate, Class::LostUpdate];
 
 /// Whatever the machine, one choice of operations; the interleaving is the machine's own.
 const SEED: u64 = 1;
@@ -48,7 +55,12 @@ fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<Str
     let plan = scenario.plan(&scratch.root(), SEED);
     let trial = pipeline::run(&mut zygote, &scenario, &plan, stop, &Silent, || ())
         .map_err(|error| format!("the engine failed: {error}"))?;
-    let classes: BTreeSet<_> = trial.violations().iter().map(|violation| violation.class.as_str()).collect();
+    let classes: BTreeSet<_> = trial
+        .violations()
+        .iter()
+        .filter(|violation| RACES.contains(&violation.class))
+        .map(|violation| violation.class.as_str())
+        .collect();
     let operations = plural(trial.run.history.records.len() as u64, "operation");
     match () {
         () if !classes.is_empty() => {
@@ -56,7 +68,7 @@ fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<Str
             Ok(format!("caught, as it must be: {} in {operations}", classes.join(", ")))
         }
         () if trial.run.ended == Ended::Interrupted => Err("interrupted".into()),
-        () => Err(format!("nothing was found in {operations} of a protocol without any lock")),
+        () => Err(format!("no race was found in {operations} of a protocol without any lock")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, Health};
+use crate::process;
 use crate::report::table::bytes;
 use crate::results::machine::Filesystem;
 use crate::results::scratch::{self, Scratch};
@@ -25,8 +26,9 @@ fn leftovers(base: &Path) -> Vec<Finding> {
     if !bases.iter().any(|usual| usual == base) {
         bases.push(base.to_owned());
     }
+    let killed = process::sweep();
     let cleared: Vec<_> = bases.iter().flat_map(|base| scratch::clear_leftovers(base)).collect();
-    if cleared.is_empty() {
+    if cleared.is_empty() && killed.is_empty() {
         return vec![Finding::new("leftovers", Health::Ok, "none of earlier runs")];
     }
     let told = cleared.into_iter().map(|leftover| {
@@ -39,5 +41,8 @@ fn leftovers(base: &Path) -> Vec<Finding> {
             Some(error) => Finding::new("leftovers", Health::Optional, format!("{path} remains: {error}")),
         }
     });
-    told.collect()
+    let killed = killed.into_iter().map(|pid| {
+        Finding::new("leftovers", Health::Ok, format!("ended process {pid}, left by an earlier run"))
+    });
+    killed.chain(told).collect()
 }

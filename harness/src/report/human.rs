@@ -20,8 +20,8 @@ pub enum Detail {
     Full,
 }
 
-/// More of one class say little that these do not.
-const STORIES_PER_CLASS: usize = 2;
+/// More of one class say little that the first does not.
+const STORIES_PER_CLASS: usize = 1;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -105,6 +105,9 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
         line(text, &format!("  {reason}"));
     }
     tell_violations(text, scenario, detail);
+    if let Some(violation) = scenario.violations.first() {
+        line(text, &format!("\n  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));
+    }
     if detail == Detail::Full {
         tell_details(text, scenario);
     }
@@ -134,15 +137,13 @@ fn tell_violations(text: &mut String, scenario: &ScenarioReport, detail: Detail)
 }
 
 fn tell_violation(text: &mut String, violation: &ViolationReport) {
-    let place = violation.container.as_ref().map_or(String::new(), |name| format!(" of {name}"));
-    line(text, &format!("\n  {BAD}{}{BAD:#}{place}: {}", violation.class, violation.message));
+    line(text, &format!("\n  {BAD}{}{BAD:#}: {}", violation.class, violation.message));
     for operation in &violation.story {
         line(text, &format!("    {operation}"));
     }
     if let Some(finding) = &violation.finding {
         line(text, &format!("  finding: {}", finding.display()));
     }
-    line(text, &format!("  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));
 }
 
 fn tell_details(text: &mut String, scenario: &ScenarioReport) {
@@ -190,7 +191,11 @@ const fn style_of(verdict: Verdict, expected: bool) -> Style {
 /// `1 scenario`, `2 scenarios`.
 #[must_use]
 pub fn plural(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
+    let ending = match count {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {noun}{ending}", grouped(count))
 }
 

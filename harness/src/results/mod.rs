@@ -3,7 +3,6 @@
 //! `run.json` is there before the first process starts and says "incomplete"; it is replaced as a whole when the run
 //! has ended. So a crash of the harness leaves a run that can be read and cannot be mistaken for a finished one.
 
-pub mod findings;
 pub mod machine;
 pub mod scratch;
 
@@ -18,6 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use crate::finding::Finding;
 use crate::history::{self, History};
 use machine::{Filesystem, Machine};
 
@@ -184,6 +184,23 @@ impl RunFolder {
         history::write::write_file(history, &self.path.join("history.jsonl.zst"))
     }
 
+    /// Writes a finding with the command that runs it again, and says where it lies. Of those with one signature the
+    /// first stands for all.
+    pub fn write_finding(
+        &self,
+        finding: &Finding,
+        history: &History,
+        reproduce: &str,
+    ) -> io::Result<PathBuf> {
+        let findings = self.path.join("findings");
+        let folder = findings.join(&finding.signature);
+        if !folder.exists() {
+            finding.write(history, &findings)?;
+            fs::write(folder.join("reproduce.sh"), format!("{reproduce}\n"))?;
+        }
+        Ok(folder)
+    }
+
     /// Writes `summary.json` and marks the run complete, in this order: a complete run has a summary.
     pub fn finish(mut self, summary: &impl Serialize) -> io::Result<()> {
         self.write_json("summary.json", summary)?;
@@ -193,7 +210,7 @@ impl RunFolder {
     }
 
     /// A file is there as a whole or not at all.
-    fn write_json(&self, name: impl AsRef<Path>, value: &impl Serialize) -> io::Result<()> {
+    fn write_json(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
         let path = self.path.join(name);

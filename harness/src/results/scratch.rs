@@ -81,7 +81,8 @@ pub struct Leftover {
     pub error: Option<String>,
 }
 
-/// Removes the folders below `base` whose owners have died.
+/// Removes the folders below `base` whose owners have died. Processes that could still write there are to be killed
+/// first: see [`crate::process::sweep`].
 #[must_use]
 pub fn clear_leftovers(base: &Path) -> Vec<Leftover> {
     let Ok(entries) = fs::read_dir(base) else { return Vec::new() };

@@ -72,7 +72,6 @@ fn colours_are_asked_for_or_not() {
 }
 
 #[test]
-#[ignore = "needs the stress engine"]
 fn the_canary_is_caught() {
     let place = Place::new();
     let output = place.flockwork(&["doctor", "--root", "root", "--format", "json"]).output().unwrap();

@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use crate::support::{BROKEN, Place, SOUND, ends_with, json, json_file, stderr, stdout};
 
-const NO_ENGINE_YET: &str = "there is no stress engine yet";
-
 fn only(report: &Value) -> &Value {
     let scenarios = report["scenarios"].as_array().unwrap();
     assert_eq!(scenarios.len(), 1);
@@ -16,7 +14,7 @@ fn only(report: &Value) -> &Value {
 }
 
 #[test]
-#[ignore = "needs the stress engine and the library as a subject"]
+#[ignore = "needs the library as a subject"]
 fn a_sound_run_is_clean_and_leaves_only_its_evidence() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -62,22 +60,6 @@ fn overrides_reach_the_plan_and_the_record() {
 }
 
 #[test]
-fn a_harness_that_fails_says_so_and_completes_its_record() {
-    let place = Place::new();
-    place.file("s.toml", BROKEN);
-    let output = place.run(&["s.toml", "--format", "json"]).output().unwrap();
-    let report = json(&output);
-    if !only(&report)["reasons"][0].as_str().unwrap_or_default().contains(NO_ENGINE_YET) {
-        return;
-    }
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!((&report["verdict"], &only(&report)["verdict"]), (&"error".into(), &"error".into()));
-    assert_eq!(json_file(&place.runs()[0].join("run.json"))["status"], "complete");
-    assert!(place.remains().is_empty());
-}
-
-#[test]
-#[ignore = "needs the stress engine"]
 fn a_violation_is_told_and_the_printed_command_shows_it_again() {
     let place = Place::new();
     place.file("it's broken.toml", BROKEN);
@@ -102,7 +84,6 @@ fn a_violation_is_told_and_the_printed_command_shows_it_again() {
 }
 
 #[test]
-#[ignore = "needs the stress engine"]
 fn every_violation_has_a_finding() {
     let place = Place::new();
     place.file("s.toml", BROKEN);
@@ -120,7 +101,6 @@ fn every_violation_has_a_finding() {
 }
 
 #[test]
-#[ignore = "needs the stress engine"]
 fn what_is_expected_is_no_failure() {
     let place = Place::new();
     let report = json(&ends_with(&mut place.run(&["no-lock", "--format", "json"]), 0));
@@ -131,7 +111,7 @@ fn what_is_expected_is_no_failure() {
 }
 
 #[test]
-#[ignore = "needs the stress engine and the library as a subject"]
+#[ignore = "needs the library as a subject"]
 fn an_expected_violation_that_does_not_appear_is_a_failure() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -141,7 +121,7 @@ fn an_expected_violation_that_does_not_appear_is_a_failure() {
 }
 
 #[test]
-#[ignore = "needs the stress engine and the library as a subject"]
+#[ignore = "needs the library as a subject"]
 fn processes_that_hardly_met_prove_nothing() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -152,7 +132,7 @@ fn processes_that_hardly_met_prove_nothing() {
 }
 
 #[test]
-#[ignore = "needs the stress engine and the library as a subject"]
+#[ignore = "needs the library as a subject"]
 fn the_gravest_of_several_scenarios_decides() {
     let place = Place::new();
     place.file("s/a.toml", SOUND);
@@ -167,7 +147,7 @@ fn the_gravest_of_several_scenarios_decides() {
 }
 
 #[test]
-#[ignore = "needs the stress engine and the library as a subject"]
+#[ignore = "needs the library as a subject"]
 fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     let place = Place::new();
     place.file("s.toml", SOUND);

@@ -33,10 +33,11 @@ replica = "gvisor-unlocked"
 
 [stress]
 processes = 8
-operations = 20_000
+containers = 4
+operations = 8_000
 think = "0us..50us"
 payload = "1KiB"
-mix = { create = 4, start = 4, pause = 20, resume = 20, state = 20, kill = 2, delete = 4 }
+mix = { create = 4, start = 4, state = 6, force-delete = 3 }
 handoff_min = 0.0
 "#;
 
