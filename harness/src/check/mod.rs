@@ -26,7 +26,7 @@ pub(crate) use lives::examiner;
 use rayon::prelude::*;
 
 use crate::evidence::Evidence;
-use crate::violation::Violation;
+use crate::violation::{Class, Violation};
 
 /// A judge of evidence.
 pub trait Check: Sync {
@@ -73,6 +73,12 @@ pub fn all() -> &'static [&'static dyn Check] {
     ]
 }
 
+/// The class of the violations that the check of this name yields.
+#[must_use]
+pub fn class_of(name: &str) -> Class {
+    Class::ALL.into_iter().find(|class| class.as_str() == name).unwrap_or(Class::NotLinearizable)
+}
+
 /// Judges the evidence by every check, in the order of [`all`].
 ///
 /// It says the same as calling each, in less time: checks run side by side, and those that need the witness order
@@ -96,7 +102,6 @@ pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::violation::Class;
 
     #[test]
     fn every_class_has_its_check_in_the_order_of_the_classes() {
@@ -106,6 +111,7 @@ mod tests {
             .map(|class| if class == Class::NotLinearizable { witness::NAME } else { class.as_str() })
             .collect();
         assert_eq!(names, expected);
+        assert_eq!(names.into_iter().map(class_of).collect::<Vec<_>>(), Class::ALL);
     }
 
     #[test]

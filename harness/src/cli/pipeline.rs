@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rayon::prelude::*;
-
 use crate::check::{self, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
 use crate::evidence::Evidence;
 use crate::plan::StressPlan;
 use crate::process::Zygote;
 use crate::reach::Reach;
-use crate::report::verdict::{Case, Judgement, judge};
+use crate::report::verdict::{Case, Doubt, Judgement, judge};
 use crate::scenario::Scenario;
 use crate::subject::{self, Seat, Watch};
 use crate::violation::Violation;
@@ -71,7 +69,10 @@ pub fn run(
             .collect(),
         doubts: examinations
             .iter()
-            .filter_map(|(name, examination)| Some(format!("{name}: {}", examination.inconclusive.as_ref()?)))
+            .filter_map(|(name, examination)| {
+                let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
+                Some(Doubt { class: check::class_of(name), why })
+            })
             .collect(),
         examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
         ended: run.ended,
@@ -92,7 +93,7 @@ fn examine(plan: &StressPlan, run: &StressRun) -> Vec<(&'static str, Examination
         starvation_ns: plan.starvation_ns,
         stall: run.stall.as_ref(),
     };
-    check::all().par_iter().map(|check| (check.name(), check.examine(&evidence))).collect()
+    check::examine_all(&evidence)
 }
 
 /// Opens the subject once in an empty root, where nothing but the machine or the filesystem can refuse it.
