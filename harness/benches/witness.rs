@@ -155,7 +155,7 @@ fn measure(name: &str, history: &History) -> [f64; 2] {
         let (start, processor_start) = (Instant::now(), processor_time());
         let order = Order::of_history(history, Deaths::AfterUnknown);
         times.push(start.elapsed());
-        processor_times.push(processor_time() - processor_start);
+        processor_times.push(processor_time().saturating_sub(processor_start));
         assert!(order.faults.is_empty() && order.inconclusive.is_none(), "{order:?}");
         let reads_killed =
             |record: &&Record| record.outcome == Outcome::Unknown && !model::can_change(record.operation);

@@ -153,3 +153,16 @@ fn a_refusal_without_tokens_needs_its_moment() {
     then([refused(1, Create, 2..=6, Reason::Exists)]).must_pass(&Witness);
     then([refused(1, Start, 0..=1, Reason::Status)]).must_fail(&Witness);
 }
+
+#[test]
+fn a_long_life_with_many_killed_operations_needs_no_long_search() {
+    let mut records = started();
+    let mut revision = 2;
+    for number in 0..20_000_u64 {
+        let at = 5 + number * 4;
+        records.push(killed(1, Pause, at..=at + 1));
+        revision += 2;
+        records.push(ok(3, Resume, at + 2..=at + 3).saw(Running, 1, revision));
+    }
+    Case::of(records).must_pass(&Witness);
+}
