@@ -8,8 +8,10 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use flockwork::Operation;
+use flockwork_harness::check;
 use flockwork_harness::check::witness::{Deaths, Order};
-use flockwork_harness::history::{History, Outcome, Reason, Record};
+use flockwork_harness::evidence::{Evidence, Quiet};
+use flockwork_harness::history::{History, Outcome, Reason, Record, read, write};
 use flockwork_harness::model::{self, Seen, State};
 
 const PROCESSES: usize = 64;
@@ -172,6 +174,40 @@ fn measure(name: &str, history: &History) -> [f64; 2] {
     [time, processor]
 }
 
+/// What the witness shares a run with: every check, and the stored form of the history.
+fn measure_company(history: &History) {
+    let quiet = Quiet::default();
+    let evidence = Evidence {
+        history,
+        overlaps: &[],
+        watched_sections: 0,
+        exits: &[],
+        quiet: &quiet,
+        starvation_ns: u64::MAX,
+        stall: None,
+    };
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let clean =
+        check::examine_all(&evidence).iter().all(|(_, examination)| examination.violations.is_empty());
+    assert!(clean, "the history is legal");
+    let line = |name: &str, start: Instant, processor_start: Duration| {
+        let processor_ms = processor_time().saturating_sub(processor_start).as_secs_f64() * 1e3;
+        println!(
+            "{name:<32} {:>7.1} ms  processor {processor_ms:>7.1} ms",
+            start.elapsed().as_secs_f64() * 1e3
+        );
+    };
+    line("all checks, 1 M, once", start, processor_start);
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let mut bytes = Vec::with_capacity(200 << 20);
+    write::write(history, &mut bytes).expect("memory");
+    line("write as JSON lines, 1 M, once", start, processor_start);
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let again = read::read(bytes.as_slice()).expect("our own");
+    line("read JSON lines, 1 M, once", start, processor_start);
+    assert_eq!(again.records.len(), history.records.len());
+}
+
 fn main() {
     println!("witness check, {PROCESSES} processes, {ROUNDS} rounds");
     for (name, containers) in [("one container", 1), ("100 containers", 100)] {
@@ -186,6 +222,7 @@ fn main() {
     let mut history = simulate(1_000_000, 1, u64::MAX);
     history.records.sort_by_key(Record::deadline_ns);
     measure("one container, by return", &history);
+    measure_company(&history);
     for (name, killed_one_in) in [("killed: one in 10,000", 10_000), ("killed: one in 500", 500)] {
         measure(name, &simulate(1_000_000, 1, killed_one_in));
     }
