@@ -1,15 +1,17 @@
 //! How long the witness check takes over large legal histories, how it grows, and how much memory it needs.
 //!
-//! `cargo bench -p flockwork-harness --bench witness`. Prints one line a case: the median of several rounds, their
-//! spread, and the peak of resident memory, the history itself included.
+//! `cargo bench -p flockwork-harness --bench witness`. Prints one line a case: medians and spreads of several rounds,
+//! by the clock and by processor time, and the peak of resident memory, the history itself included.
 
 use std::fs;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use flockwork::Operation;
+use flockwork_harness::check;
 use flockwork_harness::check::witness::{Deaths, Order};
-use flockwork_harness::history::{History, Outcome, Reason, Record};
+use flockwork_harness::evidence::{Evidence, Quiet};
+use flockwork_harness::history::{History, Outcome, Reason, Record, read, write};
 use flockwork_harness::model::{self, Seen, State};
 
 const PROCESSES: usize = 64;
@@ -90,7 +92,9 @@ impl Container {
 }
 
 /// A legal history in which nearly all processes wait for the lock nearly all the time.
-fn simulate(operations: usize, containers: usize) -> History {
+///
+/// One operation in `killed_one_in` is killed: half of those act before.
+fn simulate(operations: usize, containers: usize, killed_one_in: u64) -> History {
     let mut random = Random(operations as u64);
     let mut world: Vec<_> = (0..containers).map(|_| Container::default()).collect();
     let mut logs = vec![Vec::<Record>::new(); PROCESSES];
@@ -102,7 +106,11 @@ fn simulate(operations: usize, containers: usize) -> History {
         let container = random.below(containers as u64) as usize;
         let mut record =
             Record::invoked(process as u32, Some(container as u32), random.operation(), invoke_ns[process]);
-        world[container].perform(&mut record);
+        if random.below(killed_one_in) > 0 {
+            world[container].perform(&mut record);
+        } else if random.below(2) == 0 {
+            world[container].perform(&mut { record });
+        }
         let return_ns = now_ns + random.below(500);
         record.set_return_ns(Some(return_ns));
         invoke_ns[process] = return_ns + random.below(1000);
@@ -124,35 +132,80 @@ fn peak_mb() -> u64 {
     peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
+/// Processor time of this process so far: steadier than the clock where others use the machine as well.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
 fn reset_peak() {
     // Without it the peak of making the history counts as well: too much rather than too little.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-fn measure(name: &str, history: &History) -> Duration {
-    reset_peak();
-    let mut rounds: Vec<_> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            let order = Order::of_history(history, Deaths::AfterUnknown);
-            let took = start.elapsed();
-            assert!(order.faults.is_empty() && order.inconclusive.is_none(), "{order:?}");
-            assert_eq!(order.examined, history.records.len() as u64);
-            took
-        })
-        .collect();
+/// Median, fastest and slowest, in milliseconds.
+fn spread(mut rounds: Vec<Duration>) -> [f64; 3] {
     rounds.sort();
-    let median = rounds[ROUNDS / 2];
-    let [fastest, slowest] = [rounds[0], rounds[ROUNDS - 1]];
+    [rounds[rounds.len() / 2], rounds[0], rounds[rounds.len() - 1]].map(|time| time.as_secs_f64() * 1e3)
+}
+
+/// Measures the check; gives back the medians of time and processor time, in milliseconds.
+fn measure(name: &str, history: &History) -> [f64; 2] {
+    reset_peak();
+    let (mut times, mut processor_times) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (start, processor_start) = (Instant::now(), processor_time());
+        let order = Order::of_history(history, Deaths::AfterUnknown);
+        times.push(start.elapsed());
+        processor_times.push(processor_time().saturating_sub(processor_start));
+        assert!(order.faults.is_empty() && order.inconclusive.is_none(), "{order:?}");
+        let reads_killed =
+            |record: &&Record| record.outcome == Outcome::Unknown && !model::can_change(record.operation);
+        let skipped = history.records.iter().filter(reads_killed).count();
+        assert_eq!(order.examined, (history.records.len() - skipped) as u64);
+    }
+    let ([time, fastest, slowest], [processor, least, most]) = (spread(times), spread(processor_times));
     let million = history.records.len() as f64 / 1e6;
     println!(
-        "{name:<44} {million:>4.0} M  median {:>7.1} ms  ({:.1} to {:.1})  peak {:>4} MB",
-        median.as_secs_f64() * 1e3,
-        fastest.as_secs_f64() * 1e3,
-        slowest.as_secs_f64() * 1e3,
+        "{name:<26} {million:>2.0} M  {time:>7.1} ms ({fastest:.1} to {slowest:.1})  \
+         processor {processor:>7.1} ms ({least:.1} to {most:.1})  peak {:>4} MB",
         peak_mb()
     );
-    median
+    [time, processor]
+}
+
+/// What the witness shares a run with: every check, and the stored form of the history.
+fn measure_company(history: &History) {
+    let quiet = Quiet::default();
+    let evidence = Evidence {
+        history,
+        overlaps: &[],
+        watched_sections: 0,
+        exits: &[],
+        quiet: &quiet,
+        starvation_ns: u64::MAX,
+        stall: None,
+    };
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let clean =
+        check::examine_all(&evidence).iter().all(|(_, examination)| examination.violations.is_empty());
+    assert!(clean, "the history is legal");
+    let line = |name: &str, start: Instant, processor_start: Duration| {
+        let processor_ms = processor_time().saturating_sub(processor_start).as_secs_f64() * 1e3;
+        println!(
+            "{name:<32} {:>7.1} ms  processor {processor_ms:>7.1} ms",
+            start.elapsed().as_secs_f64() * 1e3
+        );
+    };
+    line("all checks, 1 M, once", start, processor_start);
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let mut bytes = Vec::with_capacity(200 << 20);
+    write::write(history, &mut bytes).expect("memory");
+    line("write as JSON lines, 1 M, once", start, processor_start);
+    let (start, processor_start) = (Instant::now(), processor_time());
+    let again = read::read(bytes.as_slice()).expect("our own");
+    line("read JSON lines, 1 M, once", start, processor_start);
+    assert_eq!(again.records.len(), history.records.len());
 }
 
 fn main() {
@@ -160,13 +213,17 @@ fn main() {
     for (name, containers) in [("one container", 1), ("100 containers", 100)] {
         let mut medians = Vec::new();
         for million in [1, 4] {
-            let history = simulate(million * 1_000_000, containers);
+            let history = simulate(million * 1_000_000, containers, u64::MAX);
             medians.push(measure(&format!("{name}, by worker"), &history));
         }
-        let ratio = medians[1].as_secs_f64() / medians[0].as_secs_f64();
-        println!("{name}: four times the operations take {ratio:.2} times as long");
+        let [time, processor] = [0, 1].map(|which| medians[1][which] / medians[0][which]);
+        println!("{name}: 4 M take {time:.2} times as long as 1 M, by processor time {processor:.2} times");
     }
-    let mut history = simulate(1_000_000, 1);
+    let mut history = simulate(1_000_000, 1, u64::MAX);
     history.records.sort_by_key(Record::deadline_ns);
     measure("one container, by return", &history);
+    measure_company(&history);
+    for (name, killed_one_in) in [("killed: one in 10,000", 10_000), ("killed: one in 500", 500)] {
+        measure(name, &simulate(1_000_000, 1, killed_one_in));
+    }
 }

@@ -1,6 +1,6 @@
 //! Histories: every operation of a run: who, what, invoked when, returned when, outcome, what it saw.
 //!
-//! [`read`] and [`write`] hold the stored form: JSON lines, one operation a line.
+//! [`mod@read`] and [`mod@write`] hold the stored form: JSON lines, one operation a line.
 
 pub mod read;
 pub mod write;

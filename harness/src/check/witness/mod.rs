@@ -105,3 +105,6 @@ pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
     }
     collector.finish()
 }
+
+#[cfg(test)]
+mod tests;

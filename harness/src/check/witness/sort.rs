@@ -105,7 +105,7 @@ impl Lane {
 
     fn sort(&mut self) {
         // Each worker's log is sorted already, but for what is beyond its control: a merge sort finds those runs.
-        self.keys.sort();
+        self.keys.par_sort();
         self.absents.par_sort();
         self.unknowns.sort_unstable();
         self.existences.sort_unstable();

@@ -73,8 +73,12 @@ pub(super) struct Search<'a> {
     pub records: &'a [Record],
     pub lane: &'a Lane,
     pub deaths: Deaths,
-    /// No operation before this one can act any more.
+    /// Positions of the operations that may have ended a sandbox: they act on after their deadline.
+    killers: Vec<usize>,
+    /// No operation before this position can act any more.
     first: usize,
+    /// No killer before this one can have ended a sandbox that still lives.
+    first_killer: usize,
     /// How many more operations may be tried, all in all.
     tries_left: u64,
 }
@@ -82,21 +86,17 @@ pub(super) struct Search<'a> {
 impl<'a> Search<'a> {
     pub fn new(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Self {
         const TRIES_MAX: u64 = 20_000_000;
-        Self { records, lane, deaths, first: 0, tries_left: TRIES_MAX }
+        let unknowns = lane.unknowns.iter().enumerate();
+        let may_kill = |&(_, &(_, index)): &(usize, &(u64, u32))| is_killer(&records[index as usize]);
+        let killers = match deaths {
+            Deaths::AfterUnknown => unknowns.filter(may_kill).map(|(position, _)| position).collect(),
+            Deaths::Never | Deaths::Free => Vec::new(),
+        };
+        Self { records, lane, deaths, killers, first: 0, first_killer: 0, tries_left: TRIES_MAX }
     }
 
     fn record(&self, position: usize) -> &'a Record {
         &self.records[self.lane.unknowns[position].1 as usize]
-    }
-
-    /// Whether this operation, killed underway, can have ended the sandbox and left the rest to others.
-    fn may_have_killed(&self, record: &Record, state: State) -> bool {
-        self.deaths == Deaths::AfterUnknown
-            && match record.operation {
-                Operation::Kill | Operation::Signal | Operation::ForceDelete => true,
-                Operation::Delete => state == State::Created,
-                _ => false,
-            }
     }
 
     /// Every configuration that the wanted change by one operation makes of those, with operations invoked by the
@@ -116,11 +116,8 @@ impl<'a> Search<'a> {
                 self.tries_left = self.tries_left.checked_sub(1).ok_or(Exhausted)?;
                 self.act(config, position, want, &mut next);
             }
-            if self.deaths == Deaths::Free && want == Want::Save && can_die(config.state) {
-                let mut died = config.clone();
-                if died.pass(self.records, self.lane, State::Stopped, config.at_ns, u64::MAX).is_ok() {
-                    next.push(died);
-                }
+            if want == Want::Save && can_die(config.state) {
+                self.die(config, limit_ns, &mut next)?;
             }
             if next.len() > CONFIGS_MAX {
                 super::config::prune(&mut next);
@@ -133,62 +130,92 @@ impl<'a> Search<'a> {
         Ok(next)
     }
 
+    /// Lets the operation do in full what it was killed over.
     fn act(&self, config: &Config, position: usize, want: Want, next: &mut Vec<Config>) {
-        let mark = position as u32;
-        let Err(place) = config.used.binary_search(&mark) else { return };
         let record = self.record(position);
         let at_ns = config.at_ns.max(record.invoke_ns);
-        let mut add = |state, deadline_ns, room_ns: u64| {
-            let mut acted = config.clone();
-            acted.room_ns = acted.room_ns.min(room_ns);
-            acted.used.insert(place, mark);
-            if acted.pass(self.records, self.lane, state, at_ns, deadline_ns).is_ok() {
-                next.push(acted);
-            }
-        };
         if at_ns <= record.deadline_ns()
             && let Some(state) = model::acts(config.state, record.operation)
             && want.is_met_by(config.state, state)
         {
-            add(state, record.deadline_ns(), u64::MAX);
+            next.extend(Self::used(config, position).and_then(|mut acted| {
+                acted
+                    .pass(self.records, self.lane, state, at_ns, record.deadline_ns())
+                    .is_ok()
+                    .then_some(acted)
+            }));
         }
-        // It ended the sandbox in this life, by its own deadline; that was noticed and saved at any time after.
-        if want == Want::Save
-            && can_die(config.state)
-            && self.may_have_killed(record, config.state)
-            && config.born_ns <= record.deadline_ns()
-        {
-            add(State::Stopped, u64::MAX, record.deadline_ns());
+    }
+
+    /// Lets somebody notice that the sandbox is dead, and save that.
+    fn die(&mut self, config: &Config, limit_ns: u64, next: &mut Vec<Config>) -> Result<(), Exhausted> {
+        let mut add = |died: Option<Config>, invoke_ns: u64| {
+            let died = died.and_then(|mut died| {
+                let at_ns = died.at_ns.max(invoke_ns);
+                died.pass(self.records, self.lane, State::Stopped, at_ns, u64::MAX).is_ok().then_some(died)
+            });
+            next.extend(died);
+        };
+        if self.deaths == Deaths::Free {
+            add(Some(config.clone()), 0);
         }
+        for &position in &self.killers[self.first_killer..] {
+            let record = self.record(position);
+            if record.invoke_ns > limit_ns {
+                break;
+            }
+            self.tries_left = self.tries_left.checked_sub(1).ok_or(Exhausted)?;
+            // It did so in this life and by its own deadline; that was noticed at any time after. A delete only gets
+            // as far on a container that it may delete and that has a live sandbox.
+            if config.born_ns <= record.deadline_ns()
+                && (record.operation != Operation::Delete || config.state == State::Created)
+            {
+                let used = Self::used(config, position).map(|mut used| {
+                    used.room_ns = used.room_ns.min(record.deadline_ns());
+                    used
+                });
+                add(used, record.invoke_ns);
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration with this operation used up; `None`: it is already.
+    fn used(config: &Config, position: usize) -> Option<Config> {
+        let mark = position as u32;
+        let place = config.used.binary_search(&mark).err()?;
+        let mut config = config.clone();
+        config.used.insert(place, mark);
+        Some(config)
     }
 
     /// Skips the operations that can act no more, whatever follows. The frontier must be the whole one: what is past in
     /// some ways may not be in others.
     pub fn forget_the_past(&mut self, frontier: &[Config]) {
-        let now_ns = frontier.iter().map(|config| self.horizon_ns(config)).min().unwrap_or(0);
+        let earliest = |time_ns: fn(&Config) -> u64| frontier.iter().map(time_ns).min().unwrap_or(0);
+        let (now_ns, born_ns) = (earliest(|config| config.at_ns), earliest(|config| config.born_ns));
         while self.first < self.lane.unknowns.len() && self.record(self.first).deadline_ns() < now_ns {
             self.first += 1;
         }
-    }
-
-    /// An operation with a deadline before this can act no more.
-    fn horizon_ns(&self, config: &Config) -> u64 {
-        match self.deaths {
-            Deaths::AfterUnknown => config.born_ns,
-            Deaths::Never | Deaths::Free => config.at_ns,
+        while let Some(&position) = self.killers.get(self.first_killer)
+            && self.record(position).deadline_ns() < born_ns
+        {
+            self.first_killer += 1;
         }
     }
 
     /// Makes configurations equal that differ only in what is past, and drops those that others dominate.
     pub fn prune(&self, frontier: &mut Vec<Config>) {
         for config in frontier.iter_mut() {
-            let horizon_ns = self.horizon_ns(config);
-            let (at_ns, state) = (config.at_ns, config.state);
+            let (at_ns, born_ns, state) = (config.at_ns, config.born_ns, config.state);
             config.used.retain(|&position| {
                 let record = self.record(position as usize);
                 let deadline_ns = record.deadline_ns();
-                // What is past can still act as a killer, if at all, and only within this life.
-                deadline_ns >= at_ns || (deadline_ns >= horizon_ns && can_die(state) && is_killer(record))
+                let still_kills = self.deaths == Deaths::AfterUnknown
+                    && deadline_ns >= born_ns
+                    && can_die(state)
+                    && is_killer(record);
+                deadline_ns >= at_ns || still_kills
             });
         }
         super::config::prune(frontier);
