@@ -79,9 +79,9 @@ fn corrupt_metadata_is_reported_with_its_place_and_only_force_clears_it() {
 
 #[test]
 fn metadata_that_is_no_regular_file_is_reported_and_not_followed() {
-    let outside = tempfile::NamedTempFile::new().unwrap();
     /// Makes something of a path that may point to the other one.
     type Make = fn(&Path, &Path);
+    let outside = tempfile::NamedTempFile::new().unwrap();
     let make: [(&str, Make); 3] = [
         ("no regular file", |path, _| fs::create_dir_all(path.join("deep/er")).unwrap()),
         ("no regular file", |path, _| {
