@@ -35,25 +35,38 @@ pub(crate) struct RelPath {
     folder_length: usize,
 }
 
+impl std::fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_c_str().fmt(f)
+    }
+}
+
 impl RelPath {
     /// A container's folder, or a file in the root itself.
+    #[inline]
     pub(crate) fn top(name: &str) -> Self {
-        let mut path = Self { bytes: [0; CAPACITY], length: 0, folder_length: 0 };
-        path.push(name.as_bytes());
-        path
+        Self::joined([name.as_bytes(), b"", b""], 0)
     }
 
     /// A container's folder.
+    #[inline]
     pub(crate) fn folder(id: &ContainerId) -> Self {
         Self::top(id.as_str())
     }
 
     /// A file in a container's folder.
+    #[inline]
     pub(crate) fn in_folder(id: &ContainerId, name: &str) -> Self {
-        let mut path = Self::folder(id);
-        path.folder_length = path.length;
-        path.push(b"/");
-        path.push(name.as_bytes());
+        let id = id.as_str().as_bytes();
+        Self::joined([id, b"/", name.as_bytes()], id.len())
+    }
+
+    #[inline]
+    fn joined(parts: [&[u8]; 3], folder_length: usize) -> Self {
+        let mut path = Self { bytes: [0; CAPACITY], length: 0, folder_length };
+        for part in parts {
+            path.push(part);
+        }
         path
     }
 
@@ -68,19 +81,17 @@ impl RelPath {
 
     /// The folder this path is in, where it is not the root.
     pub(crate) fn parent(&self) -> Option<Self> {
-        (self.folder_length > 0).then(|| {
-            let mut path = Self { bytes: [0; CAPACITY], length: 0, folder_length: 0 };
-            path.push(&self.bytes[..self.folder_length]);
-            path
-        })
+        (self.folder_length > 0).then(|| Self::joined([&self.bytes[..self.folder_length], b"", b""], 0))
     }
 
+    #[inline]
     fn push(&mut self, more: &[u8]) {
         let end = self.length + more.len();
         self.bytes[self.length..end].copy_from_slice(more);
         self.length = end;
     }
 
+    #[inline]
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.bytes[..=self.length]).expect("ids and names hold no NUL")
     }

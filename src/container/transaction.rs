@@ -207,7 +207,7 @@ impl<'a> Transaction<'a> {
             made_durable = root.sync_folder(Some(&folder));
         }
         if let Some(lock) = self.leave() {
-            let _ = lock.retire();
+            let _ = lock.retire(&RelPath::in_folder(self.id, LOCK));
         }
         let _ = root.remove_folder_if_empty(&folder);
         if is_durable {

@@ -34,7 +34,7 @@ impl<P: Primitive> LockBackend for P {
         Ok(file.map(Held::File))
     }
 
-    fn release(&self, _root: &Root, _path: &RelPath, held: Held) {
+    fn release(&self, _root: &Root, held: Held) {
         if let Held::File(file) = held {
             unlock(self, &file);
         }
@@ -42,7 +42,7 @@ impl<P: Primitive> LockBackend for P {
 
     fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
         let unlinked = root.unlink_if_there(path);
-        self.release(root, path, held);
+        self.release(root, held);
         unlinked
     }
 

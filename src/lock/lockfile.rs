@@ -47,15 +47,15 @@ impl LockBackend for Lockfile {
         take(request, &mut Patience::new(wait), 0)
     }
 
-    fn release(&self, root: &Root, path: &RelPath, held: Held) {
-        if let Held::Link = held {
-            give_back(root, path);
+    fn release(&self, root: &Root, held: Held) {
+        if let Held::Link(path) = held {
+            give_back(root, &path);
         }
     }
 
     fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
         clear_break_lock(root, path);
-        self.release(root, path, held);
+        self.release(root, held);
         Ok(())
     }
 
@@ -70,7 +70,7 @@ fn take(request: &Request<'_, '_>, patience: &mut Patience, depth: usize) -> Res
     let own = Owner::own(root)?.to_string();
     loop {
         match symlinkat(own.as_str(), root.fd(), path.as_c_str()) {
-            Ok(()) => return Ok(Some(Held::Link)),
+            Ok(()) => return Ok(Some(Held::Link(Box::new(path.clone())))),
             Err(Errno::EXIST) => (),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::PERM | Errno::OPNOTSUPP) => {

@@ -54,7 +54,7 @@ impl LockBackend for Posix {
         Ok(file.map(|file| Held::Registered(file, entry)))
     }
 
-    fn release(&self, _root: &Root, _path: &RelPath, held: Held) {
+    fn release(&self, _root: &Root, held: Held) {
         if let Held::Registered(file, entry) = held {
             descriptor::unlock(&Calls, &file);
             // In this order: as soon as the entry is gone another thread opens the file, and this close would take
@@ -66,7 +66,7 @@ impl LockBackend for Posix {
 
     fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
         let unlinked = root.unlink_if_there(path);
-        self.release(root, path, held);
+        self.release(root, held);
         unlinked
     }
 
