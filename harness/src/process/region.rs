@@ -174,8 +174,6 @@ pub struct Header {
     pub killed_incarnation: AtomicU32,
     /// A fresh process that performs the operation at hand: see the engine's fresh processes.
     pub child: AtomicU32,
-    /// Not 0 where it could not open the subject.
-    pub unopened: AtomicU32,
     /// Length of its last words.
     pub last_words_bytes: AtomicU32,
     /// What it said as it panicked.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flockwork::Operation;
-use flockwork_harness::engine::stress::run;
+use flockwork_harness::engine::stress::{Terms, run, run_with};
 use flockwork_harness::engine::{Ended, Progress, StressRun};
 use flockwork_harness::evidence::ExitHow;
 use flockwork_harness::history::{Outcome, Reason, Record};
@@ -32,6 +32,8 @@ pub const ALL: &[Case] = &[
     ("a_stall_is_found_at_the_end_of_the_time", a_stall_is_found_at_the_end_of_the_time),
     ("stop_ends_a_run_soon", stop_ends_a_run_soon),
     ("a_duration_is_kept", a_duration_is_kept),
+    ("a_full_log_ends_the_run", a_full_log_ends_the_run),
+    ("no_zygote_is_forked_from_threads", no_zygote_is_forked_from_threads),
     ("think_time_is_no_part_of_an_operation", think_time_is_no_part_of_an_operation),
     ("auditors_look_on", auditors_look_on),
     ("torn_reads_show_in_progress_and_messages", torn_reads_show_in_progress_and_messages),
@@ -327,6 +329,28 @@ fn a_duration_is_kept(zygote: &mut Zygote) {
     assert_eq!(run.ended, Ended::Completed);
     assert!((250_000_000..5_000_000_000).contains(&run.duration_ns), "{} ns", run.duration_ns);
     assert!(of_workers(&run, &setting.plan).len() > 10);
+}
+
+fn a_full_log_ends_the_run(zygote: &mut Zygote) {
+    for (budget, ended) in [
+        (Budget::Operations(2000), Ended::LogFull),
+        (Budget::DurationNs(60_000_000_000), Ended::LogFull),
+        (Budget::Operations(200), Ended::Completed),
+    ] {
+        let mut setting = setting("locked");
+        setting.plan.budget = budget;
+        let terms = Terms { log_entries_max: Some(50), ..Terms::default() };
+        let run = run_with(zygote, &setting.plan, &terms, &AtomicBool::new(false), &()).expect("a run");
+        assert_sound(&run, &setting.plan);
+        assert_eq!(run.ended, ended);
+        let counts = (0..4).map(|process| chosen(&run, &setting.plan)[process].len());
+        assert_eq!(counts.max(), Some(50));
+    }
+}
+
+fn no_zygote_is_forked_from_threads(_: &mut Zygote) {
+    let attempt = std::thread::spawn(Zygote::fork).join().expect("no panic");
+    assert!(attempt.expect_err("no zygote").to_string().contains("thread"));
 }
 
 fn think_time_is_no_part_of_an_operation(zygote: &mut Zygote) {

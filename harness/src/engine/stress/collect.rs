@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::wire::Departure;
 use crate::evidence::Overlap;
-use crate::history::{History, Outcome, Record};
+use crate::history::{History, Outcome};
 use crate::process::log;
 use crate::process::region::{OVERLAPS_MAX, Region};
 use crate::process::witness::Identity;
@@ -56,9 +56,12 @@ pub(super) fn overlaps(region: &Region, departures: &[Departure]) -> Vec<Overlap
 
 /// When the first operation of a worker began and the last one returned.
 pub(super) fn span_ns(history: &History, workers: u32) -> Option<(u64, u64)> {
-    let of_workers = || history.records.iter().filter(|record| record.process < workers);
-    let first = of_workers().map(|record| record.invoke_ns).min()?;
-    let returned = of_workers().filter(|record| record.outcome != Outcome::Unknown);
-    let last = returned.filter_map(Record::return_ns).max().unwrap_or(first);
-    Some((first, last))
+    let (mut first, mut last) = (u64::MAX, 0);
+    for record in history.records.iter().filter(|record| record.process < workers) {
+        first = first.min(record.invoke_ns);
+        if record.outcome != Outcome::Unknown {
+            last = last.max(record.deadline_ns());
+        }
+    }
+    (first != u64::MAX).then(|| (first, last.max(first)))
 }

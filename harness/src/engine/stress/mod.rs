@@ -46,20 +46,35 @@ pub fn run(
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<StressRun, EngineError> {
-    run_marked(zygote, plan, &Marker::next(), stop, progress)
+    run_with(zygote, plan, &Terms::default(), stop, progress)
 }
 
-/// As [`run`], with the marker that the run's processes carry: for who marks files with it too.
-pub fn run_marked(
+/// What a run may be told beyond its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The marker that the run's processes carry: for who marks files with it too.
+    pub marker: Marker,
+    /// Most operations that one worker's log may hold; as many as memory allows, where it is not said.
+    pub log_entries_max: Option<u64>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { marker: Marker::next(), log_entries_max: None }
+    }
+}
+
+/// As [`run`], on terms.
+pub fn run_with(
     zygote: &mut Zygote,
     plan: &StressPlan,
-    marker: &Marker,
+    terms: &Terms,
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<StressRun, EngineError> {
     let called_ns = now_ns();
     let Conducted { region, departures, finished } =
-        conduct(zygote, plan, marker, Recording::Full, stop, progress)?;
+        conduct(zygote, plan, terms, Recording::Full, stop, progress)?;
     let names = site::container_names(plan.containers);
     let overlaps = collect::overlaps(&region, &departures);
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
@@ -89,7 +104,7 @@ pub fn measure(zygote: &mut Zygote, plan: &StressPlan, recorded: Recorded) -> Re
         Recorded::No => Recording::Off,
     };
     let stop = AtomicBool::new(false);
-    let conducted = conduct(zygote, plan, &Marker::next(), recording, &stop, &())?;
+    let conducted = conduct(zygote, plan, &Terms::default(), recording, &stop, &())?;
     let workers = &conducted.region.headers()[..plan.processes as usize];
     let started = workers.iter().map(|header| header.started_ns.load(Ordering::Acquire)).min();
     let finished = workers.iter().map(|header| header.finished_ns.load(Ordering::Acquire));
@@ -123,15 +138,16 @@ struct Conducted {
 fn conduct(
     zygote: &Zygote,
     plan: &StressPlan,
-    marker: &Marker,
+    terms: &Terms,
     recording: Recording,
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Conducted, EngineError> {
-    let layout = limits::layout(plan)?;
+    let mut layout = limits::layout(plan)?;
+    layout.worker_entries = layout.worker_entries.min(terms.log_entries_max.unwrap_or(u64::MAX));
     let region = Region::create(layout)
         .map_err(|error| EngineError(format!("cannot make a log of {} bytes: {error}", layout.bytes())))?;
-    let order = Order { plan: plan.clone(), layout, marker: marker.to_string(), recording };
+    let order = Order { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
     let lost = |error: io::Error| EngineError(format!("lost the zygote: {error}"));
     zygote.order(&super::Order::Stress(Box::new(order)), &region).map_err(lost)?;
     let mut departures = Vec::new();

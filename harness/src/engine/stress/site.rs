@@ -77,7 +77,6 @@ impl<'s> Post<'s> {
         };
         site.subject.open(seat).map_err(|error| {
             lifeline::leave_words(self.header(), &format!("cannot open the subject: {error}"));
-            self.header().unopened.store(1, Ordering::Relaxed);
             lifeline::UNOPENED
         })
     }
