@@ -14,7 +14,6 @@ fn only(report: &Value) -> &Value {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn a_sound_run_is_clean_and_leaves_only_its_evidence() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -111,7 +110,6 @@ fn what_is_expected_is_no_failure() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn an_expected_violation_that_does_not_appear_is_a_failure() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -121,7 +119,6 @@ fn an_expected_violation_that_does_not_appear_is_a_failure() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn processes_that_hardly_met_prove_nothing() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -132,7 +129,6 @@ fn processes_that_hardly_met_prove_nothing() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn the_gravest_of_several_scenarios_decides() {
     let place = Place::new();
     place.file("s/a.toml", SOUND);
@@ -147,7 +143,6 @@ fn the_gravest_of_several_scenarios_decides() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     let place = Place::new();
     place.file("s.toml", SOUND);

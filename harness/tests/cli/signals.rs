@@ -63,7 +63,6 @@ fn inhabitants(place: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn interrupted_once_it_writes_what_was_seen() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let place = Place::new();
@@ -82,7 +81,6 @@ fn interrupted_once_it_writes_what_was_seen() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn interrupted_twice_it_leaves_at_once_and_the_next_run_clears_up() {
     let place = Place::new();
     let run = LongRun::start(&place);
@@ -95,7 +93,6 @@ fn interrupted_twice_it_leaves_at_once_and_the_next_run_clears_up() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn killed_it_leaves_a_readable_incomplete_run_and_the_next_run_clears_up() {
     let place = Place::new();
     let run = LongRun::start(&place);
