@@ -153,3 +153,25 @@ fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     assert_eq!(stderr(&quiet), "seed: 5\n");
     assert!(stdout(&quiet).contains("handoff"));
 }
+
+#[test]
+fn a_root_where_nothing_can_be_made_is_unsupported() {
+    let place = Place::new();
+    place.file("s.toml", SOUND);
+    let output =
+        ends_with(&mut place.flockwork(&["run", "s.toml", "--root", "/proc", "--format", "json"]), 96);
+    let report = json(&output);
+    assert_eq!((&report["verdict"], &only(&report)["verdict"]), (&"error".into(), &"error".into()));
+    assert!(only(&report)["reasons"][0].as_str().unwrap().contains("below /proc"), "{report:#}");
+}
+
+#[test]
+fn a_reader_that_goes_away_during_a_run_changes_no_verdict() {
+    let place = Place::new();
+    place.file("s.toml", BROKEN);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = ends_with(place.run(&["s.toml", "-q"]).stdout(writer), 100);
+    assert_eq!(stderr(&output).lines().count(), 1, "the seed and no more: {}", stderr(&output));
+    assert_eq!(json_file(&place.runs()[0].join("run.json"))["status"], "complete");
+}

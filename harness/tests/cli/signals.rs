@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, SOUND, ends_with, json_file, stderr};
+use crate::support::{Place, SOUND, ends_with, json, json_file, stderr};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,7 +21,7 @@ struct LongRun {
 impl LongRun {
     fn start(place: &Place) -> Self {
         place.file("s.toml", SOUND);
-        let mut command = place.run(&["s.toml", "--duration", "10m"]);
+        let mut command = place.run(&["s.toml", "s.toml", "--duration", "10m", "--format", "json"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         until("containers appear", || containers(place) > 0);
         Self { child }
@@ -75,6 +75,8 @@ fn interrupted_once_it_writes_what_was_seen() {
         assert_eq!((&summary["interrupted"], &summary["verdict"]), (&true.into(), &"inconclusive".into()));
         assert_eq!(json_file(&folder.join("run.json"))["status"], "complete");
         assert!(folder.join("history.jsonl.zst").is_file());
+        let report = json(&output);
+        assert_eq!((&report["interrupted"], &report["not_run"]), (&true.into(), &serde_json::json!(["s"])));
         assert!(place.remains().is_empty(), "{:?}", place.remains());
         until("every process ends", || inhabitants(place.path()).is_empty());
     }
