@@ -104,8 +104,9 @@ fn overrides(args: &RunArgs) -> Vec<Override> {
 /// Where temporary folders are made: below the root that the user gave, which must be a folder.
 pub fn base(root: Option<&Path>) -> Result<PathBuf, Failure> {
     let Some(root) = root else { return Ok(scratch::default_base()) };
-    let why = match root.metadata() {
-        Ok(metadata) if metadata.is_dir() => return Ok(root.to_owned()),
+    // Absolute, because it is handed to processes that may work elsewhere.
+    let why = match root.canonicalize() {
+        Ok(folder) if folder.is_dir() => return Ok(folder),
         Ok(_) => "not a folder".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -42,7 +42,7 @@ impl Bar {
         let is_shown = talk == Talk::Normal && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target);
-        let style = ProgressStyle::with_template("{prefix:24!} [{bar:28}] {percent:>3}%  {wide_msg}")
+        let style = ProgressStyle::with_template("{prefix:19!} [{bar:12}] {percent:>3}%  {wide_msg}")
             .expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
         bar.set_prefix(name.to_owned());

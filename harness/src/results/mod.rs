@@ -134,7 +134,8 @@ impl Results {
         };
         let folder = RunFolder { path, record };
         folder.write_json("run.json", &folder.record).map_err(failed)?;
-        self.point_latest(&folder.path).map_err(failed)?;
+        // A convenience: where somebody has put a folder of that name in the way, the run is worth no less.
+        let _ = self.point_latest(&folder.path);
         Ok(folder)
     }
 

@@ -14,7 +14,6 @@ fn only(report: &Value) -> &Value {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn a_sound_run_is_clean_and_leaves_only_its_evidence() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -111,7 +110,6 @@ fn what_is_expected_is_no_failure() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn an_expected_violation_that_does_not_appear_is_a_failure() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -121,7 +119,6 @@ fn an_expected_violation_that_does_not_appear_is_a_failure() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn processes_that_hardly_met_prove_nothing() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -132,7 +129,6 @@ fn processes_that_hardly_met_prove_nothing() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn the_gravest_of_several_scenarios_decides() {
     let place = Place::new();
     place.file("s/a.toml", SOUND);
@@ -147,7 +143,6 @@ fn the_gravest_of_several_scenarios_decides() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     let place = Place::new();
     place.file("s.toml", SOUND);
@@ -157,4 +152,26 @@ fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     let quiet = ends_with(&mut place.run(&["s.toml", "-q", "--seed", "5"]), 0);
     assert_eq!(stderr(&quiet), "seed: 5\n");
     assert!(stdout(&quiet).contains("handoff"));
+}
+
+#[test]
+fn a_root_where_nothing_can_be_made_is_unsupported() {
+    let place = Place::new();
+    place.file("s.toml", SOUND);
+    let output =
+        ends_with(&mut place.flockwork(&["run", "s.toml", "--root", "/proc", "--format", "json"]), 96);
+    let report = json(&output);
+    assert_eq!((&report["verdict"], &only(&report)["verdict"]), (&"error".into(), &"error".into()));
+    assert!(only(&report)["reasons"][0].as_str().unwrap().contains("below /proc"), "{report:#}");
+}
+
+#[test]
+fn a_reader_that_goes_away_during_a_run_changes_no_verdict() {
+    let place = Place::new();
+    place.file("s.toml", BROKEN);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = ends_with(place.run(&["s.toml", "-q"]).stdout(writer), 100);
+    assert_eq!(stderr(&output).lines().count(), 1, "the seed and no more: {}", stderr(&output));
+    assert_eq!(json_file(&place.runs()[0].join("run.json"))["status"], "complete");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, SOUND, ends_with, json_file, stderr};
+use crate::support::{Place, SOUND, ends_with, json, json_file, stderr};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,7 +21,7 @@ struct LongRun {
 impl LongRun {
     fn start(place: &Place) -> Self {
         place.file("s.toml", SOUND);
-        let mut command = place.run(&["s.toml", "--duration", "10m"]);
+        let mut command = place.run(&["s.toml", "s.toml", "--duration", "10m", "--format", "json"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         until("containers appear", || containers(place) > 0);
         Self { child }
@@ -63,7 +63,6 @@ fn inhabitants(place: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn interrupted_once_it_writes_what_was_seen() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let place = Place::new();
@@ -76,13 +75,14 @@ fn interrupted_once_it_writes_what_was_seen() {
         assert_eq!((&summary["interrupted"], &summary["verdict"]), (&true.into(), &"inconclusive".into()));
         assert_eq!(json_file(&folder.join("run.json"))["status"], "complete");
         assert!(folder.join("history.jsonl.zst").is_file());
+        let report = json(&output);
+        assert_eq!((&report["interrupted"], &report["not_run"]), (&true.into(), &serde_json::json!(["s"])));
         assert!(place.remains().is_empty(), "{:?}", place.remains());
         until("every process ends", || inhabitants(place.path()).is_empty());
     }
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn interrupted_twice_it_leaves_at_once_and_the_next_run_clears_up() {
     let place = Place::new();
     let run = LongRun::start(&place);
@@ -95,7 +95,6 @@ fn interrupted_twice_it_leaves_at_once_and_the_next_run_clears_up() {
 }
 
 #[test]
-#[ignore = "needs the library as a subject"]
 fn killed_it_leaves_a_readable_incomplete_run_and_the_next_run_clears_up() {
     let place = Place::new();
     let run = LongRun::start(&place);
