@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Fate, Observed, Sandbox, SandboxRecord, Signal};
-use crate::identity::{ProcessIdentity, all_pids, glance};
+use crate::identity::{Life, ProcessIdentity, all_pids, glance};
 use crate::{ContainerId, Status};
 
 /// What the leader does before it becomes the command.
@@ -138,8 +138,7 @@ impl Sandbox for Process {
     fn hold(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
         let process = process_of(record)?;
         self.write_line(process)?;
-        let is_settled = || process.state().is_none_or(|state| state == b'T');
-        if !look_until(HOLD_PATIENCE, is_settled) {
+        if !look_until(HOLD_PATIENCE, || is_settled(process)) {
             // It is beyond its own stop, because somebody let it go behind our back.
             send_to_group(process, Signal::SIGSTOP)?;
         }
@@ -210,10 +209,11 @@ impl Sandbox for Process {
 
     fn probe(&self, _id: &ContainerId, record: &SandboxRecord) -> Observed {
         self.reap();
-        match record.process.and_then(ProcessIdentity::state) {
-            None => Observed::Dead,
-            Some(b'T') => Observed::Halted,
-            Some(_) => Observed::Going,
+        match record.process.map_or(Life::Dead, ProcessIdentity::life) {
+            Life::Dead => Observed::Dead,
+            Life::Alive(Some(b'T')) => Observed::Halted,
+            Life::Alive(Some(_)) => Observed::Going,
+            Life::Alive(None) => Observed::AsRecorded,
         }
     }
 }
@@ -243,15 +243,17 @@ fn group_lives(process: ProcessIdentity) -> bool {
     if killpg(group, None) == Err(Errno::ESRCH) {
         return false;
     }
-    all_pids()
-        .filter_map(glance)
-        .any(|glance| glance.group == process.pid && !matches!(glance.state, b'Z' | b'X' | b'x'))
+    all_pids().filter_map(glance).any(|glance| glance.group == process.pid && !glance.is_zombie())
+}
+
+/// Whether the leader stands still, or has ended.
+fn is_settled(process: ProcessIdentity) -> bool {
+    matches!(process.life(), Life::Dead | Life::Alive(Some(b'T')))
 }
 
 /// Returns once the leader stands still.
 fn halted(process: ProcessIdentity) -> io::Result<()> {
-    let is_settled = || process.state().is_none_or(|state| state == b'T');
-    match look_until(PATIENCE, is_settled) {
+    match look_until(PATIENCE, || is_settled(process)) {
         true if process.is_alive() => Ok(()),
         true => Err(io::Error::other(format!("process {} has ended", process.pid))),
         false => Err(timed_out(process, "does not stop")),
