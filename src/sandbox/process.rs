@@ -212,9 +212,28 @@ impl Sandbox for Process {
         match record.process.map_or(Life::Dead, ProcessIdentity::life) {
             Life::Dead => Observed::Dead,
             Life::Alive(Some(b'T')) => Observed::Halted,
-            Life::Alive(Some(_)) => Observed::Going,
+            Life::Alive(Some(_)) => record.process.map_or(Observed::Going, heading),
             Life::Alive(None) => Observed::AsRecorded,
         }
+    }
+}
+
+/// What a process is about to be that neither stands still nor has ended. A signal may be on its way that somebody
+/// sent who was killed right after: to take the process for running would be wrong a moment later.
+fn heading(process: ProcessIdentity) -> Observed {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+    let pending = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")))
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .fold(0, std::ops::BitOr::bitor);
+    let has = |signal: Signal| pending >> (signal as u32 - 1) & 1 == 1;
+    if has(Signal::SIGKILL) {
+        Observed::Dead
+    } else if has(Signal::SIGSTOP) {
+        Observed::Halted
+    } else {
+        Observed::Going
     }
 }
 
