@@ -1,8 +1,12 @@
 //! Which process a number means. A pid is used again after its process has ended; together with the time at which
-//! the process started it is not. Nothing here signals a process: it only looks at `/proc`.
+//! the process started it is not. Nothing here changes a process: it only looks at `/proc`, and asks whether a
+//! number is used.
 
 use std::fs;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 /// A process, told apart from a later one with the same number.
@@ -38,20 +42,47 @@ impl ProcessIdentity {
         Self::of(std::process::id())
     }
 
-    /// Whether the process lives: it is there, is this one, and is no zombie.
+    /// Whether the process lives: it is there, is this one, and is no zombie. One that cannot be looked at counts as
+    /// alive.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        self.state().is_some()
+        self.life() != Life::Dead
     }
 
-    /// The state's letter while it lives.
-    pub(crate) fn state(self) -> Option<u8> {
-        glance(self.pid)
-            .filter(|glance| {
-                glance.start_time == self.start_time && !matches!(glance.state, b'Z' | b'X' | b'x')
-            })
-            .map(|glance| glance.state)
+    /// What can be seen of its life. Death is irrevocable, so it must be certain: a file of `/proc` that cannot be
+    /// read, for lack of descriptors or because it is hidden from this user, does not prove it.
+    pub(crate) fn life(self) -> Life {
+        match fs::read(format!("/proc/{}/stat", self.pid)) {
+            Ok(stat) => match parse_stat(&stat) {
+                Some(glance) if glance.start_time == self.start_time && !glance.is_zombie() => {
+                    Life::Alive(Some(glance.state))
+                }
+                Some(_) => Life::Dead,
+                None => Life::Alive(None),
+            },
+            Err(_) if is_number_unused(self.pid) => Life::Dead,
+            Err(_) => Life::Alive(None),
+        }
     }
+}
+
+/// What can be seen of a process's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It has ended.
+    Dead,
+    /// It lives; with the state's letter where that can be seen.
+    Alive(Option<u8>),
+}
+
+impl Glance {
+    pub(crate) const fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn is_number_unused(pid: u32) -> bool {
+    i32::try_from(pid).map_or(true, |pid| pid <= 0 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
 
 /// Looks at a process.

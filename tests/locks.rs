@@ -237,6 +237,21 @@ fn a_lock_file_of_a_dead_process_is_broken_by_whoever_comes() {
     assert!(scratch.snapshot().is_empty());
 }
 
+#[test]
+fn break_locks_of_dead_processes_go_with_the_container() {
+    for also_the_lock in [false, true] {
+        let scratch = Scratch::with(Store::options().lock(LockKind::Lockfile));
+        scratch.create(&id("c1"));
+        let names = ["meta.lock.break", "meta.lock.break.break", "meta.lock"];
+        for name in &names[..if also_the_lock { 3 } else { 2 }] {
+            // A process of another boot.
+            std::os::unix::fs::symlink("1.1.another-boot.1", scratch.file(&id("c1"), name)).unwrap();
+        }
+        scratch.store.container(&id("c1")).delete().unwrap();
+        assert!(scratch.snapshot().is_empty(), "{:?}", scratch.snapshot().keys());
+    }
+}
+
 fn churn_states(scratch: &Scratch) {
     for _ in 0..20 {
         scratch.store.container(&id("c1")).state().unwrap();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use flockwork::{
-    CreateRequest, Error, LockKind, Operation, Result, Signal, Status, Store, Wait, WritePolicy,
+    Container, CreateRequest, Error, LockKind, Operation, Result, Signal, Status, Store, Wait, WritePolicy,
 };
 use support::{Child, Scratch, Watch, each_lock, id, role, say_ready};
 
@@ -182,18 +182,20 @@ fn rule_3_only_create_makes_files() {
     for (kind, scratch) in each_lock() {
         let id = id("c1");
         let container = scratch.store.container(&id);
-        let results = [
-            container.start().map(|_| ()),
-            container.pause().map(|_| ()),
-            container.state().map(|_| ()),
-            container.kill().map(|_| ()),
-            container.delete().map(|_| ()),
-            scratch.store.load("c").map(|_| ()),
+        let operations: [fn(&Container<'_>) -> Result<()>; 6] = [
+            |container| container.start().map(|_| ()),
+            |container| container.resume().map(|_| ()),
+            |container| container.kill().map(|_| ()),
+            |container| container.state().map(|_| ()),
+            |container| container.delete().map(|_| ()),
+            |container| container.force_delete().map(|_| ()).and(container.pause().map(|_| ())),
         ];
-        for result in results {
+        for operation in operations {
+            let result = operation(&container);
             assert!(matches!(result, Err(Error::NotFound { .. })), "{kind}: {result:?}");
+            assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{kind}");
         }
-        assert_eq!(container.force_delete().unwrap(), None);
+        assert!(matches!(scratch.store.load("c"), Err(Error::NotFound { .. })));
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{kind}");
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Fate, Observed, Sandbox, SandboxRecord, Signal};
-use crate::identity::{ProcessIdentity, all_pids, glance};
+use crate::identity::{Life, ProcessIdentity, all_pids, glance};
 use crate::{ContainerId, Status};
 
 /// What the leader does before it becomes the command.
@@ -138,8 +138,7 @@ impl Sandbox for Process {
     fn hold(&self, _id: &ContainerId, record: &SandboxRecord) -> io::Result<()> {
         let process = process_of(record)?;
         self.write_line(process)?;
-        let is_settled = || process.state().is_none_or(|state| state == b'T');
-        if !look_until(HOLD_PATIENCE, is_settled) {
+        if !look_until(HOLD_PATIENCE, || is_settled(process)) {
             // It is beyond its own stop, because somebody let it go behind our back.
             send_to_group(process, Signal::SIGSTOP)?;
         }
@@ -210,11 +209,31 @@ impl Sandbox for Process {
 
     fn probe(&self, _id: &ContainerId, record: &SandboxRecord) -> Observed {
         self.reap();
-        match record.process.and_then(ProcessIdentity::state) {
-            None => Observed::Dead,
-            Some(b'T') => Observed::Halted,
-            Some(_) => Observed::Going,
+        match record.process.map_or(Life::Dead, ProcessIdentity::life) {
+            Life::Dead => Observed::Dead,
+            Life::Alive(Some(b'T')) => Observed::Halted,
+            Life::Alive(Some(_)) => record.process.map_or(Observed::Going, heading),
+            Life::Alive(None) => Observed::AsRecorded,
         }
+    }
+}
+
+/// What a process is about to be that neither stands still nor has ended. A signal may be on its way that somebody
+/// sent who was killed right after: to take the process for running would be wrong a moment later.
+fn heading(process: ProcessIdentity) -> Observed {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+    let pending = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")))
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .fold(0, std::ops::BitOr::bitor);
+    let has = |signal: Signal| pending >> (signal as u32 - 1) & 1 == 1;
+    if has(Signal::SIGKILL) {
+        Observed::Dead
+    } else if has(Signal::SIGSTOP) {
+        Observed::Halted
+    } else {
+        Observed::Going
     }
 }
 
@@ -243,15 +262,17 @@ fn group_lives(process: ProcessIdentity) -> bool {
     if killpg(group, None) == Err(Errno::ESRCH) {
         return false;
     }
-    all_pids()
-        .filter_map(glance)
-        .any(|glance| glance.group == process.pid && !matches!(glance.state, b'Z' | b'X' | b'x'))
+    all_pids().filter_map(glance).any(|glance| glance.group == process.pid && !glance.is_zombie())
+}
+
+/// Whether the leader stands still, or has ended.
+fn is_settled(process: ProcessIdentity) -> bool {
+    matches!(process.life(), Life::Dead | Life::Alive(Some(b'T')))
 }
 
 /// Returns once the leader stands still.
 fn halted(process: ProcessIdentity) -> io::Result<()> {
-    let is_settled = || process.state().is_none_or(|state| state == b'T');
-    match look_until(PATIENCE, is_settled) {
+    match look_until(PATIENCE, || is_settled(process)) {
         true if process.is_alive() => Ok(()),
         true => Err(io::Error::other(format!("process {} has ended", process.pid))),
         false => Err(timed_out(process, "does not stop")),
