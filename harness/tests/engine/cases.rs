@@ -439,13 +439,20 @@ fn the_root_is_examined(zygote: &mut Zygote) {
 }
 
 fn littered_processes_are_found_and_killed(zygote: &mut Zygote) {
-    let mut setting = setting("litters");
-    setting.plan.budget = Budget::Operations(40);
-    let run = go(zygote, &setting.plan);
-    let created = run.history.records.iter().filter(|record| record.operation == Operation::Create).count();
-    assert_eq!(run.quiet.processes.len(), created + 2, "those of the examiner's creates too");
-    assert!(run.quiet.processes.iter().all(|process| process.starts_with("sleep (pid ")));
-    assert_nothing_left(zygote);
+    for subject in ["litters", "litters-unmarked"] {
+        let mut setting = setting(subject);
+        setting.plan.budget = Budget::Operations(40);
+        let run = go(zygote, &setting.plan);
+        let created = run.history.records.iter().filter(|record| record.operation == Operation::Create);
+        assert_eq!(run.quiet.processes.len(), created.count() + 2, "those of the examiner's creates too");
+        for process in &run.quiet.processes {
+            assert!(process.starts_with("sleep (pid "), "{process}");
+            let pid = process.trim_start_matches("sleep (pid ").split(',').next();
+            let pid = pid.and_then(|pid| pid.parse().ok()).expect("a pid");
+            assert_eq!(procfs::Stat::of(pid), None, "killed and reaped");
+        }
+        assert_nothing_left(zygote);
+    }
 }
 
 fn a_stuck_examiner_is_cut_short(zygote: &mut Zygote) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use flockwork_harness::engine::stress::run;
 use flockwork_harness::process::procfs::{self, Stat};
-use flockwork_harness::process::{Zygote, sweep};
+use flockwork_harness::process::{Zygote, marker, sweep};
 
 use super::Case;
 use super::cases::plan;
@@ -19,7 +19,7 @@ pub const VICTIM: &str = "--be-a-victim";
 
 pub const ALL: &[Case] = &[("nothing_outlives_a_killed_harness", nothing_outlives_a_killed_harness)];
 
-/// Runs for ever.
+/// Runs until it is killed, or its zygote is.
 pub fn be_victim(zygote: &mut Zygote, root: &str) -> ! {
     println!("{}", zygote.pid());
     for kind in ["locked", "fresh"].into_iter().cycle() {
@@ -27,13 +27,17 @@ pub fn be_victim(zygote: &mut Zygote, root: &str) -> ! {
         plan.fresh_processes = kind == "fresh";
         plan.think_ns = 0..=1_000_000;
         plan.auditors = 1;
-        run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
+        if let Err(error) = run(zygote, &plan, &AtomicBool::new(false), &()) {
+            assert!(error.to_string().contains("lost the zygote"), "{error}");
+            break;
+        }
     }
-    unreachable!("the cycle has no end")
+    std::process::exit(1)
 }
 
 fn nothing_outlives_a_killed_harness(_: &mut Zygote) {
-    for delay_ms in [100, 200, 333] {
+    // Killed itself, the zygote cannot end its workers: only the kernel can.
+    for (delay_ms, killed) in [(100, "harness"), (200, "harness"), (300, "zygote")] {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         fs::create_dir(&root).expect("a root");
@@ -51,9 +55,13 @@ fn nothing_outlives_a_killed_harness(_: &mut Zygote) {
             assert!(begun.elapsed() < Duration::from_secs(30), "the second harness does not get going");
             family = workers_of(zygote);
         }
-        victim.kill().expect("killed");
-        victim.wait().expect("reaped");
         family.push((zygote, Stat::of(zygote).map_or(0, |stat| stat.start_ticks)));
+        if killed == "zygote" {
+            marker::kill(zygote).expect("killed");
+        } else {
+            victim.kill().expect("killed");
+        }
+        assert!(!victim.wait().expect("reaped").success());
         await_end(&family);
         // What the subject started is nobody's child any more; its marker gives it away.
         while !sweep().is_empty() {}

@@ -29,6 +29,8 @@ enum Manner {
     Unopened,
     /// Starts a process at each create, and forgets it.
     Litters,
+    /// The same, and the process does not carry the run's marker.
+    LittersUnmarked,
     /// Fails `state` with a message, as torn.
     Torn,
     /// Does next to nothing: to see what the engine itself takes.
@@ -45,6 +47,7 @@ pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
         "sleeps" => Manner::Sleeps,
         "unopened" => Manner::Unopened,
         "litters" => Manner::Litters,
+        "litters-unmarked" => Manner::LittersUnmarked,
         "torn" => Manner::Torn,
         "nothing" => Manner::Nothing,
         other => return Err(format!("no subject behaves {other:?}")),
@@ -102,9 +105,12 @@ impl Session for OddSession {
                 let message = Some("half a file".to_owned());
                 return Answer { message, ..answer(Outcome::Failed, Some(Reason::Corrupt), 0) };
             }
-            (Manner::Litters, Operation::Create) => {
+            (Manner::Litters | Manner::LittersUnmarked, Operation::Create) => {
                 let mut command = Command::new("sleep");
-                let command = command.arg("1000").env(Marker::VARIABLE, &self.seat.marker);
+                command.arg("1000");
+                if manner == Manner::Litters {
+                    command.env(Marker::VARIABLE, &self.seat.marker);
+                }
                 #[expect(
                     clippy::zombie_processes,
                     reason = "left behind on purpose: the engine is to find it"
