@@ -1,5 +1,6 @@
 //! `flockwork run`: one scenario after the other, with evidence on disk before, and a report after.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::pipeline::{self, Trial};
 use super::request::{Keep, RunRequest};
+use crate::engine::stress;
 use crate::plan::StressPlan;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
@@ -147,7 +149,7 @@ impl Runner<'_> {
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         let stop = self.interrupt.flag();
         let trial = pipeline::run(&mut self.zygote, scenario, plan, stop, bar, || bar.judging())?;
-        Ok(self.evidence(scenario, &trial, folder)?)
+        Ok(self.evidence(scenario, plan, &trial, folder)?)
     }
 
     /// The temporary folder of a scenario, on a filesystem that has what the subject needs.
@@ -164,7 +166,13 @@ impl Runner<'_> {
     }
 
     /// Writes the evidence, and reports what it shows.
-    fn evidence(&self, scenario: &Scenario, trial: &Trial, folder: &RunFolder) -> io::Result<ScenarioReport> {
+    fn evidence(
+        &self,
+        scenario: &Scenario,
+        plan: &StressPlan,
+        trial: &Trial,
+        folder: &RunFolder,
+    ) -> io::Result<ScenarioReport> {
         let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
         if is_kept {
             folder.write_history(&trial.run.history)?;
@@ -175,7 +183,13 @@ impl Runner<'_> {
             &self.request.overrides,
             self.request.root.as_deref(),
         );
-        assemble::scenario(scenario, trial, folder, &reproduce)
+        let report = assemble::scenario(scenario, trial, folder, &reproduce)?;
+        if is_kept {
+            let findings: BTreeSet<_> =
+                report.violations.iter().filter_map(|violation| violation.finding.as_deref()).collect();
+            folder.write_state(&stress::left_beside(&plan.root), &Vec::from_iter(findings))?;
+        }
+        Ok(report)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod scratch;
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use crate::engine::stress::copy_tree;
 use crate::finding::Finding;
 use crate::history::{self, History};
 use machine::{Filesystem, Machine};
@@ -159,7 +161,7 @@ impl Results {
         let target = folder.file_name().expect("a run's folder has a name");
         let fresh = self.base.join(format!(".latest-{}", std::process::id()));
         let _ = fs::remove_file(&fresh);
-        std::os::unix::fs::symlink(target, &fresh)?;
+        symlink(target, &fresh)?;
         fs::rename(&fresh, self.base.join("latest")).inspect_err(|_| {
             let _ = fs::remove_file(&fresh);
         })
@@ -200,6 +202,19 @@ impl RunFolder {
             fs::write(folder.join("reproduce.sh"), format!("{reproduce}\n"))?;
         }
         Ok(folder)
+    }
+
+    /// Copies the state folder, as the run left it, to its findings: to the first of them, and the others point there.
+    /// There is nothing to copy where the containers were too large.
+    pub fn write_state(&self, left: &Path, findings: &[&Path]) -> io::Result<()> {
+        let Some((first, others)) = findings.split_first().filter(|_| left.exists()) else { return Ok(()) };
+        copy_tree(left, &first.join("state"))?;
+        for other in others {
+            if let Some(name) = first.file_name() {
+                symlink(Path::new("..").join(name).join("state"), other.join("state"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes `summary.json` and marks the run complete, in this order: a complete run has a summary.
@@ -260,6 +275,24 @@ mod tests {
         assert!(one.path().to_str().unwrap().contains("Z-a-b-c-7"));
         let latest = base.path().join("new/results/latest");
         assert_eq!(latest.canonicalize().unwrap(), two.path().canonicalize().unwrap());
+    }
+
+    #[test]
+    fn every_finding_has_the_state_as_it_was_left() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = start(&Results::open(base.path()).unwrap());
+        let left = base.path().join("left");
+        let findings = ["one", "two"].map(|name| folder.path().join("findings").join(name));
+        for path in findings.iter().chain([&left.join("c1")]) {
+            fs::create_dir_all(path).unwrap();
+        }
+        fs::write(left.join("c1/meta.json"), "half").unwrap();
+        let findings = findings.each_ref().map(PathBuf::as_path);
+        folder.write_state(&base.path().join("absent"), &findings).unwrap();
+        folder.write_state(&left, &findings).unwrap();
+        for finding in findings {
+            assert_eq!(fs::read_to_string(finding.join("state/c1/meta.json")).unwrap(), "half");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use std::time::Duration;
 pub(crate) use supervise::supervise;
 pub(crate) use wire::Order;
 
+pub(crate) use self::examine::{copy_tree, left_beside};
 use self::wire::{Departure, Finished, Recording, Report};
 use super::{EngineError, Progress, StressRun};
 use crate::evidence::Stall;

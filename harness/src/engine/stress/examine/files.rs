@@ -46,7 +46,7 @@ pub(super) fn remains(root: &Path, subject: &dyn Subject) -> Vec<String> {
 }
 
 /// The folder next to the root where its copy goes.
-pub(super) fn left_beside(root: &Path) -> PathBuf {
+pub(crate) fn left_beside(root: &Path) -> PathBuf {
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(".left");
     root.with_file_name(name)
@@ -54,18 +54,22 @@ pub(super) fn left_beside(root: &Path) -> PathBuf {
 
 /// Copies the root to the folder beside it, as it is; does nothing where it is too large.
 pub(super) fn copy_left(root: &Path) -> io::Result<()> {
-    let found = walk(root);
-    if found.iter().map(|found| found.bytes).sum::<u64>() > COPY_BYTES_MAX {
+    if walk(root).iter().map(|found| found.bytes).sum::<u64>() > COPY_BYTES_MAX {
         return Ok(());
     }
     let left = left_beside(root);
     if left.exists() {
         fs::remove_dir_all(&left)?;
     }
-    fs::create_dir(&left)?;
+    copy_tree(root, &left)
+}
+
+/// Copies a folder with all that is in it to a new one. Sockets, pipes and devices are left out.
+pub(crate) fn copy_tree(source: &Path, copy: &Path) -> io::Result<()> {
+    fs::create_dir(copy)?;
     let mut folders = Vec::new();
-    for found in &found {
-        let (from, to) = (root.join(&found.relative), left.join(&found.relative));
+    for found in &walk(source) {
+        let (from, to) = (source.join(&found.relative), copy.join(&found.relative));
         match found.kind {
             Kind::Folder => {
                 fs::create_dir(&to)?;

@@ -20,6 +20,7 @@ pub(super) use oversee::oversee;
 pub(super) use quiet::quiet_from;
 pub(super) use tidy::tidy;
 
+pub(crate) use self::files::{copy_tree, left_beside};
 use super::site::Post;
 use super::wire::WireAnswer;
 use crate::evidence::ProcessState;
