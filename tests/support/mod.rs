@@ -240,3 +240,9 @@ pub fn say_ready() {
     writeln!(out, "{READY}").unwrap();
     out.flush().unwrap();
 }
+
+/// Says that a test was not run, and why. Where everything is required, that is a failure.
+pub fn skip(test: &str, why: &str) {
+    assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "{test} cannot be run: {why}");
+    println!("skipped {test}: {why}");
+}

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::pipeline::Trial;
+use super::pipeline::{self, Trial};
 use crate::check::Examination;
 use crate::engine::{Ended, StressRun};
 use crate::finding::Finding;
+use crate::history::Outcome;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
 use crate::scenario::{Scenario, describe_subject};
@@ -38,6 +39,8 @@ pub fn scenario(
         reasons: trial.judgement.reasons.clone(),
         expect: scenario.expect.clone(),
         operations: operations(scenario, run),
+        failed: run.history.records.iter().filter(|record| record.outcome == Outcome::Failed).count() as u64,
+        first_failure: pipeline::first_failure(&run.history).map(str::to_owned),
         duration_s: run.duration_ns as f64 / 1e9,
         startup_s: run.startup_ns as f64 / 1e9,
         processes: scenario.stress.processes,

@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use flockwork::Operation;
+
 use crate::check::{self, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
 use crate::evidence::Evidence;
+use crate::history::{History, Outcome};
 use crate::plan::StressPlan;
 use crate::process::Zygote;
 use crate::reach::Reach;
@@ -74,6 +77,7 @@ pub fn run(
                 Some(Doubt { class: check::class_of(name), why })
             })
             .collect(),
+        nothing_tried: nothing_tried(&run, &reach),
         examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
         ended: run.ended,
         handoff_ratio: reach.handoff_ratio,
@@ -81,6 +85,23 @@ pub fn run(
     };
     let judgement = judge(&case);
     Ok(Trial { run, reach, examinations, judgement })
+}
+
+/// Containers are absent at the start: where no create succeeded, nothing that follows was tried.
+fn nothing_tried(run: &StressRun, reach: &Reach) -> Option<String> {
+    let has_created = reach.counts.get(&(Operation::Create, Outcome::Ok)).is_some_and(|&count| count > 0);
+    (!has_created).then(|| match first_failure(&run.history) {
+        Some(why) => format!("no create succeeded, so nothing was tried; the first failure: {why}"),
+        None => "no create succeeded, so nothing was tried; give create a weight in the mix".into(),
+    })
+}
+
+/// What the subject said at the first operation that failed.
+#[must_use]
+pub fn first_failure(history: &History) -> Option<&str> {
+    let failed = history.records.iter().filter(|record| record.outcome == Outcome::Failed);
+    let first = failed.min_by_key(|record| record.invoke_ns)?;
+    Some(history.message(first).unwrap_or("without a word"))
 }
 
 fn examine(plan: &StressPlan, run: &StressRun) -> Vec<(&'static str, Examination)> {

@@ -203,6 +203,8 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         reasons: vec![not_run.why],
         expect: scenario.expect.clone(),
         operations: 0,
+        failed: 0,
+        first_failure: None,
         duration_s: 0.0,
         startup_s: 0.0,
         processes: scenario.stress.processes,

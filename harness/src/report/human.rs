@@ -37,6 +37,9 @@ pub fn run(report: &RunReport, detail: Detail) -> String {
         tell_scenario(&mut text, scenario, detail);
     }
     text.push_str(&summary(&report.scenarios));
+    for scenario in &report.scenarios {
+        tell_failures(&mut text, scenario);
+    }
     if !report.not_run.is_empty() {
         line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
     }
@@ -91,6 +94,16 @@ fn summary(scenarios: &[ScenarioReport]) -> String {
         line(&mut text, &format!("{rest}{style}{words}{style:#}"));
     }
     text
+}
+
+/// An error is no violation, but of a subject that is to be sound people want to know.
+fn tell_failures(text: &mut String, scenario: &ScenarioReport) {
+    let Some(first) = scenario.first_failure.as_ref().filter(|_| scenario.verdict != Verdict::Violation)
+    else {
+        return;
+    };
+    let failures = plural(scenario.failed, "operation");
+    line(text, &format!("{}: {failures} failed; the first said: {first}", scenario.name));
 }
 
 fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {

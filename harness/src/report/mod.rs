@@ -62,6 +62,10 @@ pub struct ScenarioReport {
     pub expect: Expect,
     /// How many operations ended.
     pub operations: u64,
+    /// How many operations the subject reported an error for.
+    pub failed: u64,
+    /// What it said the first time.
+    pub first_failure: Option<String>,
     /// From the first invocation to the last return, in seconds.
     pub duration_s: f64,
     /// From the call of the engine to the first invocation, in seconds.

@@ -56,6 +56,8 @@ pub struct Case<'a> {
     pub seen: BTreeSet<Class>,
     /// Checks that could not judge, and why.
     pub doubts: Vec<Doubt>,
+    /// Why nothing can have gone wrong, where no container ever came to be.
+    pub nothing_tried: Option<String>,
     /// How many things all checks looked at.
     pub examined: u64,
     /// Why the run ended.
@@ -140,6 +142,7 @@ fn doubts(case: &Case<'_>) -> Vec<String> {
             .push("the log was full before the budget was used up: run fewer operations at a time".into()),
         Ended::Completed | Ended::Stalled => {}
     }
+    doubts.extend(case.nothing_tried.clone());
     if case.examined == 0 {
         doubts.push("no check had anything to judge".into());
     }
@@ -166,6 +169,7 @@ mod tests {
             expect,
             seen: seen.iter().copied().collect(),
             doubts: Vec::new(),
+            nothing_tried: None,
             examined: 10,
             ended: Ended::Completed,
             handoff_ratio: 0.5,
@@ -206,6 +210,7 @@ mod tests {
         let clean = case(&none, &[]);
         for doubtful in [
             Case { doubts: vec![doubt(LostUpdate)], ..clean.clone() },
+            Case { nothing_tried: Some("no create succeeded".into()), ..clean.clone() },
             Case { examined: 0, ..clean.clone() },
             Case { handoff_ratio: 0.05, ..clean.clone() },
             Case { ended: Ended::Interrupted, ..clean.clone() },

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{BROKEN, Place, SOUND, ends_with, json, json_file, stderr, stdout};
+use crate::support::{BROKEN, Place, SOUND, ends_with, json, json_file, skip, stderr, stdout};
 
 fn only(report: &Value) -> &Value {
     let scenarios = report["scenarios"].as_array().unwrap();
@@ -174,4 +174,40 @@ fn a_reader_that_goes_away_during_a_run_changes_no_verdict() {
     let output = ends_with(place.run(&["s.toml", "-q"]).stdout(writer), 100);
     assert_eq!(stderr(&output).lines().count(), 1, "the seed and no more: {}", stderr(&output));
     assert_eq!(json_file(&place.runs()[0].join("run.json"))["status"], "complete");
+}
+
+/// strace makes the kernel's answer to flock what a filesystem without locks answers.
+#[test]
+fn a_filesystem_without_locks_is_unsupported() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        return skip("a_filesystem_without_locks_is_unsupported", "strace is not installed");
+    }
+    let place = Place::new();
+    place.file("s.toml", SOUND);
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"]);
+    traced.arg(env!("CARGO_BIN_EXE_flockwork")).args(["run", "s.toml"]).current_dir(place.path());
+    let output = ends_with(&mut traced, 96);
+    assert!(stdout(&output).contains("gives no fs2 locks"), "{}", stdout(&output));
+}
+
+#[test]
+fn on_a_full_filesystem_nothing_is_called_clean() {
+    let place = Place::new();
+    let full = place.path().join("full");
+    std::fs::create_dir(&full).unwrap();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "flockwork"]).arg(&full).output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        return skip("on_a_full_filesystem_nothing_is_called_clean", "mounting a tmpfs is not permitted");
+    }
+    place.file("s.toml", SOUND);
+    let output =
+        place.flockwork(&["run", "s.toml", "--root", "full", "--set", "stress.payload=\"512KiB\""]).output();
+    let unmounted = Command::new("umount").arg(&full).status();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(102), "{}", stdout(&output));
+    let told = stdout(&output);
+    assert!(told.contains("no create succeeded") && told.contains("free some space"), "{told}");
+    assert!(unmounted.unwrap().success());
 }

@@ -136,3 +136,9 @@ pub fn json_file(path: &Path) -> serde_json::Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
 }
+
+/// Says that a test was not run, and why. Where everything is required, that is a failure.
+pub fn skip(test: &str, why: &str) {
+    assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "{test} cannot be run: {why}");
+    println!("skipped {test}: {why}");
+}
