@@ -52,6 +52,7 @@ impl<P: Primitive> LockBackend for P {
 }
 
 /// Takes the lock of the file that is at the path when this returns.
+#[inline]
 pub(super) fn acquire<P: Primitive>(
     primitive: &P,
     request: &Request<'_, '_>,
@@ -73,12 +74,14 @@ pub(super) fn acquire<P: Primitive>(
 
 /// Gives the lock back before the descriptor closes: a copy of it that a fork made at the wrong moment would
 /// otherwise keep the lock.
+#[inline]
 pub(super) fn unlock<P: Primitive>(primitive: &P, file: &File) {
     // Nothing can be done about an error here, and the close that follows gives the lock back as well.
     let _ = retry(|| primitive.unlock(file));
 }
 
 /// Opens the lock file; `None` if it is missing and not to be made, or its folder is missing.
+#[inline]
 fn open(request: &Request<'_, '_>) -> Result<Option<File>> {
     let mut flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
     if request.opening == Opening::Create {
@@ -99,11 +102,13 @@ fn open(request: &Request<'_, '_>) -> Result<Option<File>> {
 }
 
 /// The error for a container's folder that is something else.
+#[cold]
 pub(super) fn not_a_folder(root: &Root, path: &RelPath) -> Error {
     let folder = path.parent().unwrap_or_else(|| path.clone());
     Error::corrupt(root.full(&folder), "it is not a container's folder; remove it")
 }
 
+#[cold]
 fn link_error(root: &Root, path: &RelPath) -> Error {
     match root.kind_of(path) {
         Ok(FileType::Symlink)
@@ -119,6 +124,7 @@ fn link_error(root: &Root, path: &RelPath) -> Error {
     }
 }
 
+#[inline]
 fn wait_for<P: Primitive>(
     primitive: &P,
     request: &Request<'_, '_>,
@@ -147,6 +153,7 @@ fn wait_for<P: Primitive>(
 }
 
 /// Whether the locked file is the one that the path names now.
+#[inline]
 fn is_in_place(request: &Request<'_, '_>, file: &File) -> Result<bool> {
     let Request { root, path, .. } = *request;
     let locked = fstat(file).map_err(|errno| root.error("look at", path, errno))?;
@@ -177,6 +184,7 @@ pub(super) fn probe<P: Primitive>(primitive: &P, root: &Root) -> Result<()> {
     }
 }
 
+#[cold]
 fn lock_error(kind: LockKind, root: &Root, path: &RelPath, error: io::Error) -> Error {
     match Errno::from_io_error(&error) {
         // OPNOTSUPP is ENOTSUP on Linux. EINVAL: a kernel that does not know the kind of lock.
@@ -192,6 +200,7 @@ fn lock_error(kind: LockKind, root: &Root, path: &RelPath, error: io::Error) -> 
 }
 
 /// Calls again what a signal interrupted.
+#[inline]
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
