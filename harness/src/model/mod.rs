@@ -4,6 +4,8 @@
 //! [`flockwork::status::TRANSITIONS`], so that the library and its judge cannot drift apart. It never looks at
 //! times, tokens or files; ordering operations is the checks' work.
 
+pub mod table;
+
 use std::fmt;
 
 use flockwork::status::{Effect, Refusal};
