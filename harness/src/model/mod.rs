@@ -4,10 +4,12 @@
 //! [`flockwork::status::TRANSITIONS`], so that the library and its judge cannot drift apart. It never looks at
 //! times, tokens or files; ordering operations is the checks' work.
 
+mod builtin;
 pub mod table;
 
 use std::fmt;
 
+pub use builtin::Builtin;
 use flockwork::status::{Effect, Refusal};
 use flockwork::{Operation, Status};
 

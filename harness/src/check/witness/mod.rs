@@ -22,6 +22,7 @@ use super::collect::Collector;
 use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::history::History;
+use crate::model::Builtin;
 use crate::violation::Class;
 
 /// Its name in reports.
@@ -50,6 +51,10 @@ impl Order {
     pub fn of_history(history: &History, deaths: Deaths) -> Self {
         let judge = |lane: &sort::Lane| {
             let mut order = Self { examined: lane.operations(), ..Self::default() };
+            if let Some(why) = beyond(history, lane.container) {
+                order.inconclusive = Some(why);
+                return order;
+            }
             if lane.untokened > 0 {
                 let name = &history.containers[lane.container as usize];
                 let count = lane.untokened;
@@ -77,6 +82,19 @@ impl Order {
         self.inconclusive = self.inconclusive.or(other.inconclusive);
         self
     }
+}
+
+/// Why this check cannot judge a container, whatever its operations are: its order begins with a create, by the
+/// library's model.
+fn beyond(history: &History, container: u32) -> Option<String> {
+    let name = &history.containers[container as usize];
+    if let Some(model) = history.model.filter(|&model| model != Builtin::Runsc) {
+        return Some(format!(
+            "{name}: generations and revisions are those of runsc; model {model} needs a search"
+        ));
+    }
+    let status = history.initial(container)?;
+    Some(format!("{name}: it is {status} at the start, in a generation that nobody tells; it needs a search"))
 }
 
 /// The check.
