@@ -251,3 +251,14 @@ impl History {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_compact() {
+        // Ninety million operations, 10 GB of text, then take 4.3 GB.
+        assert_eq!(size_of::<Record>(), 48);
+    }
+}

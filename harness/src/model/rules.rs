@@ -1,7 +1,7 @@
 //! A model as people write and read it: for each operation, from where it is permitted and where it leads.
 //!
 //! This is the one source of a model's table, of its page in the documentation, and of what a user's own file says. It
-//! knows statuses only; [`super::compile`] makes states of them.
+//! knows statuses only; [`Model`](super::Model) makes states of them.
 
 use flockwork::status::{Effect, TRANSITIONS};
 use flockwork::{Operation, Status};
