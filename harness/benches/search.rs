@@ -88,8 +88,8 @@ fn simulate(operations: usize, processes: usize, killed_one_in: u64, tells: Tell
     let mut now_ns = 1000;
     for _ in 0..operations {
         let process = random.below(processes as u64) as usize;
-        now_ns += 100;
         let mut record = pending[process];
+        now_ns = record.invoke_ns.max(now_ns) + 100;
         if random.below(killed_one_in) > 0 {
             perform(&mut state, &mut record, tells);
         } else if random.below(2) == 0 {
