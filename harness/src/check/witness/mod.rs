@@ -37,6 +37,8 @@ pub struct Order {
     pub faults: Vec<Fault>,
     /// Why some container's operations could not be judged.
     pub inconclusive: Option<String>,
+    /// The containers whose operations could not be judged, and why.
+    pub undecided: Vec<(u32, String)>,
 }
 
 impl Order {
@@ -56,30 +58,35 @@ impl Order {
                 return order;
             }
             if lane.untokened > 0 {
-                let name = &history.containers[lane.container as usize];
                 let count = lane.untokened;
-                order.inconclusive = Some(format!(
-                    "{name}: {count} operations tell no generation and revision; their order needs a search"
-                ));
-                return order;
+                return order.undecided(
+                    history,
+                    lane,
+                    format!("{count} operations tell no generation and revision; their order needs a search"),
+                );
             }
             match walk::Walk::through(&history.records, lane, deaths) {
                 Ok(()) => {}
                 Err(walk::Stop::Fault(fault)) => order.faults.push(fault),
-                Err(walk::Stop::Exhausted(why)) => {
-                    let name = &history.containers[lane.container as usize];
-                    order.inconclusive = Some(format!("{name}: {why}"));
-                }
+                Err(walk::Stop::Exhausted(why)) => return order.undecided(history, lane, why),
             }
             order
         };
         sort::lanes(history).par_iter().map(judge).reduce(Self::default, Self::merge)
     }
 
+    fn undecided(mut self, history: &History, lane: &sort::Lane, why: String) -> Self {
+        let name = &history.containers[lane.container as usize];
+        self.inconclusive = Some(format!("{name}: {why}"));
+        self.undecided.push((lane.container, why));
+        self
+    }
+
     fn merge(mut self, other: Self) -> Self {
         self.examined += other.examined;
         self.faults.extend(other.faults);
         self.inconclusive = self.inconclusive.or(other.inconclusive);
+        self.undecided.extend(other.undecided);
         self
     }
 }
