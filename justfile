@@ -34,6 +34,11 @@ bench:
 seeds SEEDS="20":
     for seed in $(seq 1 {{SEEDS}}); do cargo run --release --quiet -- run scenarios/history --seed $seed || exit; done
 
+# Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
+fuzz SECONDS="600":
+    mkdir -p fuzz/corpus/history
+    RUSTC_BOOTSTRAP=1 cargo fuzz run history fuzz/corpus/history fuzz/seeds/history -- -max_total_time={{SECONDS}} -timeout=10 -max_len=4096 -dict=fuzz/dictionary.txt
+
 # The long run: ten million operations on the library, kills included
 soak OPERATIONS="10000000":
     cargo run --release -- run scenarios/kills.toml --operations {{OPERATIONS}}

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod evidence;
 pub mod finding;
 pub mod history;
+pub mod judge;
 pub mod model;
 pub mod plan;
 pub mod process;

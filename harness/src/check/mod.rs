@@ -14,6 +14,7 @@ mod lives;
 mod lock_overlap;
 mod lost_update;
 mod resurrection;
+pub mod search;
 mod starvation;
 mod status_mismatch;
 mod subject_crash;

@@ -9,7 +9,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  every scenario ended as it expects
     1  the harness itself failed
-    2  usage, or a scenario that does not parse
+    2  usage, or a scenario or history that does not parse
     4  nothing to run
    96  this machine or filesystem lacks what the scenario needs
   100  a violation that was not expected, or an expected one that did not appear
@@ -89,6 +89,9 @@ pub enum Command {
     /// Say what this machine can do, and prove that the harness finds what it must
     #[command(after_long_help = EXIT_CODES)]
     Doctor(DoctorArgs),
+    /// Judge stored histories; no process is started
+    #[command(after_long_help = EXIT_CODES)]
+    Check(CheckArgs),
     /// Write completions for a shell to stdout
     Completions {
         /// The shell
@@ -139,6 +142,37 @@ pub struct RunArgs {
     /// Keep the history of every run, not only of failures
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Histories as JSON lines, plain or compressed by zstd; `-` is stdin
+    #[arg(value_name = "HISTORY", required = true)]
+    pub histories: Vec<PathBuf>,
+    /// The model of a container: what is legal
+    #[arg(long, value_name = "MODEL", default_value = "runsc")]
+    pub model: String,
+    /// Who judges: the order that generation and revision witness, or a search that needs neither
+    #[arg(long, value_enum, default_value_t = CheckerArg::Auto)]
+    pub checker: CheckerArg,
+    /// Give up after this long, such as 30s [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub budget: Option<String>,
+    /// Give up where the search would need more memory than this, such as 500MB
+    #[arg(long, value_name = "BYTES", default_value = "1GB")]
+    pub memory: String,
+}
+
+/// Who judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckerArg {
+    /// The witness order where the history carries what it needs, else the search
+    Auto,
+    /// Only the witness order
+    Witness,
+    /// Only the search
+    Search,
 }
 
 /// What `list` takes.

@@ -2,6 +2,7 @@
 
 mod args;
 mod assemble;
+mod check;
 mod doctor;
 mod failure;
 mod interrupt;
@@ -52,6 +53,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
         Command::List(args) => list::run(&args, output),
+        Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(zygote, &args, output),
         Command::HoldLock { lock, root } => Ok(doctor::hold_lock(&lock, &root)),
         Command::Completions { shell } => reference::completions(shell),

@@ -1,13 +1,24 @@
 //! Models: the legal behaviours of one container, as a small state and one step function.
 //!
-//! The model owns no table: what an operation may do and what it makes of the container is read from
-//! [`flockwork::status::TRANSITIONS`], so that the library and its judge cannot drift apart. It never looks at
-//! times, tokens or files; ordering operations is the checks' work.
+//! `runsc`, by which the library's own runs are judged, owns no table: what an operation may do and what it makes of the container is read from
+//! [`flockwork::status::TRANSITIONS`], so that the library and its judge cannot drift apart. Other models
+//! are written as [`rules`]; `runsc` is among them, and a test holds the two together. No model looks at times, tokens
+//! or files; ordering operations is the checks' work.
+
+mod builtin;
+mod compile;
+pub mod document;
+mod load;
+pub mod rules;
+pub mod table;
 
 use std::fmt;
 
+pub use builtin::Builtin;
+pub use compile::{Model, Unsound};
 use flockwork::status::{Effect, Refusal};
 use flockwork::{Operation, Status};
+pub use load::{LoadError, load, parse};
 
 use crate::history::{Outcome, Reason, Record};
 

@@ -5,11 +5,11 @@
 mod builtin;
 mod expect;
 mod find;
-mod reader;
+pub(crate) mod reader;
 pub mod source;
 mod stress;
 mod subject;
-mod tree;
+pub(crate) mod tree;
 pub mod units;
 
 use std::path::{Path, PathBuf};

@@ -22,7 +22,12 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads the root table of a scenario.
     pub fn root(table: &'a Table, place: Place, problems: &'a mut Vec<Problem>) -> Self {
-        Self { table: Some(table), title: "the scenario", place, asked: Vec::new(), problems }
+        Self::titled(table, "the scenario", place, problems)
+    }
+
+    /// Reads a table that people know by this title.
+    pub fn titled(table: &'a Table, title: &'a str, place: Place, problems: &'a mut Vec<Problem>) -> Self {
+        Self { table: Some(table), title, place, asked: Vec::new(), problems }
     }
 
     /// Reads the table under a key; one that is missing reads as empty.

@@ -22,6 +22,7 @@ use super::collect::Collector;
 use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::history::History;
+use crate::model::Builtin;
 use crate::violation::Class;
 
 /// Its name in reports.
@@ -36,6 +37,8 @@ pub struct Order {
     pub faults: Vec<Fault>,
     /// Why some container's operations could not be judged.
     pub inconclusive: Option<String>,
+    /// The containers whose operations could not be judged, and why.
+    pub undecided: Vec<(u32, String)>,
 }
 
 impl Order {
@@ -50,33 +53,55 @@ impl Order {
     pub fn of_history(history: &History, deaths: Deaths) -> Self {
         let judge = |lane: &sort::Lane| {
             let mut order = Self { examined: lane.operations(), ..Self::default() };
-            if lane.untokened > 0 {
-                let name = &history.containers[lane.container as usize];
-                let count = lane.untokened;
-                order.inconclusive = Some(format!(
-                    "{name}: {count} operations tell no generation and revision; their order needs a search"
-                ));
+            if let Some(why) = beyond(history, lane.container) {
+                order.inconclusive = Some(why);
                 return order;
+            }
+            if lane.untokened > 0 {
+                let count = lane.untokened;
+                return order.undecided(
+                    history,
+                    lane,
+                    format!("{count} operations tell no generation and revision; their order needs a search"),
+                );
             }
             match walk::Walk::through(&history.records, lane, deaths) {
                 Ok(()) => {}
                 Err(walk::Stop::Fault(fault)) => order.faults.push(fault),
-                Err(walk::Stop::Exhausted(why)) => {
-                    let name = &history.containers[lane.container as usize];
-                    order.inconclusive = Some(format!("{name}: {why}"));
-                }
+                Err(walk::Stop::Exhausted(why)) => return order.undecided(history, lane, why),
             }
             order
         };
         sort::lanes(history).par_iter().map(judge).reduce(Self::default, Self::merge)
     }
 
+    fn undecided(mut self, history: &History, lane: &sort::Lane, why: String) -> Self {
+        let name = &history.containers[lane.container as usize];
+        self.inconclusive = Some(format!("{name}: {why}"));
+        self.undecided.push((lane.container, why));
+        self
+    }
+
     fn merge(mut self, other: Self) -> Self {
         self.examined += other.examined;
         self.faults.extend(other.faults);
         self.inconclusive = self.inconclusive.or(other.inconclusive);
+        self.undecided.extend(other.undecided);
         self
     }
+}
+
+/// Why this check cannot judge a container, whatever its operations are: its order begins with a create, by the
+/// library's model.
+fn beyond(history: &History, container: u32) -> Option<String> {
+    let name = &history.containers[container as usize];
+    if let Some(model) = history.model.filter(|&model| model != Builtin::Runsc) {
+        return Some(format!(
+            "{name}: generations and revisions are those of runsc; model {model} needs a search"
+        ));
+    }
+    let status = history.initial(container)?;
+    Some(format!("{name}: it is {status} at the start, in a generation that nobody tells; it needs a search"))
 }
 
 /// The check.

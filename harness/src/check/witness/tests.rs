@@ -166,3 +166,16 @@ fn a_long_life_with_many_killed_operations_needs_no_long_search() {
     }
     Case::of(records).must_pass(&Witness);
 }
+
+#[test]
+fn what_begins_in_another_status_or_by_another_model_is_left_to_a_search() {
+    let mut case = Case::of([ok(0, Create, 1..=2).saw(Created, 1, 1)]);
+    case.must_pass(&Witness);
+    case.history.set_initial(0, Some(Running));
+    let why = case.examine(&Witness).inconclusive.expect("undecided");
+    assert!(why.contains("c1: it is running at the start"), "{why}");
+    case.history.set_initial(0, None);
+    case.history.model = Some(Builtin::Oci);
+    let why = case.examine(&Witness).inconclusive.expect("undecided");
+    assert!(why.contains("model oci needs a search"), "{why}");
+}

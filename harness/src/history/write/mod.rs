@@ -1,6 +1,9 @@
 //! Writes histories as JSON lines, plain or compressed. Knows nothing of what they mean.
 //!
-//! The first line is a header; then follows one operation a line. Nothing is allocated per operation.
+//! The first line is a header; then follows one operation a line. Nothing is allocated per operation: a soak writes
+//! tens of millions.
+
+mod exact;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -13,6 +16,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use super::{FORMAT_VERSION, History, Outcome, Reason, Record};
+use crate::model::Builtin;
 
 const BUFFER_BYTES: usize = 1 << 18;
 /// zstd's own default: a soak's history shrinks about tenfold, at the speed of a disk.
@@ -21,17 +25,25 @@ const COMPRESSION_LEVEL: i32 = 3;
 #[derive(Serialize)]
 struct Header<'a> {
     flockwork_history: u32,
-    model: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'static str>,
     initial: Initial<'a>,
 }
 
-struct Initial<'a>(&'a [String]);
+impl<'a> Header<'a> {
+    fn of(history: &'a History) -> Self {
+        let model = history.model.map(Builtin::as_str);
+        Self { flockwork_history: FORMAT_VERSION, model, initial: Initial(history) }
+    }
+}
+
+struct Initial<'a>(&'a History);
 
 impl Serialize for Initial<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for name in self.0 {
-            map.serialize_entry(name, "absent")?;
+        let mut map = serializer.serialize_map(Some(self.0.containers.len()))?;
+        for (index, name) in (0..).zip(&self.0.containers) {
+            map.serialize_entry(name, self.0.initial(index).map_or("absent", Status::as_str))?;
         }
         map.end()
     }
@@ -94,24 +106,27 @@ pub fn write_some<'r>(
     records: impl Iterator<Item = &'r Record>,
     mut out: impl Write,
 ) -> io::Result<()> {
-    let header =
-        Header { flockwork_history: FORMAT_VERSION, model: "runsc", initial: Initial(&history.containers) };
-    serde_json::to_writer(&mut out, &header)?;
+    serde_json::to_writer(&mut out, &Header::of(history))?;
     out.write_all(b"\n")?;
+    let mut lines = exact::Lines::of(history);
     for record in records {
-        serde_json::to_writer(&mut out, &Line::of(history, record))?;
-        out.write_all(b"\n")?;
+        out.write_all(lines.line(record))?;
     }
     out.flush()
+}
+
+/// Writes the whole history compressed, as one zstd frame.
+pub fn write_compressed(history: &History, out: impl Write) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(out, COMPRESSION_LEVEL)?;
+    write(history, BufWriter::with_capacity(BUFFER_BYTES, &mut encoder))?;
+    encoder.finish()?.flush()
 }
 
 /// Writes the history to a file: compressed where the name ends in `.zst`.
 pub fn write_file(history: &History, path: &Path) -> io::Result<()> {
     let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?);
     if path.extension().is_some_and(|extension| extension == "zst") {
-        let mut encoder = zstd::Encoder::new(file, COMPRESSION_LEVEL)?;
-        write(history, BufWriter::with_capacity(BUFFER_BYTES, &mut encoder))?;
-        encoder.finish()?.flush()
+        write_compressed(history, file)
     } else {
         write(history, file)
     }

@@ -1,0 +1,151 @@
+//! Cases: operations, and the states in which the container can have been before them. A case stands for itself: where
+//! it has no legal order, neither has any history that it is taken from.
+
+use super::lane::{Duty, Item, Lane, States};
+use super::sweep::{End, Limits, Room, Step, Sweep};
+
+/// How many words of bits the pending operations may need: one bit an operation that changes something.
+pub(super) const WORDS_MAX: usize = 64;
+
+/// Operations of one container that are to be judged by themselves.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub items: Vec<Item>,
+    /// The states in which it can begin.
+    pub initial: States,
+    /// How many states the model has.
+    pub states: usize,
+}
+
+/// Where a case has no order that goes on.
+#[derive(Clone, Debug)]
+pub(super) struct Dead {
+    /// The record of the operation that has no place.
+    pub record: u32,
+    /// The states in which it can have found the container.
+    pub found: States,
+    /// The longest order up to it: records with the states that they led to.
+    pub order: Vec<(u32, u8)>,
+    /// The state in which that order begins.
+    pub from: u8,
+    /// The records of all operations that acted in any order tried.
+    pub acted: Vec<u32>,
+    /// The time of the event that nothing follows.
+    pub at_ns: u64,
+}
+
+/// What became of judging a case.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    Alive,
+    Dead(Box<Dead>),
+    Undecided,
+}
+
+impl Case {
+    /// Judges the case exactly, within the limits. Meant for small ones: it records every step.
+    pub fn judge(&self, limits: Limits) -> Fate {
+        let lane = Lane::of(self.items.clone(), self.initial, self.states);
+        match lane.words() {
+            1 => judge::<1>(&lane, limits),
+            2 => judge::<2>(&lane, limits),
+            4 => judge::<4>(&lane, limits),
+            16 => judge::<16>(&lane, limits),
+            WORDS_MAX => judge::<WORDS_MAX>(&lane, limits),
+            _ => Fate::Undecided,
+        }
+    }
+
+    /// The part of it that lies between two positions of its lane's events: what is under way at the first may have
+    /// acted before or not, and the container may have been in any of the states.
+    pub fn cut(lane: &Lane, from: usize, to: usize, initial: States) -> Self {
+        let begins = lane.events[..from].iter().filter(|event| !event.is_return()).count();
+        let ends = begins + lane.events[from..to].iter().filter(|event| !event.is_return()).count();
+        let mut items = Vec::new();
+        for (index, op) in lane.ops[..ends].iter().enumerate() {
+            if (op.over_at as usize) < from {
+                continue;
+            }
+            let duty = if index < begins { Duty::Optional } else { op.duty };
+            let class = &lane.classes[op.class as usize];
+            let (invoke_ns, deadline_ns, record) = (op.invoke_ns, op.deadline_ns, op.record);
+            items.push(Item { record, invoke_ns, deadline_ns, row: class.row, duty });
+        }
+        let initial = if from == 0 { lane.initial } else { initial };
+        Self { items, initial, states: lane.states }
+    }
+}
+
+fn judge<const W: usize>(lane: &Lane, limits: Limits) -> Fate {
+    let mut sweep = Sweep::<W>::new(lane);
+    sweep.steps = Some(Vec::new());
+    let mut room = Room::default();
+    match sweep.run(lane.events.len(), limits, &mut room) {
+        End::Through => Fate::Alive,
+        End::Stuck(position) => Fate::Dead(Box::new(dead(&sweep, lane, position, &room))),
+        End::Crowded | End::Late => Fate::Undecided,
+    }
+}
+
+fn dead<const W: usize>(sweep: &Sweep<'_, W>, lane: &Lane, position: usize, room: &Room<W>) -> Dead {
+    let op = lane.events[position].op();
+    let longest = sweep.frontier.iter().map(|config| (config, sweep.steps_to(config)));
+    let (config, steps) =
+        longest.max_by_key(|(_, steps)| steps.len()).expect("what is stuck leaves the ways that led there");
+    let mut acted: Vec<u32> =
+        sweep.steps.iter().flatten().map(|step| lane.ops[step.op as usize].record).collect();
+    acted.sort_unstable();
+    acted.dedup();
+    let (from, order) = told(lane, &steps, config.state);
+    Dead {
+        record: lane.ops[op].record,
+        found: room.states(op),
+        order,
+        from,
+        acted,
+        at_ns: lane.ops[op].deadline_ns,
+    }
+}
+
+/// The steps with the states they led to, and between them, as early as they fit, the operations that only looked.
+fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
+    // The states before: steps are known by what they change, so the first state is the one that leads to the last.
+    let leads = |first: u8| {
+        let mut states = vec![first];
+        for step in steps {
+            let row = &lane.classes[lane.ops[step.op as usize].class as usize].row;
+            let next = *row.get(*states.last()? as usize)?;
+            states.push(next);
+        }
+        (states.last() == Some(&last)).then_some(states)
+    };
+    let initial = (0..lane.states as u8).filter(|state| lane.initial & (1 << state) != 0);
+    let states = initial.filter_map(leads).next().unwrap_or_else(|| vec![last; steps.len() + 1]);
+    let end = lane.ops.len() as u32;
+    let mut order = Vec::new();
+    let mut looked = vec![false; lane.ops.len()];
+    for (number, &state) in states.iter().enumerate() {
+        if number > 0 {
+            order.push((lane.ops[steps[number - 1].op as usize].record, state));
+        }
+        // Whoever was invoked before the next step can have looked now.
+        let invoked = steps.get(number).map_or(end, |step| step.invoked);
+        for index in 0..invoked as usize {
+            let op = &lane.ops[index];
+            let class = &lane.classes[op.class as usize];
+            let over =
+                steps.get(number.wrapping_sub(1)).is_some_and(|step| is_over(lane, index, step.invoked));
+            if class.changes == 0 && !looked[index] && !over && class.keeps & (1 << state) != 0 {
+                looked[index] = true;
+                order.push((op.record, state));
+            }
+        }
+    }
+    (states[0], order)
+}
+
+/// Whether the operation was over before so many had been invoked.
+fn is_over(lane: &Lane, index: usize, invoked: u32) -> bool {
+    let latest = (invoked as usize).checked_sub(1).map_or(0, |latest| lane.ops[latest].invoke_ns);
+    lane.ops[index].deadline_ns < latest
+}

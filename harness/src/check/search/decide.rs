@@ -1,0 +1,179 @@
+//! Decides whether a lane has an order: narrow and fast first, wider and exact where that does not get through.
+//!
+//! A narrow sweep keeps a few configurations. If it gets through, there is an order: what it kept is one. If it gets
+//! stuck, that proves nothing, and two things are tried in turns, each time with more room: a wider sweep from further
+//! back, to find an order after all; and a window around the place by itself, exactly, to prove that there is none. At
+//! last the whole is swept exactly.
+
+use std::time::Instant;
+
+use super::case::{Case, Dead, Fate};
+use super::lane::{Lane, States};
+use super::sweep::{End, Limits, Room, Sweep};
+
+/// How many a sweep that got stuck often keeps.
+const LESS_NARROW: usize = 64;
+/// How many events lie between two places to go back to.
+const MARK_EVERY: usize = 1024;
+/// How far a wider sweep must get beyond the place, in events.
+const AHEAD: usize = 512;
+/// How far back the first wider sweep begins, in events; each further one goes back four times as far.
+const BACK: usize = 256;
+/// The widest sweep that still forgets.
+const WIDEST: usize = 1 << 17;
+/// How many configurations the first proof may hold; each further one four times as many.
+const PROOF_CONFIGS: usize = 1 << 14;
+
+/// What came of it.
+pub(super) enum Decision {
+    /// There is an order.
+    Linearizable,
+    /// There is none, and this part of it proves that.
+    Not(Case, Box<Dead>),
+    /// Why nothing can be said.
+    Inconclusive(String),
+}
+
+/// What the search of one container may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// When it must have ended.
+    pub until: Option<Instant>,
+    /// How much memory its configurations may take.
+    pub memory_bytes: usize,
+    /// How many configurations the first sweep keeps.
+    pub width: usize,
+}
+
+/// Decides.
+pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
+    match lane.words() {
+        1 => Search::<1>::new(lane, allowance).decide(),
+        2 => Search::<2>::new(lane, allowance).decide(),
+        4 => Search::<4>::new(lane, allowance).decide(),
+        16 => Search::<16>::new(lane, allowance).decide(),
+        64 => Search::<64>::new(lane, allowance).decide(),
+        _ => Decision::Inconclusive(format!("{} operations are under way at once, too many", lane.slots)),
+    }
+}
+
+struct Search<'a, const W: usize> {
+    lane: &'a Lane,
+    allowance: Allowance,
+    room: Room<W>,
+    /// Places to go back to, the earliest first.
+    marks: Vec<Sweep<'a, W>>,
+    width: usize,
+}
+
+/// What came of a place where the narrow sweep was stuck.
+enum Recovery<'a, const W: usize> {
+    Further(Sweep<'a, W>),
+    Decided(Decision),
+}
+
+impl<'a, const W: usize> Search<'a, W> {
+    fn new(lane: &'a Lane, allowance: Allowance) -> Self {
+        Self { lane, allowance, room: Room::default(), marks: Vec::new(), width: allowance.width.max(1) }
+    }
+
+    fn limits(&self, width: usize) -> Limits {
+        // Every configuration may be held about three times: in the frontier, in what is worked on, in what comes of it.
+        let size = 3 * size_of::<super::config::Config<W>>() + 32;
+        Limits { width, configs: (self.allowance.memory_bytes / size).max(64), until: self.allowance.until }
+    }
+
+    fn decide(mut self) -> Decision {
+        let mut sweep = Sweep::new(self.lane);
+        let end = self.lane.events.len();
+        loop {
+            if sweep.position == end {
+                return Decision::Linearizable;
+            }
+            self.marks.push(sweep.clone());
+            let to = (sweep.position + MARK_EVERY).min(end);
+            match sweep.run(to, self.limits(self.width), &mut self.room) {
+                End::Through => {}
+                End::Stuck(position) => match self.recover(position) {
+                    Recovery::Further(further) => sweep = further,
+                    Recovery::Decided(decision) => return decision,
+                },
+                End::Crowded => return self.crowded(),
+                End::Late => return self.late(),
+            }
+        }
+    }
+
+    fn late(&self) -> Decision {
+        Decision::Inconclusive("the time budget ran out".into())
+    }
+
+    fn crowded(&self) -> Decision {
+        let megabytes = self.allowance.memory_bytes >> 20;
+        Decision::Inconclusive(format!(
+            "the memory budget ({megabytes} MB) does not hold all possible orders"
+        ))
+    }
+
+    /// The narrow sweep is stuck at this position: goes on more widely, or proves that nothing goes on.
+    fn recover(&mut self, position: usize) -> Recovery<'a, W> {
+        let mut reached = position;
+        for round in 0.. {
+            let from = position.saturating_sub(BACK << (2 * round).min(40));
+            while self.marks.len() > 1 && self.marks.last().is_some_and(|mark| mark.position > from) {
+                self.marks.pop();
+            }
+            let mut sweep = self.marks.last().expect("the first mark stays").clone();
+            let width = self.allowance.width.max(1).saturating_mul(8_usize.saturating_pow(round + 1));
+            let width = if width > WIDEST && sweep.position == 0 { usize::MAX } else { width.min(WIDEST) };
+            let to = (reached + AHEAD).min(self.lane.events.len());
+            match sweep.run(to, self.limits(width), &mut self.room) {
+                End::Through => {
+                    self.width = (self.width * 2).min(LESS_NARROW);
+                    return Recovery::Further(sweep);
+                }
+                End::Stuck(at) if !sweep.is_narrowed => return Recovery::Decided(self.prove_whole(at)),
+                End::Stuck(at) => reached = reached.max(at),
+                End::Crowded if width == usize::MAX => return Recovery::Decided(self.crowded()),
+                End::Crowded => {}
+                End::Late => return Recovery::Decided(self.late()),
+            }
+            if let Some(decision) = self.prove(from, reached, round) {
+                return Recovery::Decided(decision);
+            }
+        }
+        unreachable!("the last round is exact")
+    }
+
+    /// Tries to prove by a window that there is no order.
+    fn prove(&self, from: usize, reached: usize, round: u32) -> Option<Decision> {
+        let to = (reached + 1).min(self.lane.events.len());
+        let everywhere = ((1_u32 << self.lane.states) - 1) as States;
+        let case = Case::cut(self.lane, from, to, everywhere);
+        let most = PROOF_CONFIGS << (2 * round).min(40);
+        let limits = self.limits(usize::MAX);
+        match case.judge(Limits { configs: limits.configs.min(most), ..limits }) {
+            Fate::Dead(dead) => Some(Decision::Not(case, dead)),
+            Fate::Alive | Fate::Undecided => None,
+        }
+    }
+
+    /// An exact sweep from the beginning was stuck here: the smallest window back from it that proves the same.
+    fn prove_whole(&self, at: usize) -> Decision {
+        for round in 0_u32.. {
+            let from = at.saturating_sub(BACK << (2 * round).min(40));
+            if let Some(decision) = self.prove(from, at, round) {
+                return decision;
+            }
+            if from == 0 {
+                break;
+            }
+        }
+        let case = Case::cut(self.lane, 0, at + 1, self.lane.initial);
+        match case.judge(self.limits(usize::MAX)) {
+            Fate::Dead(dead) => Decision::Not(case, dead),
+            Fate::Alive => unreachable!("the same operations had no order a moment ago"),
+            Fate::Undecided => self.crowded(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Explanations: why a history has no legal order, for a person at three in the morning.
+
+use serde::Serialize;
+
+use super::case::{Case, Dead};
+use super::lane::Duty;
+use super::shrink::shrink;
+use super::words;
+use crate::check::tell::{Ending, Origin};
+use crate::history::{History, write};
+use crate::model::table::Table;
+
+/// Why a container's operations have no legal order. Times are milliseconds since the history's first operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// What could not happen, in one sentence.
+    pub sentence: String,
+    /// When the window begins.
+    pub from_ms: f64,
+    /// When it ends.
+    pub to_ms: f64,
+    /// The processes that have a part in it.
+    pub processes: Vec<u32>,
+    /// The states in which the container can have been before it; every state where nothing is said of what came before.
+    pub begins_in: Vec<String>,
+    /// The smallest set of operations found that has no legal order, by invocation.
+    pub window: Vec<Member>,
+    /// The longest legal order of those, up to the operation that has no place.
+    pub order: Vec<Placed>,
+    /// The state in which that order begins.
+    pub order_begins: String,
+    /// The operation that has no place, as an index into the history's records.
+    pub impossible: usize,
+}
+
+/// An operation of the window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Member {
+    /// Its index in the history's records.
+    pub index: usize,
+    /// What it has to do with it.
+    pub role: Role,
+    /// When it was invoked.
+    pub invoke_ms: f64,
+    /// When it returned, or from when on it could no longer act.
+    pub return_ms: Option<f64>,
+    /// The operation, as a history's line has it.
+    pub operation: serde_json::Value,
+    /// How it ended and what it saw, in words.
+    pub ending: String,
+}
+
+/// What an operation has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It has no place.
+    Impossible,
+    /// It must have acted within the window.
+    Required,
+    /// The proof holds whether it acted within the window or not.
+    Possible,
+}
+
+/// An operation in its place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Placed {
+    /// Its index in the history's records.
+    pub index: usize,
+    /// Who, and what.
+    pub operation: String,
+    /// The state of the container after it.
+    pub state: String,
+}
+
+/// Explains a case that has no order.
+pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<Dead>) -> Explanation {
+    let (mut case, dead) = shrink(case, dead);
+    case.items.sort_by_key(|item| (item.invoke_ns, item.record));
+    let origin = Origin::of(history);
+    let records = &history.records;
+    let name = |state: u8| table.states()[state as usize].clone();
+    let window: Vec<Member> = case
+        .items
+        .iter()
+        .map(|item| {
+            let record = &records[item.record as usize];
+            Member {
+                index: item.record as usize,
+                role: match item.duty {
+                    _ if item.record == dead.record => Role::Impossible,
+                    Duty::Required => Role::Required,
+                    Duty::Optional => Role::Possible,
+                },
+                invoke_ms: origin.ms(record.invoke_ns),
+                return_ms: record.return_ns().map(|return_ns| origin.ms(return_ns)),
+                operation: write::to_json(history, record),
+                ending: Ending(record).to_string(),
+            }
+        })
+        .collect();
+    let order = dead.order.iter().map(|&(index, state)| {
+        let record = &records[index as usize];
+        Placed {
+            index: index as usize,
+            operation: format!("{} by process {}", record.operation, record.process),
+            state: name(state),
+        }
+    });
+    let mut processes: Vec<u32> =
+        case.items.iter().map(|item| records[item.record as usize].process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let first_ns = case.items.iter().map(|item| item.invoke_ns).min().unwrap_or(0);
+    Explanation {
+        sentence: words::sentence(history, table, &case, &dead),
+        from_ms: origin.ms(first_ns),
+        to_ms: origin.ms(dead.at_ns),
+        processes,
+        begins_in: (0..case.states as u8)
+            .filter(|state| case.initial & (1 << state) != 0)
+            .map(name)
+            .collect(),
+        window,
+        order: order.collect(),
+        order_begins: name(dead.from),
+        impossible: dead.record as usize,
+    }
+}
+
+impl Explanation {
+    /// The explanation as lines of text.
+    #[must_use]
+    pub fn lines(&self, table: &Table) -> Vec<String> {
+        let mut lines = vec![self.sentence.clone(), String::new()];
+        let operations = crate::report::human::plural(self.window.len() as u64, "operation");
+        let processes = crate::report::human::plural(self.processes.len() as u64, "process");
+        let before = if self.begins_in.len() == table.states().len() {
+            "whatever the container was before".to_owned()
+        } else {
+            format!("the container being {} before", words::or(&self.begins_in))
+        };
+        let (from_ms, to_ms) = (self.from_ms, self.to_ms);
+        lines.push(format!(
+            "No order of these is legal, {before} ({operations} of {processes}, {from_ms:.3} to {to_ms:.3} ms):"
+        ));
+        lines.extend(self.window.iter().map(Member::line));
+        lines.push(String::new());
+        let mut steps = vec![self.order_begins.clone()];
+        steps.extend(self.order.iter().map(|placed| format!("{} → {}", placed.operation, placed.state)));
+        lines.push("The longest legal order, up to the operation that fits nowhere:".into());
+        lines.extend(steps.iter().enumerate().map(|(number, step)| match number {
+            0 => format!("      at first {step}"),
+            _ => format!("  {number:>2}. {step}"),
+        }));
+        lines
+    }
+}
+
+impl Member {
+    fn line(&self) -> String {
+        let mark = match self.role {
+            Role::Impossible => '>',
+            Role::Required => ' ',
+            Role::Possible => '?',
+        };
+        let field = |name| self.operation.get(name);
+        let process = field("process").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let operation = field("op").and_then(serde_json::Value::as_str).unwrap_or("?");
+        let end = self.return_ms.map_or_else(|| "open".to_owned(), |end_ms| format!("{end_ms:.3}"));
+        format!(
+            "{mark} {:>12.3} … {end:>12} ms  p{process:<3} {operation:<12} {}",
+            self.invoke_ms, self.ending
+        )
+    }
+}

@@ -1,0 +1,228 @@
+//! One container's operations as the sweep wants them: classes of equal effect, and events in the order of time.
+//!
+//! Operations are numbered in the order of their invocation. What cannot matter is left out: operations that are legal
+//! everywhere and change nothing, and operations of unknown outcome that can change nothing.
+
+use std::collections::HashMap;
+
+use crate::model::table::{ILLEGAL, Row, STATES_MAX};
+
+/// A set of states, one bit a state.
+pub type States = u16;
+
+/// One operation that is to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    /// Its index in the history's records.
+    pub record: u32,
+    /// When it was invoked.
+    pub invoke_ns: u64,
+    /// The latest instant at which it can have acted.
+    pub deadline_ns: u64,
+    /// What it makes of each state.
+    pub row: Row,
+    /// Whether it must have acted.
+    pub duty: Duty,
+}
+
+/// Whether an operation must have acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// It answered: it has its place in every order.
+    Required,
+    /// It never answered, or is only part of the picture: it may have a place.
+    Optional,
+}
+
+/// What operations with one and the same row do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    pub row: Row,
+    /// The states that it leaves as they are.
+    pub keeps: States,
+    /// The states that it changes.
+    pub changes: States,
+}
+
+impl Class {
+    fn of(row: Row) -> Self {
+        let (mut keeps, mut changes) = (0, 0);
+        for (state, &next) in row.iter().enumerate() {
+            if next == state as u8 {
+                keeps |= 1 << state;
+            } else if next != ILLEGAL {
+                changes |= 1 << state;
+            }
+        }
+        Self { row, keeps, changes }
+    }
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub invoke_ns: u64,
+    pub deadline_ns: u64,
+    pub record: u32,
+    pub class: u16,
+    /// Its bit among the pending operations; meaningless for those that only look and for open ones.
+    pub slot: u16,
+    /// The position of the event from which on it is over; none for open ones.
+    pub over_at: u32,
+    pub duty: Duty,
+}
+
+/// How many classes may have open operations: as many as there are operations that change anything, at most.
+pub(super) const OPEN_MAX: usize = 16;
+
+impl Op {
+    /// Whether it may act for ever.
+    pub fn is_open(&self) -> bool {
+        self.deadline_ns == u64::MAX && self.duty == Duty::Optional
+    }
+}
+
+/// Something happens: an operation is invoked, or must have acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Event(u32);
+
+const RETURNS: u32 = 1 << 31;
+
+impl Event {
+    pub fn op(self) -> usize {
+        (self.0 & !RETURNS) as usize
+    }
+
+    pub fn is_return(self) -> bool {
+        self.0 & RETURNS != 0
+    }
+}
+
+/// One container's operations.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub ops: Vec<Op>,
+    pub classes: Vec<Class>,
+    pub events: Vec<Event>,
+    /// How many bits the pending operations need.
+    pub slots: usize,
+    /// For each class, its open operations by invocation, and its place among the classes that have any.
+    pub open: Vec<(Vec<u32>, usize)>,
+    /// For each state, the classes that change it.
+    pub leaving: [Vec<u16>; STATES_MAX],
+    /// The states in which it can begin.
+    pub initial: States,
+    /// How many states the model has.
+    pub states: usize,
+}
+
+impl Lane {
+    /// Sorts the items. Their order does not matter.
+    pub fn of(mut items: Vec<Item>, initial: States, states: usize) -> Self {
+        items.sort_by_key(|item| item.invoke_ns);
+        let mut lane = Self {
+            ops: Vec::with_capacity(items.len()),
+            classes: Vec::new(),
+            events: Vec::with_capacity(items.len() * 2),
+            slots: 0,
+            open: Vec::new(),
+            leaving: Default::default(),
+            initial,
+            states,
+        };
+        let mut numbers = HashMap::<Row, u16>::new();
+        let mut latest = (Row::default(), 0);
+        let everywhere = ((1_u32 << states) - 1) as States;
+        for item in &items {
+            if latest.0 != item.row || numbers.is_empty() {
+                let next = lane.classes.len() as u16;
+                let number = *numbers.entry(item.row).or_insert_with(|| {
+                    lane.classes.push(Class::of(item.row));
+                    next
+                });
+                latest = (item.row, number);
+            }
+            let class = &lane.classes[latest.1 as usize];
+            let is_idle = if item.duty == Duty::Required {
+                class.changes == 0 && class.keeps == everywhere
+            } else {
+                class.changes == 0
+            };
+            if !is_idle {
+                let Item { invoke_ns, deadline_ns, record, duty, .. } = *item;
+                let class = latest.1;
+                lane.ops.push(Op { invoke_ns, deadline_ns, record, class, slot: 0, over_at: u32::MAX, duty });
+            }
+        }
+        drop(items);
+        for (number, class) in lane.classes.iter().enumerate() {
+            for (state, leaving) in lane.leaving.iter_mut().enumerate() {
+                if class.changes & (1 << state) != 0 {
+                    leaving.push(number as u16);
+                }
+            }
+        }
+        lane.order();
+        lane.assign_slots();
+        lane.collect_open();
+        lane
+    }
+
+    /// How many words hold the bits of pending operations; one of few sizes, or more than any of them.
+    pub fn words(&self) -> usize {
+        let needed = self.slots.div_ceil(64).max(1);
+        [1, 2, 4, 16, 64].into_iter().find(|&words| words >= needed).unwrap_or(needed)
+    }
+
+    /// Merges invocations and returns: at equal times the invocations come first, because intervals are closed.
+    fn order(&mut self) {
+        let mut returns: Vec<(u64, u32)> = self
+            .ops
+            .iter()
+            .enumerate()
+            .filter(|(_, op)| !op.is_open())
+            .map(|(index, op)| (op.deadline_ns, index as u32))
+            .collect();
+        returns.sort_unstable();
+        let mut next = 0;
+        for (deadline_ns, index) in returns {
+            while self.ops.get(next).is_some_and(|op| op.invoke_ns <= deadline_ns) {
+                self.events.push(Event(next as u32));
+                next += 1;
+            }
+            self.ops[index as usize].over_at = self.events.len() as u32;
+            self.events.push(Event(index | RETURNS));
+        }
+        // What is invoked after the last return is open, and nobody waits for it.
+    }
+
+    fn collect_open(&mut self) {
+        self.open = vec![(Vec::new(), 0); self.classes.len()];
+        for (index, op) in self.ops.iter().enumerate().filter(|(_, op)| op.is_open()) {
+            self.open[op.class as usize].0.push(index as u32);
+        }
+        let with_open = self.open.iter_mut().filter(|(ops, _)| !ops.is_empty());
+        for (place, (_, number)) in with_open.enumerate() {
+            assert!(place < OPEN_MAX, "fewer than {OPEN_MAX} operations change anything");
+            *number = place;
+        }
+    }
+
+    fn assign_slots(&mut self) {
+        let mut free = Vec::<u16>::new();
+        for event in &self.events {
+            let op = &mut self.ops[event.op()];
+            if op.is_open() || self.classes[op.class as usize].changes == 0 {
+                continue;
+            }
+            if event.is_return() {
+                free.push(op.slot);
+            } else {
+                op.slot = free.pop().unwrap_or_else(|| {
+                    self.slots += 1;
+                    (self.slots - 1) as u16
+                });
+            }
+        }
+    }
+}

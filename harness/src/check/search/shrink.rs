@@ -1,0 +1,158 @@
+//! Makes a case that has no order as small as it can be, by steps that each keep it an honest part of the history.
+//!
+//! - What comes after the place where nothing goes on is dropped, and so is a beginning: then what is under way may have
+//!   acted or not, and the container may have been in any state.
+//! - Operations that only look can be dropped: an order without them is no harder to find.
+//! - Operations that must have acted can be treated as if they only may have: that allows more orders, not fewer. Those
+//!   that then act in no order at all can be dropped.
+//!
+//! Whatever is left is judged again after each step, so that it is itself a proof.
+
+use std::time::{Duration, Instant};
+
+use super::case::{Case, Dead, Fate};
+use super::lane::{Duty, Lane, States};
+use super::sweep::{Limits, Sweep};
+
+/// How long shrinking may take; then what there is must do.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How many configurations a case may hold while it is shrunk.
+const CONFIGS: usize = 1 << 16;
+/// From how many operations on a window is too large to be read, so that its beginning is told as a set of states.
+const READABLE: usize = 24;
+
+pub(super) struct Shrink {
+    case: Case,
+    dead: Box<Dead>,
+    limits: Limits,
+}
+
+/// Shrinks the case.
+pub(super) fn shrink(case: Case, dead: Box<Dead>) -> (Case, Box<Dead>) {
+    let until = Some(Instant::now() + PATIENCE);
+    let mut shrink = Shrink { case, dead, limits: Limits { width: usize::MAX, configs: CONFIGS, until } };
+    shrink.drop_end();
+    shrink.begin_later(&|_, case| everywhere(case.states));
+    if shrink.case.items.len() > READABLE {
+        shrink.begin_in_known_states();
+    }
+    shrink.drop_lookers();
+    shrink.ease();
+    shrink.begin_later(&|_, case| everywhere(case.states));
+    shrink.drop_idle();
+    (shrink.case, shrink.dead)
+}
+
+fn everywhere(states: usize) -> States {
+    ((1_u32 << states) - 1) as States
+}
+
+impl Shrink {
+    /// Takes the case if it has no order either.
+    fn take(&mut self, case: Case) -> bool {
+        match case.judge(self.limits) {
+            Fate::Dead(dead) => {
+                (self.case, self.dead) = (case, dead);
+                self.drop_end();
+                true
+            }
+            Fate::Alive | Fate::Undecided => false,
+        }
+    }
+
+    /// Drops what was invoked after the place where nothing goes on. That needs no proof: the sweep never got there.
+    fn drop_end(&mut self) {
+        let at_ns = self.dead.at_ns;
+        self.case.items.retain(|item| item.invoke_ns <= at_ns);
+    }
+
+    /// Finds the latest beginning; `initial` tells the states in which the case can be at an event.
+    fn begin_later(&mut self, initial: &dyn Fn(usize, &Case) -> States) {
+        let lane = Lane::of(self.case.items.clone(), self.case.initial, self.case.states);
+        let end = lane.events.len();
+        let (mut from, mut beyond) = (0, end);
+        while from + 1 < beyond {
+            let middle = usize::midpoint(from, beyond);
+            if self.take(Case::cut(&lane, middle, end, initial(middle, &self.case))) {
+                from = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+    }
+
+    /// Begins later, in those states in which what came before can have left the container.
+    fn begin_in_known_states(&mut self) {
+        let lane = Lane::of(self.case.items.clone(), self.case.initial, self.case.states);
+        let known = match lane.words() {
+            1 => known_states::<1>(&lane, self.limits),
+            2 => known_states::<2>(&lane, self.limits),
+            _ => Vec::new(),
+        };
+        self.begin_later(&|position, case| known.get(position).copied().unwrap_or(everywhere(case.states)));
+    }
+
+    /// Drops operations that only look: many at a time, then fewer.
+    fn drop_lookers(&mut self) {
+        let looks = |item: &super::lane::Item| {
+            item.row
+                .iter()
+                .enumerate()
+                .all(|(state, &next)| next == state as u8 || next == crate::model::table::ILLEGAL)
+        };
+        let mut many = self.case.items.len();
+        while many > 0 {
+            let mut from = 0;
+            while from < self.case.items.len() {
+                let mut case = self.case.clone();
+                let to = (from + many).min(case.items.len());
+                let kept = case.items.drain(from..to).collect::<Vec<_>>();
+                let kept = kept.into_iter().filter(|item| !looks(item) || item.record == self.dead.record);
+                let kept: Vec<_> = kept.collect();
+                let skip = kept.len();
+                case.items.splice(from..from, kept);
+                if case.items.len() == self.case.items.len() || !self.take(case) {
+                    from += many;
+                } else {
+                    from += skip;
+                }
+            }
+            many /= 2;
+        }
+    }
+
+    /// Lets operations that must have acted be such that may have, and drops those that then act in no order.
+    fn ease(&mut self) {
+        for index in (0..self.case.items.len()).rev() {
+            let Some(item) = self.case.items.get(index) else { continue };
+            if item.duty == Duty::Required && item.record != self.dead.record {
+                let mut case = self.case.clone();
+                case.items[index].duty = Duty::Optional;
+                self.take(case);
+            }
+        }
+        self.drop_idle();
+    }
+
+    /// Drops operations that need not act and did not in any order tried: no order is lost.
+    fn drop_idle(&mut self) {
+        let mut case = self.case.clone();
+        let acted = &self.dead.acted;
+        case.items.retain(|item| item.duty == Duty::Required || acted.binary_search(&item.record).is_ok());
+        self.take(case);
+    }
+}
+
+/// For each event, the states in which the container can be just before it.
+fn known_states<const W: usize>(lane: &Lane, limits: Limits) -> Vec<States> {
+    let mut sweep = Sweep::<W>::new(lane);
+    let mut room = super::sweep::Room::default();
+    let mut known = Vec::with_capacity(lane.events.len());
+    for position in 0..lane.events.len() {
+        known.push(sweep.reachable());
+        if sweep.run(position + 1, limits, &mut room) != super::sweep::End::Through {
+            break;
+        }
+    }
+    known
+}

@@ -1,0 +1,403 @@
+//! The sweep: goes through the events in the order of time, and keeps the ways in which it can have gone so far.
+//!
+//! Nothing is ordered before it must be: an operation acts only when one returns that needs it, itself or another. That
+//! loses nothing, because whatever may act early may as well act just before the next return.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::config::{Config, NO_TRACE};
+use super::lane::{Class, Duty, Lane, States};
+use super::pool::Pool;
+use crate::model::table::STATES_MAX;
+
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Some way leads to where it should go.
+    Through,
+    /// No way that it kept goes on from the event at this position.
+    Stuck(usize),
+    /// There were more ways than it may keep.
+    Crowded,
+    /// Time ran out.
+    Late,
+}
+
+/// Where an operation stands in a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has acted, or seen what it told.
+    Done,
+    /// It has not acted, and need not.
+    Free,
+    /// It has not acted, and must.
+    Due,
+}
+
+/// What a sweep may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many configurations it keeps from event to event; beyond that it forgets some, and cannot prove a violation.
+    pub width: usize,
+    /// How many it may hold at all.
+    pub configs: usize,
+    /// When it must have ended.
+    pub until: Option<Instant>,
+}
+
+/// A sweep up to some event.
+#[derive(Clone, Debug)]
+pub(super) struct Sweep<'a, const W: usize> {
+    lane: &'a Lane,
+    /// The position of the next event.
+    pub position: usize,
+    pub frontier: Vec<Config<W>>,
+    /// Whether it has forgotten configurations.
+    pub is_narrowed: bool,
+    /// For each class, what is invoked and not over, by deadline.
+    pending: Vec<Vec<u32>>,
+    /// For each state, operations that want to see it, by number.
+    watchers: [VecDeque<u32>; STATES_MAX],
+    invoked: u32,
+    /// The steps taken, where they are recorded: the step before, the operation, and how many had been invoked.
+    pub steps: Option<Vec<Step>>,
+}
+
+/// An operation acts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub before: u32,
+    pub op: u32,
+    pub invoked: u32,
+}
+
+/// Room to work in, kept from event to event.
+#[derive(Debug)]
+pub(super) struct Room<const W: usize> {
+    work: Pool<W>,
+    results: Pool<W>,
+    sources: Vec<Config<W>>,
+}
+
+impl<const W: usize> Default for Room<W> {
+    fn default() -> Self {
+        Self { work: Pool::default(), results: Pool::default(), sources: Vec::new() }
+    }
+}
+
+impl<const W: usize> Room<W> {
+    /// The states in which the latest operation that was stuck can have found the container.
+    pub fn states(&self, op: usize) -> States {
+        let mut states = 0;
+        let mut position = 0;
+        while let Some(config) = self.work.get(position) {
+            position += 1;
+            states |= 1 << config.state;
+            for (state, &left) in config.left.iter().enumerate() {
+                if left as usize > op {
+                    states |= 1 << state;
+                }
+            }
+        }
+        states
+    }
+}
+
+impl<'a, const W: usize> Sweep<'a, W> {
+    pub fn new(lane: &'a Lane) -> Self {
+        let initial = (0..lane.states).filter(|state| lane.initial & (1 << state) != 0);
+        Self {
+            lane,
+            position: 0,
+            frontier: initial.map(|state| Config::first(state as u8)).collect(),
+            is_narrowed: false,
+            pending: vec![Vec::new(); lane.classes.len()],
+            watchers: Default::default(),
+            invoked: 0,
+            steps: None,
+        }
+    }
+
+    /// Goes on to the event at this position, or as far as it can.
+    pub fn run(&mut self, to: usize, limits: Limits, room: &mut Room<W>) -> End {
+        /// How many events pass between two looks at the clock.
+        const LOOK_EVERY: usize = 64;
+        while self.position < to {
+            if self.position.is_multiple_of(LOOK_EVERY)
+                && limits.until.is_some_and(|until| Instant::now() > until)
+            {
+                return End::Late;
+            }
+            let event = self.lane.events[self.position];
+            if !event.is_return() {
+                self.begin(event.op());
+            } else if let Err(end) = self.end(event.op(), limits, room) {
+                return end;
+            }
+            self.position += 1;
+        }
+        End::Through
+    }
+
+    fn class(&self, op: usize) -> &'a Class {
+        &self.lane.classes[self.lane.ops[op].class as usize]
+    }
+
+    fn begin(&mut self, index: usize) {
+        let op = &self.lane.ops[index];
+        self.invoked = index as u32 + 1;
+        if op.is_open() {
+            return;
+        }
+        let class = self.class(index);
+        if class.changes != 0 {
+            let ops = &self.lane.ops;
+            let pending = &mut self.pending[op.class as usize];
+            let place = pending.partition_point(|&other| {
+                (ops[other as usize].deadline_ns, other) < (op.deadline_ns, index as u32)
+            });
+            pending.insert(place, index as u32);
+        }
+        if op.duty == Duty::Required {
+            each(class.keeps, |state| self.watchers[state].push_back(index as u32));
+        }
+    }
+
+    #[inline]
+    fn standing(&self, config: &Config<W>, index: usize) -> Standing {
+        let op = &self.lane.ops[index];
+        let class = self.class(index);
+        if class.changes != 0 && config.has_used(op.slot) {
+            return Standing::Done;
+        }
+        if op.duty == Duty::Optional {
+            Standing::Free
+        } else if class.keeps == 0 || !config.has_seen(class.keeps, index) {
+            Standing::Due
+        } else if class.changes == 0 {
+            Standing::Done
+        } else {
+            Standing::Free
+        }
+    }
+
+    /// The operation is over: it has acted by now in every way that goes on, or need not.
+    fn end(&mut self, index: usize, limits: Limits, room: &mut Room<W>) -> Result<(), End> {
+        let op = self.lane.ops[index];
+        let class = self.class(index);
+        let mut frontier = std::mem::take(&mut self.frontier);
+        room.sources.clear();
+        frontier.retain_mut(|config| match self.standing(config, index) {
+            Standing::Done => {
+                if class.changes != 0 {
+                    config.flip(op.slot);
+                }
+                true
+            }
+            Standing::Free => {
+                room.sources.push(*config);
+                true
+            }
+            Standing::Due => {
+                room.sources.push(*config);
+                false
+            }
+        });
+        if !room.sources.is_empty() {
+            room.results.clear();
+            for &config in &frontier {
+                room.results.insert(self.plain(config));
+            }
+            frontier.clear();
+            self.expand(index, limits, room)?;
+            if room.results.len() == 0 {
+                self.frontier.append(&mut room.sources);
+                return Err(End::Stuck(self.position));
+            }
+            room.results.drain_into(&mut frontier);
+        }
+        self.frontier = frontier;
+        self.forget(index);
+        self.narrow(limits.width);
+        Ok(())
+    }
+
+    /// The operation can act no more.
+    fn forget(&mut self, index: usize) {
+        let op = &self.lane.ops[index];
+        let class = self.class(index);
+        if class.changes != 0 {
+            let pending = &mut self.pending[op.class as usize];
+            if let Some(place) = pending.iter().position(|&other| other as usize == index) {
+                pending.remove(place);
+            }
+        }
+        if op.duty == Duty::Required {
+            let ops = &self.lane.ops;
+            let is_over = |&op: &u32| ops[op as usize].over_at as usize <= self.position;
+            each(class.keeps, |state| {
+                let watchers = &mut self.watchers[state];
+                while watchers.front().is_some_and(is_over) {
+                    watchers.pop_front();
+                }
+            });
+        }
+    }
+
+    /// Forgets configurations beyond so many: those that spent least are worth most, and a few others are kept because
+    /// what they spent may be what was needed.
+    fn narrow(&mut self, width: usize) {
+        if self.frontier.len() <= width {
+            return;
+        }
+        self.is_narrowed = true;
+        self.frontier.sort_by_cached_key(Config::spent);
+        let thrifty = width.div_ceil(4) * 3;
+        let rest = self.frontier.split_off(thrifty.min(width));
+        let others = width - self.frontier.len();
+        let step = (rest.len() / others.max(1)).max(1);
+        self.frontier.extend(rest.into_iter().step_by(step).take(others));
+    }
+
+    /// Forgets what makes no difference: of the time when a state was left counts only who has seen it.
+    #[inline]
+    fn plain(&self, mut config: Config<W>) -> Config<W> {
+        config.left[config.state as usize] = 0;
+        for (watchers, left) in self.watchers.iter().zip(&mut config.left).take(self.lane.states) {
+            if *left == 0 {
+                continue;
+            }
+            *left = match (watchers.front(), watchers.back()) {
+                (Some(&first), Some(&last)) if first < *left => {
+                    if last < *left {
+                        last + 1
+                    } else {
+                        watchers[watchers.partition_point(|&watcher| watcher < *left) - 1] + 1
+                    }
+                }
+                _ => 0,
+            };
+        }
+        config
+    }
+
+    /// Finds every way to let the operation act last, and what must go before it.
+    fn expand(&mut self, goal: usize, limits: Limits, room: &mut Room<W>) -> Result<(), End> {
+        /// How many configurations pass between two looks at the clock.
+        const LOOK_EVERY: usize = 1024;
+        let wants = if self.lane.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
+        let goal_acts = self.class(goal).changes != 0;
+        room.work.clear();
+        for &config in &room.sources {
+            room.work.insert(self.plain(config));
+        }
+        let mut position = 0;
+        while let Some(&config) = room.work.get(position) {
+            position += 1;
+            if room.work.len() + room.results.len() > limits.configs {
+                return Err(End::Crowded);
+            }
+            if position.is_multiple_of(LOOK_EVERY) && limits.until.is_some_and(|until| Instant::now() > until)
+            {
+                return Err(End::Late);
+            }
+            for &class in &self.lane.leaving[config.state as usize] {
+                for index in self.candidates(&config, class).into_iter().flatten() {
+                    let next = self.act(config, index, goal);
+                    let is_met = index as usize == goal || wants & (1 << next.state) != 0;
+                    if is_met {
+                        room.results.insert(next);
+                    }
+                    // One that found nothing to do here may still do something before it is over.
+                    if !is_met || (index as usize != goal && goal_acts) {
+                        room.work.insert(next);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration after the operation has acted.
+    #[inline]
+    fn act(&mut self, mut config: Config<W>, index: u32, goal: usize) -> Config<W> {
+        let op = &self.lane.ops[index as usize];
+        config.go(self.class(index as usize).row[config.state as usize], self.invoked);
+        if op.is_open() {
+            config.open[self.lane.open[op.class as usize].1] += 1;
+        } else if index as usize != goal {
+            config.flip(op.slot);
+        }
+        if let Some(steps) = &mut self.steps {
+            let before = config.trace;
+            config.trace = steps.len() as u32;
+            steps.push(Step { before, op: index, invoked: self.invoked });
+        }
+        self.plain(config)
+    }
+
+    /// The operations of the class that may act next: of those that may and of those that must, the earliest.
+    #[inline]
+    fn candidates(&self, config: &Config<W>, class: u16) -> [Option<u32>; 2] {
+        let mut may = None;
+        for &index in &self.pending[class as usize] {
+            match self.standing(config, index as usize) {
+                Standing::Done => {}
+                Standing::Due => return [may, Some(index)],
+                Standing::Free => {
+                    may.get_or_insert(index);
+                }
+            }
+        }
+        if may.is_some() {
+            return [may, None];
+        }
+        let (open, place) = &self.lane.open[class as usize];
+        // By number: those that have not been invoked yet come later.
+        let next = open.get(config.open[*place] as usize).copied();
+        [next.filter(|&index| index < self.invoked), None]
+    }
+
+    /// The states in which the container can be now: at least those, and perhaps a few more.
+    pub fn reachable(&self) -> States {
+        let mut states = self.frontier.iter().fold(0, |states, config| states | 1 << config.state);
+        let under_way = |class: usize| {
+            let open = self.lane.open[class].0.first();
+            !self.pending[class].is_empty() || open.is_some_and(|&first| first < self.invoked)
+        };
+        loop {
+            let before: States = states;
+            let classes = self.lane.classes.iter().enumerate();
+            for (_, class) in classes.filter(|&(number, _)| under_way(number)) {
+                each(class.changes & before, |state| states |= 1 << class.row[state]);
+            }
+            if states == before {
+                return states;
+            }
+        }
+    }
+
+    /// The steps that led to the configuration, the first one first.
+    pub fn steps_to(&self, config: &Config<W>) -> Vec<Step> {
+        let mut path = Vec::new();
+        let mut trace = config.trace;
+        while trace != NO_TRACE {
+            let Some(step) = self.steps.as_ref().and_then(|steps| steps.get(trace as usize)) else { break };
+            path.push(*step);
+            trace = step.before;
+        }
+        path.reverse();
+        path
+    }
+}
+
+/// Calls for each state of a set.
+#[inline]
+pub(super) fn each(states: States, mut call: impl FnMut(usize)) {
+    let mut rest = states;
+    while rest != 0 {
+        call(rest.trailing_zeros() as usize);
+        rest &= rest - 1;
+    }
+}

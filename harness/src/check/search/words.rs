@@ -1,0 +1,194 @@
+//! The one sentence that says what could not happen.
+
+use flockwork::Operation;
+
+use super::case::{Case, Dead};
+use super::lane::{Item, States};
+use crate::check::tell::Origin;
+use crate::history::{History, Outcome, Record};
+use crate::model::Seen;
+use crate::model::table::{ILLEGAL, Table};
+
+/// How many kinds of operation are named at most.
+const NAMED_MAX: usize = 3;
+
+/// Says what could not happen.
+pub(super) fn sentence(history: &History, table: &Table, case: &Case, dead: &Dead) -> String {
+    let records = &history.records;
+    let record = &records[dead.record as usize];
+    let origin = Origin::of(history);
+    let claim = format!(
+        "{} by process {} at {:.3} ms {}",
+        record.operation,
+        record.process,
+        origin.ms(record.invoke_ns),
+        claimed(record)
+    );
+    let row = table.row(record.into());
+    let fits: Vec<u8> =
+        (0..table.states().len() as u8).filter(|&state| row[state as usize] != ILLEGAL).collect();
+    if fits.is_empty() {
+        return format!("{claim}, which it cannot in any state of the container.");
+    }
+    let found = names(table, dead.found);
+    let since = since(history, case, dead, origin);
+    let ways = ways_out(table, dead.found, &fits);
+    let is_used = |operation: Operation| {
+        let others = case.items.iter().filter(|item| item.record != dead.record);
+        others.into_iter().any(|item| {
+            let other = &records[item.record as usize];
+            other.operation == operation && matters(item, dead.found)
+        })
+    };
+    let (used, unused): (Vec<_>, Vec<_>) = ways.iter().copied().partition(|&operation| is_used(operation));
+    let mut because = Vec::new();
+    if !unused.is_empty() {
+        because.push(format!("nobody {} it", or(&verbs(&unused))));
+    }
+    if !used.is_empty() {
+        let operations: Vec<_> = used.iter().take(NAMED_MAX).map(|operation| operation.as_str()).collect();
+        because.push(format!(
+            "no {} can come just before it without leaving another operation without a place",
+            or(&operations)
+        ));
+    }
+    if because.is_empty() {
+        because.push(format!("nothing makes it {} again", or(&names_of(table, &fits))));
+    }
+    format!("{claim}, yet the container was {}{since} and {}.", or(&found), because.join(", and "))
+}
+
+fn claimed(record: &Record) -> String {
+    let saw = record.status.map(|status| status.to_string());
+    match (record.outcome, record.reason, saw) {
+        (Outcome::Ok, _, Some(status)) if !crate::model::can_change(record.operation) => {
+            format!("saw it {status}")
+        }
+        (Outcome::Ok, _, Some(status)) => format!("succeeded and left it {status}"),
+        (Outcome::Ok, _, None) => "succeeded".into(),
+        (Outcome::Refused, reason, saw) => {
+            let because = match reason {
+                Some(crate::history::Reason::Exists) => " because the container exists",
+                Some(crate::history::Reason::Absent) => " because the container is absent",
+                Some(crate::history::Reason::Status) => " because of the container's status",
+                _ => "",
+            };
+            let saw = saw.map_or_else(String::new, |status| format!(" ({status})"));
+            format!("was refused{because}{saw}")
+        }
+        (outcome, ..) => format!("ended as {outcome}"),
+    }
+}
+
+/// Whether an operation could have led out of one of the states.
+fn matters(item: &Item, states: States) -> bool {
+    item.row
+        .iter()
+        .enumerate()
+        .any(|(state, &next)| states & (1 << state) != 0 && next != ILLEGAL && next != state as u8)
+}
+
+/// From when on the container was in the state in which it was found: since the latest operation that led there.
+fn since(history: &History, case: &Case, dead: &Dead, origin: Origin) -> String {
+    let record = &history.records[dead.record as usize];
+    let Some(&(latest, _)) = dead.order.last() else {
+        return if case.initial.count_ones() == 1 {
+            " from the start".into()
+        } else {
+            " all the while".into()
+        };
+    };
+    let latest = &history.records[latest as usize];
+    let by = format!("{} by process {}", latest.operation, latest.process);
+    match latest.return_ns() {
+        Some(return_ns) if return_ns <= record.invoke_ns => {
+            format!(" from {:.3} ms on ({by})", origin.ms(return_ns))
+        }
+        _ => format!(" all the while ({by})"),
+    }
+}
+
+/// The operations that begin a shortest way from a state that was found to one that fits.
+fn ways_out(table: &Table, found: States, fits: &[u8]) -> Vec<Operation> {
+    let next = |state: u8, operation: Operation| {
+        let seen = Seen { operation, outcome: Outcome::Unknown, reason: None, status: None };
+        Some(table.row(seen)[state as usize]).filter(|&next| next != ILLEGAL)
+    };
+    let count = table.states().len();
+    let mut distance = vec![usize::MAX; count];
+    for &state in fits {
+        distance[state as usize] = 0;
+    }
+    for _ in 0..count {
+        for state in 0..count {
+            let nearest = Operation::ALL
+                .into_iter()
+                .filter_map(|operation| next(state as u8, operation))
+                .map(|next| distance[next as usize].saturating_add(1))
+                .min();
+            distance[state] = distance[state].min(nearest.unwrap_or(usize::MAX));
+        }
+    }
+    let begins = |operation: Operation| {
+        (0..count).filter(|state| found & (1 << state) != 0).any(|state| {
+            let nearer = next(state as u8, operation).map(|next| distance[next as usize]);
+            distance[state] != usize::MAX && nearer.is_some_and(|nearer| nearer < distance[state])
+        })
+    };
+    // Rare ways to the same end say no more than the plain ones.
+    let is_plain = |operation: &Operation| !matches!(operation, Operation::Restore | Operation::Signal);
+    let ways: Vec<_> = Operation::ALL.into_iter().filter(|&operation| begins(operation)).collect();
+    if ways.iter().any(is_plain) { ways.into_iter().filter(is_plain).collect() } else { ways }
+}
+
+fn verbs(operations: &[Operation]) -> Vec<&'static str> {
+    let verb = |operation: &Operation| match operation {
+        Operation::Create => "created",
+        Operation::Start => "started",
+        Operation::Restore => "restored",
+        Operation::Pause => "paused",
+        Operation::Resume => "resumed",
+        Operation::Kill => "killed",
+        Operation::Signal => "signalled",
+        Operation::Checkpoint => "checkpointed",
+        Operation::Wait => "waited for",
+        Operation::State | Operation::Load | Operation::List => "read",
+        Operation::Delete => "deleted",
+        Operation::ForceDelete => "deleted by force",
+    };
+    let mut verbs: Vec<_> = operations.iter().map(verb).collect();
+    if verbs.contains(&"deleted") {
+        verbs.retain(|&verb| verb != "deleted by force");
+    }
+    verbs.truncate(NAMED_MAX);
+    verbs
+}
+
+fn names(table: &Table, states: States) -> Vec<String> {
+    let states: Vec<u8> =
+        (0..table.states().len() as u8).filter(|state| states & (1 << state) != 0).collect();
+    names_of(table, &states)
+}
+
+/// The names of states, without what only tells apart states that look alike.
+fn names_of(table: &Table, states: &[u8]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for &state in states {
+        let name = &table.states()[state as usize];
+        let name = name.split_once(" (").map_or(name.as_str(), |(name, _)| name);
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn or(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}

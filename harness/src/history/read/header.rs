@@ -1,0 +1,100 @@
+//! The first line: version, model, and the containers with their first statuses.
+
+use std::fmt;
+
+use flockwork::Status;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::value::{clipped, shown, syntax, whole, word};
+use crate::history::FORMAT_VERSION;
+use crate::model::Builtin;
+
+/// What belongs there.
+pub(super) const EXPECTED: &str =
+    "expected a header {\"flockwork_history\":1,\"model\":\"runsc\",\"initial\":{\"c1\":\"absent\"}}";
+
+/// What it says.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub model: Option<Builtin>,
+    /// In the order in which the header has them: it is that of the records' indexes.
+    pub initial: Vec<(String, Option<Status>)>,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    flockwork_history: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    initial: Option<&'a RawValue>,
+    op: Option<IgnoredAny>,
+}
+
+pub(super) fn parse(line: &str) -> Result<Header, String> {
+    let fields: Fields<'_> =
+        serde_json::from_str(line).map_err(|error| format!("{}; {EXPECTED}", syntax(line, &error)))?;
+    let Some(version) = fields.flockwork_history else {
+        let found = if fields.op.is_some() { "an operation" } else { "an object without flockwork_history" };
+        return Err(format!("no header but {found}; {EXPECTED}"));
+    };
+    let version = whole("flockwork_history", version, 0..=u64::MAX)?;
+    if version > u64::from(FORMAT_VERSION) {
+        return Err(format!(
+            "version {version} of the format is newer than this flockwork, which reads version {FORMAT_VERSION}"
+        ));
+    }
+    if version != u64::from(FORMAT_VERSION) {
+        return Err(format!("version {version} of the format; expected {FORMAT_VERSION}"));
+    }
+    Ok(Header {
+        model: fields.model.map(model).transpose()?,
+        initial: fields.initial.map_or(Ok(Vec::new()), initial)?,
+    })
+}
+
+fn model(raw: &RawValue) -> Result<Builtin, String> {
+    word("model", raw, &Builtin::ALL, Builtin::as_str)
+        .map_err(|what| format!("{what}; leave it out for a model of your own, and name that to the judge"))
+}
+
+fn initial(raw: &RawValue) -> Result<Vec<(String, Option<Status>)>, String> {
+    let expected = "expected containers and their first statuses, such as {\"c1\":\"absent\"}";
+    let pairs: Pairs<'_> = serde_json::from_str(raw.get())
+        .map_err(|_| format!("initial: {expected}, found {}", shown(raw.get())))?;
+    let named = |(name, raw): (String, &RawValue)| {
+        let field = format!("initial: {}", clipped(&name));
+        let all: Vec<_> = std::iter::once(None).chain(Status::ALL.map(Some)).collect();
+        let status = word(&field, raw, &all, |status| status.map_or("absent", Status::as_str))?;
+        Ok((name, status))
+    };
+    pairs.0.into_iter().map(named).collect()
+}
+
+/// An object's entries, in its order.
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    pairs.push((name, value));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}

@@ -1,0 +1,235 @@
+//! Makes states of rules. A state is a status, and where an operation leads back to the status before, that as well.
+
+use flockwork::{Operation, Status};
+
+use super::rules::{Otherwise, Place, Rule, Rules, Target, spelled};
+use super::table::Table;
+use super::{Builtin, Seen};
+use crate::history::{History, Outcome, Reason};
+
+/// A model that judges: its rules, and the table made of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    rules: Rules,
+    table: Table,
+    states: Vec<State>,
+}
+
+/// Rules that do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unsound {
+    /// The operation whose rule does not fit the others, where it is one.
+    pub operation: Option<Operation>,
+    /// Why.
+    pub why: String,
+}
+
+/// A status, and which one it was entered from where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    place: Place,
+    before: Option<Status>,
+}
+
+impl Model {
+    /// A model that is compiled in.
+    #[must_use]
+    pub fn builtin(builtin: Builtin) -> Self {
+        Self::of(Rules::builtin(builtin)).expect("the models compiled in are sound; a test makes each")
+    }
+
+    /// Makes a model of its rules, if they fit together.
+    pub fn of(rules: Rules) -> Result<Self, Unsound> {
+        let states = states(&rules)?;
+        let mut first = (0..states.len()).filter(|&state| states[state].place == rules.initial);
+        let (Some(initial), None) = (first.next(), first.next()) else {
+            let why = format!(
+                "initial: expected a status entered from one other only, found {}",
+                spelled(rules.initial)
+            );
+            return Err(Unsound { operation: None, why });
+        };
+        let names = states.iter().map(|state| match state.before {
+            Some(before) => format!("{} (from {before})", spelled(state.place)),
+            None => spelled(state.place).to_owned(),
+        });
+        let go = Go { rules: &rules, states: &states };
+        let table = Table::new(
+            &rules.name,
+            names.collect(),
+            initial,
+            |state, seen| go.step(state, seen),
+            |state, operation| go.acts(state, operation),
+        );
+        Ok(Self { rules, table, states })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.rules.name
+    }
+
+    /// Its rules.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Its table.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The states that a container can be in where it has this status: several where it can have come from several.
+    pub fn states_of(&self, place: Place) -> impl Iterator<Item = u8> + '_ {
+        (0..).zip(&self.states).filter(move |(_, state)| state.place == place).map(|(number, _)| number)
+    }
+
+    /// Whether the model can judge the history: it knows every operation and every first status. If not, why.
+    pub fn covers(&self, history: &History) -> Result<(), String> {
+        let known = |operation| operation == Operation::List || self.rules.rule(operation).is_some();
+        if let Some(record) = history.records.iter().find(|record| !known(record.operation)) {
+            let operations = self.rules.rules.iter().map(|rule| rule.operation.as_str());
+            return Err(format!(
+                "model {} has no operation {}; it has {}",
+                self.name(),
+                record.operation,
+                operations.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        for (container, name) in (0..).zip(&history.containers) {
+            let place = history.initial(container);
+            if self.states_of(place).next().is_none() {
+                return Err(format!(
+                    "model {} has no status {}, which {name} begins in",
+                    self.name(),
+                    spelled(place)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The statuses that an operation leads back from.
+fn remembers(rules: &Rules, status: Status) -> bool {
+    rules.rules.iter().any(|rule| rule.to == Target::Remembered && rule.from.contains(&Some(status)))
+}
+
+fn states(rules: &Rules) -> Result<Vec<State>, Unsound> {
+    let mut states = vec![State { place: None, before: None }];
+    for &status in &rules.statuses {
+        if !remembers(rules, status) {
+            states.push(State { place: Some(status), before: None });
+            continue;
+        }
+        let mut entered = Vec::new();
+        for rule in &rules.rules {
+            if rule.to != Target::Place(Some(status)) && rule.or != Some(status) {
+                continue;
+            }
+            for &from in rule.from.iter().filter(|&&from| from != Some(status)) {
+                match from {
+                    Some(before) if !remembers(rules, before) => entered.push(before),
+                    _ => return Err(forgets(rule.operation, from, status)),
+                }
+            }
+        }
+        let before = rules.statuses.iter().filter(|before| entered.contains(before));
+        states.extend(before.map(|&before| State { place: Some(status), before: Some(before) }));
+    }
+    Ok(states)
+}
+
+fn forgets(operation: Operation, from: Place, status: Status) -> Unsound {
+    let why = match from {
+        None => "nothing can be remembered of an absent container",
+        Some(_) => "only one status before is remembered",
+    };
+    let why = format!(
+        "{operation} leads from {} to {status}, which remembers the status before: {why}",
+        spelled(from)
+    );
+    Unsound { operation: Some(operation), why }
+}
+
+/// The step functions.
+struct Go<'a> {
+    rules: &'a Rules,
+    states: &'a [State],
+}
+
+impl Go<'_> {
+    /// The state that is entered from a state.
+    fn enter(&self, from: usize, place: Place) -> usize {
+        let was = self.states[from];
+        if was.place == place {
+            return from;
+        }
+        let fits =
+            |state: &State| state.place == place && (state.before.is_none() || state.before == was.place);
+        self.states.iter().position(fits).expect("every status that is entered has a state for it")
+    }
+
+    fn target(&self, from: usize, target: Target) -> usize {
+        match target {
+            Target::Same => from,
+            Target::Place(place) => self.enter(from, place),
+            Target::Remembered => self.enter(from, self.states[from].before),
+        }
+    }
+
+    fn step(&self, state: usize, seen: Seen) -> Option<usize> {
+        // It is about a root, not about one container.
+        if seen.operation == Operation::List {
+            return Some(state);
+        }
+        let place = self.states[state].place;
+        match seen.outcome {
+            Outcome::Failed | Outcome::Unknown => Some(state),
+            // A prefix that fits several ids says nothing of this container.
+            Outcome::Refused if seen.reason == Some(Reason::Ambiguous) => Some(state),
+            Outcome::Refused => refused(self.rules.rule(seen.operation)?, place, seen).then_some(state),
+            Outcome::Ok => {
+                let rule = self.rules.rule(seen.operation)?;
+                let target = rule.leads(place)?;
+                if let Some(or) = rule.or.filter(|&or| seen.status == Some(or)) {
+                    return Some(self.enter(state, Some(or)));
+                }
+                let after = self.target(state, target);
+                // What a removal reports is what it removed; whether it counts what it just ended is its own affair.
+                let is_removal = place.is_some() && self.states[after].place.is_none();
+                let fits =
+                    is_removal || seen.status.is_none_or(|status| self.states[after].place == Some(status));
+                fits.then_some(after)
+            }
+        }
+    }
+
+    fn acts(&self, state: usize, operation: Operation) -> Option<usize> {
+        let rule = self.rules.rule(operation)?;
+        let target = rule.leads(self.states[state].place)?;
+        let after = match rule.or {
+            Some(or) => self.enter(state, Some(or)),
+            None => self.target(state, target),
+        };
+        (after != state).then_some(after)
+    }
+}
+
+/// Whether an operation can have been refused so.
+fn refused(rule: &Rule, place: Place, seen: Seen) -> bool {
+    if rule.leads(place).is_some() {
+        return false;
+    }
+    let reason = match (place, rule.otherwise) {
+        (None, _) => Reason::Absent,
+        (Some(_), Otherwise::Exists) => Reason::Exists,
+        (Some(_), Otherwise::Status) => Reason::Status,
+        (Some(_), Otherwise::Waits) => return false,
+    };
+    seen.reason.is_none_or(|told| told == reason) && seen.status.is_none_or(|told| place == Some(told))
+}

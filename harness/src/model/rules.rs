@@ -1,0 +1,163 @@
+//! A model as people write and read it: for each operation, from where it is permitted and where it leads.
+//!
+//! This is the one source of a model's table, of its page in the documentation, and of what a user's own file says. It
+//! knows statuses only; [`Model`](super::Model) makes states of them.
+
+use flockwork::status::{Effect, TRANSITIONS};
+use flockwork::{Operation, Status};
+
+use super::Builtin;
+
+/// A status, or `None`: absent.
+pub type Place = Option<Status>;
+
+/// Where an operation leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nowhere: it only reads, or does what no status tells.
+    Same,
+    /// To this status, or to absence.
+    Place(Place),
+    /// To the status that the present one was entered from.
+    Remembered,
+}
+
+/// What an operation gets where it is not permitted. Of an absent container it is refused as absent in any case,
+/// unless it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// Refused: the container exists.
+    Exists,
+    /// Refused: the status forbids it.
+    Status,
+    /// It does not return before the container is where it is permitted.
+    Waits,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Which.
+    pub operation: Operation,
+    /// Where it is permitted.
+    pub from: Vec<Place>,
+    /// Where it leads.
+    pub to: Target,
+    /// Where it leads instead, if it tells so by the status it left.
+    pub or: Option<Status>,
+    /// What it gets elsewhere.
+    pub otherwise: Otherwise,
+}
+
+impl Rule {
+    /// Where the operation leads from this status, as far as statuses go; `None`: it is not permitted.
+    pub(super) fn leads(&self, from: Place) -> Option<Target> {
+        self.from.contains(&from).then_some(self.to)
+    }
+}
+
+/// A whole model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Its name.
+    pub name: String,
+    /// What it is, in a sentence or two.
+    pub about: String,
+    /// Where a container is before its first operation.
+    pub initial: Place,
+    /// The statuses it knows.
+    pub statuses: Vec<Status>,
+    /// Its operations; those that are not there, a history must not have.
+    pub rules: Vec<Rule>,
+}
+
+impl Rules {
+    /// The rules of a model that is compiled in.
+    #[must_use]
+    pub fn builtin(builtin: Builtin) -> Self {
+        match builtin {
+            Builtin::Runsc => runsc(),
+            Builtin::Oci => oci(),
+        }
+    }
+
+    /// The rule of an operation.
+    #[must_use]
+    pub fn rule(&self, operation: Operation) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.operation == operation)
+    }
+}
+
+/// How a status, or absence, is spelled.
+#[must_use]
+pub fn spelled(place: Place) -> &'static str {
+    place.map_or("absent", Status::as_str)
+}
+
+/// The library's model, from the library's own table.
+fn runsc() -> Rules {
+    let rules = TRANSITIONS.iter().map(|row| {
+        let mut from: Vec<Place> = row.from.iter().copied().map(Some).collect();
+        if row.absent_permitted {
+            from.insert(0, None);
+        }
+        let (to, otherwise) = match row.effect {
+            Effect::Creates(status) => (Target::Place(Some(status)), Otherwise::Exists),
+            Effect::Becomes(status) => (Target::Place(Some(status)), Otherwise::Status),
+            Effect::Unpauses => (Target::Remembered, Otherwise::Status),
+            Effect::Nothing => (Target::Same, Otherwise::Status),
+            Effect::Removes => (Target::Place(None), Otherwise::Status),
+        };
+        let mut rule = Rule { operation: row.operation, from, to, or: None, otherwise };
+        match row.operation {
+            // The table says who may begin to wait; a history shows who returned.
+            Operation::Wait => (rule.from, rule.otherwise) = (vec![Some(Status::Stopped)], Otherwise::Waits),
+            Operation::Signal => rule.or = Some(Status::Stopped),
+            _ => {}
+        }
+        rule
+    });
+    Rules {
+        name: Builtin::Runsc.as_str().into(),
+        about: "What this library does, and gVisor's runsc since it locks. A signal may end the container: then it \
+                tells the status stopped. Deleting by force what is absent is no error."
+            .into(),
+        initial: None,
+        statuses: Status::ALL.to_vec(),
+        rules: rules.collect(),
+    }
+}
+
+/// The OCI runtime specification's operations, and runc's pause and resume.
+fn oci() -> Rules {
+    use Operation::{Create, Delete, Kill, Pause, Resume, Start, State};
+    use Status::{Created, Paused, Running, Stopped};
+
+    let rule = |operation, from: &[Place], to| Rule {
+        operation,
+        from: from.to_vec(),
+        to,
+        or: None,
+        otherwise: if operation == Create { Otherwise::Exists } else { Otherwise::Status },
+    };
+    let to = |status| Target::Place(Some(status));
+    let rules = vec![
+        rule(Create, &[None], to(Created)),
+        rule(Start, &[Some(Created)], to(Running)),
+        rule(Pause, &[Some(Created), Some(Running)], to(Paused)),
+        rule(Resume, &[Some(Paused)], Target::Remembered),
+        rule(Kill, &[Some(Created), Some(Running), Some(Paused)], to(Stopped)),
+        rule(State, &[Some(Created), Some(Running), Some(Paused), Some(Stopped)], Target::Same),
+        rule(Delete, &[Some(Stopped)], Target::Place(None)),
+    ];
+    Rules {
+        name: Builtin::Oci.as_str().into(),
+        about: "The operations of the OCI runtime specification, with pause and resume as runc has them. A kill is \
+                one that ends the container, a paused one too, and has returned once the container is stopped. A delete \
+                needs a stopped container: runc's, which also deletes a created one, needs a model of your own."
+            .into(),
+        initial: None,
+        statuses: Status::ALL.to_vec(),
+        rules,
+    }
+}

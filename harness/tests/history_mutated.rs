@@ -1,0 +1,147 @@
+//! The reader against histories that were valid and then changed at random: what the fuzz target checks for longer and
+//! deeper, in a form that every test run has.
+
+use proptest::prelude::*;
+
+use flockwork_harness::history::{History, read, write};
+
+const VALID: &str = concat!(
+    r#"{"flockwork_history":1,"model":"runsc","initial":{"c1":"absent","c2":"paused"}}"#,
+    "\n",
+    r#"{"process":3,"container":"c1","op":"create","invoke_ns":5,"return_ns":9,"outcome":"ok","status":"created","generation":1,"revision":1}"#,
+    "\n",
+    r#"{"process":4,"container":"c2","op":"pause","invoke_ns":6,"return_ns":19,"outcome":"refused","reason":"status"}"#,
+    "\n",
+    r#"{"process":3,"container":"c1","op":"start","invoke_ns":9,"return_ns":null,"outcome":"unknown"}"#,
+    "\n",
+    r#"{"process":5,"op":"list","invoke_ns":1,"return_ns":2,"outcome":"failed","reason":"io","message":"no \"space\"\n"}"#,
+    "\n",
+);
+
+/// Bytes that mean something in some place.
+const TOKENS: [&str; 24] = [
+    "\"",
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\n",
+    "\r\n",
+    "\0",
+    "-",
+    "0",
+    "9",
+    "1e9",
+    ".5",
+    "null",
+    "true",
+    "\"op\":",
+    "\"container\":",
+    "18446744073709551615",
+    "\u{feff}",
+    "ü",
+    "\\ud800",
+];
+
+#[derive(Clone, Debug)]
+enum Change {
+    Put(prop::sample::Index, &'static str),
+    Flip(prop::sample::Index, u8),
+    Drop(prop::sample::Index, usize),
+    Repeat(prop::sample::Index, usize),
+    Swap(prop::sample::Index, prop::sample::Index),
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let end = |at: usize, length: usize| (at + length).min(bytes.len());
+        match *self {
+            _ if bytes.is_empty() => {}
+            Self::Put(at, token) => {
+                let at = at.index(bytes.len());
+                bytes.splice(at..at, token.bytes());
+            }
+            Self::Flip(at, mask) => {
+                let at = at.index(bytes.len());
+                bytes[at] ^= mask;
+            }
+            Self::Drop(at, length) => {
+                let at = at.index(bytes.len());
+                let end = end(at, length);
+                bytes.drain(at..end);
+            }
+            Self::Repeat(at, length) => {
+                let at = at.index(bytes.len());
+                let part = bytes[at..end(at, length)].to_vec();
+                bytes.splice(at..at, part);
+            }
+            Self::Swap(one, other) => {
+                let mut lines: Vec<_> =
+                    bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+                let (one, other) = (one.index(lines.len()), other.index(lines.len()));
+                lines.swap(one, other);
+                *bytes = lines.concat();
+            }
+        }
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let at = any::<prop::sample::Index>;
+    prop_oneof![
+        (at(), prop::sample::select(TOKENS.to_vec())).prop_map(|(at, token)| Change::Put(at, token)),
+        (at(), any::<u8>()).prop_map(|(at, mask)| Change::Flip(at, mask)),
+        (at(), 1..60_usize).prop_map(|(at, length)| Change::Drop(at, length)),
+        (at(), 1..200_usize).prop_map(|(at, length)| Change::Repeat(at, length)),
+        (at(), at()).prop_map(|(one, other)| Change::Swap(one, other)),
+    ]
+}
+
+fn read_any(bytes: Vec<u8>) -> Result<History, read::ReadError> {
+    read::read(read::decoded(std::io::Cursor::new(bytes))?)
+}
+
+fn round_trips(history: &History) {
+    let mut written = Vec::new();
+    write::write(history, &mut written).expect("memory takes it");
+    let again = read_any(written).expect("what was accepted is accepted again");
+    assert_eq!(again, *history);
+}
+
+#[test]
+fn the_history_to_be_changed_is_valid() {
+    round_trips(&read_any(VALID.into()).expect("valid"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn whatever_is_changed_is_read_or_refused_with_its_line(
+        changes in prop::collection::vec(change(), 1..5),
+        compressed in prop::bool::weighted(0.2),
+        damage in prop::option::weighted(0.5, change()),
+    ) {
+        let mut bytes = VALID.as_bytes().to_vec();
+        for change in &changes {
+            change.apply(&mut bytes);
+        }
+        if compressed {
+            bytes = zstd::encode_all(bytes.as_slice(), 1).expect("memory takes it");
+            if let Some(damage) = damage {
+                damage.apply(&mut bytes);
+            }
+        }
+        match read_any(bytes) {
+            Ok(history) => round_trips(&history),
+            Err(error) => {
+                let told = error.to_string();
+                prop_assert!(told.starts_with("line ") || told.starts_with("cannot read"), "{}", told);
+                prop_assert!(told.len() < 1000, "{}", told);
+            }
+        }
+    }
+}

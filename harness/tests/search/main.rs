@@ -1,0 +1,159 @@
+//! Holds the search against an oracle that tries every order, over random small histories with and without tokens.
+
+#[path = "../checks_oracle/simulation.rs"]
+mod simulation;
+
+use flockwork::Operation;
+use flockwork_harness::check::search::{self, Budget, Verdict};
+use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::history::{History, Outcome, Reason, Record, write};
+use flockwork_harness::model::table::Table;
+use flockwork_harness::model::{self, State};
+use simulation::{Random, Simulation};
+
+/// How often a history may be changed until it is illegal.
+const MUTATIONS_MAX: u32 = 12;
+
+/// Tries every order. It shares the model's functions with the search, and nothing else.
+fn has_an_order(records: &[Record]) -> bool {
+    fn search(records: &[Record], done: u32, state: State, now_ns: u64) -> bool {
+        let is_open = |index: &usize| done & (1 << index) == 0;
+        let must = |record: &Record| record.outcome != Outcome::Unknown;
+        let mut open = (0..records.len()).filter(is_open);
+        if open.clone().all(|index| !must(&records[index])) {
+            return true;
+        }
+        if open.clone().any(|index| must(&records[index]) && records[index].deadline_ns() < now_ns) {
+            return false;
+        }
+        open.any(|index| {
+            let record = &records[index];
+            let at_ns = now_ns.max(record.invoke_ns);
+            let next = match record.outcome {
+                Outcome::Unknown => model::acts(state, record.operation),
+                _ => model::step(state, record.into()).ok(),
+            };
+            at_ns <= record.deadline_ns()
+                && next.is_some_and(|next| search(records, done | (1 << index), next, at_ns))
+        })
+    }
+    search(records, 0, State::Absent, 0)
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    legal: u64,
+    illegal: u64,
+    with_unknown: u64,
+    with_open: u64,
+    with_nested: u64,
+    with_tokens: u64,
+    illegal_only_by_tokens: u64,
+}
+
+fn text(history: &History) -> String {
+    let mut bytes = Vec::new();
+    write::write(history, &mut bytes).expect("memory");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+fn history_of(seed: u64) -> (History, bool) {
+    let mut random = Random::new(seed);
+    let operations = 2 + random.below(8);
+    let mut records = Simulation::new(&mut random, Deaths::Never).run(operations);
+    if seed % 4 >= 2 {
+        for record in &mut records {
+            (record.generation, record.revision) = (None, None);
+            // Without the status it saw, an operation leaves more to guess; only of a signal it tells what it did.
+            if record.operation != Operation::Signal && random.percent(50) {
+                record.status = None;
+            }
+        }
+    }
+    let mut is_legal = has_an_order(&records);
+    assert!(is_legal, "seed {seed}: the simulation is legal: {records:?}");
+    if seed % 2 == 1 {
+        for _ in 0..MUTATIONS_MAX {
+            if random.percent(30) {
+                turn(&mut random, &mut records);
+            } else {
+                simulation::mutate(&mut random, &mut records);
+            }
+            is_legal = has_an_order(&records);
+            if !is_legal {
+                break;
+            }
+        }
+    }
+    let mut history = History::default();
+    history.containers.push("c1".into());
+    history.records = records;
+    (history, is_legal)
+}
+
+/// Lets a refusal have been a success, or the reverse.
+fn turn(random: &mut Random, records: &mut [Record]) {
+    let position = random.below(records.len() as u64) as usize;
+    let record = &mut records[position];
+    (record.outcome, record.reason) = match record.outcome {
+        Outcome::Refused => (Outcome::Ok, None),
+        Outcome::Ok => (Outcome::Refused, Some(random.one_of(&[Reason::Absent, Reason::Status]))),
+        other => (other, record.reason),
+    };
+    record.status = None;
+}
+
+fn judge(seed: u64, table: &Table, tally: &mut Tally) {
+    let (history, is_legal) = history_of(seed);
+    // However narrow the first sweep is, the verdict is the same.
+    for width in [1, 4, usize::MAX] {
+        let budget = Budget { width, ..Budget::default() };
+        let verdicts = search::judge(&history, table, budget);
+        let is_linearizable = verdicts.iter().all(|verdict| *verdict == Verdict::Linearizable);
+        let told = || format!("seed {seed}, width {width}\n{verdicts:?}\n{}", text(&history));
+        let is_decided = !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Inconclusive(_)));
+        assert!(is_decided, "{}", told());
+        assert_eq!(is_linearizable, is_legal, "the oracle says {is_legal}: {}", told());
+    }
+    let told = || format!("seed {seed}\n{}", text(&history));
+    let order = Order::of_history(&history, Deaths::Never);
+    if order.inconclusive.is_none() {
+        // The witness knows more, so it may find more; what the search finds, it finds as well.
+        assert!(is_legal || !order.faults.is_empty(), "the witness finds nothing: {}", told());
+        tally.illegal_only_by_tokens += u64::from(is_legal && !order.faults.is_empty());
+        tally.with_tokens += 1;
+    }
+    let records = &history.records;
+    let count = |found: bool| u64::from(found);
+    tally.legal += count(is_legal);
+    tally.illegal += count(!is_legal);
+    tally.with_unknown += count(records.iter().any(|record| record.outcome == Outcome::Unknown));
+    tally.with_open += count(records.iter().any(|record| record.return_ns().is_none()));
+    tally.with_nested += count(records.iter().any(|outer| {
+        records
+            .iter()
+            .any(|inner| outer.invoke_ns < inner.invoke_ns && inner.deadline_ns() < outer.deadline_ns())
+    }));
+}
+
+fn compare(seeds: std::ops::Range<u64>) {
+    let (table, histories) = (Table::runsc(), seeds.end - seeds.start);
+    let mut tally = Tally::default();
+    for seed in seeds {
+        judge(seed, &table, &mut tally);
+    }
+    println!("{tally:?}");
+    assert!(tally.illegal >= histories * 2 / 5, "too few illegal histories: {tally:?}");
+    assert!(tally.with_unknown >= histories / 2, "too few with killed operations: {tally:?}");
+}
+
+#[test]
+fn the_search_agrees_with_every_order_tried() {
+    compare(0..6_000);
+}
+
+#[test]
+#[ignore = "the same over many more histories: a minute or more"]
+fn the_search_agrees_with_every_order_tried_at_length() {
+    compare(1_000_000..1_250_000);
+}
