@@ -114,7 +114,9 @@ fn a_model_knows_which_histories_it_can_judge() {
     let why = oci.covers(&history).unwrap_err();
     assert!(why.contains("model oci has no operation checkpoint; it has create, start"), "{why}");
     assert_eq!(Model::builtin(Builtin::Runsc).covers(&history), Ok(()));
-    assert_eq!(oci.states_of(Some(Status::Paused)).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(oci.starts(&history, 0).collect::<Vec<_>>(), [0]);
+    history.set_initial(0, Some(Status::Paused));
+    assert_eq!(oci.starts(&history, 0).collect::<Vec<_>>(), [3, 4], "nobody tells which");
     let text = document::EXAMPLE.replace("\"paused\", ", "").replace(", \"paused\"", "");
     let text = text
         .lines()

@@ -88,6 +88,12 @@ impl Model {
         (0..).zip(&self.states).filter(move |(_, state)| state.place == place).map(|(number, _)| number)
     }
 
+    /// The states that a container can begin in, by the history and, where that says nothing but absent, by the model.
+    pub fn starts(&self, history: &History, container: u32) -> impl Iterator<Item = u8> + '_ {
+        let place = history.initial(container);
+        self.states_of(if place.is_some() { place } else { self.rules.initial })
+    }
+
     /// Whether the model can judge the history: it knows every operation and every first status. If not, why.
     pub fn covers(&self, history: &History) -> Result<(), String> {
         let known = |operation| operation == Operation::List || self.rules.rule(operation).is_some();
@@ -102,7 +108,7 @@ impl Model {
         }
         for (container, name) in (0..).zip(&history.containers) {
             let place = history.initial(container);
-            if self.states_of(place).next().is_none() {
+            if self.starts(history, container).next().is_none() {
                 return Err(format!(
                     "model {} has no status {}, which {name} begins in",
                     self.name(),
