@@ -212,27 +212,18 @@ fn tell(text: &mut String, history: &HistoryReport, table: &Table, detail: Detai
         if judgement.verdict == Verdict::Clean && detail != Detail::Full {
             continue;
         }
-        let tier = format!("{:?}", judgement.tier).to_lowercase();
+        let (name, verdict) = (&judgement.container, judgement.verdict.as_str());
         match (&judgement.explanation, &judgement.why) {
             (Some(explanation), _) => {
-                line(text, &format!("\n  {}:", judgement.container));
+                line(text, &format!("\n  {name}:"));
                 for words in explanation.lines(table) {
                     line(text, format!("  {words}").trim_end());
                 }
             }
-            (None, Some(why)) => {
-                line(text, &format!("  {}: {}: {why}", judgement.container, judgement.verdict.as_str()))
-            }
+            (None, Some(why)) => line(text, &format!("  {name}: {verdict}: {why}")),
             (None, None) => {
                 let operations = plural(judgement.operations, "operation");
-                line(
-                    text,
-                    &format!(
-                        "  {}: {} by {tier}, {operations}",
-                        judgement.container,
-                        judgement.verdict.as_str()
-                    ),
-                );
+                line(text, &format!("  {name}: {verdict} by {}, {operations}", judgement.tier.as_str()));
             }
         }
     }

@@ -35,6 +35,17 @@ pub enum Tier {
     Search,
 }
 
+impl Tier {
+    /// The tier as reports spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Witness => "witness",
+            Self::Search => "search",
+        }
+    }
+}
+
 /// What is said of one container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement {

@@ -1,5 +1,6 @@
 //! Holds the search against an oracle that tries every order, over random small histories with and without tokens.
 
+mod crowd;
 #[path = "../checks_oracle/simulation.rs"]
 mod simulation;
 
@@ -156,4 +157,46 @@ fn the_search_agrees_with_every_order_tried() {
 #[ignore = "the same over many more histories: a minute or more"]
 fn the_search_agrees_with_every_order_tried_at_length() {
     compare(1_000_000..1_250_000);
+}
+
+/// Histories in which many are always under way: the oracle cannot judge those, but whoever simulated them knows, and
+/// the exact sweep is held against the oracle above.
+#[test]
+fn a_narrow_search_says_what_the_exact_one_says() {
+    let table = Table::runsc();
+    let mut tally = (0, 0);
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let mut history = crowd::history(&mut random, 400, 2 + seed % 20);
+        let judge = |history: &History, width| {
+            let budget = Budget { width, ..Budget::default() };
+            match search::judge(history, &table, budget).as_slice() {
+                [Verdict::Linearizable] => true,
+                [Verdict::NotLinearizable(_)] => false,
+                other => panic!("seed {seed}, width {width}: {other:?}"),
+            }
+        };
+        for width in [1, 4, usize::MAX] {
+            assert!(
+                judge(&history, width),
+                "seed {seed}, width {width}: the simulation is legal\n{}",
+                text(&history)
+            );
+        }
+        for _ in 0..4 {
+            turn(&mut random, &mut history.records);
+            let exact = judge(&history, usize::MAX);
+            for width in [1, 4] {
+                assert_eq!(judge(&history, width), exact, "seed {seed}, width {width}\n{}", text(&history));
+            }
+            if exact {
+                tally.0 += 1;
+            } else {
+                tally.1 += 1;
+                break;
+            }
+        }
+    }
+    println!("linearizable, not: {tally:?}");
+    assert!(tally.1 >= 20, "too few that are not: {tally:?}");
 }

@@ -56,8 +56,9 @@ impl Case {
         }
     }
 
-    /// The part of it that lies between two positions of its lane's events: what is under way at the first may have
-    /// acted before or not, and the container may have been in any of the states.
+    /// The part of a lane that lies between two positions of its events. What is under way at the first may have acted
+    /// before or not, and the container may have been in any of the states; what is under way at the second may act
+    /// later, with the help of operations that are no part of it.
     pub fn cut(lane: &Lane, from: usize, to: usize, initial: States) -> Self {
         let begins = lane.events[..from].iter().filter(|event| !event.is_return()).count();
         let ends = begins + lane.events[from..to].iter().filter(|event| !event.is_return()).count();
@@ -66,7 +67,8 @@ impl Case {
             if (op.over_at as usize) < from {
                 continue;
             }
-            let duty = if index < begins { Duty::Optional } else { op.duty };
+            let is_whole = index >= begins && (op.over_at as usize) < to;
+            let duty = if is_whole { op.duty } else { Duty::Optional };
             let class = &lane.classes[op.class as usize];
             let (invoke_ns, deadline_ns, record) = (op.invoke_ns, op.deadline_ns, op.record);
             items.push(Item { record, invoke_ns, deadline_ns, row: class.row, duty });
@@ -119,8 +121,8 @@ fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
         }
         (states.last() == Some(&last)).then_some(states)
     };
-    let initial = (0..lane.states as u8).filter(|state| lane.initial & (1 << state) != 0);
-    let states = initial.filter_map(leads).next().unwrap_or_else(|| vec![last; steps.len() + 1]);
+    let mut initial = (0..lane.states as u8).filter(|state| lane.initial & (1 << state) != 0);
+    let states = initial.find_map(leads).unwrap_or_else(|| vec![last; steps.len() + 1]);
     let end = lane.ops.len() as u32;
     let mut order = Vec::new();
     let mut looked = vec![false; lane.ops.len()];
@@ -130,13 +132,13 @@ fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
         }
         // Whoever was invoked before the next step can have looked now.
         let invoked = steps.get(number).map_or(end, |step| step.invoked);
-        for index in 0..invoked as usize {
+        let after = number.checked_sub(1).map(|before| steps[before].invoked);
+        for (index, has_looked) in looked.iter_mut().enumerate().take(invoked as usize) {
             let op = &lane.ops[index];
             let class = &lane.classes[op.class as usize];
-            let over =
-                steps.get(number.wrapping_sub(1)).is_some_and(|step| is_over(lane, index, step.invoked));
-            if class.changes == 0 && !looked[index] && !over && class.keeps & (1 << state) != 0 {
-                looked[index] = true;
+            let is_late = after.is_some_and(|invoked| is_over(lane, index, invoked));
+            if class.changes == 0 && !*has_looked && !is_late && class.keeps & (1 << state) != 0 {
+                *has_looked = true;
                 order.push((op.record, state));
             }
         }

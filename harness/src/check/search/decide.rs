@@ -57,6 +57,10 @@ pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
     }
 }
 
+fn late() -> Decision {
+    Decision::Inconclusive("the time budget ran out".into())
+}
+
 struct Search<'a, const W: usize> {
     lane: &'a Lane,
     allowance: Allowance,
@@ -68,7 +72,7 @@ struct Search<'a, const W: usize> {
 
 /// What came of a place where the narrow sweep was stuck.
 enum Recovery<'a, const W: usize> {
-    Further(Sweep<'a, W>),
+    Further(Box<Sweep<'a, W>>),
     Decided(Decision),
 }
 
@@ -95,17 +99,13 @@ impl<'a, const W: usize> Search<'a, W> {
             match sweep.run(to, self.limits(self.width), &mut self.room) {
                 End::Through => {}
                 End::Stuck(position) => match self.recover(position) {
-                    Recovery::Further(further) => sweep = further,
+                    Recovery::Further(further) => sweep = *further,
                     Recovery::Decided(decision) => return decision,
                 },
                 End::Crowded => return self.crowded(),
-                End::Late => return self.late(),
+                End::Late => return late(),
             }
         }
-    }
-
-    fn late(&self) -> Decision {
-        Decision::Inconclusive("the time budget ran out".into())
     }
 
     fn crowded(&self) -> Decision {
@@ -130,13 +130,13 @@ impl<'a, const W: usize> Search<'a, W> {
             match sweep.run(to, self.limits(width), &mut self.room) {
                 End::Through => {
                     self.width = (self.width * 2).min(LESS_NARROW);
-                    return Recovery::Further(sweep);
+                    return Recovery::Further(Box::new(sweep));
                 }
                 End::Stuck(at) if !sweep.is_narrowed => return Recovery::Decided(self.prove_whole(at)),
                 End::Stuck(at) => reached = reached.max(at),
                 End::Crowded if width == usize::MAX => return Recovery::Decided(self.crowded()),
                 End::Crowded => {}
-                End::Late => return Recovery::Decided(self.late()),
+                End::Late => return Recovery::Decided(late()),
             }
             if let Some(decision) = self.prove(from, reached, round) {
                 return Recovery::Decided(decision);

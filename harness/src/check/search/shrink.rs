@@ -60,10 +60,14 @@ impl Shrink {
         }
     }
 
-    /// Drops what was invoked after the place where nothing goes on. That needs no proof: the sweep never got there.
+    /// Drops what was invoked after the place where nothing goes on, and lets what is over later act later. That needs
+    /// no proof: the sweep never got there.
     fn drop_end(&mut self) {
         let at_ns = self.dead.at_ns;
         self.case.items.retain(|item| item.invoke_ns <= at_ns);
+        for item in self.case.items.iter_mut().filter(|item| item.deadline_ns > at_ns) {
+            item.duty = Duty::Optional;
+        }
     }
 
     /// Finds the latest beginning; `initial` tells the states in which the case can be at an event.

@@ -92,7 +92,7 @@ fn matters(item: &Item, states: States) -> bool {
 fn since(history: &History, case: &Case, dead: &Dead, origin: Origin) -> String {
     let record = &history.records[dead.record as usize];
     let Some(&(latest, _)) = dead.order.last() else {
-        return if case.initial.count_ones() == 1 {
+        return if case.initial.is_power_of_two() {
             " from the start".into()
         } else {
             " all the while".into()
