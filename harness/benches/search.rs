@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use flockwork::Operation;
 use flockwork_harness::check::search::{Budget, Verdict, judge};
 use flockwork_harness::history::{History, Outcome, Reason, Record};
-use flockwork_harness::model::table::Table;
 use flockwork_harness::model::{self, Seen, State};
+use flockwork_harness::model::{Builtin, Model};
 
 /// What processes do, by weight.
 const MIX: [(Operation, u64); 8] = [
@@ -104,7 +104,7 @@ fn simulate(operations: usize, processes: usize, killed_one_in: u64, tells: Tell
 }
 
 /// Turns a refusal in the middle into a success, of a kind that no order allows.
-fn break_in_the_middle(history: &mut History, table: &Table) {
+fn break_in_the_middle(history: &mut History, model: &Model) {
     let middle = history.records.len() / 2;
     for index in middle..history.records.len() {
         let record = history.records[index];
@@ -113,7 +113,7 @@ fn break_in_the_middle(history: &mut History, table: &Table) {
         }
         let changed = &mut history.records[index];
         (changed.outcome, changed.reason, changed.status) = (Outcome::Ok, None, None);
-        let verdict = judge(history, table, Budget::default());
+        let verdict = judge(history, model, Budget::default());
         if verdict.iter().any(|verdict| matches!(verdict, Verdict::NotLinearizable(_))) {
             return;
         }
@@ -134,13 +134,13 @@ fn reset_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-fn measure(name: &str, history: &History, table: &Table, rounds: usize) {
+fn measure(name: &str, history: &History, model: &Model, rounds: usize) {
     reset_peak();
     let mut times: Vec<Duration> = Vec::new();
     let mut verdicts = Vec::new();
     for _ in 0..rounds {
         let start = Instant::now();
-        verdicts = judge(history, table, Budget::default());
+        verdicts = judge(history, model, Budget::default());
         times.push(start.elapsed());
     }
     times.sort();
@@ -158,7 +158,7 @@ fn measure(name: &str, history: &History, table: &Table, rounds: usize) {
 }
 
 fn main() {
-    let table = Table::runsc();
+    let model = Model::builtin(Builtin::Runsc);
     for tells in [Tells::Told, Tells::Bare] {
         for (operations, processes, rounds) in [
             (100, 64, 99),
@@ -174,18 +174,18 @@ fn main() {
                 measure(
                     &format!("{operations:>9} by {processes:>2} {tells:?} {what}"),
                     &history,
-                    &table,
+                    &model,
                     rounds,
                 );
             }
         }
         for seed in 0..3 {
             let mut history = simulate(100_000, 64, u64::MAX, tells, seed);
-            break_in_the_middle(&mut history, &table);
+            break_in_the_middle(&mut history, &model);
             measure(
                 &format!("   100000 by 64 {tells:?} one wrong outcome, seed {seed}"),
                 &history,
-                &table,
+                &model,
                 3,
             );
         }

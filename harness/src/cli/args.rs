@@ -150,9 +150,9 @@ pub struct CheckArgs {
     /// Histories as JSON lines, plain or compressed by zstd; `-` is stdin
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// The model of a container: what is legal
-    #[arg(long, value_name = "MODEL", default_value = "runsc")]
-    pub model: String,
+    /// What is legal: runsc, oci, or a TOML file with a model of your own [default: the model that the history names]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
     /// Who judges: the order that generation and revision witness, or a search that needs neither
     #[arg(long, value_enum, default_value_t = CheckerArg::Auto)]
     pub checker: CheckerArg,

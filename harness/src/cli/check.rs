@@ -1,28 +1,21 @@
 //! `flockwork check`: judges stored histories. No process is started.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::args::{CheckArgs, CheckerArg, Format};
 use super::failure::Failure;
 use super::output::{Output, print, print_json};
 use crate::check::search::Budget;
-use crate::history::History;
 use crate::history::read::{self, ReadError};
 use crate::judge::{Checker, Judgement, judge};
-use crate::model::table::Table;
+use crate::model::{self, Builtin, Model};
 use crate::report::exit::Exit;
 use crate::report::human::{Detail, plural};
 use crate::report::verdict::Verdict;
-
-const BUFFER_BYTES: usize = 1 << 18;
-/// How a file that zstd compressed begins.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// What `check` found.
 #[derive(Debug, Serialize)]
@@ -30,7 +23,6 @@ struct CheckReport {
     schema_version: u32,
     verdict: Verdict,
     exit_code: u8,
-    model: String,
     histories: Vec<HistoryReport>,
 }
 
@@ -38,6 +30,9 @@ struct CheckReport {
 #[derive(Debug, Serialize)]
 struct HistoryReport {
     path: String,
+    /// The model that judged it; null where it cannot be read.
+    #[serde(serialize_with = "name")]
+    model: Option<Model>,
     verdict: Verdict,
     operations: usize,
     processes: usize,
@@ -52,7 +47,8 @@ struct HistoryReport {
 
 /// What the arguments mean.
 struct Request {
-    table: Table,
+    /// `None`: each history names its own.
+    model: Option<Model>,
     checker: Checker,
     budget: Budget,
 }
@@ -66,11 +62,10 @@ pub fn run(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         schema_version: crate::report::SCHEMA_VERSION,
         verdict: Verdict::of_exit(exit),
         exit_code: exit.code(),
-        model: request.table.name().to_owned(),
         histories,
     };
     match output.format {
-        Format::Human => print(&human(&report, &request.table, output.detail))?,
+        Format::Human => print(&human(&report, output.detail))?,
         Format::Json => print_json(&report)?,
     }
     Ok(exit)
@@ -81,7 +76,7 @@ impl Request {
         let time = args.budget.as_deref().map(time).transpose()?;
         let memory_bytes = bytes(&args.memory)?;
         Ok(Self {
-            table: model(&args.model)?,
+            model: args.model.as_deref().map(load).transpose()?,
             checker: match args.checker {
                 CheckerArg::Auto => Checker::Auto,
                 CheckerArg::Witness => Checker::Witness,
@@ -92,11 +87,8 @@ impl Request {
     }
 }
 
-fn model(name: &str) -> Result<Table, Failure> {
-    match name {
-        "runsc" => Ok(Table::runsc()),
-        _ => Err(Failure::new(Exit::Usage, format!("--model {name}: no such model; there is runsc"))),
-    }
+fn load(name_or_path: &str) -> Result<Model, Failure> {
+    model::load(name_or_path).map_err(|error| Failure::new(Exit::Usage, format!("--model: {error}")))
 }
 
 fn time(text: &str) -> Result<Duration, Failure> {
@@ -123,6 +115,7 @@ fn bytes(text: &str) -> Result<usize, Failure> {
 fn examine(path: &Path, request: &Request) -> HistoryReport {
     let mut report = HistoryReport {
         path: path.display().to_string(),
+        model: None,
         verdict: Verdict::Error,
         operations: 0,
         processes: 0,
@@ -133,7 +126,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         exit: Exit::Usage,
     };
     let start = Instant::now();
-    let history = match open(path) {
+    let history = match read::read_file(path) {
         Ok(history) => history,
         Err(error) => {
             report.error = Some(told(path, &error));
@@ -141,8 +134,14 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         }
     };
     report.read_s = start.elapsed().as_secs_f64();
+    let own = || Model::builtin(history.model.unwrap_or(Builtin::Runsc));
+    let model = request.model.clone().unwrap_or_else(own);
+    if let Err(why) = model.covers(&history) {
+        report.error = Some(format!("{}: {why}", path.display()));
+        return report;
+    }
     let start = Instant::now();
-    report.containers = judge(&history, &request.table, request.checker, request.budget);
+    report.containers = judge(&history, &model, request.checker, request.budget);
     report.judge_s = start.elapsed().as_secs_f64();
     report.operations = history.records.len();
     let mut processes: Vec<u32> = history.records.iter().map(|record| record.process).collect();
@@ -156,25 +155,13 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
     };
     report.exit = report.containers.iter().map(exit).fold(Exit::AsExpected, Exit::and);
     report.verdict = Verdict::of_exit(report.exit);
+    report.model = Some(model);
     report
 }
 
-/// Reads a history as a stream, from a file or from stdin, compressed or not: what it begins with tells.
-fn open(path: &Path) -> Result<History, ReadError> {
-    if path.as_os_str() == "-" {
-        return stream(io::stdin().lock());
-    }
-    stream(File::open(path)?)
-}
-
-fn stream(input: impl Read) -> Result<History, ReadError> {
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-    if input.fill_buf()?.starts_with(&ZSTD_MAGIC) {
-        let decoder = zstd::Decoder::with_buffer(input)?;
-        read::read(BufReader::with_capacity(BUFFER_BYTES, decoder))
-    } else {
-        read::read(input)
-    }
+#[expect(clippy::ref_option, reason = "the form that serde asks for")]
+fn name<S: Serializer>(model: &Option<Model>, serializer: S) -> Result<S::Ok, S::Error> {
+    model.as_ref().map(Model::name).serialize(serializer)
 }
 
 /// An error with its place, as compilers give it.
@@ -185,15 +172,15 @@ fn told(path: &Path, error: &ReadError) -> String {
     }
 }
 
-fn human(report: &CheckReport, table: &Table, detail: Detail) -> String {
+fn human(report: &CheckReport, detail: Detail) -> String {
     let mut text = String::new();
     for history in &report.histories {
-        tell(&mut text, history, table, detail);
+        tell(&mut text, history, detail);
     }
     text
 }
 
-fn tell(text: &mut String, history: &HistoryReport, table: &Table, detail: Detail) {
+fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
     let line = |text: &mut String, words: &str| writeln!(text, "{words}").expect("a String takes all");
     if let Some(error) = &history.error {
         line(text, error);
@@ -213,10 +200,10 @@ fn tell(text: &mut String, history: &HistoryReport, table: &Table, detail: Detai
             continue;
         }
         let (name, verdict) = (&judgement.container, judgement.verdict.as_str());
-        match (&judgement.explanation, &judgement.why) {
-            (Some(explanation), _) => {
+        match (judgement.explanation.as_ref().zip(history.model.as_ref()), &judgement.why) {
+            (Some((explanation, model)), _) => {
                 line(text, &format!("\n  {name}:"));
-                for words in explanation.lines(table) {
+                for words in explanation.lines(model.table()) {
                     line(text, format!("  {words}").trim_end());
                 }
             }

@@ -10,7 +10,7 @@ use crate::check::search::{self, Budget, Explanation};
 use crate::check::witness::{Deaths, Order};
 use crate::evidence::{Evidence, Quiet};
 use crate::history::History;
-use crate::model::table::Table;
+use crate::model::{Builtin, Model};
 use crate::report::verdict::Verdict;
 use crate::violation::Class;
 
@@ -65,9 +65,9 @@ pub struct Judgement {
 
 /// Judges every container that has operations, in the order of the history's names.
 #[must_use]
-pub fn judge(history: &History, table: &Table, checker: Checker, budget: Budget) -> Vec<Judgement> {
+pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget) -> Vec<Judgement> {
     // The witness knows the model runsc only.
-    let has_witness = table.name() == "runsc";
+    let has_witness = model.name() == Builtin::Runsc.as_str();
     let order = match checker {
         Checker::Auto | Checker::Witness if has_witness => {
             Some(Order::of_history(history, Deaths::AfterUnknown))
@@ -79,7 +79,7 @@ pub fn judge(history: &History, table: &Table, checker: Checker, budget: Budget)
     lanes
         .into_par_iter()
         .map(|lane| {
-            let bench = Bench { history, table, budget, order: order.as_ref() };
+            let bench = Bench { history, model, budget, order: order.as_ref() };
             match checker {
                 Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
                 Checker::Search => bench.by_search(&lane),
@@ -92,7 +92,7 @@ pub fn judge(history: &History, table: &Table, checker: Checker, budget: Budget)
 /// What a container is judged by.
 struct Bench<'a> {
     history: &'a History,
-    table: &'a Table,
+    model: &'a Model,
     budget: search::Allowance,
     order: Option<&'a Order>,
 }
@@ -106,7 +106,7 @@ impl Bench<'_> {
     fn by_witness(&self, container: u32, operations: u64) -> Judgement {
         let judgement = |verdict| self.judgement(container, operations, Tier::Witness, verdict);
         let Some(order) = self.order else {
-            let why = format!("there is no witness order for the model {}", self.table.name());
+            let why = format!("there is no witness order for the model {}", self.model.name());
             return Judgement { why: Some(why), ..judgement(Verdict::Inconclusive) };
         };
         if let Some(fault) = order.faults.iter().find(|fault| fault.container == container) {
@@ -130,7 +130,7 @@ impl Bench<'_> {
     }
 
     fn by_search(&self, lane: &search::Operations) -> Judgement {
-        let verdict = search::judge_one(self.history, self.table, self.budget, lane);
+        let verdict = search::judge_one(self.history, self.model, self.budget, lane);
         let judgement =
             |verdict| self.judgement(lane.container, lane.indexes.len() as u64, Tier::Search, verdict);
         match verdict {

@@ -8,8 +8,8 @@ use flockwork::Operation;
 use flockwork_harness::check::search::{self, Budget, Verdict};
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::history::{History, Outcome, Reason, Record, write};
-use flockwork_harness::model::table::Table;
 use flockwork_harness::model::{self, State};
+use flockwork_harness::model::{Builtin, Model};
 use simulation::{Random, Simulation};
 
 /// How often a history may be changed until it is illegal.
@@ -104,12 +104,12 @@ fn turn(random: &mut Random, records: &mut [Record]) {
     record.status = None;
 }
 
-fn judge(seed: u64, table: &Table, tally: &mut Tally) {
+fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     let (history, is_legal) = history_of(seed);
     // However narrow the first sweep is, the verdict is the same.
     for width in [1, 4, usize::MAX] {
         let budget = Budget { width, ..Budget::default() };
-        let verdicts = search::judge(&history, table, budget);
+        let verdicts = search::judge(&history, model, budget);
         let is_linearizable = verdicts.iter().all(|verdict| *verdict == Verdict::Linearizable);
         let told = || format!("seed {seed}, width {width}\n{verdicts:?}\n{}", text(&history));
         let is_decided = !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Inconclusive(_)));
@@ -138,10 +138,10 @@ fn judge(seed: u64, table: &Table, tally: &mut Tally) {
 }
 
 fn compare(seeds: std::ops::Range<u64>) {
-    let (table, histories) = (Table::runsc(), seeds.end - seeds.start);
+    let (model, histories) = (Model::builtin(Builtin::Runsc), seeds.end - seeds.start);
     let mut tally = Tally::default();
     for seed in seeds {
-        judge(seed, &table, &mut tally);
+        judge(seed, &model, &mut tally);
     }
     println!("{tally:?}");
     assert!(tally.illegal >= histories * 2 / 5, "too few illegal histories: {tally:?}");
@@ -163,14 +163,14 @@ fn the_search_agrees_with_every_order_tried_at_length() {
 /// the exact sweep is held against the oracle above.
 #[test]
 fn a_narrow_search_says_what_the_exact_one_says() {
-    let table = Table::runsc();
+    let model = Model::builtin(Builtin::Runsc);
     let mut tally = (0, 0);
     for seed in 0..40 {
         let mut random = Random::new(seed);
         let mut history = crowd::history(&mut random, 400, 2 + seed % 20);
         let judge = |history: &History, width| {
             let budget = Budget { width, ..Budget::default() };
-            match search::judge(history, &table, budget).as_slice() {
+            match search::judge(history, &model, budget).as_slice() {
                 [Verdict::Linearizable] => true,
                 [Verdict::NotLinearizable(_)] => false,
                 other => panic!("seed {seed}, width {width}: {other:?}"),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::history::{History, Outcome};
+use crate::model::Model;
 use crate::model::table::Table;
 pub use decide::Allowance;
 use decide::Decision;
@@ -84,17 +85,19 @@ impl Budget {
 
 /// Judges every container of a history by itself, in the order of their names.
 #[must_use]
-pub fn judge(history: &History, table: &Table, budget: Budget) -> Vec<Verdict> {
+pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Verdict> {
     let lanes = lanes(history);
     let allowance = budget.shared(lanes.len());
-    lanes.par_iter().map(|lane| judge_one(history, table, allowance, lane)).collect()
+    lanes.par_iter().map(|lane| judge_one(history, model, allowance, lane)).collect()
 }
 
 /// Judges one container.
 #[must_use]
-pub fn judge_one(history: &History, table: &Table, allowance: Allowance, operations: &Operations) -> Verdict {
+pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Verdict {
+    let table = model.table();
+    let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
     let items = operations.indexes.iter().map(|&index| item(history, table, index)).collect();
-    let lane = Lane::of(items, 1 << table.initial(), table.states().len());
+    let lane = Lane::of(items, starts, table.states().len());
     match decide::decide(&lane, allowance) {
         Decision::Linearizable => Verdict::Linearizable,
         Decision::Inconclusive(why) => Verdict::Inconclusive(why),
