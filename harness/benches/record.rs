@@ -148,7 +148,7 @@ fn plan(subject: &str, folder: &Path, processes: u32, operations: u64) -> Stress
     let root: PathBuf = folder.join("root");
     _ = std::fs::create_dir(&root);
     StressPlan {
-        subject: SubjectPlan::Replica { replica: subject.into() },
+        subject: SubjectPlan::Replica { replica: subject.into(), fail_create: None },
         root,
         seed: 1,
         processes,

@@ -27,9 +27,46 @@ pub enum SubjectPlan {
     },
     /// A replica of a historic gVisor protocol.
     Replica {
-        /// Which: gvisor-unlocked, gvisor-2018.
+        /// Which: gvisor-unlocked, gvisor-2018, gvisor-2019, gvisor-2024, gvisor-2026.
         replica: String,
+        /// Lets some creates fail half-way, where it is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fail_create: Option<FailCreate>,
     },
+}
+
+impl SubjectPlan {
+    /// The same, of which only this many workers' creates fail.
+    #[must_use]
+    pub fn with_workers(mut self, processes: u32) -> Self {
+        if let Self::Replica { fail_create: Some(fail), .. } = &mut self {
+            fail.workers = processes;
+        }
+        self
+    }
+}
+
+/// Which creates fail half-way: as with a bad bundle, whatever the state of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailCreate {
+    /// Which share of them, from 0 to 1: the request's process and number decide.
+    pub share: f64,
+    /// Where it fails.
+    pub at: FailCreateAt,
+    /// Only creates of processes with a lower number fail: whoever examines what the workers left is no worker, and is
+    /// to see the protocol at its best.
+    pub workers: u32,
+}
+
+/// Where a create fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailCreateAt {
+    /// Behind the check that there is no such container, and before anything is started or saved: a bad bundle.
+    Start,
+    /// When all is done and saved: a pid file that cannot be written.
+    End,
 }
 
 /// How much a stress run does.

@@ -28,7 +28,7 @@ impl Watch for Unwatched {
 }
 
 fn open(replica: &str, root: &Path) -> Box<dyn Session> {
-    let subject = build(&SubjectPlan::Replica { replica: replica.to_owned() }).unwrap();
+    let subject = build(&SubjectPlan::Replica { replica: replica.to_owned(), fail_create: None }).unwrap();
     let seat = Seat {
         root: root.to_owned(),
         process: 1,
@@ -87,7 +87,10 @@ fn a_kill_within_a_save_leaves_a_container_that_nobody_can_use_or_remove() {
         let root = loop {
             assert!(Instant::now() < deadline, "{replica}: each kill came too late");
             let root = tempfile::tempdir().unwrap();
-            kill_within_a_save(start_saving(replica, root.path()), &root.path().join("c1/meta.json"));
+            let subject =
+                build(&SubjectPlan::Replica { replica: replica.to_owned(), fail_create: None }).unwrap();
+            let metadata = root.path().join(subject.metadata_path("c1"));
+            kill_within_a_save(start_saving(replica, root.path()), &metadata);
             if open(replica, root.path()).audit(0).outcome == Outcome::Failed {
                 break root;
             }

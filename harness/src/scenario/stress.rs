@@ -61,7 +61,7 @@ impl Stress {
     #[must_use]
     pub fn plan(&self, subject: SubjectPlan, root: &Path, seed: u64) -> StressPlan {
         StressPlan {
-            subject,
+            subject: subject.with_workers(self.processes),
             root: root.to_owned(),
             seed,
             processes: self.processes,

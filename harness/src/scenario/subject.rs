@@ -4,7 +4,7 @@ use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
 
 use super::reader::Reader;
 use super::source::{Problem, nearest};
-use crate::plan::SubjectPlan;
+use crate::plan::{FailCreate, FailCreateAt, SubjectPlan};
 
 const SANDBOXES: [&str; 2] = ["inert", "process"];
 const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
@@ -66,18 +66,29 @@ fn replica(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
         reader.missing("replica", "the name of a replica, such as \"gvisor-2018\"");
         return None;
     };
-    let plan = SubjectPlan::Replica { replica: replica.into() };
+    let plan = SubjectPlan::Replica { replica: replica.into(), fail_create: fail_create(reader) };
     if let Err(why) = crate::subject::build(&plan) {
         reader.complain(Problem::new(place, why));
     }
     Some(plan)
 }
 
+/// Two keys, of which the second only says where.
+fn fail_create(reader: &mut Reader<'_>) -> Option<FailCreate> {
+    let at = match reader.word("fail_create_at", &["start", "end"]) {
+        Some("end") => FailCreateAt::End,
+        _ => FailCreateAt::Start,
+    };
+    let share = reader.share("fail_create")?;
+    // How many workers there will be, this table does not say.
+    Some(FailCreate { share, at, workers: 0 })
+}
+
 /// The subject in a few words: its name, and what differs from the library's defaults.
 #[must_use]
 pub fn describe(plan: &SubjectPlan) -> String {
     match plan {
-        SubjectPlan::Replica { replica } => replica.clone(),
+        SubjectPlan::Replica { replica, .. } => replica.clone(),
         SubjectPlan::Library { lock, wait, read, write, sandbox } => {
             let mut words = vec!["library".to_owned(), lock.clone()];
             let default = StoreOptions::default();

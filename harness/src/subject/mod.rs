@@ -110,6 +110,6 @@ pub trait Session {
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
         SubjectPlan::Library { .. } => library::build(plan),
-        SubjectPlan::Replica { replica } => replica::build(replica),
+        SubjectPlan::Replica { replica, fail_create } => replica::build(replica, *fail_create),
     }
 }

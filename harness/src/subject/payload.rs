@@ -19,6 +19,15 @@ pub struct Stamp {
     pub sequence: u64,
 }
 
+impl Stamp {
+    /// A number from 0 to below 1, drawn by the stamp: the same for the same stamp, spread evenly over all of them.
+    #[must_use]
+    pub fn lot(self) -> f64 {
+        let mixed = mix(mix(u64::from(self.writer) ^ GAMMA) ^ self.sequence);
+        f64::from((mixed >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "request {} of process {}", self.sequence, self.writer)

@@ -60,7 +60,7 @@ pub fn setting(subject: &str) -> Setting {
 
 pub fn plan(subject: &str, root: PathBuf) -> StressPlan {
     StressPlan {
-        subject: SubjectPlan::Replica { replica: subject.into() },
+        subject: SubjectPlan::Replica { replica: subject.into(), fail_create: None },
         root,
         seed: 1,
         processes: 4,
@@ -483,7 +483,7 @@ fn a_subject_that_does_not_open_is_an_error(zygote: &mut Zygote) {
     let stop = AtomicBool::new(false);
     let error = run(zygote, &setting.plan, &stop, &()).expect_err("no run").to_string();
     assert!(error.contains("process 1") && error.contains("out of paper"), "{error}");
-    setting.plan.subject = SubjectPlan::Replica { replica: "never heard of".into() };
+    setting.plan.subject = SubjectPlan::Replica { replica: "never heard of".into(), fail_create: None };
     let error = run(zygote, &setting.plan, &stop, &()).expect_err("no run").to_string();
     assert!(error.contains("never heard of"), "{error}");
     assert_nothing_left(zygote);

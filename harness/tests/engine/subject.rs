@@ -38,7 +38,7 @@ enum Manner {
 }
 
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
-    let SubjectPlan::Replica { replica } = plan else { return Err("only replicas here".into()) };
+    let SubjectPlan::Replica { replica, .. } = plan else { return Err("only replicas here".into()) };
     let manner = match replica.as_str() {
         "locked" => Manner::Locked,
         "unlocked" => Manner::Unlocked,

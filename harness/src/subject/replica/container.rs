@@ -133,21 +133,33 @@ impl Container {
     ///
     /// # Panics
     ///
-    /// As the original does, where its table of transitions does not have this one. Two of its own methods run into
-    /// that: a pause of a created container, which the pause permits and the table does not, before it saves; and the
-    /// destroy of a paused one, after it has removed the folder.
+    /// As the original does, where its table of transitions does not have this one. One of its own methods runs into
+    /// that: a pause of a created container, which the pause permits and the table does not, before it saves. To become
+    /// stopped is [`Container::stop`]'s.
     pub fn change_status(&mut self, to: RunscStatus) {
         let from = self.status;
         let permitted = match to {
-            Creating => false,
+            Creating | Stopped => false,
             Created => from == Creating,
             Paused => from == Running,
             Running => from == Created || from == Paused,
-            Stopped => from == Created || from == Running || from == Stopped,
         };
         assert!(permitted, "invalid state transition: {from} => {to}");
-        assert!(to == Stopped || self.sandbox.is_some(), "sandbox cannot be nil");
+        assert!(self.sandbox.is_some(), "sandbox cannot be nil");
         self.status = to;
+    }
+
+    /// Becomes stopped, in memory.
+    ///
+    /// # Panics
+    ///
+    /// As the original does, where its table does not let this status become stopped. The table became wider with the
+    /// years.
+    pub fn stop(&mut self, from: &[RunscStatus]) {
+        let status = self.status;
+        assert!(from.contains(&status), "invalid state transition: {status} => {Stopped}");
+        self.sandbox = None;
+        self.status = Stopped;
     }
 
     /// What an operation saw that saw this copy.

@@ -80,6 +80,9 @@ pub enum Failure {
         /// Why.
         source: Box<Self>,
     },
+    /// The create was one of those that are to fail.
+    #[error("cannot create container {0:?}: {1}")]
+    BadBundle(String, &'static str),
     /// A replica cannot do it, for lack of a process.
     #[error("{0} is about a sandbox's process, and {1} has none: leave {0} out of the mix")]
     Unsupported(Operation, &'static str),
@@ -105,7 +108,7 @@ impl Failure {
                 Reason::Absent => Reason::Io,
                 reason => reason,
             },
-            Self::Unsupported(..) => Reason::Other,
+            Self::BadBundle(..) | Self::Unsupported(..) => Reason::Other,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
@@ -75,6 +75,11 @@ fn remove(path: &Path) -> io::Result<()> {
     })
 }
 
+/// `os.Remove` of a file that may be gone already.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    gone(remove(path))
+}
+
 /// What is not there need not be removed.
 fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
@@ -93,7 +98,11 @@ impl FileLock {
     /// Whether the file is still there once the lock is had, it does not ask.
     pub fn take(folder: &Path, name: &str) -> Result<Self, Failure> {
         mkdir_all(folder).map_err(Failure::io("error creating container root directory", folder))?;
-        let path = folder.join(name);
+        Self::take_at(folder.join(name))
+    }
+
+    /// Makes the lock file where it is missing, and waits for the lock. That the folder is there is taken for granted.
+    pub fn take_at(path: PathBuf) -> Result<Self, Failure> {
         Self::wait_for(&path).map_err(Failure::io("error acquiring lock on container lock file", path))
     }
 

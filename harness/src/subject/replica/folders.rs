@@ -4,7 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::container::{Container, RunscStatus};
+use super::container::Container;
+use super::container::RunscStatus::{Created, Running, Stopped};
 use super::failure::Failure;
 use super::files;
 use crate::subject::Owner;
@@ -76,11 +77,10 @@ pub fn require_missing(path: &Path, id: &str) -> Result<(), Failure> {
 ///
 /// # Panics
 ///
-/// As the original does where the copy is paused: the folder is gone by then.
+/// As the original does where the copy is paused, or was never created: the folder is gone by then.
 pub fn destroy(mut container: Container) -> Result<(), Failure> {
-    container.sandbox = None;
     files::remove_all(&container.root)
         .map_err(Failure::io("error deleting container root directory", &container.root))?;
-    container.change_status(RunscStatus::Stopped);
+    container.stop(&[Created, Running, Stopped]);
     Ok(())
 }

@@ -19,7 +19,8 @@ use super::failure::Failure;
 use super::files::FileLock;
 use super::folders;
 use super::invocation::Invocation;
-use super::protocol::Protocol;
+use super::protocol::{Held, Protocol};
+use crate::plan::FailCreateAt;
 use crate::subject::Owner;
 
 /// The lock file, in whichever folder.
@@ -62,25 +63,29 @@ impl Protocol for Locked2018 {
         let mut container = Container::new(id, folder, invocation.spec());
         // Here the original starts the sandbox, which takes its time: so this is where a slow holder is slow.
         let _watched = invocation.watch(id);
+        // The bug ghost: the lock has made the folder, and nothing is cleaned up.
+        invocation.fail_create(FailCreateAt::Start, id)?;
         container.create_sandbox();
         container.revision = 1;
-        self.save(&container).inspect_err(|_| {
+        let saved = self.save(&container).and_then(|()| invocation.fail_create(FailCreateAt::End, id));
+        saved.inspect_err(|_| {
             // The clean-up's own failure is never looked at. It removes the lock file that this process holds.
-            let _ = self.destroy(container.clone());
+            let _ = self.destroy(invocation, container.clone());
         })?;
         Ok(container)
     }
 
-    fn lock_for_change(&self, container: &Container) -> Result<Option<FileLock>, Failure> {
+    fn lock_for_change<'a>(&self, _: &Invocation<'a>, container: &Container) -> Result<Held<'a>, Failure> {
         // The bug: root is `<root>/<id>` already.
-        FileLock::take(&container.root.join(&container.id), LOCK).map(Some)
+        let lock = FileLock::take(&container.root.join(&container.id), LOCK)?;
+        Ok(Held::unwatched(lock))
     }
 
     fn save(&self, container: &Container) -> Result<(), Failure> {
         folders::write(container)
     }
 
-    fn destroy(&self, container: Container) -> Result<(), Failure> {
+    fn destroy(&self, _: &Invocation<'_>, container: Container) -> Result<(), Failure> {
         folders::destroy(container)
     }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::container::Container;
 use super::failure::Failure;
-use super::files::{self, FileLock};
+use super::files;
 use super::folders;
 use super::invocation::Invocation;
-use super::protocol::Protocol;
+use super::protocol::{Held, Protocol};
+use crate::plan::FailCreateAt;
 use crate::subject::Owner;
 
 /// The protocol without locks.
@@ -43,17 +44,20 @@ impl Protocol for Unlocked {
         let folder = invocation.root().join(id);
         folders::require_missing(&folder, id)?;
         let mut container = Container::new(id, folder, invocation.spec());
+        // Nothing was made yet, and nothing is cleaned up.
+        invocation.fail_create(FailCreateAt::Start, id)?;
         container.create_sandbox();
         container.revision = 1;
-        self.save(&container).inspect_err(|_| {
+        let saved = self.save(&container).and_then(|()| invocation.fail_create(FailCreateAt::End, id));
+        saved.inspect_err(|_| {
             // The clean-up's own failure is never looked at.
-            let _ = self.destroy(container.clone());
+            let _ = self.destroy(invocation, container.clone());
         })?;
         Ok(container)
     }
 
-    fn lock_for_change(&self, _container: &Container) -> Result<Option<FileLock>, Failure> {
-        Ok(None)
+    fn lock_for_change<'a>(&self, _: &Invocation<'a>, _: &Container) -> Result<Held<'a>, Failure> {
+        Ok(Held::default())
     }
 
     fn save(&self, container: &Container) -> Result<(), Failure> {
@@ -62,7 +66,7 @@ impl Protocol for Unlocked {
         folders::write(container)
     }
 
-    fn destroy(&self, container: Container) -> Result<(), Failure> {
+    fn destroy(&self, _: &Invocation<'_>, container: Container) -> Result<(), Failure> {
         folders::destroy(container)
     }
 }

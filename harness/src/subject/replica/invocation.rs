@@ -14,6 +14,7 @@ use super::container::Container;
 use super::container::RunscStatus::{self, Created, Paused, Running, Stopped};
 use super::failure::{Failure, Seen, answer};
 use super::protocol::Protocol;
+use crate::plan::{FailCreate, FailCreateAt};
 use crate::subject::payload::{Spec, Stamp};
 use crate::subject::{Answer, Request, Seat, Session, Watch};
 
@@ -23,12 +24,13 @@ pub struct Runsc {
     protocol: &'static dyn Protocol,
     seat: Seat,
     indexes: HashMap<String, u32>,
+    fail_create: Option<FailCreate>,
 }
 
 impl Runsc {
-    pub fn new(protocol: &'static dyn Protocol, seat: Seat) -> Self {
+    pub fn new(protocol: &'static dyn Protocol, seat: Seat, fail_create: Option<FailCreate>) -> Self {
         let indexes = (0..).zip(seat.containers.iter()).map(|(index, name)| (name.clone(), index)).collect();
-        Self { protocol, seat, indexes }
+        Self { protocol, seat, indexes, fail_create }
     }
 
     /// One invocation, begun.
@@ -90,6 +92,21 @@ impl<'a> Invocation<'a> {
         Spec::new(self.stamp, self.runsc.seat.payload_bytes)
     }
 
+    /// Fails, where this invocation is a create that is to fail here.
+    pub fn fail_create(&self, at: FailCreateAt, id: &str) -> Result<(), Failure> {
+        let Some(fail) = self.runsc.fail_create.filter(|fail| fail.at == at) else { return Ok(()) };
+        if self.stamp.writer >= fail.workers || self.stamp.lot() >= fail.share {
+            return Ok(());
+        }
+        Err(Failure::BadBundle(
+            id.to_owned(),
+            match at {
+                FailCreateAt::Start => "error loading spec: the bundle is bad",
+                FailCreateAt::End => "error writing pid file: no such folder",
+            },
+        ))
+    }
+
     /// Marks, until it is dropped, that this process holds the container's lock.
     pub fn watch(&self, id: &str) -> Option<Watched<'a>> {
         let container = *self.runsc.indexes.get(id)?;
@@ -147,7 +164,7 @@ impl<'a> Invocation<'a> {
         from: &[RunscStatus],
         to: RunscStatus,
     ) -> Result<Seen, Failure> {
-        let _lock = self.runsc.protocol.lock_for_change(&container)?;
+        let _held = self.runsc.protocol.lock_for_change(self, &container)?;
         container.require_status(action, from)?;
         container.change_status(to);
         container.revision += 1;
@@ -158,15 +175,17 @@ impl<'a> Invocation<'a> {
 
     fn destroy(&self, container: Container) -> Result<Seen, Failure> {
         let left = Seen { status: None, revision: Some(container.revision + 1), ..container.seen() };
-        self.runsc.protocol.destroy(container)?;
+        self.runsc.protocol.destroy(self, container)?;
         Ok(left)
     }
 
-    /// Names every container, and loads each: one that cannot be loaded ends it.
+    /// Names every container, and loads each: one that cannot be loaded ends it, unless the protocol leaves it out.
     fn list(&self) -> Result<(), Failure> {
         for id in self.runsc.protocol.list(self.root())? {
-            self.load(&id)
-                .and_then(|container| self.whole(&container))
+            self.runsc
+                .protocol
+                .load_listed(self, &id)
+                .and_then(|container| container.map_or(Ok(()), |container| self.whole(&container)))
                 .map_err(|source| Failure::Unlisted { id, source: Box::new(source) })?;
         }
         Ok(())

@@ -18,13 +18,19 @@
 //! * The metadata has two fields more, `generation` and `revision`, and its `spec` is the harness's. Nothing that the
 //!   protocol decides depends on them: they are written so that a history can be ordered and a mix of two saves seen.
 //!   The revision is that of the loaded struct plus one, so two savers with equally old structs claim the same one.
+//! * Whatever later years added to the metadata is left out: `root` is the folder in which the state is, as in 2018.
+//! * A create fails only where a scenario wants some to (`fail_create`), at its start or at its end.
 //! * Answers follow the model's reasons where the original prints words; the words go into the message of a failure.
 
 mod container;
 mod failure;
 mod files;
+mod flat;
 mod folders;
 mod gvisor_2018;
+mod gvisor_2019;
+mod gvisor_2024;
+mod gvisor_2026;
 mod gvisor_unlocked;
 mod invocation;
 mod protocol;
@@ -34,9 +40,16 @@ use std::path::{Path, PathBuf};
 use self::invocation::Runsc;
 use self::protocol::Protocol;
 use super::{Owner, Seat, Session, Subject};
+use crate::plan::FailCreate;
 
 /// Every replica, the oldest first.
-static PROTOCOLS: [&dyn Protocol; 2] = [&gvisor_unlocked::Unlocked, &gvisor_2018::Locked2018];
+static PROTOCOLS: [&dyn Protocol; 5] = [
+    &gvisor_unlocked::Unlocked,
+    &gvisor_2018::Locked2018,
+    &gvisor_2019::REPLICA,
+    &gvisor_2024::REPLICA,
+    &gvisor_2026::REPLICA,
+];
 
 /// Names of all replicas, the oldest first.
 #[must_use]
@@ -45,9 +58,9 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// The replica of that name; the error names those there are.
-pub fn build(name: &str) -> Result<Box<dyn Subject>, String> {
+pub fn build(name: &str, fail_create: Option<FailCreate>) -> Result<Box<dyn Subject>, String> {
     match PROTOCOLS.iter().find(|protocol| protocol.name() == name) {
-        Some(protocol) => Ok(Box::new(Replica { protocol: *protocol })),
+        Some(protocol) => Ok(Box::new(Replica { protocol: *protocol, fail_create })),
         None => Err(format!("unknown replica {name:?}: there are {}", names().join(", "))),
     }
 }
@@ -56,6 +69,7 @@ pub fn build(name: &str) -> Result<Box<dyn Subject>, String> {
 #[derive(Debug)]
 struct Replica {
     protocol: &'static dyn Protocol,
+    fail_create: Option<FailCreate>,
 }
 
 impl Subject for Replica {
@@ -63,7 +77,7 @@ impl Subject for Replica {
         if !seat.root.is_dir() {
             return Err(format!("the root {} is no folder", seat.root.display()));
         }
-        Ok(Box::new(Runsc::new(self.protocol, seat)))
+        Ok(Box::new(Runsc::new(self.protocol, seat, self.fail_create)))
     }
 
     fn owner(&self, relative: &Path) -> Owner {

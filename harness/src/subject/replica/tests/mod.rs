@@ -12,13 +12,16 @@ use tempfile::TempDir;
 
 use super::PROTOCOLS;
 use super::invocation::Runsc;
+use super::protocol::Protocol;
 use crate::history::{Outcome, Reason};
+use crate::plan::FailCreate;
 use crate::subject::{Answer, Request, Seat, Session, Watch};
 
 /// A root folder, and workers that all use the same replica in it.
 struct Yard {
     replica: &'static str,
     root: TempDir,
+    fail_create: Option<FailCreate>,
 }
 
 /// One request after the other: each worker's sequence goes on where it was.
@@ -27,11 +30,17 @@ struct Worker {
     sequence: u64,
 }
 
-const CONTAINERS: [&str; 3] = ["c1", "c2", "c12"];
+const CONTAINERS: [&str; 4] = ["c1", "c2", "c12", "c13"];
+
+/// Those that keep a container in a folder of its own.
+const WITH_FOLDERS: [&str; 2] = ["gvisor-unlocked", "gvisor-2018"];
+
+/// Those that keep all files in the root.
+const FLAT: [&str; 3] = ["gvisor-2019", "gvisor-2024", "gvisor-2026"];
 
 impl Yard {
     fn new(replica: &'static str) -> Self {
-        Self { replica, root: tempfile::tempdir().unwrap() }
+        Self { replica, root: tempfile::tempdir().unwrap(), fail_create: None }
     }
 
     fn worker(&self, process: u32) -> Worker {
@@ -39,7 +48,6 @@ impl Yard {
     }
 
     fn worker_under(&self, process: u32, watch: Arc<dyn Watch>) -> Worker {
-        let protocol = PROTOCOLS.iter().find(|protocol| protocol.name() == self.replica).unwrap();
         let seat = Seat {
             root: self.root.path().to_owned(),
             process,
@@ -48,11 +56,37 @@ impl Yard {
             marker: "test".to_owned(),
             watch,
         };
-        Worker { runsc: Runsc::new(*protocol, seat), sequence: 0 }
+        Worker { runsc: Runsc::new(self.protocol(), seat, self.fail_create), sequence: 0 }
     }
 
     fn path(&self, relative: impl AsRef<Path>) -> std::path::PathBuf {
         self.root.path().join(relative)
+    }
+
+    fn protocol(&self) -> &'static dyn Protocol {
+        *PROTOCOLS.iter().find(|protocol| protocol.name() == self.replica).unwrap()
+    }
+
+    /// The file with a container's metadata.
+    fn metadata(&self, id: &str) -> std::path::PathBuf {
+        self.path(self.protocol().metadata_path(id))
+    }
+
+    /// Everything below the root.
+    fn files(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut folders = vec![self.root.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                names.push(path.strip_prefix(self.root.path()).unwrap().display().to_string());
+                if path.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        names.sort();
+        names
     }
 
     /// A container in the status that these operations bring it to.
