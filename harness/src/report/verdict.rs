@@ -101,9 +101,10 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         .collect();
     let missing: Vec<_> = expect.violations.iter().filter(|class| !case.seen.contains(class)).collect();
     let mut doubts = doubts(case);
-    // Contention is the means. Where what it should bring about has appeared, there was enough of it.
+    // Contention is the means, and so are containers. Where what it should bring about has appeared, there was enough of it.
     if expect.violations.is_empty() || !missing.is_empty() {
         doubts.extend(low_handoff(case));
+        doubts.extend(case.nothing_tried.clone());
     }
 
     let mut reasons: Vec<String> =
@@ -142,7 +143,6 @@ fn doubts(case: &Case<'_>) -> Vec<String> {
             .push("the log was full before the budget was used up: run fewer operations at a time".into()),
         Ended::Completed | Ended::Stalled => {}
     }
-    doubts.extend(case.nothing_tried.clone());
     if case.examined == 0 {
         doubts.push("no check had anything to judge".into());
     }
