@@ -375,14 +375,20 @@ fn auditors_look_on(zygote: &mut Zygote) {
         setting.plan.auditors = 2;
         setting.plan.audit = audit;
         setting.plan.budget = Budget::DurationNs(200_000_000);
-        let run = go(zygote, &setting.plan);
-        assert_sound(&run, &setting.plan);
-        let audits = run.history.records.iter().filter(|record| [4, 5].contains(&record.process));
-        assert!(audits.clone().count() > 20);
-        for record in audits {
-            assert_eq!(record.operation, Operation::State);
-            let absent = record.outcome == Outcome::Refused && record.reason == Some(Reason::Absent);
-            assert!(absent || (record.outcome == Outcome::Ok && record.revision.is_some()), "{record:?}");
+        // On a busy machine an auditor may hardly be given the processor: runs are added up until it has looked enough.
+        let mut looks = 0;
+        let mut runs = 0;
+        while looks <= 20 {
+            assert!(runs < 50, "{looks} looks in {runs} runs");
+            let run = go(zygote, &setting.plan);
+            assert_sound(&run, &setting.plan);
+            for record in run.history.records.iter().filter(|record| [4, 5].contains(&record.process)) {
+                assert_eq!(record.operation, Operation::State);
+                let absent = record.outcome == Outcome::Refused && record.reason == Some(Reason::Absent);
+                assert!(absent || (record.outcome == Outcome::Ok && record.revision.is_some()), "{record:?}");
+                looks += 1;
+            }
+            runs += 1;
         }
     }
 }
