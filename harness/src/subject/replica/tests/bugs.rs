@@ -356,6 +356,35 @@ fn cleanup_after_unlock_destroys_the_container_of_a_create_that_slipped_in() {
 }
 
 #[test]
+fn a_destroy_waits_for_the_lock_since_2019() {
+    for replica in names() {
+        let yard = Yard::with(replica, &[Create]);
+        let lock_file = match replica {
+            "gvisor-unlocked" | "gvisor-2018" => "c1/meta.lock".to_owned(),
+            _ => yard.protocol().metadata_path("c1").display().to_string().replace(".state", ".lock"),
+        };
+        let copy = yard.worker(1).runsc.invocation(1).load("c1").unwrap();
+        let held = FileLock::take_at(yard.path(&lock_file)).unwrap();
+        if WITH_FOLDERS.contains(&replica) {
+            // It does not wait, and removes the file that is held.
+            yard.worker(1).runsc.invocation(1).act(ForceDelete, copy).unwrap();
+            assert!(!yard.path(&lock_file).exists());
+            continue;
+        }
+        thread::scope(|scope| {
+            let worker = yard.worker(1);
+            let destroy = scope.spawn(move || worker.runsc.invocation(1).act(ForceDelete, copy));
+            wait_until_someone_waits(&yard, &lock_file);
+            assert!(yard.metadata("c1").exists());
+            drop(held);
+            destroy.join().unwrap().unwrap();
+        });
+        // The file was removed under the destroy's own lock: that is the bug unlink-while-held.
+        assert_eq!(yard.files(), [""; 0], "{replica}");
+    }
+}
+
+#[test]
 fn orphan_lock_a_load_makes_the_lock_file_of_what_is_gone() {
     for replica in FLAT {
         let yard = Yard::with(replica, &[Create]);
