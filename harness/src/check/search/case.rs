@@ -3,9 +3,7 @@
 
 use super::lane::{Duty, Item, Lane, States};
 use super::sweep::{End, Limits, Room, Step, Sweep};
-
-/// How many words of bits the pending operations may need: one bit an operation that changes something.
-pub(super) const WORDS_MAX: usize = 64;
+use crate::model::table::STATES_MAX;
 
 /// Operations of one container that are to be judged by themselves.
 #[derive(Clone, Debug)]
@@ -46,12 +44,16 @@ impl Case {
     /// Judges the case exactly, within the limits. Meant for small ones: it records every step.
     pub fn judge(&self, limits: Limits) -> Fate {
         let lane = Lane::of(self.items.clone(), self.initial, self.states);
-        match lane.words() {
-            1 => judge::<1>(&lane, limits),
-            2 => judge::<2>(&lane, limits),
-            4 => judge::<4>(&lane, limits),
-            16 => judge::<16>(&lane, limits),
-            WORDS_MAX => judge::<WORDS_MAX>(&lane, limits),
+        if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
+            return Fate::Undecided;
+        }
+        match (lane.words(), lane.states) {
+            (1, ..=8) => judge::<1, 8>(&lane, limits),
+            (1, _) => judge::<1, STATES_MAX>(&lane, limits),
+            (2, _) => judge::<2, STATES_MAX>(&lane, limits),
+            (4, _) => judge::<4, STATES_MAX>(&lane, limits),
+            (16, _) => judge::<16, STATES_MAX>(&lane, limits),
+            (64, _) => judge::<64, STATES_MAX>(&lane, limits),
             _ => Fate::Undecided,
         }
     }
@@ -78,8 +80,8 @@ impl Case {
     }
 }
 
-fn judge<const W: usize>(lane: &Lane, limits: Limits) -> Fate {
-    let mut sweep = Sweep::<W>::new(lane);
+fn judge<const W: usize, const S: usize>(lane: &Lane, limits: Limits) -> Fate {
+    let mut sweep = Sweep::<W, S>::new(lane);
     sweep.steps = Some(Vec::new());
     let mut room = Room::default();
     match sweep.run(lane.events.len(), limits, &mut room) {
@@ -89,7 +91,12 @@ fn judge<const W: usize>(lane: &Lane, limits: Limits) -> Fate {
     }
 }
 
-fn dead<const W: usize>(sweep: &Sweep<'_, W>, lane: &Lane, position: usize, room: &Room<W>) -> Dead {
+fn dead<const W: usize, const S: usize>(
+    sweep: &Sweep<'_, W, S>,
+    lane: &Lane,
+    position: usize,
+    room: &Room<W, S>,
+) -> Dead {
     let op = lane.events[position].op();
     let longest = sweep.frontier.iter().map(|config| (config, sweep.steps_to(config)));
     let (config, steps) =

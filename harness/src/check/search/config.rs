@@ -1,22 +1,22 @@
 //! Configurations: one way in which the operations so far can have been ordered, as far as the rest depends on it.
 
 use super::lane::{OPEN_MAX, States};
-use crate::model::table::STATES_MAX;
 
 /// No step led here.
 pub(super) const NO_TRACE: u32 = u32::MAX;
 
-/// One way in which it can have gone. `W`: how many words hold the bits of pending operations.
+/// One way in which it can have gone. `W`: how many words hold the bits of pending operations; `S`: how many states.
+/// Small, because it is copied all the time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Config<const W: usize> {
+pub(super) struct Config<const W: usize, const S: usize> {
     /// Zobrist hash of the state and of what has been used.
     pub key: u64,
     /// Which pending operations have acted, by slot.
     pub used: [u64; W],
     /// For each state, how many operations had been invoked when it was last left: what was invoked by then has seen it.
-    pub left: [u32; STATES_MAX],
+    pub left: [u32; S],
     /// For each class, how many of its open operations have acted.
-    pub open: [u32; OPEN_MAX],
+    pub open: [u16; OPEN_MAX],
     pub state: u8,
     /// The step that led here, where steps are recorded.
     pub trace: u32,
@@ -30,12 +30,12 @@ fn zobrist(thing: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-impl<const W: usize> Config<W> {
+impl<const W: usize, const S: usize> Config<W, S> {
     pub fn first(state: u8) -> Self {
         Self {
             key: zobrist(u64::from(state)),
             used: [0; W],
-            left: [0; STATES_MAX],
+            left: [0; S],
             open: [0; OPEN_MAX],
             state,
             trace: NO_TRACE,
@@ -81,7 +81,8 @@ impl<const W: usize> Config<W> {
 
     /// How many pending and open operations have acted.
     pub fn spent(&self) -> u32 {
-        self.used.iter().map(|word| word.count_ones()).sum::<u32>() + self.open.iter().sum::<u32>()
+        self.used.iter().map(|word| word.count_ones()).sum::<u32>()
+            + self.open.iter().map(|&acted| u32::from(acted)).sum::<u32>()
     }
 
     /// Whether the two may replace each other but for what they have seen and which open operations they have used.

@@ -10,17 +10,20 @@ use std::time::Instant;
 use super::case::{Case, Dead, Fate};
 use super::lane::{Lane, States};
 use super::sweep::{End, Limits, Room, Sweep};
+use crate::model::table::STATES_MAX;
 
-/// How many a sweep that got stuck often keeps.
-const LESS_NARROW: usize = 64;
 /// How many events lie between two places to go back to.
-const MARK_EVERY: usize = 1024;
+const MARK_EVERY: usize = 256;
 /// How far a wider sweep must get beyond the place, in events.
-const AHEAD: usize = 512;
+const AHEAD: usize = 128;
 /// How far back the first wider sweep begins, in events; each further one goes back four times as far.
 const BACK: usize = 256;
 /// The widest sweep that still forgets.
 const WIDEST: usize = 1 << 17;
+/// How many wider sweeps are tried before the first proof.
+const PROVE_FROM: u32 = 1;
+/// How many places to go back to are kept; beyond that, half of the earlier ones are given up.
+const MARKS_MAX: usize = 1024;
 /// How many configurations the first proof may hold; each further one four times as many.
 const PROOF_CONFIGS: usize = 1 << 14;
 
@@ -47,12 +50,16 @@ pub struct Allowance {
 
 /// Decides.
 pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
-    match lane.words() {
-        1 => Search::<1>::new(lane, allowance).decide(),
-        2 => Search::<2>::new(lane, allowance).decide(),
-        4 => Search::<4>::new(lane, allowance).decide(),
-        16 => Search::<16>::new(lane, allowance).decide(),
-        64 => Search::<64>::new(lane, allowance).decide(),
+    if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
+        return Decision::Inconclusive("too many operations may act for ever".into());
+    }
+    match (lane.words(), lane.states) {
+        (1, ..=8) => Search::<1, 8>::new(lane, allowance).decide(),
+        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance).decide(),
+        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance).decide(),
+        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance).decide(),
+        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance).decide(),
+        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance).decide(),
         _ => Decision::Inconclusive(format!("{} operations are under way at once, too many", lane.slots)),
     }
 }
@@ -61,29 +68,28 @@ fn late() -> Decision {
     Decision::Inconclusive("the time budget ran out".into())
 }
 
-struct Search<'a, const W: usize> {
+struct Search<'a, const W: usize, const S: usize> {
     lane: &'a Lane,
     allowance: Allowance,
-    room: Room<W>,
+    room: Room<W, S>,
     /// Places to go back to, the earliest first.
-    marks: Vec<Sweep<'a, W>>,
-    width: usize,
+    marks: Vec<Sweep<'a, W, S>>,
 }
 
 /// What came of a place where the narrow sweep was stuck.
-enum Recovery<'a, const W: usize> {
-    Further(Box<Sweep<'a, W>>),
+enum Recovery<'a, const W: usize, const S: usize> {
+    Further(Box<Sweep<'a, W, S>>),
     Decided(Decision),
 }
 
-impl<'a, const W: usize> Search<'a, W> {
+impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
     fn new(lane: &'a Lane, allowance: Allowance) -> Self {
-        Self { lane, allowance, room: Room::default(), marks: Vec::new(), width: allowance.width.max(1) }
+        Self { lane, allowance, room: Room::default(), marks: Vec::new() }
     }
 
     fn limits(&self, width: usize) -> Limits {
         // Every configuration may be held about three times: in the frontier, in what is worked on, in what comes of it.
-        let size = 3 * size_of::<super::config::Config<W>>() + 32;
+        let size = 3 * size_of::<super::config::Config<W, S>>() + 32;
         Limits { width, configs: (self.allowance.memory_bytes / size).max(64), until: self.allowance.until }
     }
 
@@ -94,9 +100,9 @@ impl<'a, const W: usize> Search<'a, W> {
             if sweep.position == end {
                 return Decision::Linearizable;
             }
-            self.marks.push(sweep.clone());
+            self.mark(&sweep);
             let to = (sweep.position + MARK_EVERY).min(end);
-            match sweep.run(to, self.limits(self.width), &mut self.room) {
+            match sweep.run(to, self.limits(self.allowance.width.max(1)), &mut self.room) {
                 End::Through => {}
                 End::Stuck(position) => match self.recover(position) {
                     Recovery::Further(further) => sweep = *further,
@@ -115,8 +121,20 @@ impl<'a, const W: usize> Search<'a, W> {
         ))
     }
 
+    /// Remembers a place to go back to.
+    fn mark(&mut self, sweep: &Sweep<'a, W, S>) {
+        if self.marks.len() >= MARKS_MAX {
+            let mut number = 0;
+            self.marks.retain(|_| {
+                number += 1;
+                number > MARKS_MAX / 2 || number % 2 == 1
+            });
+        }
+        self.marks.push(sweep.clone());
+    }
+
     /// The narrow sweep is stuck at this position: goes on more widely, or proves that nothing goes on.
-    fn recover(&mut self, position: usize) -> Recovery<'a, W> {
+    fn recover(&mut self, position: usize) -> Recovery<'a, W, S> {
         let mut reached = position;
         for round in 0.. {
             let from = position.saturating_sub(BACK << (2 * round).min(40));
@@ -129,7 +147,6 @@ impl<'a, const W: usize> Search<'a, W> {
             let to = (reached + AHEAD).min(self.lane.events.len());
             match sweep.run(to, self.limits(width), &mut self.room) {
                 End::Through => {
-                    self.width = (self.width * 2).min(LESS_NARROW);
                     return Recovery::Further(Box::new(sweep));
                 }
                 End::Stuck(at) if !sweep.is_narrowed => return Recovery::Decided(self.prove_whole(at)),
@@ -138,7 +155,9 @@ impl<'a, const W: usize> Search<'a, W> {
                 End::Crowded => {}
                 End::Late => return Recovery::Decided(late()),
             }
-            if let Some(decision) = self.prove(from, reached, round) {
+            if round >= PROVE_FROM
+                && let Some(decision) = self.prove(from, reached, round)
+            {
                 return Recovery::Decided(decision);
             }
         }

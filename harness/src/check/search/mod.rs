@@ -35,7 +35,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { time: None, memory_bytes: 1 << 30, width: 4 }
+        Self { time: None, memory_bytes: 1 << 30, width: 6 }
     }
 }
 

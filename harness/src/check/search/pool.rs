@@ -30,20 +30,20 @@ impl Hasher for Same {
 
 /// The set.
 #[derive(Debug)]
-pub(super) struct Pool<const W: usize> {
-    configs: Vec<Config<W>>,
+pub(super) struct Pool<const W: usize, const S: usize> {
+    configs: Vec<Config<W, S>>,
     /// For each configuration, an earlier one with the same key; only kept once there is an index.
     earlier: Vec<u32>,
     index: HashMap<u64, u32, BuildHasherDefault<Same>>,
 }
 
-impl<const W: usize> Default for Pool<W> {
+impl<const W: usize, const S: usize> Default for Pool<W, S> {
     fn default() -> Self {
         Self { configs: Vec::new(), earlier: Vec::new(), index: HashMap::default() }
     }
 }
 
-impl<const W: usize> Pool<W> {
+impl<const W: usize, const S: usize> Pool<W, S> {
     pub fn clear(&mut self) {
         self.configs.clear();
         self.earlier.clear();
@@ -54,20 +54,20 @@ impl<const W: usize> Pool<W> {
         self.configs.len()
     }
 
-    pub fn get(&self, position: usize) -> Option<&Config<W>> {
+    pub fn get(&self, position: usize) -> Option<&Config<W, S>> {
         self.configs.get(position)
     }
 
     /// What is in it, and nothing stays. Some may be dominated by others that came later.
-    pub fn drain_into(&mut self, out: &mut Vec<Config<W>>) {
+    pub fn drain_into(&mut self, out: &mut Vec<Config<W, S>>) {
         out.append(&mut self.configs);
         self.clear();
     }
 
     /// Adds it, unless one that is in already dominates it.
-    pub fn insert(&mut self, config: Config<W>) {
+    pub fn insert(&mut self, config: Config<W, S>) {
         if self.configs.len() < INDEXED_FROM {
-            let is_dominated = |other: &Config<W>| other.is_like(&config) && other.dominates(&config);
+            let is_dominated = |other: &Config<W, S>| other.is_like(&config) && other.dominates(&config);
             if !self.configs.iter().any(is_dominated) {
                 self.configs.push(config);
             }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::case::{Case, Dead, Fate};
 use super::lane::{Duty, Lane, States};
 use super::sweep::{Limits, Sweep};
+use crate::model::table::STATES_MAX;
 
 /// How long shrinking may take; then what there is must do.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -89,8 +90,8 @@ impl Shrink {
     fn begin_in_known_states(&mut self) {
         let lane = Lane::of(self.case.items.clone(), self.case.initial, self.case.states);
         let known = match lane.words() {
-            1 => known_states::<1>(&lane, self.limits),
-            2 => known_states::<2>(&lane, self.limits),
+            1 => known_states::<1, STATES_MAX>(&lane, self.limits),
+            2 => known_states::<2, STATES_MAX>(&lane, self.limits),
             _ => Vec::new(),
         };
         self.begin_later(&|position, case| known.get(position).copied().unwrap_or(everywhere(case.states)));
@@ -148,8 +149,8 @@ impl Shrink {
 }
 
 /// For each event, the states in which the container can be just before it.
-fn known_states<const W: usize>(lane: &Lane, limits: Limits) -> Vec<States> {
-    let mut sweep = Sweep::<W>::new(lane);
+fn known_states<const W: usize, const S: usize>(lane: &Lane, limits: Limits) -> Vec<States> {
+    let mut sweep = Sweep::<W, S>::new(lane);
     let mut room = super::sweep::Room::default();
     let mut known = Vec::with_capacity(lane.events.len());
     for position in 0..lane.events.len() {
