@@ -280,6 +280,8 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
 
     /// Finds every way to let the operation act last, and what must go before it.
     fn expand(&mut self, goal: usize, limits: Limits, room: &mut Room<W, S>) -> Result<(), End> {
+        /// How many times as many ways as it keeps a sweep looks for: those found first spend least.
+        const ENOUGH: usize = 4;
         /// How many configurations pass between two looks at the clock.
         const LOOK_EVERY: usize = 1024;
         let wants = if self.lane.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
@@ -291,6 +293,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let mut position = 0;
         while let Some(&config) = room.work.get(position) {
             position += 1;
+            if room.results.len() / ENOUGH >= limits.width {
+                self.is_narrowed = true;
+                break;
+            }
             if room.work.len() + room.results.len() > limits.configs {
                 return Err(End::Crowded);
             }
