@@ -1,6 +1,6 @@
 //! What the engine itself costs: recording, starting, and putting the history together.
 //!
-//! Not by divan: these measures need forked processes, and a process that forks must have no threads.
+//! A `main` of its own: these measures need forked processes, and a process that forks must have no threads.
 
 #[path = "../tests/engine/subject.rs"]
 mod subject;

@@ -5,51 +5,15 @@
 //! most that a history of so many processes can leave to guess. `told` histories carry the status that each operation
 //! saw, `bare` ones only what `state` saw.
 
-use std::fs;
+mod support;
+
 use std::time::{Duration, Instant};
 
 use flockwork::Operation;
 use flockwork_harness::check::search::{Budget, Verdict, judge};
-use flockwork_harness::history::{History, Outcome, Reason, Record};
-use flockwork_harness::model::{self, Seen, State};
-use flockwork_harness::model::{Builtin, Model};
-
-/// What processes do, by weight.
-const MIX: [(Operation, u64); 8] = [
-    (Operation::Create, 4),
-    (Operation::Start, 8),
-    (Operation::Pause, 30),
-    (Operation::Resume, 30),
-    (Operation::State, 22),
-    (Operation::Kill, 2),
-    (Operation::Delete, 3),
-    (Operation::ForceDelete, 1),
-];
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn operation(&mut self) -> Operation {
-        let total: u64 = MIX.iter().map(|&(_, weight)| weight).sum();
-        let mut rest = self.below(total);
-        for (operation, weight) in MIX {
-            if rest < weight {
-                return operation;
-            }
-            rest -= weight;
-        }
-        unreachable!("the weights add up to the total")
-    }
-}
+use flockwork_harness::history::{History, Outcome, Record};
+use flockwork_harness::model::{Builtin, Model, State};
+use support::{Random, peak_mb, perform, reset_peak, spread};
 
 /// What a history tells of the statuses that operations saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +22,8 @@ enum Tells {
     Bare,
 }
 
-fn perform(state: &mut State, record: &mut Record, tells: Tells) {
-    let ok = Seen { operation: record.operation, outcome: Outcome::Ok, reason: None, status: None };
-    if let Ok(next) = model::step(*state, ok) {
-        record.outcome = Outcome::Ok;
-        *state = next;
-    } else {
-        record.outcome = Outcome::Refused;
-        record.reason = Some(match (record.operation, *state) {
-            (Operation::Create, _) => Reason::Exists,
-            (_, State::Absent) => Reason::Absent,
-            _ => Reason::Status,
-        });
-    }
+fn perform_and_tell(state: &mut State, record: &mut Record, tells: Tells) {
+    perform(state, record);
     if tells == Tells::Told || record.operation == Operation::State {
         record.status = state.status();
     }
@@ -91,9 +44,9 @@ fn simulate(operations: usize, processes: usize, killed_one_in: u64, tells: Tell
         let mut record = pending[process];
         now_ns = record.invoke_ns.max(now_ns) + 100;
         if random.below(killed_one_in) > 0 {
-            perform(&mut state, &mut record, tells);
+            perform_and_tell(&mut state, &mut record, tells);
         } else if random.below(2) == 0 {
-            perform(&mut state, &mut { record }, tells);
+            perform_and_tell(&mut state, &mut { record }, tells);
         }
         record.set_return_ns(Some(now_ns + random.below(300)));
         let next_ns = record.deadline_ns() + random.below(100);
@@ -122,18 +75,6 @@ fn break_in_the_middle(history: &mut History, model: &Model) {
     panic!("no wrong outcome was found that shows");
 }
 
-/// Peak of resident memory since the last reset, in MB.
-fn peak_mb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
-}
-
-fn reset_peak() {
-    // Without it the peak of making the history counts as well: too much rather than too little.
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
 fn measure(name: &str, history: &History, model: &Model, rounds: usize) {
     reset_peak();
     let mut times: Vec<Duration> = Vec::new();
@@ -143,9 +84,7 @@ fn measure(name: &str, history: &History, model: &Model, rounds: usize) {
         verdicts = judge(history, model, Budget::default());
         times.push(start.elapsed());
     }
-    times.sort();
-    let [median, fastest, slowest] =
-        [times[rounds / 2], times[0], times[rounds - 1]].map(|time| time.as_secs_f64() * 1e3);
+    let [median, fastest, slowest] = spread(times);
     let verdict = match &verdicts[0] {
         Verdict::Linearizable => "linearizable".to_owned(),
         Verdict::NotLinearizable(why) => format!("not, window of {}", why.window.len()),

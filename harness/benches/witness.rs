@@ -3,56 +3,20 @@
 //! `cargo bench -p flockwork-harness --bench witness`. Prints one line a case: medians and spreads of several rounds,
 //! by the clock and by processor time, and the peak of resident memory, the history itself included.
 
-use std::fs;
+mod support;
+
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use flockwork::Operation;
 use flockwork_harness::check;
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::evidence::{Evidence, Quiet};
-use flockwork_harness::history::{History, Outcome, Reason, Record, read, write};
-use flockwork_harness::model::{self, Seen, State};
+use flockwork_harness::history::{History, Outcome, Record, read, write};
+use flockwork_harness::model::{self, State};
+use support::{Random, ok, peak_mb, perform, reset_peak, spread};
 
 const PROCESSES: usize = 64;
 const ROUNDS: usize = 9;
-
-/// What processes do, by weight.
-const MIX: [(Operation, u64); 8] = [
-    (Operation::Create, 4),
-    (Operation::Start, 8),
-    (Operation::Pause, 30),
-    (Operation::Resume, 30),
-    (Operation::State, 22),
-    (Operation::Kill, 2),
-    (Operation::Delete, 3),
-    (Operation::ForceDelete, 1),
-];
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn operation(&mut self) -> Operation {
-        let total: u64 = MIX.iter().map(|&(_, weight)| weight).sum();
-        let mut rest = self.below(total);
-        for (operation, weight) in MIX {
-            if rest < weight {
-                return operation;
-            }
-            rest -= weight;
-        }
-        unreachable!("the weights add up to the total")
-    }
-}
 
 /// A container that one process after the other holds, while the others wait.
 #[derive(Default)]
@@ -64,24 +28,13 @@ struct Container {
 
 impl Container {
     fn perform(&mut self, record: &mut Record) {
-        let ok = Seen { operation: record.operation, outcome: Outcome::Ok, reason: None, status: None };
         let was = self.state;
-        if let Ok(next) = model::step(was, ok) {
-            record.outcome = Outcome::Ok;
-            if was == State::Absent && next != State::Absent {
-                self.generation += 1;
-                self.revision = 1;
-            } else if model::changes(ok) {
-                self.revision += 1;
-            }
-            self.state = next;
-        } else {
-            record.outcome = Outcome::Refused;
-            record.reason = Some(match (record.operation, was) {
-                (Operation::Create, _) => Reason::Exists,
-                (_, State::Absent) => Reason::Absent,
-                _ => Reason::Status,
-            });
+        perform(&mut self.state, record);
+        if was == State::Absent && self.state != State::Absent {
+            self.generation += 1;
+            self.revision = 1;
+        } else if record.outcome == Outcome::Ok && model::changes(ok(record.operation)) {
+            self.revision += 1;
         }
         record.status = self.state.status();
         if was != State::Absent || self.state != State::Absent {
@@ -125,28 +78,10 @@ fn simulate(operations: usize, containers: usize, killed_one_in: u64) -> History
     history
 }
 
-/// Peak of resident memory since the last reset, in MB.
-fn peak_mb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
-}
-
 /// Processor time of this process so far: steadier than the clock where others use the machine as well.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
-}
-
-fn reset_peak() {
-    // Without it the peak of making the history counts as well: too much rather than too little.
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Median, fastest and slowest, in milliseconds.
-fn spread(mut rounds: Vec<Duration>) -> [f64; 3] {
-    rounds.sort();
-    [rounds[rounds.len() / 2], rounds[0], rounds[rounds.len() - 1]].map(|time| time.as_secs_f64() * 1e3)
 }
 
 /// Measures the check; gives back the medians of time and processor time, in milliseconds.
