@@ -1,0 +1,93 @@
+//! The machine that an exploration runs on: processes that stop before each step, and one that chooses.
+//!
+//! Strategies know nothing of system calls: they see points, choose, and learn what happened. So they are tested on
+//! machines of a few lines, and run on the one that holds real processes.
+
+use super::step::{Event, Mask, Step};
+
+/// A moment at which everybody stands still, and one process must be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'p> {
+    /// How many steps have happened.
+    pub depth: usize,
+    /// Who can take a step.
+    pub enabled: Mask,
+    /// The step that each process is about to take, whether it is enabled or waits; none where its program is over.
+    pub pending: &'p [Option<Step>],
+    /// Whose step was the last.
+    pub last: Option<usize>,
+}
+
+/// What is chosen at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// This process takes its step; it must be enabled.
+    Step(usize),
+    /// Nothing of interest can follow: the machine ends the execution as it likes.
+    Abandon,
+}
+
+/// Makes the choices of one execution.
+pub trait Chooser {
+    /// Chooses at a point with somebody enabled.
+    fn choose(&mut self, point: &Point<'_>) -> Pick;
+
+    /// Hears of the step that came of the choice.
+    fn happened(&mut self, event: &Event);
+}
+
+/// How an execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every program is over.
+    Completed,
+    /// Some programs are not over, and nobody is enabled.
+    Deadlock,
+    /// The chooser had seen enough.
+    Abandoned,
+    /// More steps than the machine allows: programs may not end at all.
+    TooLong,
+}
+
+/// One execution, from the same initial state as every other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution<O> {
+    /// The steps in their order.
+    pub events: Vec<Event>,
+    /// Who was enabled before each step, and after the last.
+    pub enabled: Vec<Mask>,
+    /// The steps that processes were about to take at the end: those of a deadlock.
+    pub pending: Vec<Option<Step>>,
+    /// How it ended.
+    pub end: End,
+    /// What came of it: the machine's own measure of outcomes and final state.
+    pub outcome: O,
+}
+
+impl<O> Execution<O> {
+    /// How many times a process was interrupted that could have gone on.
+    #[must_use]
+    pub fn preemptions(&self) -> u32 {
+        let pairs = self.events.windows(2).zip(&self.enabled[1..]);
+        pairs
+            .map(|(pair, enabled)| u32::from(is_preemption(Some(pair[0].process), *enabled, pair[1].process)))
+            .sum()
+    }
+}
+
+/// Whether to choose this process interrupts another that could go on.
+#[must_use]
+pub fn is_preemption(last: Option<usize>, enabled: Mask, chosen: usize) -> bool {
+    last.is_some_and(|last| last != chosen && enabled.has(last))
+}
+
+/// Runs executions, each from the same initial state.
+pub trait Machine {
+    /// What comes of an execution.
+    type Outcome;
+    /// Why it may fail to run one: never the subject's fault.
+    type Error;
+
+    /// Runs one execution to its end.
+    fn run(&mut self, chooser: &mut dyn Chooser) -> Result<Execution<Self::Outcome>, Self::Error>;
+}
