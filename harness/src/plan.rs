@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use flockwork::Operation;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::explore::schedule::{Fault, Schedule};
+
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "name")]
@@ -124,4 +126,77 @@ pub struct StressPlan {
     pub starvation_ns: u64,
     /// No operation of any worker ending for this long is a deadlock.
     pub stall_ns: u64,
+}
+
+/// One operation that a scenario spells out: `pause c1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// What.
+    pub operation: Operation,
+    /// On which container: index into the plan's containers; 0 for operations about the whole root.
+    pub container: u32,
+}
+
+/// Which executions an exploration runs, and in which order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyPlan {
+    /// All of them, but for those that are equivalent to others.
+    Exhaustive {
+        /// At most this many times may a process be interrupted that could have gone on.
+        preemptions: Option<u32>,
+    },
+    /// A uniform choice at each step.
+    Random,
+    /// Probabilistic concurrency testing.
+    Pct {
+        /// The number of ordering constraints that a bug may have and still be found with the guaranteed probability.
+        depth: u32,
+    },
+    /// Partial order sampling.
+    Pos,
+    /// This one schedule.
+    Replay(Schedule),
+}
+
+/// How much an exploration does at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExploreBudget {
+    /// Schedules.
+    pub schedules: u64,
+    /// Nanoseconds.
+    pub time_ns: u64,
+}
+
+/// One exploration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplorePlan {
+    /// What is tested.
+    pub subject: SubjectPlan,
+    /// Where the containers live: an empty folder made for this run.
+    pub root: PathBuf,
+    /// Determines the choices of strategies that choose at random.
+    pub seed: u64,
+    /// The containers' names.
+    pub containers: Vec<String>,
+    /// What is done first, by one process and without control; each must succeed.
+    pub setup: Vec<Call>,
+    /// What each process does.
+    pub processes: Vec<Vec<Call>>,
+    /// Which executions.
+    pub strategy: StrategyPlan,
+    /// What may go wrong: each kind is tried at each step where it can happen.
+    pub faults: Vec<Fault>,
+    /// At most this many faults meet one execution.
+    pub fault_bound: u32,
+    /// How much is done at most.
+    pub budget: ExploreBudget,
+    /// Size of the payload that each save carries, in bytes.
+    pub payload_bytes: u32,
+    /// Longest that one process may run between two of its stops, in nanoseconds.
+    pub step_ns: u64,
+    /// Most steps of one execution.
+    pub steps_max: usize,
+    /// How many explorations go on side by side, each on a processor of its own.
+    pub lanes: u32,
 }

@@ -1,5 +1,58 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
 pub mod machine;
+pub mod schedule;
 pub mod step;
 pub mod strategy;
+
+use self::schedule::Schedule;
+use self::strategy::Coverage;
+use crate::check::Examination;
+use crate::history::History;
+use crate::violation::Violation;
+
+/// What an exploration gives back.
+#[derive(Debug)]
+pub struct ExploreRun {
+    /// The first schedule of each signature that broke a promise, in the order in which they were found.
+    pub discoveries: Vec<Discovery>,
+    /// What each check examined, over all schedules, and how many violations it saw; the first are kept.
+    pub examinations: Vec<(&'static str, Examination)>,
+    /// Schedules that were run to their end and judged.
+    pub schedules: u64,
+    /// Of these, how many had a fault.
+    pub faulted: u64,
+    /// Schedules that were left half-way, as nothing new could follow.
+    pub redundant: u64,
+    /// Operations that were performed.
+    pub operations: u64,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Points at which a process had to wait for a lock.
+    pub blocked: u64,
+    /// Which part of the space was seen.
+    pub coverage: Coverage,
+    /// About how many schedules an enumeration of all interleavings without faults would have run.
+    pub naive: Option<f64>,
+    /// How many schedules were run once more, and repeated step by step.
+    pub repeated: u64,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+    /// Why it ended.
+    pub ended: super::Ended,
+}
+
+/// A schedule that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// What it broke; never empty.
+    pub violations: Vec<Violation>,
+    /// The schedule, from the state after setup to its end.
+    pub schedule: Schedule,
+    /// What the processes did and saw; an operation's times are numbers of steps.
+    pub history: History,
+    /// Which one it was, counted from 1.
+    pub number: u64,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+}

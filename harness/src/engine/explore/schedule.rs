@@ -1,0 +1,191 @@
+//! Schedules: the order in which controlled processes took their steps, with the faults that met them, as text.
+//!
+//! A line says who did what: `p2 flock c1/meta.lock exclusive`. A step that a fault met says so behind an exclamation
+//! mark: `p1 write c1/meta.json.tmp ! ENOSPC`. `p1 ! kill` is a process that was killed where its next step would have
+//! been. Lines name steps by what they do, never by number, so a schedule can be read, and means the same as long as
+//! the subject takes the same steps.
+
+use std::fmt;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+/// Marks the fault in a line.
+const FAULT_MARK: &str = " ! ";
+
+/// What goes wrong at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Fault {
+    /// SIGKILL, where the step would have been; what the process held is let go as the kernel does it.
+    Kill,
+    /// The call does nothing and fails with this error.
+    Error(Errno),
+    /// Only the first half of the bytes is written, and the call says so.
+    ShortWrite,
+    /// Only the first half of the bytes is written, and then comes SIGKILL.
+    ShortWriteKill,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill => f.write_str("kill"),
+            Self::Error(errno) => write!(f, "{errno:?}"),
+            Self::ShortWrite => f.write_str("short-write"),
+            Self::ShortWriteKill => f.write_str("short-write-kill"),
+        }
+    }
+}
+
+/// A text that names no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected kill, short-write, short-write-kill, ENOSPC, EIO, EINTR, EMFILE or EACCES, found {0:?}")]
+pub struct UnknownFault(String);
+
+/// The errors that can be injected.
+pub const ERRORS: [Errno; 5] = [Errno::ENOSPC, Errno::EIO, Errno::EINTR, Errno::EMFILE, Errno::EACCES];
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        match text {
+            "kill" => Ok(Self::Kill),
+            "short-write" => Ok(Self::ShortWrite),
+            "short-write-kill" => Ok(Self::ShortWriteKill),
+            _ => ERRORS
+                .into_iter()
+                .find(|errno| format!("{errno:?}") == text)
+                .map(Self::Error)
+                .ok_or_else(|| UnknownFault(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Fault {
+    type Error = UnknownFault;
+
+    fn try_from(text: String) -> Result<Self, UnknownFault> {
+        text.parse()
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        fault.to_string()
+    }
+}
+
+/// One line of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// The process's number, from 0; as text it counts from 1.
+    pub process: usize,
+    /// What the step does; empty for a process that was killed instead.
+    pub label: String,
+    /// The fault that met it.
+    pub fault: Option<Fault>,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", self.process + 1)?;
+        if !self.label.is_empty() {
+            write!(f, " {}", self.label)?;
+        }
+        self.fault.map_or(Ok(()), |fault| write!(f, "{FAULT_MARK}{fault}"))
+    }
+}
+
+/// A text that is no line of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// It does not begin with a process.
+    #[error("expected a process and its step, such as \"p2 flock c1/meta.lock exclusive\", found {0:?}")]
+    Process(String),
+    /// It has no step and no kill.
+    #[error("expected what p{process} does, found nothing behind it")]
+    Step {
+        /// The process, counted from 1.
+        process: usize,
+    },
+    /// Its fault is unknown.
+    #[error(transparent)]
+    Fault(#[from] UnknownFault),
+}
+
+impl FromStr for Line {
+    type Err = LineError;
+
+    fn from_str(text: &str) -> Result<Self, LineError> {
+        let (step, fault) = match text.rsplit_once(FAULT_MARK) {
+            Some((step, fault)) => (step, Some(fault.trim().parse::<Fault>()?)),
+            None => (text, None),
+        };
+        let (who, label) = step.trim().split_once(' ').unwrap_or((step.trim(), ""));
+        let number = who.strip_prefix('p').and_then(|digits| digits.parse::<usize>().ok());
+        let process =
+            number.filter(|&number| number > 0).ok_or_else(|| LineError::Process(text.to_owned()))?;
+        let label = label.trim().to_owned();
+        if label.is_empty() && fault != Some(Fault::Kill) {
+            return Err(LineError::Step { process });
+        }
+        Ok(Self { process: process - 1, label, fault })
+    }
+}
+
+/// A whole schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Schedule {
+    /// Its lines, in order.
+    pub lines: Vec<Line>,
+}
+
+impl TryFrom<Vec<String>> for Schedule {
+    type Error = LineError;
+
+    fn try_from(lines: Vec<String>) -> Result<Self, LineError> {
+        Ok(Self { lines: lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()? })
+    }
+}
+
+impl From<Schedule> for Vec<String> {
+    fn from(schedule: Schedule) -> Self {
+        schedule.lines.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_they_are_written() {
+        for text in [
+            "p1 flock c1/meta.lock exclusive",
+            "p12 write c1/meta.json.tmp 312 bytes #2 ! ENOSPC",
+            "p2 ! kill",
+            "p1 write c1/meta.json ! short-write-kill",
+        ] {
+            let line: Line = text.parse().expect(text);
+            assert_eq!(line.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_is_told() {
+        for (text, told) in [
+            ("flock c1/meta.lock", "found \"flock c1/meta.lock\""),
+            ("p0 open", "expected a process"),
+            ("p1", "expected what p1 does"),
+            ("p1 write x ! ENOENT", "found \"ENOENT\""),
+            ("p1 ! EIO", "expected what p1 does"),
+        ] {
+            let error = text.parse::<Line>().expect_err(text).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}
