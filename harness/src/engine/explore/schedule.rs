@@ -21,7 +21,7 @@ pub enum Fault {
     /// SIGKILL, where the step would have been; what the process held is let go as the kernel does it.
     Kill,
     /// The call does nothing and fails with this error.
-    Error(Errno),
+    Error(Injected),
     /// Only the first half of the bytes is written, and the call says so.
     ShortWrite,
     /// Only the first half of the bytes is written, and then comes SIGKILL.
@@ -32,7 +32,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill => f.write_str("kill"),
-            Self::Error(errno) => write!(f, "{errno:?}"),
+            Self::Error(error) => f.write_str(error.as_str()),
             Self::ShortWrite => f.write_str("short-write"),
             Self::ShortWriteKill => f.write_str("short-write-kill"),
         }
@@ -44,8 +44,49 @@ impl fmt::Display for Fault {
 #[error("expected kill, short-write, short-write-kill, ENOSPC, EIO, EINTR, EMFILE or EACCES, found {0:?}")]
 pub struct UnknownFault(String);
 
-/// The errors that can be injected.
-pub const ERRORS: [Errno; 5] = [Errno::ENOSPC, Errno::EIO, Errno::EINTR, Errno::EMFILE, Errno::EACCES];
+/// An error that can be injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Injected {
+    /// No space left on the device.
+    NoSpace,
+    /// Input or output error.
+    Io,
+    /// A signal came before anything was done.
+    Interrupted,
+    /// The process has too many open files.
+    TooManyFiles,
+    /// Permission denied.
+    Access,
+}
+
+impl Injected {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::NoSpace, Self::Io, Self::Interrupted, Self::TooManyFiles, Self::Access];
+
+    /// Its name, as the manual pages have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSpace => "ENOSPC",
+            Self::Io => "EIO",
+            Self::Interrupted => "EINTR",
+            Self::TooManyFiles => "EMFILE",
+            Self::Access => "EACCES",
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn errno(self) -> Errno {
+        match self {
+            Self::NoSpace => Errno::ENOSPC,
+            Self::Io => Errno::EIO,
+            Self::Interrupted => Errno::EINTR,
+            Self::TooManyFiles => Errno::EMFILE,
+            Self::Access => Errno::EACCES,
+        }
+    }
+}
 
 impl FromStr for Fault {
     type Err = UnknownFault;
@@ -55,9 +96,9 @@ impl FromStr for Fault {
             "kill" => Ok(Self::Kill),
             "short-write" => Ok(Self::ShortWrite),
             "short-write-kill" => Ok(Self::ShortWriteKill),
-            _ => ERRORS
+            _ => Injected::ALL
                 .into_iter()
-                .find(|errno| format!("{errno:?}") == text)
+                .find(|error| error.as_str() == text)
                 .map(Self::Error)
                 .ok_or_else(|| UnknownFault(text.to_owned())),
         }
