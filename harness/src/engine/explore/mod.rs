@@ -1,14 +1,21 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
+pub mod follow;
 pub mod machine;
 pub mod schedule;
 pub mod step;
 pub mod strategy;
 
+use std::sync::atomic::AtomicBool;
+
+use self::follow::{Followed, Following, Observer};
 use self::schedule::Schedule;
 use self::strategy::Coverage;
+use super::{EngineError, Progress};
 use crate::check::Examination;
 use crate::history::History;
+use crate::plan::{Call, ExplorePlan};
+use crate::process::Zygote;
 use crate::violation::Violation;
 
 /// What an exploration gives back.
@@ -55,4 +62,40 @@ pub struct Discovery {
     pub number: u64,
     /// How many times a process was interrupted that could have gone on.
     pub preemptions: u32,
+}
+
+/// Explores. Setting `stop` ends it early and cleanly: what was seen until then is given back.
+pub fn run(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<ExploreRun, EngineError> {
+    _ = (zygote, plan, stop, progress);
+    Err(EngineError("exploration is on its way".into()))
+}
+
+/// Processes under control that stay between one schedule and the next: for replay and for shrinking.
+#[derive(Debug)]
+pub struct Stage {}
+
+impl Stage {
+    /// Forks the processes, and brings the containers to their state after setup.
+    pub fn open(zygote: &mut Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
+        _ = (zygote, plan);
+        Err(EngineError("exploration is on its way".into()))
+    }
+
+    /// Has these programs follow a schedule from the state after setup: at most as many as the plan has, and on the
+    /// plan's containers.
+    pub fn follow(
+        &mut self,
+        programs: &[Vec<Call>],
+        schedule: &Schedule,
+        how: Following,
+        observer: &mut dyn Observer,
+    ) -> Result<Followed, EngineError> {
+        _ = (programs, schedule, how, observer);
+        Err(EngineError("exploration is on its way".into()))
+    }
 }

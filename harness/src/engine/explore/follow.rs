@@ -1,0 +1,75 @@
+//! Following one schedule: for replay, for shrinking, for a person who looks on.
+
+use std::path::Path;
+
+use super::machine::End;
+use super::schedule::Schedule;
+use super::step::{Mask, Step};
+use crate::history::History;
+use crate::violation::Violation;
+
+/// How strictly a schedule is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Following {
+    /// Step by step: the first that does not fit ends it.
+    Strict,
+    /// Lines that do not fit are skipped, and what is left when the schedule is over runs to its end, each process as
+    /// far as it gets.
+    Loose,
+}
+
+/// Where a schedule could not be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// The line, counted from 0; the number of lines where the schedule was over and processes were not.
+    pub line: usize,
+    /// What the schedule says.
+    pub expected: String,
+    /// What there was instead.
+    pub found: String,
+}
+
+/// What came of following a schedule.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// The schedule that was really taken.
+    pub schedule: Schedule,
+    /// What the processes did and saw; times are numbers of steps.
+    pub history: History,
+    /// Where it first left the schedule given.
+    pub divergence: Option<Divergence>,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+    /// How it ended.
+    pub end: End,
+}
+
+/// A moment before a step, for whoever looks on. Every process stands still.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'s> {
+    /// How many steps have happened.
+    pub depth: usize,
+    /// Whose step is next.
+    pub next: usize,
+    /// The step that each process is about to take.
+    pub pending: &'s [Option<Step>],
+    /// Who can take a step.
+    pub enabled: Mask,
+    /// The pid of each process; none where it was killed.
+    pub pids: &'s [Option<u32>],
+    /// The folder in which the containers live.
+    pub root: &'s Path,
+}
+
+/// Looks on while a schedule is followed.
+pub trait Observer {
+    /// Called before each step; all processes stay where they are until it returns.
+    fn before(&mut self, scene: &Scene<'_>);
+}
+
+/// Nobody looks on.
+impl Observer for () {
+    fn before(&mut self, _scene: &Scene<'_>) {}
+}
