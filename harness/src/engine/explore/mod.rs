@@ -1,5 +1,6 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
+mod control;
 pub mod follow;
 pub mod machine;
 pub mod schedule;
@@ -7,6 +8,8 @@ pub mod step;
 pub mod strategy;
 
 use std::sync::atomic::AtomicBool;
+
+pub(crate) use self::control::{NurseryOrder, raise_nursery};
 
 use self::follow::{Followed, Following, Observer};
 use self::schedule::Schedule;
