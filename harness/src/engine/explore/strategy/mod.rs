@@ -6,6 +6,7 @@
 pub mod exhaustive;
 pub mod frontier;
 pub mod guide;
+pub mod naive;
 pub mod order;
 pub mod race;
 pub mod tree;

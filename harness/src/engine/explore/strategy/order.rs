@@ -100,6 +100,12 @@ impl<'e> Order<'e> {
         self.clocks[other * self.processes + self.events[one].process] >= self.nth[one]
     }
 
+    /// How many events of each process happen before the event, itself included.
+    #[must_use]
+    pub fn clock(&self, event: usize) -> &[u16] {
+        &self.clocks[self.row(event)]
+    }
+
     /// The event before it of the same process.
     #[must_use]
     pub fn previous(&self, event: usize) -> Option<usize> {
