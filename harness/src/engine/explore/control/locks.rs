@@ -59,7 +59,8 @@ impl Locks {
     pub fn let_go(&mut self, given: &Holding) {
         let mut kept = Vec::new();
         self.held.retain(|held| {
-            let hit = held.lock == given.lock && held.is_owned_with(given) && held.range.overlaps(given.range);
+            let hit =
+                held.lock == given.lock && held.is_owned_with(given) && held.range.overlaps(given.range);
             if hit {
                 let before = Range { end: given.range.start, ..held.range };
                 let behind = Range { start: given.range.end, ..held.range };
@@ -120,7 +121,10 @@ mod tests {
         assert!(locks.is_free(&holding(1, 3, Mode::Shared)));
         assert!(!locks.is_free(&holding(1, 3, Mode::Exclusive)));
         assert!(locks.is_free(&holding(0, 3, Mode::Exclusive)), "one's own is no obstacle");
-        assert!(!locks.is_free(&holding(0, 4, Mode::Exclusive)), "another description of the same file is one");
+        assert!(
+            !locks.is_free(&holding(0, 4, Mode::Exclusive)),
+            "another description of the same file is one"
+        );
         locks.take(holding(0, 3, Mode::Exclusive));
         assert_eq!(locks.in_the_way(&holding(1, 9, Mode::Shared)).count(), 1);
         assert_eq!(locks.closing(0, 3, None).len(), 1);
@@ -141,7 +145,11 @@ mod tests {
         locks.let_go(&posix(0, 9, 40, 60));
         assert!(locks.is_free(&posix(1, 3, 40, 60)));
         assert!(!locks.is_free(&posix(1, 3, 39, 40)) && !locks.is_free(&posix(1, 3, 60, 61)));
-        assert_eq!(locks.closing(0, 77, Some(Object::named(&"l"))).len(), 2, "any descriptor of the file will do");
+        assert_eq!(
+            locks.closing(0, 77, Some(Object::named(&"l"))).len(),
+            2,
+            "any descriptor of the file will do"
+        );
         assert!(locks.has_posix(0) && !locks.has_posix(1));
     }
 }

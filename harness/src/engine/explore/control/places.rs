@@ -101,7 +101,12 @@ pub(super) struct Places {
 impl Places {
     pub fn new(root: &Path) -> io::Result<Self> {
         let arena = root.canonicalize()?;
-        let descriptor = openat(rustix::fs::CWD, &arena, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let descriptor = openat(
+            rustix::fs::CWD,
+            &arena,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let stat = rustix::fs::fstat(&descriptor)?;
         let mut images = OsString::from(&arena);
         images.push(".images");
@@ -215,7 +220,14 @@ impl Places {
     }
 
     /// Goes on behind a symbolic link, having looked at it.
-    fn through_link(&mut self, process: usize, inmate: &Inmate, place: Place, folder: File, links: u32) -> Option<Place> {
+    fn through_link(
+        &mut self,
+        process: usize,
+        inmate: &Inmate,
+        place: Place,
+        folder: File,
+        links: u32,
+    ) -> Option<Place> {
         let own = self.arena.join(&folder.shown).join(&place.name);
         let target = fs::read_link(own).ok()?;
         let absolute = self.arena.join(&folder.shown).join(target);

@@ -49,8 +49,8 @@ pub(super) enum Effect {
 }
 
 /// Which faults a call can meet, beyond a kill, which any can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults(u8);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Faults(u8);
 
 impl Faults {
     const SHORT: u8 = 1 << 7;
@@ -160,9 +160,8 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Open { at, opening } => scene.open(at, *opening),
         Call::Close(fd) | Call::DupOnto(fd) => scene.close(*fd),
         Call::CloseRange => Prediction { effect: Effect::CloseSome, ..private },
-        Call::Read(fd) => scene.file_call("read", *fd, |read, file| {
-            read.touching([(file.content(), Read)]).meeting(READING)
-        }),
+        Call::Read(fd) => scene
+            .file_call("read", *fd, |read, file| read.touching([(file.content(), Read)]).meeting(READING)),
         Call::Write { fd, bytes, .. } => scene.file_call("write", *fd, |write, file| {
             let faults = if *bytes > 1 { Faults(WRITING.0 | Faults::SHORT) } else { WRITING };
             write.writing(file).meeting(faults)
@@ -175,9 +174,9 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
             look.touching([(file.content(), Read), (file.links(), Read)])
         }),
         Call::Sync(fd) => scene.file_call("fsync", *fd, |sync, _| sync.meeting(READING)),
-        Call::List(fd) => scene.file_call("list", *fd, |list, file| {
-            list.touching([(file.list(), Read)]).meeting(READING)
-        }),
+        Call::List(fd) => {
+            scene.file_call("list", *fd, |list, file| list.touching([(file.list(), Read)]).meeting(READING))
+        }
         Call::Copy { from, to } => scene.copy(*from, *to),
         Call::Truncate(at) => scene.change(at, "truncate"),
         Call::Change(at) => scene.change(at, "change"),
@@ -193,9 +192,9 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Exchange { from, to } => scene.exchange(from, to),
         Call::Lock { fd, kind, mode, ask, range } => scene.lock(*fd, *kind, *mode, *ask, *range),
         Call::Unlock { fd, kind, range } => scene.unlock(*fd, *kind, *range),
-        Call::QueryLock { fd, kind } => scene.file_call("query-lock", *fd, |query, file| {
-            query.touching([(file.lock(*kind), Read)])
-        }),
+        Call::QueryLock { fd, kind } => {
+            scene.file_call("query-lock", *fd, |query, file| query.touching([(file.lock(*kind), Read)]))
+        }
         Call::Signal { pid, signal } => scene.signal(*pid, *signal),
         Call::Wait => return Err("waits for a child"),
         Call::Sleep => scene.sleep(),
@@ -203,11 +202,10 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
     })
 }
 
-/// Whether a call can meet a fault is known with its prediction; what is left when a process is killed is this.
-pub(super) fn killed(process: usize, locks: &Locks) -> (Vec<(Object, Access)>, Vec<Holding>) {
-    let held: Vec<Holding> = locks.of(process).copied().collect();
-    let touches = held.iter().map(|held| (held.lock, give_up(held.mode))).collect::<Vec<_>>();
-    (touches.into_iter().chain([(life(process), Write)]).collect(), held)
+/// What it touches when a process is killed: its locks go, and its operation will never return.
+pub(super) fn killed(process: usize, locks: &Locks) -> Vec<(Object, Access)> {
+    let given = locks.of(process).map(|held| (held.lock, give_up(held.mode)));
+    given.chain([(life(process), Write), (Object::REAL_TIME, Update)]).collect()
 }
 
 /// Whether a process lives.
@@ -278,7 +276,9 @@ impl Scene<'_> {
         let follow = !opening.has(libc::O_NOFOLLOW) && !(creates && opening.has(libc::O_EXCL));
         let Some(place) = self.place(at, follow) else { return self.outside(at) };
         let mut words = format!("open {}", shown(&place.shown));
-        for (flag, word) in [(libc::O_CREAT, "create"), (libc::O_EXCL, "exclusive"), (libc::O_TRUNC, "truncate")] {
+        for (flag, word) in
+            [(libc::O_CREAT, "create"), (libc::O_EXCL, "exclusive"), (libc::O_TRUNC, "truncate")]
+        {
             if opening.has(flag) {
                 words.push(' ');
                 words.push_str(word);
@@ -315,7 +315,8 @@ impl Scene<'_> {
         let copy = self.file_call("copy to", to, |copy, file| copy.writing(file).meeting(WRITING));
         match source {
             Some(source) => {
-                let label = if copy.label.is_empty() { format!("copy {}", source.shown) } else { copy.label.clone() };
+                let label =
+                    if copy.label.is_empty() { format!("copy {}", source.shown) } else { copy.label.clone() };
                 Prediction { label, ..copy }.touching([(source.content(), Read)])
             }
             None => copy,
@@ -331,7 +332,8 @@ impl Scene<'_> {
 
     fn look(&mut self, at: &At, follow: bool) -> Prediction {
         let Some(place) = self.place(at, follow) else { return self.outside(at) };
-        let look = Prediction::new(format!("stat {}", shown(&place.shown))).touching(place.way.iter().copied());
+        let look =
+            Prediction::new(format!("stat {}", shown(&place.shown))).touching(place.way.iter().copied());
         match &place.file {
             Some(file) if file.is_folder => look,
             Some(file) => look.touching([(file.content(), Read), (file.links(), Read)]),
@@ -460,7 +462,8 @@ impl Scene<'_> {
     }
 
     fn sleep(&self) -> Prediction {
-        let mut sleep = Prediction::new("sleep").touching(self.seen.iter().map(|(object, _)| (*object, Read)));
+        let mut sleep =
+            Prediction::new("sleep").touching(self.seen.iter().map(|(object, _)| (*object, Read)));
         sleep.gate = Gate::Change;
         sleep.effect = Effect::Sleep;
         sleep
