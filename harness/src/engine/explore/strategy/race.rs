@@ -72,9 +72,9 @@ impl<'e, P: PendingThen> Races<'e, P> {
     #[must_use]
     pub fn all(&self) -> Vec<Race> {
         let mut races = Vec::new();
-        races.extend(
-            self.order.adjacent().iter().filter_map(|&(earlier, later)| self.ordinary(earlier, later)),
-        );
+        for &(earlier, later) in self.order.adjacent() {
+            self.of_pair(earlier, later, &mut races);
+        }
         for wait in self.waits() {
             self.of_wait(&wait, &mut races);
         }
@@ -90,7 +90,7 @@ impl<'e, P: PendingThen> Races<'e, P> {
         Race { at, process, initials: initials.intersection(self.execution.enabled[at]) }
     }
 
-    fn ordinary(&self, earlier: usize, later: usize) -> Option<Race> {
+    fn of_pair(&self, earlier: usize, later: usize, races: &mut Vec<Race>) {
         let (process, step) = (self.execution.events[later].process, self.step(later));
         let beside: Vec<usize> =
             (earlier + 1..later).filter(|&event| !self.order.before(earlier, event)).collect();
@@ -103,23 +103,26 @@ impl<'e, P: PendingThen> Races<'e, P> {
             Gate::Change => self.wakes_without(earlier, later, &beside),
         };
         if !possible {
-            return None;
+            return;
         }
-        let mut initials = self.order.initials(&beside);
-        if self.begins(process, earlier, later, &beside) {
-            initials = initials.with(process);
+        let (needed, other): (Vec<usize>, Vec<usize>) =
+            beside.iter().partition(|&&event| self.order.before(event, later));
+        let then = self.pending.pending(process, earlier).unwrap_or(&step.footprint);
+        self.heed(earlier, process, &needed, races);
+        for event in other.into_iter().filter(|&event| self.step(event).footprint.conflicts(then)) {
+            let past: Vec<usize> =
+                (earlier + 1..=event).filter(|&before| self.order.before(before, event)).collect();
+            races.push(self.race(earlier, process, self.order.initials(&past)));
         }
-        Some(self.race(earlier, process, initials))
     }
 
-    /// Whether the later step can come first of all when it comes before the earlier one.
-    fn begins(&self, process: usize, earlier: usize, later: usize, beside: &[usize]) -> bool {
-        let footprint = self.pending.pending(process, earlier).unwrap_or(&self.step(later).footprint);
-        beside.iter().all(|&event| {
-            self.execution.events[event].process != process
-                && !self.order.before(event, later)
-                && !self.step(event).footprint.conflicts(footprint)
-        })
+    /// Wants the needed events, and then the process's step, before the event at hand.
+    fn heed(&self, at: usize, process: usize, needed: &[usize], races: &mut Vec<Race>) {
+        let mut initials = self.order.initials(needed);
+        if needed.is_empty() {
+            initials = initials.with(process);
+        }
+        races.push(self.race(at, process, initials));
     }
 
     fn wakes_without(&self, earlier: usize, later: usize, beside: &[usize]) -> bool {
@@ -150,11 +153,7 @@ impl<'e, P: PendingThen> Races<'e, P> {
     fn of_wait(&self, wait: &Wait<'_>, races: &mut Vec<Race>) {
         for acquisition in self.rivals(wait) {
             let Some(needed) = self.needed(wait, acquisition) else { continue };
-            let mut initials = self.order.initials(&needed);
-            if needed.is_empty() {
-                initials = initials.with(wait.process);
-            }
-            races.push(self.race(acquisition, wait.process, initials));
+            self.heed(acquisition, wait.process, &needed, races);
             for event in self.in_the_way(wait, acquisition, &needed) {
                 let past: Vec<usize> =
                     (acquisition + 1..=event).filter(|&earlier| self.order.before(earlier, event)).collect();
