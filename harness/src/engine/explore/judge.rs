@@ -44,8 +44,10 @@ pub(super) fn likeness(control: &Control, left: &Left) -> Result<u64, StageError
     times.dedup();
     let rank = |time: u64| times.partition_point(|&other| other < time);
     for record in &history.records {
-        (record.process, record.container(), record.operation, record.outcome, record.reason).hash(&mut hasher);
-        (record.status, record.generation, record.revision, history.message(record).is_some()).hash(&mut hasher);
+        (record.process, record.container(), record.operation, record.outcome, record.reason)
+            .hash(&mut hasher);
+        (record.status, record.generation, record.revision, history.message(record).is_some())
+            .hash(&mut hasher);
         (rank(record.invoke_ns), rank(record.deadline_ns())).hash(&mut hasher);
     }
     for exit in &left.recorder.exits {
@@ -64,7 +66,11 @@ pub(super) struct Verdict {
 }
 
 /// Examines what an execution left, and judges it. The folder is used up: it must be restored.
-pub(super) fn judge(control: &mut Control, subject: &dyn Subject, left: &Left) -> Result<Verdict, StageError> {
+pub(super) fn judge(
+    control: &mut Control,
+    subject: &dyn Subject,
+    left: &Left,
+) -> Result<Verdict, StageError> {
     let mut recorder = left.recorder.clone();
     let quiet = examine(control, subject, &mut recorder)?;
     let since_ns = recorder.time(0);
@@ -87,7 +93,11 @@ pub(super) fn judge(control: &mut Control, subject: &dyn Subject, left: &Left) -
 }
 
 /// What lies there, and what can still be done with it.
-fn examine(control: &mut Control, subject: &dyn Subject, recorder: &mut Recorder) -> Result<Quiet, StageError> {
+fn examine(
+    control: &mut Control,
+    subject: &dyn Subject,
+    recorder: &mut Recorder,
+) -> Result<Quiet, StageError> {
     let containers = recorder.history.containers.clone();
     let examiner = control.examiner();
     let mut quiet = Quiet::default();
@@ -99,7 +109,12 @@ fn examine(control: &mut Control, subject: &dyn Subject, recorder: &mut Recorder
         let state = Call { operation: Operation::State, container };
         let answer = control.ask(state)?;
         recorder.aside(examiner, state, &answer);
-        quiet.containers.push(QuietContainer { state: answer, files: Vec::new(), process: None, recovery: None });
+        quiet.containers.push(QuietContainer {
+            state: answer,
+            files: Vec::new(),
+            process: None,
+            recovery: None,
+        });
     }
     let sorted = sort(&control.root, subject, &containers);
     for (container, files) in sorted.containers {

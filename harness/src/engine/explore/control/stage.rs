@@ -19,6 +19,7 @@ use super::predict::{self, Effect, Prediction, Scene};
 use super::record::Recorder;
 use super::snapshot::Snapshot;
 use super::stand::{Next, Planned, Stand};
+use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::engine::explore::schedule::{Fault, Line, Schedule};
 use crate::engine::explore::step::{Access, Event, Footprint, Mask, Object, Step};
@@ -256,6 +257,7 @@ impl Control {
         planned: &[Planned],
         recorder: Recorder,
         chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
     ) -> Result<Execution<Left>> {
         self.begin(programs, planned, recorder)?;
         let mut course = Course::default();
@@ -277,6 +279,19 @@ impl Control {
             let last = course.events.last().map(|event| event.process);
             let point = Point { depth: course.events.len(), enabled, pending: &pending, last };
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
+            if observer.looks_on() {
+                let pids = self.pids();
+                let depth = point.depth;
+                let root = &self.root;
+                observer.before(&follow::Scene {
+                    depth,
+                    next: process,
+                    pending: &pending,
+                    enabled,
+                    pids: &pids,
+                    root,
+                });
+            }
             let event = self.take(process, &mut course)?;
             chooser.happened(&event);
             course.events.push(event);

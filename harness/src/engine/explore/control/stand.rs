@@ -11,7 +11,7 @@ use crate::plan;
 use crate::subject::Answer;
 
 /// A fault that is to meet a process at the step of this label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Planned {
     pub process: usize,
     pub label: Arc<str>,
