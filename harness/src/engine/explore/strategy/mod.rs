@@ -9,8 +9,14 @@ pub mod frontier;
 pub mod guide;
 pub mod naive;
 pub mod order;
+pub mod pct;
+pub mod pos;
 pub mod race;
+pub mod random;
+pub mod replay;
+pub mod sampling;
 pub mod search;
+pub mod size;
 pub mod tree;
 
 use super::machine::{Chooser, Execution};

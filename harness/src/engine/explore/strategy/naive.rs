@@ -27,7 +27,7 @@ impl Naive {
     /// Those in which at most so many times a process is interrupted that could have gone on.
     #[must_use]
     pub fn with_at_most(preemptions: u32) -> Self {
-        Self::of(NoReduction { preemptions_max: preemptions }, FrontierOrder::default())
+        Self::of(NoReduction { preemptions_max: preemptions }, FrontierOrder::Deepest)
     }
 }
 
