@@ -18,5 +18,6 @@ pub mod reach;
 pub mod report;
 pub mod results;
 pub mod scenario;
+pub mod shrink;
 pub mod subject;
 pub mod violation;

@@ -1,10 +1,11 @@
 //! The command line: what was typed, what it means, and the exit code it ends with.
 
 mod args;
-mod assemble;
 mod check;
 mod doctor;
+pub mod exploration;
 mod failure;
+mod findings;
 mod interrupt;
 mod list;
 mod output;

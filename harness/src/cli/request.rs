@@ -90,14 +90,14 @@ fn told(problems: &[Problem]) -> String {
 /// What the flags set, in an order that does not depend on how they were typed.
 fn overrides(args: &RunArgs) -> Vec<Override> {
     let flags = [
-        ("--duration", "stress.duration", &args.duration),
-        ("--operations", "stress.operations", &args.operations),
-        ("--processes", "stress.processes", &args.processes),
+        ("--duration", &args.duration),
+        ("--operations", &args.operations),
+        ("--processes", &args.processes),
     ];
-    let flags = flags.into_iter().filter_map(|(flag, key, value)| {
-        value.as_ref().map(|value| Override { flag, assignment: format!("{key}={value}") })
-    });
-    let sets = args.set.iter().map(|set| Override { flag: "--set", assignment: set.clone() });
+    let flags = flags
+        .into_iter()
+        .filter_map(|(flag, value)| value.as_ref().map(|value| Override { flag, value: value.clone() }));
+    let sets = args.set.iter().map(|set| Override { flag: "--set", value: set.clone() });
     flags.chain(sets).collect()
 }
 

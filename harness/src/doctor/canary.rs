@@ -52,8 +52,9 @@ fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<Str
     let mut zygote = zygote.map_err(|error| format!("the zygote cannot be forked: {error}"))?;
     let scenario = scenario()?;
     let scratch = Scratch::create(base).map_err(|error| error.to_string())?;
-    let plan = scenario.plan(&scratch.root(), SEED);
-    let trial = pipeline::run(&mut zygote, &scenario, &plan, stop, &Silent, || ())
+    let stress = scenario.stress().ok_or("the canary is no stress run")?;
+    let plan = stress.plan(scenario.subject.clone(), &scratch.root(), SEED);
+    let trial = pipeline::run(&mut zygote, (&scenario.expect, stress), &plan, stop, &Silent, || ())
         .map_err(|error| format!("the engine failed: {error}"))?;
     let classes: BTreeSet<_> = trial
         .violations()

@@ -55,6 +55,11 @@ impl Bar {
             .set_message(format!("judging {} operations", grouped(self.operations.load(Ordering::Relaxed))));
     }
 
+    /// The exploration has ended, and what it found is made simpler.
+    pub fn shrinking(&self) {
+        self.shown.set_message("shrinking what was found");
+    }
+
     /// The scenario has ended: one line says how.
     pub fn finish(&self, report: &ScenarioReport, verdict: &str) {
         self.shown.finish_and_clear();

@@ -1,24 +1,65 @@
-//! Puts a scenario's report together from what its run and its checks gave.
+//! Stress scenarios: runs one, writes its evidence, and puts its report together from what its run and its checks gave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::pipeline::{self, Trial};
-use crate::check::Examination;
+use super::{Keep, Runner, report_check};
+use crate::cli::pipeline::{self, Trial};
+use crate::engine::stress::left_beside;
 use crate::engine::{Ended, StressRun};
 use crate::finding::Finding;
 use crate::history::Outcome;
-use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, story};
+use crate::plan::StressPlan;
+use crate::report::progress::Bar;
+use crate::report::{ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
-use crate::scenario::{Scenario, describe_subject};
+use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
 
 /// How many violations of one class become findings.
 const FINDINGS_PER_CLASS: usize = 4;
 
+impl Runner<'_> {
+    /// Runs a stress scenario and reports it.
+    pub(super) fn stressed(
+        &mut self,
+        (scenario, stress): (&Scenario, &Stress),
+        plan: &StressPlan,
+        folder: &RunFolder,
+        bar: &Bar,
+    ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
+        let stop = self.interrupt.flag();
+        let judged = (&scenario.expect, stress);
+        let trial = pipeline::run(&mut self.zygote, judged, plan, stop, bar, || bar.judging())?;
+        Ok(self.evidence(scenario, plan, &trial, folder)?)
+    }
+
+    /// Writes the evidence, and reports what it shows.
+    fn evidence(
+        &self,
+        scenario: &Scenario,
+        plan: &StressPlan,
+        trial: &Trial,
+        folder: &RunFolder,
+    ) -> io::Result<ScenarioReport> {
+        let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
+        if is_kept {
+            folder.write_history(&trial.run.history)?;
+        }
+        let report = report(scenario, plan, trial, folder, &self.reproduce(scenario))?;
+        if is_kept {
+            let findings: BTreeSet<_> =
+                report.violations.iter().filter_map(|violation| violation.finding.as_deref()).collect();
+            folder.write_state(&left_beside(&plan.root), &Vec::from_iter(findings))?;
+        }
+        Ok(report)
+    }
+}
+
 /// Reports a scenario, and leaves its findings in the folder.
-pub fn scenario(
+fn report(
     scenario: &Scenario,
+    plan: &StressPlan,
     trial: &Trial,
     folder: &RunFolder,
     reproduce: &str,
@@ -32,21 +73,22 @@ pub fn scenario(
     let run = &trial.run;
     Ok(ScenarioReport {
         name: scenario.name.clone(),
-        kind: scenario.kind.as_str(),
+        kind: scenario.kind().as_str(),
         subject: describe_subject(&scenario.subject),
         verdict: trial.judgement.verdict,
         expected: trial.judgement.expected,
         reasons: trial.judgement.reasons.clone(),
         expect: scenario.expect.clone(),
-        operations: operations(scenario, run),
+        operations: operations(plan, run),
         failed: run.history.records.iter().filter(|record| record.outcome == Outcome::Failed).count() as u64,
         first_failure: pipeline::first_failure(&run.history).map(str::to_owned),
         duration_s: run.duration_ns as f64 / 1e9,
         startup_s: run.startup_ns as f64 / 1e9,
-        processes: scenario.stress.processes,
+        processes: scenario.processes(),
         kills: run.kills,
         handoff_ratio: Some(trial.reach.handoff_ratio),
         schedules: None,
+        exploration: None,
         interrupted: run.ended == Ended::Interrupted,
         violations,
         violations_total: trial.violations_total(),
@@ -58,8 +100,8 @@ pub fn scenario(
 }
 
 /// Operations of workers and auditors; what the examiner does when all is quiet is no part of the run.
-fn operations(scenario: &Scenario, run: &StressRun) -> u64 {
-    let examiner = scenario.stress.processes + scenario.stress.auditors;
+fn operations(plan: &StressPlan, run: &StressRun) -> u64 {
+    let examiner = plan.processes + plan.auditors;
     run.history.records.iter().filter(|record| record.process < examiner).count() as u64
 }
 
@@ -91,24 +133,9 @@ fn report_violation(
         expected: expect.violations.contains(&violation.class) || expect.also.contains(&violation.class),
         finding: Some(folder),
         reproduce: reproduce.to_owned(),
+        control: None,
         story: story::tell(&finding),
         signature: finding.signature,
         container: finding.container,
     })
-}
-
-fn report_check(name: &'static str, examination: &Examination) -> CheckReport {
-    let verdict = match examination {
-        Examination { violations, .. } if !violations.is_empty() => "violation",
-        Examination { inconclusive: Some(_), .. } => "inconclusive",
-        Examination { examined: 0, .. } => "not-applicable",
-        _ => "clean",
-    };
-    CheckReport {
-        name,
-        verdict,
-        examined: examination.examined,
-        violations_total: examination.violations_total.max(examination.violations.len() as u64),
-        inconclusive: examination.inconclusive.clone(),
-    }
 }

@@ -1,0 +1,93 @@
+//! From a schedule that broke a promise to the simplest that does, and to the finding that keeps it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::engine::explore::Discovery;
+use crate::engine::explore::schedule::Schedule;
+use crate::finding::{Exploration, Finding};
+use crate::history::History;
+use crate::plan::ExplorePlan;
+use crate::process::Zygote;
+use crate::report::reproduce::quoted;
+use crate::results::RunFolder;
+use crate::shrink::{Case, OnStage, shrink};
+use crate::violation::{Class, Violation};
+
+/// A schedule that shows a class, as simple as it was found.
+#[derive(Clone, Debug)]
+pub struct Simplest {
+    /// The plan, with the setup and the programs that are left.
+    pub plan: ExplorePlan,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// What the processes did and saw in it.
+    pub history: History,
+    /// What it breaks.
+    pub violation: Violation,
+    /// How many times a process is interrupted in it that could have gone on.
+    pub preemptions: u32,
+    /// Whether nothing simpler was found, rather than the time used up.
+    pub is_minimal: bool,
+}
+
+impl Simplest {
+    /// The finding that keeps it.
+    #[must_use]
+    pub fn finding(&self, subject: &str) -> Finding {
+        let exploration = Exploration::of(&self.plan, &self.schedule, self.preemptions);
+        Finding::of(&self.history, &self.violation, subject).under_control(exploration)
+    }
+}
+
+/// Shrinks a schedule that showed a class, within a time. Where it does not show the class again it stays as it is.
+pub fn simplest(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    discovery: &Discovery,
+    class: Class,
+    (base, stop): (&Path, &AtomicBool),
+    time: Duration,
+) -> Simplest {
+    let case = Case {
+        setup: plan.setup.clone(),
+        programs: plan.processes.clone(),
+        schedule: discovery.schedule.clone(),
+    };
+    let mut trials = OnStage::new(zygote, plan.clone(), class, PathBuf::from(base), stop);
+    match shrink(&mut trials, case, time) {
+        Some(shrunk) => Simplest {
+            plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
+            schedule: shrunk.case.schedule,
+            violation: of_class(&shrunk.followed.violations, class),
+            history: shrunk.followed.history,
+            preemptions: shrunk.followed.preemptions,
+            is_minimal: shrunk.is_minimal,
+        },
+        None => Simplest {
+            plan: plan.clone(),
+            schedule: discovery.schedule.clone(),
+            history: discovery.history.clone(),
+            violation: of_class(&discovery.violations, class),
+            preemptions: discovery.preemptions,
+            is_minimal: false,
+        },
+    }
+}
+
+fn of_class(violations: &[Violation], class: Class) -> Violation {
+    violations.iter().find(|violation| violation.class == class).expect("it shows this class").clone()
+}
+
+/// The command that replays a finding of a run.
+#[must_use]
+pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
+    replay_words(&folder.path().join("findings").join(&finding.signature))
+}
+
+/// The command that replays what lies at a path.
+#[must_use]
+pub fn replay_words(path: &Path) -> String {
+    format!("flockwork replay {}", quoted(&path.display().to_string()))
+}
