@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::engine::EngineError;
 use crate::engine::explore::Discovery;
 use crate::engine::explore::schedule::Schedule;
 use crate::finding::{Exploration, Finding};
@@ -41,39 +42,47 @@ impl Simplest {
     }
 }
 
-/// Shrinks a schedule that showed a class, within a time. Where it does not show the class again it stays as it is.
+/// Shrinks a discovery within a time. Where it does not show its class again it stays as it is.
 pub fn simplest(
     zygote: &mut Zygote,
     plan: &ExplorePlan,
     discovery: &Discovery,
     class: Class,
-    (base, stop): (&Path, &AtomicBool),
+    place: (&Path, &AtomicBool),
     time: Duration,
 ) -> Simplest {
-    let case = Case {
-        setup: plan.setup.clone(),
-        programs: plan.processes.clone(),
+    shrunk(zygote, plan, &discovery.schedule, class, place, time).unwrap_or_else(|_| Simplest {
+        plan: plan.clone(),
         schedule: discovery.schedule.clone(),
-    };
+        history: discovery.history.clone(),
+        violation: of_class(&discovery.violations, class),
+        preemptions: discovery.preemptions,
+        is_minimal: false,
+    })
+}
+
+/// Shrinks a schedule within a time; the error says why it could not be followed, or nothing where it was and did not
+/// show the class.
+pub fn shrunk(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    schedule: &Schedule,
+    class: Class,
+    (base, stop): (&Path, &AtomicBool),
+    time: Duration,
+) -> Result<Simplest, Option<EngineError>> {
+    let (setup, programs) = (plan.setup.clone(), plan.processes.clone());
+    let case = Case { setup, programs, schedule: schedule.clone() };
     let mut trials = OnStage::new(zygote, plan.clone(), class, PathBuf::from(base), stop);
-    match shrink(&mut trials, case, time) {
-        Some(shrunk) => Simplest {
-            plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
-            schedule: shrunk.case.schedule,
-            violation: of_class(&shrunk.followed.violations, class),
-            history: shrunk.followed.history,
-            preemptions: shrunk.followed.preemptions,
-            is_minimal: shrunk.is_minimal,
-        },
-        None => Simplest {
-            plan: plan.clone(),
-            schedule: discovery.schedule.clone(),
-            history: discovery.history.clone(),
-            violation: of_class(&discovery.violations, class),
-            preemptions: discovery.preemptions,
-            is_minimal: false,
-        },
-    }
+    let Some(shrunk) = shrink(&mut trials, case, time) else { return Err(trials.take_error()) };
+    Ok(Simplest {
+        plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
+        schedule: shrunk.case.schedule,
+        violation: of_class(&shrunk.followed.violations, class),
+        history: shrunk.followed.history,
+        preemptions: shrunk.followed.preemptions,
+        is_minimal: shrunk.is_minimal,
+    })
 }
 
 fn of_class(violations: &[Violation], class: Class) -> Violation {

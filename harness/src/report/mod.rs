@@ -8,6 +8,7 @@ pub mod interleaving;
 pub mod progress;
 pub mod reproduce;
 pub mod story;
+pub mod summary;
 pub mod table;
 pub mod verdict;
 

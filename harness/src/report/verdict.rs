@@ -42,7 +42,9 @@ impl Verdict {
             Exit::AsExpected => Self::Clean,
             Exit::Violation => Self::Violation,
             Exit::Inconclusive => Self::Inconclusive,
-            Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported => Self::Error,
+            Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported | Exit::Diverged => {
+                Self::Error
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::report::verdict::Verdict;
 use crate::report::{CheckReport, ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
 use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, ScenarioRecord};
-use crate::scenario::{Plan, Scenario, Work, describe_subject};
+use crate::scenario::{Kind, Plan, Scenario, Work, describe_subject};
 
 /// Runs what the arguments ask for, and reports.
 pub fn run(
@@ -52,7 +52,7 @@ pub fn run(
 }
 
 /// Removes what runs left behind that were killed, and says so.
-fn clear_leftovers(base: &Path, output: Output) {
+pub fn clear_leftovers(base: &Path, output: Output) {
     let killed = process::sweep().len() as u64;
     if killed > 0 {
         output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
@@ -203,7 +203,7 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         processes: scenario.processes(),
         kills: 0,
         handoff_ratio: None,
-        schedules: None,
+        schedules: (scenario.kind() == Kind::Explore).then_some(0),
         exploration: None,
         interrupted: false,
         violations: Vec::new(),
