@@ -8,6 +8,7 @@ pub mod cli;
 pub mod doctor;
 pub mod engine;
 pub mod evidence;
+pub mod explain;
 pub mod finding;
 pub mod history;
 pub mod judge;

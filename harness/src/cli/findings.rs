@@ -37,8 +37,14 @@ impl Simplest {
     /// The finding that keeps it.
     #[must_use]
     pub fn finding(&self, subject: &str) -> Finding {
-        let exploration = Exploration::of(&self.plan, &self.schedule, self.preemptions);
-        Finding::of(&self.history, &self.violation, subject).under_control(exploration)
+        let finding = Finding::of(&self.history, &self.violation, subject);
+        Finding { exploration: Some(self.exploration()), ..finding }
+    }
+
+    /// What it is seen again by.
+    #[must_use]
+    pub fn exploration(&self) -> Exploration {
+        Exploration::of(&self.plan, &self.schedule, self.preemptions)
     }
 }
 

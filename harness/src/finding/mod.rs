@@ -85,12 +85,6 @@ impl Finding {
         }
     }
 
-    /// The same, with the schedule that shows it.
-    #[must_use]
-    pub fn under_control(self, exploration: Exploration) -> Self {
-        Self { exploration: Some(exploration), ..self }
-    }
-
     /// The window as lines a person reads; decisive operations are marked.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

@@ -132,6 +132,9 @@ fn tell_violation(text: &mut String, violation: &ViolationReport) {
     for operation in &violation.story {
         line(text, &format!("    {operation}"));
     }
+    if let Some(explained) = &violation.explained {
+        line(text, &format!("  {explained}"));
+    }
     if let Some(finding) = &violation.finding {
         line(text, &format!("  finding: {}", finding.display()));
     }

@@ -150,6 +150,9 @@ pub struct ViolationReport {
     pub reproduce: String,
     /// For a violation seen under control: the schedule that shows it, as simple as it was found.
     pub control: Option<ControlReport>,
+    /// For a violation seen while processes ran freely: whether it was seen again under control, in words; null where
+    /// that was not tried.
+    pub explained: Option<String>,
     /// The few operations around it, a line each.
     #[serde(skip)]
     pub story: Vec<String>,

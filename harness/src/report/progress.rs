@@ -61,6 +61,11 @@ impl Bar {
         self.shown.set_message("shrinking what was found");
     }
 
+    /// The run has ended, and what it found is sought under control.
+    pub fn explaining(&self) {
+        self.shown.set_message("seeking under control what was found");
+    }
+
     /// The scenario has ended: one line says how.
     pub fn finish(&self, report: &ScenarioReport, verdict: &str) {
         self.shown.finish_and_clear();

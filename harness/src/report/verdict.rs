@@ -93,11 +93,7 @@ pub struct Judgement {
 #[must_use]
 pub fn judge(case: &Case<'_>) -> Judgement {
     let expect = case.expect;
-    let unexpected: Vec<_> = case
-        .seen
-        .iter()
-        .filter(|class| !expect.violations.contains(class) && !expect.also.contains(class))
-        .collect();
+    let unexpected: Vec<_> = case.seen.iter().filter(|class| !expect.covers(**class)).collect();
     let missing: Vec<_> = expect.violations.iter().filter(|class| !case.seen.contains(class)).collect();
     let mut doubts = doubts(case);
     // Contention is the means, and so is the rest. Where what it should bring about has appeared, there was enough of it.
@@ -129,9 +125,12 @@ pub fn judge(case: &Case<'_>) -> Judgement {
 
 fn doubts(case: &Case<'_>) -> Vec<String> {
     // What a scenario allows to appear may also stay undecided: it hides nothing that would be unexpected.
-    let allowed = |class| case.expect.violations.contains(class) || case.expect.also.contains(class);
-    let mut doubts: Vec<String> =
-        case.doubts.iter().filter(|doubt| !allowed(&doubt.class)).map(|doubt| doubt.why.clone()).collect();
+    let mut doubts: Vec<String> = case
+        .doubts
+        .iter()
+        .filter(|doubt| !case.expect.covers(doubt.class))
+        .map(|doubt| doubt.why.clone())
+        .collect();
     match case.ended {
         Ended::Interrupted => doubts.push("interrupted before its budget was used up".into()),
         Ended::Stalled if case.seen.is_empty() => {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use super::{Case, Trials};
+use crate::engine::EngineError;
 use crate::engine::explore::follow::{Followed, Following};
 use crate::engine::explore::machine::End;
 use crate::engine::explore::{self, Discovery, Stage};
-use crate::engine::{EngineError, Progress};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
@@ -92,7 +92,7 @@ impl<'z> OnStage<'z> {
             budget: ExploreBudget { schedules: BRIEF_SCHEDULES, time_ns: BRIEF_NS },
             ..self.plan_of(case, &scratch)
         };
-        let run = explore::run(self.zygote, &plan, self.stop, &Silent)?;
+        let run = explore::run(self.zygote, &plan, self.stop, &())?;
         let class = self.class;
         let simplest = run
             .discoveries
@@ -138,10 +138,4 @@ fn followed(discovery: Discovery) -> Followed {
         preemptions: discovery.preemptions,
         end: End::Completed,
     }
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn update(&self, _operations: u64, _violations: u64) {}
 }

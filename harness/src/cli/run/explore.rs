@@ -10,7 +10,7 @@ use crate::engine::Ended;
 use crate::engine::explore::{Discovery, ExploreRun};
 use crate::finding::Finding;
 use crate::plan::ExplorePlan;
-use crate::report::interleaving::Interleaving;
+use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::{ControlReport, ExplorationReport, ReachReport, ScenarioReport, ViolationReport};
 use crate::results::RunFolder;
@@ -20,7 +20,7 @@ use crate::violation::{Class, Violation};
 /// Longest that all shrinking of one scenario may take.
 const SHRINKING: Duration = Duration::from_secs(30);
 /// Longest that the shrinking of one finding may take.
-const SHRINKING_ONE: Duration = Duration::from_secs(5);
+pub(super) const SHRINKING_ONE: Duration = Duration::from_secs(5);
 
 impl Runner<'_> {
     /// Explores a scenario and reports it.
@@ -48,7 +48,7 @@ impl Runner<'_> {
         Ok(report(scenario, plan, &trial, violations, folder))
     }
 
-    fn simplest(
+    pub(super) fn simplest(
         &mut self,
         plan: &ExplorePlan,
         discovery: &Discovery,
@@ -87,6 +87,25 @@ fn first_of_each_class(run: &ExploreRun) -> Vec<(&Discovery, &Violation)> {
     first
 }
 
+/// The schedule of a finding, for a report.
+pub(super) fn control_report(
+    finding: &Finding,
+    simplest: &Simplest,
+    found_by_schedule: u64,
+) -> ControlReport {
+    let exploration = finding.exploration.as_ref().expect("it was seen under control");
+    let (history, violation) = (&simplest.history, &simplest.violation);
+    ControlReport {
+        found_by_schedule,
+        processes: exploration.processes.len(),
+        operations: exploration.processes.iter().map(Vec::len).sum(),
+        preemptions: exploration.preemptions,
+        steps: exploration.schedule.lines.len(),
+        minimal: simplest.is_minimal,
+        table: Interleaving { exploration, history, violation }.table(terminal_width()),
+    }
+}
+
 fn violation_report(
     expect: &Expect,
     finding: Finding,
@@ -94,28 +113,17 @@ fn violation_report(
     found_by_schedule: u64,
     path: std::path::PathBuf,
 ) -> ViolationReport {
-    let control = finding.exploration.as_ref().map(|exploration| {
-        let (history, violation) = (&simplest.history, &simplest.violation);
-        let interleaving = Interleaving { exploration, history, violation };
-        ControlReport {
-            found_by_schedule,
-            processes: exploration.processes.len(),
-            operations: exploration.processes.iter().map(Vec::len).sum(),
-            preemptions: exploration.preemptions,
-            steps: exploration.schedule.lines.len(),
-            minimal: simplest.is_minimal,
-            table: interleaving.table(crate::report::interleaving::terminal_width()),
-        }
-    });
+    let control = Some(control_report(&finding, simplest, found_by_schedule));
     ViolationReport {
         class: finding.class,
         signature: finding.signature,
         message: finding.message,
         container: finding.container,
-        expected: expect.violations.contains(&finding.class) || expect.also.contains(&finding.class),
+        expected: expect.covers(finding.class),
         reproduce: findings::replay_words(&path),
         finding: Some(path),
         control,
+        explained: None,
         story: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+mod explain;
 mod explore;
 mod stress;
 

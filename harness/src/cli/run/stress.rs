@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::explain::Explanation;
+use super::explore::control_report;
 use super::{Keep, Runner, report_check};
 use crate::cli::pipeline::{self, Trial};
 use crate::engine::stress::left_beside;
@@ -14,7 +16,7 @@ use crate::report::progress::Bar;
 use crate::report::{ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
 use crate::scenario::{Scenario, Stress, describe_subject};
-use crate::violation::Violation;
+use crate::violation::{Class, Violation};
 
 /// How many violations of one class become findings.
 const FINDINGS_PER_CLASS: usize = 4;
@@ -31,7 +33,11 @@ impl Runner<'_> {
         let stop = self.interrupt.flag();
         let judged = (&scenario.expect, stress);
         let trial = pipeline::run(&mut self.zygote, judged, plan, stop, bar, || bar.judging())?;
-        Ok(self.evidence(scenario, plan, &trial, folder)?)
+        if self.request.keep == Keep::All || !trial.judgement.expected {
+            folder.write_history(&trial.run.history)?;
+        }
+        let explanations = self.explanations(scenario, plan, &trial, bar);
+        Ok(self.evidence(scenario, plan, &trial, folder, explanations)?)
     }
 
     /// Writes the evidence, and reports what it shows.
@@ -41,37 +47,61 @@ impl Runner<'_> {
         plan: &StressPlan,
         trial: &Trial,
         folder: &RunFolder,
+        mut explanations: Explanations,
     ) -> io::Result<ScenarioReport> {
-        let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
-        if is_kept {
-            folder.write_history(&trial.run.history)?;
-        }
-        let report = report(scenario, plan, trial, folder, &self.reproduce(scenario))?;
-        if is_kept {
+        let reproduce = self.reproduce(scenario);
+        let violations = first_of_each_class(trial.violations())
+            .into_iter()
+            .map(|violation| {
+                let explanation = explanations.remove(&violation.class);
+                report_violation(scenario, trial, folder, (violation, explanation), &reproduce)
+            })
+            .collect::<io::Result<_>>()?;
+        let report = report(scenario, plan, trial, folder, violations);
+        if self.request.keep == Keep::All || !trial.judgement.expected {
             let findings: BTreeSet<_> =
                 report.violations.iter().filter_map(|violation| violation.finding.as_deref()).collect();
             folder.write_state(&left_beside(&plan.root), &Vec::from_iter(findings))?;
         }
         Ok(report)
     }
+
+    /// Seeks the first violation of each class under control.
+    fn explanations(
+        &mut self,
+        scenario: &Scenario,
+        plan: &StressPlan,
+        trial: &Trial,
+        bar: &Bar,
+    ) -> Explanations {
+        let mut explanations = Explanations::new();
+        for violation in trial.violations() {
+            let class = violation.class;
+            if explanations.contains_key(&class) {
+                continue;
+            }
+            let sought = (violation, scenario.expect.covers(class));
+            explanations
+                .extend(self.explain(plan, &trial.run.history, sought, bar).map(|found| (class, found)));
+        }
+        explanations
+    }
 }
 
-/// Reports a scenario, and leaves its findings in the folder.
+/// Of each class that was sought under control, what became of it.
+type Explanations = BTreeMap<Class, Explanation>;
+
 fn report(
     scenario: &Scenario,
     plan: &StressPlan,
     trial: &Trial,
     folder: &RunFolder,
-    reproduce: &str,
-) -> io::Result<ScenarioReport> {
-    let violations = first_of_each_class(trial.violations())
-        .into_iter()
-        .map(|violation| report_violation(scenario, trial, folder, violation, reproduce))
-        .collect::<io::Result<_>>()?;
+    violations: Vec<ViolationReport>,
+) -> ScenarioReport {
     let checks =
         trial.examinations.iter().map(|(name, examination)| report_check(name, examination)).collect();
     let run = &trial.run;
-    Ok(ScenarioReport {
+    ScenarioReport {
         name: scenario.name.clone(),
         kind: scenario.kind().as_str(),
         subject: describe_subject(&scenario.subject),
@@ -96,7 +126,7 @@ fn report(
         reach: ReachReport::from(&trial.reach),
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,
-    })
+    }
 }
 
 /// Operations of workers and auditors; what the examiner does when all is quiet is no part of the run.
@@ -116,24 +146,30 @@ fn first_of_each_class(mut violations: Vec<&Violation>) -> Vec<&Violation> {
     violations
 }
 
+/// Leaves a finding in the folder, and reports it.
 fn report_violation(
     scenario: &Scenario,
     trial: &Trial,
     folder: &RunFolder,
-    violation: &Violation,
+    (violation, explanation): (&Violation, Option<Explanation>),
     reproduce: &str,
 ) -> io::Result<ViolationReport> {
     let history = &trial.run.history;
-    let finding = Finding::of(history, violation, &describe_subject(&scenario.subject));
+    let mut finding = Finding::of(history, violation, &describe_subject(&scenario.subject));
+    let found = explanation.as_ref().and_then(|explanation| explanation.found.as_ref());
+    let control = found.map(|(simplest, number)| {
+        finding.exploration = Some(simplest.exploration());
+        control_report(&finding, simplest, *number)
+    });
     let folder = folder.write_finding(&finding, history, reproduce)?;
-    let expect = &scenario.expect;
     Ok(ViolationReport {
         class: violation.class,
         message: violation.message.clone(),
-        expected: expect.violations.contains(&violation.class) || expect.also.contains(&violation.class),
+        expected: scenario.expect.covers(violation.class),
         finding: Some(folder),
         reproduce: reproduce.to_owned(),
-        control: None,
+        control,
+        explained: explanation.map(|explanation| explanation.words),
         story: story::tell(&finding),
         signature: finding.signature,
         container: finding.container,
