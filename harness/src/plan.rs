@@ -137,6 +137,17 @@ pub struct Call {
     pub container: u32,
 }
 
+impl Call {
+    /// As scenarios spell it.
+    #[must_use]
+    pub fn words(self, containers: &[String]) -> String {
+        match containers.get(self.container as usize) {
+            Some(container) if self.operation != Operation::List => format!("{} {container}", self.operation),
+            _ => self.operation.to_string(),
+        }
+    }
+}
+
 /// Which executions an exploration runs, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::stress;
+use super::{explore, stress};
 use crate::process::{Builder, Channel};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
@@ -13,6 +13,8 @@ use crate::process::{Builder, Channel};
 pub(crate) enum Order {
     /// Run a stress plan.
     Stress(Box<stress::Order>),
+    /// Fork a nursery for an exploration.
+    Nursery(Box<explore::NurseryOrder>),
 }
 
 /// Serves orders until the other end of the channel is closed.
@@ -21,6 +23,7 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
         let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
         match order {
             Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
+            Order::Nursery(order) => explore::raise_nursery(channel, *order, memory, build)?,
         }
     }
     Ok(())

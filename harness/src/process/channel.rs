@@ -79,6 +79,13 @@ impl Channel {
     }
 }
 
+impl From<OwnedFd> for Channel {
+    /// An end that came over another channel.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self { stream: descriptor.into() }
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()

@@ -18,6 +18,8 @@ use super::sys::Mapping;
 pub const LAST_WORDS_BYTES: usize = 1024;
 /// Bytes for the texts of one process's log.
 pub const TEXT_BYTES: usize = 256 * 1024;
+/// Words that a controller exchanges with one process.
+pub const MAIL_WORDS: usize = 8;
 /// Overlaps kept; more are counted only.
 pub const OVERLAPS_MAX: usize = 16 * 1024;
 
@@ -174,6 +176,8 @@ pub struct Header {
     pub killed_incarnation: AtomicU32,
     /// A fresh process that performs the operation at hand: see the engine's fresh processes.
     pub child: AtomicU32,
+    /// Words that a controller and this process exchange; their meaning is the engine's.
+    pub mail: [AtomicU32; MAIL_WORDS],
     /// Length of its last words.
     pub last_words_bytes: AtomicU32,
     /// What it said as it panicked.

@@ -125,6 +125,16 @@ pub fn clear_all(region: &Region, identity: Identity) {
     }
 }
 
+/// Takes a dead process out of every word, whichever incarnation of it.
+pub fn clear_process(region: &Region, process: u32) {
+    for word in region.words() {
+        let found = word.0.load(Ordering::Relaxed);
+        if Identity::of_word(found).is_some_and(|identity| identity.process == process) {
+            _ = word.0.compare_exchange(found, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

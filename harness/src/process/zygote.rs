@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -67,6 +67,11 @@ impl Zygote {
     pub(crate) fn order<T: Serialize>(&self, order: &T, region: &Region) -> io::Result<()> {
         let memory = region.memory();
         self.channel()?.send(order, Some(memory.as_fd()))
+    }
+
+    /// Sends another descriptor on behind an order.
+    pub(crate) fn hand_over(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.channel()?.send(&(), Some(descriptor))
     }
 
     /// Waits a while for a report.

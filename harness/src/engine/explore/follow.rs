@@ -65,11 +65,20 @@ pub struct Scene<'s> {
 
 /// Looks on while a schedule is followed.
 pub trait Observer {
+    /// Whether it wants to be called at all.
+    fn looks_on(&self) -> bool {
+        true
+    }
+
     /// Called before each step; all processes stay where they are until it returns.
     fn before(&mut self, scene: &Scene<'_>);
 }
 
 /// Nobody looks on.
 impl Observer for () {
+    fn looks_on(&self) -> bool {
+        false
+    }
+
     fn before(&mut self, _scene: &Scene<'_>) {}
 }

@@ -56,7 +56,8 @@ pub struct Execution<O> {
     pub events: Vec<Event>,
     /// Who was enabled before each step, and after the last.
     pub enabled: Vec<Mask>,
-    /// The steps that processes were about to take at the end: those of a deadlock.
+    /// The steps that processes were about to take at the end, whether or not they could: those of a deadlock, those
+    /// at the point where the chooser abandoned.
     pub pending: Vec<Option<Step>>,
     /// How it ended.
     pub end: End,
@@ -65,6 +66,13 @@ pub struct Execution<O> {
 }
 
 impl<O> Execution<O> {
+    /// The execution as strategies learn it, and what came of it.
+    #[must_use]
+    pub fn split(self) -> (Execution<()>, O) {
+        let Self { events, enabled, pending, end, outcome } = self;
+        (Execution { events, enabled, pending, end, outcome: () }, outcome)
+    }
+
     /// How many times a process was interrupted that could have gone on.
     #[must_use]
     pub fn preemptions(&self) -> u32 {

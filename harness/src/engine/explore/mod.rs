@@ -1,12 +1,21 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
+mod campaign;
+mod control;
+mod drive;
 pub mod follow;
+mod judge;
+mod lane;
 pub mod machine;
+mod repeat;
 pub mod schedule;
 pub mod step;
+mod strategies;
 pub mod strategy;
 
 use std::sync::atomic::AtomicBool;
+
+pub(crate) use self::control::{NurseryOrder, raise_nursery};
 
 use self::follow::{Followed, Following, Observer};
 use self::schedule::Schedule;
@@ -71,8 +80,7 @@ pub fn run(
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<ExploreRun, EngineError> {
-    _ = (zygote, plan, stop, progress);
-    Err(EngineError("exploration is on its way".into()))
+    drive::run(zygote, plan, stop, progress)
 }
 
 /// Processes under control that stay between one schedule and the next: for replay and for shrinking.

@@ -29,6 +29,12 @@ impl Object {
         name.hash(&mut hasher);
         Self(hasher.finish().max(1))
     }
+
+    /// The hash that it is.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
 }
 
 /// How a step touches an object.
@@ -76,6 +82,13 @@ impl Footprint {
     #[must_use]
     pub fn touches(&self) -> &[(Object, Access)] {
         &self.0
+    }
+
+    /// How it touches this object, if it does.
+    #[must_use]
+    pub fn access(&self, object: Object) -> Option<Access> {
+        let found = self.0.binary_search_by_key(&object, |touch| touch.0);
+        found.ok().map(|at| self.0[at].1)
     }
 
     /// Whether the order of two such steps can matter.
@@ -168,6 +181,30 @@ impl Mask {
     #[must_use]
     pub const fn with(self, process: usize) -> Self {
         Self(self.0 | 1 << process)
+    }
+
+    /// Who is in one of the two.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Who is in both.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Who is in this one, but not in the other.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The lowest in it.
+    #[must_use]
+    pub const fn lowest(self) -> Option<usize> {
+        if self.is_empty() { None } else { Some(self.0.trailing_zeros() as usize) }
     }
 
     /// The same set without this process.

@@ -23,9 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) use supervise::supervise;
-pub(crate) use wire::Order;
+pub(crate) use wire::{Order, WireAnswer, no_answer};
 
-pub(crate) use self::examine::{copy_tree, left_beside};
+pub(crate) use self::examine::{copy_tree, left_beside, remains, sort};
 use self::wire::{Departure, Finished, Recording, Report};
 use super::{EngineError, Progress, StressRun};
 use crate::evidence::Stall;

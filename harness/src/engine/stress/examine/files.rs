@@ -14,7 +14,7 @@ const COPY_BYTES_MAX: u64 = 64 << 20;
 
 /// The files of a root, by owner. Folders have a trailing slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sorted {
+pub(crate) struct Sorted {
     /// Each container's, by index; containers without files are left out.
     pub containers: Vec<(u32, Vec<String>)>,
     /// Those of nobody.
@@ -22,7 +22,7 @@ pub(super) struct Sorted {
 }
 
 /// Notes whose each file below the root is.
-pub(super) fn sort(root: &Path, subject: &dyn Subject, containers: &[String]) -> Sorted {
+pub(crate) fn sort(root: &Path, subject: &dyn Subject, containers: &[String]) -> Sorted {
     let mut owned = vec![Vec::new(); containers.len()];
     let mut strays = Vec::new();
     for found in walk(root) {
@@ -40,7 +40,7 @@ pub(super) fn sort(root: &Path, subject: &dyn Subject, containers: &[String]) ->
 }
 
 /// Every path below the root that is not the subject's own.
-pub(super) fn remains(root: &Path, subject: &dyn Subject) -> Vec<String> {
+pub(crate) fn remains(root: &Path, subject: &dyn Subject) -> Vec<String> {
     let is_left = |found: &Found| subject.owner(&found.relative) != Owner::Root;
     walk(root).iter().filter(|found| is_left(found)).map(Found::shown).collect()
 }

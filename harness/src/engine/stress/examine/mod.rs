@@ -20,7 +20,7 @@ pub(super) use oversee::oversee;
 pub(super) use quiet::quiet_from;
 pub(super) use tidy::tidy;
 
-pub(crate) use self::files::{copy_tree, left_beside};
+pub(crate) use self::files::{copy_tree, left_beside, remains, sort};
 use super::site::Post;
 use super::wire::WireAnswer;
 use crate::evidence::ProcessState;

@@ -2,6 +2,8 @@
 //!
 //! Everything here is small, and safe to call as its documentation says; nothing here knows what it is used for.
 
+pub(crate) mod seccomp;
+
 use std::ffi::c_void;
 use std::io;
 use std::marker::PhantomData;

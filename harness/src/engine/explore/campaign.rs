@@ -1,0 +1,192 @@
+//! The campaign: which executions are still to be run, over all faults. Several lanes take their work from one campaign.
+//!
+//! A fault is tried at a step of a process, whatever the order of steps: with the fault fixed, the processes are as
+//! deterministic as without it, so each set of faults is explored by a strategy of its own. First comes the set
+//! without any; what steps there are for faults to meet is learned from it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::control::{Faults, Planned};
+use super::machine::{Chooser, Execution};
+use super::schedule::Fault;
+use super::strategy::{Coverage, Strategy, Ticket};
+
+/// Makes the strategy that explores one set of faults.
+pub(super) type Maker = Box<dyn Fn() -> Box<dyn Strategy> + Send>;
+
+/// Something for a lane to do.
+pub(super) enum Work {
+    /// Run this, and tell the campaign.
+    Run(Task),
+    /// Others are at work, and more may come of it.
+    Wait,
+    /// There is nothing left.
+    Done,
+}
+
+/// One execution to run.
+pub(super) struct Task {
+    front: u64,
+    ticket: Ticket,
+    pub planned: Arc<[Planned]>,
+    pub chooser: Box<dyn Chooser + Send>,
+}
+
+/// What is asked of a task that is done: whatever the chooser was, it is used up.
+#[derive(Clone, Debug)]
+pub(super) struct Receipt {
+    front: u64,
+    ticket: Ticket,
+}
+
+impl Task {
+    /// By what its outcome is told.
+    pub fn receipt(&self) -> Receipt {
+        Receipt { front: self.front, ticket: self.ticket }
+    }
+}
+
+/// One set of faults, and what explores it.
+struct Front {
+    number: u64,
+    planned: Arc<[Planned]>,
+    strategy: Box<dyn Strategy>,
+    outstanding: u32,
+    /// Steps that were seen, and the faults that each can meet.
+    chances: HashSet<(usize, Arc<str>, Faults)>,
+}
+
+/// All that is still to be run.
+pub(super) struct Campaign {
+    maker: Maker,
+    faults: Vec<Fault>,
+    fault_bound: usize,
+    fronts: Vec<Front>,
+    waiting: VecDeque<Arc<[Planned]>>,
+    tried: HashSet<Vec<Planned>>,
+    numbers: u64,
+    coverage: Option<Coverage>,
+}
+
+impl Campaign {
+    pub fn new(maker: Maker, faults: Vec<Fault>, fault_bound: u32) -> Self {
+        Self {
+            maker,
+            faults,
+            fault_bound: fault_bound as usize,
+            fronts: Vec::new(),
+            waiting: VecDeque::from([Arc::from([])]),
+            tried: HashSet::new(),
+            numbers: 0,
+            coverage: None,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn next(&mut self) -> Work {
+        loop {
+            for front in &mut self.fronts {
+                if let Some(assignment) = front.strategy.next() {
+                    front.outstanding += 1;
+                    return Work::Run(Task {
+                        front: front.number,
+                        ticket: assignment.ticket,
+                        planned: Arc::clone(&front.planned),
+                        chooser: assignment.chooser,
+                    });
+                }
+            }
+            self.close_fronts();
+            match self.waiting.pop_front() {
+                Some(planned) => self.open(planned),
+                None if self.fronts.is_empty() => return Work::Done,
+                None => return Work::Wait,
+            }
+        }
+    }
+
+    fn open(&mut self, planned: Arc<[Planned]>) {
+        self.numbers += 1;
+        self.fronts.push(Front {
+            number: self.numbers,
+            planned,
+            strategy: (self.maker)(),
+            outstanding: 0,
+            chances: HashSet::new(),
+        });
+    }
+
+    /// Learns what came of a task.
+    pub fn learn(
+        &mut self,
+        receipt: &Receipt,
+        execution: &Execution<()>,
+        chances: impl IntoIterator<Item = (usize, Arc<str>, Faults)>,
+    ) {
+        let front = self.fronts.iter_mut().find(|front| front.number == receipt.front);
+        let front = front.expect("a front stays as long as something is outstanding");
+        front.outstanding -= 1;
+        front.chances.extend(chances);
+        front.strategy.learn(receipt.ticket, execution);
+    }
+
+    /// Takes leave of fronts at which nothing is left to do, and plans more faults from what they saw.
+    fn close_fronts(&mut self) {
+        let (over, open) =
+            std::mem::take(&mut self.fronts).into_iter().partition(|front| front.outstanding == 0);
+        self.fronts = open;
+        let over: Vec<Front> = over;
+        for front in over {
+            let coverage = front.strategy.coverage();
+            self.coverage = Some(self.coverage.map_or(coverage, |known| least(known, coverage)));
+            if front.planned.len() < self.fault_bound {
+                self.plan_more(&front);
+            }
+        }
+    }
+
+    fn plan_more(&mut self, front: &Front) {
+        let mut more = Vec::new();
+        for (process, label, chances) in &front.chances {
+            for &fault in self.faults.iter().filter(|fault| chances.has(**fault)) {
+                let mut planned = front.planned.to_vec();
+                if planned.iter().any(|old| old.process == *process && old.label == *label) {
+                    continue;
+                }
+                planned.push(Planned { process: *process, label: Arc::clone(label), fault });
+                planned.sort();
+                if self.tried.insert(planned.clone()) {
+                    more.push(planned);
+                }
+            }
+        }
+        // A set has no order; the order of work must not differ from run to run.
+        more.sort();
+        self.waiting.extend(more.into_iter().map(Arc::from));
+    }
+
+    /// Which part of the space was seen, if all ended by itself.
+    pub fn coverage(&self) -> Coverage {
+        if self.fronts.is_empty() && self.waiting.is_empty() {
+            self.coverage.unwrap_or(Coverage::Partial)
+        } else {
+            Coverage::Partial
+        }
+    }
+
+    /// How many executions are known to be wanted; there may be more.
+    pub fn is_over(&self) -> bool {
+        self.fronts.is_empty() && self.waiting.is_empty()
+    }
+}
+
+fn least(one: Coverage, other: Coverage) -> Coverage {
+    match (one, other) {
+        (Coverage::Partial, _) | (_, Coverage::Partial) => Coverage::Partial,
+        (Coverage::Exhausted, bound) | (bound, Coverage::Exhausted) => bound,
+        (Coverage::ExhaustedTo { preemptions: one }, Coverage::ExhaustedTo { preemptions: other }) => {
+            Coverage::ExhaustedTo { preemptions: one.min(other) }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The seccomp filter: which system calls a controlled process stops at.
+//!
+//! Those through which processes can affect each other by files, and those that would let a process escape control.
+//! What is not here (memory, clocks, signals of its own) goes on at full speed. A call of another architecture, or with
+//! numbers of the x32 interface, stops too, and is refused by the controller: it must never pass unseen.
+
+use crate::process::sys::seccomp::{Instruction, RENDEZVOUS};
+
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const JUMP_GREATER_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Offsets into `struct seccomp_data`.
+const NUMBER_AT: u32 = 0;
+const ARCH_AT: u32 = 4;
+const ARGS_AT: u32 = 16;
+
+/// The architecture that this program is built for.
+#[cfg(target_arch = "x86_64")]
+pub(super) const ARCH: u32 = 0xc000_003e;
+/// The architecture that this program is built for.
+#[cfg(target_arch = "aarch64")]
+pub(super) const ARCH: u32 = 0xc000_00b7;
+
+/// Calls that always stop.
+#[cfg(target_arch = "x86_64")]
+const OLD: &[i64] = &[
+    libc::SYS_open,
+    libc::SYS_creat,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_rename,
+    libc::SYS_link,
+    libc::SYS_unlink,
+    libc::SYS_symlink,
+    libc::SYS_readlink,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_getdents,
+    libc::SYS_dup2,
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_pause,
+    libc::SYS_poll,
+    libc::SYS_select,
+    libc::SYS_epoll_wait,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+    libc::SYS_mknod,
+    libc::SYS_renameat,
+];
+#[cfg(target_arch = "aarch64")]
+const OLD: &[i64] = &[libc::SYS_renameat];
+
+/// Calls that always stop, on every architecture.
+const ALWAYS: &[i64] = &[
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_close,
+    libc::SYS_close_range,
+    libc::SYS_dup3,
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_preadv,
+    libc::SYS_pwritev,
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_truncate,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_copy_file_range,
+    libc::SYS_sendfile,
+    libc::SYS_splice,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_unlinkat,
+    libc::SYS_symlinkat,
+    libc::SYS_readlinkat,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_getdents64,
+    libc::SYS_chdir,
+    libc::SYS_fchdir,
+    libc::SYS_newfstatat,
+    libc::SYS_fstat,
+    libc::SYS_statx,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_sync_file_range,
+    libc::SYS_syncfs,
+    libc::SYS_sync,
+    libc::SYS_flock,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_io_uring_setup,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_writev,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_mount,
+];
+
+/// A call that stops only with some values of one argument (its lower half).
+struct Sometimes {
+    number: i64,
+    argument: u32,
+    mask: u32,
+    values: &'static [u32],
+}
+
+/// `fcntl` locks; seeks that look at the file; files mapped to be shared; the meeting with the controller.
+const SOMETIMES: &[Sometimes] = &[
+    Sometimes {
+        number: libc::SYS_fcntl,
+        argument: 1,
+        mask: u32::MAX,
+        values: &[
+            libc::F_SETLK as u32,
+            libc::F_SETLKW as u32,
+            libc::F_GETLK as u32,
+            libc::F_OFD_SETLK as u32,
+            libc::F_OFD_SETLKW as u32,
+            libc::F_OFD_GETLK as u32,
+            libc::F_SETLEASE as u32,
+        ],
+    },
+    Sometimes {
+        number: libc::SYS_lseek,
+        argument: 2,
+        mask: u32::MAX,
+        values: &[libc::SEEK_END as u32, libc::SEEK_DATA as u32, libc::SEEK_HOLE as u32],
+    },
+    Sometimes {
+        number: libc::SYS_mmap,
+        argument: 3,
+        mask: (libc::MAP_TYPE | libc::MAP_ANONYMOUS) as u32,
+        values: &[libc::MAP_SHARED as u32, libc::MAP_SHARED_VALIDATE as u32],
+    },
+    Sometimes { number: libc::SYS_prctl, argument: 0, mask: u32::MAX, values: &[RENDEZVOUS as u32] },
+];
+
+/// The whole filter.
+pub(super) fn program() -> Vec<Instruction> {
+    let mut program = vec![
+        load(ARCH_AT),
+        jump(JUMP_EQUAL, ARCH, 1, 0),
+        give(libc::SECCOMP_RET_USER_NOTIF),
+        load(NUMBER_AT),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    {
+        const X32_BIT: u32 = 0x4000_0000;
+        program.extend([jump(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+    }
+    for number in OLD.iter().chain(ALWAYS) {
+        program.extend([jump(JUMP_EQUAL, *number as u32, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+    }
+    for call in SOMETIMES {
+        program.extend(call.test());
+    }
+    program.push(give(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+impl Sometimes {
+    /// For a call of this number: stops for one of the values, and else lets it pass; for any other goes on behind.
+    fn test(&self) -> Vec<Instruction> {
+        let mut inside = vec![load(ARGS_AT + 8 * self.argument), act(AND, self.mask)];
+        for value in self.values {
+            inside.extend([jump(JUMP_EQUAL, *value, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        }
+        inside.push(give(libc::SECCOMP_RET_ALLOW));
+        let over = u8::try_from(inside.len()).expect("a handful of instructions");
+        let mut test = vec![jump(JUMP_EQUAL, self.number as u32, 0, over)];
+        test.append(&mut inside);
+        test
+    }
+}
+
+const fn load(offset: u32) -> Instruction {
+    act(LOAD_WORD, offset)
+}
+
+const fn give(action: u32) -> Instruction {
+    act(RETURN, action)
+}
+
+const fn act(code: u16, k: u32) -> Instruction {
+    jump(code, k, 0, 0)
+}
+
+const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
+    Instruction { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the filter as the kernel would.
+    fn verdict(arch: u32, number: i64, args: [u32; 6]) -> u32 {
+        let program = program();
+        let (mut at, mut word) = (0, 0_u32);
+        loop {
+            let Instruction { code, jt, jf, k } = program[at];
+            at += 1;
+            let skip = |taken| usize::from(if taken { jt } else { jf });
+            match code {
+                LOAD_WORD => {
+                    word = match k {
+                        NUMBER_AT => number as u32,
+                        ARCH_AT => arch,
+                        _ => args[((k - ARGS_AT) / 8) as usize],
+                    }
+                }
+                AND => word &= k,
+                JUMP_EQUAL => at += skip(word == k),
+                JUMP_GREATER_EQUAL => at += skip(word >= k),
+                RETURN => return k,
+                _ => unreachable!("instruction {code}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_touches_files_stops_and_the_rest_passes() {
+        let stops = |number, args| verdict(ARCH, number, args) == libc::SECCOMP_RET_USER_NOTIF;
+        for number in OLD.iter().chain(ALWAYS) {
+            assert!(stops(*number, [0; 6]), "{number}");
+        }
+        for number in
+            [libc::SYS_getpid, libc::SYS_munmap, libc::SYS_brk, libc::SYS_futex, libc::SYS_clock_gettime]
+        {
+            assert!(!stops(number, [0; 6]), "{number}");
+        }
+        let at = |argument: usize, value: i32| {
+            let mut args = [0; 6];
+            args[argument] = value as u32;
+            args
+        };
+        assert!(stops(libc::SYS_fcntl, at(1, libc::F_OFD_SETLKW)));
+        assert!(!stops(libc::SYS_fcntl, at(1, libc::F_GETFD)));
+        assert!(
+            stops(libc::SYS_lseek, at(2, libc::SEEK_END)) && !stops(libc::SYS_lseek, at(2, libc::SEEK_SET))
+        );
+        assert!(stops(libc::SYS_mmap, at(3, libc::MAP_SHARED)));
+        assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_SHARED | libc::MAP_ANONYMOUS)));
+        assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_PRIVATE)));
+        assert!(
+            stops(libc::SYS_prctl, at(0, RENDEZVOUS)) && !stops(libc::SYS_prctl, at(0, libc::PR_SET_NAME))
+        );
+    }
+
+    #[test]
+    fn another_architecture_stops_whatever_it_calls() {
+        assert_eq!(verdict(0x4000_0003, libc::SYS_getpid, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(verdict(ARCH, 0x4000_0000 | libc::SYS_getpid, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+    }
+}

@@ -1,0 +1,197 @@
+//! One controlled process, seen from the controller: where it stopped, and how it is let go.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use crate::process::clock::now_ns;
+use crate::process::sys::seccomp::{Listener, Notification, Reply};
+
+/// How long a process may take to die of SIGKILL.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// A controlled process.
+#[derive(Debug)]
+pub(super) struct Inmate {
+    pub pid: u32,
+    handle: OwnedFd,
+    listener: Listener,
+    stop: Option<u64>,
+}
+
+/// What a process did once it was let go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arrival {
+    /// It stopped at a call.
+    Stopped(Notification),
+    /// It is dead.
+    Dead,
+}
+
+impl Inmate {
+    /// Takes control of a process that has announced its listener.
+    pub fn seize(pid: u32, listener: i32) -> io::Result<Self> {
+        let raw = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+        let handle = pidfd_open(raw, PidfdFlags::empty())?;
+        let listener = Listener::from_fd(pidfd_getfd(&handle, listener, PidfdGetfdFlags::empty())?);
+        // Without it everything works, and takes longer.
+        _ = listener.wake_in_step();
+        Ok(Self { pid, handle, listener, stop: None })
+    }
+
+    /// A copy of one of its descriptors, of the same open file description.
+    pub fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(&self.handle, number, PidfdGetfdFlags::empty())?)
+    }
+
+    /// Waits for it to stop or to end.
+    pub fn arrive(&mut self) -> io::Result<Arrival> {
+        loop {
+            if !ends_with_its_last_process() && self.is_dead_before_it_stops()? {
+                return Ok(Arrival::Dead);
+            }
+            match self.listener.receive() {
+                Ok(stop) => {
+                    self.stop = Some(stop.id);
+                    return Ok(Arrival::Stopped(stop));
+                }
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EINTR) => {}
+                    // It was killed between its stop and now, or nobody is left who could stop.
+                    Some(Errno::ENOENT) if self.is_dead(DEATH)? => return Ok(Arrival::Dead),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// For kernels on which to wait for a dead process's stop never ends.
+    fn is_dead_before_it_stops(&self) -> io::Result<bool> {
+        loop {
+            let mut polled = [
+                PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.handle.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    let has_stopped =
+                        polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN));
+                    return Ok(!has_stopped);
+                }
+            }
+        }
+    }
+
+    /// Answers the call at which it stands. One that was killed meanwhile is found dead when it is waited for.
+    pub fn answer(&mut self, reply: Reply) -> io::Result<()> {
+        let Some(id) = self.stop.take() else { return Ok(()) };
+        match self.listener.answer(id, reply) {
+            Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => Ok(()),
+            answered => answered,
+        }
+    }
+
+    /// Whether it ends within a while: all its descriptors and locks are gone then.
+    pub fn is_dead(&self, at_most: Duration) -> io::Result<bool> {
+        let mut polled = [PollFd::new(self.handle.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
+        match poll(&mut polled, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Kills it, and waits until it is dead.
+    pub fn kill(&mut self) -> io::Result<()> {
+        _ = kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGKILL);
+        if self.is_dead(DEATH)? {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("process {} does not die of SIGKILL", self.pid)))
+    }
+}
+
+/// Whether the kernel tells who waits for a stop that all who could stop have ended: since 6.11.
+fn ends_with_its_last_process() -> bool {
+    static ANSWER: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let system = rustix::system::uname();
+        let release = system.release().to_string_lossy();
+        let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+        (numbers.next(), numbers.next()) >= (Some(6), Some(11))
+    });
+    *ANSWER
+}
+
+/// Kills a process that runs too long without a stop.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    shared: Arc<Watched>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    /// The process that runs; 0 for none.
+    pid: AtomicU32,
+    until_ns: AtomicU64,
+    fired: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Watchdog {
+    const ROUND: Duration = Duration::from_millis(50);
+
+    pub fn start() -> io::Result<Self> {
+        let shared = Arc::new(Watched::default());
+        let watched = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("fw-watchdog".into()).spawn(move || watched.watch())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A process runs from now on, and may do so until then.
+    pub fn watch(&self, pid: u32, until_ns: u64) {
+        self.shared.until_ns.store(until_ns, Ordering::Relaxed);
+        self.shared.pid.store(pid, Ordering::Release);
+    }
+
+    /// It stands again; whether it had to be killed.
+    pub fn rest(&self) -> bool {
+        self.shared.pid.store(0, Ordering::Release);
+        self.shared.fired.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Watched {
+    fn watch(&self) {
+        while !self.over.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Watchdog::ROUND);
+            let pid = self.pid.load(Ordering::Acquire);
+            if pid != 0 && now_ns() > self.until_ns.load(Ordering::Relaxed) {
+                // It is not reaped before its controller has seen it dead, so the pid is still its own.
+                self.fired.store(true, Ordering::Release);
+                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            _ = thread.join();
+        }
+    }
+}

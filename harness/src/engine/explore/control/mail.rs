@@ -1,0 +1,128 @@
+//! What a controller and a controlled process say to each other: through shared memory, as the process must make no
+//! system call of its own for it but the one by which it stops.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flockwork::Operation;
+use rustix::thread::futex;
+
+use crate::engine::stress::{WireAnswer, no_answer};
+use crate::process::region::{Header, Region};
+use crate::subject::{Answer, Request};
+
+/// The number of the process's listener + 1; 0 until it is there. A futex.
+const LISTENER: usize = 0;
+const OPERATION: usize = 1;
+const CONTAINER: usize = 2;
+const SEQUENCE_LOW: usize = 3;
+const SEQUENCE_HIGH: usize = 4;
+/// Length of the answer.
+const ANSWER_BYTES: usize = 5;
+
+/// What a process says as it meets the controller: it waits for a request, having answered the last one.
+pub(super) const READY: u64 = 1;
+/// What the controller answers: perform the request.
+pub(super) const PERFORM: i64 = 1;
+/// What the controller answers: end.
+pub(super) const LEAVE: i64 = 0;
+
+/// Tells the controller where stops can be heard of.
+pub(super) fn announce_listener(header: &Header, number: i32) {
+    header.mail[LISTENER].store(number.cast_unsigned() + 1, Ordering::Release);
+    // Nobody may be waiting yet.
+    _ = futex::wake(&header.mail[LISTENER], futex::Flags::empty(), 1);
+}
+
+/// Forgets the listener of an earlier process at this number.
+pub(super) fn forget_listener(header: &Header) {
+    header.mail[LISTENER].store(0, Ordering::Release);
+}
+
+/// Waits a while for a process to announce its listener; gives back the descriptor's number in that process.
+pub(super) fn await_listener(header: &Header, at_most: Duration) -> Option<i32> {
+    let word = &header.mail[LISTENER];
+    let timeout = rustix::fs::Timespec {
+        tv_sec: at_most.as_secs().cast_signed(),
+        tv_nsec: at_most.subsec_nanos().into(),
+    };
+    if word.load(Ordering::Acquire) == 0 {
+        // Woken, interrupted or too late to sleep: look again.
+        _ = futex::wait(word, futex::Flags::empty(), 0, Some(&timeout));
+    }
+    word.load(Ordering::Acquire).checked_sub(1).map(u32::cast_signed)
+}
+
+/// Lays a request down for a process that waits for one.
+pub(super) fn lay_request(header: &Header, request: &Request) {
+    let store = |word: usize, value| header.mail[word].store(value, Ordering::Relaxed);
+    store(OPERATION, request.operation as u32);
+    store(CONTAINER, request.container);
+    store(SEQUENCE_LOW, request.sequence as u32);
+    store(SEQUENCE_HIGH, (request.sequence >> 32) as u32);
+    header.mail[ANSWER_BYTES].store(0, Ordering::Release);
+}
+
+/// The request that lies there.
+pub(super) fn take_request(header: &Header) -> Request {
+    let load = |word: usize| header.mail[word].load(Ordering::Acquire);
+    Request {
+        operation: Operation::ALL[load(OPERATION) as usize],
+        container: load(CONTAINER),
+        sequence: u64::from(load(SEQUENCE_LOW)) | u64::from(load(SEQUENCE_HIGH)) << 32,
+    }
+}
+
+/// Lays an answer down.
+pub(super) fn lay_answer(region: &Region, process: u32, answer: Answer) {
+    let texts = region.texts(process);
+    let text = serde_json::to_vec(&WireAnswer::from(answer)).ok().filter(|text| text.len() <= texts.len());
+    let too_long = || serde_json::to_vec(&WireAnswer::from(no_answer("an answer too long to tell")));
+    let Some(text) = text.or_else(|| too_long().ok()) else { return };
+    for (shared, byte) in texts.iter().zip(&text) {
+        shared.store(*byte, Ordering::Relaxed);
+    }
+    region.header(process).mail[ANSWER_BYTES].store(text.len() as u32, Ordering::Release);
+}
+
+/// The answer that lies there; `None` where there is none.
+pub(super) fn take_answer(region: &Region, process: u32) -> Option<Answer> {
+    let length = region.header(process).mail[ANSWER_BYTES].swap(0, Ordering::AcqRel) as usize;
+    let text: Vec<u8> =
+        region.texts(process).iter().take(length).map(|byte| byte.load(Ordering::Relaxed)).collect();
+    serde_json::from_slice::<WireAnswer>(&text).ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Outcome;
+    use crate::process::region::Layout;
+
+    #[test]
+    fn requests_and_answers_cross_unchanged() {
+        let region = Region::create(Layout {
+            workers: 2,
+            auditors: 0,
+            containers: 1,
+            worker_entries: 0,
+            auditor_entries: 0,
+            examiner_entries: 0,
+        })
+        .expect("a region");
+        let request = Request { operation: Operation::ForceDelete, container: 7, sequence: u64::MAX - 5 };
+        lay_request(region.header(1), &request);
+        assert_eq!(take_request(region.header(1)), request);
+        assert_eq!(take_answer(&region, 1), None);
+        let answer = no_answer("quoted \" and ünicode");
+        lay_answer(&region, 1, answer.clone());
+        assert_eq!(take_answer(&region, 1), Some(answer));
+        assert_eq!(take_answer(&region, 1), None, "an answer is taken once");
+        lay_answer(&region, 1, no_answer("x".repeat(1 << 20)));
+        assert_eq!(take_answer(&region, 1).map(|answer| answer.outcome), Some(Outcome::Failed));
+        announce_listener(region.header(0), 5);
+        assert_eq!(await_listener(region.header(0), Duration::ZERO), Some(5));
+        forget_listener(region.header(0));
+        assert_eq!(await_listener(region.header(0), Duration::from_millis(1)), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! Control of real processes: they stop at each system call through which they can affect each other, and go on when
+//! they are told to.
+
+mod call;
+mod filter;
+mod inmate;
+mod locks;
+mod mail;
+mod nursery;
+mod places;
+mod predict;
+mod record;
+mod snapshot;
+mod stage;
+mod stand;
+
+pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
+pub(crate) use predict::Faults;
+pub(crate) use record::Recorder;
+pub(crate) use stage::{Control, Left, StageError};
+pub(crate) use stand::Planned;

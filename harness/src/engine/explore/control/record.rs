@@ -1,0 +1,92 @@
+//! What the controller writes down of an execution: the history, and what else checks look at. Times are numbers of
+//! steps, so that what happened in one step happened at one time.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
+
+use crate::evidence::{Exit, Overlap};
+use crate::history::{History, Record};
+use crate::plan::Call;
+use crate::process::region::{OVERLAPS_MAX, Region};
+use crate::process::witness::Identity;
+use crate::subject::Answer;
+
+/// The books of one execution.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorder {
+    pub history: History,
+    pub exits: Vec<Exit>,
+    pub overlaps: Vec<Overlap>,
+    overlaps_seen: usize,
+    /// When the first step happens: what setup did lies before.
+    start: u64,
+}
+
+impl Recorder {
+    /// Empty books for these containers.
+    pub fn new(containers: &[String]) -> Self {
+        let mut recorder = Self::default();
+        recorder.history.containers = containers.to_vec();
+        recorder
+    }
+
+    /// The time of a step.
+    pub fn time(&self, depth: usize) -> u64 {
+        self.start + depth as u64
+    }
+
+    /// Writes down what was done without control: during setup, or when all is quiet.
+    pub fn aside(&mut self, process: usize, call: Call, answer: &Answer) {
+        let now = self.history.records.iter().filter_map(Record::return_ns).max().map_or(0, |last| last + 1);
+        self.add(process, call, now, Some(now + 1), Some(answer));
+        self.start = now + 2;
+    }
+
+    /// An operation returned.
+    pub fn returned(&mut self, process: usize, call: Call, invoked: usize, depth: usize, answer: Answer) {
+        let (invoke, end) = (self.time(invoked), self.time(depth));
+        self.add(process, call, invoke, Some(end), Some(&answer));
+    }
+
+    /// An operation will never return; where its process is not dead, it may still act.
+    pub fn unknown(&mut self, process: usize, call: Call, invoked: usize, depth: usize, may_act: bool) {
+        let (invoke, end) = (self.time(invoked), self.time(depth));
+        self.add(process, call, invoke, (!may_act).then_some(end), None);
+    }
+
+    fn add(&mut self, process: usize, call: Call, invoke: u64, end: Option<u64>, answer: Option<&Answer>) {
+        let container = (call.operation != flockwork::Operation::List).then_some(call.container);
+        let mut record = Record::invoked(process as u32, container, call.operation, invoke);
+        record.set_return_ns(end);
+        if let Some(answer) = answer {
+            record.outcome = answer.outcome;
+            record.reason = answer.reason;
+            record.status = answer.status;
+            record.generation = answer.generation.and_then(NonZeroU64::new);
+            record.revision = answer.revision.and_then(NonZeroU64::new);
+            if let Some(message) = &answer.message {
+                self.history.attach_message(&mut record, message.clone());
+            }
+        }
+        self.history.records.push(record);
+    }
+
+    /// Looks whether a critical section was entered by two.
+    pub fn overlapped(&mut self, region: &Region, depth: usize) {
+        let count = (region.control().overlaps.load(Ordering::Acquire) as usize).min(OVERLAPS_MAX);
+        for cell in &region.overlaps()[self.overlaps_seen.min(count)..count] {
+            let inside = Identity::of_word(cell.inside.load(Ordering::Relaxed));
+            let entered = Identity::of_word(cell.entered.load(Ordering::Relaxed));
+            if let (Some(inside), Some(entered)) = (inside, entered) {
+                self.overlaps.push(Overlap {
+                    container: cell.container.load(Ordering::Relaxed) as u32,
+                    at_ns: self.time(depth),
+                    inside: inside.process,
+                    entered: entered.process,
+                    inside_killed_ns: None,
+                });
+            }
+        }
+        self.overlaps_seen = count;
+    }
+}

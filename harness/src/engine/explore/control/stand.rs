@@ -1,0 +1,171 @@
+//! Where one controlled process stands in an execution: its program, the operation at hand, and its next step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::call::Call;
+use super::predict::{Effect, Prediction};
+use crate::engine::explore::schedule::Fault;
+use crate::engine::explore::step::{Access, Footprint, Gate, Object, Step};
+use crate::plan;
+use crate::subject::Answer;
+
+/// A fault that is to meet a process at the step of this label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Planned {
+    pub process: usize,
+    pub label: Arc<str>,
+    pub fault: Fault,
+}
+
+/// What a process is about to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The call at which it stopped.
+    Call(Box<(Call, Prediction)>),
+    /// To return from its operation with this answer.
+    Return(Answer),
+    /// Nothing: its program is over.
+    Over,
+    /// It is dead.
+    Dead,
+}
+
+/// Where it stands.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub program: Vec<plan::Call>,
+    /// Index of the operation at hand.
+    pub at: usize,
+    /// Index of the event with which that was invoked; none before its first step.
+    pub invoked: Option<usize>,
+    pub next: Next,
+    /// What `next` is as a step.
+    pub step: Option<Step>,
+    /// The fault that will meet it there.
+    pub fault: Option<Fault>,
+    /// How many steps it took of each label.
+    taken: HashMap<String, u32>,
+    /// What it looked at since it last slept or began.
+    pub seen: Vec<(Object, Access)>,
+    /// Whether another changed any of that since.
+    pub is_stale: bool,
+}
+
+impl Stand {
+    pub fn new(program: Vec<plan::Call>) -> Self {
+        Self {
+            program,
+            at: 0,
+            invoked: None,
+            next: Next::Over,
+            step: None,
+            fault: None,
+            taken: HashMap::new(),
+            seen: Vec::new(),
+            is_stale: false,
+        }
+    }
+
+    /// The operation at hand.
+    pub fn operation(&self) -> Option<plan::Call> {
+        self.program.get(self.at).copied()
+    }
+
+    /// Whether it has more to do.
+    pub fn is_live(&self) -> bool {
+        matches!(self.next, Next::Call(_) | Next::Return(_))
+    }
+
+    /// Puts a prediction before it.
+    pub fn foresee(
+        &mut self,
+        process: usize,
+        call: Call,
+        prediction: Prediction,
+        planned: &[Planned],
+        kill: &Footprint,
+    ) {
+        let label = self.numbered(&prediction.label);
+        let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
+        let step = prediction.step(label, more);
+        self.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
+        self.step = Some(under(step, self.fault, kill, more));
+        self.next = Next::Call(Box::new((call, prediction)));
+    }
+
+    /// Puts a return before it.
+    pub fn return_with(
+        &mut self,
+        process: usize,
+        answer: Answer,
+        words: &str,
+        planned: &[Planned],
+        kill: &Footprint,
+    ) {
+        let label = self.numbered(&format!("return {words} {}", answer.outcome));
+        let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
+        let touches = [(Object::REAL_TIME, Access::Update)].into_iter().chain(more).collect();
+        let footprint = Footprint::of(touches);
+        let step = Step { footprint, gate: Gate::Open, lock: None, label: label.into() };
+        self.fault = planned_for(planned, process, &step.label).filter(|fault| *fault == Fault::Kill);
+        self.step = Some(under(step, self.fault, kill, more));
+        self.next = Next::Return(answer);
+    }
+
+    /// The step has been taken.
+    pub fn took(&mut self, step: &Step) {
+        let label = step.label.split(" #").next().unwrap_or_default();
+        *self.taken.entry(label.to_owned()).or_insert(0) += 1;
+        if let Next::Call(call) = &self.next
+            && call.1.effect == Effect::Sleep
+        {
+            self.seen.clear();
+            self.is_stale = false;
+            return;
+        }
+        self.seen.extend(step.footprint.touches());
+    }
+
+    /// Another took a step.
+    pub fn witness(&mut self, footprint: &Footprint) {
+        if !self.is_stale && !self.seen.is_empty() {
+            let seen = self.seen.iter().map(|(object, _)| (*object, Access::Read));
+            self.is_stale = Footprint::of(seen.collect()).conflicts(footprint);
+        }
+    }
+
+    /// A label that the process has met before gets a number.
+    fn numbered(&self, label: &str) -> String {
+        match self.taken.get(label) {
+            None | Some(0) => label.to_owned(),
+            Some(count) => format!("{label} #{}", count + 1),
+        }
+    }
+}
+
+fn planned_for(planned: &[Planned], process: usize, label: &str) -> Option<Fault> {
+    let fits = |planned: &&Planned| planned.process == process && *planned.label == *label;
+    planned.iter().find(fits).map(|planned| planned.fault)
+}
+
+/// The step under a fault: an error does nothing, a kill gives up what was held.
+fn under(step: Step, fault: Option<Fault>, kill: &Footprint, more: Option<(Object, Access)>) -> Step {
+    match fault {
+        None | Some(Fault::ShortWrite) => step,
+        Some(Fault::ShortWriteKill) => {
+            let both = step.footprint.touches().iter().chain(kill.touches()).copied().collect();
+            Step { footprint: Footprint::of(both), ..step }
+        }
+        Some(Fault::Kill) => {
+            let touches = kill.touches().iter().copied().chain(more).collect();
+            Step { footprint: Footprint::of(touches), gate: Gate::Open, lock: None, ..step }
+        }
+        Some(Fault::Error(_)) => Step {
+            footprint: Footprint::of(more.into_iter().collect()),
+            gate: Gate::Open,
+            lock: None,
+            ..step
+        },
+    }
+}

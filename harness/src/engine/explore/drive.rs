@@ -1,0 +1,255 @@
+//! Drives an exploration: lanes side by side, one campaign, one book of what was found.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::campaign::{Campaign, Receipt, Task, Work};
+use super::control::{Left, StageError};
+use super::judge::{self, Known, Verdict};
+use super::lane::Lane;
+use super::machine::{End, Execution};
+use super::repeat::Repeat;
+use super::schedule::Schedule;
+use super::strategy::Coverage;
+use super::{Discovery, ExploreRun, strategies};
+use crate::check::{self, Examination, VIOLATIONS_MAX};
+use crate::engine::{Ended, EngineError, Progress};
+use crate::finding::Finding;
+use crate::plan::ExplorePlan;
+use crate::process::Zygote;
+use crate::process::clock::now_ns;
+
+/// One in this many executions is run once more, and must repeat itself step by step.
+const REPEAT_ONE_IN: u64 = 50;
+/// How often progress is shown, and the wish to stop looked at.
+const UPDATE: Duration = Duration::from_millis(100);
+
+/// Explores.
+pub(super) fn run(
+    zygote: &Zygote,
+    plan: &ExplorePlan,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<ExploreRun, EngineError> {
+    let begun_ns = now_ns();
+    let lanes: Vec<Lane> =
+        (0..plan.lanes.max(1)).map(|number| Lane::open(zygote, plan, number)).collect::<Result<_, _>>()?;
+    let book = Book {
+        state: Mutex::new(State::new(plan, begun_ns)),
+        news: Condvar::new(),
+        plan,
+        until_ns: begun_ns.saturating_add(plan.budget.time_ns),
+    };
+    let mut failed = None;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(|| book.work(lane))).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::park_timeout(UPDATE);
+            let mut state = book.lock();
+            state.is_interrupted |= stop.load(Ordering::Relaxed);
+            progress.update(state.run.operations, state.run.discoveries.len() as u64);
+        }
+        for worker in workers {
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed = Some(error.into()),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(book.close()),
+    }
+}
+
+/// What lanes share.
+struct Book<'p> {
+    state: Mutex<State>,
+    news: Condvar,
+    plan: &'p ExplorePlan,
+    until_ns: u64,
+}
+
+struct State {
+    campaign: Campaign,
+    run: ExploreRun,
+    known: Known,
+    examined: HashMap<&'static str, Examination>,
+    signatures: HashSet<String>,
+    taken: u64,
+    is_interrupted: bool,
+    is_failed: bool,
+    begun_ns: u64,
+}
+
+impl State {
+    fn new(plan: &ExplorePlan, begun_ns: u64) -> Self {
+        let run = ExploreRun {
+            discoveries: Vec::new(),
+            examinations: Vec::new(),
+            schedules: 0,
+            faulted: 0,
+            redundant: 0,
+            operations: 0,
+            steps: 0,
+            blocked: 0,
+            coverage: Coverage::Partial,
+            naive: None,
+            repeated: 0,
+            duration_ns: 0,
+            ended: Ended::Completed,
+        };
+        Self {
+            campaign: Campaign::new(strategies::maker(plan), plan.faults.clone(), plan.fault_bound),
+            run,
+            known: Known::default(),
+            examined: HashMap::new(),
+            signatures: HashSet::new(),
+            taken: 0,
+            is_interrupted: false,
+            is_failed: false,
+            begun_ns,
+        }
+    }
+}
+
+impl Book<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A lane's work, until nothing is left or the budget is used up.
+    fn work(&self, mut lane: Lane) -> Result<(), StageError> {
+        lane.settle();
+        let worked = self.work_with(&mut lane);
+        if worked.is_err() {
+            self.lock().is_failed = true;
+        }
+        self.news.notify_all();
+        worked
+    }
+
+    fn work_with(&self, lane: &mut Lane) -> Result<(), StageError> {
+        while let Some((mut task, number)) = self.next() {
+            let receipt = task.receipt();
+            let execution = lane.run(&self.plan.processes, &task.planned, task.chooser.as_mut(), &mut ())?;
+            self.conclude(lane, &receipt, &task, execution, number)?;
+        }
+        Ok(())
+    }
+
+    /// The next task, with its number; `None` where there is none, or no time for it.
+    fn next(&self) -> Option<(Task, u64)> {
+        let mut state = self.lock();
+        loop {
+            if state.is_failed || state.is_interrupted {
+                return None;
+            }
+            if state.taken >= self.plan.budget.schedules || now_ns() >= self.until_ns {
+                return None;
+            }
+            match state.campaign.next() {
+                Work::Run(task) => {
+                    state.taken += 1;
+                    return Some((task, state.taken));
+                }
+                Work::Done => return None,
+                Work::Wait => {
+                    let waited = self.news.wait_timeout(state, UPDATE);
+                    state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    fn conclude(
+        &self,
+        lane: &mut Lane,
+        receipt: &Receipt,
+        task: &Task,
+        execution: Execution<Left>,
+        number: u64,
+    ) -> Result<(), StageError> {
+        let preemptions = execution.preemptions();
+        let (execution, left) = execution.split();
+        let is_judged = execution.end != End::Abandoned;
+        let mut verdict = None;
+        if is_judged {
+            let likeness = judge::likeness(&lane.control, &left)?;
+            if !self.lock().known.has(likeness) {
+                let judged = lane.judge(&left)?;
+                if judged.violations.is_empty() {
+                    self.lock().known.add(likeness);
+                }
+                verdict = Some(judged);
+            }
+            if number.is_multiple_of(REPEAT_ONE_IN) || number == 1 {
+                Repeat::of(&execution).must_come_again(lane, &self.plan.processes, &task.planned, number)?;
+                self.lock().run.repeated += 1;
+            }
+        }
+        let mut state = self.lock();
+        state.note(&execution, &left, is_judged);
+        if let Some(verdict) = verdict {
+            state.found(verdict, &left.schedule, number, preemptions);
+        }
+        state.campaign.learn(receipt, &execution, left.chances);
+        self.news.notify_all();
+        Ok(())
+    }
+
+    fn close(self) -> ExploreRun {
+        let state = self.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut run = state.run;
+        let mut examined = state.examined;
+        run.examinations =
+            check::all().iter().filter_map(|check| examined.remove_entry(check.name())).collect();
+        run.coverage = state.campaign.coverage();
+        run.duration_ns = now_ns() - state.begun_ns;
+        run.ended = if state.is_interrupted { Ended::Interrupted } else { Ended::Completed };
+        run
+    }
+}
+
+impl State {
+    fn note(&mut self, execution: &Execution<()>, left: &Left, is_judged: bool) {
+        let run = &mut self.run;
+        run.steps += execution.events.len() as u64;
+        run.blocked += left.blocked;
+        if is_judged {
+            run.schedules += 1;
+            run.faulted += u64::from(left.faults > 0);
+            run.operations += left.recorder.history.records.len() as u64;
+        } else {
+            run.redundant += 1;
+        }
+    }
+
+    fn found(&mut self, verdict: Verdict, schedule: &Schedule, number: u64, preemptions: u32) {
+        for (name, new) in verdict.examinations {
+            let known = self.examined.entry(name).or_default();
+            known.examined += new.examined;
+            known.violations_total += new.violations.len() as u64;
+            if known.violations.len() < VIOLATIONS_MAX {
+                known.violations.extend(new.violations);
+            }
+            known.inconclusive = known.inconclusive.take().or(new.inconclusive);
+        }
+        let signature = |violation| Finding::of(&verdict.history, violation, "").signature;
+        let signatures: Vec<String> = verdict.violations.iter().map(signature).collect();
+        let is_new = signatures.iter().any(|signature| !self.signatures.contains(signature));
+        self.signatures.extend(signatures);
+        if is_new {
+            self.run.discoveries.push(Discovery {
+                violations: verdict.violations,
+                schedule: schedule.clone(),
+                history: verdict.history,
+                number,
+                preemptions,
+            });
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The prefixes that are still to be run, and which of them is next.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::engine::explore::step::Object;
+
+use super::tree::Node;
+
+/// Which prefix is next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrontierOrder {
+    /// The one with the fewest preemptions, so that the first failure found is a simple one; of these the longest, so
+    /// that few are kept; of these the oldest.
+    #[default]
+    FewestPreemptions,
+    /// Any: what is found at the end does not depend on the order, and tests show it.
+    Shuffled {
+        /// Decides which.
+        seed: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    preemptions: u32,
+    depth: Reverse<usize>,
+    age: u64,
+}
+
+/// A prefix to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Item {
+    /// How often a process is interrupted in it that could have gone on.
+    pub preemptions: u32,
+    /// Its length.
+    pub depth: usize,
+    /// Its last node.
+    pub node: Node,
+}
+
+/// The prefixes to be run.
+#[derive(Debug, Default)]
+pub struct Frontier {
+    order: FrontierOrder,
+    heap: BinaryHeap<Reverse<(Rank, Item)>>,
+    pushed: u64,
+}
+
+impl Frontier {
+    /// An empty one.
+    #[must_use]
+    pub fn new(order: FrontierOrder) -> Self {
+        Self { order, ..Self::default() }
+    }
+
+    /// Adds a prefix.
+    pub fn push(&mut self, item: Item) {
+        self.pushed += 1;
+        let rank = match self.order {
+            FrontierOrder::FewestPreemptions => {
+                Rank { preemptions: item.preemptions, depth: Reverse(item.depth), age: self.pushed }
+            }
+            FrontierOrder::Shuffled { seed } => {
+                let dice = Object::named(&(seed, self.pushed));
+                Rank { preemptions: dice.bits() as u32, depth: Reverse(0), age: self.pushed }
+            }
+        };
+        self.heap.push(Reverse((rank, item)));
+    }
+
+    /// Takes the next.
+    pub fn pop(&mut self) -> Option<Item> {
+        self.heap.pop().map(|Reverse((_, item))| item)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// The fewest preemptions of one in it, where that is its order.
+    #[must_use]
+    pub fn preemptions(&self) -> Option<u32> {
+        match self.order {
+            FrontierOrder::FewestPreemptions => self.heap.peek().map(|Reverse((_, item))| item.preemptions),
+            FrontierOrder::Shuffled { .. } => {
+                self.heap.iter().map(|Reverse((_, item))| item.preemptions).min()
+            }
+        }
+    }
+}

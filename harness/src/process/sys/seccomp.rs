@@ -1,0 +1,128 @@
+//! Seccomp user notification: a process stops at a system call, and another answers for it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// The `prctl` option that no kernel has: with it a controlled process says where it stands.
+pub(crate) const RENDEZVOUS: i32 = 0x464c_4f43;
+
+/// One instruction of a filter (classic BPF).
+pub(crate) type Instruction = libc::sock_filter;
+
+/// A process that stopped at a system call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notification {
+    /// Names this stop until it is answered.
+    pub id: u64,
+    /// The thread that stopped, as the listener's process numbers it.
+    pub pid: u32,
+    /// The call's number.
+    pub number: i64,
+    /// Its architecture, as `AUDIT_ARCH_*`.
+    pub arch: u32,
+    /// Its arguments.
+    pub args: [u64; 6],
+}
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Do the call.
+    Continue,
+    /// The call is done for you, and gave this.
+    Value(i64),
+    /// The call failed with this error, without having been done.
+    Error(Errno),
+}
+
+/// Where stopped processes are heard of.
+#[derive(Debug)]
+pub(crate) struct Listener(OwnedFd);
+
+impl Listener {
+    /// A listener whose descriptor came from the process that installed the filter.
+    pub(crate) fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Asks the kernel to wake whoever is answered on the answerer's processor, where it can: then a step is one switch
+    /// between processes there and one back.
+    pub(crate) fn wake_in_step(&self) -> io::Result<()> {
+        const SYNC_WAKE_UP: u64 = 1;
+        // SAFETY: this request takes a number and touches no memory.
+        let done =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+        Errno::result(done)?;
+        Ok(())
+    }
+
+    /// Waits for a process to stop.
+    pub(crate) fn receive(&self) -> io::Result<Notification> {
+        // SAFETY: all zeros is a valid value, and what the kernel demands to find.
+        let mut stopped: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes one `seccomp_notif`, and there it is.
+        let done =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut stopped) };
+        Errno::result(done)?;
+        Ok(Notification {
+            id: stopped.id,
+            pid: stopped.pid,
+            number: i64::from(stopped.data.nr),
+            arch: stopped.data.arch,
+            args: stopped.data.args,
+        })
+    }
+
+    /// Answers. A process that was killed meanwhile is no error of the answerer: it is told as `NotFound`.
+    pub(crate) fn answer(&self, id: u64, reply: Reply) -> io::Result<()> {
+        let (val, error, flags) = match reply {
+            Reply::Continue => (0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+            Reply::Value(value) => (value, 0, 0),
+            Reply::Error(errno) => (0, -(errno as i32), 0),
+        };
+        let mut answer = libc::seccomp_notif_resp { id, val, error, flags };
+        // SAFETY: the kernel reads one `seccomp_notif_resp`, and there it is.
+        let done =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
+        Errno::result(done)?;
+        Ok(())
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Installs a filter in the calling process, and gives back where its stops are heard of. The filter is inherited by
+/// every child, and nobody can take it off again. No privilege is needed: the process gives up gaining any.
+pub(crate) fn install(filter: &[Instruction]) -> io::Result<OwnedFd> {
+    nix::sys::prctl::set_no_new_privs()?;
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(io::Error::other)?,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel reads the program and the instructions that it points to, which live until the call returns.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        )
+    };
+    let fd = Errno::result(fd)?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Stops at the controller, and gives back what it answers: for a process under a filter that notifies of
+/// [`RENDEZVOUS`]. Without one the kernel answers that it knows no such option.
+pub(crate) fn rendezvous(word: u64) -> io::Result<i32> {
+    // SAFETY: the option is unknown to the kernel, so it reads and writes no memory.
+    let answer = unsafe { libc::prctl(RENDEZVOUS, word, 0_u64, 0_u64, 0_u64) };
+    Ok(Errno::result(answer)?)
+}
