@@ -1,41 +1,40 @@
 //! Which steps a violation rests on, as far as their labels tell: those of the operations that show it which touch
-//! what another process touches as well, one of the two changing it; and how each of these operations returned.
+//! what another process touches as well, one of the two changing it; what changed it; and how each of these operations
+//! returned.
 
 use super::Interleaving;
 use crate::engine::explore::schedule::{Line, without_number};
 use crate::history::Record;
 
 /// Calls that only look.
-const LOOKS: [&str; 7] = ["open", "read", "stat", "fstat", "list", "readlink", "query-lock"];
-/// Calls that are of no interest to whoever wants to understand a race.
-const SILENT: [&str; 3] = ["close", "exit", "fsync"];
+const LOOKS: [&str; 8] = ["open", "read", "stat", "fstat", "list", "readlink", "query-lock", "fsync"];
+/// Calls about locks: who changed what a violation rests on is told by other calls.
+const LOCKS: [&str; 3] = ["flock", "fcntl", "unlock"];
+/// Steps that are of no interest to whoever wants to understand a race.
+const SILENT: [&str; 5] = ["close", "exit", "invoke", "return", ""];
 
-/// What a label says: the call, and the paths it is about.
+/// What a label says: the call, the paths it is about, and whether it changes something.
 struct Label<'a> {
     verb: &'a str,
     paths: Vec<&'a str>,
+    is_change: bool,
 }
 
 impl<'a> Label<'a> {
     fn of(label: &'a str) -> Self {
-        let mut words = without_number(label).split(' ');
-        let verb = words.next().unwrap_or_default();
-        Self { verb, paths: words.filter(|word| word.contains('/')).collect() }
-    }
-
-    fn is_change(&self) -> bool {
-        !LOOKS.contains(&self.verb)
-    }
-
-    fn is_call(&self) -> bool {
-        !SILENT.contains(&self.verb) && !matches!(self.verb, "invoke" | "return" | "")
+        let words: Vec<&str> = without_number(label).split(' ').collect();
+        let verb = words[0];
+        let paths = words[1..].iter().enumerate().filter(|(index, word)| *index == 0 || word.contains('/'));
+        let is_change = !LOOKS.contains(&verb) || words.contains(&"truncate");
+        Self { verb, paths: paths.map(|(_, word)| *word).collect(), is_change }
     }
 
     /// Whether the order of the two can matter.
     fn conflicts(&self, other: &Self) -> bool {
-        self.is_call()
-            && other.is_call()
-            && (self.is_change() || other.is_change())
+        let is_call = |label: &Self| !SILENT.contains(&label.verb);
+        is_call(self)
+            && is_call(other)
+            && (self.is_change || other.is_change)
             && self.paths.iter().any(|path| other.paths.contains(path))
     }
 }
@@ -50,19 +49,23 @@ pub(super) fn steps(interleaving: &Interleaving<'_>) -> Vec<bool> {
         .iter()
         .filter_map(|index| interleaving.history.records.get(*index))
         .collect();
-    let is_shown =
-        |step: usize| records.is_empty() || records.iter().any(|record| covers(record, &lines[step], step));
-    let meets = |step: usize| {
+    let shown: Vec<bool> = (0..lines.len())
+        .map(|step| records.is_empty() || records.iter().any(|record| covers(record, &lines[step], step)))
+        .collect();
+    let meets = |step: usize, is_sought: &dyn Fn(usize) -> bool| {
         (0..lines.len()).any(|other| {
-            lines[other].process != lines[step].process && labels[step].conflicts(&labels[other])
+            lines[other].process != lines[step].process
+                && is_sought(other)
+                && labels[step].conflicts(&labels[other])
         })
     };
-    (0..lines.len())
-        .map(|step| {
-            let is_return = labels[step].verb == "return" && !records.is_empty();
-            is_shown(step) && (lines[step].fault.is_some() || is_return || meets(step))
-        })
-        .collect()
+    let is_decisive = |step: usize| match labels[step].verb {
+        _ if lines[step].fault.is_some() => true,
+        "return" => shown[step] && !records.is_empty(),
+        _ if shown[step] => meets(step, &|_| true),
+        verb => labels[step].is_change && !LOCKS.contains(&verb) && meets(step, &|other| shown[other]),
+    };
+    (0..lines.len()).map(is_decisive).collect()
 }
 
 /// Whether a step is part of an operation: a history's times are numbers of steps here.
