@@ -20,7 +20,7 @@ impl Check for Deadlock {
         let mut collector = Collector::of(records.len() as u64);
         if let Some(stall) = evidence.stall {
             collector.add(stall.since_ns, || {
-                let since_ms = Origin::of(evidence.history).ms(stall.since_ns);
+                let since = Origin::of(evidence.history).instant(stall.since_ns);
                 let open = records
                     .iter()
                     .enumerate()
@@ -30,7 +30,7 @@ impl Check for Deadlock {
                     class: Class::Deadlock,
                     container: None,
                     message: format!(
-                        "no operation ended after {since_ms:.3} ms; everybody waits: {}.",
+                        "no operation ended after {since}; everybody waits: {}.",
                         stall.waiting.join("; ")
                     ),
                     records: open.collect(),

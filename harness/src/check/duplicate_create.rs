@@ -151,10 +151,10 @@ fn too_many(history: &History, lives: &Lives, from_ns: u64, to_ns: u64) -> Viola
     let deletes = lives.deletes.iter().filter(can_act).count();
     let origin = Origin::of(history);
     let why = format!(
-        "{} creates succeeded from {:.3} to {:.3} ms, but only {deletes} deletes can have acted meanwhile",
+        "{} creates succeeded from {} to {}, but only {deletes} deletes can have acted meanwhile",
         creates.len(),
-        origin.ms(from_ns),
-        origin.ms(to_ns),
+        origin.instant(from_ns),
+        origin.instant(to_ns),
     );
     // The last ones are those that were too many.
     let first = creates.len().saturating_sub(NAMED_MAX);

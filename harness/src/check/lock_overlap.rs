@@ -38,13 +38,13 @@ impl Check for LockOverlap {
                     [overlap.inside, overlap.entered].into_iter().filter_map(open).collect();
                 let name =
                     history.containers.get(overlap.container as usize).map_or("a container", String::as_str);
-                let at_ms = Origin::of(history).ms(overlap.at_ns);
+                let at = Origin::of(history).instant(overlap.at_ns);
                 let (entered, inside) = (overlap.entered, overlap.inside);
                 Violation {
                     class: Class::LockOverlap,
                     container: Some(overlap.container),
                     message: format!(
-                        "{name}: at {at_ms:.3} ms p{entered} got the lock while p{inside} still held it."
+                        "{name}: at {at} p{entered} got the lock while p{inside} still held it."
                     ),
                     records,
                 }

@@ -42,7 +42,7 @@ fn violation(evidence: &Evidence<'_>, exit: &Exit, how: &str) -> Violation {
         .enumerate()
         .filter(|(_, record)| record.process == exit.process && record.invoke_ns <= exit.reaped_ns)
         .max_by_key(|(_, record)| record.invoke_ns);
-    let at_ms = Origin::of(history).ms(exit.reaped_ns);
+    let at = Origin::of(history).instant(exit.reaped_ns);
     let doing = last.map_or_else(String::new, |(_, record)| {
         format!(", last seen in {} of {}", record.operation, history.container_name(record))
     });
@@ -50,7 +50,7 @@ fn violation(evidence: &Evidence<'_>, exit: &Exit, how: &str) -> Violation {
     Violation {
         class: Class::SubjectCrash,
         container: last.and_then(|(_, record)| record.container()),
-        message: format!("p{} (pid {}) {how} by {at_ms:.3} ms{doing}{words}.", exit.process, exit.pid),
+        message: format!("p{} (pid {}) {how} by {at}{doing}{words}.", exit.process, exit.pid),
         records: last.map(|(index, _)| index).into_iter().collect(),
     }
 }

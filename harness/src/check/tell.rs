@@ -2,19 +2,21 @@
 
 use std::fmt;
 
-use crate::history::{History, Outcome, Record};
+use crate::history::{Clock, FIRST_STEP, History, Outcome, Record};
 
 /// When the first operation of a history was invoked: times are told relative to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     ns: u64,
+    clock: Clock,
 }
 
 impl Origin {
     /// The history's own.
     #[must_use]
     pub fn of(history: &History) -> Self {
-        Self { ns: history.records.iter().map(|record| record.invoke_ns).min().unwrap_or(0) }
+        let ns = history.records.iter().map(|record| record.invoke_ns).min().unwrap_or(0);
+        Self { ns, clock: history.clock }
     }
 
     /// The time in milliseconds since the first operation.
@@ -23,9 +25,29 @@ impl Origin {
         at_ns.saturating_sub(self.ns) as f64 / 1e6
     }
 
-    /// An interval in milliseconds since the first operation.
+    /// A time, in the unit of the history: `12.031 ms` since the first operation, or `step 12`.
+    #[must_use]
+    pub fn instant(self, at_ns: u64) -> String {
+        match self.clock {
+            Clock::Nanoseconds => format!("{:.3} ms", self.ms(at_ns)),
+            Clock::Steps if at_ns < FIRST_STEP => "setup".into(),
+            Clock::Steps => format!("step {}", at_ns - FIRST_STEP + 1),
+        }
+    }
+
+    /// An interval, in the unit of the history: milliseconds since the first operation, or steps.
     #[must_use]
     pub fn span(self, record: &Record) -> String {
+        if self.clock == Clock::Steps {
+            let start = self.instant(record.invoke_ns);
+            return match record.return_ns() {
+                Some(end) if end >= FIRST_STEP && end != record.invoke_ns => {
+                    format!("{start}–{}", end - FIRST_STEP + 1)
+                }
+                Some(_) => start,
+                None => format!("{start}, open"),
+            };
+        }
         let start_ms = self.ms(record.invoke_ns);
         match record.return_ns() {
             Some(return_ns) => format!("{start_ms:.3}–{:.3} ms", self.ms(return_ns)),

@@ -191,6 +191,19 @@ impl Record {
     }
 }
 
+/// What the times of a history count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// Nanoseconds of a monotonic clock.
+    #[default]
+    Nanoseconds,
+    /// Steps of a controlled execution, of which the first has the number [`FIRST_STEP`]; what lies before is setup.
+    Steps,
+}
+
+/// The time of the first step, where a history counts steps.
+pub const FIRST_STEP: u64 = 1_000;
+
 /// The operations of one run, in no particular order, with the names they refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
@@ -200,6 +213,8 @@ pub struct History {
     pub containers: Vec<String>,
     /// The operations.
     pub records: Vec<Record>,
+    /// What its times count.
+    pub clock: Clock,
     messages: Vec<String>,
     /// First statuses of the containers that are there at the start.
     initial: BTreeMap<u32, Status>,
@@ -212,6 +227,7 @@ impl Default for History {
             model: Some(Builtin::Runsc),
             containers: Vec::new(),
             records: Vec::new(),
+            clock: Clock::Nanoseconds,
             messages: Vec::new(),
             initial: BTreeMap::new(),
         }

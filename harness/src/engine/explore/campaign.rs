@@ -174,11 +174,6 @@ impl Campaign {
             Coverage::Partial
         }
     }
-
-    /// How many executions are known to be wanted; there may be more.
-    pub fn is_over(&self) -> bool {
-        self.fronts.is_empty() && self.waiting.is_empty()
-    }
 }
 
 fn least(one: Coverage, other: Coverage) -> Coverage {

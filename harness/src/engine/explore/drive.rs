@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread::Thread;
 use std::time::Duration;
 
 use super::campaign::{Campaign, Receipt, Task, Work};
@@ -43,9 +44,12 @@ pub(super) fn run(
         until_ns: begun_ns.saturating_add(plan.budget.time_ns),
     };
     let mut failed = None;
+    let leader = std::thread::current();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(|| book.work(lane))).collect();
-        while workers.iter().any(|worker| !worker.is_finished()) {
+        let (book, leader) = (&book, &leader);
+        let workers: Vec<_> =
+            lanes.into_iter().map(|lane| scope.spawn(move || book.work(lane, leader))).collect();
+        while book.lock().lanes_left > 0 && workers.iter().any(|worker| !worker.is_finished()) {
             std::thread::park_timeout(UPDATE);
             let mut state = book.lock();
             state.is_interrupted |= stop.load(Ordering::Relaxed);
@@ -83,6 +87,7 @@ struct State {
     is_interrupted: bool,
     is_failed: bool,
     begun_ns: u64,
+    lanes_left: u32,
 }
 
 impl State {
@@ -112,6 +117,7 @@ impl State {
             is_interrupted: false,
             is_failed: false,
             begun_ns,
+            lanes_left: plan.lanes.max(1),
         }
     }
 }
@@ -122,13 +128,16 @@ impl Book<'_> {
     }
 
     /// A lane's work, until nothing is left or the budget is used up.
-    fn work(&self, mut lane: Lane) -> Result<(), StageError> {
+    fn work(&self, mut lane: Lane, leader: &Thread) -> Result<(), StageError> {
         lane.settle();
         let worked = self.work_with(&mut lane);
         if worked.is_err() {
             self.lock().is_failed = true;
         }
         self.news.notify_all();
+        drop(lane);
+        self.lock().lanes_left -= 1;
+        leader.unpark();
         worked
     }
 

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use flockwork::Operation;
 
-use super::control::{Control, Left, Recorder, StageError};
+use super::control::{Control, Left, Recorder, StageError, number};
 use crate::check::{self, Examination};
 use crate::engine::stress::{remains, sort};
 use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Stall};
@@ -99,7 +99,7 @@ fn examine(
     recorder: &mut Recorder,
 ) -> Result<Quiet, StageError> {
     let containers = recorder.history.containers.clone();
-    let examiner = control.examiner();
+    let examiner = number(control.examiner());
     let mut quiet = Quiet::default();
     let list = Call { operation: Operation::List, container: 0 };
     let answer = control.ask(list)?;

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use flockwork::Operation;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::control::{Control, Left, Planned, Recorder, StageError};
+use super::control::{Control, Left, Planned, Recorder, SETUP, StageError};
 use super::follow::Observer;
 use super::judge::{self, Verdict};
 use super::machine::{Chooser, Execution};
@@ -46,10 +45,8 @@ impl Lane {
                 let what = call.words(containers);
                 return Err(EngineError(format!("setup: {what} was {}{reason}{words}", answer.outcome)));
             }
-            self.setup.aside(0, call, &answer);
+            self.setup.aside(SETUP, call, &answer);
         }
-        // Whatever is made once and for all (a cache, an image) is made now, and by everybody who will use it.
-        _ = Operation::ALL;
         Ok(self.control.remember()?)
     }
 

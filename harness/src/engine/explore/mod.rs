@@ -1,5 +1,6 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
+mod along;
 mod campaign;
 mod control;
 mod drive;
@@ -17,6 +18,8 @@ use std::sync::atomic::AtomicBool;
 
 pub(crate) use self::control::{NurseryOrder, raise_nursery};
 
+use self::along::Along;
+use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
 use self::schedule::Schedule;
 use self::strategy::Coverage;
@@ -84,14 +87,14 @@ pub fn run(
 }
 
 /// Processes under control that stay between one schedule and the next: for replay and for shrinking.
-#[derive(Debug)]
-pub struct Stage {}
+pub struct Stage {
+    lane: lane::Lane,
+}
 
 impl Stage {
     /// Forks the processes, and brings the containers to their state after setup.
     pub fn open(zygote: &mut Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
-        _ = (zygote, plan);
-        Err(EngineError("exploration is on its way".into()))
+        Ok(Self { lane: lane::Lane::open(zygote, plan, 0)? })
     }
 
     /// Has these programs follow a schedule from the state after setup: at most as many as the plan has, and on the
@@ -103,7 +106,25 @@ impl Stage {
         how: Following,
         observer: &mut dyn Observer,
     ) -> Result<Followed, EngineError> {
-        _ = (programs, schedule, how, observer);
-        Err(EngineError("exploration is on its way".into()))
+        let planned: Vec<Planned> = schedule.lines.iter().filter_map(Planned::of).collect();
+        let mut along = Along::new(schedule, how);
+        let execution = self.lane.run(programs, &planned, &mut along, observer)?;
+        let preemptions = execution.preemptions();
+        let (execution, left) = execution.split();
+        let verdict = self.lane.judge(&left)?;
+        Ok(Followed {
+            violations: verdict.violations,
+            history: verdict.history,
+            schedule: left.schedule,
+            divergence: along.close(),
+            preemptions,
+            end: execution.end,
+        })
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
 //! Schedules: the order in which controlled processes took their steps, with the faults that met them, as text.
 //!
 //! A line says who did what: `p2 flock c1/meta.lock exclusive`. A step that a fault met says so behind an exclamation
-//! mark: `p1 write c1/meta.json.tmp ! ENOSPC`. `p1 ! kill` is a process that was killed where its next step would have
-//! been. Lines name steps by what they do, never by number, so a schedule can be read, and means the same as long as
+//! mark: `p1 write c1/meta.json.tmp ! ENOSPC`; with `! kill` the process was killed where this step would have been.
+//! Lines name steps by what they do, never by number, so a schedule can be read, and means the same as long as
 //! the subject takes the same steps.
 
 use std::fmt;
@@ -124,7 +124,7 @@ impl From<Fault> for String {
 pub struct Line {
     /// The process's number, from 0; as text it counts from 1.
     pub process: usize,
-    /// What the step does; empty for a process that was killed instead.
+    /// What the step does, or would have done.
     pub label: String,
     /// The fault that met it.
     pub fault: Option<Fault>,
@@ -132,10 +132,7 @@ pub struct Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p{}", self.process + 1)?;
-        if !self.label.is_empty() {
-            write!(f, " {}", self.label)?;
-        }
+        write!(f, "p{} {}", self.process + 1, self.label)?;
         self.fault.map_or(Ok(()), |fault| write!(f, "{FAULT_MARK}{fault}"))
     }
 }
@@ -157,7 +154,7 @@ pub enum LineError {
     /// It does not begin with a process.
     #[error("expected a process and its step, such as \"p2 flock c1/meta.lock exclusive\", found {0:?}")]
     Process(String),
-    /// It has no step and no kill.
+    /// It has no step.
     #[error("expected what p{process} does, found nothing behind it")]
     Step {
         /// The process, counted from 1.
@@ -181,7 +178,7 @@ impl FromStr for Line {
         let process =
             number.filter(|&number| number > 0).ok_or_else(|| LineError::Process(text.to_owned()))?;
         let label = label.trim().to_owned();
-        if label.is_empty() && fault != Some(Fault::Kill) {
+        if label.is_empty() {
             return Err(LineError::Step { process });
         }
         Ok(Self { process: process - 1, label, fault })
@@ -219,7 +216,7 @@ mod tests {
         for text in [
             "p1 flock c1/meta.lock exclusive",
             "p12 write c1/meta.json.tmp 312 bytes #2 ! ENOSPC",
-            "p2 ! kill",
+            "p2 return pause c1 ok ! kill",
             "p1 write c1/meta.json ! short-write-kill",
         ] {
             let line: Line = text.parse().expect(text);

@@ -179,11 +179,10 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_truncate => Call::Truncate(a.here(0)),
         libc::SYS_copy_file_range | libc::SYS_splice => Call::Copy { from: a.int(0), to: a.int(2) },
         libc::SYS_sendfile => Call::Copy { from: a.int(1), to: a.int(0) },
-        libc::SYS_renameat => Call::Rename { from: a.at(0, 1), to: a.at(2, 3) },
         libc::SYS_renameat2 if a.int(4).cast_unsigned() & libc::RENAME_EXCHANGE != 0 => {
             Call::Exchange { from: a.at(0, 1), to: a.at(2, 3) }
         }
-        libc::SYS_renameat2 => Call::Rename { from: a.at(0, 1), to: a.at(2, 3) },
+        libc::SYS_renameat | libc::SYS_renameat2 => Call::Rename { from: a.at(0, 1), to: a.at(2, 3) },
         libc::SYS_linkat => Call::Link { from: a.at(0, 1), to: a.at(2, 3) },
         libc::SYS_unlinkat if a.int(2) & libc::AT_REMOVEDIR != 0 => Call::RemoveFolder(a.at(0, 1)),
         libc::SYS_unlinkat => Call::Unlink(a.at(0, 1)),
@@ -195,12 +194,10 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_newfstatat => a.look(a.int(3)),
         libc::SYS_statx => a.look(a.int(2)),
         libc::SYS_faccessat | libc::SYS_faccessat2 => a.look(0),
-        libc::SYS_fstat => Call::LookAt(a.int(0)),
-        libc::SYS_lseek => Call::LookAt(a.int(0)),
+        libc::SYS_fstat | libc::SYS_lseek => Call::LookAt(a.int(0)),
         libc::SYS_fchmod | libc::SYS_fchown => Call::ChangeAt(a.int(0)),
-        libc::SYS_fchmodat | libc::SYS_fchownat => Call::Change(a.at(0, 1)),
         libc::SYS_utimensat if stop.args[1] == 0 => Call::ChangeAt(a.int(0)),
-        libc::SYS_utimensat => Call::Change(a.at(0, 1)),
+        libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchownat => Call::Change(a.at(0, 1)),
         libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
             Call::Sync(a.int(0))
         }
@@ -208,13 +205,16 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_chdir | libc::SYS_fchdir => Call::ChangeFolder,
         libc::SYS_flock => a.flock(),
         libc::SYS_fcntl => a.fcntl(),
-        libc::SYS_kill => Call::Signal { pid: a.int(0), signal: a.int(1) },
-        libc::SYS_tkill => Call::Signal { pid: a.int(0), signal: a.int(1) },
+        libc::SYS_kill | libc::SYS_tkill => Call::Signal { pid: a.int(0), signal: a.int(1) },
         libc::SYS_tgkill => Call::Signal { pid: a.int(0), signal: a.int(2) },
         libc::SYS_wait4 | libc::SYS_waitid => Call::Wait,
         libc::SYS_exit | libc::SYS_exit_group => Call::Exit,
-        libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_ppoll | libc::SYS_pselect6 => Call::Sleep,
-        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => Call::Sleep,
+        libc::SYS_nanosleep
+        | libc::SYS_clock_nanosleep
+        | libc::SYS_ppoll
+        | libc::SYS_pselect6
+        | libc::SYS_epoll_pwait
+        | libc::SYS_epoll_pwait2 => Call::Sleep,
         libc::SYS_clone | libc::SYS_clone3 => Call::Escape("starts a thread or a child"),
         libc::SYS_execve | libc::SYS_execveat => Call::Escape("starts another program"),
         libc::SYS_mmap => Call::Escape("maps a file to share it"),

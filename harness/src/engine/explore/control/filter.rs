@@ -189,7 +189,7 @@ pub(super) fn program() -> Vec<Instruction> {
         program.extend([jump(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
     }
     for number in OLD.iter().chain(ALWAYS) {
-        program.extend([jump(JUMP_EQUAL, *number as u32, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        program.extend([jump(JUMP_EQUAL, low(*number), 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
     }
     for call in SOMETIMES {
         program.extend(call.test());
@@ -207,10 +207,15 @@ impl Sometimes {
         }
         inside.push(give(libc::SECCOMP_RET_ALLOW));
         let over = u8::try_from(inside.len()).expect("a handful of instructions");
-        let mut test = vec![jump(JUMP_EQUAL, self.number as u32, 0, over)];
+        let mut test = vec![jump(JUMP_EQUAL, low(self.number), 0, over)];
         test.append(&mut inside);
         test
     }
+}
+
+/// The half of a number that the filter sees.
+const fn low(number: i64) -> u32 {
+    number.cast_unsigned() as u32
 }
 
 const fn load(offset: u32) -> Instruction {
@@ -244,7 +249,7 @@ mod tests {
             match code {
                 LOAD_WORD => {
                     word = match k {
-                        NUMBER_AT => number as u32,
+                        NUMBER_AT => low(number),
                         ARCH_AT => arch,
                         _ => args[((k - ARGS_AT) / 8) as usize],
                     }
@@ -271,7 +276,7 @@ mod tests {
         }
         let at = |argument: usize, value: i32| {
             let mut args = [0; 6];
-            args[argument] = value as u32;
+            args[argument] = value.cast_unsigned();
             args
         };
         assert!(stops(libc::SYS_fcntl, at(1, libc::F_OFD_SETLKW)));

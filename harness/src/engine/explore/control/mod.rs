@@ -16,6 +16,6 @@ mod stand;
 
 pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
 pub(crate) use predict::Faults;
-pub(crate) use record::Recorder;
+pub(crate) use record::{Recorder, SETUP, number};
 pub(crate) use stage::{Control, Left, StageError};
 pub(crate) use stand::Planned;

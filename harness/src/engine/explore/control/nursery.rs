@@ -75,8 +75,8 @@ pub(crate) fn raise(
         Forked::Child => {
             sys::close_parents_copy(channel.as_fd());
             let line = Channel::from(line);
-            let life = || lifeline::tie_to(zygote).and_then(|()| be(&line, order, memory, build));
-            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life)).map_or(
+            let attend = || lifeline::tie_to(zygote).and_then(|()| be(&line, order, memory, build));
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attend)).map_or(
                 lifeline::PANICKED,
                 |lived| {
                     // Where the controller is gone, nobody is left to be told.

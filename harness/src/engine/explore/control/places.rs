@@ -77,13 +77,6 @@ pub(super) struct Place {
     pub is_link: bool,
 }
 
-impl Place {
-    /// The last entry.
-    pub fn entry(&self) -> Option<Object> {
-        self.folder.as_ref().map(|folder| folder.entry(&self.name))
-    }
-}
-
 /// What paths and descriptors mean, in one execution.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -181,7 +174,7 @@ impl Places {
     }
 
     fn walk(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool, links: u32) -> Option<Place> {
-        let (base, start, rest) = self.start(process, inmate, at)?;
+        let (base, origin, rest) = self.start(process, inmate, at)?;
         let mut steps: Vec<&str> = rest.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let last = steps.pop();
         let mut place = Place {
@@ -189,14 +182,14 @@ impl Places {
             folder: None,
             name: last.unwrap_or_default().to_owned(),
             file: None,
-            shown: join(&start.shown, &rest),
+            shown: join(&origin.shown, &rest),
             is_link: false,
         };
         let Some(last) = last else {
-            place.file = Some(start);
+            place.file = Some(origin);
             return Some(place);
         };
-        let mut folder = start;
+        let mut folder = origin;
         let mut path = String::new();
         for step in steps {
             place.way.push((folder.entry(step), Access::Read));
@@ -211,7 +204,7 @@ impl Places {
             place.is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
             place.file = Some(self.file(&stat, &shown));
             if place.is_link && follow && links < LINKS_MAX {
-                return self.through_link(process, inmate, place, folder, links);
+                return self.through_link(process, inmate, place, &folder, links);
             }
         }
         place.shown = shown;
@@ -225,7 +218,7 @@ impl Places {
         process: usize,
         inmate: &Inmate,
         place: Place,
-        folder: File,
+        folder: &File,
         links: u32,
     ) -> Option<Place> {
         let own = self.arena.join(&folder.shown).join(&place.name);

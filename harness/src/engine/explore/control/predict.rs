@@ -169,7 +169,7 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Resize(fd) => {
             scene.file_call("resize", *fd, |resize, file| resize.writing(file).meeting(WRITING))
         }
-        Call::ChangeAt(fd) => scene.file_call("change", *fd, |change, file| change.writing(file)),
+        Call::ChangeAt(fd) => scene.file_call("change", *fd, Prediction::writing),
         Call::LookAt(fd) => scene.file_call("fstat", *fd, |look, file| {
             look.touching([(file.content(), Read), (file.links(), Read)])
         }),
@@ -273,7 +273,8 @@ impl Scene<'_> {
 
     fn open(&mut self, at: &At, opening: super::call::Opening) -> Prediction {
         let creates = opening.has(libc::O_CREAT);
-        let follow = !opening.has(libc::O_NOFOLLOW) && !(creates && opening.has(libc::O_EXCL));
+        let is_own = creates && opening.has(libc::O_EXCL);
+        let follow = !is_own && !opening.has(libc::O_NOFOLLOW);
         let Some(place) = self.place(at, follow) else { return self.outside(at) };
         let mut words = format!("open {}", shown(&place.shown));
         for (flag, word) in

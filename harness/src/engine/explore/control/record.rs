@@ -5,11 +5,19 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use crate::evidence::{Exit, Overlap};
-use crate::history::{History, Record};
+use crate::history::{Clock, FIRST_STEP, History, Record};
 use crate::plan::Call;
 use crate::process::region::{OVERLAPS_MAX, Region};
 use crate::process::witness::Identity;
 use crate::subject::Answer;
+
+/// The number of whoever sets the containers up.
+pub(crate) const SETUP: u32 = 0;
+
+/// The number that a process has in histories: those of the programs count from 1, as people do.
+pub(crate) const fn number(process: usize) -> u32 {
+    process as u32 + 1
+}
 
 /// The books of one execution.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +26,6 @@ pub(crate) struct Recorder {
     pub exits: Vec<Exit>,
     pub overlaps: Vec<Overlap>,
     overlaps_seen: usize,
-    /// When the first step happens: what setup did lies before.
-    start: u64,
 }
 
 impl Recorder {
@@ -27,36 +33,37 @@ impl Recorder {
     pub fn new(containers: &[String]) -> Self {
         let mut recorder = Self::default();
         recorder.history.containers = containers.to_vec();
+        recorder.history.clock = Clock::Steps;
         recorder
     }
 
     /// The time of a step.
+    #[expect(clippy::unused_self, reason = "times are the books' own")]
     pub fn time(&self, depth: usize) -> u64 {
-        self.start + depth as u64
+        FIRST_STEP + depth as u64
     }
 
-    /// Writes down what was done without control: during setup, or when all is quiet.
-    pub fn aside(&mut self, process: usize, call: Call, answer: &Answer) {
+    /// Writes down what was done without control, as one after the other: during setup, or when all is quiet.
+    pub fn aside(&mut self, process: u32, call: Call, answer: &Answer) {
         let now = self.history.records.iter().filter_map(Record::return_ns).max().map_or(0, |last| last + 1);
         self.add(process, call, now, Some(now + 1), Some(answer));
-        self.start = now + 2;
     }
 
     /// An operation returned.
-    pub fn returned(&mut self, process: usize, call: Call, invoked: usize, depth: usize, answer: Answer) {
+    pub fn returned(&mut self, process: usize, call: Call, invoked: usize, depth: usize, answer: &Answer) {
         let (invoke, end) = (self.time(invoked), self.time(depth));
-        self.add(process, call, invoke, Some(end), Some(&answer));
+        self.add(number(process), call, invoke, Some(end), Some(answer));
     }
 
     /// An operation will never return; where its process is not dead, it may still act.
     pub fn unknown(&mut self, process: usize, call: Call, invoked: usize, depth: usize, may_act: bool) {
         let (invoke, end) = (self.time(invoked), self.time(depth));
-        self.add(process, call, invoke, (!may_act).then_some(end), None);
+        self.add(number(process), call, invoke, (!may_act).then_some(end), None);
     }
 
-    fn add(&mut self, process: usize, call: Call, invoke: u64, end: Option<u64>, answer: Option<&Answer>) {
+    fn add(&mut self, process: u32, call: Call, invoke: u64, end: Option<u64>, answer: Option<&Answer>) {
         let container = (call.operation != flockwork::Operation::List).then_some(call.container);
-        let mut record = Record::invoked(process as u32, container, call.operation, invoke);
+        let mut record = Record::invoked(process, container, call.operation, invoke);
         record.set_return_ns(end);
         if let Some(answer) = answer {
             record.outcome = answer.outcome;
@@ -81,8 +88,8 @@ impl Recorder {
                 self.overlaps.push(Overlap {
                     container: cell.container.load(Ordering::Relaxed) as u32,
                     at_ns: self.time(depth),
-                    inside: inside.process,
-                    entered: entered.process,
+                    inside: number(inside.process as usize),
+                    entered: number(entered.process as usize),
                     inside_killed_ns: None,
                 });
             }

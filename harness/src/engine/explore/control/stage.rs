@@ -16,13 +16,13 @@ use super::mail;
 use super::nursery::{NurseryOrder, Tidings, Wish};
 use super::places::{Inode, Places};
 use super::predict::{self, Effect, Prediction, Scene};
-use super::record::Recorder;
+use super::record::{self, Recorder};
 use super::snapshot::Snapshot;
 use super::stand::{Next, Planned, Stand};
 use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::engine::explore::schedule::{Fault, Line, Schedule};
-use crate::engine::explore::step::{Access, Event, Footprint, Mask, Object, Step};
+use crate::engine::explore::step::{Event, Footprint, Mask, Step};
 use crate::engine::{EngineError, Order};
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
@@ -146,7 +146,7 @@ impl Control {
         zygote.order(&Order::Nursery(Box::new(order)), &region)?;
         zygote.hand_over(theirs.as_fd())?;
         drop(theirs);
-        let mut control = Self {
+        let control = Self {
             places: Places::new(&root)?,
             line: ours,
             region: Arc::new(region),
@@ -402,7 +402,7 @@ impl Control {
         course.note(process, &step, fault, &next);
         match (next, fault) {
             (_, Some(Fault::Kill)) => self.die(process, depth)?,
-            (Next::Return(answer), _) => self.returned(process, depth, answer)?,
+            (Next::Return(answer), _) => self.returned(process, depth, &answer)?,
             (Next::Call(call), fault) => self.go(process, depth, *call, fault)?,
             (Next::Over | Next::Dead, _) => unreachable!("whoever is over is not enabled"),
         }
@@ -475,15 +475,21 @@ impl Control {
                 }
                 self.locks.take(wanted);
             }
-            Effect::LetGo(given) => given.iter().for_each(|given| self.locks.let_go(given)),
+            Effect::LetGo(given) => self.let_go(&given),
             Effect::Close(fd, given) => {
-                given.iter().for_each(|given| self.locks.let_go(given));
+                self.let_go(&given);
                 self.places.forget(process, fd);
             }
             Effect::CloseSome => self.places.forget_all(process),
             Effect::Sleep => return Ok(Reply::Value(0)),
         }
         Ok(Reply::Continue)
+    }
+
+    fn let_go(&mut self, given: &[Holding]) {
+        for given in given {
+            self.locks.let_go(given);
+        }
     }
 
     /// Takes a lock on a copy of the process's descriptor: of the same open file description, so it is the process's.
@@ -553,7 +559,7 @@ impl Control {
     }
 
     /// An operation returns; the next one is invoked.
-    fn returned(&mut self, process: usize, depth: usize, answer: Answer) -> Result<()> {
+    fn returned(&mut self, process: usize, depth: usize, answer: &Answer) -> Result<()> {
         let stand = &mut self.stands[process];
         let call = stand.operation().expect("it returns from an operation");
         self.recorder.returned(process, call, stand.invoked.unwrap_or(depth), depth, answer);
@@ -781,7 +787,14 @@ impl Control {
         witness::clear_process(&self.region, process as u32);
         let how = if how < 0 { ExitHow::Signal(-how) } else { ExitHow::Code(how) };
         let last_words = crate::process::lifeline::take_words(self.region.header(process as u32));
-        Ok(Exit { process: process as u32, pid: inmate.pid, how, killed_ns: None, reaped_ns: 0, last_words })
+        Ok(Exit {
+            process: record::number(process),
+            pid: inmate.pid,
+            how,
+            killed_ns: None,
+            reaped_ns: 0,
+            last_words,
+        })
     }
 
     fn tidings(&self) -> Result<Tidings> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::predict::{Effect, Prediction};
-use crate::engine::explore::schedule::Fault;
+use crate::engine::explore::schedule::{Fault, Line};
 use crate::engine::explore::step::{Access, Footprint, Gate, Object, Step};
 use crate::plan;
 use crate::subject::Answer;
@@ -16,6 +16,13 @@ pub(crate) struct Planned {
     pub process: usize,
     pub label: Arc<str>,
     pub fault: Fault,
+}
+
+impl Planned {
+    /// The fault that a line of a schedule tells of.
+    pub fn of(line: &Line) -> Option<Self> {
+        line.fault.map(|fault| Self { process: line.process, label: line.label.as_str().into(), fault })
+    }
 }
 
 /// What a process is about to do.

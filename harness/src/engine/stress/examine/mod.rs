@@ -150,7 +150,7 @@ impl Examiner<'_> {
                 let metadata = subject.metadata_path(&self.post.site.containers[container as usize]);
                 Found::State(answer.into(), process::of_metadata(&plan.root.join(metadata)))
             }
-            Step::Files => Found::Files(files::sort(&plan.root, subject, &self.post.site.containers)),
+            Step::Files => Found::Files(sort(&plan.root, subject, &self.post.site.containers)),
             Step::Copy => match files::copy_left(&plan.root) {
                 Ok(()) => Found::Done,
                 Err(error) => Found::Nothing(format!("cannot copy the root: {error}")),
@@ -159,7 +159,7 @@ impl Examiner<'_> {
                 Found::Answer(self.ask(Operation::ForceDelete, container).into())
             }
             Step::Create(container) => Found::Answer(self.ask(Operation::Create, container).into()),
-            Step::Remains => Found::Names(files::remains(&plan.root, subject)),
+            Step::Remains => Found::Names(remains(&plan.root, subject)),
             Step::Processes => Found::Names(process::left(self.post.site)),
         }
     }
