@@ -92,7 +92,34 @@ pub fn shrunk(
 }
 
 fn of_class(violations: &[Violation], class: Class) -> Violation {
-    violations.iter().find(|violation| violation.class == class).expect("it shows this class").clone()
+    let found = violations.iter().find(|violation| violation.class == class).expect("it shows this class");
+    Violation { message: without_roots(&found.message), ..found.clone() }
+}
+
+/// A message without the temporary folders in it: they are gone when it is read, and others in every run.
+#[must_use]
+pub fn without_roots(message: &str) -> String {
+    let mut left = message;
+    let mut text = String::new();
+    while let Some((before, after)) = left.split_once("/root/lane") {
+        let path = before.rfind(|c: char| c.is_whitespace() || c == '"').map_or(0, |blank| blank + 1);
+        text.push_str(&before[..path]);
+        left = after.split_once('/').map_or("", |(_, rest)| rest);
+    }
+    text + left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_roots;
+
+    #[test]
+    fn messages_name_no_temporary_folder() {
+        let message =
+            "p1 \"from \\\"/dev/shm/flockwork-7-x/root/lane0/c1/meta.json\\\"\" and /t/root/lane12/c2";
+        assert_eq!(without_roots(message), "p1 \"from \\\"c1/meta.json\\\"\" and c2");
+        assert_eq!(without_roots("nothing"), "nothing");
+    }
 }
 
 /// The command that replays a finding of a run.

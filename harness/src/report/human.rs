@@ -100,10 +100,14 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
 
 fn tell_violations(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     let mut told = BTreeMap::<Class, usize>::new();
-    let worth_telling = scenario
+    let mut worth_telling: Vec<&ViolationReport> = scenario
         .violations
         .iter()
-        .filter(|violation| !violation.expected || violation.control.is_some() || detail == Detail::Full);
+        .filter(|violation| !violation.expected || violation.control.is_some() || detail == Detail::Full)
+        .collect();
+    // What nobody expects comes first, then what a known-bug scenario is about.
+    let place = |class| scenario.expect.violations.iter().position(|expected| *expected == class);
+    worth_telling.sort_by_key(|violation| (violation.expected, place(violation.class).unwrap_or(usize::MAX)));
     // One table in full: those of other classes are often of the same bug, and lie in their findings.
     let mut table_is_told = false;
     for violation in worth_telling {

@@ -41,9 +41,6 @@ fn renumbered(lines: Vec<Line>) -> Schedule {
     let mut counts = HashMap::<(usize, String), u32>::new();
     let renumber = |line: Line| {
         let label = without_number(&line.label).to_owned();
-        if label.is_empty() {
-            return line;
-        }
         let count = counts.entry((line.process, label.clone())).or_default();
         *count += 1;
         let label = if *count == 1 { label } else { format!("{label} #{count}") };

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::args::{Format, ReplayArgs};
 use super::failure::Failure;
+use super::findings::without_roots;
 use super::output::{Output, print, print_json};
 use super::stand::{Stand, engine_failed};
 use crate::engine::explore::Stage;
@@ -154,13 +155,15 @@ fn report_of(followed: Followed, plan: &ExplorePlan, class: Option<Class>) -> Re
 
 impl From<&Violation> for Shown {
     fn from(violation: &Violation) -> Self {
-        Self { class: violation.class, message: violation.message.clone() }
+        Self { class: violation.class, message: without_roots(&violation.message) }
     }
 }
 
 fn table(followed: &Followed, plan: &ExplorePlan, violation: &Violation) -> String {
     let exploration = Exploration::of(plan, &followed.schedule, followed.preemptions);
-    Interleaving { exploration: &exploration, history: &followed.history, violation }.table(terminal_width())
+    let violation = Violation { message: without_roots(&violation.message), ..violation.clone() };
+    Interleaving { exploration: &exploration, history: &followed.history, violation: &violation }
+        .table(terminal_width())
 }
 
 fn told(report: &ReplayReport, output: Output) -> Result<Exit, Failure> {

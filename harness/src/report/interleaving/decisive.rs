@@ -4,7 +4,7 @@
 
 use super::Interleaving;
 use crate::engine::explore::schedule::{Line, without_number};
-use crate::history::Record;
+use crate::history::{FIRST_STEP, Record};
 
 /// Calls that only look.
 const LOOKS: [&str; 8] = ["open", "read", "stat", "fstat", "list", "readlink", "query-lock", "fsync"];
@@ -68,11 +68,10 @@ pub(super) fn steps(interleaving: &Interleaving<'_>) -> Vec<bool> {
     (0..lines.len()).map(is_decisive).collect()
 }
 
-/// Whether a step is part of an operation: a history's times are numbers of steps here.
+/// Whether a step is part of an operation: a history's times are numbers of steps here, and its processes count from 1.
 fn covers(record: &Record, line: &Line, step: usize) -> bool {
-    let step = step as u64;
-    // An invocation may or may not be a step itself: one more at each end does no harm, as the process is the same.
-    record.process as usize == line.process
-        && record.invoke_ns <= step + 1
-        && record.return_ns().is_none_or(|returned| step <= returned)
+    let at = FIRST_STEP + step as u64;
+    record.process as usize == line.process + 1
+        && record.invoke_ns <= at
+        && record.return_ns().is_none_or(|returned| at <= returned)
 }

@@ -124,7 +124,7 @@ fn words(line: &Line) -> String {
     let label = without_number(&line.label);
     match line.fault {
         None => label.to_owned(),
-        Some(Fault::Kill) => format!("SIGKILL{}{label}", if label.is_empty() { "" } else { " before: " }),
+        Some(Fault::Kill) => format!("SIGKILL before: {label}"),
         Some(Fault::Error(error)) => format!("{label} -> fails: {}", error.as_str()),
         Some(Fault::ShortWrite) => format!("{label} -> only half is written"),
         Some(Fault::ShortWriteKill) => format!("{label} -> half is written, then SIGKILL"),

@@ -25,7 +25,7 @@ pub(super) fn tell(interleaving: &Interleaving<'_>) -> String {
         line(format!("What happened: {}.", told.join("; ")));
     }
     for record in told_records(interleaving) {
-        line(format!("p{} {}: {}", record.process + 1, call(interleaving, record), Ending(record)));
+        line(format!("p{} {}: {}", record.process, call(interleaving, record), Ending(record)));
     }
     let violation = interleaving.violation;
     line(format!("{}: {} ({})", violation.class, promise(violation.class), violation.message));
@@ -42,9 +42,10 @@ fn told_records<'a>(interleaving: &'a Interleaving<'_>) -> Vec<&'a Record> {
     let records = &interleaving.history.records;
     let named: Vec<_> =
         interleaving.violation.records.iter().filter_map(|index| records.get(*index)).collect();
-    let processes = interleaving.exploration.processes.len() as u32;
+    // Before the first is setup, behind the last the examiner, who looks when all is quiet.
+    let processes = 1..=interleaving.exploration.processes.len() as u32;
     let mut told: Vec<_> = if named.is_empty() {
-        records.iter().filter(|record| record.process < processes).collect()
+        records.iter().filter(|record| processes.contains(&record.process)).collect()
     } else {
         named
     };
@@ -82,14 +83,16 @@ fn happening(block: &[Line], first: usize, before: bool, next: Option<&Line>) ->
     for (step, line) in (first + 1..).zip(block) {
         let label = without_number(&line.label);
         match (line.fault, label.strip_prefix("return ")) {
-            (Some(Fault::Kill), _) => write!(words, ", and was killed at step {step}"),
+            (Some(Fault::Kill), _) => {
+                write!(words, ", and was killed at step {step}, before its \"{label}\"")
+            }
             (Some(fault), _) => write!(words, ", of which step {step} ({label}) met {fault}"),
             (None, Some(returned)) => write!(words, ", and its {returned}"),
             (None, None) => Ok(()),
         }
         .expect("a String takes all");
     }
-    if let Some(next) = next.filter(|next| !next.label.is_empty()) {
+    if let Some(next) = next {
         write!(words, ", and stopped before its \"{}\"", without_number(&next.label))
             .expect("a String takes all");
     }

@@ -4,7 +4,7 @@ use flockwork::{Operation, Status};
 
 use super::*;
 use crate::engine::explore::schedule::Schedule;
-use crate::history::{Outcome, Record};
+use crate::history::{FIRST_STEP, Outcome, Record};
 use crate::plan::SubjectPlan;
 use crate::violation::Class;
 
@@ -35,15 +35,15 @@ const LINES: [&str; 10] = [
     "p1 flock c1/meta.lock exclusive #2",
     "p1 write c1/meta.json 120 bytes",
     "p1 return pause c1 ok",
-    "p2 ! kill",
+    "p2 exit ! kill",
 ];
 
 fn history() -> History {
     let mut history = History::default();
     history.containers.push("c1".into());
-    for (process, from, to) in [(0, 0, 8), (1, 2, 5)] {
-        let mut record = Record::invoked(process, Some(0), Operation::Pause, from);
-        record.set_return_ns(Some(to));
+    for (process, from, to) in [(1, 0, 8), (2, 2, 5)] {
+        let mut record = Record::invoked(process, Some(0), Operation::Pause, FIRST_STEP + from);
+        record.set_return_ns(Some(FIRST_STEP + to));
         record.outcome = Outcome::Ok;
         record.status = Some(Status::Paused);
         history.records.push(record);
@@ -80,12 +80,12 @@ fn a_column_per_process_a_row_per_step_and_a_sentence() {
 >  8     write c1/meta.json 120 bytes
 >  9     return pause c1 ok
 
-   10                                  SIGKILL
+>  10                                  SIGKILL before: exit
 > marks the steps that the violation rests on
 
 Before step 1: create c1, start c1.
 What happened: p1 took steps 1 to 2, and stopped before its \"flock c1/meta.lock exclusive\"; p2 took steps 3 to 6, \
-and its pause c1 ok; p1 went on with steps 7 to 9, and its pause c1 ok; p2 went on with step 10, and was killed at step 10.
+and its pause c1 ok, and stopped before its \"exit\"; p1 went on with steps 7 to 9, and its pause c1 ok; p2 went on with step 10, and was killed at step 10, before its \"exit\".
 p1 pause c1: ok, paused
 p2 pause c1: ok, paused
 not-linearizable: it must be as if the operations had run one after the other, and no order of them explains this \

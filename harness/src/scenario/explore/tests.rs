@@ -65,11 +65,11 @@ fn strategies_have_their_keys() {
     ] {
         assert_eq!(explore(GOOD, sets).strategy, strategy, "{sets:?}");
     }
-    let lines = "explore.schedule=[\"p2 read c1/meta.json\", \"p1 ! kill\"]";
+    let lines = "explore.schedule=[\"p2 read c1/meta.json\", \"p1 exit ! kill\"]";
     let StrategyPlan::Replay(schedule) = explore(GOOD, &["explore.strategy=replay", lines]).strategy else {
         panic!("it is a replay")
     };
-    assert_eq!(Vec::from(schedule), ["p2 read c1/meta.json", "p1 ! kill"]);
+    assert_eq!(Vec::from(schedule), ["p2 read c1/meta.json", "p1 exit ! kill"]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_schedule_is_read_line_by_line() {
             format!("{GOOD}strategy = \"replay\"\nschedule = [\n    \"p1 read c1/meta.json\",\n{lines}\n]\n");
         parse(&text, &[]).map(|_| ()).map_err(|problem| problem.lines().next().unwrap().to_owned())
     };
-    assert_eq!(replay("    \"p2 ! kill\","), Ok(()));
+    assert_eq!(replay("    \"p2 exit ! kill\","), Ok(()));
     for (line, told) in [
         ("\"p3 read c1/meta.json\",", "some/where.toml:14:1: schedule: p3 is none of the 2 processes"),
         ("\"read c1/meta.json\",", "some/where.toml:14:1: schedule: expected a process and its step"),
