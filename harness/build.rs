@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The folders of the built-in suite, below `scenarios/`.
-const FOLDERS: [&str; 2] = ["", "history"];
+const FOLDERS: [&str; 3] = ["", "history", "regressions"];
 
 fn main() -> io::Result<()> {
     let scenarios =

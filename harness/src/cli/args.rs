@@ -14,6 +14,7 @@ Exit codes:
    96  this machine or filesystem lacks what the scenario needs
   100  a violation that was not expected, or an expected one that did not appear
   102  inconclusive: a budget ran out before a verdict
+  104  a replay diverged or did not reproduce
 Where several apply: 100 over 1 over 102 over the rest. Inconclusive is never reported as clean.";
 
 const ABOUT: &str = "Finds races between processes that share state through files";
@@ -84,6 +85,12 @@ pub enum Command {
     /// Run scenarios and judge what they did
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Follow the schedule of a finding again, step by step
+    #[command(after_long_help = EXIT_CODES)]
+    Replay(ReplayArgs),
+    /// Make the schedule of a finding as simple as it can be, and show it
+    #[command(after_long_help = EXIT_CODES)]
+    Shrink(ShrinkArgs),
     /// Name the scenarios, and what each is about
     List(ListArgs),
     /// Say what this machine can do, and prove that the harness finds what it must
@@ -139,9 +146,54 @@ pub struct RunArgs {
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
+    /// Seek every violation of a stress run under control, this long each, until a schedule fails every time
+    ///
+    /// Without this flag violations that are not expected are sought for 10s each.
+    #[arg(long, value_name = "D", num_args = 0..=1, require_equals = true, default_missing_value = "10s", conflicts_with = "no_explain")]
+    pub explain: Option<String>,
+    /// Seek no violation of a stress run under control
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub no_explain: bool,
     /// Keep the history of every run, not only of failures
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
+}
+
+/// What `replay` takes.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A finding's folder or its finding.json, or a schedule (schedule.toml, or any scenario with strategy = "replay")
+    #[arg(value_name = "FINDING|SCHEDULE")]
+    pub path: PathBuf,
+    /// Follow it this many times, and tell how often it reproduced
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["step", "hold"])]
+    pub times: Option<u32>,
+    /// Stop before each step: show who is where and what lies in the folder, and ask how to go on
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "hold")]
+    pub step: bool,
+    /// Stop before this step, counted from 1, with all processes alive, so that a debugger can be attached
+    #[arg(long, value_name = "STEP")]
+    pub hold: Option<usize>,
+    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Option<PathBuf>,
+}
+
+/// What `shrink` takes.
+#[derive(Debug, Args)]
+pub struct ShrinkArgs {
+    /// A finding's folder or its finding.json, or a schedule (schedule.toml, or any scenario with strategy = "replay")
+    #[arg(value_name = "FINDING|SCHEDULE")]
+    pub path: PathBuf,
+    /// Write the result as a scenario to scenarios/regressions/NAME.toml; without a name its signature is its name
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub save: Option<String>,
+    /// Stop looking for something simpler after this long
+    #[arg(long, value_name = "D", default_value = "60s")]
+    pub time: String,
+    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Option<PathBuf>,
 }
 
 /// What `check` takes.

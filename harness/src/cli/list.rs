@@ -32,7 +32,7 @@ impl From<&Scenario> for ListEntry {
         Self {
             name: scenario.name.clone(),
             path: scenario.argument.display().to_string(),
-            kind: scenario.kind.as_str(),
+            kind: scenario.kind().as_str(),
             subject: describe_subject(&scenario.subject),
             expect: scenario.expect.clone(),
             about: scenario.about.clone(),
@@ -64,7 +64,7 @@ fn table(scenarios: &[Scenario]) -> String {
             };
             vec![
                 scenario.name.clone(),
-                scenario.kind.as_str().to_owned(),
+                scenario.kind().as_str().to_owned(),
                 describe_subject(&scenario.subject),
                 expected,
                 scenario.about.clone(),

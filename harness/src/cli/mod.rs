@@ -1,17 +1,21 @@
 //! The command line: what was typed, what it means, and the exit code it ends with.
 
 mod args;
-mod assemble;
 mod check;
 mod doctor;
+pub mod exploration;
 mod failure;
+mod findings;
 mod interrupt;
 mod list;
 mod output;
 pub mod pipeline;
 mod reference;
+mod replay;
 mod request;
 mod run;
+mod shrink;
+mod stand;
 
 use std::ffi::OsString;
 use std::io;
@@ -52,6 +56,8 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     let output = Output::new(typed.common);
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
+        Command::Replay(args) => replay::run(zygote, &args, output),
+        Command::Shrink(args) => shrink::run(zygote, &args, output),
         Command::List(args) => list::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(zygote, &args, output),

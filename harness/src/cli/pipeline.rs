@@ -10,11 +10,11 @@ use crate::check::{self, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome};
-use crate::plan::StressPlan;
+use crate::plan::{StressPlan, SubjectPlan};
 use crate::process::Zygote;
 use crate::reach::Reach;
 use crate::report::verdict::{Case, Doubt, Judgement, judge};
-use crate::scenario::Scenario;
+use crate::scenario::{Expect, Stress};
 use crate::subject::{self, Seat, Watch};
 use crate::violation::Violation;
 
@@ -50,10 +50,10 @@ impl Trial {
     }
 }
 
-/// Runs a scenario and judges it. `judging` is called between the two.
+/// Runs a stress scenario and judges it by what it expects. `judging` is called between the two.
 pub fn run(
     zygote: &mut Zygote,
-    scenario: &Scenario,
+    (expect, stress): (&Expect, &Stress),
     plan: &StressPlan,
     stop: &AtomicBool,
     progress: &dyn Progress,
@@ -64,7 +64,7 @@ pub fn run(
     let examinations = examine(plan, &run);
     let reach = Reach::of(&run.history);
     let case = Case {
-        expect: &scenario.expect,
+        expect,
         seen: examinations
             .iter()
             .flat_map(|(_, examination)| &examination.violations)
@@ -77,14 +77,25 @@ pub fn run(
                 Some(Doubt { class: check::class_of(name), why })
             })
             .collect(),
-        nothing_tried: nothing_tried(&run, &reach),
+        shortfalls: low_handoff(&reach, stress.handoff_min)
+            .into_iter()
+            .chain(nothing_tried(&run, &reach))
+            .collect(),
         examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
         ended: run.ended,
-        handoff_ratio: reach.handoff_ratio,
-        handoff_min: scenario.stress.handoff_min,
     };
     let judgement = judge(&case);
     Ok(Trial { run, reach, examinations, judgement })
+}
+
+fn low_handoff(reach: &Reach, handoff_min: f64) -> Option<String> {
+    let ratio = reach.handoff_ratio;
+    (ratio < handoff_min).then(|| {
+        format!(
+            "handoff ratio {ratio:.3} is under the minimum of {handoff_min:.3}: the processes hardly met; \
+             use more think time, more processes or fewer containers"
+        )
+    })
 }
 
 /// Containers are absent at the start: where no create succeeded, nothing that follows was tried.
@@ -118,16 +129,16 @@ fn examine(plan: &StressPlan, run: &StressRun) -> Vec<(&'static str, Examination
 }
 
 /// Opens the subject once in an empty root, where nothing but the machine or the filesystem can refuse it.
-pub fn preflight(plan: &StressPlan, root: &Path) -> Result<(), String> {
+pub fn preflight(subject: &SubjectPlan, payload_bytes: u32, root: &Path) -> Result<(), String> {
     let seat = Seat {
         root: root.to_owned(),
         process: 0,
         containers: Arc::from(["c1".to_owned()]),
-        payload_bytes: plan.payload_bytes,
+        payload_bytes,
         marker: "preflight".into(),
         watch: Arc::new(Unwatched),
     };
-    subject::build(&plan.subject)?.open(seat).map(drop)
+    subject::build(subject)?.open(seat).map(drop)
 }
 
 /// Watches nothing.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::args::RunArgs;
 use super::failure::Failure;
 use crate::report::exit::Exit;
 use crate::results::scratch;
 use crate::scenario::source::Problem;
+use crate::scenario::units::{DURATION_FORM, duration_ns};
 use crate::scenario::{Override, Scenario, find};
 use crate::subject;
 
@@ -28,7 +30,22 @@ pub struct RunRequest {
     pub root: Option<PathBuf>,
     /// Which histories are kept.
     pub keep: Keep,
+    /// Which violations of stress runs are sought under control.
+    pub explain: Explain,
 }
+
+/// Which violations of stress runs are sought under control, and how long each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Explain {
+    /// None.
+    Nothing,
+    /// Those that are not expected.
+    Unexpected(Duration),
+    /// All.
+    Everything(Duration),
+}
+
+const EXPLAIN_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Which histories are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +75,7 @@ impl RunRequest {
             results_dir: args.results_dir,
             base: base(args.root.as_deref())?,
             root: args.root,
+            explain: explain(args.explain.as_deref(), args.no_explain)?,
             keep: if args.keep_history { Keep::All } else { Keep::Failures },
         })
     }
@@ -90,15 +108,26 @@ fn told(problems: &[Problem]) -> String {
 /// What the flags set, in an order that does not depend on how they were typed.
 fn overrides(args: &RunArgs) -> Vec<Override> {
     let flags = [
-        ("--duration", "stress.duration", &args.duration),
-        ("--operations", "stress.operations", &args.operations),
-        ("--processes", "stress.processes", &args.processes),
+        ("--duration", &args.duration),
+        ("--operations", &args.operations),
+        ("--processes", &args.processes),
     ];
-    let flags = flags.into_iter().filter_map(|(flag, key, value)| {
-        value.as_ref().map(|value| Override { flag, assignment: format!("{key}={value}") })
-    });
-    let sets = args.set.iter().map(|set| Override { flag: "--set", assignment: set.clone() });
+    let flags = flags
+        .into_iter()
+        .filter_map(|(flag, value)| value.as_ref().map(|value| Override { flag, value: value.clone() }));
+    let sets = args.set.iter().map(|set| Override { flag: "--set", value: set.clone() });
     flags.chain(sets).collect()
+}
+
+fn explain(time: Option<&str>, none: bool) -> Result<Explain, Failure> {
+    match time {
+        _ if none => Ok(Explain::Nothing),
+        None => Ok(Explain::Unexpected(EXPLAIN_DEFAULT)),
+        Some(text) => match duration_ns(text) {
+            Some(ns) => Ok(Explain::Everything(Duration::from_nanos(ns))),
+            None => Err(Failure::new(Exit::Usage, format!("--explain={text}: expected {DURATION_FORM}"))),
+        },
+    }
 }
 
 /// Where temporary folders are made: below the root that the user gave, which must be a folder.

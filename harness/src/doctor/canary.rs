@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Finding, Health};
 use crate::cli::pipeline;
-use crate::engine::{Ended, Progress};
+use crate::engine::Ended;
 use crate::process::Zygote;
 use crate::report::human::plural;
 use crate::results::scratch::Scratch;
@@ -52,8 +52,9 @@ fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<Str
     let mut zygote = zygote.map_err(|error| format!("the zygote cannot be forked: {error}"))?;
     let scenario = scenario()?;
     let scratch = Scratch::create(base).map_err(|error| error.to_string())?;
-    let plan = scenario.plan(&scratch.root(), SEED);
-    let trial = pipeline::run(&mut zygote, &scenario, &plan, stop, &Silent, || ())
+    let stress = scenario.stress().ok_or("the canary is no stress run")?;
+    let plan = stress.plan(scenario.subject.clone(), &scratch.root(), SEED);
+    let trial = pipeline::run(&mut zygote, (&scenario.expect, stress), &plan, stop, &(), || ())
         .map_err(|error| format!("the engine failed: {error}"))?;
     let classes: BTreeSet<_> = trial
         .violations()
@@ -76,12 +77,6 @@ fn scenario() -> Result<Scenario, String> {
     let found = Found { argument: "canary.toml".into(), text: SCENARIO.into() };
     Scenario::parse(&found, &[])
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn update(&self, _operations: u64, _violations: u64) {}
 }
 
 #[cfg(test)]

@@ -60,3 +60,11 @@ pub trait Progress {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct EngineError(pub String);
+
+impl EngineError {
+    /// Whether the machine lacks what the run needs, so that nobody is at fault.
+    #[must_use]
+    pub const fn is_unsupported(&self) -> bool {
+        false
+    }
+}

@@ -17,6 +17,8 @@ pub enum Exit {
     Violation,
     /// A budget ran out before a verdict.
     Inconclusive,
+    /// A replay diverged or did not reproduce.
+    Diverged,
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Unsupported => 96,
             Self::Violation => 100,
             Self::Inconclusive => 102,
+            Self::Diverged => 104,
         }
     }
 
@@ -42,9 +45,10 @@ impl Exit {
 
     const fn weight(self) -> u8 {
         match self {
-            Self::Violation => 6,
-            Self::HarnessFailed => 5,
-            Self::Inconclusive => 4,
+            Self::Violation => 7,
+            Self::HarnessFailed => 6,
+            Self::Inconclusive => 5,
+            Self::Diverged => 4,
             Self::Usage => 3,
             Self::Unsupported => 2,
             Self::NothingToRun => 1,

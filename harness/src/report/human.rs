@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::table::{grouped, rate, render};
+use super::table::{grouped, render};
 use super::verdict::Verdict;
-use super::{RunReport, ScenarioReport, ViolationReport};
+use super::{ControlReport, ExplorationReport, RunReport, ScenarioReport, ViolationReport, summary};
 use crate::scenario::units::show_ns;
 use crate::violation::Class;
 
@@ -26,17 +26,22 @@ const STORIES_PER_CLASS: usize = 1;
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
-const STRONG: Style = Style::new().bold();
+pub(super) const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
 /// The whole report. It has colours; whoever prints it strips them where they are not wanted.
 #[must_use]
 pub fn run(report: &RunReport, detail: Detail) -> String {
     let mut text = String::new();
+    let is_alone = report.scenarios.len() == 1;
     for scenario in &report.scenarios {
-        tell_scenario(&mut text, scenario, detail);
+        // Whoever explores one scenario wants to see what it found, expected or not.
+        let is_wanted = is_alone && scenario.violations.iter().any(|violation| violation.control.is_some());
+        if !scenario.expected || is_wanted || detail == Detail::Full {
+            tell_scenario(&mut text, scenario, detail);
+        }
     }
-    text.push_str(&summary(&report.scenarios));
+    text.push_str(&summary::of(&report.scenarios));
     for scenario in &report.scenarios {
         tell_failures(&mut text, scenario);
     }
@@ -63,39 +68,6 @@ pub fn verdict_words(scenario: &ScenarioReport) -> String {
     }
 }
 
-fn summary(scenarios: &[ScenarioReport]) -> String {
-    let header =
-        ["scenario", "subject", "operations", "time", "rate", "processes", "kills", "handoff", "verdict"];
-    let rows: Vec<Vec<String>> = scenarios
-        .iter()
-        .map(|scenario| {
-            vec![
-                scenario.name.clone(),
-                scenario.subject.clone(),
-                grouped(scenario.operations),
-                format!("{:.2}s", scenario.duration_s),
-                rate(scenario.rate()),
-                scenario.processes.to_string(),
-                scenario.kills.to_string(),
-                scenario.handoff_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
-                verdict_words(scenario),
-            ]
-        })
-        .collect();
-    let plain = render(&header, &rows, 2..8);
-    let mut lines = plain.lines();
-    let mut text = String::new();
-    line(&mut text, &format!("{STRONG}{}{STRONG:#}", lines.next().unwrap_or_default()));
-    for (row, scenario) in lines.zip(scenarios) {
-        // The verdict comes last, so that its colour moves no column.
-        let words = verdict_words(scenario);
-        let style = style_of(scenario.verdict, scenario.expected);
-        let rest = row.strip_suffix(&words).unwrap_or(row);
-        line(&mut text, &format!("{rest}{style}{words}{style:#}"));
-    }
-    text
-}
-
 /// An error is no violation, but of a subject that is to be sound people want to know.
 fn tell_failures(text: &mut String, scenario: &ScenarioReport) {
     let Some(first) = scenario.first_failure.as_ref().filter(|_| scenario.verdict != Verdict::Violation)
@@ -107,10 +79,6 @@ fn tell_failures(text: &mut String, scenario: &ScenarioReport) {
 }
 
 fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
-    let is_told = !scenario.expected || detail == Detail::Full;
-    if !is_told {
-        return;
-    }
     let style = style_of(scenario.verdict, scenario.expected);
     let name = &scenario.name;
     line(text, &format!("{STRONG}{name}{STRONG:#}: {style}{}{style:#}", verdict_words(scenario)));
@@ -132,13 +100,27 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
 
 fn tell_violations(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     let mut told = BTreeMap::<Class, usize>::new();
-    let worth_telling =
-        scenario.violations.iter().filter(|violation| !violation.expected || detail == Detail::Full);
+    let mut worth_telling: Vec<&ViolationReport> = scenario
+        .violations
+        .iter()
+        .filter(|violation| !violation.expected || violation.control.is_some() || detail == Detail::Full)
+        .collect();
+    // What nobody expects comes first, then what a known-bug scenario is about.
+    let place = |class| scenario.expect.violations.iter().position(|expected| *expected == class);
+    worth_telling.sort_by_key(|violation| (violation.expected, place(violation.class).unwrap_or(usize::MAX)));
+    // One table in full: those of other classes are often of the same bug, and lie in their findings.
+    let mut table_is_told = false;
     for violation in worth_telling {
         let count = told.entry(violation.class).or_default();
         *count += 1;
         if *count <= STORIES_PER_CLASS {
             tell_violation(text, violation);
+            if let Some(control) =
+                violation.control.as_ref().filter(|_| !table_is_told || detail == Detail::Full)
+            {
+                table_is_told = true;
+                tell_control(text, control);
+            }
         }
     }
     let kept = scenario.violations.len() as u64;
@@ -154,12 +136,33 @@ fn tell_violation(text: &mut String, violation: &ViolationReport) {
     for operation in &violation.story {
         line(text, &format!("    {operation}"));
     }
+    if let Some(explained) = &violation.explained {
+        line(text, &format!("  {explained}"));
+    }
     if let Some(finding) = &violation.finding {
         line(text, &format!("  finding: {}", finding.display()));
     }
 }
 
+fn tell_control(text: &mut String, control: &ControlReport) {
+    let end = if control.minimal { "" } else { ", as far as it was shrunk" };
+    line(
+        text,
+        &format!(
+            "  found by schedule {}, and shrunk to {}, {}, {}{end}:\n",
+            grouped(control.found_by_schedule),
+            plural(control.processes as u64, "process"),
+            plural(control.operations as u64, "operation"),
+            plural(u64::from(control.preemptions), "preemption"),
+        ),
+    );
+    indented(text, &control.table);
+}
+
 fn tell_details(text: &mut String, scenario: &ScenarioReport) {
+    if let Some(exploration) = &scenario.exploration {
+        return tell_exploration(text, scenario, exploration);
+    }
     let startup = show_ns(std::time::Duration::from_secs_f64(scenario.startup_s.max(0.0)).as_nanos() as u64);
     line(text, &format!("  first operation after {startup}, then {:.3}s", scenario.duration_s));
     let reach = &scenario.reach;
@@ -173,6 +176,28 @@ fn tell_details(text: &mut String, scenario: &ScenarioReport) {
         });
         indented(text, &render(&header, &rows.collect::<Vec<_>>(), 1..5));
     }
+    tell_checks(text, scenario);
+}
+
+fn tell_exploration(text: &mut String, scenario: &ScenarioReport, exploration: &ExplorationReport) {
+    line(
+        text,
+        &format!(
+            "  {}: {}; {} and {} left half-way, {} with a fault, {} repeated step by step",
+            exploration.strategy,
+            exploration.coverage,
+            plural(scenario.schedules.unwrap_or(0), "schedule"),
+            grouped(exploration.redundant),
+            grouped(exploration.faulted),
+            grouped(exploration.repeated),
+        ),
+    );
+    let waits = plural(exploration.blocked, "wait");
+    line(text, &format!("  {} and {waits} for a lock", plural(exploration.steps, "step")));
+    tell_checks(text, scenario);
+}
+
+fn tell_checks(text: &mut String, scenario: &ScenarioReport) {
     if !scenario.checks.is_empty() {
         let rows = scenario.checks.iter().map(|check| {
             let verdict = match &check.inconclusive {
@@ -193,7 +218,7 @@ fn classes(scenario: &ScenarioReport) -> BTreeMap<Class, u64> {
     classes
 }
 
-const fn style_of(verdict: Verdict, expected: bool) -> Style {
+pub(super) const fn style_of(verdict: Verdict, expected: bool) -> Style {
     match (verdict, expected) {
         (_, true) => GOOD,
         (Verdict::Inconclusive, false) => DOUBTFUL,
@@ -218,6 +243,6 @@ fn indented(text: &mut String, block: &str) {
     }
 }
 
-fn line(text: &mut String, line: &str) {
+pub(super) fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a String takes all");
 }

@@ -4,9 +4,11 @@
 
 pub mod exit;
 pub mod human;
+pub mod interleaving;
 pub mod progress;
 pub mod reproduce;
 pub mod story;
+pub mod summary;
 pub mod table;
 pub mod verdict;
 
@@ -78,6 +80,9 @@ pub struct ScenarioReport {
     pub handoff_ratio: Option<f64>,
     /// How many schedules were explored; null for a stress run.
     pub schedules: Option<u64>,
+    /// More about them.
+    #[serde(flatten)]
+    pub exploration: Option<ExplorationReport>,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// The violations, the gravest classes first.
@@ -103,6 +108,29 @@ impl ScenarioReport {
     }
 }
 
+/// What an exploration did, besides the number of its schedules.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplorationReport {
+    /// Which strategy.
+    pub strategy: String,
+    /// Which part of the space was seen.
+    pub coverage: String,
+    /// Schedules that were left half-way, as nothing new could follow.
+    pub redundant: u64,
+    /// About how many schedules an enumeration of all interleavings would have run.
+    pub naive: Option<f64>,
+    /// Schedules with a fault.
+    pub faulted: u64,
+    /// Schedules that were run once more, and repeated step by step.
+    pub repeated: u64,
+    /// Points at which a process had to wait for a lock.
+    pub blocked: u64,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Schedules a second, those left half-way included.
+    pub schedules_per_s: f64,
+}
+
 /// One violation.
 #[derive(Clone, Debug, Serialize)]
 pub struct ViolationReport {
@@ -120,9 +148,34 @@ pub struct ViolationReport {
     pub finding: Option<PathBuf>,
     /// The command that runs it again.
     pub reproduce: String,
+    /// For a violation seen under control: the schedule that shows it, as simple as it was found.
+    pub control: Option<ControlReport>,
+    /// For a violation seen while processes ran freely: whether it was seen again under control, in words; null where
+    /// that was not tried.
+    pub explained: Option<String>,
     /// The few operations around it, a line each.
     #[serde(skip)]
     pub story: Vec<String>,
+}
+
+/// A schedule that shows a violation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ControlReport {
+    /// The number of the schedule that showed it first.
+    pub found_by_schedule: u64,
+    /// How many processes take part.
+    pub processes: usize,
+    /// How many operations they perform.
+    pub operations: usize,
+    /// How many times a process is interrupted that could have gone on.
+    pub preemptions: u32,
+    /// How many steps.
+    pub steps: usize,
+    /// Whether nothing simpler was found; else the time for shrinking was used up.
+    pub minimal: bool,
+    /// The schedule as a table, and what happened in it.
+    #[serde(skip)]
+    pub table: String,
 }
 
 /// What one check came to.

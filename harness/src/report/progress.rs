@@ -7,6 +7,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::ScenarioReport;
+use super::human::plural;
 use super::table::{grouped, rate};
 use crate::engine::Progress;
 use crate::plan::Budget;
@@ -55,6 +56,16 @@ impl Bar {
             .set_message(format!("judging {} operations", grouped(self.operations.load(Ordering::Relaxed))));
     }
 
+    /// The exploration has ended, and what it found is made simpler.
+    pub fn shrinking(&self) {
+        self.shown.set_message("shrinking what was found");
+    }
+
+    /// The run has ended, and what it found is sought under control.
+    pub fn explaining(&self) {
+        self.shown.set_message("seeking under control what was found");
+    }
+
     /// The scenario has ended: one line says how.
     pub fn finish(&self, report: &ScenarioReport, verdict: &str) {
         self.shown.finish_and_clear();
@@ -63,12 +74,11 @@ impl Bar {
         }
         #[expect(clippy::cast_sign_loss, reason = "durations are not negative")]
         let duration_ns = (report.duration_s * 1e9) as u64;
-        let line = format!(
-            "{}: {verdict}, {} operations in {}",
-            report.name,
-            grouped(report.operations),
-            show_ns(duration_ns)
-        );
+        let done = match report.schedules {
+            Some(schedules) => plural(schedules, "schedule"),
+            None => plural(report.operations, "operation"),
+        };
+        let line = format!("{}: {verdict}, {done} in {}", report.name, show_ns(duration_ns));
         // Nobody is left to tell when stderr is gone.
         let _ = writeln!(anstream::stderr(), "{line}");
     }

@@ -14,8 +14,7 @@ pub fn command(argument: &Path, seed: u64, overrides: &[Override], root: Option<
     words.push(quoted(&format!("{prefix}{argument}")));
     words.extend(["--seed".to_owned(), seed.to_string()]);
     for set in overrides {
-        let (flag, value) = set.typed();
-        words.push(quoted(&format!("{flag}={value}")));
+        words.push(quoted(&format!("{}={}", set.flag, set.value)));
     }
     if let Some(root) = root {
         words.push(quoted(&format!("--root={}", root.display())));
@@ -24,7 +23,8 @@ pub fn command(argument: &Path, seed: u64, overrides: &[Override], root: Option<
 }
 
 /// A word as every POSIX shell reads it back.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -39,8 +39,8 @@ mod tests {
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {
         let overrides = [
-            Override { flag: "--processes", assignment: "stress.processes=4".into() },
-            Override { flag: "--set", assignment: "stress.mix={ create = 1 }".into() },
+            Override { flag: "--processes", value: "4".into() },
+            Override { flag: "--set", value: "stress.mix={ create = 1 }".into() },
         ];
         assert_eq!(
             command(Path::new("it's here/a.toml"), 7, &overrides, Some(Path::new("/x"))),

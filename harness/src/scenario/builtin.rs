@@ -44,7 +44,7 @@ mod tests {
     fn the_suite_is_the_folder() {
         let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
         let mut on_disk = BTreeSet::new();
-        for folder in ["", "history"] {
+        for folder in ["", "history", "regressions"] {
             let Ok(entries) = fs::read_dir(scenarios.join(folder)) else { continue };
             for entry in entries {
                 let path = entry.unwrap().path();

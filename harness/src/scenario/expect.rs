@@ -16,6 +16,14 @@ pub struct Expect {
     pub also: Vec<Class>,
 }
 
+impl Expect {
+    /// Whether a class must or may appear.
+    #[must_use]
+    pub fn covers(&self, class: Class) -> bool {
+        self.violations.contains(&class) || self.also.contains(&class)
+    }
+}
+
 /// Reads the table; without one, nothing may be violated.
 pub fn read(mut reader: Reader<'_>) -> Expect {
     let violations = classes(&mut reader, "violations");

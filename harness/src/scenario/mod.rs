@@ -4,7 +4,9 @@
 
 mod builtin;
 mod expect;
+mod explore;
 mod find;
+mod overrides;
 pub(crate) mod reader;
 pub mod source;
 mod stress;
@@ -17,11 +19,13 @@ use std::sync::Arc;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use expect::Expect;
+pub use explore::{Explore, show_call, show_program};
 pub use find::{FindError, Found, find};
+pub use overrides::Override;
 pub use stress::Stress;
 pub use subject::describe as describe_subject;
 
-use crate::plan::{StressPlan, SubjectPlan};
+use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use reader::Reader;
 use source::{Place, Problem, Source, SourceKind, nearest};
 
@@ -36,14 +40,30 @@ pub struct Scenario {
     pub text: String,
     /// What it is about, in a sentence.
     pub about: String,
-    /// Which engine runs it.
-    pub kind: Kind,
     /// What is tested.
     pub subject: SubjectPlan,
-    /// How it is stressed.
-    pub stress: Stress,
+    /// Which engine runs it, and what it is to do.
+    pub work: Work,
     /// What should come of it.
     pub expect: Expect,
+}
+
+/// What a scenario has its engine do: one variant per kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Let processes run freely.
+    Stress(Stress),
+    /// Choose who goes next.
+    Explore(Explore),
+}
+
+/// The plan of one run: one variant per kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Of a stress run.
+    Stress(StressPlan),
+    /// Of an exploration.
+    Explore(ExplorePlan),
 }
 
 /// Which engine runs a scenario.
@@ -51,6 +71,8 @@ pub struct Scenario {
 pub enum Kind {
     /// Real processes, running freely.
     Stress,
+    /// Real processes, held at their system calls.
+    Explore,
 }
 
 impl Kind {
@@ -59,33 +81,13 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stress => "stress",
+            Self::Explore => "explore",
         }
     }
 }
 
 /// Kinds that the design knows and this version does not run.
-const KINDS_TO_COME: [&str; 2] = ["explore", "bench"];
-
-/// A value set on the command line, over whatever the scenario says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Override {
-    /// The flag as it was typed: `--set`, `--processes`, …
-    pub flag: &'static str,
-    /// Its meaning, as `key.path=value`.
-    pub assignment: String,
-}
-
-impl Override {
-    /// The flag and its value as they were typed.
-    #[must_use]
-    pub fn typed(&self) -> (&'static str, &str) {
-        let value = match self.flag {
-            "--set" => &self.assignment,
-            _ => self.assignment.split_once('=').map_or("", |(_, value)| value),
-        };
-        (self.flag, value)
-    }
-}
+const KINDS_TO_COME: [&str; 1] = ["bench"];
 
 impl Scenario {
     /// Parses a scenario and applies the overrides. The error holds every problem found.
@@ -93,14 +95,7 @@ impl Scenario {
         let source =
             Arc::new(Source { kind: SourceKind::File, name: found.shown(), text: found.text.clone() });
         let mut root = tree::parse(&source).map_err(|problem| vec![problem])?;
-        for set in overrides {
-            let argument = Arc::new(Source {
-                kind: SourceKind::Argument,
-                name: format!("{}, for scenario {}", set.flag, found.name()),
-                text: set.assignment.clone(),
-            });
-            tree::set(&mut root, &argument).map_err(|problem| vec![problem])?;
-        }
+        overrides::apply(overrides, &mut root, &found.name())?;
         let mut problems = Vec::new();
         let scenario = read(found, &root, &Place::start_of(&source), &mut problems);
         match scenario {
@@ -109,10 +104,41 @@ impl Scenario {
         }
     }
 
+    /// Which engine runs it.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.work {
+            Work::Stress(_) => Kind::Stress,
+            Work::Explore(_) => Kind::Explore,
+        }
+    }
+
+    /// How many processes work at once.
+    #[must_use]
+    pub fn processes(&self) -> u32 {
+        match &self.work {
+            Work::Stress(stress) => stress.processes,
+            Work::Explore(explore) => explore.processes.len() as u32,
+        }
+    }
+
+    /// How it is stressed, where it is.
+    #[must_use]
+    pub const fn stress(&self) -> Option<&Stress> {
+        match &self.work {
+            Work::Stress(stress) => Some(stress),
+            Work::Explore(_) => None,
+        }
+    }
+
     /// The plan of one run.
     #[must_use]
-    pub fn plan(&self, root: &Path, seed: u64) -> StressPlan {
-        self.stress.plan(self.subject.clone(), root, seed)
+    pub fn plan(&self, root: &Path, seed: u64) -> Plan {
+        let subject = self.subject.clone();
+        match &self.work {
+            Work::Stress(stress) => Plan::Stress(stress.plan(subject, root, seed)),
+            Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
+        }
     }
 }
 
@@ -121,7 +147,15 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let about = reader.text("about").map(|(text, _)| text.to_owned()).unwrap_or_default();
     let kind = read_kind(&mut reader)?;
     let subject = subject::read(reader.section("subject", "[subject]"));
-    let stress = stress::read(reader.section("stress", "[stress]"));
+    let work = match kind {
+        Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
+        Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
+    };
+    if kind == Kind::Explore
+        && let Some(problem) = subject.as_ref().and_then(|subject| refused(subject, root))
+    {
+        reader.complain(problem);
+    }
     let expect = expect::read(reader.section("expect", "[expect]"));
     reader.finish();
     Some(Scenario {
@@ -129,29 +163,37 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         argument: found.argument.clone(),
         text: found.text.clone(),
         about,
-        kind,
         subject: subject?,
-        stress: stress?,
+        work: work?,
         expect,
     })
 }
 
+/// Why a subject cannot be explored, at the place that says so.
+fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
+    let entry = root.entry("subject")?;
+    let tree::Value::Table(table) = &entry.node.value else { return None };
+    let place = table.entry("sandbox").map_or(&entry.key_place, |sandbox| &sandbox.node.place);
+    explore::refuse_children(subject, place)
+}
+
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
+    const KINDS: [Kind; 2] = [Kind::Stress, Kind::Explore];
     let Some((kind, place)) = reader.text("kind") else {
-        reader.missing("kind", "\"stress\"");
+        reader.missing("kind", "\"stress\" or \"explore\"");
         return None;
     };
-    if kind == Kind::Stress.as_str() {
-        return Some(Kind::Stress);
+    if let Some(known) = KINDS.into_iter().find(|known| known.as_str() == kind) {
+        return Some(known);
     }
     let problem = if KINDS_TO_COME.contains(&kind) {
         Problem::new(place, format!("kind {kind:?} is not supported by this version of flockwork"))
-            .with_help("this version runs kind = \"stress\"")
+            .with_help("this version runs kind = \"stress\" and kind = \"explore\"")
     } else {
-        let known = std::iter::once(Kind::Stress.as_str()).chain(KINDS_TO_COME);
+        let known = KINDS.map(Kind::as_str).into_iter().chain(KINDS_TO_COME);
         let near = nearest(kind, known).unwrap_or(Kind::Stress.as_str());
-        Problem::new(place, format!("kind: expected \"stress\", found {kind:?}"))
+        Problem::new(place, format!("kind: expected \"stress\" or \"explore\", found {kind:?}"))
             .with_help(format!("the nearest is {near:?}"))
     };
     reader.complain(problem);

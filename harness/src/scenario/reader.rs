@@ -109,6 +109,16 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A list and its place.
+    pub fn list(&mut self, key: &'static str, expected: &str) -> Option<(&'a Place, &'a [Node])> {
+        let entry = self.take(key)?;
+        if let Value::Array(items) = &entry.node.value {
+            return Some((&entry.node.place, items));
+        }
+        self.wrong(entry, expected);
+        None
+    }
+
     /// A whole number within bounds.
     pub fn count(&mut self, key: &'static str, bounds: RangeInclusive<u64>, unit: &str) -> Option<u64> {
         let entry = self.take(key)?;

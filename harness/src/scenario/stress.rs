@@ -17,11 +17,11 @@ pub const PROCESSES_MAX: u32 = 4096;
 pub const CONTAINERS_MAX: u32 = 100_000;
 const OPERATIONS_MAX: u64 = 1_000_000_000_000;
 const WEIGHT_MAX: i128 = 1_000_000;
-const PAYLOAD_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 20;
+pub(super) const PAYLOAD_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 20;
 
-const MS_NS: u64 = 1_000_000;
-const S_NS: u64 = 1_000 * MS_NS;
-const DAY_NS: u64 = 24 * 3600 * S_NS;
+pub(super) const MS_NS: u64 = 1_000_000;
+pub(super) const S_NS: u64 = 1_000 * MS_NS;
+pub(super) const DAY_NS: u64 = 24 * 3600 * S_NS;
 
 /// How a scenario stresses its subject: a plan that has no root and no seed yet.
 #[derive(Clone, Debug, PartialEq)]

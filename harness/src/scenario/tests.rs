@@ -20,10 +20,8 @@ mix = { create = 2, pause = 20, delete = 0 }
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Scenario, String> {
     let found = Found { argument: "some/where.toml".into(), text: text.into() };
-    let overrides: Vec<_> = overrides
-        .iter()
-        .map(|assignment| Override { flag: "--set", assignment: (*assignment).into() })
-        .collect();
+    let overrides: Vec<_> =
+        overrides.iter().map(|assignment| Override { flag: "--set", value: (*assignment).into() }).collect();
     Scenario::parse(&found, &overrides)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -32,12 +30,12 @@ fn parse(text: &str, overrides: &[&str]) -> Result<Scenario, String> {
 fn a_good_one_has_defaults() {
     let scenario = parse(GOOD, &[]).unwrap();
     assert_eq!(scenario.name, "where");
-    assert_eq!(scenario.stress.containers, 1);
-    assert_eq!(scenario.stress.audit, Audit::LockFree);
-    assert_eq!(scenario.stress.budget, Budget::Operations(1_000));
-    assert_eq!(scenario.stress.mix.len(), 2, "a weight of 0 is no entry");
+    assert_eq!(scenario.stress().unwrap().containers, 1);
+    assert_eq!(scenario.stress().unwrap().audit, Audit::LockFree);
+    assert_eq!(scenario.stress().unwrap().budget, Budget::Operations(1_000));
+    assert_eq!(scenario.stress().unwrap().mix.len(), 2, "a weight of 0 is no entry");
     assert_eq!(describe_subject(&scenario.subject), "library fs2");
-    let plan = scenario.plan(Path::new("/r"), 7);
+    let Plan::Stress(plan) = scenario.plan(Path::new("/r"), 7) else { panic!("it is a stress run") };
     assert_eq!((plan.seed, plan.processes, plan.think_ns), (7, 4, 0..=50_000));
 }
 
@@ -46,9 +44,9 @@ fn overrides_win() {
     let overrides = ["subject.lock=ofd", "stress.duration=2s", "stress.mix.kill=3", "stress.audit=locked"];
     let scenario = parse(GOOD, &overrides).unwrap();
     assert_eq!(describe_subject(&scenario.subject), "library ofd");
-    assert_eq!(scenario.stress.budget, Budget::DurationNs(2_000_000_000));
-    assert_eq!(scenario.stress.audit, Audit::Locked);
-    assert_eq!(scenario.stress.mix.len(), 3);
+    assert_eq!(scenario.stress().unwrap().budget, Budget::DurationNs(2_000_000_000));
+    assert_eq!(scenario.stress().unwrap().audit, Audit::Locked);
+    assert_eq!(scenario.stress().unwrap().mix.len(), 3);
 }
 
 #[test]
@@ -91,7 +89,6 @@ fn each_mistake_is_named() {
         ("stress.fresh_processes=yes", &["expected true or false"]),
         ("expect.violations=[\"torn-raed\"]", &["expected a class of violation", "\"torn-read\""]),
         ("expect.also=torn-read", &["expected a list of classes"]),
-        ("kind=explore", &["kind \"explore\" is not supported by this version"]),
         ("kind=bench", &["kind \"bench\" is not supported by this version"]),
         ("kind=stres", &["nearest is \"stress\""]),
     ];

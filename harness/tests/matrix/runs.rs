@@ -11,7 +11,7 @@ use flockwork_harness::evidence::Evidence;
 use flockwork_harness::history::{History, Record};
 use flockwork_harness::plan::{StressPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
-use flockwork_harness::scenario::{BUILTIN, Scenario, find};
+use flockwork_harness::scenario::{BUILTIN, Plan, Scenario, find};
 use flockwork_harness::violation::{Class, Violation};
 
 /// The scenario of this name, from the built-in suite.
@@ -61,7 +61,7 @@ pub fn sight(zygote: &mut Zygote, scenario: &Scenario, seed: u64) -> Sighting {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
-    let plan = scenario.plan(&root, seed);
+    let Plan::Stress(plan) = scenario.plan(&root, seed) else { panic!("{} is no stress run", scenario.name) };
     let ran = run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
     judge(&plan, &ran)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flockwork_harness::plan::Budget;
 use flockwork_harness::process::Zygote;
-use flockwork_harness::scenario::Scenario;
+use flockwork_harness::scenario::{Scenario, Work};
 use flockwork_harness::violation::Class;
 
 use super::runs::{Sighting, names, on_library, on_replica, scenario, sight};
@@ -155,8 +155,9 @@ pub fn stepped_tests_exist() {
 /// One process alone shows what is no race, and nothing that is one.
 fn alone(bug: &Bug, mut scenario: Scenario) -> Scenario {
     if bug.name == "prefix-retarget" {
-        scenario.stress.processes = 1;
-        scenario.stress.budget = Budget::Operations(2_000);
+        let Work::Stress(stress) = &mut scenario.work else { panic!("{} is no stress run", bug.name) };
+        stress.processes = 1;
+        stress.budget = Budget::Operations(2_000);
     }
     scenario
 }

@@ -137,6 +137,17 @@ impl fmt::Display for Line {
     }
 }
 
+/// A label without the number that tells recurring steps apart.
+#[must_use]
+pub fn without_number(label: &str) -> &str {
+    match label.rsplit_once(" #") {
+        Some((rest, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            rest
+        }
+        _ => label,
+    }
+}
+
 /// A text that is no line of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {

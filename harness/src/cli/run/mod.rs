@@ -1,27 +1,29 @@
 //! `flockwork run`: one scenario after the other, with evidence on disk before, and a report after.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+mod explain;
+mod explore;
+mod stress;
+
 use super::args::{Format, RunArgs};
-use super::assemble;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
-use super::pipeline::{self, Trial};
+use super::pipeline;
 use super::request::{Keep, RunRequest};
-use crate::engine::stress;
-use crate::plan::StressPlan;
+use crate::check::Examination;
+use crate::plan::Budget;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
 use crate::report::human::{self, plural};
 use crate::report::progress::Bar;
 use crate::report::verdict::Verdict;
-use crate::report::{ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
+use crate::report::{CheckReport, ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
 use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, ScenarioRecord};
-use crate::scenario::{Scenario, describe_subject};
+use crate::scenario::{Kind, Plan, Scenario, Work, describe_subject};
 
 /// Runs what the arguments ask for, and reports.
 pub fn run(
@@ -51,7 +53,7 @@ pub fn run(
 }
 
 /// Removes what runs left behind that were killed, and says so.
-fn clear_leftovers(base: &Path, output: Output) {
+pub fn clear_leftovers(base: &Path, output: Output) {
     let killed = process::sweep().len() as u64;
     if killed > 0 {
         output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
@@ -114,7 +116,11 @@ impl Runner<'_> {
     }
 
     fn run_one(&mut self, scenario: &Scenario) -> ScenarioReport {
-        let bar = Bar::start(&scenario.name, scenario.stress.budget, self.output.talk);
+        let budget = match &scenario.work {
+            Work::Stress(stress) => stress.budget,
+            Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
+        };
+        let bar = Bar::start(&scenario.name, budget, self.output.talk);
         let report = self.try_one(scenario, &bar).unwrap_or_else(|not_run| did_not_run(scenario, not_run));
         bar.finish(&report, &human::verdict_words(&report));
         report
@@ -123,7 +129,9 @@ impl Runner<'_> {
     fn try_one(&mut self, scenario: &Scenario, bar: &Bar) -> Result<ScenarioReport, NotRun> {
         let scratch = self.scratch(scenario)?;
         let plan = scenario.plan(&scratch.root(), self.request.seed);
-        let overrides = self.request.overrides.iter().map(|set| set.assignment.clone()).collect();
+        let kind = scenario.kind();
+        let overrides = &self.request.overrides;
+        let overrides = overrides.iter().filter_map(|set| set.assignment(kind).ok()).collect();
         let record = ScenarioRecord::new(&scenario.name, &scenario.text, overrides);
         let folder = self
             .results
@@ -143,13 +151,17 @@ impl Runner<'_> {
     fn judged(
         &mut self,
         scenario: &Scenario,
-        plan: &StressPlan,
+        plan: &Plan,
         folder: &RunFolder,
         bar: &Bar,
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
-        let stop = self.interrupt.flag();
-        let trial = pipeline::run(&mut self.zygote, scenario, plan, stop, bar, || bar.judging())?;
-        Ok(self.evidence(scenario, plan, &trial, folder)?)
+        match (plan, &scenario.work) {
+            (Plan::Stress(plan), Work::Stress(stress)) => {
+                self.stressed((scenario, stress), plan, folder, bar)
+            }
+            (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
+            (Plan::Stress(_), Work::Explore(_)) => unreachable!("a plan is of its scenario's kind"),
+        }
     }
 
     /// The temporary folder of a scenario, on a filesystem that has what the subject needs.
@@ -160,43 +172,25 @@ impl Runner<'_> {
             unsupported(format!("no folder can be made below {}: {error}", base.display()))
         };
         let probe = Scratch::create(base).map_err(no_folder)?;
-        let plan = scenario.plan(&probe.root(), self.request.seed);
-        pipeline::preflight(&plan, &probe.root()).map_err(unsupported)?;
+        let payload_bytes = match scenario.plan(&probe.root(), self.request.seed) {
+            Plan::Stress(plan) => plan.payload_bytes,
+            Plan::Explore(plan) => plan.payload_bytes,
+        };
+        pipeline::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)
     }
 
-    /// Writes the evidence, and reports what it shows.
-    fn evidence(
-        &self,
-        scenario: &Scenario,
-        plan: &StressPlan,
-        trial: &Trial,
-        folder: &RunFolder,
-    ) -> io::Result<ScenarioReport> {
-        let is_kept = self.request.keep == Keep::All || !trial.judgement.expected;
-        if is_kept {
-            folder.write_history(&trial.run.history)?;
-        }
-        let reproduce = reproduce::command(
-            &scenario.argument,
-            self.request.seed,
-            &self.request.overrides,
-            self.request.root.as_deref(),
-        );
-        let report = assemble::scenario(scenario, trial, folder, &reproduce)?;
-        if is_kept {
-            let findings: BTreeSet<_> =
-                report.violations.iter().filter_map(|violation| violation.finding.as_deref()).collect();
-            folder.write_state(&stress::left_beside(&plan.root), &Vec::from_iter(findings))?;
-        }
-        Ok(report)
+    /// The command that runs a scenario again.
+    fn reproduce(&self, scenario: &Scenario) -> String {
+        let request = self.request;
+        reproduce::command(&scenario.argument, request.seed, &request.overrides, request.root.as_deref())
     }
 }
 
 fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
     ScenarioReport {
         name: scenario.name.clone(),
-        kind: scenario.kind.as_str(),
+        kind: scenario.kind().as_str(),
         subject: describe_subject(&scenario.subject),
         verdict: Verdict::Error,
         expected: false,
@@ -207,10 +201,11 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         first_failure: None,
         duration_s: 0.0,
         startup_s: 0.0,
-        processes: scenario.stress.processes,
+        processes: scenario.processes(),
         kills: 0,
         handoff_ratio: None,
-        schedules: None,
+        schedules: (scenario.kind() == Kind::Explore).then_some(0),
+        exploration: None,
         interrupted: false,
         violations: Vec::new(),
         violations_total: 0,
@@ -218,5 +213,21 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         reach: ReachReport::default(),
         results: None,
         exit: not_run.exit,
+    }
+}
+
+fn report_check(name: &'static str, examination: &Examination) -> CheckReport {
+    let verdict = match examination {
+        Examination { violations, .. } if !violations.is_empty() => "violation",
+        Examination { inconclusive: Some(_), .. } => "inconclusive",
+        Examination { examined: 0, .. } => "not-applicable",
+        _ => "clean",
+    };
+    CheckReport {
+        name,
+        verdict,
+        examined: examination.examined,
+        violations_total: examination.violations_total.max(examination.violations.len() as u64),
+        inconclusive: examination.inconclusive.clone(),
     }
 }

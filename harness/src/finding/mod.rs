@@ -3,6 +3,9 @@
 //! A finding's signature is a class and a hash of what decides it, so that one bug has one signature in every run: it
 //! takes no time, process, token or name of a container into account.
 
+mod exploration;
+pub mod load;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::tell::{Ending, Origin};
 use crate::history::{History, Record, write};
 use crate::violation::{Class, Violation};
+pub use exploration::Exploration;
 
 /// Version of `finding.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -39,6 +43,9 @@ pub struct Finding {
     pub message: String,
     /// The decisive operations and a few around them, by invocation.
     pub window: Vec<Glimpse>,
+    /// For a violation that was seen under control: all that it takes to see it again, step by step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploration: Option<Exploration>,
 }
 
 /// One operation of a finding's window.
@@ -74,6 +81,7 @@ impl Finding {
             container,
             message: violation.message.clone(),
             window: window.into_iter().map(|index| glimpse(history, violation, origin, index)).collect(),
+            exploration: None,
         }
     }
 
@@ -97,12 +105,16 @@ impl Finding {
             .collect()
     }
 
-    /// Writes `finding.json` and the history's window into `<findings>/<signature>/`; gives back that folder.
+    /// Writes `finding.json` and the history's window into `<findings>/<signature>/`, and the schedule as a scenario
+    /// where there is one; gives back that folder.
     pub fn write(&self, history: &History, findings: &Path) -> io::Result<PathBuf> {
         let folder = findings.join(&self.signature);
         fs::create_dir_all(&folder)?;
         let window = self.window.iter().map(|glimpse| &history.records[glimpse.index]);
         write::write_some(history, window, BufWriter::new(File::create(folder.join("history.jsonl"))?))?;
+        if let Some(exploration) = &self.exploration {
+            fs::write(folder.join("schedule.toml"), exploration.scenario(&self.message, self.class))?;
+        }
         let mut out = BufWriter::new(File::create(folder.join("finding.json"))?);
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;

@@ -1,0 +1,191 @@
+//! The pipeline of one exploration: engine → discoveries → verdict. No file of the results is touched here.
+
+use std::sync::atomic::AtomicBool;
+
+use crate::check;
+use crate::engine::explore::follow::{Followed, Following};
+use crate::engine::explore::schedule::Schedule;
+use crate::engine::explore::strategy::Coverage;
+use crate::engine::explore::{self, Discovery, ExploreRun, Stage};
+use crate::engine::{Ended, EngineError, Progress};
+use crate::plan::{ExplorePlan, StrategyPlan};
+use crate::process::Zygote;
+use crate::report::human::plural;
+use crate::report::verdict::{Case, Doubt, Judgement, judge};
+use crate::scenario::Expect;
+use crate::scenario::units::show_ns;
+use crate::violation::Class;
+
+/// What an exploration came to.
+#[derive(Debug)]
+pub struct Trial {
+    /// What the engine saw.
+    pub run: ExploreRun,
+    /// What follows.
+    pub judgement: Judgement,
+}
+
+/// Explores, and judges what was seen by what is expected.
+pub fn run(
+    zygote: &mut Zygote,
+    expect: &Expect,
+    plan: &ExplorePlan,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<Trial, EngineError> {
+    let (run, misfit) = match &plan.strategy {
+        StrategyPlan::Replay(schedule) => replay(zygote, plan, schedule)?,
+        _ => (explore::run(zygote, plan, stop, progress)?, None),
+    };
+    let shortfalls = misfit.into_iter().chain(shortfalls(plan, &run)).collect();
+    let judgement = judge(&case(expect, &run, shortfalls));
+    Ok(Trial { run, judgement })
+}
+
+fn case<'e>(expect: &'e Expect, run: &ExploreRun, shortfalls: Vec<String>) -> Case<'e> {
+    let discovered = run.discoveries.iter().flat_map(|discovery| &discovery.violations);
+    let examined = run.examinations.iter().flat_map(|(_, examination)| &examination.violations);
+    let doubts = run.examinations.iter().filter_map(|(name, examination)| {
+        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
+        Some(Doubt { class: check::class_of(name), why })
+    });
+    let examined_count: u64 = run.examinations.iter().map(|(_, examination)| examination.examined).sum();
+    Case {
+        expect,
+        seen: discovered.chain(examined).map(|violation| violation.class).collect(),
+        doubts: doubts.collect(),
+        shortfalls,
+        examined: examined_count,
+        ended: run.ended,
+    }
+}
+
+/// Why what was explored may be too little to call the subject clean.
+fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
+    let mut told = Vec::new();
+    let StrategyPlan::Exhaustive { preemptions } = plan.strategy else { return told };
+    let budget = plan.budget;
+    let spent =
+        format!("of {} and {} was used up", plural(budget.schedules, "schedule"), show_ns(budget.time_ns));
+    match (run.coverage, preemptions) {
+        (Coverage::Exhausted, _) => {}
+        (Coverage::ExhaustedTo { preemptions: reached }, Some(asked)) if reached >= asked => {}
+        (Coverage::ExhaustedTo { preemptions: reached }, _) => told.push(format!(
+            "the budget {spent} when all schedules with up to {} had been tried, and not those with more: raise \
+             explore.budget, or ask for that bound with explore.preemptions = {reached}",
+            plural(u64::from(reached), "preemption")
+        )),
+        (Coverage::Partial, _) => told.push(format!(
+            "the budget {spent} before every schedule had been tried: raise explore.budget, or bound \
+             explore.preemptions"
+        )),
+    }
+    if plan.processes.len() > 1 && run.blocked == 0 && run.schedules <= 1 && run.discoveries.is_empty() {
+        told.push(
+            "the processes never met: no step of one depends on a step of another, so there was one schedule to try, \
+             and that proves little; let them work on one container"
+                .into(),
+        );
+    }
+    told
+}
+
+/// Follows the one schedule. Where it does not fit, that is told, and what still fits is followed.
+fn replay(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    schedule: &Schedule,
+) -> Result<(ExploreRun, Option<String>), EngineError> {
+    let mut stage = Stage::open(zygote, plan)?;
+    let started = std::time::Instant::now();
+    let mut follow = |how| stage.follow(&plan.processes, schedule, how, &mut ());
+    let strict = follow(Following::Strict)?;
+    let Some(divergence) = strict.divergence.clone() else {
+        return Ok((run_of(strict, started.elapsed()), None));
+    };
+    let misfit = format!(
+        "the schedule no longer fits: line {} is {:?}, and there was {:?}; explore again, and save what is found",
+        divergence.line + 1,
+        divergence.expected,
+        divergence.found
+    );
+    Ok((run_of(follow(Following::Loose)?, started.elapsed()), Some(misfit)))
+}
+
+/// One schedule that was followed, as the run it is.
+fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
+    let operations = followed.history.records.len() as u64;
+    let examined = check::Examination { examined: operations, ..check::Examination::default() };
+    let faulted = followed.schedule.lines.iter().any(|line| line.fault.is_some());
+    let discovery = Discovery {
+        violations: followed.violations,
+        schedule: followed.schedule,
+        history: followed.history,
+        number: 1,
+        preemptions: followed.preemptions,
+    };
+    let steps = discovery.schedule.lines.len() as u64;
+    ExploreRun {
+        discoveries: Some(discovery)
+            .filter(|discovery| !discovery.violations.is_empty())
+            .into_iter()
+            .collect(),
+        examinations: vec![("schedule", examined)],
+        schedules: 1,
+        faulted: u64::from(faulted),
+        redundant: 0,
+        operations,
+        steps,
+        blocked: 0,
+        coverage: Coverage::Partial,
+        naive: None,
+        repeated: 0,
+        duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+        ended: Ended::Completed,
+    }
+}
+
+/// How many violations there were, beyond those kept.
+#[must_use]
+pub fn violations_total(run: &ExploreRun) -> u64 {
+    let kept: u64 = run.discoveries.iter().map(|discovery| discovery.violations.len() as u64).sum();
+    let total: u64 = run
+        .examinations
+        .iter()
+        .map(|(_, examination)| examination.violations_total.max(examination.violations.len() as u64))
+        .sum();
+    kept.max(total)
+}
+
+/// Whether the schedules of a run, or of a discovery, showed a class.
+#[must_use]
+pub fn shows(followed: &Followed, class: Class) -> bool {
+    followed.violations.iter().any(|violation| violation.class == class)
+}
+
+/// A strategy in a few words.
+#[must_use]
+pub fn describe_strategy(strategy: &StrategyPlan) -> String {
+    match strategy {
+        StrategyPlan::Exhaustive { preemptions: None } => "exhaustive".into(),
+        StrategyPlan::Exhaustive { preemptions: Some(bound) } => {
+            format!("exhaustive to {}", plural(u64::from(*bound), "preemption"))
+        }
+        StrategyPlan::Random => "random".into(),
+        StrategyPlan::Pct { depth } => format!("pct of depth {depth}"),
+        StrategyPlan::Pos => "pos".into(),
+        StrategyPlan::Replay(_) => "replay".into(),
+    }
+}
+
+/// A coverage in a few words.
+#[must_use]
+pub fn describe_coverage(coverage: Coverage) -> String {
+    match coverage {
+        Coverage::Exhausted => "exhausted".into(),
+        Coverage::ExhaustedTo { preemptions } => {
+            format!("exhausted to {}", plural(u64::from(preemptions), "preemption"))
+        }
+        Coverage::Partial => "partial".into(),
+    }
+}

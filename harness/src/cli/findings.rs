@@ -1,0 +1,135 @@
+//! From a schedule that broke a promise to the simplest that does, and to the finding that keeps it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::engine::EngineError;
+use crate::engine::explore::Discovery;
+use crate::engine::explore::schedule::Schedule;
+use crate::finding::{Exploration, Finding};
+use crate::history::History;
+use crate::plan::ExplorePlan;
+use crate::process::Zygote;
+use crate::report::reproduce::quoted;
+use crate::results::RunFolder;
+use crate::shrink::{Case, OnStage, shrink};
+use crate::violation::{Class, Violation};
+
+/// A schedule that shows a class, as simple as it was found.
+#[derive(Clone, Debug)]
+pub struct Simplest {
+    /// The plan, with the setup and the programs that are left.
+    pub plan: ExplorePlan,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// What the processes did and saw in it.
+    pub history: History,
+    /// What it breaks.
+    pub violation: Violation,
+    /// How many times a process is interrupted in it that could have gone on.
+    pub preemptions: u32,
+    /// Whether nothing simpler was found, rather than the time used up.
+    pub is_minimal: bool,
+}
+
+impl Simplest {
+    /// The finding that keeps it.
+    #[must_use]
+    pub fn finding(&self, subject: &str) -> Finding {
+        let finding = Finding::of(&self.history, &self.violation, subject);
+        Finding { exploration: Some(self.exploration()), ..finding }
+    }
+
+    /// What it is seen again by.
+    #[must_use]
+    pub fn exploration(&self) -> Exploration {
+        Exploration::of(&self.plan, &self.schedule, self.preemptions)
+    }
+}
+
+/// Shrinks a discovery within a time. Where it does not show its class again it stays as it is.
+pub fn simplest(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    discovery: &Discovery,
+    class: Class,
+    place: (&Path, &AtomicBool),
+    time: Duration,
+) -> Simplest {
+    shrunk(zygote, plan, &discovery.schedule, class, place, time).unwrap_or_else(|_| Simplest {
+        plan: plan.clone(),
+        schedule: discovery.schedule.clone(),
+        history: discovery.history.clone(),
+        violation: of_class(&discovery.violations, class),
+        preemptions: discovery.preemptions,
+        is_minimal: false,
+    })
+}
+
+/// Shrinks a schedule within a time; the error says why it could not be followed, or nothing where it was and did not
+/// show the class.
+pub fn shrunk(
+    zygote: &mut Zygote,
+    plan: &ExplorePlan,
+    schedule: &Schedule,
+    class: Class,
+    (base, stop): (&Path, &AtomicBool),
+    time: Duration,
+) -> Result<Simplest, Option<EngineError>> {
+    let (setup, programs) = (plan.setup.clone(), plan.processes.clone());
+    let case = Case { setup, programs, schedule: schedule.clone() };
+    let mut trials = OnStage::new(zygote, plan.clone(), class, PathBuf::from(base), stop);
+    let Some(shrunk) = shrink(&mut trials, case, time) else { return Err(trials.take_error()) };
+    Ok(Simplest {
+        plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
+        schedule: shrunk.case.schedule,
+        violation: of_class(&shrunk.followed.violations, class),
+        history: shrunk.followed.history,
+        preemptions: shrunk.followed.preemptions,
+        is_minimal: shrunk.is_minimal,
+    })
+}
+
+fn of_class(violations: &[Violation], class: Class) -> Violation {
+    let found = violations.iter().find(|violation| violation.class == class).expect("it shows this class");
+    Violation { message: without_roots(&found.message), ..found.clone() }
+}
+
+/// A message without the temporary folders in it: they are gone when it is read, and others in every run.
+#[must_use]
+pub fn without_roots(message: &str) -> String {
+    let mut left = message;
+    let mut text = String::new();
+    while let Some((before, after)) = left.split_once("/root/lane") {
+        let path = before.rfind(|c: char| c.is_whitespace() || c == '"').map_or(0, |blank| blank + 1);
+        text.push_str(&before[..path]);
+        left = after.split_once('/').map_or("", |(_, rest)| rest);
+    }
+    text + left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_roots;
+
+    #[test]
+    fn messages_name_no_temporary_folder() {
+        let message =
+            "p1 \"from \\\"/dev/shm/flockwork-7-x/root/lane0/c1/meta.json\\\"\" and /t/root/lane12/c2";
+        assert_eq!(without_roots(message), "p1 \"from \\\"c1/meta.json\\\"\" and c2");
+        assert_eq!(without_roots("nothing"), "nothing");
+    }
+}
+
+/// The command that replays a finding of a run.
+#[must_use]
+pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
+    replay_words(&folder.path().join("findings").join(&finding.signature))
+}
+
+/// The command that replays what lies at a path.
+#[must_use]
+pub fn replay_words(path: &Path) -> String {
+    format!("flockwork replay {}", quoted(&path.display().to_string()))
+}

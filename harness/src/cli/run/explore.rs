@@ -1,0 +1,177 @@
+//! Explorations: runs one, shrinks what it finds, writes its evidence, and puts its report together.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Runner;
+use crate::cli::exploration::{self, Trial};
+use crate::cli::findings::{self, Simplest};
+use crate::engine::Ended;
+use crate::engine::explore::{Discovery, ExploreRun};
+use crate::finding::Finding;
+use crate::plan::ExplorePlan;
+use crate::report::interleaving::{Interleaving, terminal_width};
+use crate::report::progress::Bar;
+use crate::report::{ControlReport, ExplorationReport, ReachReport, ScenarioReport, ViolationReport};
+use crate::results::RunFolder;
+use crate::scenario::{Expect, Scenario, describe_subject};
+use crate::violation::{Class, Violation};
+
+/// Longest that all shrinking of one scenario may take.
+const SHRINKING: Duration = Duration::from_secs(30);
+/// Longest that the shrinking of one finding may take.
+pub(super) const SHRINKING_ONE: Duration = Duration::from_secs(5);
+
+impl Runner<'_> {
+    /// Explores a scenario and reports it.
+    pub(super) fn explored(
+        &mut self,
+        scenario: &Scenario,
+        plan: &ExplorePlan,
+        folder: &RunFolder,
+        bar: &Bar,
+    ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
+        let stop = self.interrupt.flag();
+        let trial = exploration::run(&mut self.zygote, &scenario.expect, plan, stop, bar)?;
+        bar.shrinking();
+        let deadline = Instant::now() + SHRINKING;
+        let mut violations: Vec<ViolationReport> = Vec::new();
+        for (discovery, violation) in first_of_each_class(&trial.run) {
+            let time = SHRINKING_ONE.min(deadline.saturating_duration_since(Instant::now()));
+            let simplest = self.simplest(plan, discovery, violation.class, time);
+            let report = keep(scenario, discovery, &simplest, folder)?;
+            // Different beginnings often shrink to one end.
+            if violations.iter().all(|known| known.signature != report.signature) {
+                violations.push(report);
+            }
+        }
+        Ok(report(scenario, plan, &trial, violations, folder))
+    }
+
+    pub(super) fn simplest(
+        &mut self,
+        plan: &ExplorePlan,
+        discovery: &Discovery,
+        class: Class,
+        time: Duration,
+    ) -> Simplest {
+        let stop = self.interrupt.flag();
+        findings::simplest(&mut self.zygote, plan, discovery, class, (&self.request.base, stop), time)
+    }
+}
+
+/// Writes the finding of a schedule, and reports it.
+fn keep(
+    scenario: &Scenario,
+    discovery: &Discovery,
+    simplest: &Simplest,
+    folder: &RunFolder,
+) -> io::Result<ViolationReport> {
+    let finding = simplest.finding(&describe_subject(&scenario.subject));
+    let command = findings::replay_command(folder, &finding);
+    let path = folder.write_finding(&finding, &simplest.history, &command)?;
+    Ok(violation_report(&scenario.expect, finding, simplest, discovery.number, path))
+}
+
+/// Every class once, by the first schedule that showed it.
+fn first_of_each_class(run: &ExploreRun) -> Vec<(&Discovery, &Violation)> {
+    let mut first: Vec<(&Discovery, &Violation)> = Vec::new();
+    for discovery in &run.discoveries {
+        for violation in &discovery.violations {
+            if first.iter().all(|(_, known)| known.class != violation.class) {
+                first.push((discovery, violation));
+            }
+        }
+    }
+    first.sort_by_key(|(_, violation)| violation.class);
+    first
+}
+
+/// The schedule of a finding, for a report.
+pub(super) fn control_report(
+    finding: &Finding,
+    simplest: &Simplest,
+    found_by_schedule: u64,
+) -> ControlReport {
+    let exploration = finding.exploration.as_ref().expect("it was seen under control");
+    let (history, violation) = (&simplest.history, &simplest.violation);
+    ControlReport {
+        found_by_schedule,
+        processes: exploration.processes.len(),
+        operations: exploration.processes.iter().map(Vec::len).sum(),
+        preemptions: exploration.preemptions,
+        steps: exploration.schedule.lines.len(),
+        minimal: simplest.is_minimal,
+        table: Interleaving { exploration, history, violation }.table(terminal_width()),
+    }
+}
+
+fn violation_report(
+    expect: &Expect,
+    finding: Finding,
+    simplest: &Simplest,
+    found_by_schedule: u64,
+    path: std::path::PathBuf,
+) -> ViolationReport {
+    let control = Some(control_report(&finding, simplest, found_by_schedule));
+    ViolationReport {
+        class: finding.class,
+        signature: finding.signature,
+        message: finding.message,
+        container: finding.container,
+        expected: expect.covers(finding.class),
+        reproduce: findings::replay_words(&path),
+        finding: Some(path),
+        control,
+        explained: None,
+        story: Vec::new(),
+    }
+}
+
+fn report(
+    scenario: &Scenario,
+    plan: &ExplorePlan,
+    trial: &Trial,
+    violations: Vec<ViolationReport>,
+    folder: &RunFolder,
+) -> ScenarioReport {
+    let run = &trial.run;
+    let duration_s = run.duration_ns as f64 / 1e9;
+    let all = run.schedules + run.redundant;
+    ScenarioReport {
+        name: scenario.name.clone(),
+        kind: scenario.kind().as_str(),
+        subject: describe_subject(&scenario.subject),
+        verdict: trial.judgement.verdict,
+        expected: trial.judgement.expected,
+        reasons: trial.judgement.reasons.clone(),
+        expect: scenario.expect.clone(),
+        operations: run.operations,
+        failed: 0,
+        first_failure: None,
+        duration_s,
+        startup_s: 0.0,
+        processes: scenario.processes(),
+        kills: 0,
+        handoff_ratio: None,
+        schedules: Some(run.schedules),
+        exploration: Some(ExplorationReport {
+            strategy: exploration::describe_strategy(&plan.strategy),
+            coverage: exploration::describe_coverage(run.coverage),
+            redundant: run.redundant,
+            naive: run.naive,
+            faulted: run.faulted,
+            repeated: run.repeated,
+            blocked: run.blocked,
+            steps: run.steps,
+            schedules_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
+        }),
+        interrupted: run.ended == Ended::Interrupted,
+        violations_total: exploration::violations_total(run),
+        violations,
+        checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),
+        reach: ReachReport::default(),
+        results: Some(folder.path().to_owned()),
+        exit: trial.judgement.exit,
+    }
+}

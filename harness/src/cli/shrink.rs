@@ -1,0 +1,136 @@
+//! `flockwork shrink`: makes a kept schedule as simple as it can be, shows it, and saves it where that is wanted.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::{Format, ShrinkArgs};
+use super::failure::Failure;
+use super::findings::{Simplest, shrunk};
+use super::output::{Output, print, print_json};
+use super::stand::{Stand, engine_failed};
+use crate::finding::{Exploration, Finding};
+use crate::process::Zygote;
+use crate::report::exit::Exit;
+use crate::report::human::plural;
+use crate::report::interleaving::{Interleaving, size, terminal_width};
+use crate::report::reproduce::quoted;
+use crate::scenario::describe_subject;
+use crate::scenario::units::{DURATION_FORM, duration_ns};
+
+/// Where scenarios go that were findings.
+const REGRESSIONS: &str = "scenarios/regressions";
+
+/// What shrinking came to.
+#[derive(Debug, Serialize)]
+struct ShrinkReport<'a> {
+    schema_version: u32,
+    finding: &'a Finding,
+    /// Whether nothing simpler was found; else the time was used up.
+    minimal: bool,
+    saved: Option<&'a Path>,
+}
+
+/// Shrinks what a path leads to.
+pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Result<Exit, Failure> {
+    let time = duration_ns(&args.time)
+        .ok_or_else(|| usage(format!("--time {}: expected {DURATION_FORM}", args.time)))?;
+    let target = args.save.as_deref().map(target_of).transpose()?;
+    let mut stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
+    let Some(class) = stand.kept.class else {
+        return Err(usage(format!(
+            "{}: it expects no violation, so there is none to keep",
+            args.path.display()
+        )));
+    };
+    let plan = stand.plan();
+    let schedule = stand.kept.schedule.clone();
+    let place = (stand.base.as_path(), stand.interrupt.flag());
+    let simplest = shrunk(&mut stand.zygote, &plan, &schedule, class, place, Duration::from_nanos(time))
+        .map_err(|error| match error {
+            Some(error) => engine_failed(&error),
+            None => Failure::new(
+                Exit::Diverged,
+                format!(
+                    "{}: not reproduced: followed under control, it did not show {class}",
+                    args.path.display()
+                ),
+            ),
+        })?;
+    let finding = simplest.finding(&describe_subject(&stand.kept.scenario.subject));
+    let saved = target.map(|target| save(&target, &finding)).transpose()?;
+    match output.format {
+        Format::Json => print_json(&ShrinkReport {
+            schema_version: crate::report::SCHEMA_VERSION,
+            finding: &finding,
+            minimal: simplest.is_minimal,
+            saved: saved.as_deref(),
+        })?,
+        Format::Human => {
+            let before = Exploration::of(&plan, &schedule, 0);
+            print(&human(&before, &finding, &simplest, saved.as_deref()))?;
+        }
+    }
+    Ok(Exit::AsExpected)
+}
+
+fn usage(why: String) -> Failure {
+    Failure::new(Exit::Usage, why)
+}
+
+/// The name to save under; empty: the finding's signature.
+fn target_of(name: &str) -> Result<String, Failure> {
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    if name.chars().all(is_plain) && !name.starts_with('.') {
+        return Ok(name.to_owned());
+    }
+    Err(usage(format!(
+        "--save {name}: expected the name of a scenario, such as two-pauses: letters, digits, - and _"
+    )))
+}
+
+/// Writes the scenario. One that is there already stays: it may be somebody's work.
+fn save(name: &str, finding: &Finding) -> Result<PathBuf, Failure> {
+    let name = if name.is_empty() { &finding.signature } else { name };
+    let path = Path::new(REGRESSIONS).join(format!("{name}.toml"));
+    let exploration = finding.exploration.as_ref().expect("it was seen under control");
+    let text = exploration.scenario(&finding.message, finding.class);
+    let failed = |error: io::Error| {
+        let exit =
+            if error.kind() == io::ErrorKind::AlreadyExists { Exit::Usage } else { Exit::HarnessFailed };
+        Failure::new(exit, format!("{} cannot be written: {error}", path.display()))
+    };
+    fs::create_dir_all(REGRESSIONS).map_err(failed)?;
+    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+        return Ok(path);
+    }
+    let mut file = fs::File::create_new(&path).map_err(failed)?;
+    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    Ok(path)
+}
+
+fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Path>) -> String {
+    let after = finding.exploration.as_ref().expect("it was seen under control");
+    let interleaving =
+        Interleaving { exploration: after, history: &simplest.history, violation: &simplest.violation };
+    let mut text = interleaving.table(terminal_width());
+    let end = if simplest.is_minimal { "nothing simpler was found" } else { "the time was used up" };
+    let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
+    line(format!(
+        "\nfrom {} in {} to {} in {}; {end}",
+        plural(before.processes.len() as u64, "process"),
+        plural(before.schedule.lines.len() as u64, "step"),
+        size(after),
+        plural(after.schedule.lines.len() as u64, "step"),
+    ));
+    if let Some(path) = saved {
+        let shown = path.display().to_string();
+        line(format!("saved: {shown}; run it: flockwork run {}", quoted(&shown)));
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! What a violation seen under control is seen again by: subject, setup, programs and schedule.
+//!
+//! It has two stored forms: a part of `finding.json`, and a scenario (`schedule.toml`) that any command takes. Both are
+//! read by way of the scenario, so that there is one reader and one set of rules.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::explore::schedule::Schedule;
+use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
+use crate::results::machine::Machine;
+use crate::scenario::show_program;
+use crate::violation::Class;
+
+/// All that it takes to follow a schedule again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exploration {
+    /// The subject, with every choice.
+    pub subject: SubjectPlan,
+    /// What is done first, as scenarios spell it.
+    pub setup: Vec<String>,
+    /// What each process does, as scenarios spell it.
+    pub processes: Vec<Vec<String>>,
+    /// The schedule, with its faults.
+    pub schedule: Schedule,
+    /// How many times a process is interrupted in it that could have gone on.
+    pub preemptions: u32,
+    /// Size of the payload of each save, in bytes.
+    pub payload_bytes: u32,
+    /// Longest that one process may run between two of its stops, in nanoseconds.
+    pub step_ns: u64,
+    /// Most steps of one execution.
+    pub steps_max: usize,
+    /// The seed of the run that found it.
+    pub seed: u64,
+    /// Version of flockwork that found it, and of the library it was found in.
+    pub flockwork: String,
+    /// The kernel it was found on.
+    pub kernel: String,
+}
+
+impl Exploration {
+    /// Of a plan and a schedule of its processes.
+    #[must_use]
+    pub fn of(plan: &ExplorePlan, schedule: &Schedule, preemptions: u32) -> Self {
+        let show = |program: &Vec<_>| show_program(program, &plan.containers);
+        Self {
+            subject: plan.subject.clone(),
+            setup: show(&plan.setup),
+            processes: plan.processes.iter().map(show).collect(),
+            schedule: schedule.clone(),
+            preemptions,
+            payload_bytes: plan.payload_bytes,
+            step_ns: plan.step_ns,
+            steps_max: plan.steps_max,
+            seed: plan.seed,
+            flockwork: env!("CARGO_PKG_VERSION").into(),
+            kernel: Machine::observe().kernel,
+        }
+    }
+
+    /// A scenario that replays it and expects the class.
+    #[must_use]
+    pub fn scenario(&self, about: &str, class: Class) -> String {
+        let mut text = format!("about = {}\nkind = \"explore\"\n\n", quoted(about));
+        text.push_str(&subject(&self.subject));
+        let setup = list(self.setup.iter().map(|call| quoted(call)));
+        let processes =
+            list(self.processes.iter().map(|program| list(program.iter().map(|call| quoted(call)))));
+        let mut line =
+            |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a String takes all");
+        line(format_args!("[explore]\nsetup = {setup}\nprocesses = {processes}"));
+        line(format_args!("strategy = \"replay\"\npayload = {}", self.payload_bytes));
+        line(format_args!("step_limit = \"{}ns\"\nsteps = {}\nschedule = [", self.step_ns, self.steps_max));
+        for step in &self.schedule.lines {
+            line(format_args!("    {},", quoted(&step.to_string())));
+        }
+        line(format_args!("]\n\n[expect]\nviolations = [\"{class}\"]"));
+        text
+    }
+}
+
+fn subject(plan: &SubjectPlan) -> String {
+    let mut text = String::from("[subject]\n");
+    let mut key = |key: &str, value: &str| writeln!(text, "{key} = {value}").expect("a String takes all");
+    match plan {
+        SubjectPlan::Library { lock, wait, read, write, sandbox } => {
+            key("name", "\"library\"");
+            for (name, value) in
+                [("lock", lock), ("wait", wait), ("read", read), ("write", write), ("sandbox", sandbox)]
+            {
+                key(name, &quoted(value));
+            }
+        }
+        SubjectPlan::Replica { replica, fail_create } => {
+            key("name", "\"replica\"");
+            key("replica", &quoted(replica));
+            if let Some(fail) = fail_create {
+                key("fail_create", &format!("{:?}", fail.share));
+                let at = match fail.at {
+                    FailCreateAt::Start => "\"start\"",
+                    FailCreateAt::End => "\"end\"",
+                };
+                key("fail_create_at", at);
+            }
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A text as TOML spells it, on one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_control() => {
+                write!(quoted, "\\u{:04X}", u32::from(control)).expect("a String takes all");
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,138 @@
+//! Reads what was kept to be seen again: the folder of a finding, its `finding.json`, or a schedule as a scenario.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Finding, SCHEMA_VERSION};
+use crate::engine::explore::schedule::Schedule;
+use crate::plan::StrategyPlan;
+use crate::scenario::{Explore, Found, Scenario, Work, find};
+use crate::violation::Class;
+
+/// A finding is some operations and a schedule. What is larger is some other file.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Something that can be seen again.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The scenario that replays it.
+    pub scenario: Scenario,
+    /// What is explored in it.
+    pub explore: Explore,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// The class it showed; none where a schedule expects nothing.
+    pub class: Option<Class>,
+    /// Version of flockwork that found it, where that is known.
+    pub found_by: Option<String>,
+    /// The seed of the run that found it; 0 where that is unknown.
+    pub seed: u64,
+    /// Where it lies: a folder for findings, the file for schedules.
+    pub path: PathBuf,
+}
+
+/// What cannot be seen again, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}", path = path.display())]
+pub struct LoadError {
+    path: PathBuf,
+    why: String,
+}
+
+impl LoadError {
+    fn new(path: &Path, why: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), why: why.into() }
+    }
+}
+
+/// Reads what a path leads to.
+pub fn load(path: &Path) -> Result<Kept, LoadError> {
+    if path.is_dir() {
+        return load_finding(&path.join("finding.json"));
+    }
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return load_finding(path);
+    }
+    load_schedule(path)
+}
+
+/// Only as much as every version of the format has.
+#[derive(Deserialize)]
+struct Head {
+    schema_version: u32,
+}
+
+fn load_finding(path: &Path) -> Result<Kept, LoadError> {
+    let wrong = |why: String| LoadError::new(path, why);
+    let text = read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong("no such finding: expected results/…/findings/<signature>".into()),
+        _ => wrong(format!("cannot be read: {error}")),
+    })?;
+    let no_finding = |error: serde_json::Error| {
+        let (what, place) = (error.classify(), format!("line {} column {}", error.line(), error.column()));
+        match what {
+            serde_json::error::Category::Eof => wrong(format!("it is cut: it ends at {place}")),
+            _ => wrong(format!("it is no finding: {error}")),
+        }
+    };
+    let head: Head = serde_json::from_str(&text).map_err(no_finding)?;
+    if head.schema_version != SCHEMA_VERSION {
+        return Err(wrong(format!(
+            "it is a finding of schema version {}; this version of flockwork reads {SCHEMA_VERSION}",
+            head.schema_version
+        )));
+    }
+    let finding: Finding = serde_json::from_str(&text).map_err(no_finding)?;
+    let Some(exploration) = &finding.exploration else {
+        return Err(wrong(
+            "it has no schedule: it was seen while processes ran freely. Run its reproduce.sh, or explore the \
+             operations of its window (kind = \"explore\")"
+                .into(),
+        ));
+    };
+    let text = exploration.scenario(&finding.message, finding.class);
+    let found = Found { argument: format!("{}.toml", finding.signature).into(), text };
+    let kept = kept(&found, path.parent().unwrap_or(path))
+        .map_err(|why| wrong(format!("it cannot be replayed: {why}")))?;
+    Ok(Kept {
+        class: Some(finding.class),
+        found_by: Some(exploration.flockwork.clone()),
+        seed: exploration.seed,
+        ..kept
+    })
+}
+
+fn load_schedule(path: &Path) -> Result<Kept, LoadError> {
+    let found = find(&[path.to_owned()]).map_err(|error| LoadError::new(path, error.to_string()))?;
+    let [found] = &found[..] else { return Err(LoadError::new(path, "expected one scenario")) };
+    kept(found, path).map_err(|why| LoadError::new(path, why))
+}
+
+fn kept(found: &Found, path: &Path) -> Result<Kept, String> {
+    let scenario = Scenario::parse(found, &[])
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))?;
+    let Work::Explore(explore) = &scenario.work else {
+        return Err("it is a stress scenario, which has no schedule: expected strategy = \"replay\"".into());
+    };
+    let StrategyPlan::Replay(schedule) = &explore.strategy else {
+        return Err("it has no schedule: expected strategy = \"replay\"; `flockwork run` explores it".into());
+    };
+    Ok(Kept {
+        explore: explore.clone(),
+        schedule: schedule.clone(),
+        class: scenario.expect.violations.first().copied(),
+        found_by: None,
+        seed: 0,
+        path: path.to_owned(),
+        scenario,
+    })
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}

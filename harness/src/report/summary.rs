@@ -1,0 +1,84 @@
+//! The table at the end of a run: a row per scenario, and a table per kind, as each has its own measures.
+
+use super::ScenarioReport;
+use super::human::{STRONG, line, style_of, verdict_words};
+use super::table::{grouped, rate, render};
+
+/// The tables of these scenarios.
+#[must_use]
+pub fn of(scenarios: &[ScenarioReport]) -> String {
+    let (explored, stressed): (Vec<_>, Vec<_>) =
+        scenarios.iter().partition(|scenario| scenario.schedules.is_some());
+    let mut text = String::new();
+    if !stressed.is_empty() {
+        table(&mut text, &STRESS, 2..8, &stressed, stress_row);
+    }
+    if !explored.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        table(&mut text, &EXPLORE, 2..7, &explored, explore_row);
+    }
+    text
+}
+
+const STRESS: [&str; 9] =
+    ["scenario", "subject", "operations", "time", "rate", "processes", "kills", "handoff", "verdict"];
+
+fn stress_row(scenario: &ScenarioReport) -> Vec<String> {
+    vec![
+        scenario.name.clone(),
+        scenario.subject.clone(),
+        grouped(scenario.operations),
+        format!("{:.2}s", scenario.duration_s),
+        rate(scenario.rate()),
+        scenario.processes.to_string(),
+        scenario.kills.to_string(),
+        scenario.handoff_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
+    ]
+}
+
+const EXPLORE: [&str; 9] =
+    ["scenario", "subject", "schedules", "naive", "time", "rate", "processes", "coverage", "verdict"];
+
+fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
+    let exploration = scenario.exploration.as_ref();
+    vec![
+        scenario.name.clone(),
+        scenario.subject.clone(),
+        grouped(scenario.schedules.unwrap_or(0)),
+        exploration.and_then(|exploration| exploration.naive).map_or("-".into(), about),
+        format!("{:.2}s", scenario.duration_s),
+        exploration.map_or("-".into(), |exploration| rate(exploration.schedules_per_s)),
+        scenario.processes.to_string(),
+        exploration.map_or("-".into(), |exploration| exploration.coverage.clone()),
+    ]
+}
+
+/// A number that is only known roughly.
+fn about(number: f64) -> String {
+    if number < 1e6 { format!("{number:.0}") } else { format!("{number:.0e}") }
+}
+
+fn table(
+    text: &mut String,
+    header: &[&str],
+    numbers: std::ops::Range<usize>,
+    scenarios: &[&ScenarioReport],
+    cells: impl Fn(&ScenarioReport) -> Vec<String>,
+) {
+    let rows: Vec<Vec<String>> = scenarios
+        .iter()
+        .map(|scenario| cells(scenario).into_iter().chain([verdict_words(scenario)]).collect())
+        .collect();
+    let plain = render(header, &rows, numbers);
+    let mut lines = plain.lines();
+    line(text, &format!("{STRONG}{}{STRONG:#}", lines.next().unwrap_or_default()));
+    for (row, scenario) in lines.zip(scenarios) {
+        // The verdict comes last, so that its colour moves no column.
+        let words = verdict_words(scenario);
+        let style = style_of(scenario.verdict, scenario.expected);
+        let rest = row.strip_suffix(&words).unwrap_or(row);
+        line(text, &format!("{rest}{style}{words}{style:#}"));
+    }
+}

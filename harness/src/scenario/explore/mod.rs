@@ -1,0 +1,210 @@
+//! The `[explore]` table: what each process does, which interleavings are tried, and what may go wrong.
+
+mod calls;
+mod strategy;
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::reader::Reader;
+use super::source::{Place, Problem, nearest};
+use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
+use super::tree::{Node, Value};
+use crate::engine::explore::schedule::{Fault, Injected};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan, SubjectPlan};
+use calls::Calls;
+pub use calls::{show_call, show_program};
+
+/// Most processes of one exploration: the number of interleavings grows with their factorial.
+pub const PROCESSES_MAX: usize = 16;
+/// Most operations of one process, and of a setup.
+const OPERATIONS_MAX: usize = 64;
+const SCHEDULES_MAX: u64 = 1_000_000_000_000;
+const FAULTS_MAX: u32 = 8;
+const STEPS: RangeInclusive<u64> = 10..=1_000_000;
+const SCHEDULES_DEFAULT: u64 = 200_000;
+
+/// How a scenario explores its subject: a plan that has no root and no seed yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explore {
+    /// The containers' names, in the order in which they are first named.
+    pub containers: Vec<String>,
+    /// What is done first, without control.
+    pub setup: Vec<Call>,
+    /// What each process does.
+    pub processes: Vec<Vec<Call>>,
+    /// Which executions.
+    pub strategy: StrategyPlan,
+    /// What may go wrong.
+    pub faults: Vec<Fault>,
+    /// At most this many faults meet one execution.
+    pub fault_bound: u32,
+    /// How much is done at most.
+    pub budget: ExploreBudget,
+    /// Size of the payload of each save.
+    pub payload_bytes: u32,
+    /// Longest that one process may run between two of its stops.
+    pub step_ns: u64,
+    /// Most steps of one execution.
+    pub steps_max: usize,
+}
+
+impl Explore {
+    /// The plan of one exploration, on all processors that there are.
+    #[must_use]
+    pub fn plan(&self, subject: SubjectPlan, root: &Path, seed: u64) -> ExplorePlan {
+        ExplorePlan {
+            subject: subject.with_workers(self.processes.len() as u32),
+            root: root.to_owned(),
+            seed,
+            containers: self.containers.clone(),
+            setup: self.setup.clone(),
+            processes: self.processes.clone(),
+            strategy: self.strategy.clone(),
+            faults: self.faults.clone(),
+            fault_bound: self.fault_bound,
+            budget: self.budget,
+            payload_bytes: self.payload_bytes,
+            step_ns: self.step_ns,
+            steps_max: self.steps_max,
+            lanes: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+        }
+    }
+}
+
+/// Reads the table.
+pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
+    let mut calls = Calls::default();
+    let setup = match reader.list("setup", "operations, such as [\"create c1\", \"start c1\"]") {
+        Some((place, nodes)) => calls.program(&mut reader, "setup", place, nodes, 0),
+        None => Some(Vec::new()),
+    };
+    let processes = read_processes(&mut reader, &mut calls);
+    let strategy = strategy::read(&mut reader, processes.as_ref().map(Vec::len));
+    let (faults, fault_bound) = read_faults(&mut reader, strategy.as_ref());
+    let budget = read_budget(&mut reader);
+    let payload = reader.size_bytes("payload", PAYLOAD_BYTES).unwrap_or(0);
+    let step_ns = reader.duration_ns("step_limit", 10 * MS_NS..=DAY_NS).unwrap_or(5 * S_NS);
+    let steps_max = reader.count("steps", STEPS, "steps").unwrap_or(10_000) as usize;
+    reader.finish();
+    Some(Explore {
+        containers: calls.containers,
+        setup: setup?,
+        processes: processes?,
+        strategy: strategy?,
+        faults,
+        fault_bound,
+        budget,
+        payload_bytes: u32::try_from(payload).expect("the bounds are below"),
+        step_ns,
+        steps_max,
+    })
+}
+
+fn read_processes(reader: &mut Reader<'_>, calls: &mut Calls) -> Option<Vec<Vec<Call>>> {
+    const EXAMPLE: &str = "a list of operations for each process, such as [[\"pause c1\"], [\"pause c1\"]]";
+    if reader.take("processes").is_none() {
+        reader.missing("processes", EXAMPLE);
+        return None;
+    }
+    let (place, nodes) = reader.list("processes", EXAMPLE)?;
+    if nodes.is_empty() {
+        reader.complain(Problem::new(place, format!("processes: expected {EXAMPLE}; it is empty")));
+        return None;
+    }
+    if nodes.len() > PROCESSES_MAX {
+        let message = format!(
+            "processes: more processes than can be explored: the limit is {PROCESSES_MAX}, found {}",
+            nodes.len()
+        );
+        reader.complain(Problem::new(place, message).with_help("their interleavings are too many to try"));
+        return None;
+    }
+    let mut programs = Vec::new();
+    let mut is_sound = true;
+    for node in nodes {
+        let Value::Array(items) = &node.value else {
+            let message =
+                format!("processes: expected a list of operations, found {}", node.value.describe());
+            reader.complain(Problem::new(&node.place, message));
+            is_sound = false;
+            continue;
+        };
+        match calls.program(reader, "processes", &node.place, items, 1) {
+            Some(program) => programs.push(program),
+            None => is_sound = false,
+        }
+    }
+    is_sound.then_some(programs)
+}
+
+/// What may go wrong. The word `short-write` stands for both ways in which a write can end early.
+fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec<Fault>, u32) {
+    let bound_place = reader.take("fault_bound").map(|entry| entry.key_place.clone());
+    let bound = reader.count_u32("fault_bound", 1..=FAULTS_MAX, "faults");
+    let mut faults = Vec::new();
+    let listed = reader.list("faults", "a list of faults, such as [\"kill\", \"ENOSPC\"]");
+    let place = listed.as_ref().map(|(place, _)| (*place).clone());
+    for node in listed.map_or(&[][..], |(_, nodes)| nodes) {
+        match fault(node) {
+            Ok(more) => faults
+                .extend(more.iter().copied().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
+            Err(problem) => reader.complain(problem),
+        }
+    }
+    match (place, bound_place) {
+        (Some(place), _) if matches!(strategy, Some(StrategyPlan::Replay(_))) => {
+            let message = "faults: a schedule that is replayed says itself which step meets which fault";
+            reader.complain(Problem::new(&place, message));
+        }
+        (None, Some(place)) => {
+            reader
+                .complain(Problem::new(&place, "fault_bound: there are no faults to bound: expected faults"));
+        }
+        _ => {}
+    }
+    let fault_bound = if faults.is_empty() { 0 } else { bound.unwrap_or(1) };
+    (faults, fault_bound)
+}
+
+fn fault(node: &Node) -> Result<Vec<Fault>, Problem> {
+    let known =
+        || ["kill", "short-write", "short-write-kill"].into_iter().chain(Injected::ALL.map(Injected::as_str));
+    let text = match &node.value {
+        Value::Text(text) => text.as_str(),
+        _ => "",
+    };
+    match text.parse() {
+        Ok(Fault::ShortWrite) => Ok(vec![Fault::ShortWrite, Fault::ShortWriteKill]),
+        Ok(fault) => Ok(vec![fault]),
+        Err(_) => {
+            let message = format!("faults: expected a fault, found {}", node.value.describe());
+            let help = match nearest(text, known()) {
+                Some(near) => format!("the nearest known fault is {near:?}"),
+                None => format!("known faults: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            Err(Problem::new(&node.place, message).with_help(help))
+        }
+    }
+}
+
+fn read_budget(reader: &mut Reader<'_>) -> ExploreBudget {
+    let mut section = reader.section("budget", "budget");
+    let schedules = section.count("schedules", 1..=SCHEDULES_MAX, "schedules").unwrap_or(SCHEDULES_DEFAULT);
+    let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(60 * S_NS);
+    section.finish();
+    ExploreBudget { schedules, time_ns }
+}
+
+/// A subject that cannot be explored: what its processes start would run without control.
+pub fn refuse_children(subject: &SubjectPlan, place: &Place) -> Option<Problem> {
+    let SubjectPlan::Library { sandbox, .. } = subject else { return None };
+    (sandbox != "inert").then(|| {
+        let message =
+            format!("sandbox {sandbox:?} starts processes of its own, which exploration does not control");
+        Problem::new(place, message).with_help("explore with sandbox = \"inert\"; stress runs take any")
+    })
+}
+
+#[cfg(test)]
+mod tests;

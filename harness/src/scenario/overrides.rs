@@ -1,0 +1,68 @@
+//! What the command line sets over a scenario's own words.
+
+use std::sync::Arc;
+
+use super::Kind;
+use super::source::{Place, Problem, Source, SourceKind};
+use super::tree::{self, Table, Value};
+
+/// A value set on the command line, over whatever the scenario says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The flag as it was typed: `--set`, `--processes`, …
+    pub flag: &'static str,
+    /// What followed it: `key.path=value` for `--set`, else the value.
+    pub value: String,
+}
+
+impl Override {
+    /// Its meaning for a scenario of this kind, as `key.path=value`; the error says why it has none.
+    pub fn assignment(&self, kind: Kind) -> Result<String, &'static str> {
+        let key = match (self.flag, kind) {
+            ("--duration", Kind::Stress) => "stress.duration",
+            ("--operations", Kind::Stress) => "stress.operations",
+            ("--processes", Kind::Stress) => "stress.processes",
+            ("--duration", Kind::Explore) => "explore.budget.time",
+            ("--operations", Kind::Explore) => {
+                return Err("an exploration's operations are spelled out; its budget is --duration \
+                            or --set explore.budget.schedules=N");
+            }
+            ("--processes", Kind::Explore) => {
+                return Err("an exploration's processes are spelled out, each with its operations, \
+                            in explore.processes");
+            }
+            _ => return Ok(self.value.clone()),
+        };
+        Ok(format!("{key}={}", self.value))
+    }
+}
+
+/// Sets the values, in their order. What `--set` makes of the kind decides what the other flags mean.
+pub(super) fn apply(overrides: &[Override], root: &mut Table, scenario: &str) -> Result<(), Vec<Problem>> {
+    let one = |problem: Problem| vec![problem];
+    let argument = |set: &Override, text: &str| {
+        let name = format!("{}, for scenario {scenario}", set.flag);
+        Arc::new(Source { kind: SourceKind::Argument, name, text: text.to_owned() })
+    };
+    let mut with_sets = root.clone();
+    for set in overrides.iter().filter(|set| set.flag == "--set") {
+        tree::set(&mut with_sets, &argument(set, &set.value)).map_err(one)?;
+    }
+    let kind = kind(&with_sets);
+    for set in overrides {
+        let assignment = set.assignment(kind).map_err(|why| {
+            let source = argument(set, &set.value);
+            one(Problem::new(&Place { span: 0..source.text.len(), source }, why))
+        })?;
+        tree::set(root, &argument(set, &assignment)).map_err(one)?;
+    }
+    Ok(())
+}
+
+/// The kind, as far as it can be told before the scenario is read: what is no kind is told by the reader.
+fn kind(root: &Table) -> Kind {
+    match root.entry("kind").map(|entry| &entry.node.value) {
+        Some(Value::Text(text)) if text == Kind::Explore.as_str() => Kind::Explore,
+        _ => Kind::Stress,
+    }
+}
