@@ -9,7 +9,7 @@ use flockwork_harness::engine::explore::strategy::{Coverage, Strategy};
 
 use crate::explore::{Explored, Lanes, explore};
 use crate::random;
-use crate::toy::{Toy, lock, variable};
+use crate::toy::{AtEnd, Mode, Op, Toy, lock, variable};
 
 /// Programs to compare on.
 #[derive(Clone)]
@@ -97,6 +97,59 @@ fn exhaustive_sees_what_naive_sees_where_footprints_depend_on_data() {
     for order in [FrontierOrder::default(), FrontierOrder::Shuffled { seed: 1 }] {
         compare(2156, 1_000, order, Lanes::ONE, &mut Reach::default());
     }
+}
+
+/// Two hold a lock in common, and each lets it go only after the other has come to hold it; a third wants it alone. To
+/// begin with one of the two instead of the other leads nowhere: the third must be wanted itself.
+#[test]
+fn exhaustive_sees_what_naive_sees_where_holders_of_a_lock_need_one_another() {
+    let holder = |own, other| {
+        let (own_lock, shared) = (Op::Lock(own, Mode::Exclusive), Op::Lock(0, Mode::Shared));
+        vec![own_lock, shared, Op::Unlock(own), Op::Lock(other, Mode::Exclusive)]
+    };
+    for first in 0..3 {
+        let mut programs = vec![holder(1, 2), holder(2, 1), vec![Op::Lock(0, Mode::Exclusive)]];
+        programs.rotate_left(first);
+        let mut toy = Toy { programs, at_end: AtEnd::LetsGo, forgets: None };
+        let naive = explore(&mut toy, &mut Naive::new(), Lanes::ONE, 100_000).expect("few");
+        let reduced = explore(&mut toy, &mut Exhaustive::new(), Lanes::ONE, 100_000).expect("few");
+        assert_eq!(missed(&naive, &reduced), 0);
+        assert_eq!(naive.traces.len(), reduced.traces.len());
+    }
+}
+
+/// Where naive enumeration is hopeless, the searches must still agree with one another, whatever their order.
+fn agree(seeds: std::ops::Range<u64>, executions_max: u64) {
+    let (mut compared, mut traces) = (0, 0);
+    for seed in seeds.clone() {
+        let mut toy = random::larger_toy(seed);
+        let mut search = Exhaustive::new();
+        let Some(simple) = explore(&mut toy, &mut search, Lanes::ONE, executions_max) else { continue };
+        let (order, lanes) = (FrontierOrder::Shuffled { seed }, Lanes { count: 4, seed });
+        let shuffled = explore(&mut toy, &mut Exhaustive::ordered(order), lanes, u64::MAX).expect("no limit");
+        assert_eq!(simple.traces, shuffled.traces, "toy {seed}\n{toy:#?}");
+        let unbounded =
+            explore(&mut toy, &mut Bounded::with_at_most(u32::MAX), Lanes::ONE, executions_max * 20);
+        if let Some(unbounded) = unbounded {
+            assert_eq!(missed(&unbounded, &simple), 0, "toy {seed}\n{toy:#?}");
+            assert_eq!(missed(&simple, &unbounded), 0, "toy {seed}\n{toy:#?}");
+        }
+        compared += 1;
+        traces += simple.traces.len();
+    }
+    println!("{compared} toys, {traces} traces");
+    assert!(compared * 3 > seeds.end - seeds.start, "{compared}");
+}
+
+#[test]
+fn searches_agree_on_larger_programs() {
+    agree(0..40, 300);
+}
+
+#[test]
+#[ignore = "long: thousands of larger programs"]
+fn searches_agree_on_larger_programs_at_length() {
+    agree(1_000..4_000, 3_000);
 }
 
 #[test]
