@@ -109,6 +109,18 @@ pub fn without_roots(message: &str) -> String {
     text + left
 }
 
+/// The command that replays a finding of a run.
+#[must_use]
+pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
+    replay_words(&folder.path().join("findings").join(&finding.signature))
+}
+
+/// The command that replays what lies at a path.
+#[must_use]
+pub fn replay_words(path: &Path) -> String {
+    format!("flockwork replay {}", quoted(&path.display().to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::without_roots;
@@ -120,16 +132,4 @@ mod tests {
         assert_eq!(without_roots(message), "p1 \"from \\\"c1/meta.json\\\"\" and c2");
         assert_eq!(without_roots("nothing"), "nothing");
     }
-}
-
-/// The command that replays a finding of a run.
-#[must_use]
-pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
-    replay_words(&folder.path().join("findings").join(&finding.signature))
-}
-
-/// The command that replays what lies at a path.
-#[must_use]
-pub fn replay_words(path: &Path) -> String {
-    format!("flockwork replay {}", quoted(&path.display().to_string()))
 }
