@@ -187,9 +187,10 @@ impl Book<'_> {
         let is_judged = execution.end != End::Abandoned;
         let mut verdict = None;
         if is_judged {
-            let likeness = judge::likeness(&lane.control, &left)?;
+            let files = lane.control.digest()?;
+            let likeness = judge::likeness(files, &left);
             if !self.lock().known.has(likeness) {
-                let judged = lane.judge(&left)?;
+                let judged = lane.judge(files, &left)?;
                 if judged.violations.is_empty() {
                     self.lock().known.add(likeness);
                 }

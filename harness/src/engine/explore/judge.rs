@@ -3,18 +3,19 @@
 //! Most executions end like others before them. What was clean once, with the same order of operations, the same
 //! answers and the same files, is clean again, and is not examined twice.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use flockwork::Operation;
 
-use super::control::{Control, Left, Recorder, StageError, number};
+use super::control::{Control, Digest, Left, StageError, number};
 use crate::check::{self, Examination};
 use crate::engine::stress::{remains, sort};
 use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Stall};
 use crate::history::History;
 use crate::plan::Call;
-use crate::subject::Subject;
+use crate::subject::{Answer, Subject};
 use crate::violation::Violation;
 
 /// What is known to be clean.
@@ -33,10 +34,21 @@ impl Known {
     }
 }
 
+/// What examinations found, by what lay in the folder, times and all: the same files have the same future.
+#[derive(Debug, Default)]
+pub(super) struct Examined(HashMap<u64, Found>);
+
+/// One examination: what was found, and what was asked and answered on record.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    quiet: Quiet,
+    asked: Vec<(Call, Answer)>,
+}
+
 /// A number for all that the verdict depends on.
-pub(super) fn likeness(control: &Control, left: &Left) -> Result<u64, StageError> {
+pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
     let mut hasher = DefaultHasher::new();
-    control.digest()?.hash(&mut hasher);
+    files.timeless.hash(&mut hasher);
     let history = &left.recorder.history;
     let mut times: Vec<u64> =
         history.records.iter().flat_map(|record| [record.invoke_ns, record.deadline_ns()]).collect();
@@ -54,7 +66,7 @@ pub(super) fn likeness(control: &Control, left: &Left) -> Result<u64, StageError
         (exit.process, exit.killed_ns.is_some(), &exit.last_words).hash(&mut hasher);
     }
     (left.recorder.overlaps.len(), left.stall.is_some()).hash(&mut hasher);
-    Ok(hasher.finish())
+    hasher.finish()
 }
 
 /// What came of a judgement.
@@ -65,14 +77,22 @@ pub(super) struct Verdict {
     pub examinations: Vec<(&'static str, Examination)>,
 }
 
-/// Examines what an execution left, and judges it. The folder is used up: it must be restored.
+/// Examines what an execution left, and judges it. The folder may be used up: it must be restored.
 pub(super) fn judge(
     control: &mut Control,
     subject: &dyn Subject,
+    examined: &mut Examined,
+    files: Digest,
     left: &Left,
 ) -> Result<Verdict, StageError> {
     let mut recorder = left.recorder.clone();
-    let quiet = examine(control, subject, &mut recorder)?;
+    let found = match examined.0.entry(files.whole) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(examine(control, subject, &recorder.history.containers)?),
+    };
+    for (call, answer) in &found.asked {
+        recorder.aside(number(control.examiner()), *call, answer);
+    }
     let since_ns = recorder.time(0);
     let stall = left.stall.as_ref().map(|waiting| Stall { since_ns, waiting: waiting.clone() });
     let evidence = Evidence {
@@ -80,7 +100,7 @@ pub(super) fn judge(
         overlaps: &recorder.overlaps,
         watched_sections: 1,
         exits: &recorder.exits,
-        quiet: &quiet,
+        quiet: &found.quiet,
         starvation_ns: u64::MAX,
         stall: stall.as_ref(),
     };
@@ -93,34 +113,28 @@ pub(super) fn judge(
 }
 
 /// What lies there, and what can still be done with it.
-fn examine(
-    control: &mut Control,
-    subject: &dyn Subject,
-    recorder: &mut Recorder,
-) -> Result<Quiet, StageError> {
-    let containers = recorder.history.containers.clone();
-    let examiner = number(control.examiner());
-    let mut quiet = Quiet::default();
+fn examine(control: &mut Control, subject: &dyn Subject, containers: &[String]) -> Result<Found, StageError> {
+    let mut found = Found::default();
     let list = Call { operation: Operation::List, container: 0 };
     let answer = control.ask(list)?;
-    recorder.aside(examiner, list, &answer);
-    quiet.list = Some(answer);
+    found.asked.push((list, answer.clone()));
+    found.quiet.list = Some(answer);
     for container in 0..containers.len() as u32 {
-        let state = Call { operation: Operation::State, container };
-        let answer = control.ask(state)?;
-        recorder.aside(examiner, state, &answer);
-        quiet.containers.push(QuietContainer {
-            state: answer,
+        let call = Call { operation: Operation::State, container };
+        let state = control.ask(call)?;
+        found.asked.push((call, state.clone()));
+        found.quiet.containers.push(QuietContainer {
+            state,
             files: Vec::new(),
             process: None,
             recovery: None,
         });
     }
-    let sorted = sort(&control.root, subject, &containers);
+    let sorted = sort(&control.root, subject, containers);
     for (container, files) in sorted.containers {
-        quiet.containers[container as usize].files = files;
+        found.quiet.containers[container as usize].files = files;
     }
-    quiet.strays = sorted.strays;
+    found.quiet.strays = sorted.strays;
     for container in 0..containers.len() as u32 {
         let mut ask = |operation| control.ask(Call { operation, container });
         let recovery = Recovery {
@@ -128,8 +142,8 @@ fn examine(
             create: ask(Operation::Create)?,
             delete_again: ask(Operation::ForceDelete)?,
         };
-        quiet.containers[container as usize].recovery = Some(recovery);
+        found.quiet.containers[container as usize].recovery = Some(recovery);
     }
-    quiet.remains = remains(&control.root, subject);
-    Ok(quiet)
+    found.quiet.remains = remains(&control.root, subject);
+    Ok(found)
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::control::{Control, Left, Planned, Recorder, SETUP, StageError};
+use super::control::{Control, Digest, Left, Planned, Recorder, SETUP, StageError};
 use super::follow::Observer;
-use super::judge::{self, Verdict};
+use super::judge::{self, Examined, Verdict};
 use super::machine::{Chooser, Execution};
 use crate::engine::EngineError;
 use crate::history::Outcome;
@@ -20,6 +20,7 @@ pub(super) struct Lane {
     pub control: Control,
     subject: Box<dyn Subject>,
     setup: Recorder,
+    examined: Examined,
     processor: Option<usize>,
 }
 
@@ -31,7 +32,13 @@ impl Lane {
         let processor = processors().get(number as usize).copied();
         let control = Control::open(zygote, plan, root, processor)?;
         let subject = subject::build(&plan.subject).map_err(EngineError)?;
-        let mut lane = Self { control, subject, setup: Recorder::new(&plan.containers), processor };
+        let mut lane = Self {
+            control,
+            subject,
+            setup: Recorder::new(&plan.containers),
+            examined: Examined::default(),
+            processor,
+        };
         lane.set_up(&plan.setup, &plan.containers)?;
         Ok(lane)
     }
@@ -71,8 +78,8 @@ impl Lane {
     }
 
     /// Judges an execution just run.
-    pub fn judge(&mut self, left: &Left) -> Result<Verdict, StageError> {
-        judge::judge(&mut self.control, self.subject.as_ref(), left)
+    pub fn judge(&mut self, files: Digest, left: &Left) -> Result<Verdict, StageError> {
+        judge::judge(&mut self.control, self.subject.as_ref(), &mut self.examined, files, left)
     }
 }
 

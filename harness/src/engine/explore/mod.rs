@@ -111,7 +111,8 @@ impl Stage {
         let execution = self.lane.run(programs, &planned, &mut along, observer)?;
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
-        let verdict = self.lane.judge(&left)?;
+        let files = self.lane.control.digest().map_err(EngineError::from)?;
+        let verdict = self.lane.judge(files, &left)?;
         Ok(Followed {
             violations: verdict.violations,
             history: verdict.history,

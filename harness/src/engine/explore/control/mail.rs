@@ -1,7 +1,7 @@
 //! What a controller and a controlled process say to each other: through shared memory, as the process must make no
 //! system call of its own for it but the one by which it stops.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flockwork::Operation;
@@ -19,6 +19,15 @@ const SEQUENCE_LOW: usize = 3;
 const SEQUENCE_HIGH: usize = 4;
 /// Length of the answer.
 const ANSWER_BYTES: usize = 5;
+/// For a process without control: whether a request or its answer lies there. A futex.
+const BELL: usize = 6;
+
+/// Nothing lies there.
+const IDLE: u32 = 0;
+/// A request lies there.
+const ASKED: u32 = 1;
+/// Its answer lies there.
+const ANSWERED: u32 = 2;
 
 /// What a process says as it meets the controller: it waits for a request, having answered the last one.
 pub(super) const READY: u64 = 1;
@@ -41,16 +50,56 @@ pub(super) fn forget_listener(header: &Header) {
 
 /// Waits a while for a process to announce its listener; gives back the descriptor's number in that process.
 pub(super) fn await_listener(header: &Header, at_most: Duration) -> Option<i32> {
-    let word = &header.mail[LISTENER];
+    wait_while(&header.mail[LISTENER], 0, at_most).checked_sub(1).map(u32::cast_signed)
+}
+
+/// Waits a while as long as a word has this value; gives back what it has then.
+fn wait_while(word: &AtomicU32, value: u32, at_most: Duration) -> u32 {
     let timeout = rustix::fs::Timespec {
         tv_sec: at_most.as_secs().cast_signed(),
         tv_nsec: at_most.subsec_nanos().into(),
     };
-    if word.load(Ordering::Acquire) == 0 {
+    if word.load(Ordering::Acquire) == value {
         // Woken, interrupted or too late to sleep: look again.
-        _ = futex::wait(word, futex::Flags::empty(), 0, Some(&timeout));
+        _ = futex::wait(word, futex::Flags::empty(), value, Some(&timeout));
     }
-    word.load(Ordering::Acquire).checked_sub(1).map(u32::cast_signed)
+    word.load(Ordering::Acquire)
+}
+
+fn ring(header: &Header, value: u32) {
+    header.mail[BELL].store(value, Ordering::Release);
+    _ = futex::wake(&header.mail[BELL], futex::Flags::empty(), 1);
+}
+
+/// Nothing lies there for a process without control.
+pub(super) fn clear_bell(header: &Header) {
+    header.mail[BELL].store(IDLE, Ordering::Release);
+}
+
+/// Asks a process without control for what was laid down.
+pub(super) fn ask(header: &Header) {
+    ring(header, ASKED);
+}
+
+/// Waits a while for its answer; whether it lies there.
+pub(super) fn await_answer(header: &Header, at_most: Duration) -> bool {
+    wait_while(&header.mail[BELL], ASKED, at_most) == ANSWERED
+}
+
+/// In a process without control: waits for the next request.
+pub(super) fn await_request(header: &Header) -> Request {
+    const A_WHILE: Duration = Duration::from_secs(3600);
+    loop {
+        match header.mail[BELL].load(Ordering::Acquire) {
+            ASKED => return take_request(header),
+            other => _ = wait_while(&header.mail[BELL], other, A_WHILE),
+        }
+    }
+}
+
+/// In a process without control: says that the answer lies there.
+pub(super) fn say_answered(header: &Header) {
+    ring(header, ANSWERED);
 }
 
 /// Lays a request down for a process that waits for one.

@@ -17,5 +17,6 @@ mod stand;
 pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
 pub(crate) use predict::Faults;
 pub(crate) use record::{Recorder, SETUP, number};
+pub(crate) use snapshot::Digest;
 pub(crate) use stage::{Control, Left, StageError};
 pub(crate) use stand::Planned;

@@ -21,7 +21,7 @@ use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
 use crate::process::witness::{Identity, Witness};
 use crate::process::{Builder, Channel, lifeline};
-use crate::subject::{Seat, Subject};
+use crate::subject::{Seat, Session, Subject};
 
 /// Be a nursery for this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,6 +113,32 @@ struct Site {
     nursery: Pid,
 }
 
+impl Site {
+    /// Opens the subject, in the process that will use it.
+    fn open(&self, identity: Identity) -> Result<Box<dyn Session + '_>, String> {
+        let seat = Seat {
+            root: self.order.root.clone(),
+            process: identity.process,
+            containers: Arc::clone(&self.containers),
+            payload_bytes: self.order.payload_bytes,
+            marker: self.order.marker.clone(),
+            watch: Arc::new(Witness::new(Arc::clone(&self.region), identity, 0..=0)),
+        };
+        self.subject.open(seat).map_err(|error| format!("cannot open the subject: {error}"))
+    }
+}
+
+/// The life of the process that sets up and examines, when all others stand still: it needs no control.
+fn attend(site: &Site, identity: Identity) -> Result<i32, String> {
+    let header = site.region.header(identity.process);
+    let mut session = site.open(identity)?;
+    loop {
+        let answer = session.perform(&mail::await_request(header));
+        mail::lay_answer(&site.region, identity.process, answer);
+        mail::say_answered(header);
+    }
+}
+
 /// The nursery's life.
 fn be(line: &Channel, order: NurseryOrder, memory: OwnedFd, build: Builder) -> io::Result<()> {
     lifeline::call_oneself("fw-nursery");
@@ -164,6 +190,7 @@ fn serve(line: &Channel, site: &Site, children: &mut Vec<Pid>) -> io::Result<()>
 fn hire(line: &Channel, site: &Site, identity: Identity) -> io::Result<Pid> {
     let header = site.region.header(identity.process);
     mail::forget_listener(header);
+    mail::clear_bell(header);
     match sys::fork()? {
         Forked::Parent(child) => Ok(child),
         Forked::Child => {
@@ -199,6 +226,9 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     File::open("/dev/null")
         .and_then(|null| Ok(nix::unistd::dup2_stdin(null)?))
         .map_err(|error| error.to_string())?;
+    if process + 1 == site.order.layout.examiner() {
+        return attend(site, identity);
+    }
     let listener = seccomp::install(&filter::program())
         .map_err(|error| format!("this kernel lets no process be controlled: {error}"))?;
     mail::announce_listener(header, listener.as_raw_fd());
@@ -209,15 +239,7 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     }
     // As long as this process has a copy of its own listener, its death does not end it.
     drop(listener);
-    let seat = Seat {
-        root: site.order.root.clone(),
-        process,
-        containers: Arc::clone(&site.containers),
-        payload_bytes: site.order.payload_bytes,
-        marker: site.order.marker.clone(),
-        watch: Arc::new(Witness::new(Arc::clone(&site.region), identity, 0..=0)),
-    };
-    let mut session = site.subject.open(seat).map_err(|error| format!("cannot open the subject: {error}"))?;
+    let mut session = site.open(identity)?;
     while i64::from(ready()?) == mail::PERFORM {
         let answer = session.perform(&mail::take_request(header));
         mail::lay_answer(&site.region, process, answer);

@@ -3,8 +3,9 @@
 //! It is restored, not made again: a file that no step changed stays what it is, inode and all.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use super::places::Inode;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     root: PathBuf,
+    /// Whether every write since the last restoration was seen.
+    is_trusted: bool,
     entries: BTreeMap<OsString, Entry>,
 }
 
@@ -23,6 +26,7 @@ struct Entry {
     /// The inode that holds this at present.
     inode: Inode,
     mode: u32,
+    digest: Digest,
     what: What,
 }
 
@@ -36,28 +40,95 @@ enum What {
 impl Snapshot {
     /// Remembers a folder.
     pub fn take(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.to_owned(), entries: entries(root)? })
+        Ok(Self { root: root.to_owned(), is_trusted: true, entries: entries(root)? })
+    }
+
+    /// Somebody was at work whose writes were not seen: any file may have another content.
+    pub fn distrust(&mut self) {
+        self.is_trusted = false;
     }
 
     /// Puts everything back. `written` are the inodes whose content may have changed; whatever else differs is seen.
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
-        restore(&self.root, &mut self.entries, written)
+        let changed = Changed { written, is_trusted: self.is_trusted };
+        restore(&self.root, &mut self.entries, &changed)?;
+        self.is_trusted = true;
+        Ok(())
     }
 
-    /// A number for what lies in the folder now, without times and numbers of processes: the same for the same.
-    pub fn digest(&self) -> io::Result<u64> {
-        use std::hash::{Hash, Hasher};
-        let mut hasher = std::hash::DefaultHasher::new();
-        for (path, entry) in flat(Path::new(""), &entries(&self.root)?) {
-            (path, entry.mode).hash(&mut hasher);
-            match &entry.what {
-                What::Folder(_) => 0.hash(&mut hasher),
-                What::Link(target) => target.hash(&mut hasher),
-                What::File(bytes) => timeless(bytes).hash(&mut hasher),
-            }
-        }
-        Ok(hasher.finish())
+    /// Numbers for what lies in the folder now.
+    pub fn digest(&self, written: &HashSet<Inode>) -> io::Result<Digest> {
+        let (mut whole, mut timeless) = (DefaultHasher::new(), DefaultHasher::new());
+        let changed = Changed { written, is_trusted: self.is_trusted };
+        digest(&self.root, Some(&self.entries), &changed, &mut |name, part| {
+            (name, part.whole).hash(&mut whole);
+            (name, part.timeless).hash(&mut timeless);
+        })?;
+        Ok(Digest { whole: whole.finish(), timeless: timeless.finish() })
     }
+}
+
+/// What stands for the content of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Digest {
+    /// For all of it.
+    pub whole: u64,
+    /// For all but times and other long numbers.
+    pub timeless: u64,
+}
+
+impl Digest {
+    fn of(bytes: &[u8]) -> Self {
+        let hash = |bytes: &[u8]| {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self { whole: hash(bytes), timeless: hash(&timeless(bytes)) }
+    }
+}
+
+/// Whose content may have changed.
+struct Changed<'c> {
+    written: &'c HashSet<Inode>,
+    is_trusted: bool,
+}
+
+impl Changed<'_> {
+    fn keeps(&self, inode: Inode) -> bool {
+        self.is_trusted && !self.written.contains(&inode)
+    }
+}
+
+/// Goes through a folder, in the order of names, with a number for each entry; what did not change is not read.
+fn digest(
+    folder: &Path,
+    known: Option<&BTreeMap<OsString, Entry>>,
+    changed: &Changed<'_>,
+    tell: &mut dyn FnMut(&OsStr, Digest),
+) -> io::Result<()> {
+    let mut found = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    found.sort_by_key(fs::DirEntry::file_name);
+    for entry in found {
+        let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
+        let known = known.and_then(|known| known.get(&name)).filter(|known| known.inode == inode(&metadata));
+        if metadata.is_dir() {
+            tell(&name, Digest::default());
+            let inner = known.and_then(|known| match &known.what {
+                What::Folder(inner) => Some(inner),
+                _ => None,
+            });
+            digest(&path, inner, changed, tell)?;
+            tell(OsStr::new(".."), Digest::default());
+        } else if let Some(known) = known.filter(|known| changed.keeps(known.inode)) {
+            tell(&name, known.digest);
+        } else if metadata.is_symlink() {
+            tell(&name, Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes()));
+        } else {
+            tell(&name, Digest::of(&fs::read(&path)?));
+        }
+    }
+    Ok(())
 }
 
 /// Long numbers are times, whatever writes them; they are left out.
@@ -71,18 +142,6 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-fn flat<'e>(folder: &Path, entries: &'e BTreeMap<OsString, Entry>) -> Vec<(PathBuf, &'e Entry)> {
-    let mut all = Vec::new();
-    for (name, entry) in entries {
-        let path = folder.join(name);
-        all.push((path.clone(), entry));
-        if let What::Folder(inner) = &entry.what {
-            all.extend(flat(&path, inner));
-        }
-    }
-    all
-}
-
 fn inode(metadata: &Metadata) -> Inode {
     (metadata.dev(), metadata.ino())
 }
@@ -92,36 +151,35 @@ fn entries(folder: &Path) -> io::Result<BTreeMap<OsString, Entry>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, metadata) = (entry.path(), entry.metadata()?);
-        let what = if metadata.is_dir() {
-            What::Folder(entries(&path)?)
+        let (what, digest) = if metadata.is_dir() {
+            (What::Folder(entries(&path)?), Digest::default())
         } else if metadata.is_symlink() {
-            What::Link(fs::read_link(&path)?)
+            let target = fs::read_link(&path)?;
+            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
+            (What::Link(target), digest)
         } else {
-            What::File(fs::read(&path)?)
+            let bytes = fs::read(&path)?;
+            let digest = Digest::of(&bytes);
+            (What::File(bytes), digest)
         };
-        found.insert(
-            entry.file_name(),
-            Entry { inode: inode(&metadata), mode: metadata.mode() & 0o7777, what },
-        );
+        let mode = metadata.mode() & 0o7777;
+        found.insert(entry.file_name(), Entry { inode: inode(&metadata), mode, digest, what });
     }
     Ok(found)
 }
 
-fn restore(
-    folder: &Path,
-    entries: &mut BTreeMap<OsString, Entry>,
-    written: &HashSet<Inode>,
-) -> io::Result<()> {
+fn restore(folder: &Path, entries: &mut BTreeMap<OsString, Entry>, changed: &Changed<'_>) -> io::Result<()> {
     let mut present = HashSet::new();
     for found in fs::read_dir(folder)? {
         let found = found?;
         let (name, path) = (found.file_name(), found.path());
         let metadata = found.metadata()?;
         match entries.get_mut(&name) {
-            Some(entry) if entry.inode == inode(&metadata) && !written.contains(&entry.inode) => {
-                if let What::Folder(inner) = &mut entry.what {
-                    restore(&path, inner, written)?;
-                }
+            Some(Entry { inode: known, what: What::Folder(inner), .. }) if *known == inode(&metadata) => {
+                restore(&path, inner, changed)?;
+                present.insert(name);
+            }
+            Some(entry) if entry.inode == inode(&metadata) && changed.keeps(entry.inode) => {
                 present.insert(name);
             }
             _ if metadata.is_dir() => fs::remove_dir_all(&path)?,
@@ -129,18 +187,18 @@ fn restore(
         }
     }
     for (name, entry) in entries.iter_mut().filter(|(name, _)| !present.contains(*name)) {
-        entry.make(&folder.join(name), written)?;
+        entry.make(&folder.join(name), changed)?;
     }
     Ok(())
 }
 
 impl Entry {
-    fn make(&mut self, path: &Path, written: &HashSet<Inode>) -> io::Result<()> {
+    fn make(&mut self, path: &Path, changed: &Changed<'_>) -> io::Result<()> {
         match &mut self.what {
             What::Folder(inner) => {
                 fs::create_dir(path)?;
                 fs::set_permissions(path, Permissions::from_mode(self.mode))?;
-                restore(path, inner, written)?;
+                restore(path, inner, changed)?;
                 self.inode = inode(&fs::metadata(path)?);
             }
             What::File(bytes) => {
@@ -173,7 +231,8 @@ mod tests {
         }
         symlink("nowhere", root.join("c1/link")).expect("a link");
         let mut snapshot = Snapshot::take(root).expect("taken");
-        let digest = snapshot.digest().expect("read");
+        let nothing = HashSet::new();
+        let digest = snapshot.digest(&nothing).expect("read");
         let number = |path: &str| fs::metadata(root.join(path)).expect("there").ino();
         let lock = number("c1/meta.lock");
 
@@ -181,20 +240,20 @@ mod tests {
         fs::rename(root.join("c1/new"), root.join("c1/meta.json")).expect("replaced");
         fs::create_dir_all(root.join("c2/deep")).expect("made");
         fs::remove_file(root.join("c1/link")).expect("removed");
-        assert_ne!(snapshot.digest().expect("read"), digest);
+        assert_ne!(snapshot.digest(&nothing).expect("read"), digest);
         snapshot.restore(&HashSet::new()).expect("restored");
-        assert_eq!(snapshot.digest().expect("read"), digest);
+        assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
         assert_eq!(number("c1/meta.lock"), lock, "not touched");
 
         fs::write(root.join("~generation"), "2").expect("written in place");
         let written = inode(&fs::metadata(root.join("~generation")).expect("there"));
         snapshot.restore(&HashSet::from([written])).expect("restored");
-        assert_eq!(snapshot.digest().expect("read"), digest);
+        assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
 
         fs::remove_dir_all(root.join("c1")).expect("removed");
         snapshot.restore(&HashSet::new()).expect("restored");
         snapshot.restore(&HashSet::new()).expect("and again: nothing to do");
-        assert_eq!(snapshot.digest().expect("read"), digest);
+        assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
     }
 
     #[test]

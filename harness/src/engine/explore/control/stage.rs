@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::call::{self, Ask, Call, LockKind, Mode};
 use super::inmate::{Arrival, Inmate, Watchdog};
 use super::locks::{Holding, Locks};
@@ -17,19 +20,21 @@ use super::nursery::{NurseryOrder, Tidings, Wish};
 use super::places::{Inode, Places};
 use super::predict::{self, Effect, Prediction, Scene};
 use super::record::{self, Recorder};
-use super::snapshot::Snapshot;
+use super::snapshot::{Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
 use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::engine::explore::schedule::{Fault, Line, Schedule};
 use crate::engine::explore::step::{Event, Footprint, Mask, Step};
+use crate::engine::stress::no_answer;
 use crate::engine::{EngineError, Order};
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
 use crate::process::clock::now_ns;
+use crate::process::procfs::Stat;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::seccomp::Reply;
-use crate::process::{Channel, Marker, Zygote, witness};
+use crate::process::{Channel, Marker, Zygote, lifeline, witness};
 use crate::subject::{Answer, Request};
 
 /// How long a forked process may take to be ready.
@@ -99,6 +104,8 @@ pub(crate) struct Control {
     line: Channel,
     region: Arc<Region>,
     inmates: Vec<Option<Inmate>>,
+    /// The pid of the examiner.
+    attendant: Option<u32>,
     stands: Vec<Stand>,
     places: Places,
     locks: Locks,
@@ -125,7 +132,7 @@ impl Control {
     ) -> Result<Self> {
         let processes = plan.processes.len();
         let layout = Layout {
-            workers: processes as u32,
+            workers: processes as u32 + 1,
             auditors: 0,
             containers: plan.containers.len() as u32,
             worker_entries: 0,
@@ -150,7 +157,8 @@ impl Control {
             places: Places::new(&root)?,
             line: ours,
             region: Arc::new(region),
-            inmates: (0..=processes).map(|_| None).collect(),
+            inmates: (0..processes).map(|_| None).collect(),
+            attendant: None,
             stands: Vec::new(),
             locks: Locks::default(),
             snapshot: None,
@@ -173,7 +181,7 @@ impl Control {
 
     /// The number of the process that sets up and examines.
     pub fn examiner(&self) -> usize {
-        self.inmates.len() - 1
+        self.inmates.len()
     }
 
     /// Whoever has a pid.
@@ -197,57 +205,53 @@ impl Control {
         Ok(())
     }
 
-    /// A number for what lies in the folder.
-    pub fn digest(&self) -> Result<u64> {
-        Ok(self.snapshot.as_ref().map_or(Ok(0), Snapshot::digest)?)
+    /// Numbers for what lies in the folder.
+    pub fn digest(&self) -> Result<Digest> {
+        match self.snapshot.as_ref() {
+            Some(snapshot) => Ok(snapshot.digest(&self.written)?),
+            None => Ok(Digest::default()),
+        }
     }
 
     /// Has the examiner perform an operation, without control.
     pub fn ask(&mut self, call: plan::Call) -> Result<Answer> {
         let examiner = self.examiner();
-        self.hire(examiner)?;
+        let pid = match self.attendant {
+            Some(pid) => pid,
+            None => *self.attendant.insert(self.fork(examiner)?),
+        };
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.distrust();
+        }
         self.is_changed = true;
-        self.request(examiner, call)?;
-        loop {
-            match self.arrive(examiner)? {
-                Arrival::Dead => {
-                    let how = self.bury(examiner)?;
-                    let words = how.last_words.unwrap_or_else(|| format!("{:?}", how.how));
-                    return Ok(crate::engine::stress::no_answer(format!("the examiner ended: {words}")));
-                }
-                Arrival::Stopped(stop) => match call::decode(&stop) {
-                    Call::Ready => {
-                        let missing = || crate::engine::stress::no_answer("no answer");
-                        return Ok(mail::take_answer(&self.region, examiner as u32).unwrap_or_else(missing));
-                    }
-                    Call::Escape(what) => return Err(self.escape(examiner, what)),
-                    other => {
-                        if let Call::Write { fd, .. } | Call::Resize(fd) | Call::ChangeAt(fd) = other
-                            && let Some(inmate) = &self.inmates[examiner]
-                            && let Some(file) = self.places.descriptor(examiner, inmate, fd)
-                        {
-                            self.written.insert(file.inode);
-                        }
-                        if let Call::Open { .. } = other {
-                            self.note_truncation(examiner, &other);
-                        }
-                        if let Call::Close(fd) | Call::DupOnto(fd) = other {
-                            self.places.forget(examiner, fd);
-                        }
-                        self.answer(examiner, Reply::Continue)?;
-                    }
-                },
+        let request = self.next_request(call);
+        let header = self.region.header(examiner as u32);
+        mail::lay_request(header, &request);
+        mail::ask(header);
+        let until_ns = now_ns() + self.step_ns;
+        while !mail::await_answer(header, Duration::from_millis(20)) {
+            let is_late = now_ns() > until_ns;
+            if is_late {
+                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+            if is_late || Stat::of(pid).is_none_or(|stat| stat.is_dead()) {
+                return self.no_attendant(pid, is_late);
             }
         }
+        Ok(mail::take_answer(&self.region, examiner as u32).unwrap_or_else(|| no_answer("no answer")))
     }
 
-    fn note_truncation(&mut self, process: usize, opening: &Call) {
-        let Some(inmate) = &self.inmates[process] else { return };
-        let mut scene =
-            Scene { process, inmate, places: &mut self.places, locks: &self.locks, seen: &[], pids: &[] };
-        if let Ok(Prediction { writes: Some(inode), .. }) = predict::predict(opening, &mut scene) {
-            self.written.insert(inode);
-        }
+    /// The examiner did not answer: it is dead now, and another one is forked when it is needed.
+    fn no_attendant(&mut self, pid: u32, is_late: bool) -> Result<Answer> {
+        self.attendant = None;
+        let how = self.reap(pid)?;
+        let examiner = self.examiner() as u32;
+        witness::clear_process(&self.region, examiner);
+        Ok(no_answer(match lifeline::take_words(self.region.header(examiner)) {
+            _ if is_late => "no answer in time".to_owned(),
+            Some(words) => format!("the examiner ended: {words}"),
+            None => format!("the examiner ended with {how}"),
+        }))
     }
 
     /// Runs one execution of these programs from the state after setup.
@@ -311,7 +315,7 @@ impl Control {
 
     /// Brings everybody to the first step.
     fn begin(&mut self, programs: &[Vec<plan::Call>], planned: &[Planned], recorder: Recorder) -> Result<()> {
-        assert!(programs.len() < self.inmates.len(), "no more programs than the stage has processes");
+        assert!(programs.len() <= self.inmates.len(), "no more programs than the stage has processes");
         self.restore()?;
         self.locks.clear();
         self.places.begin();
@@ -583,11 +587,14 @@ impl Control {
     }
 
     fn request(&mut self, process: usize, call: plan::Call) -> Result<()> {
-        let request =
-            Request { operation: call.operation, container: call.container, sequence: self.sequence };
-        self.sequence += 1;
+        let request = self.next_request(call);
         mail::lay_request(self.region.header(process as u32), &request);
         self.answer(process, Reply::Value(mail::PERFORM))
+    }
+
+    fn next_request(&mut self, call: plan::Call) -> Request {
+        self.sequence += 1;
+        Request { operation: call.operation, container: call.container, sequence: self.sequence }
     }
 
     /// Waits until the process stands before a step that concerns others.
@@ -645,7 +652,7 @@ impl Control {
     }
 
     fn about_to_return(&mut self, process: usize) {
-        let missing = || crate::engine::stress::no_answer("no answer");
+        let missing = || no_answer("no answer");
         let answer = mail::take_answer(&self.region, process as u32).unwrap_or_else(missing);
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
@@ -720,19 +727,15 @@ impl Control {
         if self.inmates[process].is_some() {
             return Ok(());
         }
-        self.line.send(&Wish::Hire(process as u32), None)?;
-        let Tidings::Hired(pid) = self.tidings()? else {
-            return Err(StageError::Nursery("a process that was to be forked is not there".into()));
-        };
+        let pid = self.fork(process)?;
         let header = self.region.header(process as u32);
         let until_ns = now_ns() + READY_NS_MAX;
         let listener = loop {
             if let Some(listener) = mail::await_listener(header, Duration::from_millis(100)) {
                 break listener;
             }
-            if crate::process::procfs::Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns
-            {
-                let words = crate::process::lifeline::take_words(header);
+            if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns {
+                let words = lifeline::take_words(header);
                 return Err(StageError::Nursery(
                     words.unwrap_or_else(|| format!("process {pid} did not start")),
                 ));
@@ -741,6 +744,25 @@ impl Control {
         self.places.forget_all(process);
         self.inmates[process] = Some(Inmate::seize(pid, listener)?);
         self.welcome(process)
+    }
+
+    fn fork(&self, process: usize) -> Result<u32> {
+        self.line.send(&Wish::Hire(process as u32), None)?;
+        match self.tidings()? {
+            Tidings::Hired(pid) => Ok(pid),
+            other => Err(StageError::Nursery(format!("the nursery was to fork, and said {other:?}"))),
+        }
+    }
+
+    fn reap(&self, pid: u32) -> Result<i32> {
+        self.line.send(&Wish::Bury(pid), None)?;
+        match self.tidings()? {
+            Tidings::Buried(how) => Ok(how),
+            other => {
+                let what = format!("process {pid} was to be reaped, and the nursery said {other:?}");
+                Err(StageError::Nursery(what))
+            }
+        }
     }
 
     /// From the first meeting to the second: the process opens the subject.
@@ -778,15 +800,12 @@ impl Control {
         self.watchdog.rest();
         let inmate = self.inmates[process].take().expect("whoever is buried was there");
         inmate.is_dead(Duration::from_secs(10))?;
-        self.line.send(&Wish::Bury(inmate.pid), None)?;
-        let Tidings::Buried(how) = self.tidings()? else {
-            return Err(StageError::Nursery(format!("process {} cannot be reaped", inmate.pid)));
-        };
+        let how = self.reap(inmate.pid)?;
         self.locks.forget(process);
         self.places.forget_all(process);
         witness::clear_process(&self.region, process as u32);
         let how = if how < 0 { ExitHow::Signal(-how) } else { ExitHow::Code(how) };
-        let last_words = crate::process::lifeline::take_words(self.region.header(process as u32));
+        let last_words = lifeline::take_words(self.region.header(process as u32));
         Ok(Exit {
             process: record::number(process),
             pid: inmate.pid,

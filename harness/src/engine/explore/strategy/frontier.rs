@@ -1,7 +1,8 @@
 //! The prefixes that are still to be run, and which of them is next.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::engine::explore::step::Object;
 
@@ -14,6 +15,8 @@ pub enum FrontierOrder {
     /// that few are kept; of these the oldest.
     #[default]
     FewestPreemptions,
+    /// The longest, so that few are kept.
+    Deepest,
     /// Any: what is found at the end does not depend on the order, and tests show it.
     Shuffled {
         /// Decides which.
@@ -44,6 +47,8 @@ pub struct Item {
 pub struct Frontier {
     order: FrontierOrder,
     heap: BinaryHeap<Reverse<(Rank, Item)>>,
+    /// How many have how many preemptions.
+    by_preemptions: BTreeMap<u32, usize>,
     pushed: u64,
 }
 
@@ -57,10 +62,12 @@ impl Frontier {
     /// Adds a prefix.
     pub fn push(&mut self, item: Item) {
         self.pushed += 1;
+        *self.by_preemptions.entry(item.preemptions).or_default() += 1;
         let rank = match self.order {
             FrontierOrder::FewestPreemptions => {
                 Rank { preemptions: item.preemptions, depth: Reverse(item.depth), age: self.pushed }
             }
+            FrontierOrder::Deepest => Rank { preemptions: 0, depth: Reverse(item.depth), age: self.pushed },
             FrontierOrder::Shuffled { seed } => {
                 let dice = Object::named(&(seed, self.pushed));
                 Rank { preemptions: dice.bits() as u32, depth: Reverse(0), age: self.pushed }
@@ -71,7 +78,14 @@ impl Frontier {
 
     /// Takes the next.
     pub fn pop(&mut self) -> Option<Item> {
-        self.heap.pop().map(|Reverse((_, item))| item)
+        let Reverse((_, item)) = self.heap.pop()?;
+        if let Entry::Occupied(mut count) = self.by_preemptions.entry(item.preemptions) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(item)
     }
 
     /// Whether there is none.
@@ -86,14 +100,9 @@ impl Frontier {
         self.heap.len()
     }
 
-    /// The fewest preemptions of one in it, where that is its order.
+    /// The fewest preemptions of one in it.
     #[must_use]
     pub fn preemptions(&self) -> Option<u32> {
-        match self.order {
-            FrontierOrder::FewestPreemptions => self.heap.peek().map(|Reverse((_, item))| item.preemptions),
-            FrontierOrder::Shuffled { .. } => {
-                self.heap.iter().map(|Reverse((_, item))| item.preemptions).min()
-            }
-        }
+        self.by_preemptions.keys().next().copied()
     }
 }

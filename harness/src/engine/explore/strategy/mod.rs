@@ -3,12 +3,20 @@
 //! A strategy never runs anything. It hands out choosers, each under a ticket, and learns by the ticket what came of
 //! them; so several machines can work for one strategy, and what a strategy knows stays with it.
 
+pub mod bounded;
 pub mod exhaustive;
 pub mod frontier;
 pub mod guide;
 pub mod naive;
 pub mod order;
+pub mod pct;
+pub mod pos;
 pub mod race;
+pub mod random;
+pub mod replay;
+pub mod sampling;
+pub mod search;
+pub mod size;
 pub mod tree;
 
 use super::machine::{Chooser, Execution};

@@ -31,7 +31,7 @@ pub struct Race {
 
 /// Which acquisitions a waiting one is set against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rivals {
+enum Rivals {
     /// The last ones before it: against earlier ones it is set in other executions, which a search without bound runs.
     Nearest,
     /// All.
@@ -49,7 +49,6 @@ pub struct Races<'e, P> {
     execution: &'e Execution<()>,
     order: &'e Order<'e>,
     pending: &'e P,
-    rivals: Rivals,
 }
 
 /// A lock step from its process's stop on, until it happens or the execution ends.
@@ -64,11 +63,12 @@ struct Wait<'e> {
 
 impl<'e, P: PendingThen> Races<'e, P> {
     /// Of this execution, of which this is the order.
-    pub fn new(execution: &'e Execution<()>, order: &'e Order<'e>, pending: &'e P, rivals: Rivals) -> Self {
-        Self { execution, order, pending, rivals }
+    pub fn new(execution: &'e Execution<()>, order: &'e Order<'e>, pending: &'e P) -> Self {
+        Self { execution, order, pending }
     }
 
-    /// All of them, each once for each set of initials that must be heeded.
+    /// All of them, each once for each set of initials that must be heeded. There is nothing to do for one whose set is
+    /// empty.
     #[must_use]
     pub fn all(&self) -> Vec<Race> {
         let mut races = Vec::new();
@@ -78,8 +78,21 @@ impl<'e, P: PendingThen> Races<'e, P> {
         for wait in self.waits() {
             self.of_wait(&wait, &mut races);
         }
-        races.retain(|race| !race.initials.is_empty());
         races
+    }
+
+    /// Pairs of an event and a process: whatever conflicts with nothing between, races or not, and whoever waited for a
+    /// lock that the event took. Which of two such steps comes first can decide whether a switch between processes is a
+    /// preemption, even where it decides nothing else.
+    #[must_use]
+    pub fn all_conflicts(&self) -> Vec<(usize, usize)> {
+        let adjacent = self.order.adjacent().iter();
+        let adjacent = adjacent.map(|&(earlier, later)| (earlier, self.execution.events[later].process));
+        let waits = self.waits();
+        let waiting = waits.iter().flat_map(|wait| {
+            self.rivals(wait, Rivals::All).into_iter().map(|acquisition| (acquisition, wait.process))
+        });
+        adjacent.chain(waiting).collect()
     }
 
     fn step(&self, event: usize) -> &'e Step {
@@ -105,15 +118,25 @@ impl<'e, P: PendingThen> Races<'e, P> {
         if !possible {
             return;
         }
-        let (needed, other): (Vec<usize>, Vec<usize>) =
-            beside.iter().partition(|&&event| self.order.before(event, later));
-        let then = self.pending.pending(process, earlier).unwrap_or(&step.footprint);
+        let needed: Vec<usize> =
+            beside.iter().copied().filter(|&event| self.order.before(event, later)).collect();
         self.heed(earlier, process, &needed, races);
-        for event in other.into_iter().filter(|&event| self.step(event).footprint.conflicts(then)) {
-            let past: Vec<usize> =
-                (earlier + 1..=event).filter(|&before| self.order.before(before, event)).collect();
-            races.push(self.race(earlier, process, self.order.initials(&past)));
+        let then = self.pending.pending(process, earlier).unwrap_or(&step.footprint);
+        for event in earlier + 1..self.execution.events.len() {
+            if self.step(event).footprint.conflicts(then)
+                && !self.order.before(earlier, event)
+                && !self.order.before(later, event)
+                && !self.order.before(event, later)
+            {
+                self.heed_past(earlier, process, event, races);
+            }
         }
+    }
+
+    /// Wants an event, and what is before it, before the event at hand.
+    fn heed_past(&self, at: usize, process: usize, event: usize, races: &mut Vec<Race>) {
+        let past: Vec<usize> = (at + 1..=event).filter(|&before| self.order.before(before, event)).collect();
+        races.push(self.race(at, process, self.order.initials(&past)));
     }
 
     /// Wants the needed events, and then the process's step, before the event at hand.
@@ -151,27 +174,25 @@ impl<'e, P: PendingThen> Races<'e, P> {
     }
 
     fn of_wait(&self, wait: &Wait<'_>, races: &mut Vec<Race>) {
-        for acquisition in self.rivals(wait) {
+        for acquisition in self.rivals(wait, Rivals::Nearest) {
             let Some(needed) = self.needed(wait, acquisition) else { continue };
             self.heed(acquisition, wait.process, &needed, races);
             for event in self.in_the_way(wait, acquisition, &needed) {
-                let past: Vec<usize> =
-                    (acquisition + 1..=event).filter(|&earlier| self.order.before(earlier, event)).collect();
-                races.push(self.race(acquisition, wait.process, self.order.initials(&past)));
+                self.heed_past(acquisition, wait.process, event, races);
             }
         }
     }
 
     /// The acquisitions by others that kept the process waiting, or might have, and that it did not have to wait for
     /// already before it came to this step.
-    fn rivals(&self, wait: &Wait<'_>) -> Vec<usize> {
+    fn rivals(&self, wait: &Wait<'_>, which: Rivals) -> Vec<usize> {
         let mut rivals = Vec::new();
         for event in (0..wait.until).rev() {
             if self.step(event).lock != Some(LockPart::Acquire(wait.lock)) {
                 continue;
             }
             let exclusive = self.step(event).footprint.access(wait.lock) == Some(Access::Write);
-            if exclusive && !rivals.is_empty() && self.rivals == Rivals::Nearest {
+            if exclusive && !rivals.is_empty() && which == Rivals::Nearest {
                 break;
             }
             let known = wait.after.is_some_and(|after| self.order.before(event, after));
@@ -179,7 +200,7 @@ impl<'e, P: PendingThen> Races<'e, P> {
             if other && !known && excludes(self.step(event), wait) {
                 rivals.push(event);
             }
-            if exclusive && self.rivals == Rivals::Nearest {
+            if exclusive && which == Rivals::Nearest {
                 break;
             }
         }

@@ -1,0 +1,107 @@
+//! Random priorities, changed at a few random steps: probabilistic concurrency testing.
+//!
+//! Source: Burckhardt, Kothari, Musuvathi and Nagarakatte, *A randomized scheduler with probabilistic guarantees of
+//! finding bugs* (ASPLOS 2010). Each process gets a random priority above all that changes give; the highest that can go
+//! on goes. At `depth` - 1 steps, chosen at random among the first `steps`, the priority of whose turn it is falls below
+//! all others. A failure that takes `depth` ordering constraints is met with at least the probability that
+//! [`Guarantee::probability`] gives.
+//!
+//! The number of steps is not known before: it is the most that an execution has taken in the rounds before. So the
+//! guarantee speaks of the executions from the second on, and holds as far as none takes more steps than those.
+
+use crate::engine::explore::machine::{Chooser, Pick, Point};
+use crate::engine::explore::step::Event;
+
+use super::sampling::{Dice, Sampler, Sampling};
+
+/// Chooses by random priorities.
+pub type Pct = Sampling<Priorities>;
+
+/// How many ordering constraints a failure may take for the guarantee to speak of it.
+pub struct Priorities {
+    depth: u32,
+}
+
+impl Pct {
+    /// So many executions from this seed, for failures of this depth, at least 1.
+    #[must_use]
+    pub fn new(seed: u64, executions: u64, depth: u32) -> Self {
+        Self::of(Priorities { depth: depth.max(1) }, seed, executions)
+    }
+}
+
+impl Priorities {
+    /// What is promised of programs of so many processes and steps.
+    #[must_use]
+    pub fn guarantee(&self, processes: usize, steps: usize) -> Guarantee {
+        Guarantee { processes, steps, depth: self.depth }
+    }
+}
+
+/// The probability with which one execution meets a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guarantee {
+    /// How many processes there are.
+    pub processes: usize,
+    /// The most steps of an execution.
+    pub steps: usize,
+    /// How many ordering constraints the failure takes.
+    pub depth: u32,
+}
+
+impl Guarantee {
+    /// At least this: 1 / (processes · steps^(depth - 1)).
+    #[must_use]
+    pub fn probability(self) -> f64 {
+        let changes = i32::try_from(self.depth - 1).unwrap_or(i32::MAX);
+        1.0 / (self.processes.max(1) as f64 * (self.steps.max(1) as f64).powi(changes))
+    }
+}
+
+impl std::fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { processes, steps, depth } = self;
+        let once_in = 1.0 / self.probability();
+        write!(f, "a failure of depth {depth} at least once in {once_in:.0} executions on average")?;
+        write!(f, " ({processes} processes, {steps} steps)")
+    }
+}
+
+impl Sampler for Priorities {
+    fn chooser(&self, mut dice: Dice, steps_max: usize) -> Box<dyn Chooser + Send> {
+        let changes = (1..self.depth).map(|_| dice.below(steps_max.max(1))).collect();
+        Box::new(Prioritised { dice, changes, priorities: Vec::new() })
+    }
+}
+
+struct Prioritised {
+    dice: Dice,
+    /// The steps before which a priority falls.
+    changes: Vec<usize>,
+    /// The highest goes; drawn ones are above those that changes give.
+    priorities: Vec<u64>,
+}
+
+impl Prioritised {
+    fn highest(&self, point: &Point<'_>) -> Option<usize> {
+        point.enabled.iter().max_by_key(|&process| self.priorities[process])
+    }
+}
+
+impl Chooser for Prioritised {
+    fn choose(&mut self, point: &Point<'_>) -> Pick {
+        while self.priorities.len() < point.pending.len() {
+            self.priorities.push(self.dice.number() | 1 << 63);
+        }
+        for change in 0..self.changes.len() {
+            if self.changes[change] == point.depth
+                && let Some(process) = self.highest(point)
+            {
+                self.priorities[process] = change as u64;
+            }
+        }
+        self.highest(point).map_or(Pick::Abandon, Pick::Step)
+    }
+
+    fn happened(&mut self, _: &Event) {}
+}
