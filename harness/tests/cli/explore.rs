@@ -188,7 +188,7 @@ fn a_schedule_that_does_not_fit_diverges() {
     let report = json(&ends_with(&mut replay(&place, &["other.toml", "--format", "json"]), 104));
     assert_eq!(report["verdict"], "diverged");
     let divergence = &report["divergence"];
-    assert!(divergence["line"].as_u64().unwrap() > 1, "{divergence:#}");
+    assert!(divergence["line"].as_u64().unwrap() >= 1, "{divergence:#}");
     assert_ne!(divergence["expected"], divergence["found"]);
     let told = stdout(&ends_with(&mut replay(&place, &["other.toml"]), 104));
     assert!(told.contains("diverged at line"), "{told}");

@@ -16,6 +16,7 @@ fn exploration(lines: &[&str]) -> Exploration {
         schedule: Schedule::try_from(lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
             .unwrap(),
         preemptions: 1,
+        also: vec![Class::LostUpdate],
         payload_bytes: 0,
         step_ns: 5_000_000_000,
         steps_max: 10_000,
