@@ -1,6 +1,7 @@
 //! The command line, through the binary, as a user meets it.
 
 mod doctor;
+mod explore;
 mod run;
 mod signals;
 mod support;

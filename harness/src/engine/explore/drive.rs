@@ -101,6 +101,7 @@ impl State {
             operations: 0,
             steps: 0,
             blocked: 0,
+            met: false,
             coverage: Coverage::Partial,
             naive: None,
             repeated: 0,
@@ -229,6 +230,7 @@ impl State {
         let run = &mut self.run;
         run.steps += execution.events.len() as u64;
         run.blocked += left.blocked;
+        run.met = run.met || left.blocked > 0 || execution.has_met();
         if is_judged {
             run.schedules += 1;
             run.faulted += u64::from(left.faults > 0);

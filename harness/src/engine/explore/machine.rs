@@ -3,7 +3,7 @@
 //! Strategies know nothing of system calls: they see points, choose, and learn what happened. So they are tested on
 //! machines of a few lines, and run on the one that holds real processes.
 
-use super::step::{Event, Mask, Step};
+use super::step::{Event, Mask, Object, Step};
 
 /// A moment at which everybody stands still, and one process must be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,17 @@ impl<O> Execution<O> {
     pub fn split(self) -> (Execution<()>, O) {
         let Self { events, enabled, pending, end, outcome } = self;
         (Execution { events, enabled, pending, end, outcome: () }, outcome)
+    }
+
+    /// Whether a step of one process depended on a step of another, but for when operations are invoked and return.
+    #[must_use]
+    pub fn has_met(&self) -> bool {
+        let depends = |one: &Event, other: &Event| {
+            let (ours, theirs) = (&one.step.footprint, &other.step.footprint);
+            one.process != other.process && ours.conflicts_beside(theirs, Some(Object::REAL_TIME))
+        };
+        let mut events = self.events.iter().enumerate();
+        events.any(|(index, event)| self.events[..index].iter().any(|earlier| depends(earlier, event)))
     }
 
     /// How many times a process was interrupted that could have gone on.

@@ -49,6 +49,9 @@ pub struct ExploreRun {
     pub steps: u64,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
+    /// Whether a step of one process ever depended on a step of another, but for the time at which operations are
+    /// invoked and return.
+    pub met: bool,
     /// Which part of the space was seen.
     pub coverage: Coverage,
     /// About how many schedules an enumeration of all interleavings without faults would have run.
