@@ -20,16 +20,23 @@ pub(super) fn must_come_again(
     let turns: Vec<Turn> = first.events.iter().map(Turn::from).collect();
     let mut follower = Follower::new(turns.into(), Fidelity::Strict);
     let (again, _) = lane.run(programs, planned, &mut follower, &mut ())?.split();
+    let stopped = follower.followed().divergence.as_ref().map(|divergence| {
+        let pending = divergence.pending.iter().enumerate();
+        let labels =
+            pending.filter_map(|(process, label)| Some(format!("p{} {}", process + 1, label.as_ref()?)));
+        format!("\n  about to follow: {}", labels.collect::<Vec<_>>().join(", "))
+    });
     if again.events == first.events && again.end == first.end {
         return Ok(());
     }
     let same = again.events.iter().zip(&first.events).take_while(|(one, other)| one == other).count();
     Err(StageError::Io(io::Error::other(format!(
         "uncontrolled nondeterminism: schedule {number} was run once more and took another course at step {}\n\
-        first:\n{}\nthen:\n{}",
+        first:\n{}\nthen:\n{}{}",
         same + 1,
         around(first, same),
         around(&again, same),
+        stopped.unwrap_or_default(),
     ))))
 }
 
