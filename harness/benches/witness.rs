@@ -13,7 +13,7 @@ use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::evidence::{Evidence, Quiet};
 use flockwork_harness::history::{History, Outcome, Record, read, write};
 use flockwork_harness::model::{self, State};
-use support::{Random, ok, peak_mb, perform, reset_peak, spread};
+use support::{Random, peak_mb, perform, reset_peak, spread};
 
 const PROCESSES: usize = 64;
 const ROUNDS: usize = 9;
@@ -33,7 +33,7 @@ impl Container {
         if was == State::Absent && self.state != State::Absent {
             self.generation += 1;
             self.revision = 1;
-        } else if record.outcome == Outcome::Ok && model::changes(ok(record.operation)) {
+        } else if record.outcome == Outcome::Ok && model::changes((&*record).into()) {
             self.revision += 1;
         }
         record.status = self.state.status();

@@ -1,5 +1,6 @@
 //! Holds the search against an oracle that tries every order, over random small histories with and without tokens.
 
+mod budgets;
 mod crowd;
 #[path = "../checks_oracle/simulation.rs"]
 mod simulation;

@@ -125,7 +125,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         const LOOK_EVERY: usize = 64;
         while self.position < to {
             if self.position.is_multiple_of(LOOK_EVERY)
-                && limits.until.is_some_and(|until| Instant::now() > until)
+                && limits.until.is_some_and(|until| Instant::now() >= until)
             {
                 return End::Late;
             }
@@ -300,7 +300,8 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             if room.work.len() + room.results.len() > limits.configs {
                 return Err(End::Crowded);
             }
-            if position.is_multiple_of(LOOK_EVERY) && limits.until.is_some_and(|until| Instant::now() > until)
+            if position.is_multiple_of(LOOK_EVERY)
+                && limits.until.is_some_and(|until| Instant::now() >= until)
             {
                 return Err(End::Late);
             }
