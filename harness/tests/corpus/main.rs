@@ -152,6 +152,22 @@ fn each_verdict_is_that_of_every_order_tried() {
 }
 
 #[test]
+fn whoever_says_clean_has_an_order_that_shows_it() {
+    for named in files("histories").into_iter().map(Named::open) {
+        let (history, model, pinned) = (&named.history, &named.model, named.pinned("verdict"));
+        let allowance = Budget::default().shared(1);
+        let lanes = search::lanes(history);
+        let orders: Result<Vec<_>, _> =
+            lanes.iter().map(|lane| search::certify(history, model, allowance, lane)).collect();
+        let clean = named.pinned("without_tokens").or(pinned) == Some(Verdict::Clean);
+        assert_eq!(orders.is_ok(), clean, "{}", named.name());
+        for order in orders.iter().flatten() {
+            assert_eq!(order.validate(history, model), Ok(()), "{}: {order:?}", named.name());
+        }
+    }
+}
+
+#[test]
 fn each_is_told_in_the_words_beside_it() {
     for named in files("histories").into_iter().map(Named::open) {
         pin(&named.path, &named.told());

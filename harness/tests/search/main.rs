@@ -6,6 +6,7 @@ mod crowd;
 mod simulation;
 
 use flockwork::Operation;
+use flockwork_harness::check::certificate::Flaw;
 use flockwork_harness::check::search::{self, Budget, Verdict};
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::history::{History, Outcome, Reason, Record, write};
@@ -105,6 +106,17 @@ fn turn(random: &mut Random, records: &mut [Record]) {
     record.status = None;
 }
 
+/// Whether the search has an order for every container, and one that stands on its own.
+fn certify(history: &History, model: &Model, budget: Budget) -> Result<bool, Flaw> {
+    for lane in search::lanes(history) {
+        match search::certify(history, model, budget.shared(1), &lane) {
+            Ok(certificate) => certificate.validate(history, model)?,
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
 fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     let (history, is_legal) = history_of(seed);
     // However narrow the first sweep is, the verdict is the same.
@@ -118,6 +130,7 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
         assert_eq!(is_linearizable, is_legal, "the oracle says {is_legal}: {}", told());
     }
     let told = || format!("seed {seed}\n{}", text(&history));
+    assert_eq!(certify(&history, model, Budget::default()), Ok(is_legal), "{}", told());
     let order = Order::of_history(&history, Deaths::Never);
     if order.inconclusive.is_none() {
         // The witness knows more, so it may find more; what the search finds, it finds as well.
@@ -178,9 +191,10 @@ fn a_narrow_search_says_what_the_exact_one_says() {
             }
         };
         for width in [1, 4, usize::MAX] {
+            let certified = certify(&history, &model, Budget { width, ..Budget::default() });
             assert!(
-                judge(&history, width),
-                "seed {seed}, width {width}: the simulation is legal\n{}",
+                judge(&history, width) && certified == Ok(true),
+                "seed {seed}, width {width}: the simulation is legal, {certified:?}\n{}",
                 text(&history)
             );
         }

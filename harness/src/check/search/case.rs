@@ -82,8 +82,7 @@ impl Case {
 
 fn judge<const W: usize, const S: usize>(lane: &Lane, limits: Limits) -> Fate {
     let mut sweep = Sweep::<W, S>::new(lane);
-    sweep.steps = Some(Vec::new());
-    let mut room = Room::default();
+    let mut room = Room::recording();
     match sweep.run(lane.events.len(), limits, &mut room) {
         End::Through => Fate::Alive,
         End::Stuck(position) => Fate::Dead(Box::new(dead(&sweep, lane, position, &room))),
@@ -98,11 +97,11 @@ fn dead<const W: usize, const S: usize>(
     room: &Room<W, S>,
 ) -> Dead {
     let op = lane.events[position].op();
-    let longest = sweep.frontier.iter().map(|config| (config, sweep.steps_to(config)));
+    let longest = sweep.frontier.iter().map(|config| (config, room.steps_to(config)));
     let (config, steps) =
         longest.max_by_key(|(_, steps)| steps.len()).expect("what is stuck leaves the ways that led there");
     let mut acted: Vec<u32> =
-        sweep.steps.iter().flatten().map(|step| lane.ops[step.op as usize].record).collect();
+        room.steps.iter().flatten().map(|step| lane.ops[step.op as usize].record).collect();
     acted.sort_unstable();
     acted.dedup();
     let (from, order) = told(lane, &steps, config.state);

@@ -5,6 +5,7 @@ mod config;
 mod decide;
 mod explain;
 mod lane;
+mod order;
 mod pool;
 mod shrink;
 mod sweep;
@@ -14,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::check::certificate::Certificate;
 use crate::history::{History, Outcome};
 use crate::model::Model;
 use crate::model::table::Table;
 pub use decide::Allowance;
-use decide::Decision;
+use decide::{Decision, Want};
 pub use explain::{Explanation, Member, Placed, Role};
 use lane::{Duty, Item, Lane};
 
@@ -94,16 +96,46 @@ pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Verdict> {
 /// Judges one container.
 #[must_use]
 pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Verdict {
+    let lane = lane(history, model, operations);
+    match decide::decide(&lane, allowance, Want::Verdict) {
+        Decision::Linearizable(_) => Verdict::Linearizable,
+        other => refuted(history, model, lane, other),
+    }
+}
+
+/// Judges one container, and hands out the order that explains it, as a certificate that anybody can check; or the
+/// verdict, where that is another one. It takes more memory than the verdict alone, and the budget does not count it.
+pub fn certify(
+    history: &History,
+    model: &Model,
+    allowance: Allowance,
+    operations: &Operations,
+) -> Result<Certificate, Verdict> {
+    let lane = lane(history, model, operations);
+    match decide::decide(&lane, allowance, Want::Order) {
+        Decision::Linearizable(found) => {
+            let found = found.expect("the order was asked for");
+            Ok(order::certificate(history, &lane, operations, &found))
+        }
+        other => Err(refuted(history, model, lane, other)),
+    }
+}
+
+fn lane(history: &History, model: &Model, operations: &Operations) -> Lane {
     let table = model.table();
     let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
     let items = operations.indexes.iter().map(|&index| item(history, table, index)).collect();
-    let lane = Lane::of(items, starts, table.states().len());
-    match decide::decide(&lane, allowance) {
-        Decision::Linearizable => Verdict::Linearizable,
+    Lane::of(items, starts, table.states().len())
+}
+
+/// The verdict of a decision that found no order.
+fn refuted(history: &History, model: &Model, lane: Lane, decision: Decision) -> Verdict {
+    match decision {
+        Decision::Linearizable(_) => Verdict::Linearizable,
         Decision::Inconclusive(why) => Verdict::Inconclusive(why),
         Decision::Not(case, dead) => {
             drop(lane);
-            Verdict::NotLinearizable(Box::new(explain::explain(history, table, case, dead)))
+            Verdict::NotLinearizable(Box::new(explain::explain(history, model.table(), case, dead)))
         }
     }
 }

@@ -60,16 +60,18 @@ pub(super) struct Sweep<'a, const W: usize, const S: usize> {
     /// For each state, operations that want to see it, by number.
     watchers: [VecDeque<u32>; STATES_MAX],
     invoked: u32,
-    /// The steps taken, where they are recorded: the step before, the operation, and how many had been invoked.
-    pub steps: Option<Vec<Step>>,
 }
 
 /// An operation acts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    pub before: u32,
+    /// The step before, or [`NO_TRACE`].
+    before: u32,
     pub op: u32,
+    /// How many operations had been invoked.
     pub invoked: u32,
+    /// The position of the event at which it acted: the return of an operation that is over then.
+    pub at: u32,
 }
 
 /// Room to work in, kept from event to event.
@@ -78,15 +80,22 @@ pub(super) struct Room<const W: usize, const S: usize> {
     work: Pool<W, S>,
     results: Pool<W, S>,
     sources: Vec<Config<W, S>>,
+    /// The steps taken in any way tried, where they are recorded.
+    pub steps: Option<Vec<Step>>,
 }
 
 impl<const W: usize, const S: usize> Default for Room<W, S> {
     fn default() -> Self {
-        Self { work: Pool::default(), results: Pool::default(), sources: Vec::new() }
+        Self { work: Pool::default(), results: Pool::default(), sources: Vec::new(), steps: None }
     }
 }
 
 impl<const W: usize, const S: usize> Room<W, S> {
+    /// Room in which every step is recorded.
+    pub fn recording() -> Self {
+        Self { steps: Some(Vec::new()), ..Self::default() }
+    }
+
     /// The states in which the latest operation that was stuck can have found the container.
     pub fn states(&self, op: usize) -> States {
         let mut states = 0;
@@ -102,6 +111,19 @@ impl<const W: usize, const S: usize> Room<W, S> {
         }
         states
     }
+
+    /// The steps that led to the configuration, the first one first.
+    pub fn steps_to(&self, config: &Config<W, S>) -> Vec<Step> {
+        let mut path = Vec::new();
+        let mut trace = config.trace;
+        while trace != NO_TRACE {
+            let Some(step) = self.steps.as_ref().and_then(|steps| steps.get(trace as usize)) else { break };
+            path.push(*step);
+            trace = step.before;
+        }
+        path.reverse();
+        path
+    }
 }
 
 impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
@@ -115,7 +137,6 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             pending: vec![Vec::new(); lane.classes.len()],
             watchers: Default::default(),
             invoked: 0,
-            steps: None,
         }
     }
 
@@ -307,7 +328,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             }
             for &class in &self.lane.leaving[config.state as usize] {
                 for index in self.candidates(&config, class).into_iter().flatten() {
-                    let next = self.act(config, index, goal);
+                    let next = self.act(config, index, goal, &mut room.steps);
                     let is_met = index as usize == goal || wants & (1 << next.state) != 0;
                     if is_met {
                         room.results.insert(next);
@@ -324,7 +345,13 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
 
     /// The configuration after the operation has acted.
     #[inline]
-    fn act(&mut self, mut config: Config<W, S>, index: u32, goal: usize) -> Config<W, S> {
+    fn act(
+        &self,
+        mut config: Config<W, S>,
+        index: u32,
+        goal: usize,
+        steps: &mut Option<Vec<Step>>,
+    ) -> Config<W, S> {
         let op = &self.lane.ops[index as usize];
         config.go(self.class(index as usize).row[config.state as usize], self.invoked);
         if op.is_open() {
@@ -332,10 +359,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         } else if index as usize != goal {
             config.flip(op.slot);
         }
-        if let Some(steps) = &mut self.steps {
+        if let Some(steps) = steps {
             let before = config.trace;
             config.trace = steps.len() as u32;
-            steps.push(Step { before, op: index, invoked: self.invoked });
+            steps.push(Step { before, op: index, invoked: self.invoked, at: self.position as u32 });
         }
         self.plain(config)
     }
@@ -379,19 +406,6 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                 return states;
             }
         }
-    }
-
-    /// The steps that led to the configuration, the first one first.
-    pub fn steps_to(&self, config: &Config<W, S>) -> Vec<Step> {
-        let mut path = Vec::new();
-        let mut trace = config.trace;
-        while trace != NO_TRACE {
-            let Some(step) = self.steps.as_ref().and_then(|steps| steps.get(trace as usize)) else { break };
-            path.push(*step);
-            trace = step.before;
-        }
-        path.reverse();
-        path
     }
 }
 
