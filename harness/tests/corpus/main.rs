@@ -142,12 +142,17 @@ fn each_verdict_is_that_of_every_order_tried() {
     for named in files("histories").into_iter().map(Named::open) {
         let (history, model) = (&named.history, &named.model);
         let is_linearizable = search::lanes(history).iter().all(|lane| {
-            let records: Vec<_> = lane.indexes.iter().map(|&index| history.records[index as usize]).collect();
-            oracle::has_an_order(model, &records, model.starts(history, lane.container))
+            let records = lane.indexes.iter().map(|&index| &history.records[index as usize]);
+            oracle::has_an_order(model, records, model.starts(history, lane.container))
         });
         let verdict = if is_linearizable { Verdict::Clean } else { Verdict::Violation };
         let pinned = named.pinned("without_tokens").or(named.pinned("verdict"));
         assert_eq!(Some(verdict), pinned, "{}", named.name());
+        for explanation in
+            named.judge(Checker::Search).iter().filter_map(|judgement| judgement.explanation.as_ref())
+        {
+            assert!(!oracle::window_has_an_order(model, history, explanation), "{}", named.name());
+        }
     }
 }
 

@@ -1,47 +1,89 @@
 //! An oracle for small histories of one container: tries every order.
 //!
-//! It shares the model's table with the judges, and nothing else: no events, no windows, no classes of operations. Two
-//! ways that have done the same operations and left the container in the same state are one, because the earliest time
-//! of what follows depends on nothing else.
+//! It shares the model's table with the judges, and nothing else: no events, no classes of operations. Two ways that
+//! have done the same operations and left the container in the same state are one, because the earliest time of what
+//! follows depends on nothing else.
 
 use std::collections::HashSet;
 
-use flockwork_harness::history::{Outcome, Record};
+use flockwork_harness::check::search::{Explanation, Role};
+use flockwork_harness::history::{History, Outcome, Record};
 use flockwork_harness::model::Model;
-use flockwork_harness::model::table::ILLEGAL;
+use flockwork_harness::model::table::{ILLEGAL, Row};
 
-/// Whether the operations of one container, at most 64, have a legal order that begins in one of the states.
-pub fn has_an_order(model: &Model, records: &[Record], starts: impl IntoIterator<Item = u8>) -> bool {
-    assert!(records.len() <= 64, "an oracle for small histories");
-    let mut search = Search { model, records, seen: HashSet::new() };
-    starts.into_iter().any(|state| search.goes_on(0, state))
+/// How many operations it takes at most.
+pub const OPERATIONS_MAX: usize = 64;
+
+/// Whether the operations of one container have a legal order that begins in one of the states.
+pub fn has_an_order<'a>(
+    model: &Model,
+    records: impl IntoIterator<Item = &'a Record>,
+    starts: impl IntoIterator<Item = u8>,
+) -> bool {
+    let operations = records.into_iter();
+    let operations =
+        operations.map(|record| Operation::of(model, record, record.outcome != Outcome::Unknown));
+    Search::new(operations.collect()).begins_in(starts)
 }
 
-struct Search<'a> {
-    model: &'a Model,
-    records: &'a [Record],
+/// Whether the window of an explanation has a legal order after all.
+pub fn window_has_an_order(model: &Model, history: &History, explanation: &Explanation) -> bool {
+    let operations = explanation.window.iter().map(|member| {
+        let record = &history.records[member.index];
+        Operation::of(model, record, member.role != Role::Possible)
+    });
+    let states = (0..).zip(model.table().states());
+    let starts = states.filter(|(_, name)| explanation.begins_in.contains(name)).map(|(state, _)| state);
+    Search::new(operations.collect()).begins_in(starts)
+}
+
+struct Operation {
+    invoke_ns: u64,
+    deadline_ns: u64,
+    row: Row,
+    must: bool,
+}
+
+impl Operation {
+    fn of(model: &Model, record: &Record, must: bool) -> Self {
+        let (invoke_ns, deadline_ns) = (record.invoke_ns, record.deadline_ns());
+        Self { invoke_ns, deadline_ns, row: *model.table().row(record.into()), must }
+    }
+}
+
+struct Search {
+    operations: Vec<Operation>,
     seen: HashSet<(u64, u8)>,
 }
 
-impl Search<'_> {
+impl Search {
+    fn new(operations: Vec<Operation>) -> Self {
+        assert!(operations.len() <= OPERATIONS_MAX, "an oracle for small histories");
+        Self { operations, seen: HashSet::new() }
+    }
+
+    fn begins_in(&mut self, starts: impl IntoIterator<Item = u8>) -> bool {
+        starts.into_iter().any(|state| self.goes_on(0, state))
+    }
+
     fn goes_on(&mut self, done: u64, state: u8) -> bool {
         if !self.seen.insert((done, state)) {
             return false;
         }
-        let records = self.records;
-        let (before, open): (Vec<_>, Vec<_>) = (0..records.len()).partition(|index| done & (1 << index) != 0);
-        let now_ns = before.iter().map(|&index| records[index].invoke_ns).max().unwrap_or(0);
-        let must = |index: usize| records[index].outcome != Outcome::Unknown;
-        if !open.iter().any(|&index| must(index)) {
+        let (before, open): (Vec<_>, Vec<_>) =
+            (0..self.operations.len()).partition(|index| done & (1 << index) != 0);
+        let now_ns = before.iter().map(|&index| self.operations[index].invoke_ns).max().unwrap_or(0);
+        let due = || open.iter().map(|&index| &self.operations[index]).filter(|operation| operation.must);
+        if due().next().is_none() {
             return true;
         }
-        if open.iter().any(|&index| must(index) && records[index].deadline_ns() < now_ns) {
+        if due().any(|operation| operation.deadline_ns < now_ns) {
             return false;
         }
         open.into_iter().any(|index| {
-            let record = &records[index];
-            let next = self.model.table().row(record.into())[state as usize];
-            let in_time = now_ns.max(record.invoke_ns) <= record.deadline_ns();
+            let operation = &self.operations[index];
+            let in_time = now_ns.max(operation.invoke_ns) <= operation.deadline_ns;
+            let next = operation.row[state as usize];
             in_time && next != ILLEGAL && self.goes_on(done | 1 << index, next)
         })
     }
