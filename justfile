@@ -34,6 +34,10 @@ bench:
 seeds SEEDS="20":
     for seed in $(seq 1 {{SEEDS}}); do cargo run --release --quiet -- run scenarios/history --seed $seed || exit; done
 
+# How many mutations of real histories the judges detect: the table of docs/judge.md
+mutations:
+    cargo test --release --package flockwork-harness --test mutations -- --measure
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

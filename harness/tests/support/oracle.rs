@@ -12,22 +12,25 @@ use flockwork_harness::model::Model;
 use flockwork_harness::model::table::{ILLEGAL, Row};
 
 /// How many operations it takes at most.
-pub const OPERATIONS_MAX: usize = 64;
+const OPERATIONS_MAX: usize = 64;
+/// How many ways it tries at most.
+const WAYS_MAX: usize = 1 << 14;
 
-/// Whether the operations of one container have a legal order that begins in one of the states.
+/// Whether the operations of one container have a legal order that begins in one of the states. `None`: they are too
+/// many for an oracle.
 pub fn has_an_order<'a>(
     model: &Model,
     records: impl IntoIterator<Item = &'a Record>,
     starts: impl IntoIterator<Item = u8>,
-) -> bool {
+) -> Option<bool> {
     let operations = records.into_iter();
     let operations =
         operations.map(|record| Operation::of(model, record, record.outcome != Outcome::Unknown));
     Search::new(operations.collect()).begins_in(starts)
 }
 
-/// Whether the window of an explanation has a legal order after all.
-pub fn window_has_an_order(model: &Model, history: &History, explanation: &Explanation) -> bool {
+/// Whether the window of an explanation has a legal order after all. `None`: it is too large for an oracle.
+pub fn window_has_an_order(model: &Model, history: &History, explanation: &Explanation) -> Option<bool> {
     let operations = explanation.window.iter().map(|member| {
         let record = &history.records[member.index];
         Operation::of(model, record, member.role != Role::Possible)
@@ -58,16 +61,19 @@ struct Search {
 
 impl Search {
     fn new(operations: Vec<Operation>) -> Self {
-        assert!(operations.len() <= OPERATIONS_MAX, "an oracle for small histories");
         Self { operations, seen: HashSet::new() }
     }
 
-    fn begins_in(&mut self, starts: impl IntoIterator<Item = u8>) -> bool {
-        starts.into_iter().any(|state| self.goes_on(0, state))
+    fn begins_in(&mut self, starts: impl IntoIterator<Item = u8>) -> Option<bool> {
+        if self.operations.len() > OPERATIONS_MAX {
+            return None;
+        }
+        let found = starts.into_iter().any(|state| self.goes_on(0, state));
+        (found || self.seen.len() < WAYS_MAX).then_some(found)
     }
 
     fn goes_on(&mut self, done: u64, state: u8) -> bool {
-        if !self.seen.insert((done, state)) {
+        if self.seen.len() >= WAYS_MAX || !self.seen.insert((done, state)) {
             return false;
         }
         let (before, open): (Vec<_>, Vec<_>) =
