@@ -121,6 +121,9 @@ impl Bench<'_> {
                 stall: None,
             };
             let message = fault.violation(&evidence, Class::NotLinearizable, "").message;
+            // Whoever shows a judgement names the container anyway.
+            let name = &self.history.containers[container as usize];
+            let message = message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned);
             return Judgement { why: Some(message), ..judgement(Verdict::Violation) };
         }
         match order.undecided.iter().find(|(undecided, _)| *undecided == container) {

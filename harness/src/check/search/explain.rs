@@ -75,7 +75,7 @@ pub struct Placed {
 
 /// Explains a case that has no order.
 pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<Dead>) -> Explanation {
-    let (mut case, dead) = shrink(case, dead);
+    let (mut case, dead) = shrink(case, dead, &|record| history.records[record as usize].process);
     case.items.sort_by_key(|item| (item.invoke_ns, item.record));
     let origin = Origin::of(history);
     let records = &history.records;

@@ -25,6 +25,14 @@ pub struct Item {
     pub duty: Duty,
 }
 
+impl Item {
+    /// Whether there is a state that it changes.
+    pub fn may_change(&self) -> bool {
+        let mut row = (0..).zip(&self.row);
+        row.any(|(state, &next)| next != ILLEGAL && next != state)
+    }
+}
+
 /// Whether an operation must have acted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {

@@ -1,6 +1,7 @@
 //! The search: whether any legal order explains a history, from intervals and outcomes alone.
 
 mod case;
+mod cause;
 mod config;
 mod decide;
 mod explain;
@@ -134,6 +135,7 @@ fn refuted(history: &History, model: &Model, lane: Lane, decision: Decision) -> 
         Decision::Linearizable(_) => Verdict::Linearizable,
         Decision::Inconclusive(why) => Verdict::Inconclusive(why),
         Decision::Not(case, dead) => {
+            let (case, dead) = cause::behind(&lane, case, dead);
             drop(lane);
             Verdict::NotLinearizable(Box::new(explain::explain(history, model.table(), case, dead)))
         }

@@ -56,6 +56,10 @@ struct Fields<'a> {
 impl<'a> Line<'a> {
     /// Parses any line, at leisure, and tells what is wrong with it.
     pub fn parse(line: &'a str) -> Result<Self, String> {
+        if line.trim_start().starts_with('[') {
+            // serde takes a list of as many values for the fields in their order; a history has none of that.
+            return Err("a list; expected one JSON object a line".into());
+        }
         let fields: Fields<'a> = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let process = whole("process", required("process", fields.process)?, 0..=u64::from(u32::MAX))?;
         let op = required("op", fields.op)?;
