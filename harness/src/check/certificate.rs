@@ -27,6 +27,8 @@ pub struct Certificate {
 pub enum Step {
     /// The operation acts: an index into the history's records.
     Acts(u32),
+    /// What stands behind the container dies, by itself.
+    Dies,
 }
 
 /// Why an order explains nothing.
@@ -38,6 +40,9 @@ pub enum Flaw {
     /// There is no such operation of this container.
     #[error("record {0} is no operation of this container")]
     Foreign(u32),
+    /// What stands behind the container cannot die by itself, or not in this state.
+    #[error("nothing can die in state {0}")]
+    Immortal(u8),
     /// An operation acts twice.
     #[error("record {0} acts twice")]
     Twice(u32),
@@ -64,7 +69,16 @@ impl Certificate {
         }
         let mut has_acted = vec![false; history.records.len()];
         let (mut state, mut now_ns) = (self.first, 0);
-        for &Step::Acts(index) in &self.steps {
+        let death = model.death(history);
+        for &step in &self.steps {
+            let Step::Acts(index) = step else {
+                let next = death.map_or(ILLEGAL, |row| row[state as usize]);
+                if next == ILLEGAL {
+                    return Err(Flaw::Immortal(state));
+                }
+                state = next;
+                continue;
+            };
             let record = history.records.get(index as usize);
             let Some(record) = record.filter(|record| record.container() == Some(self.container)) else {
                 return Err(Flaw::Foreign(index));
@@ -127,6 +141,20 @@ mod tests {
     fn a_legal_order_is_valid_with_and_without_what_never_answered() {
         assert_eq!(validate(0, &[0, 1]), Ok(()));
         assert_eq!(validate(0, &[0, 1, 2]), Ok(()));
+    }
+
+    #[test]
+    fn a_death_needs_something_mortal() {
+        let mut history = history();
+        let steps = [Step::Acts(0), Step::Acts(1), Step::Dies];
+        let certificate = Certificate { container: 0, first: 0, steps: steps.to_vec() };
+        let model = Model::builtin(Builtin::Runsc);
+        assert_eq!(certificate.validate(&history, &model), Err(Flaw::Immortal(2)));
+        history.deaths = Some(crate::history::Deaths::Free);
+        assert_eq!(certificate.validate(&history, &model), Ok(()));
+        let twice = [steps.as_slice(), &[Step::Dies]].concat();
+        let certificate = Certificate { steps: twice, ..certificate };
+        assert_eq!(certificate.validate(&history, &model), Err(Flaw::Immortal(5)));
     }
 
     #[test]

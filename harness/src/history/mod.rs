@@ -121,6 +121,29 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// Whether containers may stop by themselves: because what stands behind them died, and no operation ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deaths {
+    /// They do not: what ends, an operation ended.
+    Never,
+    /// They may, at any moment.
+    Free,
+}
+
+impl Deaths {
+    /// Either.
+    pub const ALL: [Self; 2] = [Self::Never, Self::Free];
+
+    /// As histories and models spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Free => "free",
+        }
+    }
+}
+
 /// One operation of a history. Compact, because a soak holds tens of millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -196,6 +219,8 @@ impl Record {
 pub struct History {
     /// The model that the file's header names. `None`: it names none, so whoever judges has to say.
     pub model: Option<Builtin>,
+    /// Whether its containers may stop by themselves. `None`: it does not say, so that is for the model to say.
+    pub deaths: Option<Deaths>,
     /// The containers' names; a record's container is an index into it.
     pub containers: Vec<String>,
     /// The operations.
@@ -210,6 +235,7 @@ impl Default for History {
     fn default() -> Self {
         Self {
             model: Some(Builtin::Runsc),
+            deaths: None,
             containers: Vec::new(),
             records: Vec::new(),
             messages: Vec::new(),

@@ -70,7 +70,7 @@ pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget)
     let has_witness = model.name() == Builtin::Runsc.as_str();
     let order = match checker {
         Checker::Auto | Checker::Witness if has_witness => {
-            Some(Order::of_history(history, Deaths::AfterUnknown))
+            Some(Order::of_history(history, Deaths::of_history(history)))
         }
         _ => None,
     };

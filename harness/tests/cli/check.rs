@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use flockwork_harness::model::document;
 use serde_json::Value;
 
-use crate::support::{Place, ends_with, json, stderr, stdout};
+use crate::support::{Place, SOUND, ends_with, json, stderr, stdout};
 
 const HEADER: &str = r#"{"flockwork_history":1,"model":"runsc","initial":{"c1":"absent"}}"#;
 
@@ -254,4 +254,22 @@ fn verbose_tells_of_every_container_and_of_the_time() {
     let told = stdout(&check(&place, &["h.jsonl", "-v"], 0));
     assert!(told.contains("c1: clean by search, 2 operations"), "{told}");
     assert!(told.contains("read in ") && told.contains("judged in "), "{told}");
+}
+
+/// Real processes behind the containers die as they like, above all where workers are killed: the run's history says
+/// so in its first line, and every judge reckons with it.
+#[test]
+fn a_run_with_processes_behind_its_containers_is_clean_by_every_judge() {
+    let place = Place::new();
+    let scenario = SOUND
+        .replace("name = \"library\"", "name = \"library\"\nsandbox = \"process\"")
+        .replace("operations = 2_000", "operations = 500\nkill_every = \"20ms\"");
+    place.file("s.toml", &scenario);
+    ends_with(&mut place.run(&["s.toml", "--keep-history", "--seed", "1"]), 0);
+    let history = place.runs()[0].join("history.jsonl.zst");
+    let text = String::from_utf8(zstd::decode_all(fs::File::open(&history).unwrap()).unwrap()).unwrap();
+    assert!(text.lines().next().unwrap().contains(r#""deaths":"free""#), "{}", text.lines().next().unwrap());
+    for checker in ["auto", "witness", "search"] {
+        check(&place, &[history.to_str().unwrap(), "--checker", checker], 0);
+    }
 }

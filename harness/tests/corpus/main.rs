@@ -143,7 +143,7 @@ fn each_verdict_is_that_of_every_order_tried() {
         let (history, model) = (&named.history, &named.model);
         let is_linearizable = search::lanes(history).iter().all(|lane| {
             let records = lane.indexes.iter().map(|&index| &history.records[index as usize]);
-            oracle::has_an_order(model, records, model.starts(history, lane.container))
+            oracle::has_an_order(model, records, model.starts(history, lane.container), model.death(history))
                 .expect("a small history")
         });
         let verdict = if is_linearizable { Verdict::Clean } else { Verdict::Violation };

@@ -156,7 +156,8 @@ impl Trial {
             Err(other) => panic!("{other:?}"),
         };
         let starts = [self.model.table().initial()];
-        let has_an_order = oracle::has_an_order(&self.model, &history.records, starts);
+        let has_an_order =
+            oracle::has_an_order(&self.model, &history.records, starts, self.model.death(history));
         assert_ne!(has_an_order, Some(is_detected), "the oracle says otherwise: {:?}", history.records);
         tally.judged_by_oracle += u64::from(has_an_order.is_some());
         is_detected

@@ -11,7 +11,7 @@ use flockwork::Operation;
 use flockwork_harness::check::certificate::Flaw;
 use flockwork_harness::check::search::{self, Budget, Verdict};
 use flockwork_harness::check::witness::{Deaths, Order};
-use flockwork_harness::history::{History, Outcome, Reason, Record, write};
+use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
 use flockwork_harness::model::{Builtin, Model};
 use simulation::{Random, Simulation};
 
@@ -36,12 +36,18 @@ fn text(history: &History) -> String {
 }
 
 fn history_of(seed: u64, model: &Model) -> (History, bool) {
+    let mut history = History::default();
+    history.containers.push("c1".into());
+    let deaths = if seed % 5 < 2 { Deaths::Free } else { Deaths::Never };
+    history.deaths =
+        Some(if deaths == Deaths::Free { history::Deaths::Free } else { history::Deaths::Never });
+    let death = model.death(&history);
     let has_an_order = |records: &[Record]| {
-        oracle::has_an_order(model, records, [model.table().initial()]).expect("a small history")
+        oracle::has_an_order(model, records, [model.table().initial()], death).expect("a small history")
     };
     let mut random = Random::new(seed);
     let operations = 2 + random.below(8);
-    let mut records = Simulation::new(&mut random, Deaths::Never).run(operations);
+    let mut records = Simulation::new(&mut random, deaths).run(operations);
     if seed % 4 >= 2 {
         for record in &mut records {
             (record.generation, record.revision) = (None, None);
@@ -66,8 +72,6 @@ fn history_of(seed: u64, model: &Model) -> (History, bool) {
             }
         }
     }
-    let mut history = History::default();
-    history.containers.push("c1".into());
     history.records = records;
     (history, is_legal)
 }
@@ -114,7 +118,7 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     }
     let told = || format!("seed {seed}\n{}", text(&history));
     assert_eq!(certify(&history, model, Budget::default()), Ok(is_legal), "{}", told());
-    let order = Order::of_history(&history, Deaths::Never);
+    let order = Order::of_history(&history, Deaths::of_history(&history));
     if order.inconclusive.is_none() {
         // The witness knows more, so it may find more; what the search finds, it finds as well.
         assert!(is_legal || !order.faults.is_empty(), "the witness finds nothing: {}", told());

@@ -16,17 +16,19 @@ const OPERATIONS_MAX: usize = 64;
 /// How many ways it tries at most.
 const WAYS_MAX: usize = 1 << 14;
 
-/// Whether the operations of one container have a legal order that begins in one of the states. `None`: they are too
+/// Whether the operations of one container have a legal order that begins in one of the states, in which `death` (what
+/// it makes of each state) may come between any two. `None`: they are too
 /// many for an oracle.
 pub fn has_an_order<'a>(
     model: &Model,
     records: impl IntoIterator<Item = &'a Record>,
     starts: impl IntoIterator<Item = u8>,
+    death: Option<Row>,
 ) -> Option<bool> {
     let operations = records.into_iter();
     let operations =
         operations.map(|record| Operation::of(model, record, record.outcome != Outcome::Unknown));
-    Search::new(operations.collect()).begins_in(starts)
+    Search::new(operations.collect(), death).begins_in(starts)
 }
 
 /// Whether the window of an explanation has a legal order after all. `None`: it is too large for an oracle.
@@ -37,7 +39,7 @@ pub fn window_has_an_order(model: &Model, history: &History, explanation: &Expla
     });
     let states = (0..).zip(model.table().states());
     let starts = states.filter(|(_, name)| explanation.begins_in.contains(name)).map(|(state, _)| state);
-    Search::new(operations.collect()).begins_in(starts)
+    Search::new(operations.collect(), model.death(history)).begins_in(starts)
 }
 
 struct Operation {
@@ -56,12 +58,14 @@ impl Operation {
 
 struct Search {
     operations: Vec<Operation>,
+    /// What a death makes of each state: there may be any number at any time.
+    death: Option<Row>,
     seen: HashSet<(u64, u8)>,
 }
 
 impl Search {
-    fn new(operations: Vec<Operation>) -> Self {
-        Self { operations, seen: HashSet::new() }
+    fn new(operations: Vec<Operation>, death: Option<Row>) -> Self {
+        Self { operations, death, seen: HashSet::new() }
     }
 
     fn begins_in(&mut self, starts: impl IntoIterator<Item = u8>) -> Option<bool> {
@@ -85,6 +89,10 @@ impl Search {
         }
         if due().any(|operation| operation.deadline_ns < now_ns) {
             return false;
+        }
+        let died = self.death.map_or(ILLEGAL, |row| row[state as usize]);
+        if died != ILLEGAL && self.goes_on(done, died) {
+            return true;
         }
         open.into_iter().any(|index| {
             let operation = &self.operations[index];

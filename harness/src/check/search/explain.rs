@@ -10,6 +10,9 @@ use crate::check::tell::{Ending, Origin};
 use crate::history::{History, write};
 use crate::model::table::Table;
 
+/// What nobody did.
+pub(super) const DIED: &str = "death of its sandbox";
+
 /// Why a container's operations have no legal order. Times are milliseconds since the history's first operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
@@ -65,8 +68,8 @@ pub enum Role {
 /// An operation in its place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Placed {
-    /// Its index in the history's records.
-    pub index: usize,
+    /// Its index in the history's records; null: what stood behind the container died by itself.
+    pub index: Option<usize>,
     /// Who, and what.
     pub operation: String,
     /// The state of the container after it.
@@ -100,10 +103,11 @@ pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<De
         })
         .collect();
     let order = dead.order.iter().map(|&(index, state)| {
-        let record = &records[index as usize];
+        let record = index.map(|index| &records[index as usize]);
+        let operation = record.map(|record| format!("{} by process {}", record.operation, record.process));
         Placed {
-            index: index as usize,
-            operation: format!("{} by process {}", record.operation, record.process),
+            index: index.map(|index| index as usize),
+            operation: operation.unwrap_or_else(|| DIED.to_owned()),
             state: name(state),
         }
     });

@@ -80,6 +80,9 @@ pub(super) struct Op {
     pub duty: Duty,
 }
 
+/// The record of what no operation did: what stands behind the container died.
+pub(super) const NOBODY: u32 = u32::MAX;
+
 /// How many classes may have open operations: as many as there are operations that change anything, at most.
 pub(super) const OPEN_MAX: usize = 16;
 
@@ -87,6 +90,11 @@ impl Op {
     /// Whether it may act for ever.
     pub fn is_open(&self) -> bool {
         self.deadline_ns == u64::MAX && self.duty == Duty::Optional
+    }
+
+    /// Whether it may act as often as anybody likes, and is nobody's operation.
+    pub fn is_death(&self) -> bool {
+        self.record == NOBODY
     }
 }
 
@@ -122,12 +130,19 @@ pub(super) struct Lane {
     pub initial: States,
     /// How many states the model has.
     pub states: usize,
+    /// What a death makes of each state, if there can be any.
+    pub death: Option<Row>,
 }
 
 impl Lane {
-    /// Sorts the items. Their order does not matter.
-    pub fn of(mut items: Vec<Item>, initial: States, states: usize) -> Self {
-        items.sort_by_key(|item| item.invoke_ns);
+    /// Sorts the items. Their order does not matter. `death`: what a death makes of each state, if there can be any.
+    pub fn of(mut items: Vec<Item>, initial: States, states: usize, death: Option<Row>) -> Self {
+        // A death is one operation that never answers, invoked before all others; the sweep never uses it up.
+        let duty = Duty::Optional;
+        let death_row = death;
+        let death = death.map(|row| Item { record: NOBODY, invoke_ns: 0, deadline_ns: u64::MAX, row, duty });
+        items.extend(death);
+        items.sort_by_key(|item| (item.invoke_ns, item.record != NOBODY));
         let mut lane = Self {
             ops: Vec::with_capacity(items.len()),
             classes: Vec::new(),
@@ -137,6 +152,7 @@ impl Lane {
             leaving: Default::default(),
             initial,
             states,
+            death: death_row,
         };
         let mut numbers = HashMap::<Row, u16>::new();
         let mut latest = (Row::default(), 0);

@@ -126,7 +126,7 @@ fn lane(history: &History, model: &Model, operations: &Operations) -> Lane {
     let table = model.table();
     let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
     let items = operations.indexes.iter().map(|&index| item(history, table, index)).collect();
-    Lane::of(items, starts, table.states().len())
+    Lane::of(items, starts, table.states().len(), model.death(history))
 }
 
 /// The verdict of a decision that found no order.

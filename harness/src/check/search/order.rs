@@ -75,7 +75,7 @@ impl<'a> Gaps<'a> {
         for (number, mut lookers) in self.lookers.into_iter().enumerate() {
             if let Some(before) = number.checked_sub(1) {
                 let op = &self.lane.ops[self.found.steps[before].op as usize];
-                all.push(Step::Acts(op.record));
+                all.push(if op.is_death() { Step::Dies } else { Step::Acts(op.record) });
             }
             lookers.sort_unstable();
             all.extend(lookers.into_iter().map(|(_, record)| Step::Acts(record)));

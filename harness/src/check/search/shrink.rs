@@ -81,7 +81,7 @@ impl Shrink<'_> {
 
     /// Finds the latest beginning; `initial` tells the states in which the case can be at an event.
     fn begin_later(&mut self, initial: &dyn Fn(usize, &Case) -> States) {
-        let lane = Lane::of(self.case.items.clone(), self.case.initial, self.case.states);
+        let lane = self.case.lane();
         let end = lane.events.len();
         let (mut from, mut beyond) = (0, end);
         while from + 1 < beyond {
@@ -96,7 +96,7 @@ impl Shrink<'_> {
 
     /// Begins later, in those states in which what came before can have left the container.
     fn begin_in_known_states(&mut self) {
-        let lane = Lane::of(self.case.items.clone(), self.case.initial, self.case.states);
+        let lane = self.case.lane();
         let known = match lane.words() {
             1 => known_states::<1, STATES_MAX>(&lane, self.limits),
             2 => known_states::<2, STATES_MAX>(&lane, self.limits),

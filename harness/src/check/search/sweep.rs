@@ -354,7 +354,9 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
     ) -> Config<W, S> {
         let op = &self.lane.ops[index as usize];
         config.go(self.class(index as usize).row[config.state as usize], self.invoked);
-        if op.is_open() {
+        if op.is_death() {
+            // There is always another one.
+        } else if op.is_open() {
             config.open[self.lane.open[op.class as usize].1] += 1;
         } else if index as usize != goal {
             config.flip(op.slot);

@@ -3,6 +3,7 @@
 use flockwork::Operation;
 
 use super::case::{Case, Dead};
+use super::explain::DIED;
 use super::lane::{Item, States};
 use crate::check::tell::Origin;
 use crate::history::{History, Outcome, Record};
@@ -80,7 +81,8 @@ fn because(
 /// What comes to mind first, and is no way out: an operation of that kind that failed, or that was over too early.
 fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin: Origin) -> String {
     let impossible = &history.records[dead.record as usize];
-    let begins_ns = dead.order.last().map_or(0, |&(latest, _)| history.records[latest as usize].invoke_ns);
+    let latest = dead.order.iter().rev().find_map(|&(index, _)| index);
+    let begins_ns = latest.map_or(0, |latest| history.records[latest as usize].invoke_ns);
     let is_near = |record: &&Record| {
         record.container() == impossible.container()
             && ways.contains(&record.operation)
@@ -139,7 +141,10 @@ fn matters(item: &Item, states: States) -> bool {
 /// From when on the container was in the state in which it was found: since the latest operation that led there.
 fn since(history: &History, case: &Case, dead: &Dead, origin: Origin) -> String {
     let record = &history.records[dead.record as usize];
-    let Some(&(latest, _)) = dead.order.last() else {
+    let Some(&(Some(latest), _)) = dead.order.last() else {
+        if !dead.order.is_empty() {
+            return format!(" ({DIED})");
+        }
         return if case.initial.is_power_of_two() {
             " from the start".into()
         } else {

@@ -58,7 +58,7 @@ impl<'a> Line<'a> {
     pub fn parse(line: &'a str) -> Result<Self, String> {
         if line.trim_start().starts_with('[') {
             // serde takes a list of as many values for the fields in their order; a history has none of that.
-            return Err("a list; expected one JSON object a line".into());
+            return Err("column 1: a list; expected one JSON object a line".into());
         }
         let fields: Fields<'a> = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let process = whole("process", required("process", fields.process)?, 0..=u64::from(u32::MAX))?;

@@ -64,6 +64,7 @@ impl<R: BufRead> Reader<R> {
         let header = header::parse(lines.text()?).map_err(|what| lines.error(what))?;
         let mut reader = Self { lines, indexes: HashMap::new(), latest: 0, turns: Turns::default() };
         history.model = header.model;
+        history.deaths = header.deaths;
         for (name, status) in header.initial {
             if reader.indexes.contains_key(&name) {
                 return Err(reader

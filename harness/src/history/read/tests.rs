@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use flockwork::{Operation, Status};
 use proptest::prelude::*;
 
-use super::super::{Outcome, Reason, write};
+use super::super::{Deaths, Outcome, Reason, write};
 use super::*;
 use crate::model::Builtin;
 
@@ -282,9 +282,10 @@ prop_compose! {
         initial in proptest::collection::vec(
             proptest::option::of(proptest::sample::select(Status::ALL.to_vec())), 3),
         model in proptest::option::of(proptest::sample::select(Builtin::ALL.to_vec())),
+        deaths in proptest::option::of(proptest::sample::select(Deaths::ALL.to_vec())),
     ) -> History {
         let containers = ["c1", "weird \"name\"\n", "ü"].map(str::to_owned).to_vec();
-        let mut history = History { model, containers, ..History::default() };
+        let mut history = History { model, deaths, containers, ..History::default() };
         for (index, status) in (0..).zip(initial) {
             history.set_initial(index, status);
         }
