@@ -21,6 +21,8 @@ pub struct Simulation<'a> {
     now_ns: u64,
     /// The sandbox is dead, and nobody has noticed.
     is_dead: bool,
+    /// How many of a hundred operations that change something are killed.
+    killed_percent: u64,
     records: Vec<Record>,
 }
 
@@ -44,7 +46,8 @@ const OPERATIONS: [Operation; 16] = [
 ];
 
 impl<'a> Simulation<'a> {
-    pub fn new(random: &'a mut Random, deaths: Deaths) -> Self {
+    /// So many of a hundred operations that change something are killed.
+    pub fn new(random: &'a mut Random, deaths: Deaths, killed_percent: u64) -> Self {
         Self {
             random,
             deaths,
@@ -53,6 +56,7 @@ impl<'a> Simulation<'a> {
             revision: 0,
             now_ns: 10,
             is_dead: false,
+            killed_percent,
             records: Vec::new(),
         }
     }
@@ -62,7 +66,7 @@ impl<'a> Simulation<'a> {
             self.now_ns += self.random.below(4);
             let operation = self.random.one_of(&OPERATIONS);
             let mut record = Record::invoked(process as u32, Some(0), operation, self.sooner());
-            if self.random.percent(30) && model::can_change(operation) {
+            if self.random.percent(self.killed_percent) && model::can_change(operation) {
                 self.perform_and_die(&mut record);
             } else {
                 self.perform(&mut record);

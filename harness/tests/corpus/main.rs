@@ -137,14 +137,29 @@ fn is_told(record: &Record) -> bool {
     has_none || (record.generation.is_some() && record.revision.is_some())
 }
 
+/// What the search reads of a container.
+fn reads(history: &History, model: &Model, lane: &search::Operations) -> oracle::Reads {
+    if search::tells_lives(history, model, lane) {
+        oracle::Reads::Generations
+    } else {
+        oracle::Reads::Statuses
+    }
+}
+
 #[test]
 fn each_verdict_is_that_of_every_order_tried() {
     for named in files("histories").into_iter().map(Named::open) {
         let (history, model) = (&named.history, &named.model);
         let is_linearizable = search::lanes(history).iter().all(|lane| {
             let records = lane.indexes.iter().map(|&index| &history.records[index as usize]);
-            oracle::has_an_order(model, records, model.starts(history, lane.container), model.death(history))
-                .expect("a small history")
+            oracle::has_an_order(
+                model,
+                records,
+                model.starts(history, lane.container),
+                model.death(history),
+                reads(history, model, lane),
+            )
+            .expect("a small history")
         });
         let verdict = if is_linearizable { Verdict::Clean } else { Verdict::Violation };
         let pinned = named.pinned("without_tokens").or(named.pinned("verdict"));

@@ -13,6 +13,7 @@ use flockwork_harness::check::search::{self, Budget, Verdict};
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
 use flockwork_harness::model::{Builtin, Model};
+use oracle::Reads;
 use simulation::{Random, Simulation};
 
 /// How often a history may be changed until it is illegal.
@@ -26,6 +27,8 @@ struct Tally {
     with_open: u64,
     with_nested: u64,
     with_tokens: u64,
+    with_lives: u64,
+    illegal_with_lives: u64,
     illegal_only_by_tokens: u64,
 }
 
@@ -42,12 +45,21 @@ fn history_of(seed: u64, model: &Model) -> (History, bool) {
     history.deaths =
         Some(if deaths == Deaths::Free { history::Deaths::Free } else { history::Deaths::Never });
     let death = model.death(&history);
+    let tells_lives = |records: &[Record]| {
+        let mut history = history.clone();
+        history.records = records.to_vec();
+        search::lanes(&history).iter().all(|lane| search::tells_lives(&history, model, lane))
+    };
     let has_an_order = |records: &[Record]| {
-        oracle::has_an_order(model, records, [model.table().initial()], death).expect("a small history")
+        let reads = if tells_lives(records) { Reads::Generations } else { Reads::Statuses };
+        oracle::has_an_order(model, records, [model.table().initial()], death, reads)
+            .expect("a small history")
     };
     let mut random = Random::new(seed);
     let operations = 2 + random.below(8);
-    let mut records = Simulation::new(&mut random, deaths).run(operations);
+    // Where nothing is killed, most histories tell enough of generations to be judged life by life.
+    let killed_percent = if seed / 4 % 4 == 3 { 0 } else { 30 };
+    let mut records = Simulation::new(&mut random, deaths, killed_percent).run(operations);
     if seed % 4 >= 2 {
         for record in &mut records {
             (record.generation, record.revision) = (None, None);
@@ -127,6 +139,9 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     }
     let records = &history.records;
     let count = |found: bool| u64::from(found);
+    let tells_lives = search::lanes(&history).iter().all(|lane| search::tells_lives(&history, model, lane));
+    tally.with_lives += count(tells_lives);
+    tally.illegal_with_lives += count(tells_lives && !is_legal);
     tally.legal += count(is_legal);
     tally.illegal += count(!is_legal);
     tally.with_unknown += count(records.iter().any(|record| record.outcome == Outcome::Unknown));
@@ -146,6 +161,7 @@ fn compare(seeds: std::ops::Range<u64>) {
     }
     println!("{tally:?}");
     assert!(tally.illegal >= histories * 2 / 5, "too few illegal histories: {tally:?}");
+    assert!(tally.illegal_with_lives >= histories / 100, "too few judged life by life: {tally:?}");
     assert!(tally.with_unknown >= histories / 2, "too few with killed operations: {tally:?}");
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use flockwork_harness::check::search::{Explanation, Role};
-use flockwork_harness::history::{History, Outcome, Record};
+use flockwork_harness::check::search::{Explanation, Proof, Role};
+use flockwork_harness::history::{History, Outcome, Reason, Record};
 use flockwork_harness::model::Model;
 use flockwork_harness::model::table::{ILLEGAL, Row};
 
@@ -24,11 +24,12 @@ pub fn has_an_order<'a>(
     records: impl IntoIterator<Item = &'a Record>,
     starts: impl IntoIterator<Item = u8>,
     death: Option<Row>,
+    reads: Reads,
 ) -> Option<bool> {
     let operations = records.into_iter();
     let operations =
         operations.map(|record| Operation::of(model, record, record.outcome != Outcome::Unknown));
-    Search::new(operations.collect(), death).begins_in(starts)
+    Search::new(operations.collect(), death, reads).begins_in(starts)
 }
 
 /// Whether the window of an explanation has a legal order after all. `None`: it is too large for an oracle.
@@ -39,7 +40,11 @@ pub fn window_has_an_order(model: &Model, history: &History, explanation: &Expla
     });
     let states = (0..).zip(model.table().states());
     let starts = states.filter(|(_, name)| explanation.begins_in.contains(name)).map(|(state, _)| state);
-    Search::new(operations.collect(), model.death(history)).begins_in(starts)
+    let reads = match explanation.proof {
+        Proof::Order => Reads::Statuses,
+        Proof::Life | Proof::Generations => Reads::Generations,
+    };
+    Search::new(operations.collect(), model.death(history), reads).begins_in(starts)
 }
 
 struct Operation {
@@ -47,12 +52,16 @@ struct Operation {
     deadline_ns: u64,
     row: Row,
     must: bool,
+    /// 0: none that it tells.
+    generation: u64,
 }
 
 impl Operation {
     fn of(model: &Model, record: &Record, must: bool) -> Self {
         let (invoke_ns, deadline_ns) = (record.invoke_ns, record.deadline_ns());
-        Self { invoke_ns, deadline_ns, row: *model.table().row(record.into()), must }
+        let tells = record.reason != Some(Reason::Absent) && record.outcome != Outcome::Failed;
+        let generation = record.generation.filter(|_| tells).map_or(0, u64::from);
+        Self { invoke_ns, deadline_ns, row: *model.table().row(record.into()), must, generation }
     }
 }
 
@@ -60,24 +69,34 @@ struct Search {
     operations: Vec<Operation>,
     /// What a death makes of each state: there may be any number at any time.
     death: Option<Row>,
-    seen: HashSet<(u64, u8)>,
+    reads: Reads,
+    seen: HashSet<(u64, u8, u64)>,
+}
+
+/// What the oracle reads of what operations tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    Statuses,
+    /// Generations as well: an operation that tells one acted in that life, and a create began it.
+    Generations,
 }
 
 impl Search {
-    fn new(operations: Vec<Operation>, death: Option<Row>) -> Self {
-        Self { operations, death, seen: HashSet::new() }
+    fn new(operations: Vec<Operation>, death: Option<Row>, reads: Reads) -> Self {
+        Self { operations, death, reads, seen: HashSet::new() }
     }
 
     fn begins_in(&mut self, starts: impl IntoIterator<Item = u8>) -> Option<bool> {
         if self.operations.len() > OPERATIONS_MAX {
             return None;
         }
-        let found = starts.into_iter().any(|state| self.goes_on(0, state));
+        let found = starts.into_iter().any(|state| self.goes_on(0, state, 0));
         (found || self.seen.len() < WAYS_MAX).then_some(found)
     }
 
-    fn goes_on(&mut self, done: u64, state: u8) -> bool {
-        if self.seen.len() >= WAYS_MAX || !self.seen.insert((done, state)) {
+    /// `generation`: the present or the latest one; 0: not known yet.
+    fn goes_on(&mut self, done: u64, state: u8, generation: u64) -> bool {
+        if self.seen.len() >= WAYS_MAX || !self.seen.insert((done, state, generation)) {
             return false;
         }
         let (before, open): (Vec<_>, Vec<_>) =
@@ -91,14 +110,23 @@ impl Search {
             return false;
         }
         let died = self.death.map_or(ILLEGAL, |row| row[state as usize]);
-        if died != ILLEGAL && self.goes_on(done, died) {
+        if died != ILLEGAL && self.goes_on(done, died, generation) {
             return true;
         }
         open.into_iter().any(|index| {
             let operation = &self.operations[index];
             let in_time = now_ns.max(operation.invoke_ns) <= operation.deadline_ns;
             let next = operation.row[state as usize];
-            in_time && next != ILLEGAL && self.goes_on(done | 1 << index, next)
+            let told = if self.reads == Reads::Generations { operation.generation } else { 0 };
+            let (was_absent, is_absent) = (state == 0, next == 0);
+            let fits = match (was_absent, is_absent) {
+                _ if told == 0 => true,
+                (true, true) => false,
+                (true, false) => told > generation,
+                (false, _) => generation == 0 || told == generation,
+            };
+            let generation = told.max(generation);
+            in_time && next != ILLEGAL && fits && self.goes_on(done | 1 << index, next, generation)
         })
     }
 }

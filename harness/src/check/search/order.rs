@@ -23,6 +23,27 @@ pub(super) fn certificate(
     Certificate { container: operations.container, first, steps: gaps.steps(history, operations) }
 }
 
+/// Gives what is legal everywhere and changes nothing a place in an order: where it was invoked, by the earliest instants
+/// that the order allows, so that it delays nothing.
+pub(super) fn place_idle(history: &History, order: &mut Certificate, idle: &[u32]) {
+    let records = &history.records;
+    let mut idle: Vec<u32> =
+        idle.iter().copied().filter(|&index| records[index as usize].outcome != Outcome::Unknown).collect();
+    idle.sort_by_key(|&index| records[index as usize].invoke_ns);
+    let mut idle = idle.into_iter().peekable();
+    let (steps, mut now_ns) = (std::mem::take(&mut order.steps), 0);
+    for step in steps {
+        if let Step::Acts(index) = step {
+            now_ns = records[index as usize].invoke_ns.max(now_ns);
+        }
+        while let Some(index) = idle.next_if(|&index| records[index as usize].invoke_ns < now_ns) {
+            order.steps.push(Step::Acts(index));
+        }
+        order.steps.push(step);
+    }
+    order.steps.extend(idle.map(Step::Acts));
+}
+
 /// The steps, and what looks before the first, between any two, and after the last.
 struct Gaps<'a> {
     lane: &'a Lane,
