@@ -159,7 +159,7 @@ pub(super) fn by_generations(history: &History, table: &Table, fault: Fault) -> 
     processes.sort_unstable();
     processes.dedup();
     Explanation {
-        sentence: words::of_generations(history, fault),
+        sentence: fault.sentence(history),
         proof: Proof::Generations,
         from_ms: origin.ms(records().map(|record| record.invoke_ns).min().unwrap_or(0)),
         to_ms: origin.ms(records().map(Record::deadline_ns).max().unwrap_or(0)),

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use super::Operations;
 use super::lane::{Item, States};
+use crate::check::tell::Origin;
 use crate::history::{History, Outcome, Reason, Record};
 use crate::model::Model;
 use crate::model::table::{ILLEGAL, Row};
@@ -208,6 +209,54 @@ impl Fault {
         match self {
             Self::Twice(_, other) | Self::NotDeleted(_, other) => other,
             Self::Back(found, _) | Self::Nowhere { found, .. } => found,
+        }
+    }
+
+    /// How generations contradict each other, in words.
+    pub fn sentence(self, history: &History) -> String {
+        let origin = Origin::of(history);
+        let told = |index: u32| {
+            let record = &history.records[index as usize];
+            let at_ms = origin.ms(record.invoke_ns);
+            let generation = record.generation.map_or(0, u64::from);
+            (format!("{} by process {} at {at_ms:.3} ms", record.operation, record.process), generation)
+        };
+        match self {
+            Self::Twice(one, other) => {
+                let ((one, generation), (other, _)) = (told(one), told(other));
+                format!("{one} and {other} both created generation {generation}, which begins only once.")
+            }
+            Self::NotDeleted(earlier, later) => {
+                let ((earlier, one), (later, two)) = (told(earlier), told(later));
+                format!(
+                    "{later} told generation {two}, yet nobody had deleted generation {one}, which {earlier} told last."
+                )
+            }
+            Self::Back(earlier, later) => {
+                let ((told_earlier, one), (told_later, two)) = (told(earlier), told(later));
+                let since_ms = origin.ms(history.records[later as usize].deadline_ns());
+                format!(
+                    "{told_earlier} told generation {one}, yet generation {two} had been there by {since_ms:.3} ms \
+                 ({told_later}), and a generation never comes back."
+                )
+            }
+            Self::Nowhere { found, before, after } => {
+                let (before, after) = (before.map(told), after.map(told));
+                let generation = before.as_ref().or(after.as_ref()).map_or(0, |(_, generation)| *generation);
+                let because = match (before, after) {
+                    (Some((before, _)), Some((after, _))) => {
+                        format!("was there before ({before}) and after ({after}), and never comes back")
+                    }
+                    (Some((before, _)), None) => {
+                        format!("was there before ({before}), and nobody deleted it")
+                    }
+                    (None, _) => "was there from the start, and after".to_owned(),
+                };
+                let found = told(found).0;
+                format!(
+                    "{found} was refused because the container is absent, yet generation {generation} {because}."
+                )
+            }
         }
     }
 }

@@ -5,7 +5,6 @@ use flockwork::Operation;
 use super::case::{Case, Dead};
 use super::explain::DIED;
 use super::lane::{Item, States};
-use super::lives::Fault;
 use crate::check::tell::Origin;
 use crate::history::{History, Outcome, Record};
 use crate::model::Seen;
@@ -107,52 +106,6 @@ fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin:
     over.map_or_else(String::new, |over| {
         format!(" ({} could act until {:.3} ms only)", told(over), origin.ms(over.deadline_ns()))
     })
-}
-
-/// Says how generations contradict each other.
-pub(super) fn of_generations(history: &History, fault: Fault) -> String {
-    let origin = Origin::of(history);
-    let told = |index: u32| {
-        let record = &history.records[index as usize];
-        let at_ms = origin.ms(record.invoke_ns);
-        let generation = record.generation.map_or(0, u64::from);
-        (format!("{} by process {} at {at_ms:.3} ms", record.operation, record.process), generation)
-    };
-    match fault {
-        Fault::Twice(one, other) => {
-            let ((one, generation), (other, _)) = (told(one), told(other));
-            format!("{one} and {other} both created generation {generation}, which begins only once.")
-        }
-        Fault::NotDeleted(earlier, later) => {
-            let ((earlier, one), (later, two)) = (told(earlier), told(later));
-            format!(
-                "{later} told generation {two}, yet nobody had deleted generation {one}, which {earlier} told last."
-            )
-        }
-        Fault::Back(earlier, later) => {
-            let ((told_earlier, one), (told_later, two)) = (told(earlier), told(later));
-            let since_ms = origin.ms(history.records[later as usize].deadline_ns());
-            format!(
-                "{told_earlier} told generation {one}, yet generation {two} had been there by {since_ms:.3} ms \
-                 ({told_later}), and a generation never comes back."
-            )
-        }
-        Fault::Nowhere { found, before, after } => {
-            let (before, after) = (before.map(told), after.map(told));
-            let generation = before.as_ref().or(after.as_ref()).map_or(0, |(_, generation)| *generation);
-            let because = match (before, after) {
-                (Some((before, _)), Some((after, _))) => {
-                    format!("was there before ({before}) and after ({after}), and never comes back")
-                }
-                (Some((before, _)), None) => format!("was there before ({before}), and nobody deleted it"),
-                (None, _) => "was there from the start, and after".to_owned(),
-            };
-            let found = told(found).0;
-            format!(
-                "{found} was refused because the container is absent, yet generation {generation} {because}."
-            )
-        }
-    }
 }
 
 fn claimed(record: &Record) -> String {
