@@ -26,6 +26,11 @@ pub struct Item {
 }
 
 impl Item {
+    /// A death: one operation that never answers, invoked before all others. The sweep never uses it up.
+    fn death(row: Row) -> Self {
+        Self { record: NOBODY, invoke_ns: 0, deadline_ns: u64::MAX, row, duty: Duty::Optional }
+    }
+
     /// Whether there is a state that it changes.
     pub fn may_change(&self) -> bool {
         let mut row = (0..).zip(&self.row);
@@ -137,12 +142,11 @@ pub(super) struct Lane {
 impl Lane {
     /// Sorts the items. Their order does not matter. `death`: what a death makes of each state, if there can be any.
     pub fn of(mut items: Vec<Item>, initial: States, states: usize, death: Option<Row>) -> Self {
-        // A death is one operation that never answers, invoked before all others; the sweep never uses it up.
-        let duty = Duty::Optional;
-        let death_row = death;
-        let death = death.map(|row| Item { record: NOBODY, invoke_ns: 0, deadline_ns: u64::MAX, row, duty });
-        items.extend(death);
-        items.sort_by_key(|item| (item.invoke_ns, item.record != NOBODY));
+        if let Some(row) = death {
+            items.insert(0, Item::death(row));
+        }
+        // Stable: a death comes before what is invoked at 0.
+        items.sort_by_key(|item| item.invoke_ns);
         let mut lane = Self {
             ops: Vec::with_capacity(items.len()),
             classes: Vec::new(),
@@ -152,7 +156,7 @@ impl Lane {
             leaving: Default::default(),
             initial,
             states,
-            death: death_row,
+            death,
         };
         let mut numbers = HashMap::<Row, u16>::new();
         let mut latest = (Row::default(), 0);

@@ -11,8 +11,8 @@
 //!
 //! - **Containers are judged one by one.** A history is linearizable exactly if its part on each object is (locality:
 //!   Herlihy and Wing 1990, theorem 1). Horn and Kroening (2015) call it P-compositionality, and split further where a
-//!   specification allows: see [`lives`] for generations.
-//! - **Nothing acts before a return asks for it** ([`sweep`]; Lowe 2017 calls it just-in-time linearization). Delay
+//!   specification allows: see `lives` for generations.
+//! - **Nothing acts before a return asks for it** (`sweep`; Lowe 2017 calls it just-in-time linearization). Delay
 //!   everything in a valid order to the earliest return of an operation that is not before it in the order: nobody
 //!   passes its own return, nobody passes another, and the order is the same.
 //! - **What changes nothing is no step.** An operation that only looked (a read, a refusal) is legal wherever it found
@@ -29,9 +29,9 @@
 //!   act for ever (unknown, with no return) is over last, so it goes after all others of its row, and those are told
 //!   apart by nothing: it is enough to count them. For operations that are over at some time a count is *not* enough:
 //!   of two nested intervals the inner one may be over while the outer one is not, and only which of them acted tells
-//!   what is still due. Those are remembered one by one ([`config`]).
+//!   what is still due. Those are remembered one by one (`config`).
 //! - **A death that no operation caused** is one more that may act for ever, and that is never used up.
-//! - **A way is dropped for one that is at least as good** ([`pool`]; memoisation as in Wing and Gong, and Lowe). In the
+//! - **A way is dropped for one that is at least as good** (`pool`; memoisation as in Wing and Gong, and Lowe). In the
 //!   same state, with the same operations used up: if it left every state no earlier, whatever has seen its state in the
 //!   other way has seen it in this one; if it used up no more of what may act for ever, those that are left were invoked
 //!   no later. Times that no operation under way tells apart count as equal.
@@ -42,7 +42,7 @@
 //!   hands it out, and [`certificate`](crate::check::certificate) checks it without any of the above.
 //! - A violation is proved by an exact sweep of a part: what was under way at its beginning may have acted before it or
 //!   not, the container may have been in any state, and what is under way at its end may act later. Any order of the
-//!   whole would give one of the part, so where the part has none, neither has the whole ([`case`]). [`shrink`] makes
+//!   whole would give one of the part, so where the part has none, neither has the whole (`case`). `shrink` makes
 //!   the part smaller by steps that keep that so, and judges it again after each.
 //! - Where neither is reached within the budget, the verdict is [`Verdict::Inconclusive`].
 //!
