@@ -38,6 +38,10 @@ seeds SEEDS="20":
 mutations:
     cargo test --release --package flockwork-harness --test mutations -- --measure
 
+# Hold both judges against oracles that try every order, over more than a million random histories: some minutes
+oracles:
+    cargo test --release --package flockwork-harness --test search --test checks_oracle -- --ignored
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history
