@@ -12,7 +12,7 @@ use flockwork_harness::check::certificate::Flaw;
 use flockwork_harness::check::search::{self, Budget, Verdict};
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
-use flockwork_harness::model::{Builtin, Model};
+use flockwork_harness::model::{self, Builtin, Model};
 use oracle::Reads;
 use simulation::{Random, Simulation};
 
@@ -174,6 +174,33 @@ fn the_search_agrees_with_every_order_tried() {
 #[ignore = "the same over many more histories: a minute or more"]
 fn the_search_agrees_with_every_order_tried_at_length() {
     compare(1_000_000..1_250_000);
+}
+
+/// What is legal by one model is mostly not by another: the same histories, less the operations that a model lacks.
+#[test]
+fn the_search_agrees_by_other_models() {
+    let runsc = Model::builtin(Builtin::Runsc);
+    let example = model::parse("example.toml", model::document::EXAMPLE.into()).expect("a model");
+    for model in [Model::builtin(Builtin::Oci), example] {
+        let mut tally = (0, 0);
+        for seed in 0..1500 {
+            let mut history = history_of(seed, &runsc).0;
+            history.records.retain(|record| model.rules().rule(record.operation).is_some());
+            let verdicts = search::judge(&history, &model, Budget::default());
+            let is_linearizable = verdicts.iter().all(|verdict| *verdict == Verdict::Linearizable);
+            let lives =
+                search::lanes(&history).iter().all(|lane| search::tells_lives(&history, &model, lane));
+            let reads = if lives { Reads::Generations } else { Reads::Statuses };
+            let (starts, death) = (model.starts(&history, 0), model.death(&history));
+            let is_legal = oracle::has_an_order(&model, &history.records, starts, death, reads);
+            let told = || format!("seed {seed} by {}\n{verdicts:?}\n{}", model.name(), text(&history));
+            assert_eq!(Some(is_linearizable), is_legal, "{}", told());
+            assert_eq!(certify(&history, &model, Budget::default()), Ok(is_linearizable), "{}", told());
+            if is_linearizable { tally.0 += 1 } else { tally.1 += 1 }
+        }
+        println!("{}: linearizable, not: {tally:?}", model.name());
+        assert!(tally.0 >= 200 && tally.1 >= 200, "{}: {tally:?}", model.name());
+    }
 }
 
 /// Histories in which many are always under way: the oracle cannot judge those, but whoever simulated them knows, and
