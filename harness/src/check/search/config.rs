@@ -54,10 +54,11 @@ impl<const W: usize, const S: usize> Config<W, S> {
         self.key ^= zobrist(u64::from(slot) + 256);
     }
 
-    /// Goes to another state, when so many operations have been invoked.
+    /// Goes to another state; what was invoked before this number has seen the one that it leaves.
     #[inline]
-    pub fn go(&mut self, next: u8, invoked: u32) {
-        self.left[self.state as usize] = invoked;
+    pub fn go(&mut self, next: u8, seen: u32) {
+        self.left[self.state as usize] = seen;
+        self.left[next as usize] = 0;
         self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(next));
         self.state = next;
     }

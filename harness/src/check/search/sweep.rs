@@ -321,11 +321,13 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         Ok(())
     }
 
-    /// The configuration after the operation has acted.
+    /// The configuration after the operation has acted; plain, if it was plain before.
     #[inline]
     fn act(&mut self, mut config: Config<W, S>, index: u32, goal: usize) -> Config<W, S> {
         let op = &self.lane.ops[index as usize];
-        config.go(self.class(index as usize).row[config.state as usize], self.invoked);
+        // All that watch for the state that it leaves have seen it by now.
+        let seen = self.watchers[config.state as usize].back().map_or(0, |&last| last + 1);
+        config.go(self.class(index as usize).row[config.state as usize], seen);
         if op.is_open() {
             config.open[self.lane.open[op.class as usize].1] += 1;
         } else if index as usize != goal {
@@ -336,7 +338,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             config.trace = steps.len() as u32;
             steps.push(Step { before, op: index, invoked: self.invoked });
         }
-        self.plain(config)
+        config
     }
 
     /// The operations of the class that may act next: of those that may and of those that must, the earliest.
