@@ -207,7 +207,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         if !room.sources.is_empty() {
             room.results.clear();
             for &config in &frontier {
-                room.results.insert(self.plain(config));
+                room.results.insert(&self.plain(config));
             }
             frontier.clear();
             self.expand(index, limits, room)?;
@@ -288,7 +288,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let goal_acts = self.class(goal).changes != 0;
         room.work.clear();
         for &config in &room.sources {
-            room.work.insert(self.plain(config));
+            room.work.insert(&self.plain(config));
         }
         let mut position = 0;
         while let Some(&config) = room.work.get(position) {
@@ -309,11 +309,11 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                     let next = self.act(config, index, goal);
                     let is_met = index as usize == goal || wants & (1 << next.state) != 0;
                     if is_met {
-                        room.results.insert(next);
+                        room.results.insert(&next);
                     }
                     // One that found nothing to do here may still do something before it is over.
                     if !is_met || (index as usize != goal && goal_acts) {
-                        room.work.insert(next);
+                        room.work.insert(&next);
                     }
                 }
             }
