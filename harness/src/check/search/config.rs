@@ -13,7 +13,8 @@ pub(super) struct Config<const W: usize, const S: usize> {
     pub key: u64,
     /// Which pending operations have acted, by slot.
     pub used: [u64; W],
-    /// For each state, how many operations had been invoked when it was last left: what was invoked by then has seen it.
+    /// For each state, one more than the number of the last operation that watched for it when it was left: what was
+    /// invoked by then has seen it. 0 where nobody watches, and for the state it is in.
     pub left: [u32; S],
     /// For each class, how many of its open operations have acted.
     pub open: [u16; OPEN_MAX],
@@ -61,6 +62,14 @@ impl<const W: usize, const S: usize> Config<W, S> {
         self.left[next as usize] = 0;
         self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(next));
         self.state = next;
+    }
+
+    /// Forgets when states were left that nobody watches for any more; the first operation that still does, by state.
+    #[inline]
+    pub fn forget_times(&mut self, first_watchers: &[u32; S]) {
+        for (left, &first) in self.left.iter_mut().zip(first_watchers) {
+            *left = if first < *left { *left } else { 0 };
+        }
     }
 
     /// Whether the container has been in one of the states since the operation of this number was invoked.

@@ -108,6 +108,8 @@ pub(super) struct Lane {
     pub slots: usize,
     /// For each class, its open operations by invocation, and its place among the classes that have any.
     pub open: Vec<(Vec<u32>, usize)>,
+    /// Whether there are any open operations.
+    pub has_open: bool,
     /// For each state, the classes that change it.
     pub leaving: [Vec<u16>; STATES_MAX],
     /// The states in which it can begin.
@@ -126,6 +128,7 @@ impl Lane {
             events: Vec::with_capacity(items.len() * 2),
             slots: 0,
             open: Vec::new(),
+            has_open: false,
             leaving: Default::default(),
             initial,
             states,
@@ -206,6 +209,7 @@ impl Lane {
             assert!(place < OPEN_MAX, "fewer than {OPEN_MAX} operations change anything");
             *number = place;
         }
+        self.has_open = self.open.iter().any(|(ops, _)| !ops.is_empty());
     }
 
     fn assign_slots(&mut self) {

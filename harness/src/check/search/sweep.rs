@@ -56,12 +56,21 @@ pub(super) struct Sweep<'a, const W: usize, const S: usize> {
     /// Whether it has forgotten configurations.
     pub is_narrowed: bool,
     /// For each class, what is invoked and not over, by deadline.
-    pending: Vec<Vec<u32>>,
+    pending: Vec<Vec<Pending>>,
     /// For each state, operations that want to see it, by number.
     watchers: [VecDeque<u32>; STATES_MAX],
     invoked: u32,
     /// The steps taken, where they are recorded: the step before, the operation, and how many had been invoked.
     pub steps: Option<Vec<Step>>,
+}
+
+/// An operation that is invoked and not over, as far as choosing who acts next depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    op: u32,
+    over_at: u32,
+    slot: u16,
+    duty: Duty,
 }
 
 /// An operation acts.
@@ -152,12 +161,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         }
         let class = self.class(index);
         if class.changes != 0 {
-            let ops = &self.lane.ops;
             let pending = &mut self.pending[op.class as usize];
-            let place = pending.partition_point(|&other| {
-                (ops[other as usize].deadline_ns, other) < (op.deadline_ns, index as u32)
-            });
-            pending.insert(place, index as u32);
+            let place = pending.partition_point(|other| other.over_at < op.over_at);
+            let (op, over_at, slot, duty) = (index as u32, op.over_at, op.slot, op.duty);
+            pending.insert(place, Pending { op, over_at, slot, duty });
         }
         if op.duty == Duty::Required {
             each(class.keeps, |state| self.watchers[state].push_back(index as u32));
@@ -206,10 +213,11 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         });
         if !room.sources.is_empty() {
             room.results.clear();
-            for &config in &frontier {
-                room.results.insert(&self.plain(config));
+            let first_watchers = self.first_watchers();
+            for mut config in frontier.drain(..) {
+                config.forget_times(&first_watchers);
+                room.results.insert(&config);
             }
-            frontier.clear();
             self.expand(index, limits, room)?;
             if room.results.len() == 0 {
                 self.frontier.append(&mut room.sources);
@@ -229,7 +237,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let class = self.class(index);
         if class.changes != 0 {
             let pending = &mut self.pending[op.class as usize];
-            if let Some(place) = pending.iter().position(|&other| other as usize == index) {
+            if let Some(place) = pending.iter().position(|other| other.op as usize == index) {
                 pending.remove(place);
             }
         }
@@ -256,26 +264,15 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         self.frontier.truncate(width);
     }
 
-    /// Forgets what makes no difference: of the time when a state was left counts only who has seen it.
-    #[inline]
-    fn plain(&self, mut config: Config<W, S>) -> Config<W, S> {
-        config.left[config.state as usize] = 0;
-        for (watchers, left) in self.watchers.iter().zip(&mut config.left).take(self.lane.states) {
-            if *left == 0 {
-                continue;
-            }
-            *left = match (watchers.front(), watchers.back()) {
-                (Some(&first), Some(&last)) if first < *left => {
-                    if last < *left {
-                        last + 1
-                    } else {
-                        watchers[watchers.partition_point(|&watcher| watcher < *left) - 1] + 1
-                    }
-                }
-                _ => 0,
-            };
-        }
-        config
+    /// For each state, the number of the first operation that still watches for it; more than any where none does.
+    fn first_watchers(&self) -> [u32; S] {
+        std::array::from_fn(|state| self.watchers[state].front().copied().unwrap_or(u32::MAX))
+    }
+
+    /// For each state, one more than the number of the last operation that watches for it: who leaves the state now has
+    /// shown it to all before that.
+    fn ends_of_watchers(&self) -> [u32; S] {
+        std::array::from_fn(|state| self.watchers[state].back().map_or(0, |&last| last + 1))
     }
 
     /// Finds every way to let the operation act last, and what must go before it.
@@ -287,8 +284,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let wants = if self.lane.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
         let goal_acts = self.class(goal).changes != 0;
         room.work.clear();
-        for &config in &room.sources {
-            room.work.insert(&self.plain(config));
+        let (first_watchers, ends_of_watchers) = (self.first_watchers(), self.ends_of_watchers());
+        for &(mut config) in &room.sources {
+            config.forget_times(&first_watchers);
+            room.work.insert(&config);
         }
         let mut position = 0;
         while let Some(&config) = room.work.get(position) {
@@ -305,8 +304,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                 return Err(End::Late);
             }
             for &class in &self.lane.leaving[config.state as usize] {
-                for index in self.candidates(&config, class).into_iter().flatten() {
-                    let next = self.act(config, index, goal);
+                for index in self.candidates(&config, class) {
+                    let Some(index) = index else { continue };
+                    let seen = ends_of_watchers[config.state as usize];
+                    let next = self.act(config, index, seen, goal);
                     let is_met = index as usize == goal || wants & (1 << next.state) != 0;
                     if is_met {
                         room.results.insert(&next);
@@ -321,12 +322,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         Ok(())
     }
 
-    /// The configuration after the operation has acted; plain, if it was plain before.
+    /// The configuration after the operation has acted. What was invoked before `seen` has seen the state that it leaves.
     #[inline]
-    fn act(&mut self, mut config: Config<W, S>, index: u32, goal: usize) -> Config<W, S> {
+    fn act(&mut self, mut config: Config<W, S>, index: u32, seen: u32, goal: usize) -> Config<W, S> {
         let op = &self.lane.ops[index as usize];
-        // All that watch for the state that it leaves have seen it by now.
-        let seen = self.watchers[config.state as usize].back().map_or(0, |&last| last + 1);
         config.go(self.class(index as usize).row[config.state as usize], seen);
         if op.is_open() {
             config.open[self.lane.open[op.class as usize].1] += 1;
@@ -345,16 +344,14 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
     #[inline]
     fn candidates(&self, config: &Config<W, S>, class: u16) -> [Option<u32>; 2] {
         let mut may = None;
-        for &index in &self.pending[class as usize] {
-            match self.standing(config, index as usize) {
-                Standing::Done => {}
-                Standing::Due => return [may, Some(index)],
-                Standing::Free => {
-                    may.get_or_insert(index);
-                }
+        let keeps = self.lane.classes[class as usize].keeps;
+        for pending in self.pending[class as usize].iter().filter(|pending| !config.has_used(pending.slot)) {
+            if pending.duty == Duty::Required && !config.has_seen(keeps, pending.op as usize) {
+                return [may, Some(pending.op)];
             }
+            may = may.or(Some(pending.op));
         }
-        if may.is_some() {
+        if may.is_some() || !self.lane.has_open {
             return [may, None];
         }
         let (open, place) = &self.lane.open[class as usize];
