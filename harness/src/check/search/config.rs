@@ -23,6 +23,28 @@ pub(super) struct Config<const W: usize, const S: usize> {
     pub trace: u32,
 }
 
+/// An operation acts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Act {
+    /// The state that it leads to.
+    pub next: u8,
+    /// What was invoked before this number has seen the state that it leaves.
+    pub seen: u32,
+    pub mark: Mark,
+    pub trace: u32,
+}
+
+/// How a configuration remembers that an operation has acted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
+    /// Not at all: the operation is over.
+    None,
+    /// By its slot.
+    Slot(u16),
+    /// By one more of the open operations of this place.
+    Open(u16),
+}
+
 /// A pseudo-random number for each thing that a key is made of (splitmix64).
 fn zobrist(thing: u64) -> u64 {
     let mut mixed = thing.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1);
@@ -55,13 +77,19 @@ impl<const W: usize, const S: usize> Config<W, S> {
         self.key ^= zobrist(u64::from(slot) + 256);
     }
 
-    /// Goes to another state; what was invoked before this number has seen the one that it leaves.
+    /// Lets an operation act.
     #[inline]
-    pub fn go(&mut self, next: u8, seen: u32) {
-        self.left[self.state as usize] = seen;
-        self.left[next as usize] = 0;
-        self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(next));
-        self.state = next;
+    pub fn act(&mut self, act: Act) {
+        self.left[self.state as usize] = act.seen;
+        self.left[act.next as usize] = 0;
+        self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(act.next));
+        self.state = act.next;
+        match act.mark {
+            Mark::None => {}
+            Mark::Slot(slot) => self.flip(slot),
+            Mark::Open(place) => self.open[place as usize] += 1,
+        }
+        self.trace = act.trace;
     }
 
     /// Forgets when states were left that nobody watches for any more; the first operation that still does, by state.

@@ -29,7 +29,12 @@ pub(super) struct Pool<const W: usize, const S: usize> {
 
 impl<const W: usize, const S: usize> Default for Pool<W, S> {
     fn default() -> Self {
-        Self { configs: Vec::new(), earlier: Vec::new(), places: vec![Place::default(); PLACES_MIN], round: 1 }
+        Self {
+            configs: Vec::new(),
+            earlier: Vec::new(),
+            places: vec![Place::default(); PLACES_MIN],
+            round: 1,
+        }
     }
 }
 
@@ -57,9 +62,14 @@ impl<const W: usize, const S: usize> Pool<W, S> {
         self.clear();
     }
 
-    /// Adds it, unless one that is in already dominates it.
+    /// Adds a changed copy, unless one that is in already dominates it. (The copy is changed in its place: a processor
+    /// cannot copy on at once in large pieces what it has just written in small ones.)
     #[inline]
-    pub fn insert(&mut self, config: &Config<W, S>) {
+    pub fn insert(&mut self, from: &Config<W, S>, change: impl FnOnce(&mut Config<W, S>)) {
+        let added = self.configs.len();
+        self.configs.push(*from);
+        change(&mut self.configs[added]);
+        let config = &self.configs[added];
         let number = self.place(config.key);
         let Place { round, position } = self.places[number];
         let latest = if round == self.round { position } else { NONE };
@@ -67,13 +77,13 @@ impl<const W: usize, const S: usize> Pool<W, S> {
         while position != NONE {
             let other = &self.configs[position as usize];
             if other.is_like(config) && other.dominates(config) {
+                self.configs.pop();
                 return;
             }
             position = self.earlier[position as usize];
         }
-        self.places[number] = Place { round: self.round, position: self.configs.len() as u32 };
+        self.places[number] = Place { round: self.round, position: added as u32 };
         self.earlier.push(latest);
-        self.configs.push(*config);
         if self.configs.len() * 2 > self.places.len() {
             self.grow();
         }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::config::{Config, NO_TRACE};
+use super::config::{Act, Config, Mark, NO_TRACE};
 use super::lane::{Class, Duty, Lane, States};
 use super::pool::Pool;
 use crate::model::table::STATES_MAX;
@@ -214,9 +214,8 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         if !room.sources.is_empty() {
             room.results.clear();
             let first_watchers = self.first_watchers();
-            for mut config in frontier.drain(..) {
-                config.forget_times(&first_watchers);
-                room.results.insert(&config);
+            for config in frontier.drain(..) {
+                room.results.insert(&config, |config| config.forget_times(&first_watchers));
             }
             self.expand(index, limits, room)?;
             if room.results.len() == 0 {
@@ -285,9 +284,8 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let goal_acts = self.class(goal).changes != 0;
         room.work.clear();
         let (first_watchers, ends_of_watchers) = (self.first_watchers(), self.ends_of_watchers());
-        for &(mut config) in &room.sources {
-            config.forget_times(&first_watchers);
-            room.work.insert(&config);
+        for config in &room.sources {
+            room.work.insert(config, |config| config.forget_times(&first_watchers));
         }
         let mut position = 0;
         while let Some(&config) = room.work.get(position) {
@@ -307,14 +305,14 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                 for index in self.candidates(&config, class) {
                     let Some(index) = index else { continue };
                     let seen = ends_of_watchers[config.state as usize];
-                    let next = self.act(config, index, seen, goal);
-                    let is_met = index as usize == goal || wants & (1 << next.state) != 0;
+                    let act = self.act(&config, index, seen, goal);
+                    let is_met = index as usize == goal || wants & (1 << act.next) != 0;
                     if is_met {
-                        room.results.insert(&next);
+                        room.results.insert(&config, |config| config.act(act));
                     }
                     // One that found nothing to do here may still do something before it is over.
                     if !is_met || (index as usize != goal && goal_acts) {
-                        room.work.insert(&next);
+                        room.work.insert(&config, |config| config.act(act));
                     }
                 }
             }
@@ -322,22 +320,26 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         Ok(())
     }
 
-    /// The configuration after the operation has acted. What was invoked before `seen` has seen the state that it leaves.
+    /// What comes of a configuration if the operation acts next. What was invoked before `seen` has seen the state that
+    /// it leaves.
     #[inline]
-    fn act(&mut self, mut config: Config<W, S>, index: u32, seen: u32, goal: usize) -> Config<W, S> {
+    fn act(&mut self, config: &Config<W, S>, index: u32, seen: u32, goal: usize) -> Act {
         let op = &self.lane.ops[index as usize];
-        config.go(self.class(index as usize).row[config.state as usize], seen);
-        if op.is_open() {
-            config.open[self.lane.open[op.class as usize].1] += 1;
-        } else if index as usize != goal {
-            config.flip(op.slot);
-        }
+        let mut act = Act {
+            next: self.class(index as usize).row[config.state as usize],
+            seen,
+            mark: match op.is_open() {
+                true => Mark::Open(self.lane.open[op.class as usize].1 as u16),
+                false if index as usize == goal => Mark::None,
+                false => Mark::Slot(op.slot),
+            },
+            trace: config.trace,
+        };
         if let Some(steps) = &mut self.steps {
-            let before = config.trace;
-            config.trace = steps.len() as u32;
-            steps.push(Step { before, op: index, invoked: self.invoked });
+            act.trace = steps.len() as u32;
+            steps.push(Step { before: config.trace, op: index, invoked: self.invoked });
         }
-        config
+        act
     }
 
     /// The operations of the class that may act next: of those that may and of those that must, the earliest.
