@@ -152,7 +152,8 @@ impl Lane {
             initial,
             states,
         };
-        lane.classify(items);
+        lane.classify(&items);
+        drop(items);
         for (number, class) in lane.classes.iter().enumerate() {
             for (state, leaving) in lane.leaving.iter_mut().enumerate() {
                 if class.changes & (1 << state) != 0 {
@@ -167,9 +168,9 @@ impl Lane {
     }
 
     /// Makes operations and classes of the items, but for those that cannot matter.
-    fn classify(&mut self, items: Vec<Item>) {
+    fn classify(&mut self, items: &[Item]) {
         // Times and positions are sorted in place of the items themselves, which are far larger.
-        let mut order: Vec<(u64, u32)> = (0..).zip(&items).map(|(at, item)| (item.invoke_ns, at)).collect();
+        let mut order: Vec<(u64, u32)> = (0..).zip(items).map(|(at, item)| (item.invoke_ns, at)).collect();
         order.sort_unstable();
         let mut numbers = HashMap::<u128, u16, BuildHasherDefault<Folded>>::default();
         let everywhere = ((1_u32 << self.states) - 1) as States;
