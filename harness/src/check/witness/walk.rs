@@ -39,6 +39,20 @@ pub(super) struct Walk<'a> {
     timeline: Timeline,
 }
 
+/// Touches the records that come next, and says how many keys are left once they are through.
+///
+/// The records of one container lie far apart where there are many: looking at some together, nothing of which waits
+/// for anything, lets the memory fetch them side by side instead of one after the other.
+fn touch(records: &[Record], rest: &[Key]) -> usize {
+    const TOGETHER: usize = 32;
+    for key in rest.iter().take(TOGETHER) {
+        let record = &records[key.index as usize];
+        // A record may lie across two lines of the cache.
+        std::hint::black_box((record.invoke_ns, record.status));
+    }
+    rest.len().saturating_sub(TOGETHER)
+}
+
 impl<'a> Walk<'a> {
     /// Walks through the lane to its end.
     pub fn through(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Result<(), Stop> {
@@ -53,7 +67,11 @@ impl<'a> Walk<'a> {
             return Err(walk.fault(Kind::Illegal(illegal), &[index]));
         }
         let mut rest = lane.keys.as_slice();
+        let mut touched = rest.len();
         while let Some(&first) = rest.first() {
+            if rest.len() <= touched {
+                touched = touch(records, rest);
+            }
             let changing = rest
                 .iter()
                 .take_while(|key| {
