@@ -226,6 +226,8 @@ pub struct History {
     /// The operations.
     pub records: Vec<Record>,
     messages: Vec<String>,
+    /// How much memory the texts of the messages take.
+    messages_bytes: usize,
     /// First statuses of the containers that are there at the start.
     initial: BTreeMap<u32, Status>,
 }
@@ -239,6 +241,7 @@ impl Default for History {
             containers: Vec::new(),
             records: Vec::new(),
             messages: Vec::new(),
+            messages_bytes: 0,
             initial: BTreeMap::new(),
         }
     }
@@ -254,7 +257,16 @@ impl History {
     /// Attaches what the subject said to a record that is (or will be) part of this history.
     pub fn attach_message(&mut self, record: &mut Record, message: String) {
         record.message = u32::try_from(self.messages.len()).expect("fewer than 2^32 messages");
+        self.messages_bytes += size_of::<String>() + message.len();
         self.messages.push(message);
+    }
+
+    /// How much memory the operations take, and with them the messages, and the containers' names, which a reader looks up.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// A name's share of both lists of names, about.
+        const NAME_BYTES: usize = 96;
+        self.records.len() * size_of::<Record>() + self.messages_bytes + self.containers.len() * NAME_BYTES
     }
 
     /// Name of a record's container; empty for operations about the whole root.

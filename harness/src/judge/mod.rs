@@ -3,7 +3,6 @@
 //! The witness order is fastest and knows most, but needs generation and revision; the search needs neither. Nothing
 //! here reads a file or starts a process.
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::check::search::{self, Budget, Explanation};
@@ -76,17 +75,14 @@ pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget)
     };
     let lanes = search::lanes(history);
     let budget = budget.shared(lanes.len());
-    lanes
-        .into_par_iter()
-        .map(|lane| {
-            let bench = Bench { history, model, budget, order: order.as_ref() };
-            match checker {
-                Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
-                Checker::Search => bench.by_search(&lane),
-                Checker::Auto => bench.by_both(&lane),
-            }
-        })
-        .collect()
+    search::each_lane(lanes, |lane| {
+        let bench = Bench { history, model, budget, order: order.as_ref() };
+        match checker {
+            Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
+            Checker::Search => bench.by_search(&lane),
+            Checker::Auto => bench.by_both(&lane),
+        }
+    })
 }
 
 /// What a container is judged by.

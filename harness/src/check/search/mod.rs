@@ -135,7 +135,8 @@ impl Budget {
     /// What each of so many containers may cost: as many as there are threads are judged at once.
     #[must_use]
     pub fn shared(self, containers: usize) -> Allowance {
-        let at_once = containers.min(rayon::current_num_threads()).max(1);
+        // To ask how many threads there are starts them; one container needs none.
+        let at_once = if containers > 1 { containers.min(rayon::current_num_threads()) } else { 1 };
         Allowance {
             until: self.time.map(|time| Instant::now() + time),
             memory_bytes: self.memory_bytes / at_once,
@@ -149,7 +150,16 @@ impl Budget {
 pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Verdict> {
     let lanes = lanes(history);
     let allowance = budget.shared(lanes.len());
-    lanes.par_iter().map(|lane| judge_one(history, model, allowance, lane)).collect()
+    each_lane(lanes, |lane| judge_one(history, model, allowance, &lane))
+}
+
+/// Judges every container, in threads where there are several.
+pub fn each_lane<T: Send>(lanes: Vec<Operations>, judge: impl Fn(Operations) -> T + Send + Sync) -> Vec<T> {
+    if lanes.len() > 1 {
+        lanes.into_par_iter().map(judge).collect()
+    } else {
+        lanes.into_iter().map(judge).collect()
+    }
 }
 
 /// Judges one container. Where its operations tell generations, those count as well: see [`tells_lives`].
