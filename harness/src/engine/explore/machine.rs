@@ -101,6 +101,22 @@ pub fn is_preemption(last: Option<usize>, enabled: Mask, chosen: usize) -> bool 
 }
 
 /// Runs executions, each from the same initial state.
+///
+/// What strategies claim rests on what a machine promises:
+///
+/// - The same choices lead to the same points, step by step. At each point with somebody enabled the chooser is asked
+///   exactly once, and hears of the step that came of it.
+/// - Steps that do not conflict commute: in either order they do the same, and neither enables or disables the other's
+///   process, nor changes what it is about to do.
+/// - Where a step changes what another process is about to do, it conflicts with what that was *and* with what it is now:
+///   what decided the change is in both footprints.
+/// - What is gated stays gated in the same way until it happens: for the same lock, touched in the same way.
+/// - A step with [`Gate::Lock`](super::step::Gate::Lock) is enabled exactly while nobody's hold excludes it. Whatever takes a
+///   lock, blocking or not, is its [`LockPart::Acquire`](super::step::LockPart::Acquire) and writes (exclusive) or updates
+///   (shared) it; whatever lets it go writes or updates it; a try that fails, and a query, read it.
+/// - A step with [`Gate::Change`](super::step::Gate::Change) becomes enabled by a conflicting step since its process last
+///   looked, and stays so.
+/// - No other step is ever disabled.
 pub trait Machine {
     /// What comes of an execution.
     type Outcome;
