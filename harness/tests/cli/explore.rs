@@ -98,6 +98,36 @@ fn a_sound_subject_is_clean_once_its_space_is_exhausted() {
     assert!(place.remains().is_empty(), "{:?}", place.remains());
 }
 
+/// strace makes the kernel's answer to seccomp what a kernel without user notification answers.
+#[test]
+fn a_kernel_that_lets_no_process_be_controlled_is_unsupported() {
+    let test = "a_kernel_that_lets_no_process_be_controlled_is_unsupported";
+    if Command::new("strace").arg("--version").output().is_err() {
+        return skip(test, "strace is not installed");
+    }
+    let place = Place::new();
+    place.file("clean.toml", CLEAN);
+    place.file(
+        "replay.toml",
+        &format!(
+            "{CLEAN}strategy = \"replay\"\nschedule = [\"p1 exit\"]\n[expect]\nviolations = [\"deadlock\"]"
+        ),
+    );
+    for words in [["run", "clean.toml"], ["replay", "replay.toml"], ["shrink", "replay.toml"]] {
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-o", "/dev/null", "-e", "trace=seccomp", "-e", "inject=seccomp:error=EINVAL"]);
+        traced
+            .arg(env!("CARGO_BIN_EXE_flockwork"))
+            .args(words)
+            .args(["--root", "root"])
+            .current_dir(place.path());
+        let output = ends_with(&mut traced, 96);
+        let told = stdout(&output) + &stderr(&output);
+        assert!(told.contains("lets no process be controlled") && told.contains("doctor"), "{told}");
+    }
+    assert!(place.remains().is_empty(), "{:?}", place.remains());
+}
+
 #[test]
 fn a_budget_that_runs_out_is_no_verdict() {
     let Some(place) = place("a_budget_that_runs_out_is_no_verdict") else { return };
