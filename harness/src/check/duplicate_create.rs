@@ -281,7 +281,7 @@ mod tests {
         ]);
         let message = case.must_fail(&DuplicateCreate);
         assert!(
-            message.contains("2 creates succeeded from 0.009 to 0.012 ms, but only 0 deletes"),
+            message.contains("2 creates succeeded from 0.009 ms to 0.012 ms, but only 0 deletes"),
             "{message}"
         );
         assert!(message.contains("p0 create (0.009–0.011 ms)"), "{message}");

@@ -37,6 +37,7 @@ pub(super) struct Crew {
     /// The pid of the examiner.
     attendant: Option<u32>,
     watchdog: Watchdog,
+    /// How many requests the examiner had: no two of its payloads are alike.
     sequence: u64,
     /// Longest that a process may run between two stops.
     pub step_ns: u64,
@@ -104,7 +105,9 @@ impl Crew {
             Some(pid) => pid,
             None => *self.attendant.insert(self.fork(examiner)?),
         };
-        let request = self.next_request(call);
+        self.sequence += 1;
+        let request =
+            Request { operation: call.operation, container: call.container, sequence: self.sequence };
         let header = self.region.header(examiner as u32);
         mail::lay_request(header, &request);
         mail::ask(header);
@@ -132,12 +135,6 @@ impl Crew {
             Some(words) => format!("the examiner ended: {words}"),
             None => format!("the examiner ended with {how}"),
         }))
-    }
-
-    /// A request for an operation.
-    pub fn next_request(&mut self, call: plan::Call) -> Request {
-        self.sequence += 1;
-        Request { operation: call.operation, container: call.container, sequence: self.sequence }
     }
 
     /// The process at this number, which must be there.

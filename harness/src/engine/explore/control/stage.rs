@@ -28,7 +28,10 @@ use crate::evidence::Exit;
 use crate::plan::{self, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
-use crate::subject::Answer;
+use crate::subject::{Answer, Request};
+
+/// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
+const FIRST_SEQUENCE: u64 = 1_000_000;
 
 /// What an execution left: enough to judge it by.
 #[derive(Debug)]
@@ -417,7 +420,9 @@ impl Control {
     }
 
     fn request(&mut self, process: usize, call: plan::Call) -> Result<()> {
-        let request = self.crew.next_request(call);
+        // The same in every execution: what is saved carries it, and must have the same length.
+        let sequence = FIRST_SEQUENCE + self.stands[process].at as u64;
+        let request = Request { operation: call.operation, container: call.container, sequence };
         mail::lay_request(self.crew.region.header(process as u32), &request);
         self.crew.answer(process, Reply::Value(mail::PERFORM))
     }
