@@ -146,9 +146,9 @@ pub struct RunArgs {
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
-    /// Seek every violation of a stress run under control, this long each, until a schedule fails every time
+    /// Seek every violation of a stress run under control, this long a scenario, until a schedule fails every time
     ///
-    /// Without this flag violations that are not expected are sought for 10s each.
+    /// Without this flag violations that are not expected are sought for 10s a scenario.
     #[arg(long, value_name = "D", num_args = 0..=1, require_equals = true, default_missing_value = "10s", conflicts_with = "no_explain")]
     pub explain: Option<String>,
     /// Seek no violation of a stress run under control

@@ -336,7 +336,8 @@ fn shrinking_drops_whoever_only_looks_on() {
         .replace(r#"[["pause c1"], ["pause c1"]]"#, r#"[["pause c1"], ["pause c1"], ["state c1", "list"]]"#);
     assert_ne!(schedule, crowded);
     place.file("crowded.toml", &crowded);
-    let mut shrink = place.flockwork(&["shrink", "--root", "root", "crowded.toml", "--format", "json"]);
+    let mut shrink =
+        place.flockwork(&["shrink", "--root", "root", "crowded.toml", "--time", "600s", "--format", "json"]);
     let report = json(&ends_with(&mut shrink, 0));
     let pauses: Value = serde_json::json!([["pause c1"], ["pause c1"]]);
     assert_eq!((&report["finding"]["exploration"]["processes"], &report["minimal"]), (&pauses, &true.into()));
@@ -387,7 +388,8 @@ fn a_finding_of_an_unknown_subject_is_told() {
 fn what_a_stress_run_shows_is_sought_under_control() {
     let Some(place) = place("what_a_stress_run_shows_is_sought_under_control") else { return };
     place.file("s.toml", BROKEN);
-    let report = json(&ends_with(&mut place.run(&["s.toml", "--format", "json"]), 100));
+    let report =
+        json(&ends_with(&mut place.run_explained(&["s.toml", "--explain=600s", "--format", "json"]), 100));
     let violations = only(&report)["violations"].as_array().unwrap();
     let explained: Vec<_> = violations.iter().filter(|violation| violation["control"].is_object()).collect();
     assert!(!explained.is_empty(), "{violations:#?}");
@@ -396,7 +398,8 @@ fn what_a_stress_run_shows_is_sought_under_control() {
         let again = ends_with(&mut replay(&place, &[finding]), 0);
         assert!(stdout(&again).contains(violation["class"].as_str().unwrap()), "{}", stdout(&again));
     }
-    let report = json(&ends_with(&mut place.run(&["s.toml", "--no-explain", "--format", "json"]), 100));
+    let report =
+        json(&ends_with(&mut place.run_explained(&["s.toml", "--no-explain", "--format", "json"]), 100));
     let violations = only(&report)["violations"].as_array().unwrap();
     assert!(
         violations.iter().all(|violation| violation["control"].is_null() && violation["explained"].is_null())

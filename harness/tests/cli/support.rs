@@ -80,8 +80,15 @@ impl Place {
         command
     }
 
-    /// `flockwork run` with this place's root.
+    /// `flockwork run` with this place's root: a run of free processes, whose violations are not sought again under control: that has tests of its own.
     pub fn run(&self, words: &[&str]) -> Command {
+        let mut command = self.flockwork(&["run", "--root", "root", "--no-explain"]);
+        command.args(words);
+        command
+    }
+
+    /// The same, as anybody would type it.
+    pub fn run_explained(&self, words: &[&str]) -> Command {
         let mut command = self.flockwork(&["run", "--root", "root"]);
         command.args(words);
         command

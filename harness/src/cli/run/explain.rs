@@ -32,12 +32,14 @@ impl Explanation {
 }
 
 impl Runner<'_> {
-    /// Tries to see a violation again; `None` where nobody wants that.
+    /// Tries to see a violation again; `None` where nobody wants that. All of a scenario's violations share the time
+    /// that runs since it was `begun`.
     pub(super) fn explain(
         &mut self,
         plan: &StressPlan,
         history: &History,
         (violation, is_expected): (&Violation, bool),
+        begun: Instant,
         bar: &Bar,
     ) -> Option<Explanation> {
         let limit = match self.request.explain {
@@ -45,12 +47,12 @@ impl Runner<'_> {
             Explain::Unexpected(_) if is_expected => return None,
             Explain::Unexpected(limit) | Explain::Everything(limit) => limit,
         };
+        let deadline = begun + limit;
         bar.explaining();
         let plans = match explorations(plan, history, violation) {
             Ok(plans) => plans,
             Err(why) => return Some(Explanation::without(format!("not tried under control: {why}"))),
         };
-        let deadline = Instant::now() + limit;
         let mut schedules = 0;
         let mut failure = None;
         for plan in plans {
@@ -97,7 +99,7 @@ impl Runner<'_> {
         let Some(discovery) = run.discoveries.iter().find(|discovery| shows(&discovery.violations)) else {
             return Ok(None);
         };
-        let simplest = self.simplest(&plan, discovery, class, SHRINKING_ONE);
+        let simplest = self.simplest(&plan, discovery, class, SHRINKING_ONE.min(left));
         Ok(Some((simplest, before + discovery.number)))
     }
 }

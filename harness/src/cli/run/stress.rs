@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Instant;
 
 use super::explain::Explanation;
 use super::explore::control_report;
@@ -75,14 +76,16 @@ impl Runner<'_> {
         bar: &Bar,
     ) -> Explanations {
         let mut explanations = Explanations::new();
+        let begun = Instant::now();
         for violation in trial.violations() {
             let class = violation.class;
             if explanations.contains_key(&class) {
                 continue;
             }
             let sought = (violation, scenario.expect.covers(class));
-            explanations
-                .extend(self.explain(plan, &trial.run.history, sought, bar).map(|found| (class, found)));
+            explanations.extend(
+                self.explain(plan, &trial.run.history, sought, begun, bar).map(|found| (class, found)),
+            );
         }
         explanations
     }
