@@ -58,13 +58,19 @@ pub trait Progress {
 
 /// The engine could not do its work: the harness's fault, or the machine's; never the subject's.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// Something went wrong.
+    #[error("{0}")]
+    Failed(String),
+    /// The machine lacks what the run needs.
+    #[error("{0}")]
+    Unsupported(String),
+}
 
 impl EngineError {
     /// Whether the machine lacks what the run needs, so that nobody is at fault.
     #[must_use]
     pub const fn is_unsupported(&self) -> bool {
-        false
+        matches!(self, Self::Unsupported(_))
     }
 }

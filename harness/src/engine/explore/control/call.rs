@@ -1,7 +1,7 @@
 //! System calls as a controlled process makes them: decoded from numbers and registers, with their paths read from the
 //! process's memory. Nothing here knows what the files are.
 
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
@@ -345,6 +345,16 @@ pub(super) fn read_memory(pid: u32, address: u64, into: &mut [u8]) -> usize {
     let pages = if into.len() > first { 2 } else { 1 };
     let pid = Pid::from_raw(pid.cast_signed());
     process_vm_readv(pid, &mut [IoSliceMut::new(into)], &remote[..pages]).unwrap_or(0)
+}
+
+/// Whether the memory of a process, forked by this program, can be read at all: what cannot be read would look empty.
+pub(super) fn probe_memory(pid: u32) -> io::Result<()> {
+    static WORD: u64 = 0x666c_6f63_6b77_6f72;
+    let mut seen = [0; 8];
+    let remote = [RemoteIoVec { base: std::ptr::from_ref(&WORD).addr(), len: seen.len() }];
+    let pid = Pid::from_raw(pid.cast_signed());
+    process_vm_readv(pid, &mut [IoSliceMut::new(&mut seen)], &remote)?;
+    if u64::from_ne_bytes(seen) == WORD { Ok(()) } else { Err(io::Error::other("its memory reads wrong")) }
 }
 
 /// Reads a text that ends with a zero.

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::call::{self, Ask, Call, LockKind, Mode};
-use super::inmate::{Arrival, Inmate, Watchdog};
+use super::inmate::{self, Arrival, Inmate, Watchdog};
 use super::locks::{Holding, Locks};
 use super::mail;
 use super::nursery::{NurseryOrder, Tidings, Wish};
@@ -73,11 +73,17 @@ pub(crate) enum StageError {
     /// The nursery said so.
     #[error("{0}")]
     Nursery(String),
+    /// The kernel, or whoever restricts it, lets no process be controlled.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl From<StageError> for EngineError {
     fn from(error: StageError) -> Self {
-        Self(error.to_string())
+        match error {
+            StageError::Unsupported(why) => Self::Unsupported(why),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 
@@ -187,6 +193,11 @@ impl Control {
     /// Whoever has a pid.
     pub fn pids(&self) -> Vec<Option<u32>> {
         self.inmates.iter().map(|inmate| inmate.as_ref().map(|inmate| inmate.pid)).collect()
+    }
+
+    /// Whether steps are as fast as the kernel can make them; none where no process is there to ask about.
+    pub fn wakes_in_step(&self) -> Option<bool> {
+        self.inmates.iter().flatten().next().map(|inmate| inmate.wakes_in_step)
     }
 
     /// The state that every execution starts from is the present one.
@@ -735,15 +746,30 @@ impl Control {
                 break listener;
             }
             if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns {
-                let words = lifeline::take_words(header);
-                return Err(StageError::Nursery(
-                    words.unwrap_or_else(|| format!("process {pid} did not start")),
-                ));
+                return Err(self.stillborn(process, pid)?);
             }
         };
         self.places.forget_all(process);
-        self.inmates[process] = Some(Inmate::seize(pid, listener)?);
+        let seized = Inmate::seize(pid, listener);
+        if seized.is_err() {
+            // Without a controller it would stand at its first stop for ever.
+            _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            self.reap(pid)?;
+        }
+        self.inmates[process] = Some(seized.map_err(|error| match inmate::is_unsupported(&error) {
+            true => StageError::Unsupported(format!("this machine lets no process be controlled: {error}")),
+            false => StageError::Io(error),
+        })?);
         self.welcome(process)
+    }
+
+    /// A process that was forked and came to no listener: it is reaped, and its words are told.
+    fn stillborn(&self, process: usize, pid: u32) -> Result<StageError> {
+        _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        let code = self.reap(pid)?;
+        let words = lifeline::take_words(self.region.header(process as u32));
+        let words = words.unwrap_or_else(|| format!("process {pid} did not start"));
+        Ok(if code == lifeline::UNSUPPORTED { StageError::Unsupported(words) } else { StageError::Nursery(words) })
     }
 
     fn fork(&self, process: usize) -> Result<u32> {
