@@ -50,7 +50,10 @@ impl Lane {
                 let reason = answer.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 let words = answer.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
                 let what = call.words(containers);
-                return Err(EngineError::Failed(format!("setup: {what} was {}{reason}{words}", answer.outcome)));
+                return Err(EngineError::Failed(format!(
+                    "setup: {what} was {}{reason}{words}",
+                    answer.outcome
+                )));
             }
             self.setup.aside(SETUP, call, &answer);
         }

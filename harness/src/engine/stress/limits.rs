@@ -32,7 +32,9 @@ pub(super) fn quota(budget: Budget, workers: u32, worker: u32) -> u64 {
 pub(super) fn layout(plan: &StressPlan) -> Result<Layout, EngineError> {
     let processes = u64::from(plan.processes) + u64::from(plan.auditors) + 2;
     if plan.processes == 0 || plan.containers == 0 || plan.mix.is_empty() {
-        return Err(EngineError::Failed("a stress run needs a worker, a container and an operation at least".into()));
+        return Err(EngineError::Failed(
+            "a stress run needs a worker, a container and an operation at least".into(),
+        ));
     }
     let available = memory_available();
     check_processes(processes, process_limit())?;

@@ -146,8 +146,9 @@ fn conduct(
 ) -> Result<Conducted, EngineError> {
     let mut layout = limits::layout(plan)?;
     layout.worker_entries = layout.worker_entries.min(terms.log_entries_max.unwrap_or(u64::MAX));
-    let region = Region::create(layout)
-        .map_err(|error| EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes())))?;
+    let region = Region::create(layout).map_err(|error| {
+        EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes()))
+    })?;
     let order = Order { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
     let lost = |error: io::Error| EngineError::Failed(format!("lost the zygote: {error}"));
     zygote.order(&super::Order::Stress(Box::new(order)), &region).map_err(lost)?;

@@ -120,6 +120,8 @@ pub(crate) struct Control {
     is_changed: bool,
     watchdog: Watchdog,
     sequence: u64,
+    /// What the end of a process touched that ended by itself, within the step at hand.
+    fell: Option<Footprint>,
     planned: Vec<Planned>,
     recorder: Recorder,
     pub root: PathBuf,
@@ -172,6 +174,7 @@ impl Control {
             is_changed: false,
             watchdog: Watchdog::start()?,
             sequence: 0,
+            fell: None,
             planned: Vec::new(),
             recorder: Recorder::default(),
             root,
@@ -267,6 +270,31 @@ impl Control {
 
     /// Runs one execution of these programs from the state after setup.
     pub fn run(
+        &mut self,
+        programs: &[Vec<plan::Call>],
+        planned: &[Planned],
+        recorder: Recorder,
+        chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
+    ) -> Result<Execution<Left>> {
+        let run = self.run_to_its_end(programs, planned, recorder, chooser, observer);
+        if run.is_err() {
+            self.leave_nobody();
+        }
+        run
+    }
+
+    /// Ends everybody: where they stand is not known.
+    fn leave_nobody(&mut self) {
+        for process in 0..self.inmates.len() {
+            if self.inmates[process].is_some() {
+                // There is an error to tell already.
+                _ = self.kill(process).and_then(|()| self.bury(process));
+            }
+        }
+    }
+
+    fn run_to_its_end(
         &mut self,
         programs: &[Vec<plan::Call>],
         planned: &[Planned],
@@ -422,6 +450,10 @@ impl Control {
             (Next::Over | Next::Dead, _) => unreachable!("whoever is over is not enabled"),
         }
         self.recorder.overlapped(&self.region, depth);
+        let step = match self.fell.take() {
+            Some(fall) if fault.is_none() => step.and(&fall),
+            _ => step,
+        };
         self.tell_the_others(process, &step.footprint)?;
         Ok(Event { process, step })
     }
@@ -468,6 +500,12 @@ impl Control {
             Some(Fault::Kill) | None => {}
         }
         self.note_change(&prediction);
+        if let Effect::GiveUp(given) = &prediction.effect {
+            // The call itself is still to come.
+            self.give_up(process, given)?;
+            self.foresee(process, call)?;
+            return Ok(());
+        }
         let reply = self.apply(process, prediction.effect.clone())?;
         self.answer(process, reply)?;
         self.advance(process, depth)
@@ -481,7 +519,7 @@ impl Control {
     /// Keeps the books for a step; gives back how the call is answered.
     fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
         match effect {
-            Effect::None | Effect::Exit => {}
+            Effect::None | Effect::Exit | Effect::GiveUp(_) => {}
             Effect::Take(wanted, ask) => {
                 if ask == Ask::Wait && wanted.kind != LockKind::Posix {
                     self.take_for(process, &wanted)?;
@@ -505,6 +543,14 @@ impl Control {
         for given in given {
             self.locks.let_go(given);
         }
+    }
+
+    /// Gives a lock up for a process that stands before the call which begins with that.
+    fn give_up(&mut self, process: usize, given: &Holding) -> Result<()> {
+        let copy = self.inmate(process).descriptor(given.fd)?;
+        rustix::fs::flock(&copy, rustix::fs::FlockOperation::Unlock).map_err(io::Error::from)?;
+        self.locks.let_go(given);
+        Ok(())
     }
 
     /// Takes a lock on a copy of the process's descriptor: of the same open file description, so it is the process's.
@@ -649,7 +695,7 @@ impl Control {
             process,
             inmate,
             places: &mut self.places,
-            locks: &self.locks,
+            locks: &mut self.locks,
             seen: &self.stands[process].seen,
             pids: &pids,
         };
@@ -699,6 +745,7 @@ impl Control {
         if let Some(call) = stand.operation() {
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
+        self.fell = Some(self.footprint_of_kill(process));
         let mut exit = self.bury(process)?;
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);
@@ -769,7 +816,11 @@ impl Control {
         let code = self.reap(pid)?;
         let words = lifeline::take_words(self.region.header(process as u32));
         let words = words.unwrap_or_else(|| format!("process {pid} did not start"));
-        Ok(if code == lifeline::UNSUPPORTED { StageError::Unsupported(words) } else { StageError::Nursery(words) })
+        Ok(if code == lifeline::UNSUPPORTED {
+            StageError::Unsupported(words)
+        } else {
+            StageError::Nursery(words)
+        })
     }
 
     fn fork(&self, process: usize) -> Result<u32> {

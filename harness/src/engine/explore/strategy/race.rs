@@ -200,11 +200,24 @@ impl<'e, P: PendingThen> Races<'e, P> {
             if other && !known && excludes(self.step(event), wait) {
                 rivals.push(event);
             }
-            if exclusive && which == Rivals::Nearest {
+            // Who held it already and took it anew hides nobody: that it was held is no less a rival.
+            if exclusive && which == Rivals::Nearest && !self.held_before(event, wait.lock) {
                 break;
             }
         }
         rivals
+    }
+
+    /// Whether the process of an acquisition held the lock already.
+    fn held_before(&self, acquisition: usize, lock: Object) -> bool {
+        let mut before = self.order.previous(acquisition);
+        while let Some(event) = before {
+            if changes(self.step(event), lock) {
+                return !lets_go(self.step(event), lock) || self.step(event).gate == Gate::Lock(lock);
+            }
+            before = self.order.previous(event);
+        }
+        false
     }
 
     /// The events from the acquisition on without which the waiting process cannot have the lock before it; none where
