@@ -3,10 +3,14 @@
 //! Without libtest, whose threads would forbid the zygote's fork. With `--ignored` or `FLOCKWORK_LONG=1` the long ones
 //! run, or run too.
 
+mod binary;
+mod cases;
 mod random;
 mod real;
+mod refused;
 mod script;
 mod sys;
+mod tidy;
 mod trust;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +24,11 @@ pub type Case = (&'static str, fn(&mut Zygote));
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if arguments.first().is_some_and(|argument| argument == binary::DEPRIVED) {
+        return binary::be_deprived(&arguments[1..]);
+    }
     let mut zygote = Zygote::fork_with(script::build).expect("a zygote");
-    let usual = trust::ALL.iter();
+    let usual = cases::ALL.iter().chain(refused::ALL).chain(binary::ALL).chain(trust::ALL);
     let long = trust::LONG.iter();
     let is_long =
         has("--ignored") || has("--include-ignored") || std::env::var_os("FLOCKWORK_LONG").is_some();

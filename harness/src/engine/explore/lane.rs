@@ -9,6 +9,7 @@ use super::control::{Control, Digest, Left, Planned, Recorder, SETUP, StageError
 use super::follow::Observer;
 use super::judge::{self, Examined, Verdict};
 use super::machine::{Chooser, Execution};
+use super::step::Mask;
 use crate::engine::EngineError;
 use crate::history::Outcome;
 use crate::plan::{Call, ExplorePlan};
@@ -27,6 +28,12 @@ pub(super) struct Lane {
 impl Lane {
     /// Raises the processes of a lane, and sets the containers up.
     pub fn open(zygote: &Zygote, plan: &ExplorePlan, number: u32) -> Result<Self, EngineError> {
+        let processes = plan.processes.len();
+        if processes > Mask::CAPACITY {
+            let most = Mask::CAPACITY;
+            let why = format!("{processes} processes are more than an exploration can control: {most}");
+            return Err(EngineError::Failed(why));
+        }
         let root = folder(&plan.root, number)
             .map_err(|error| EngineError::Failed(format!("no folder in {}: {error}", plan.root.display())))?;
         let processor = processors().get(number as usize).copied();

@@ -109,7 +109,7 @@ pub struct Stage {
 
 impl Stage {
     /// Forks the processes, and brings the containers to their state after setup.
-    pub fn open(zygote: &mut Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
+    pub fn open(zygote: &Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
         Ok(Self { lane: lane::Lane::open(zygote, plan, 0)? })
     }
 

@@ -354,7 +354,11 @@ impl Control {
 
     /// Brings everybody to the first step.
     fn begin(&mut self, programs: &[Vec<plan::Call>], planned: &[Planned], recorder: Recorder) -> Result<()> {
-        assert!(programs.len() <= self.inmates.len(), "no more programs than the stage has processes");
+        if programs.len() > self.inmates.len() {
+            let (programs, processes) = (programs.len(), self.inmates.len());
+            let why = format!("{programs} programs are more than the exploration has processes: {processes}");
+            return Err(StageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why)));
+        }
         self.restore()?;
         self.locks.clear();
         self.places.begin();
@@ -728,10 +732,8 @@ impl Control {
     /// It ended without being asked to.
     fn crashed(&mut self, process: usize, depth: usize) -> Result<()> {
         if self.watchdog.rest() {
-            let last = self.stands[process]
-                .step
-                .as_ref()
-                .map_or_else(|| "its start".into(), |step| step.label.to_string());
+            let last =
+                self.stands[process].last.as_ref().map_or_else(|| "its start".into(), ToString::to_string);
             let pid = self.inmates[process].as_ref().map_or(0, |inmate| inmate.pid);
             self.bury(process)?;
             return Err(StageError::Runaway {
