@@ -249,7 +249,7 @@ fn the_folder_is_put_back(zygote: &mut Zygote) {
     let mut real = Real::open(zygote, &setup, &all).expect("a stage");
     let programs = std::mem::take(&mut real.programs);
     let look_on = vec![programs.last().unwrap().clone()];
-    real.programs = look_on.clone();
+    real.programs.clone_from(&look_on);
     real.run(&mut Along(0)).expect("an execution");
     let first = real::lies_in(real.stage.root());
     assert_eq!(first["a"], first["twin"].replace("twin", "a"), "{first:?}");
@@ -257,7 +257,7 @@ fn the_folder_is_put_back(zygote: &mut Zygote) {
         real.programs = vec![program.clone()];
         let execution = real.run(&mut Along(0)).expect("an execution");
         assert_eq!(execution.outcome.history.records.last().unwrap().outcome, Outcome::Ok, "{script:?}");
-        real.programs = look_on.clone();
+        real.programs.clone_from(&look_on);
         real.run(&mut Along(0)).expect("an execution");
         assert_eq!(real::lies_in(real.stage.root()), first, "after {script:?}");
     }
@@ -267,10 +267,10 @@ fn a_lock_held_from_outside_is_told(zygote: &mut Zygote) {
     let script = vec![open(0, "a", "read"), Action::Flock(0, Ask::Exclusive)];
     let mut real = Real::open(zygote, &file("a"), &[script]).expect("a stage");
     let outsider = fs::File::open(real.stage.root().join("a")).expect("the file");
-    outsider.lock().expect("the lock");
+    rustix::fs::flock(&outsider, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     let error = real.run(&mut Along(0)).expect_err("it cannot be had").to_string();
     assert!(error.contains("is it held from outside?"), "{error}");
-    outsider.unlock().expect("unlocked");
+    rustix::fs::flock(&outsider, rustix::fs::FlockOperation::Unlock).expect("unlocked");
     real.run(&mut Along(0)).expect("and the stage goes on as if nothing had been");
 }
 

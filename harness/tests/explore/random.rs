@@ -39,7 +39,7 @@ impl Dice {
 pub fn program(seed: u64) -> Program {
     let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
     let processes = 2 + usize::from(dice.below(4) == 0);
-    let flavour = dice.below(5);
+    let flavour = dice.below(6);
     let scripts = (0..processes)
         .map(|_| {
             let steps = if processes == 3 { 1 + dice.below(2) } else { 2 + dice.below(3) };
@@ -58,9 +58,10 @@ fn script(dice: &mut Dice, steps: usize, flavour: usize) -> Script {
         let action = match (wants_open, flavour) {
             (true, _) => {
                 open += 1;
-                opening(dice)
+                opening(dice, flavour)
             }
             (false, 1) if open > 0 => locking(dice),
+            (false, 5) if open > 0 => waiting(dice),
             (false, 2) if open > 0 => content(dice),
             (false, 3 | 4) if open > 0 => match dice.below(3) {
                 0 => locking(dice),
@@ -75,7 +76,10 @@ fn script(dice: &mut Dice, steps: usize, flavour: usize) -> Script {
     script
 }
 
-fn opening(dice: &mut Dice) -> Action {
+fn opening(dice: &mut Dice, flavour: usize) -> Action {
+    if matches!(flavour, 1 | 2 | 5) {
+        return Action::Open { slot: 0, path: "a".into(), how: "write".into() };
+    }
     let ways = ["read", "write", "append", "write create", "write create exclusive", "write truncate"];
     let path = if dice.below(5) == 0 { "b" } else { dice.one(&["a", "a", "b", "d/x"]) };
     let how = if path == "a" { dice.one(&ways) } else { dice.one(&ways[3..5]) };
@@ -100,6 +104,18 @@ fn locking(dice: &mut Dice) -> Action {
     }
     let (start, length) = [(0, 10), (10, 10)][usize::from(dice.below(4) == 0)];
     Action::Fcntl { slot: 0, owner, ask, start, length }
+}
+
+/// One of three locks of one file, to be waited for: in two orders they are a deadlock.
+fn waiting(dice: &mut Dice) -> Action {
+    let ask = if dice.below(3) == 0 { Ask::Shared } else { Ask::Exclusive };
+    match dice.below(3) {
+        0 => Action::Flock(0, ask),
+        part => {
+            let start = if part == 1 { 0 } else { 10 };
+            Action::Fcntl { slot: 0, owner: LockOwner::Description, ask, start, length: 10 }
+        }
+    }
 }
 
 fn naming(dice: &mut Dice) -> Action {

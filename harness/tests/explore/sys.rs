@@ -51,7 +51,7 @@ pub fn deprive(of: Deprivation) -> std::io::Result<()> {
         Deprivation::Controlled => (vec![allow], libc::SECCOMP_FILTER_FLAG_NEW_LISTENER),
         Deprivation::Denied(number, error) => {
             let load = act(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0);
-            let test = act(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number as u32);
+            let test = act(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number.cast_unsigned() as u32);
             let deny =
                 act(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | error.cast_unsigned());
             (vec![load, test, deny, allow], 0)

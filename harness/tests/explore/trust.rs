@@ -15,9 +15,11 @@ use flockwork_harness::process::Zygote;
 use crate::Case;
 use crate::random::{self, Program};
 use crate::real::Real;
+use crate::script::{Action, Ask, LockOwner};
 
 pub const ALL: &[Case] = &[
     ("exhaustive_sees_what_naive_sees", exhaustive_sees_what_naive_sees),
+    ("exhaustive_sees_what_naive_sees_where_it_did_not", exhaustive_sees_what_naive_sees_where_it_did_not),
     ("a_conflict_that_is_not_told_is_found_out", a_conflict_that_is_not_told_is_found_out),
 ];
 
@@ -39,8 +41,52 @@ struct Reach {
     redundant: u64,
 }
 
-fn compare(zygote: &mut Zygote, seed: u64, reach: &mut Reach) {
-    let Program { setup, scripts } = random::program(seed);
+/// Programs whose reduction was wrong once.
+fn exhaustive_sees_what_naive_sees_where_it_did_not(zygote: &mut Zygote) {
+    let open = || Action::Open { slot: 0, path: "a".into(), how: "write".into() };
+    let fcntl = |ask| Action::Fcntl { slot: 0, owner: LockOwner::Description, ask, start: 0, length: 0 };
+    let programs = [
+        // Who takes a lock anew that it holds hid from the other that it was taken before.
+        vec![
+            vec![open(), Action::Flock(0, Ask::TryExclusive), Action::Flock(0, Ask::Exclusive)],
+            vec![open(), Action::Flock(0, Ask::Shared), Action::Flock(0, Ask::Unlock)],
+        ],
+        // A lock by fcntl goes from shared to exclusive and back at once.
+        vec![
+            vec![open(), fcntl(Ask::Shared), fcntl(Ask::Exclusive), fcntl(Ask::Shared)],
+            vec![open(), fcntl(Ask::Exclusive), Action::Write(0, "x".into())],
+        ],
+        vec![
+            vec![open(), fcntl(Ask::Exclusive), fcntl(Ask::TryShared), fcntl(Ask::Unlock)],
+            vec![open(), fcntl(Ask::Shared), fcntl(Ask::TryExclusive)],
+        ],
+        // What is behind a link is found by the way that leads there.
+        vec![
+            vec![Action::Symlink { target: "d".into(), path: "l".into() }, Action::Stat("l/x".into())],
+            vec![Action::Rename("a".into(), "d/x".into()), Action::Rename("d".into(), "e".into())],
+        ],
+        // The end of a process lets its locks go.
+        vec![
+            vec![open(), Action::Flock(0, Ask::Exclusive), Action::Exit(0)],
+            vec![open(), Action::Flock(0, Ask::TryShared), Action::Flock(0, Ask::Shared)],
+        ],
+        vec![
+            vec![open(), Action::Flock(0, Ask::Exclusive), Action::Abort],
+            vec![open(), Action::Flock(0, Ask::TryShared), Action::IsAlive(0)],
+        ],
+        vec![
+            vec![Action::Chmod("d".into(), 0o700), Action::Stat("d".into())],
+            vec![Action::MakeFolder("d/deep".into()), Action::Stat("d".into())],
+        ],
+    ];
+    for (number, scripts) in programs.into_iter().enumerate() {
+        let program = Program { setup: random::setup(), scripts };
+        compare(zygote, number as u64, program, &mut Reach::default());
+    }
+}
+
+fn compare(zygote: &mut Zygote, seed: u64, program: Program, reach: &mut Reach) {
+    let Program { setup, scripts } = program;
     let mut real = Real::open(zygote, &setup, &scripts).expect("a stage");
     real.stage.settle();
     let mut naive = Naive::new();
@@ -78,7 +124,7 @@ fn compare_many(zygote: &mut Zygote, seeds: Range<u64>) {
         let work = scope.spawn(|| {
             for seed in seeds.clone() {
                 let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    compare(zygote, seed, &mut reach);
+                    compare(zygote, seed, random::program(seed), &mut reach);
                 }));
                 if compared.is_err() {
                     failed.push(seed);
@@ -91,7 +137,7 @@ fn compare_many(zygote: &mut Zygote, seeds: Range<u64>) {
     assert!(failed.is_empty(), "programs {failed:?}");
     let (programs, wanted) = (u64::from(reach.programs), seeds.end - seeds.start);
     assert!(programs * 10 > wanted * 7, "{reach:?}");
-    assert!(u64::from(reach.racy) * 2 > programs && u64::from(reach.deadlocks) * 50 > programs, "{reach:?}");
+    assert!(u64::from(reach.racy) * 3 > programs && u64::from(reach.deadlocks) * 50 > programs, "{reach:?}");
     assert!(reach.reduced * 3 < reach.naive, "{reach:?}");
 }
 

@@ -211,7 +211,9 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_fstat | libc::SYS_lseek => Call::LookAt(a.int(0)),
         libc::SYS_fchmod | libc::SYS_fchown => Call::ChangeAt(a.int(0)),
         libc::SYS_utimensat if stop.args[1] == 0 => Call::ChangeAt(a.int(0)),
-        libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchownat => Call::Change(a.at(0, 1)),
+        libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchmodat2 | libc::SYS_fchownat => {
+            Call::Change(a.at(0, 1))
+        }
         libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
             Call::Sync(a.int(0))
         }
@@ -243,7 +245,6 @@ pub(super) fn decode(stop: &Notification) -> Call {
         | libc::SYS_lremovexattr
         | libc::SYS_fremovexattr => Call::Escape("changes an extended attribute"),
         libc::SYS_io_setup => Call::Escape("uses asynchronous input and output"),
-        libc::SYS_fchmodat2 => Call::Change(a.at(0, 1)),
         libc::SYS_io_uring_setup => Call::Escape("uses io_uring"),
         other => old(&a, other),
     }

@@ -254,9 +254,10 @@ fn remove_folder(path: &Path) -> io::Result<()> {
             fs::set_permissions(path, Permissions::from_mode(0o700))?;
             for entry in fs::read_dir(path)? {
                 let entry = entry?;
-                match entry.file_type()?.is_dir() {
-                    true => remove_folder(&entry.path())?,
-                    false => fs::remove_file(entry.path())?,
+                if entry.file_type()?.is_dir() {
+                    remove_folder(&entry.path())?;
+                } else {
+                    fs::remove_file(entry.path())?;
                 }
             }
             fs::remove_dir(path)

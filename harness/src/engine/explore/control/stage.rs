@@ -805,9 +805,12 @@ impl Control {
             _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             self.reap(pid)?;
         }
-        self.inmates[process] = Some(seized.map_err(|error| match inmate::is_unsupported(&error) {
-            true => StageError::Unsupported(format!("this machine lets no process be controlled: {error}")),
-            false => StageError::Io(error),
+        self.inmates[process] = Some(seized.map_err(|error| {
+            if inmate::is_unsupported(&error) {
+                let why = format!("this machine lets no process be controlled: {error}");
+                return StageError::Unsupported(why);
+            }
+            StageError::Io(error)
         })?);
         self.welcome(process)
     }
