@@ -25,7 +25,6 @@ pub fn examine(machine: &Machine) -> Vec<Finding> {
         Finding::needed("process files", process_files()),
         Finding::needed("shared memory", shared_memory()),
         openat2(),
-        user_notification(),
     ]
 }
 
@@ -56,13 +55,4 @@ fn openat2() -> Finding {
         Ok(_) => Finding::new("openat2", Health::Ok, "paths can be confined to a root"),
         Err(error) => Finding::new("openat2", Health::Optional, format!("{error} (needs Linux 5.6)")),
     }
-}
-
-fn user_notification() -> Finding {
-    let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
-    if actions.split_whitespace().any(|action| action == "user_notif") {
-        return Finding::new("user notification", Health::Ok, "seccomp offers it: explore needs it");
-    }
-    let detail = "seccomp does not offer it: explore scenarios cannot run, all else can";
-    Finding::new("user notification", Health::Optional, detail)
 }

@@ -4,6 +4,7 @@
 //! not fail makes the harness itself useless.
 
 mod canary;
+mod control;
 mod kernel;
 pub mod locks;
 mod storage;
@@ -111,6 +112,7 @@ pub fn examine(
     add(kernel::examine(&machine));
     add(storage::examine(base));
     add(locks::examine(base));
+    add(control::examine(&zygote, base));
     add(vec![canary::examine(zygote, base, stop)]);
     let exit = findings.iter().map(|finding| finding.health.exit()).fold(Exit::AsExpected, Exit::and);
     let health = match exit {

@@ -58,17 +58,19 @@ pub trait Progress {
 
 /// The engine could not do its work: the harness's fault, or the machine's; never the subject's.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
-
-/// How the error begins of a process that cannot be put under control. It comes from a process that has nothing but
-/// words to say it in.
-pub(crate) const NO_CONTROL: &str = "this kernel lets no process be controlled";
+pub enum EngineError {
+    /// Something went wrong.
+    #[error("{0}")]
+    Failed(String),
+    /// The machine lacks what the run needs.
+    #[error("{0}")]
+    Unsupported(String),
+}
 
 impl EngineError {
     /// Whether the machine lacks what the run needs, so that nobody is at fault.
     #[must_use]
-    pub fn is_unsupported(&self) -> bool {
-        self.0.starts_with(NO_CONTROL)
+    pub const fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Unsupported(_))
     }
 }

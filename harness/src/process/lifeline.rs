@@ -16,6 +16,8 @@ use super::{log, sys};
 pub const PANICKED: i32 = 101;
 /// Exit code of a process that could not open the subject.
 pub const UNOPENED: i32 = 102;
+/// Exit code of a process that the kernel does not let be controlled.
+pub const UNSUPPORTED: i32 = 103;
 
 /// Ties the calling process, just forked, to its parent: it is killed as soon as the parent dies.
 ///

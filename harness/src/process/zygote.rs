@@ -31,6 +31,7 @@ pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
 pub struct Zygote {
     channel: Option<Channel>,
     pid: Pid,
+    build: Builder,
 }
 
 impl Zygote {
@@ -49,7 +50,7 @@ impl Zygote {
         let (ours, theirs) = Channel::pair()?;
         let harness = nix::unistd::getpid();
         match sys::fork()? {
-            Forked::Parent(pid) => Ok(Self { channel: Some(ours), pid }),
+            Forked::Parent(pid) => Ok(Self { channel: Some(ours), pid, build }),
             Forked::Child => {
                 drop(ours);
                 sys::exit_now(be_zygote(&theirs, harness, build));
@@ -61,6 +62,11 @@ impl Zygote {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().cast_unsigned()
+    }
+
+    /// How it builds its subjects: whoever looks at a subject from outside builds it in the same way.
+    pub(crate) fn builder(&self) -> Builder {
+        self.build
     }
 
     /// Sends an order, with the region it is about.

@@ -64,7 +64,7 @@ impl<'z> OnStage<'z> {
     }
 
     fn scratch(&self) -> Result<Scratch, EngineError> {
-        Scratch::create(&self.base).map_err(|error| EngineError(error.to_string()))
+        Scratch::create(&self.base).map_err(|error| EngineError::Failed(error.to_string()))
     }
 
     fn try_follow(&mut self, case: &Case) -> Result<Followed, EngineError> {

@@ -81,11 +81,11 @@ impl From<Divergence> for Left {
 
 /// Follows what a path leads to.
 pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    let mut stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
+    let stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
     let plan = stand.plan();
     let steps = stand.kept.schedule.lines.len();
     let hold = args.hold.map(|step| held_step(step, steps)).transpose()?;
-    let mut stage = Stage::open(&mut stand.zygote, &plan).map_err(|error| engine_failed(&error))?;
+    let mut stage = Stage::open(&stand.zygote, &plan).map_err(|error| engine_failed(&error))?;
     let desk = Desk::new(stand.interrupt.clone());
     let mut observer: Box<dyn Observer> = match hold {
         Some(step) => Box::new(hold::Hold::new(desk, step)),

@@ -9,11 +9,12 @@ use super::control::{Control, Digest, Left, Planned, Recorder, SETUP, StageError
 use super::follow::Observer;
 use super::judge::{self, Examined, Verdict};
 use super::machine::{Chooser, Execution};
+use super::step::Mask;
 use crate::engine::EngineError;
 use crate::history::Outcome;
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
-use crate::subject::{self, Subject};
+use crate::subject::Subject;
 
 /// One lane.
 pub(super) struct Lane {
@@ -27,11 +28,17 @@ pub(super) struct Lane {
 impl Lane {
     /// Raises the processes of a lane, and sets the containers up.
     pub fn open(zygote: &Zygote, plan: &ExplorePlan, number: u32) -> Result<Self, EngineError> {
+        let processes = plan.processes.len();
+        if processes > Mask::CAPACITY {
+            let most = Mask::CAPACITY;
+            let why = format!("{processes} processes are more than an exploration can control: {most}");
+            return Err(EngineError::Failed(why));
+        }
         let root = folder(&plan.root, number)
-            .map_err(|error| EngineError(format!("no folder in {}: {error}", plan.root.display())))?;
+            .map_err(|error| EngineError::Failed(format!("no folder in {}: {error}", plan.root.display())))?;
         let processor = processors().get(number as usize).copied();
         let control = Control::open(zygote, plan, root, processor)?;
-        let subject = subject::build(&plan.subject).map_err(EngineError)?;
+        let subject = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?;
         let mut lane = Self {
             control,
             subject,
@@ -51,7 +58,10 @@ impl Lane {
                 let reason = answer.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 let words = answer.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
                 let what = call.words(containers);
-                return Err(EngineError(format!("setup: {what} was {}{reason}{words}", answer.outcome)));
+                return Err(EngineError::Failed(format!(
+                    "setup: {what} was {}{reason}{words}",
+                    answer.outcome
+                )));
             }
             self.setup.aside(SETUP, call, &answer);
         }

@@ -13,17 +13,20 @@ pub mod step;
 mod strategies;
 pub mod strategy;
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use self::control::{NurseryOrder, raise_nursery};
 
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
-use self::schedule::Schedule;
+use self::machine::{Chooser, Execution};
+use self::schedule::{Line, Schedule};
 use self::strategy::Coverage;
 use self::strategy::replay::{Fidelity, Follower, Turn};
 use super::{EngineError, Progress};
 use crate::check::Examination;
+use crate::evidence::Exit;
 use crate::history::History;
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
@@ -88,6 +91,19 @@ pub fn run(
     drive::run(zygote, plan, stop, progress)
 }
 
+/// What one execution on a [`Stage`] left, besides the files in its root.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// What the processes did and saw; times are numbers of steps.
+    pub history: History,
+    /// The steps that were taken, with the faults that met them.
+    pub schedule: Schedule,
+    /// How processes ended that did not live on.
+    pub exits: Vec<Exit>,
+    /// Who waits for whom, where nobody could go on.
+    pub stall: Option<Vec<String>>,
+}
+
 /// Processes under control that stay between one schedule and the next: for replay and for shrinking.
 pub struct Stage {
     lane: lane::Lane,
@@ -95,8 +111,52 @@ pub struct Stage {
 
 impl Stage {
     /// Forks the processes, and brings the containers to their state after setup.
-    pub fn open(zygote: &mut Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
+    pub fn open(zygote: &Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
         Ok(Self { lane: lane::Lane::open(zygote, plan, 0)? })
+    }
+
+    /// The folder in which the containers live: as the last execution left it, until the next one begins.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.lane.control.root
+    }
+
+    /// The pid of each process; none where it is not forked yet, or was killed.
+    #[must_use]
+    pub fn pids(&self) -> Vec<Option<u32>> {
+        self.lane.control.pids()
+    }
+
+    /// Whether the kernel wakes whoever is answered at once, on the answerer's processor (Linux 6.6): else every step
+    /// takes longer. None where no process is there to ask about.
+    #[must_use]
+    pub fn wakes_in_step(&self) -> Option<bool> {
+        self.lane.control.wakes_in_step()
+    }
+
+    /// Has the calling thread work on the processor of the stage's processes from now on: a step is faster so.
+    pub fn settle(&self) {
+        self.lane.settle();
+    }
+
+    /// Runs one execution of these programs from the state after setup, and judges nothing. Of `faults`, lines of a
+    /// schedule, each meets its process at the step of its label.
+    pub fn run(
+        &mut self,
+        programs: &[Vec<Call>],
+        faults: &[Line],
+        chooser: &mut dyn Chooser,
+    ) -> Result<Execution<Remains>, EngineError> {
+        let planned: Vec<Planned> = faults.iter().filter_map(Planned::of).collect();
+        let Execution { events, enabled, pending, end, outcome } =
+            self.lane.run(programs, &planned, chooser, &mut ())?;
+        let outcome = Remains {
+            history: outcome.recorder.history,
+            schedule: outcome.schedule,
+            exits: outcome.recorder.exits,
+            stall: outcome.stall,
+        };
+        Ok(Execution { events, enabled, pending, end, outcome })
     }
 
     /// Has these programs follow a schedule from the state after setup: at most as many as the plan has, and on the

@@ -154,6 +154,15 @@ pub struct Step {
     pub label: Arc<str>,
 }
 
+impl Step {
+    /// The same, which touched more than was foreseen.
+    #[must_use]
+    pub fn and(self, more: &Footprint) -> Self {
+        let both = self.footprint.touches().iter().chain(more.touches()).copied().collect();
+        Self { footprint: Footprint::of(both), ..self }
+    }
+}
+
 /// A step that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -32,13 +32,15 @@ pub(super) fn quota(budget: Budget, workers: u32, worker: u32) -> u64 {
 pub(super) fn layout(plan: &StressPlan) -> Result<Layout, EngineError> {
     let processes = u64::from(plan.processes) + u64::from(plan.auditors) + 2;
     if plan.processes == 0 || plan.containers == 0 || plan.mix.is_empty() {
-        return Err(EngineError("a stress run needs a worker, a container and an operation at least".into()));
+        return Err(EngineError::Failed(
+            "a stress run needs a worker, a container and an operation at least".into(),
+        ));
     }
     let available = memory_available();
     check_processes(processes, process_limit())?;
     if processes * PROCESS_BYTES > available {
         let available = available >> 20;
-        return Err(EngineError(format!(
+        return Err(EngineError::Failed(format!(
             "{processes} processes need more memory than the {available} MiB free"
         )));
     }
@@ -72,7 +74,7 @@ fn process_limit() -> (u64, &'static str) {
 
 fn check_processes(wanted: u64, (limit, name): (u64, &str)) -> Result<(), EngineError> {
     if wanted > limit {
-        return Err(EngineError(format!("{wanted} processes are more than {name} allows: {limit}")));
+        return Err(EngineError::Failed(format!("{wanted} processes are more than {name} allows: {limit}")));
     }
     Ok(())
 }

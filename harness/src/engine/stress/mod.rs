@@ -110,7 +110,7 @@ pub fn measure(zygote: &mut Zygote, plan: &StressPlan, recorded: Recorded) -> Re
     let workers = &conducted.region.headers()[..plan.processes as usize];
     let started = workers.iter().map(|header| header.started_ns.load(Ordering::Acquire)).min();
     let finished = workers.iter().map(|header| header.finished_ns.load(Ordering::Acquire));
-    let unfinished = EngineError("a worker did not finish its share".into());
+    let unfinished = EngineError::Failed("a worker did not finish its share".into());
     let finished = finished.clone().min().filter(|&least| least > 0).and(finished.max());
     started.zip(finished).map(|(started, finished)| finished - started).ok_or(unfinished)
 }
@@ -147,10 +147,11 @@ fn conduct(
 ) -> Result<Conducted, EngineError> {
     let mut layout = limits::layout(plan)?;
     layout.worker_entries = layout.worker_entries.min(terms.log_entries_max.unwrap_or(u64::MAX));
-    let region = Region::create(layout)
-        .map_err(|error| EngineError(format!("cannot make a log of {} bytes: {error}", layout.bytes())))?;
+    let region = Region::create(layout).map_err(|error| {
+        EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes()))
+    })?;
     let order = Order { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
-    let lost = |error: io::Error| EngineError(format!("lost the zygote: {error}"));
+    let lost = |error: io::Error| EngineError::Failed(format!("lost the zygote: {error}"));
     zygote.order(&super::Order::Stress(Box::new(order)), &region).map_err(lost)?;
     let mut departures = Vec::new();
     let mut updated_ns = 0;
@@ -167,7 +168,7 @@ fn conduct(
         match zygote.report(UPDATE).map_err(lost)? {
             None => {}
             Some(Report::Departed(departure)) => departures.push(departure),
-            Some(Report::Failed(why)) => return Err(EngineError(why)),
+            Some(Report::Failed(why)) => return Err(EngineError::Failed(why)),
             Some(Report::Finished(finished)) => {
                 show(&region, plan, progress);
                 return Ok(Conducted { region, departures, finished });

@@ -44,6 +44,13 @@ pub(super) fn take(inmate: &Inmate, wanted: &Holding) -> Result<()> {
     })
 }
 
+/// Gives a lock up for a process that stands before the call which begins with that.
+pub(super) fn give_up(inmate: &Inmate, given: &Holding) -> Result<()> {
+    let copy = inmate.descriptor(given.fd)?;
+    rustix::fs::flock(&copy, rustix::fs::FlockOperation::Unlock).map_err(io::Error::from)?;
+    Ok(())
+}
+
 /// Writes the first half of what a call would write, through a copy of the process's descriptor.
 pub(super) fn write_half(inmate: &Inmate, call: &Call) -> Result<i64> {
     let Call::Write { fd, bytes, buffer: Some(buffer), offset } = call else { return Ok(0) };

@@ -1,7 +1,7 @@
 //! System calls as a controlled process makes them: decoded from numbers and registers, with their paths read from the
 //! process's memory. Nothing here knows what the files are.
 
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
@@ -58,6 +58,10 @@ pub(super) struct Range {
 impl Range {
     pub const ALL: Self = Self { start: 0, end: i64::MAX };
 
+    pub const fn covers(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     pub const fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
     }
@@ -83,7 +87,11 @@ pub(super) enum Call {
     },
     Close(i32),
     CloseRange,
-    DupOnto(i32),
+    /// A descriptor is copied onto another.
+    DupOnto {
+        from: i32,
+        to: i32,
+    },
     Read(i32),
     Write {
         fd: i32,
@@ -141,7 +149,12 @@ pub(super) enum Call {
     QueryLock {
         fd: i32,
         kind: LockKind,
+        range: Range,
     },
+    /// A descriptor is copied to a number that the kernel chooses.
+    Copied(i32),
+    /// A file is mapped for the process alone; it still shows what others write.
+    Map(i32),
     Signal {
         pid: i32,
         signal: i32,
@@ -166,7 +179,8 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_openat2 => Call::Open { at: a.at(0, 1), opening: Opening(a.word_at(2) as i32) },
         libc::SYS_close => Call::Close(a.int(0)),
         libc::SYS_close_range => Call::CloseRange,
-        libc::SYS_dup3 => Call::DupOnto(a.int(1)),
+        libc::SYS_dup3 => Call::DupOnto { from: a.int(0), to: a.int(1) },
+        libc::SYS_dup => Call::Copied(a.int(0)),
         libc::SYS_read | libc::SYS_readv | libc::SYS_pread64 | libc::SYS_preadv | libc::SYS_preadv2 => {
             Call::Read(a.int(0))
         }
@@ -197,7 +211,9 @@ pub(super) fn decode(stop: &Notification) -> Call {
         libc::SYS_fstat | libc::SYS_lseek => Call::LookAt(a.int(0)),
         libc::SYS_fchmod | libc::SYS_fchown => Call::ChangeAt(a.int(0)),
         libc::SYS_utimensat if stop.args[1] == 0 => Call::ChangeAt(a.int(0)),
-        libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchownat => Call::Change(a.at(0, 1)),
+        libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchmodat2 | libc::SYS_fchownat => {
+            Call::Change(a.at(0, 1))
+        }
         libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
             Call::Sync(a.int(0))
         }
@@ -217,7 +233,18 @@ pub(super) fn decode(stop: &Notification) -> Call {
         | libc::SYS_epoll_pwait2 => Call::Sleep,
         libc::SYS_clone | libc::SYS_clone3 => Call::Escape("starts a thread or a child"),
         libc::SYS_execve | libc::SYS_execveat => Call::Escape("starts another program"),
+        libc::SYS_mmap if a.int(3) & libc::MAP_TYPE == libc::MAP_PRIVATE => Call::Map(a.int(4)),
         libc::SYS_mmap => Call::Escape("maps a file to share it"),
+        libc::SYS_ioctl if a.int(1).cast_unsigned() == filter::CLONE_FILE => {
+            Call::Copy { from: a.int(2), to: a.int(0) }
+        }
+        libc::SYS_setxattr
+        | libc::SYS_lsetxattr
+        | libc::SYS_fsetxattr
+        | libc::SYS_removexattr
+        | libc::SYS_lremovexattr
+        | libc::SYS_fremovexattr => Call::Escape("changes an extended attribute"),
+        libc::SYS_io_setup => Call::Escape("uses asynchronous input and output"),
         libc::SYS_io_uring_setup => Call::Escape("uses io_uring"),
         other => old(&a, other),
     }
@@ -242,7 +269,7 @@ fn old(a: &Arguments<'_>, number: i64) -> Call {
         libc::SYS_mkdir => Call::MakeFolder(a.here(0)),
         libc::SYS_mknod => Call::MakeNode(a.here(0)),
         libc::SYS_getdents => Call::List(a.int(0)),
-        libc::SYS_dup2 => Call::DupOnto(a.int(1)),
+        libc::SYS_dup2 => Call::DupOnto { from: a.int(0), to: a.int(1) },
         libc::SYS_chmod | libc::SYS_chown | libc::SYS_lchown | libc::SYS_utime | libc::SYS_utimes => {
             Call::Change(a.here(0))
         }
@@ -308,11 +335,9 @@ impl Arguments<'_> {
         let kind = match command {
             libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => LockKind::Posix,
             libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => LockKind::Ofd,
+            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => return Call::Copied(fd),
             _ => return Call::Escape("takes a lease"),
         };
-        if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
-            return Call::QueryLock { fd, kind };
-        }
         let wait = matches!(command, libc::F_SETLKW | libc::F_OFD_SETLKW);
         let ask = if wait { Ask::Wait } else { Ask::Try };
         // struct flock: type and whence are 16 bits each, start and length 64, each aligned to its size.
@@ -322,10 +347,15 @@ impl Arguments<'_> {
         let whence = i16::from_ne_bytes([bytes[2], bytes[3]]);
         let range = match (i32::from(whence), number(8), number(16)) {
             (libc::SEEK_SET, start, 0) => Range { start, end: i64::MAX },
+            (libc::SEEK_SET, start, length @ ..0) => {
+                Range { start: start.saturating_add(length), end: start }
+            }
             (libc::SEEK_SET, start, length) => Range { start, end: start.saturating_add(length) },
-            // Relative to what is not known here: all of it.
-            _ => Range::ALL,
+            _ => return Call::Escape("locks a part of a file that is not told by its start"),
         };
+        if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
+            return Call::QueryLock { fd, kind, range };
+        }
         match i32::from(i16::from_ne_bytes([bytes[0], bytes[1]])) {
             libc::F_RDLCK => Call::Lock { fd, kind, mode: Mode::Shared, ask, range },
             libc::F_WRLCK => Call::Lock { fd, kind, mode: Mode::Exclusive, ask, range },
@@ -345,6 +375,16 @@ pub(super) fn read_memory(pid: u32, address: u64, into: &mut [u8]) -> usize {
     let pages = if into.len() > first { 2 } else { 1 };
     let pid = Pid::from_raw(pid.cast_signed());
     process_vm_readv(pid, &mut [IoSliceMut::new(into)], &remote[..pages]).unwrap_or(0)
+}
+
+/// Whether the memory of a process, forked by this program, can be read at all: what cannot be read would look empty.
+pub(super) fn probe_memory(pid: u32) -> io::Result<()> {
+    static WORD: u64 = 0x666c_6f63_6b77_6f72;
+    let mut seen = [0; 8];
+    let remote = [RemoteIoVec { base: std::ptr::from_ref(&WORD).addr(), len: seen.len() }];
+    let pid = Pid::from_raw(pid.cast_signed());
+    process_vm_readv(pid, &mut [IoSliceMut::new(&mut seen)], &remote)?;
+    if u64::from_ne_bytes(seen) == WORD { Ok(()) } else { Err(io::Error::other("its memory reads wrong")) }
 }
 
 /// Reads a text that ends with a zero.

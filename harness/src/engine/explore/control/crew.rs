@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::call::{self, Call};
 use super::error::{Result, StageError};
-use super::inmate::{Arrival, Inmate, Watchdog};
+use super::inmate::{self, Arrival, Inmate, Watchdog};
 use super::mail;
 use super::nursery::{NurseryOrder, Tidings, Wish};
 use super::record;
@@ -91,6 +91,16 @@ impl Crew {
             Tidings::Raised(_) => Ok(crew),
             other => Err(StageError::Nursery(format!("the nursery said {other:?}"))),
         }
+    }
+
+    /// Whether steps are as fast as the kernel can make them; none where no process is there to ask about.
+    pub fn wakes_in_step(&self) -> Option<bool> {
+        self.inmates.iter().flatten().next().map(|inmate| inmate.wakes_in_step)
+    }
+
+    /// Whether a process is there at this number.
+    pub fn is_there(&self, process: usize) -> bool {
+        self.inmates[process].is_some()
     }
 
     /// Whether the process that just died had run for too long.
@@ -174,15 +184,37 @@ impl Crew {
                 break listener;
             }
             if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns {
-                let words = lifeline::take_words(header);
-                return Err(StageError::Nursery(
-                    words.unwrap_or_else(|| format!("process {pid} did not start")),
-                ));
+                return Err(self.stillborn(process, pid)?);
             }
         };
-        self.inmates[process] = Some(Inmate::seize(pid, listener)?);
+        let seized = Inmate::seize(pid, listener);
+        if seized.is_err() {
+            // Without a controller it would stand at its first stop for ever.
+            _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            self.reap(pid)?;
+        }
+        self.inmates[process] = Some(seized.map_err(|error| {
+            if inmate::is_unsupported(&error) {
+                let why = format!("this machine lets no process be controlled: {error}");
+                return StageError::Unsupported(why);
+            }
+            StageError::Io(error)
+        })?);
         self.welcome(process)?;
         Ok(Hired::Now)
+    }
+
+    /// A process that was forked and came to no listener: it is reaped, and its words are told.
+    fn stillborn(&self, process: usize, pid: u32) -> Result<StageError> {
+        _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        let code = self.reap(pid)?;
+        let words = lifeline::take_words(self.region.header(process as u32));
+        let words = words.unwrap_or_else(|| format!("process {pid} did not start"));
+        Ok(if code == lifeline::UNSUPPORTED {
+            StageError::Unsupported(words)
+        } else {
+            StageError::Nursery(words)
+        })
     }
 
     fn fork(&self, process: usize) -> Result<u32> {

@@ -37,11 +37,17 @@ pub(crate) enum StageError {
     /// The nursery said so.
     #[error("{0}")]
     Nursery(String),
+    /// The kernel, or whoever restricts it, lets no process be controlled.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl From<StageError> for EngineError {
     fn from(error: StageError) -> Self {
-        Self(error.to_string())
+        match error {
+            StageError::Unsupported(why) => Self::Unsupported(why),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 

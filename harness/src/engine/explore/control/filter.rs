@@ -134,7 +134,24 @@ const ALWAYS: &[i64] = &[
     libc::SYS_chroot,
     libc::SYS_pivot_root,
     libc::SYS_mount,
+    libc::SYS_dup,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    libc::SYS_io_setup,
+    libc::SYS_fchmodat2,
+    libc::SYS_open_by_handle_at,
 ];
+
+/// The `ioctl` by which one file takes over the content of another (`FICLONE`).
+pub(super) const CLONE_FILE: u32 = 0x4004_9409;
+/// The same for a part of it.
+const CLONE_PART: u32 = 0x4020_940d;
+/// The same, where it is the same already.
+const SHARE_PART: u32 = 0xc018_9436;
 
 /// A call that stops only with some values of one argument (its lower half).
 struct Sometimes {
@@ -144,7 +161,7 @@ struct Sometimes {
     values: &'static [u32],
 }
 
-/// `fcntl` locks; seeks that look at the file; files mapped to be shared; the meeting with the controller.
+/// `fcntl` locks and copies; clones of files; seeks that look at the file; mapped files; the meeting with the controller.
 const SOMETIMES: &[Sometimes] = &[
     Sometimes {
         number: libc::SYS_fcntl,
@@ -158,7 +175,15 @@ const SOMETIMES: &[Sometimes] = &[
             libc::F_OFD_SETLKW as u32,
             libc::F_OFD_GETLK as u32,
             libc::F_SETLEASE as u32,
+            libc::F_DUPFD as u32,
+            libc::F_DUPFD_CLOEXEC as u32,
         ],
+    },
+    Sometimes {
+        number: libc::SYS_ioctl,
+        argument: 1,
+        mask: u32::MAX,
+        values: &[CLONE_FILE, CLONE_PART, SHARE_PART],
     },
     Sometimes {
         number: libc::SYS_lseek,
@@ -170,7 +195,7 @@ const SOMETIMES: &[Sometimes] = &[
         number: libc::SYS_mmap,
         argument: 3,
         mask: (libc::MAP_TYPE | libc::MAP_ANONYMOUS) as u32,
-        values: &[libc::MAP_SHARED as u32, libc::MAP_SHARED_VALIDATE as u32],
+        values: &[libc::MAP_SHARED as u32, libc::MAP_SHARED_VALIDATE as u32, libc::MAP_PRIVATE as u32],
     },
     Sometimes { number: libc::SYS_prctl, argument: 0, mask: u32::MAX, values: &[RENDEZVOUS as u32] },
 ];
@@ -286,7 +311,10 @@ mod tests {
         );
         assert!(stops(libc::SYS_mmap, at(3, libc::MAP_SHARED)));
         assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_SHARED | libc::MAP_ANONYMOUS)));
-        assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_PRIVATE)));
+        assert!(stops(libc::SYS_mmap, at(3, libc::MAP_PRIVATE)));
+        assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)));
+        assert!(stops(libc::SYS_fcntl, at(1, libc::F_DUPFD)));
+        assert!(stops(libc::SYS_ioctl, at(1, CLONE_FILE.cast_signed())) && !stops(libc::SYS_ioctl, at(1, 0)));
         assert!(
             stops(libc::SYS_prctl, at(0, RENDEZVOUS)) && !stops(libc::SYS_prctl, at(0, libc::PR_SET_NAME))
         );

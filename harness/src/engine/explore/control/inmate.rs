@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
+use super::call;
 use crate::process::clock::now_ns;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
 
@@ -25,6 +26,8 @@ pub(super) struct Inmate {
     handle: OwnedFd,
     listener: Listener,
     stop: Option<u64>,
+    /// Whether the kernel wakes it as soon as it is answered.
+    pub wakes_in_step: bool,
 }
 
 /// What a process did once it was let go.
@@ -43,8 +46,9 @@ impl Inmate {
         let handle = pidfd_open(raw, PidfdFlags::empty())?;
         let listener = Listener::from_fd(pidfd_getfd(&handle, listener, PidfdGetfdFlags::empty())?);
         // Without it everything works, and takes longer.
-        _ = listener.wake_in_step();
-        Ok(Self { pid, handle, listener, stop: None })
+        let wakes_in_step = listener.wake_in_step().is_ok();
+        call::probe_memory(pid)?;
+        Ok(Self { pid, handle, listener, stop: None, wakes_in_step })
     }
 
     /// A copy of one of its descriptors, of the same open file description.
@@ -119,6 +123,22 @@ impl Inmate {
             return Ok(());
         }
         Err(io::Error::other(format!("process {} does not die of SIGKILL", self.pid)))
+    }
+}
+
+/// Whether this error, of a call that control rests on, says that the kernel does not have it, or that somebody forbids
+/// it.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES | Errno::EBUSY))
+}
+
+/// The error of a filter that could not be installed, with what it means.
+pub(super) fn told(error: &io::Error) -> String {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EBUSY) => format!("{error}: it is controlled by somebody else already"),
+        Some(Errno::ENOSYS | Errno::EINVAL) => format!("{error}: seccomp offers no user notification"),
+        _ => error.to_string(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every lock call of every controlled process stops, so the books are complete; that they agree with the kernel is
 //! checked whenever a lock is granted, as the kernel itself is asked for it then.
 
+use std::collections::HashMap;
+
 use super::call::{LockKind, Mode, Range};
 use crate::engine::explore::step::Object;
 
@@ -10,6 +12,8 @@ use crate::engine::explore::step::Object;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holding {
     pub lock: Object,
+    /// The file that it is a lock of.
+    pub file: Object,
     pub process: usize,
     /// The descriptor that it was taken with; locks of kind posix belong to the process.
     pub fd: i32,
@@ -21,7 +25,9 @@ pub(super) struct Holding {
 impl Holding {
     /// Whether both have the same owner: a lock of one's own never stands in the way.
     fn is_owned_with(&self, other: &Self) -> bool {
-        self.process == other.process && (self.kind == LockKind::Posix || self.fd == other.fd)
+        self.process == other.process
+            && self.kind == other.kind
+            && (self.kind == LockKind::Posix || self.fd == other.fd)
     }
 
     fn excludes(&self, other: &Self) -> bool {
@@ -36,12 +42,19 @@ impl Holding {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Locks {
     held: Vec<Holding>,
+    /// The parts of each file that were locked by `fcntl`, since the books were begun.
+    parts: HashMap<Object, Vec<Range>>,
 }
 
 impl Locks {
     /// Who stands in the way of a lock.
     pub fn in_the_way<'l>(&'l self, wanted: &'l Holding) -> impl Iterator<Item = &'l Holding> {
         self.held.iter().filter(move |held| held.excludes(wanted))
+    }
+
+    /// What the owner of a lock has of it already.
+    pub fn own(&self, wanted: &Holding) -> Option<&Holding> {
+        self.held.iter().find(|held| held.lock == wanted.lock && held.is_owned_with(wanted))
     }
 
     /// Whether a lock can be had.
@@ -73,12 +86,12 @@ impl Locks {
     }
 
     /// What a process gives up as it closes a descriptor of this inode: its locks by this descriptor, and all its
-    /// posix locks of the inode (the lock objects are given by kind).
-    pub fn closing(&self, process: usize, fd: i32, posix: Option<Object>) -> Vec<Holding> {
+    /// posix locks of the file.
+    pub fn closing(&self, process: usize, fd: i32, file: Option<Object>) -> Vec<Holding> {
         let goes = |held: &&Holding| {
             held.process == process
                 && match held.kind {
-                    LockKind::Posix => Some(held.lock) == posix,
+                    LockKind::Posix => Some(held.file) == file,
                     LockKind::Flock | LockKind::Ofd => held.fd == fd,
                 }
         };
@@ -103,6 +116,21 @@ impl Locks {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.held.clear();
+        self.parts.clear();
+    }
+
+    /// Notes which part of a file a `fcntl` lock is about. Each part is an object of its own, so they must not overlap:
+    /// the error says what overlaps.
+    pub fn note_part(&mut self, file: Object, part: Range) -> Result<(), &'static str> {
+        let known = self.parts.entry(file).or_default();
+        if known.contains(&part) {
+            return Ok(());
+        }
+        if known.iter().any(|other| other.overlaps(part)) {
+            return Err("locks parts of a file that overlap");
+        }
+        known.push(part);
+        Ok(())
     }
 }
 
@@ -111,7 +139,8 @@ mod tests {
     use super::*;
 
     fn holding(process: usize, fd: i32, mode: Mode) -> Holding {
-        Holding { lock: Object::named(&"l"), process, fd, kind: LockKind::Flock, mode, range: Range::ALL }
+        let (lock, file) = (Object::named(&"l"), Object::named(&"f"));
+        Holding { lock, file, process, fd, kind: LockKind::Flock, mode, range: Range::ALL }
     }
 
     #[test]
@@ -146,10 +175,28 @@ mod tests {
         assert!(locks.is_free(&posix(1, 3, 40, 60)));
         assert!(!locks.is_free(&posix(1, 3, 39, 40)) && !locks.is_free(&posix(1, 3, 60, 61)));
         assert_eq!(
-            locks.closing(0, 77, Some(Object::named(&"l"))).len(),
+            locks.closing(0, 77, Some(Object::named(&"f"))).len(),
             2,
             "any descriptor of the file will do"
         );
         assert!(locks.has_posix(0) && !locks.has_posix(1));
+        let of_description = |process| Holding { kind: LockKind::Ofd, ..posix(process, 3, 0, 10) };
+        assert!(!locks.is_free(&of_description(0)), "they have another owner, though it is the same process");
+        locks.let_go(&posix(0, 9, 0, 100));
+        locks.take(of_description(0));
+        locks.let_go(&posix(0, 3, 0, 100));
+        assert!(!locks.is_free(&posix(0, 3, 0, 10)), "nobody gives up what is not theirs");
+    }
+
+    #[test]
+    fn parts_of_a_file_are_the_same_or_apart() {
+        let mut locks = Locks::default();
+        let (file, other) = (Object::named(&"f"), Object::named(&"g"));
+        let part = |start, end| Range { start, end };
+        assert!(locks.note_part(file, part(0, 10)).is_ok() && locks.note_part(file, part(0, 10)).is_ok());
+        assert!(locks.note_part(file, part(10, 20)).is_ok() && locks.note_part(other, Range::ALL).is_ok());
+        assert!(locks.note_part(file, part(5, 6)).is_err());
+        locks.clear();
+        assert!(locks.note_part(file, part(5, 6)).is_ok());
     }
 }

@@ -15,8 +15,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{filter, mail};
-use crate::engine::NO_CONTROL;
+use super::{filter, inmate, mail};
 use crate::plan::SubjectPlan;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
@@ -230,8 +229,17 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     if process + 1 == site.order.layout.examiner() {
         return attend(site, identity);
     }
-    let listener = seccomp::install(&filter::program())
-        .map_err(|error| format!("{NO_CONTROL}: {error}; `flockwork doctor` tells more"))?;
+    let listener = match seccomp::install(&filter::program()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let words = format!("this machine lets no process be controlled: {}", inmate::told(&error));
+            if inmate::is_unsupported(&error) {
+                lifeline::leave_words(header, &words);
+                return Ok(lifeline::UNSUPPORTED);
+            }
+            return Err(words);
+        }
+    };
     mail::announce_listener(header, listener.as_raw_fd());
     // The controller takes a copy, and only then answers: the first stop comes later than that.
     let ready = || seccomp::rendezvous(mail::READY).map_err(|error| format!("no controller: {error}"));

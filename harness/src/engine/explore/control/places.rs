@@ -3,7 +3,7 @@
 //! Inodes are named by the path under which they were first met in an execution, so that a name is the same in every
 //! execution that began with the same steps. What lies outside the folder of the exploration is nobody's concern.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -13,12 +13,15 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 
-use super::call::{At, LockKind};
+use super::call::{At, LockKind, Range};
 use super::inmate::Inmate;
 use crate::engine::explore::step::{Access, Object};
 
 /// How many symbolic links a path may lead through.
 const LINKS_MAX: u32 = 8;
+
+/// Names the permissions of all files, which decide together what can be reached.
+pub(super) const ATTRIBUTES: &str = "attributes";
 
 /// An inode: device and number.
 pub(super) type Inode = (u64, u64);
@@ -55,9 +58,14 @@ impl File {
     }
 
     /// One of its locks.
-    pub fn lock(&self, kind: LockKind) -> Object {
+    pub fn lock(&self, kind: LockKind, range: Range) -> Object {
         // Both kinds of fcntl lock exclude each other; flock knows nothing of them.
-        Object::named(&("lock", self.name, kind == LockKind::Flock))
+        match kind {
+            LockKind::Flock => Object::named(&("lock", self.name, true)),
+            LockKind::Ofd | LockKind::Posix => {
+                Object::named(&("lock", self.name, false, range.start, range.end))
+            }
+        }
     }
 }
 
@@ -74,8 +82,42 @@ pub(super) struct Place {
     pub file: Option<File>,
     /// Relative to the exploration's folder.
     pub shown: String,
-    /// Not followed: a symbolic link lies there.
-    pub is_link: bool,
+}
+
+/// A path that is being walked.
+struct Walk {
+    base: Arc<OwnedFd>,
+    root: File,
+    /// Where it is.
+    folder: File,
+    /// The same, from `base`.
+    path: String,
+    way: Vec<(Object, Access)>,
+    ahead: VecDeque<String>,
+}
+
+impl Walk {
+    /// It leads to an entry of a folder.
+    fn arrived(self, name: String, file: Option<File>, shown: String) -> Place {
+        Place { way: self.way, folder: Some(self.folder), name, file, shown }
+    }
+
+    /// It leads nowhere, or out of what concerns the exploration.
+    fn lost(self, name: &str) -> Place {
+        let shown = join(&self.folder.shown, name);
+        Place { way: self.way, folder: None, name: name.to_owned(), file: None, shown }
+    }
+
+    /// It ends where it is.
+    fn stayed(self) -> Place {
+        let shown = self.folder.shown.clone();
+        Place { way: self.way, folder: None, name: String::new(), file: Some(self.folder), shown }
+    }
+}
+
+/// The entries that a path goes through.
+fn parts(path: &str) -> VecDeque<String> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
 }
 
 /// What paths and descriptors mean, in one execution.
@@ -90,6 +132,8 @@ pub(super) struct Places {
     met: HashMap<String, u32>,
     /// What descriptors are, by process and number; outside files are none.
     open: HashMap<(usize, i32), Option<File>>,
+    /// Processes that copied a descriptor.
+    copied: HashSet<usize>,
 }
 
 impl Places {
@@ -112,6 +156,7 @@ impl Places {
             names: HashMap::new(),
             met: HashMap::new(),
             open: HashMap::new(),
+            copied: HashSet::new(),
         })
     }
 
@@ -119,12 +164,23 @@ impl Places {
     pub fn begin(&mut self) {
         self.names.clear();
         self.met.clear();
+        self.copied.clear();
         self.open.retain(|_, file| file.as_ref().is_some_and(|file| file.inode == self.root_inode));
     }
 
     /// A process closed a descriptor, or put something else in its place.
     pub fn forget(&mut self, process: usize, fd: i32) {
         self.open.remove(&(process, fd));
+    }
+
+    /// A process copied a descriptor: two of its numbers stand for one open file description.
+    pub fn note_copy(&mut self, process: usize) {
+        self.copied.insert(process);
+    }
+
+    /// Whether a process copied a descriptor.
+    pub fn has_copies(&self, process: usize) -> bool {
+        self.copied.contains(&process)
     }
 
     /// Nothing is known of a process's descriptors any more.
@@ -171,64 +227,64 @@ impl Places {
 
     /// Where a path leads; `None` for what is no concern of the exploration.
     pub fn path(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool) -> Option<Place> {
-        self.walk(process, inmate, at, follow, 0)
+        let (base, folder, rest) = self.start(process, inmate, at)?;
+        let stat = rustix::fs::fstat(&self.root).ok()?;
+        let root = self.file(&stat, "");
+        let way = vec![(Object::named(&ATTRIBUTES), Access::Read)];
+        let walk = Walk { base, root, folder, path: String::new(), way, ahead: parts(&rest) };
+        self.walk(walk, follow).ok()
     }
 
-    fn walk(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool, links: u32) -> Option<Place> {
-        let (base, origin, rest) = self.start(process, inmate, at)?;
-        let mut steps: Vec<&str> = rest.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        let last = steps.pop();
-        let mut place = Place {
-            way: Vec::new(),
-            folder: None,
-            name: last.unwrap_or_default().to_owned(),
-            file: None,
-            shown: join(&origin.shown, &rest),
-            is_link: false,
-        };
-        let Some(last) = last else {
-            place.file = Some(origin);
-            return Some(place);
-        };
-        let mut folder = origin;
-        let mut path = String::new();
-        for step in steps {
-            place.way.push((folder.entry(step), Access::Read));
-            path = join(&path, step);
-            let Ok(stat) = statat(&base, path.as_str(), AtFlags::empty()) else { return Some(place) };
-            folder = self.file(&stat, &join(&folder.shown, step));
-        }
-        place.way.push((folder.entry(last), Access::Read));
-        path = join(&path, last);
-        let shown = join(&folder.shown, last);
-        if let Ok(stat) = statat(&base, path.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            place.is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-            place.file = Some(self.file(&stat, &shown));
-            if place.is_link && follow && links < LINKS_MAX {
-                return self.through_link(process, inmate, place, &folder, links);
+    /// The walk that is left to do, entry by entry: links on the way are followed, and each entry that was looked at is
+    /// part of the way.
+    fn walk(&mut self, mut walk: Walk, follow: bool) -> io::Result<Place> {
+        let mut links = 0;
+        while let Some(name) = walk.ahead.pop_front() {
+            if name == ".." && walk.folder.inode == self.root_inode {
+                return Ok(walk.lost(&name));
+            }
+            walk.way.push((walk.folder.entry(&name), Access::Read));
+            let path = join(&walk.path, &name);
+            let shown = join(&walk.folder.shown, &name);
+            let stat = statat(&walk.base, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok();
+            let is_last = walk.ahead.is_empty();
+            let is_link = stat.is_some_and(|stat| {
+                FileType::from_raw_mode(stat.st_mode) == FileType::Symlink && (follow || !is_last)
+            });
+            if is_link {
+                links += 1;
+                if links > LINKS_MAX || !self.step_through(&mut walk, &path)? {
+                    return Ok(walk.lost(&name));
+                }
+                continue;
+            }
+            let file = stat.map(|stat| self.file(&stat, &shown));
+            match file {
+                file if is_last => return Ok(walk.arrived(name, file, shown)),
+                Some(folder) => (walk.folder, walk.path) = (folder, path),
+                None => return Ok(walk.lost(&name)),
             }
         }
-        place.shown = shown;
-        place.folder = Some(folder);
-        Some(place)
+        Ok(walk.stayed())
     }
 
-    /// Goes on behind a symbolic link, having looked at it.
-    fn through_link(
-        &mut self,
-        process: usize,
-        inmate: &Inmate,
-        place: Place,
-        folder: &File,
-        links: u32,
-    ) -> Option<Place> {
-        let own = self.arena.join(&folder.shown).join(&place.name);
-        let target = fs::read_link(own).ok()?;
-        let absolute = self.arena.join(&folder.shown).join(target);
-        let at = At { folder: libc::AT_FDCWD, path: absolute.to_string_lossy().into_owned() };
-        let mut behind = self.walk(process, inmate, &at, true, links + 1)?;
-        behind.way.extend(place.way);
-        Some(behind)
+    /// Goes on behind a symbolic link; `false` where it leads out of what concerns the exploration.
+    fn step_through(&self, walk: &mut Walk, path: &str) -> io::Result<bool> {
+        let target = rustix::fs::readlinkat(&walk.base, path, Vec::new())?;
+        let target = target.to_string_lossy();
+        let inside = if target.starts_with('/') {
+            let Some(shown) = self.inside(Path::new(&*target)) else { return Ok(false) };
+            walk.base = Arc::clone(&self.root);
+            walk.path.clear();
+            walk.folder = walk.root.clone();
+            shown
+        } else {
+            target.into_owned()
+        };
+        let mut ahead = parts(&inside);
+        ahead.append(&mut walk.ahead);
+        walk.ahead = ahead;
+        Ok(true)
     }
 
     /// From where a path starts: a descriptor to look from, the folder it is, and the rest of the path.

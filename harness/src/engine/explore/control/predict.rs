@@ -9,9 +9,11 @@
 use super::call::{Ask, At, Call, LockKind, Mode, Range};
 use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
-use super::places::{File, Inode, Place, Places};
+use super::places::{ATTRIBUTES, File, Inode, Place, Places};
 use crate::engine::explore::schedule::{Fault, Injected};
 use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
+
+use rustix::fs::OFlags;
 
 use Access::{Read, Update, Write};
 
@@ -40,6 +42,8 @@ pub(super) enum Effect {
     Take(Holding, Ask),
     /// Locks are given up.
     LetGo(Vec<Holding>),
+    /// A lock is given up to be taken anew in another mode: the call is not over.
+    GiveUp(Holding),
     /// A descriptor is gone: with the locks that go with it.
     Close(i32, Vec<Holding>),
     /// Any descriptor may be gone.
@@ -95,7 +99,7 @@ pub(super) struct Scene<'s> {
     pub process: usize,
     pub inmate: &'s Inmate,
     pub places: &'s mut Places,
-    pub locks: &'s Locks,
+    pub locks: &'s mut Locks,
     /// What the process has looked at since it last slept.
     pub seen: &'s [(Object, Access)],
     /// The pids of all controlled processes.
@@ -135,9 +139,19 @@ impl Prediction {
         self
     }
 
+    fn letting_go(mut self, held: Vec<Holding>) -> Self {
+        self.effect = Effect::LetGo(held);
+        self
+    }
+
     fn meeting(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
+    }
+
+    /// Permissions change, on which it depends what can be reached: whoever walks a path reads them.
+    fn changing_attributes(self, file: &File) -> Self {
+        self.writing(file).touching([(Object::named(&ATTRIBUTES), Write)])
     }
 
     fn writing(mut self, file: &File) -> Self {
@@ -160,7 +174,19 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Escape(what) => return Err(what),
         Call::Ready | Call::ChangeFolder | Call::SyncAll => private,
         Call::Open { at, opening } => scene.open(at, *opening),
-        Call::Close(fd) | Call::DupOnto(fd) => scene.close(*fd),
+        Call::Close(fd) => scene.close(*fd),
+        Call::DupOnto { from, to } => {
+            scene.copied(*from)?;
+            scene.close(*to)
+        }
+        Call::Copied(fd) => {
+            scene.copied(*fd)?;
+            private
+        }
+        Call::Map(fd) => match scene.file(*fd) {
+            Some(_) => return Err("maps a file"),
+            None => private,
+        },
         Call::CloseRange => Prediction { effect: Effect::CloseSome, ..private },
         Call::Read(fd) => scene
             .file_call("read", *fd, |read, file| read.touching([(file.content(), Read)]).meeting(READING)),
@@ -171,17 +197,15 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Resize(fd) => {
             scene.file_call("resize", *fd, |resize, file| resize.writing(file).meeting(WRITING))
         }
-        Call::ChangeAt(fd) => scene.file_call("change", *fd, Prediction::writing),
-        Call::LookAt(fd) => scene.file_call("fstat", *fd, |look, file| {
-            look.touching([(file.content(), Read), (file.links(), Read)])
-        }),
+        Call::ChangeAt(fd) => scene.file_call("change", *fd, Prediction::changing_attributes),
+        Call::LookAt(fd) => scene.file_call("fstat", *fd, |look, file| look.touching(looked_at(file))),
         Call::Sync(fd) => scene.file_call("fsync", *fd, |sync, _| sync.meeting(READING)),
         Call::List(fd) => {
             scene.file_call("list", *fd, |list, file| list.touching([(file.list(), Read)]).meeting(READING))
         }
         Call::Copy { from, to } => scene.copy(*from, *to),
-        Call::Truncate(at) => scene.change(at, "truncate"),
-        Call::Change(at) => scene.change(at, "change"),
+        Call::Truncate(at) => scene.change(at, "truncate", Prediction::writing),
+        Call::Change(at) => scene.change(at, "change", Prediction::changing_attributes),
         Call::Look { at, follow } => scene.look(at, *follow),
         Call::ReadLink(at) => scene.path_call("readlink", at, |link, _| link),
         Call::Unlink(at) => scene.remove(at, "unlink"),
@@ -192,21 +216,22 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
         Call::Link { from, to } => scene.link(from, to),
         Call::Rename { from, to } => scene.rename(from, to),
         Call::Exchange { from, to } => scene.exchange(from, to),
-        Call::Lock { fd, kind, mode, ask, range } => scene.lock(*fd, *kind, *mode, *ask, *range),
-        Call::Unlock { fd, kind, range } => scene.unlock(*fd, *kind, *range),
-        Call::QueryLock { fd, kind } => {
-            scene.file_call("query-lock", *fd, |query, file| query.touching([(file.lock(*kind), Read)]))
-        }
-        Call::Signal { pid, signal } => scene.signal(*pid, *signal),
+        Call::Lock { fd, kind, mode, ask, range } => scene.lock(*fd, *kind, *mode, *ask, *range)?,
+        Call::Unlock { fd, kind, range } => scene.unlock(*fd, *kind, *range)?,
+        Call::QueryLock { fd, kind, range } => scene.query_lock(*fd, *kind, *range)?,
+        Call::Signal { pid, signal } => scene.signal(*pid, *signal)?,
         Call::Wait => return Err("waits for a child"),
         Call::Sleep => scene.sleep(),
-        Call::Exit => Prediction { effect: Effect::Exit, ..Prediction::new("exit") },
+        Call::Exit => Prediction {
+            effect: Effect::Exit,
+            ..Prediction::new("exit").touching(killed(scene.process, scene.locks))
+        },
     })
 }
 
 /// What it touches when a process is killed: its locks go, and its operation will never return.
 pub(super) fn killed(process: usize, locks: &Locks) -> Vec<(Object, Access)> {
-    let given = locks.of(process).map(|held| (held.lock, give_up(held.mode)));
+    let given = locks.of(process).map(|held| (held.lock, touched_by(held.mode)));
     given.chain([(life(process), Write), (Object::REAL_TIME, Update)]).collect()
 }
 
@@ -216,7 +241,7 @@ fn life(process: usize) -> Object {
 }
 
 /// How a lock that is taken or given up touches it: shared ones commute.
-const fn give_up(mode: Mode) -> Access {
+const fn touched_by(mode: Mode) -> Access {
     match mode {
         Mode::Shared => Update,
         Mode::Exclusive => Write,
@@ -297,17 +322,14 @@ impl Scene<'_> {
     }
 
     fn close(&mut self, fd: i32) -> Prediction {
-        let posix = if self.locks.has_posix(self.process) {
-            self.file(fd).map(|file| file.lock(LockKind::Posix))
-        } else {
-            None
-        };
+        let posix =
+            if self.locks.has_posix(self.process) { self.file(fd).map(|file| file.name) } else { None };
         let given = self.locks.closing(self.process, fd, posix);
         if given.is_empty() {
             return Prediction { effect: Effect::Close(fd, given), ..Prediction::new("") };
         }
         let mut close = self.file_call("close", fd, |close, _| close);
-        close.touches.extend(given.iter().map(|held| (held.lock, give_up(held.mode))));
+        close.touches.extend(given.iter().map(|held| (held.lock, touched_by(held.mode))));
         close.lock = Some(LockPart::Release(given[0].lock));
         close.effect = Effect::Close(fd, given);
         close
@@ -326,11 +348,14 @@ impl Scene<'_> {
         }
     }
 
-    fn change(&mut self, at: &At, verb: &str) -> Prediction {
-        self.path_call(verb, at, |change, place| match &place.file {
-            Some(file) => change.writing(file),
+    /// A link at the end is followed: where it is not, only the link's own attributes change, and they read those.
+    fn change(&mut self, at: &At, verb: &str, how: fn(Prediction, &File) -> Prediction) -> Prediction {
+        let Some(place) = self.place(at, true) else { return self.outside(at) };
+        let change = Prediction::new(format!("{verb} {}", shown(&place.shown))).touching(place.way);
+        match &place.file {
+            Some(file) => how(change, file),
             None => change,
-        })
+        }
     }
 
     fn look(&mut self, at: &At, follow: bool) -> Prediction {
@@ -338,8 +363,7 @@ impl Scene<'_> {
         let look =
             Prediction::new(format!("stat {}", shown(&place.shown))).touching(place.way.iter().copied());
         match &place.file {
-            Some(file) if file.is_folder => look,
-            Some(file) => look.touching([(file.content(), Read), (file.links(), Read)]),
+            Some(file) => look.touching(looked_at(file)),
             None => look,
         }
     }
@@ -389,10 +413,13 @@ impl Scene<'_> {
         let label = format!("rename {} to {}", shown(&source.shown), shown(&target.shown));
         let ways = source.way.iter().chain(&target.way).copied();
         let rename = Prediction::new(label).touching(ways);
-        let (Some(_), Some(old), Some(new)) = (&source.file, &source.folder, &target.folder) else {
+        let (Some(moved), Some(old), Some(new)) = (&source.file, &source.folder, &target.folder) else {
             return rename;
         };
         let rename = removed(made(rename, new, &target.name), old, &source.name).meeting(MAKING);
+        // What is above a folder is seen from within it.
+        let above = moved.is_folder.then(|| (moved.entry(".."), Write));
+        let rename = rename.touching(above);
         match &target.file {
             Some(file) if file.is_folder => rename.touching([(file.list(), Write)]),
             Some(file) => rename.touching([(file.links(), Write)]),
@@ -406,10 +433,85 @@ impl Scene<'_> {
         exchange
     }
 
-    fn lock(&mut self, fd: i32, kind: LockKind, mode: Mode, ask: Ask, range: Range) -> Prediction {
-        let Some(file) = self.file(fd) else { return Prediction::new("") };
-        let lock = file.lock(kind);
-        let wanted = Holding { lock, process: self.process, fd, kind, mode, range };
+    /// A descriptor is copied: whoever locks by one of two numbers of one open file description holds it by both.
+    fn copied(&mut self, fd: i32) -> Result<(), &'static str> {
+        let is_inside = self.file(fd).is_some();
+        if is_inside && self.locks.of(self.process).any(|held| held.fd == fd) {
+            return Err("copies a descriptor by which it holds a lock");
+        }
+        if is_inside {
+            self.places.note_copy(self.process);
+        }
+        Ok(())
+    }
+
+    /// The lock that a call is about; none where it is no concern of the exploration.
+    fn wanted(
+        &mut self,
+        fd: i32,
+        kind: LockKind,
+        mode: Mode,
+        range: Range,
+    ) -> Result<Option<(Holding, File)>, &'static str> {
+        let Some(file) = self.file(fd) else { return Ok(None) };
+        if kind != LockKind::Posix && self.places.has_copies(self.process) {
+            return Err("locks a file while it has copies of descriptors");
+        }
+        if kind != LockKind::Flock {
+            if !self.can_lock(fd, mode) {
+                // The kernel refuses it at once.
+                return Ok(None);
+            }
+            self.locks.note_part(file.name, range)?;
+        }
+        let lock = file.lock(kind, range);
+        let wanted = Holding { lock, file: file.name, process: self.process, fd, kind, mode, range };
+        Ok(Some((wanted, file)))
+    }
+
+    /// Whether a descriptor is open in a way that allows a lock by `fcntl`.
+    fn can_lock(&self, fd: i32, mode: Mode) -> bool {
+        let Ok(copy) = self.inmate.descriptor(fd) else { return false };
+        let Ok(flags) = rustix::fs::fcntl_getfl(&copy) else { return false };
+        match mode {
+            Mode::Shared => flags & OFlags::ACCMODE != OFlags::WRONLY,
+            Mode::Exclusive => flags & OFlags::ACCMODE != OFlags::RDONLY,
+        }
+    }
+
+    fn query_lock(&mut self, fd: i32, kind: LockKind, range: Range) -> Result<Prediction, &'static str> {
+        // Whoever may read may ask, for any kind of lock.
+        let asked = self.wanted(fd, kind, Mode::Shared, range)?;
+        Ok(asked.map_or_else(
+            || Prediction::new(""),
+            |(asked, file)| {
+                Prediction::new(format!("query-lock {}", shown(&file.shown))).touching([(asked.lock, Read)])
+            },
+        ))
+    }
+
+    fn lock(
+        &mut self,
+        fd: i32,
+        kind: LockKind,
+        mode: Mode,
+        ask: Ask,
+        range: Range,
+    ) -> Result<Prediction, &'static str> {
+        let Some((wanted, file)) = self.wanted(fd, kind, mode, range)? else {
+            return Ok(Prediction::new(""));
+        };
+        let lock = wanted.lock;
+        let own = self.locks.own(&wanted).copied();
+        if let Some(own) = own.filter(|own| own.mode != mode && kind == LockKind::Flock) {
+            // flock(2): the lock that is there is removed, and then the new one taken; others may come between.
+            let give_up = Prediction::new(format!("give up {} to lock it anew", shown(&file.shown)));
+            return Ok(Prediction {
+                lock: Some(LockPart::Release(lock)),
+                effect: Effect::GiveUp(own),
+                ..give_up.touching([(lock, touched_by(own.mode))])
+            });
+        }
         let verb = match (kind, ask) {
             (LockKind::Flock, Ask::Wait) => "flock",
             (LockKind::Flock, Ask::Try) => "try-flock",
@@ -419,58 +521,76 @@ impl Scene<'_> {
         let word = if mode == Mode::Shared { "shared" } else { "exclusive" };
         let call = Prediction::new(format!("{verb} {} {word}", shown(&file.shown)));
         if ask == Ask::Try && !self.locks.is_free(&wanted) {
-            return call.touching([(lock, Read)]);
+            return Ok(call.touching([(lock, Read)]));
         }
-        let gate = if ask == Ask::Wait { Gate::Lock(lock) } else { Gate::Open };
         let faults = if ask == Ask::Wait { WAITING } else { NO_FAULT };
-        Prediction {
+        // A lock by fcntl changes its mode at once: from exclusive to shared it lets others in.
+        let was = own.map(|own| own.mode);
+        let lets_in = was == Some(Mode::Exclusive) && mode == Mode::Shared;
+        let part = if lets_in { LockPart::Release(lock) } else { LockPart::Acquire(lock) };
+        // By the gate it is told from a release after which nothing is held.
+        let gate = if ask == Ask::Wait || lets_in { Gate::Lock(lock) } else { Gate::Open };
+        let access = was.map_or(touched_by(mode), |was| touched_by(was).max(touched_by(mode)));
+        Ok(Prediction {
             gate,
-            lock: Some(LockPart::Acquire(lock)),
+            lock: Some(part),
             effect: Effect::Take(wanted, ask),
-            ..call.touching([(lock, give_up(mode))]).meeting(faults)
-        }
+            ..call.touching([(lock, access)]).meeting(faults)
+        })
     }
 
-    fn unlock(&mut self, fd: i32, kind: LockKind, range: Range) -> Prediction {
-        let Some(file) = self.file(fd) else { return Prediction::new("") };
-        let lock = file.lock(kind);
-        let probe = Holding { lock, process: self.process, fd, kind, mode: Mode::Shared, range };
-        let held: Vec<Holding> = self
-            .locks
-            .of(self.process)
-            .filter(|held| held.lock == lock && (kind == LockKind::Posix || held.fd == fd))
-            .copied()
-            .collect();
-        let access = held.iter().map(|held| give_up(held.mode)).max();
+    fn unlock(&mut self, fd: i32, kind: LockKind, range: Range) -> Result<Prediction, &'static str> {
+        let Some(file) = self.file(fd) else { return Ok(Prediction::new("")) };
+        let is_own = |held: &&Holding| {
+            held.file == file.name && held.kind == kind && (kind == LockKind::Posix || held.fd == fd)
+        };
+        let hit = |held: &&Holding| is_own(held) && held.range.overlaps(range);
+        let held: Vec<Holding> = self.locks.of(self.process).filter(hit).copied().collect();
+        if held.iter().any(|held| !range.covers(held.range)) {
+            return Err("unlocks a part of what it locked");
+        }
+        let Some(first) = held.first() else { return Ok(Prediction::new("")) };
         let unlock = Prediction::new(format!("unlock {}", shown(&file.shown)));
-        match access {
-            Some(access) => Prediction {
-                lock: Some(LockPart::Release(lock)),
-                effect: Effect::LetGo(vec![probe]),
-                ..unlock.touching([(lock, access)])
-            },
-            None => Prediction::new(""),
+        Ok(Prediction {
+            lock: Some(LockPart::Release(first.lock)),
+            ..unlock.touching(held.iter().map(|held| (held.lock, touched_by(held.mode))))
         }
+        .letting_go(held))
     }
 
-    fn signal(&self, pid: i32, signal: i32) -> Prediction {
+    fn signal(&self, pid: i32, signal: i32) -> Result<Prediction, &'static str> {
+        if pid <= 0 && signal != 0 {
+            return Err("signals a group of processes");
+        }
         let to = self.pids.iter().position(|known| known.is_some_and(|known| known.cast_signed() == pid));
-        match to {
-            Some(process) => {
-                let access = if signal == 0 { Read } else { Write };
-                Prediction::new(format!("kill p{} {signal}", process + 1)).touching([(life(process), access)])
-            }
-            None => Prediction::new(""),
+        let Some(to) = to else { return Ok(Prediction::new("")) };
+        let kill = Prediction::new(format!("kill p{} {signal}", to + 1));
+        match signal {
+            0 => Ok(kill.touching([(life(to), Read)])),
+            // It may be the end of it.
+            _ if to == self.process => Ok(kill.touching(killed(to, self.locks))),
+            _ => Err("signals another process under control"),
         }
     }
 
     fn sleep(&self) -> Prediction {
+        if self.seen.is_empty() {
+            // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
+            return Prediction { effect: Effect::Sleep, ..Prediction::new("") };
+        }
         let mut sleep =
             Prediction::new("sleep").touching(self.seen.iter().map(|(object, _)| (*object, Read)));
         sleep.gate = Gate::Change;
         sleep.effect = Effect::Sleep;
         sleep
     }
+}
+
+/// What is seen of a file by looking at it from outside.
+fn looked_at(file: &File) -> [(Object, Access); 2] {
+    // How large a folder is, and how many links it has, depends on its entries.
+    let inside = if file.is_folder { file.list() } else { file.content() };
+    [(inside, Read), (file.links(), Read)]
 }
 
 fn made(prediction: Prediction, folder: &File, name: &str) -> Prediction {

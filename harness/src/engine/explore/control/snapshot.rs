@@ -2,7 +2,7 @@
 //!
 //! It is restored, not made again: a file that no step changed stays what it is, inode and all.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +11,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::places::Inode;
+
+/// The inode of what is not there at present.
+const NOWHERE: Inode = (0, 0);
 
 /// A folder, as it was.
 #[derive(Debug)]
@@ -33,7 +36,11 @@ struct Entry {
 #[derive(Debug)]
 enum What {
     Folder(BTreeMap<OsString, Entry>),
-    File(Vec<u8>),
+    File {
+        bytes: Vec<u8>,
+        /// The inode that it had first, where it has several names.
+        twins: Option<Inode>,
+    },
     Link(PathBuf),
 }
 
@@ -51,7 +58,9 @@ impl Snapshot {
     /// Puts everything back. `written` are the inodes whose content may have changed; whatever else differs is seen.
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
         let changed = Changed { written, is_trusted: self.is_trusted };
-        restore(&self.root, &mut self.entries, &changed)?;
+        let mut twins = Twins::new();
+        clear(&self.root, &mut self.entries, &changed, &mut twins)?;
+        fill(&self.root, &mut self.entries, &mut twins)?;
         self.is_trusted = true;
         Ok(())
     }
@@ -107,13 +116,18 @@ fn digest(
     changed: &Changed<'_>,
     tell: &mut dyn FnMut(&OsStr, Digest),
 ) -> io::Result<()> {
-    let mut found = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let mut found = match fs::read_dir(folder) {
+        Ok(found) => found.collect::<io::Result<Vec<_>>>()?,
+        // A process took its own permissions away: what is in there nobody sees.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error),
+    };
     found.sort_by_key(fs::DirEntry::file_name);
     for entry in found {
         let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
         let known = known.and_then(|known| known.get(&name)).filter(|known| known.inode == inode(&metadata));
         if metadata.is_dir() {
-            tell(&name, Digest::default());
+            tell(&name, Digest::of(&mode(&metadata).to_ne_bytes()));
             let inner = known.and_then(|known| match &known.what {
                 What::Folder(inner) => Some(inner),
                 _ => None,
@@ -124,8 +138,10 @@ fn digest(
             tell(&name, known.digest);
         } else if metadata.is_symlink() {
             tell(&name, Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes()));
-        } else {
+        } else if metadata.is_file() {
             tell(&name, Digest::of(&fs::read(&path)?));
+        } else {
+            tell(&name, Digest::default());
         }
     }
     Ok(())
@@ -140,6 +156,10 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
         kept.extend_from_slice(if is_time { b"#" } else { part });
     }
     kept
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.mode() & 0o7777
 }
 
 fn inode(metadata: &Metadata) -> Inode {
@@ -157,63 +177,128 @@ fn entries(folder: &Path) -> io::Result<BTreeMap<OsString, Entry>> {
             let target = fs::read_link(&path)?;
             let digest = Digest::of(target.as_os_str().as_encoded_bytes());
             (What::Link(target), digest)
-        } else {
+        } else if metadata.is_file() {
             let bytes = fs::read(&path)?;
             let digest = Digest::of(&bytes);
-            (What::File(bytes), digest)
+            let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
+            (What::File { bytes, twins }, digest)
+        } else {
+            let what = format!("{} is no file, folder or link: it could not be put back", path.display());
+            return Err(io::Error::other(what));
         };
-        let mode = metadata.mode() & 0o7777;
+        let mode = mode(&metadata);
         found.insert(entry.file_name(), Entry { inode: inode(&metadata), mode, digest, what });
     }
     Ok(found)
 }
 
-fn restore(folder: &Path, entries: &mut BTreeMap<OsString, Entry>, changed: &Changed<'_>) -> io::Result<()> {
-    let mut present = HashSet::new();
+/// Where one name of each file with several lies, by the inode that it had when it was remembered.
+type Twins = HashMap<Inode, PathBuf>;
+
+/// Removes what differs, throughout; notes which of the files with several names are still there.
+fn clear(
+    folder: &Path,
+    entries: &mut BTreeMap<OsString, Entry>,
+    changed: &Changed<'_>,
+    twins: &mut Twins,
+) -> io::Result<()> {
+    let mut lost: HashSet<OsString> = entries.keys().cloned().collect();
     for found in fs::read_dir(folder)? {
         let found = found?;
-        let (name, path) = (found.file_name(), found.path());
-        let metadata = found.metadata()?;
-        match entries.get_mut(&name) {
-            Some(Entry { inode: known, what: What::Folder(inner), .. }) if *known == inode(&metadata) => {
-                restore(&path, inner, changed)?;
-                present.insert(name);
+        let (name, path, metadata) = (found.file_name(), found.path(), found.metadata()?);
+        let known = entries.get_mut(&name).filter(|entry| entry.inode == inode(&metadata));
+        match known {
+            Some(Entry { mode: known, what: What::Folder(inner), .. }) => {
+                if *known != mode(&metadata) {
+                    fs::set_permissions(&path, Permissions::from_mode(*known))?;
+                }
+                clear(&path, inner, changed, twins)?;
+                lost.remove(&name);
             }
-            Some(entry) if entry.inode == inode(&metadata) && changed.keeps(entry.inode) => {
-                present.insert(name);
+            Some(entry) if changed.keeps(entry.inode) => {
+                if let What::File { twins: Some(twin), .. } = &entry.what {
+                    twins.insert(*twin, path);
+                }
+                lost.remove(&name);
             }
-            _ if metadata.is_dir() => fs::remove_dir_all(&path)?,
+            _ if metadata.is_dir() => remove_folder(&path)?,
             _ => fs::remove_file(&path)?,
         }
     }
-    for (name, entry) in entries.iter_mut().filter(|(name, _)| !present.contains(*name)) {
-        entry.make(&folder.join(name), changed)?;
+    for name in lost {
+        if let Some(entry) = entries.get_mut(&name) {
+            entry.forget();
+        }
     }
     Ok(())
 }
 
+/// Makes what is missing, throughout.
+fn fill(folder: &Path, entries: &mut BTreeMap<OsString, Entry>, twins: &mut Twins) -> io::Result<()> {
+    for (name, entry) in entries {
+        let path = folder.join(name);
+        if entry.inode == NOWHERE {
+            entry.make(&path, twins)?;
+        }
+        if let What::Folder(inner) = &mut entry.what {
+            fill(&path, inner, twins)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with all that is in it, even if its permissions forbid that.
+fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(path, Permissions::from_mode(0o700))?;
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    remove_folder(&entry.path())?;
+                } else {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            fs::remove_dir(path)
+        }
+        removed => removed,
+    }
+}
+
 impl Entry {
-    fn make(&mut self, path: &Path, changed: &Changed<'_>) -> io::Result<()> {
-        match &mut self.what {
-            What::Folder(inner) => {
+    /// Nothing holds it any more, nor anything within it.
+    fn forget(&mut self) {
+        self.inode = NOWHERE;
+        if let What::Folder(inner) = &mut self.what {
+            inner.values_mut().for_each(Self::forget);
+        }
+    }
+
+    fn make(&mut self, path: &Path, twins: &mut Twins) -> io::Result<()> {
+        match &self.what {
+            What::Folder(_) => {
                 fs::create_dir(path)?;
                 fs::set_permissions(path, Permissions::from_mode(self.mode))?;
-                restore(path, inner, changed)?;
-                self.inode = inode(&fs::metadata(path)?);
             }
-            What::File(bytes) => {
-                let mut file = File::options().write(true).create_new(true).mode(self.mode).open(path)?;
-                file.write_all(bytes)?;
-                // The process's mask must not show.
-                file.set_permissions(Permissions::from_mode(self.mode))?;
-                self.inode = inode(&file.metadata()?);
+            What::File { bytes, twins: twin } => {
+                match twin.and_then(|twin| twins.get(&twin)) {
+                    Some(other) => fs::hard_link(other, path)?,
+                    None => self.write(path, bytes)?,
+                }
+                twins.extend(twin.map(|twin| (twin, path.to_owned())));
             }
-            What::Link(target) => {
-                symlink(target, path)?;
-                self.inode = inode(&fs::symlink_metadata(path)?);
-            }
+            What::Link(target) => symlink(target, path)?,
         }
+        self.inode = inode(&fs::symlink_metadata(path)?);
         Ok(())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::options().write(true).create_new(true).mode(self.mode).open(path)?;
+        file.write_all(bytes)?;
+        // The process's mask must not show.
+        file.set_permissions(Permissions::from_mode(self.mode))
     }
 }
 
@@ -254,6 +339,56 @@ mod tests {
         snapshot.restore(&HashSet::new()).expect("restored");
         snapshot.restore(&HashSet::new()).expect("and again: nothing to do");
         assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
+    }
+
+    #[test]
+    fn modes_and_names_of_one_file_come_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        for path in ["d", "e"] {
+            fs::create_dir(root.join(path)).expect("a folder");
+        }
+        fs::write(root.join("d/one"), "text").expect("a file");
+        fs::hard_link(root.join("d/one"), root.join("e/other")).expect("another name");
+        let mut snapshot = Snapshot::take(root).expect("taken");
+        let nothing = HashSet::new();
+        let digest = snapshot.digest(&nothing).expect("read");
+        let metadata = |path: &str| fs::metadata(root.join(path)).expect("there");
+        let chmod = |path: &str, mode| {
+            fs::set_permissions(root.join(path), Permissions::from_mode(mode)).expect("changed");
+        };
+        let mode_of_folder = mode(&metadata("d"));
+        let is_restored = |snapshot: &Snapshot| {
+            assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
+            assert_eq!(metadata("d/one").ino(), metadata("e/other").ino());
+            assert_eq!(metadata("d/one").nlink(), 2);
+            assert_eq!(mode(&metadata("d")), mode_of_folder);
+        };
+
+        chmod("d", 0o700);
+        assert_ne!(snapshot.digest(&nothing).expect("read"), digest, "modes count");
+        snapshot.restore(&nothing).expect("restored");
+        is_restored(&snapshot);
+
+        fs::remove_file(root.join("e/other")).expect("removed");
+        snapshot.restore(&nothing).expect("restored");
+        is_restored(&snapshot);
+
+        fs::write(root.join("e/other"), "written in place").expect("written");
+        snapshot.restore(&HashSet::from([inode(&metadata("d/one"))])).expect("restored");
+        is_restored(&snapshot);
+
+        fs::rename(root.join("d"), root.join("f")).expect("renamed");
+        snapshot.restore(&nothing).expect("restored");
+        is_restored(&snapshot);
+
+        fs::create_dir_all(root.join("new/deep")).expect("made");
+        chmod("new/deep", 0o000);
+        chmod("new", 0o000);
+        chmod("e", 0o000);
+        snapshot.digest(&nothing).expect("what cannot be read is passed over");
+        snapshot.restore(&nothing).expect("restored");
+        is_restored(&snapshot);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! from the state after setup.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,6 +59,8 @@ pub(crate) struct Control {
     snapshot: Option<Snapshot>,
     written: HashSet<Inode>,
     is_changed: bool,
+    /// What the end of a process touched that ended by itself, within the step at hand.
+    fell: Option<Footprint>,
     planned: Vec<Planned>,
     recorder: Recorder,
     pub root: PathBuf,
@@ -81,6 +84,7 @@ impl Control {
             snapshot: None,
             written: HashSet::new(),
             is_changed: false,
+            fell: None,
             planned: Vec::new(),
             recorder: Recorder::default(),
             root,
@@ -101,6 +105,16 @@ impl Control {
         }
         self.is_changed = true;
         self.crew.ask(call)
+    }
+
+    /// The pid of each process that is there.
+    pub fn pids(&self) -> Vec<Option<u32>> {
+        self.crew.pids()
+    }
+
+    /// Whether steps are as fast as the kernel can make them; none where no process is there to ask about.
+    pub fn wakes_in_step(&self) -> Option<bool> {
+        self.crew.wakes_in_step()
     }
 
     /// The state that every execution starts from is the present one.
@@ -129,6 +143,31 @@ impl Control {
 
     /// Runs one execution of these programs from the state after setup.
     pub fn run(
+        &mut self,
+        programs: &[Vec<plan::Call>],
+        planned: &[Planned],
+        recorder: Recorder,
+        chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
+    ) -> Result<Execution<Left>> {
+        let run = self.run_to_its_end(programs, planned, recorder, chooser, observer);
+        if run.is_err() {
+            self.leave_nobody();
+        }
+        run
+    }
+
+    /// Ends everybody: where they stand is not known.
+    fn leave_nobody(&mut self) {
+        for process in 0..self.crew.examiner() {
+            if self.crew.is_there(process) {
+                // There is an error to tell already.
+                _ = self.crew.kill(process).and_then(|()| self.bury(process));
+            }
+        }
+    }
+
+    fn run_to_its_end(
         &mut self,
         programs: &[Vec<plan::Call>],
         planned: &[Planned],
@@ -188,7 +227,11 @@ impl Control {
 
     /// Brings everybody to the first step.
     fn begin(&mut self, programs: &[Vec<plan::Call>], planned: &[Planned], recorder: Recorder) -> Result<()> {
-        assert!(programs.len() <= self.crew.examiner(), "no more programs than the stage has processes");
+        if programs.len() > self.crew.examiner() {
+            let (programs, processes) = (programs.len(), self.crew.examiner());
+            let why = format!("{programs} programs are more than the exploration has processes: {processes}");
+            return Err(StageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why)));
+        }
         self.restore()?;
         self.locks.clear();
         self.places.begin();
@@ -286,6 +329,10 @@ impl Control {
             (Next::Over | Next::Dead, _) => unreachable!("whoever is over is not enabled"),
         }
         self.recorder.overlapped(&self.crew.region, depth);
+        let step = match self.fell.take() {
+            Some(fall) if fault.is_none() => step.and(&fall),
+            _ => step,
+        };
         self.tell_the_others(process, &step.footprint)?;
         Ok(Event { process, step })
     }
@@ -332,6 +379,13 @@ impl Control {
             Some(Fault::Kill) | None => {}
         }
         self.note_change(&prediction);
+        if let Effect::GiveUp(given) = &prediction.effect {
+            // The call itself is still to come.
+            behalf::give_up(self.crew.inmate(process), given)?;
+            self.locks.let_go(given);
+            self.foresee(process, call)?;
+            return Ok(());
+        }
         let reply = self.apply(process, prediction.effect.clone())?;
         self.crew.answer(process, reply)?;
         self.advance(process, depth)
@@ -345,7 +399,7 @@ impl Control {
     /// Keeps the books for a step; gives back how the call is answered.
     fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
         match effect {
-            Effect::None | Effect::Exit => {}
+            Effect::None | Effect::Exit | Effect::GiveUp(_) => {}
             Effect::Take(wanted, ask) => {
                 if ask == Ask::Wait && wanted.kind != LockKind::Posix {
                     behalf::take(self.crew.inmate(process), &wanted)?;
@@ -468,7 +522,7 @@ impl Control {
             process,
             inmate,
             places: &mut self.places,
-            locks: &self.locks,
+            locks: &mut self.locks,
             seen: &self.stands[process].seen,
             pids: &pids,
         };
@@ -501,10 +555,8 @@ impl Control {
     /// It ended without being asked to.
     fn crashed(&mut self, process: usize, depth: usize) -> Result<()> {
         if self.crew.was_runaway() {
-            let last = self.stands[process]
-                .step
-                .as_ref()
-                .map_or_else(|| "its start".into(), |step| step.label.to_string());
+            let last =
+                self.stands[process].last.as_ref().map_or_else(|| "its start".into(), ToString::to_string);
             let pid = self.crew.inmate(process).pid;
             self.bury(process)?;
             return Err(StageError::Runaway {
@@ -518,6 +570,7 @@ impl Control {
         if let Some(call) = stand.operation() {
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
+        self.fell = Some(self.footprint_of_kill(process));
         let mut exit = self.bury(process)?;
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);

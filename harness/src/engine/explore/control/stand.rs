@@ -49,6 +49,8 @@ pub(super) struct Stand {
     pub next: Next,
     /// What `next` is as a step.
     pub step: Option<Step>,
+    /// The last step that it took.
+    pub last: Option<Arc<str>>,
     /// The fault that will meet it there.
     pub fault: Option<Fault>,
     /// How many steps it took of each label.
@@ -67,6 +69,7 @@ impl Stand {
             invoked: None,
             next: Next::Over,
             step: None,
+            last: None,
             fault: None,
             taken: HashMap::new(),
             seen: Vec::new(),
@@ -122,6 +125,7 @@ impl Stand {
 
     /// The step has been taken.
     pub fn took(&mut self, step: &Step) {
+        self.last = Some(Arc::clone(&step.label));
         let label = step.label.split(" #").next().unwrap_or_default();
         *self.taken.entry(label.to_owned()).or_insert(0) += 1;
         if let Next::Call(call) = &self.next

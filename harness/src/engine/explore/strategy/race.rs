@@ -196,24 +196,40 @@ impl<'e, P: PendingThen> Races<'e, P> {
     /// already before it came to this step.
     fn rivals(&self, wait: &Wait<'_>, which: Rivals) -> Vec<usize> {
         let mut rivals = Vec::new();
+        // Who took it anew, having held it already: that it was held is no less a rival.
+        let mut holder = None;
         for event in (0..wait.until).rev() {
             if self.step(event).lock != Some(LockPart::Acquire(wait.lock)) {
                 continue;
             }
+            let process = self.execution.events[event].process;
             let exclusive = self.step(event).footprint.access(wait.lock) == Some(Access::Write);
-            if exclusive && !rivals.is_empty() && which == Rivals::Nearest {
+            let hides = exclusive && which == Rivals::Nearest;
+            if hides && !rivals.is_empty() && holder != Some(process) {
                 break;
             }
             let known = wait.after.is_some_and(|after| self.order.before(event, after));
-            let other = self.execution.events[event].process != wait.process;
-            if other && !known && excludes(self.step(event), wait) {
+            if process != wait.process && !known && excludes(self.step(event), wait) {
                 rivals.push(event);
             }
-            if exclusive && which == Rivals::Nearest {
+            if hides && !self.held_before(event, wait.lock) {
                 break;
             }
+            holder = hides.then_some(process).or(holder);
         }
         rivals
+    }
+
+    /// Whether the process of an acquisition held the lock already.
+    fn held_before(&self, acquisition: usize, lock: Object) -> bool {
+        let mut before = self.order.previous(acquisition);
+        while let Some(event) = before {
+            if changes(self.step(event), lock) {
+                return !lets_go(self.step(event), lock) || self.step(event).gate == Gate::Lock(lock);
+            }
+            before = self.order.previous(event);
+        }
+        false
     }
 
     /// The events from the acquisition on without which the waiting process cannot have the lock before it; none where
