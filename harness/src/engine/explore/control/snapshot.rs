@@ -1,6 +1,7 @@
 //! The exploration's folder as it was after setup, and how it is put back to that.
 //!
-//! It is restored, not made again: a file that no step changed stays what it is, inode and all.
+//! It is restored, not made again: a file that no step changed stays what it is, inode and all. A folder lists its entries
+//! in the order in which it did: who removes a whole folder takes what it lists, one after the other.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -18,7 +19,14 @@ pub(super) struct Snapshot {
     root: PathBuf,
     /// Whether every write since the last restoration was seen.
     is_trusted: bool,
+    folder: Folder,
+}
+
+#[derive(Debug)]
+struct Folder {
     entries: BTreeMap<OsString, Entry>,
+    /// Their names, in the order in which the folder lists them.
+    listing: Vec<OsString>,
 }
 
 #[derive(Debug)]
@@ -32,7 +40,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum What {
-    Folder(BTreeMap<OsString, Entry>),
+    Folder(Folder),
     File(Vec<u8>),
     Link(PathBuf),
 }
@@ -40,7 +48,7 @@ enum What {
 impl Snapshot {
     /// Remembers a folder.
     pub fn take(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.to_owned(), is_trusted: true, entries: entries(root)? })
+        Ok(Self { root: root.to_owned(), is_trusted: true, folder: Folder::read(root)? })
     }
 
     /// Somebody was at work whose writes were not seen: any file may have another content.
@@ -51,7 +59,7 @@ impl Snapshot {
     /// Puts everything back. `written` are the inodes whose content may have changed; whatever else differs is seen.
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
         let changed = Changed { written, is_trusted: self.is_trusted };
-        restore(&self.root, &mut self.entries, &changed)?;
+        self.folder.restore(&self.root, &changed)?;
         self.is_trusted = true;
         Ok(())
     }
@@ -60,7 +68,7 @@ impl Snapshot {
     pub fn digest(&self, written: &HashSet<Inode>) -> io::Result<Digest> {
         let (mut whole, mut timeless) = (DefaultHasher::new(), DefaultHasher::new());
         let changed = Changed { written, is_trusted: self.is_trusted };
-        digest(&self.root, Some(&self.entries), &changed, &mut |name, part| {
+        digest(&self.root, Some(&self.folder), &changed, &mut |name, part| {
             (name, part.whole).hash(&mut whole);
             (name, part.timeless).hash(&mut timeless);
         })?;
@@ -103,7 +111,7 @@ impl Changed<'_> {
 /// Goes through a folder, in the order of names, with a number for each entry; what did not change is not read.
 fn digest(
     folder: &Path,
-    known: Option<&BTreeMap<OsString, Entry>>,
+    known: Option<&Folder>,
     changed: &Changed<'_>,
     tell: &mut dyn FnMut(&OsStr, Digest),
 ) -> io::Result<()> {
@@ -111,7 +119,8 @@ fn digest(
     found.sort_by_key(fs::DirEntry::file_name);
     for entry in found {
         let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
-        let known = known.and_then(|known| known.get(&name)).filter(|known| known.inode == inode(&metadata));
+        let known =
+            known.and_then(|known| known.entries.get(&name)).filter(|known| known.inode == inode(&metadata));
         if metadata.is_dir() {
             tell(&name, Digest::default());
             let inner = known.and_then(|known| match &known.what {
@@ -146,59 +155,89 @@ fn inode(metadata: &Metadata) -> Inode {
     (metadata.dev(), metadata.ino())
 }
 
-fn entries(folder: &Path) -> io::Result<BTreeMap<OsString, Entry>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let (path, metadata) = (entry.path(), entry.metadata()?);
-        let (what, digest) = if metadata.is_dir() {
-            (What::Folder(entries(&path)?), Digest::default())
-        } else if metadata.is_symlink() {
-            let target = fs::read_link(&path)?;
-            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
-            (What::Link(target), digest)
-        } else {
-            let bytes = fs::read(&path)?;
-            let digest = Digest::of(&bytes);
-            (What::File(bytes), digest)
-        };
-        let mode = metadata.mode() & 0o7777;
-        found.insert(entry.file_name(), Entry { inode: inode(&metadata), mode, digest, what });
-    }
-    Ok(found)
+/// The names in a folder, as it lists them.
+fn listing(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-fn restore(folder: &Path, entries: &mut BTreeMap<OsString, Entry>, changed: &Changed<'_>) -> io::Result<()> {
-    let mut present = HashSet::new();
-    for found in fs::read_dir(folder)? {
-        let found = found?;
-        let (name, path) = (found.file_name(), found.path());
-        let metadata = found.metadata()?;
-        match entries.get_mut(&name) {
-            Some(Entry { inode: known, what: What::Folder(inner), .. }) if *known == inode(&metadata) => {
-                restore(&path, inner, changed)?;
-                present.insert(name);
-            }
-            Some(entry) if entry.inode == inode(&metadata) && changed.keeps(entry.inode) => {
-                present.insert(name);
-            }
-            _ if metadata.is_dir() => fs::remove_dir_all(&path)?,
-            _ => fs::remove_file(&path)?,
+impl Folder {
+    fn read(folder: &Path) -> io::Result<Self> {
+        let (mut entries, listing) = (BTreeMap::new(), listing(folder)?);
+        for name in &listing {
+            entries.insert(name.clone(), Entry::read(&folder.join(name))?);
         }
+        Ok(Self { entries, listing })
     }
-    for (name, entry) in entries.iter_mut().filter(|(name, _)| !present.contains(*name)) {
-        entry.make(&folder.join(name), changed)?;
+
+    fn restore(&mut self, folder: &Path, changed: &Changed<'_>) -> io::Result<()> {
+        let mut present = Vec::new();
+        for found in fs::read_dir(folder)? {
+            let found = found?;
+            let (name, path) = (found.file_name(), found.path());
+            let metadata = found.metadata()?;
+            match self.entries.get_mut(&name) {
+                Some(Entry { inode: known, what: What::Folder(inner), .. }) if *known == inode(&metadata) => {
+                    inner.restore(&path, changed)?;
+                    present.push(name);
+                }
+                Some(entry) if entry.inode == inode(&metadata) && changed.keeps(entry.inode) => {
+                    present.push(name);
+                }
+                _ if metadata.is_dir() => fs::remove_dir_all(&path)?,
+                _ => fs::remove_file(&path)?,
+            }
+        }
+        if present == self.listing {
+            return Ok(());
+        }
+        for (name, entry) in self.entries.iter_mut().filter(|(name, _)| !present.contains(name)) {
+            entry.make(&folder.join(name), changed)?;
+        }
+        self.order(folder)
     }
-    Ok(())
+
+    /// Has the folder list its entries as it did. Filesystems that go by age list the youngest first or last, and what is
+    /// renamed is young again; with others, nothing is to be done.
+    fn order(&self, folder: &Path) -> io::Result<()> {
+        const ASIDE: &str = ".flockwork-aside";
+        let oldest_first: [Vec<&OsString>; 2] =
+            [self.listing.iter().rev().collect(), self.listing.iter().collect()];
+        for by_age in oldest_first {
+            if listing(folder)? == self.listing {
+                return Ok(());
+            }
+            for name in by_age {
+                fs::rename(folder.join(name), folder.join(ASIDE))?;
+                fs::rename(folder.join(ASIDE), folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Entry {
+    fn read(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        let (what, digest) = if metadata.is_dir() {
+            (What::Folder(Folder::read(path)?), Digest::default())
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(path)?;
+            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
+            (What::Link(target), digest)
+        } else {
+            let bytes = fs::read(path)?;
+            let digest = Digest::of(&bytes);
+            (What::File(bytes), digest)
+        };
+        Ok(Self { inode: inode(&metadata), mode: metadata.mode() & 0o7777, digest, what })
+    }
+
     fn make(&mut self, path: &Path, changed: &Changed<'_>) -> io::Result<()> {
         match &mut self.what {
             What::Folder(inner) => {
                 fs::create_dir(path)?;
                 fs::set_permissions(path, Permissions::from_mode(self.mode))?;
-                restore(path, inner, changed)?;
+                inner.restore(path, changed)?;
                 self.inode = inode(&fs::metadata(path)?);
             }
             What::File(bytes) => {
@@ -254,6 +293,27 @@ mod tests {
         snapshot.restore(&HashSet::new()).expect("restored");
         snapshot.restore(&HashSet::new()).expect("and again: nothing to do");
         assert_eq!(snapshot.digest(&nothing).expect("read"), digest);
+    }
+
+    #[test]
+    fn a_folder_lists_what_is_in_it_as_it_did() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        fs::create_dir(root.join("c1")).expect("a folder");
+        for file in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
+            fs::write(root.join(file), file).expect("a file");
+        }
+        let mut snapshot = Snapshot::take(root).expect("taken");
+        let (before, inside) = (listing(root).expect("listed"), listing(&root.join("c1")).expect("listed"));
+        for gone in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
+            fs::remove_file(root.join(gone)).expect("removed");
+            snapshot.restore(&HashSet::new()).expect("restored");
+            assert_eq!(listing(&root.join("c1")).expect("listed"), inside, "{gone}");
+        }
+        fs::remove_dir_all(root.join("c1")).expect("removed");
+        snapshot.restore(&HashSet::new()).expect("restored");
+        assert_eq!(listing(root).expect("listed"), before);
+        assert_eq!(listing(&root.join("c1")).expect("listed"), inside);
     }
 
     #[test]
