@@ -14,7 +14,7 @@ use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::evidence::{Evidence, Quiet};
 use flockwork_harness::history::{History, Outcome, Record, read, write};
 use flockwork_harness::model::{self, State};
-use support::{Random, peak_mb, perform, reset_peak, spread};
+use support::{Random, peak_mb, perform, processor_time, reset_peak, spread};
 
 const PROCESSES: usize = 64;
 const ROUNDS: usize = 9;
@@ -77,12 +77,6 @@ fn simulate(operations: usize, containers: usize, killed_one_in: u64) -> History
         history.records.extend(log);
     }
     history
-}
-
-/// Processor time of this process so far: steadier than the clock where others use the machine as well.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Measures the check; gives back the medians of time and processor time, in milliseconds.

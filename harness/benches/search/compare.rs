@@ -45,10 +45,10 @@ pub fn write_all(folder: &Path, model: &Model) -> io::Result<()> {
 /// process: give one file a process.
 pub fn judge_file(path: &Path, model: &Model) {
     let history = read::read_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let Timing { rounds, first_ms, median_ms, fastest_ms, slowest_ms, peak_mb, verdict } =
+    let Timing { rounds, first_ms, median_ms, fastest_ms, slowest_ms, processor_ms, peak_mb, verdict } =
         judge_often(&history, model, ROUNDS_MAX, MEASURE);
     println!(
-        "{} {verdict:?} {median_ms:.4} ms ({fastest_ms:.4} to {slowest_ms:.4}, {rounds} rounds, first {first_ms:.4}) peak {peak_mb} MB",
+        "{} {verdict:?} {median_ms:.4} ms ({fastest_ms:.4} to {slowest_ms:.4}, {rounds} rounds, first {first_ms:.4}) processor {processor_ms:.4} ms, peak {peak_mb} MB",
         path.file_stem().unwrap_or_default().display()
     );
 }

@@ -18,7 +18,7 @@ use flockwork_harness::check::search::{Budget, Verdict, judge};
 use flockwork_harness::history::History;
 use flockwork_harness::model::{Builtin, Model};
 use pending::{Tells, break_in_the_middle, simulate};
-use support::{peak_mb, reset_peak, spread};
+use support::{peak_mb, processor_time, reset_peak, spread};
 
 /// How long judging took.
 pub struct Timing {
@@ -32,6 +32,8 @@ pub struct Timing {
     pub fastest_ms: f64,
     /// The slowest round.
     pub slowest_ms: f64,
+    /// The median by processor time: steadier where others use the machine as well.
+    pub processor_ms: f64,
     /// The peak of resident memory in MB, the history included.
     pub peak_mb: u64,
     /// What came of it, in a few words.
@@ -42,29 +44,31 @@ pub struct Timing {
 #[must_use]
 pub fn judge_often(history: &History, model: &Model, rounds_max: usize, enough: Duration) -> Timing {
     reset_peak();
-    let mut times = Vec::new();
+    let (mut times, mut processor_times) = (Vec::new(), Vec::new());
     let mut verdicts = Vec::new();
     let begin = Instant::now();
     while times.is_empty() || (times.len() < rounds_max && begin.elapsed() < enough) {
-        let start = Instant::now();
+        let (start, processor_start) = (Instant::now(), processor_time());
         verdicts = judge(history, model, Budget::default());
         times.push(start.elapsed());
+        processor_times.push(processor_time().saturating_sub(processor_start));
     }
     let (rounds, first_ms) = (times.len(), times[0].as_secs_f64() * 1e3);
     let [median_ms, fastest_ms, slowest_ms] = spread(times);
+    let [processor_ms, ..] = spread(processor_times);
     let verdict = match &verdicts[0] {
         Verdict::Linearizable => "linearizable".to_owned(),
         Verdict::NotLinearizable(why) => format!("not, window of {}", why.window.len()),
         Verdict::Inconclusive(why) => format!("inconclusive: {why}"),
     };
-    Timing { rounds, first_ms, median_ms, fastest_ms, slowest_ms, peak_mb: peak_mb(), verdict }
+    Timing { rounds, first_ms, median_ms, fastest_ms, slowest_ms, processor_ms, peak_mb: peak_mb(), verdict }
 }
 
 fn measure(name: &str, history: &History, model: &Model, rounds: usize) {
-    let Timing { median_ms, fastest_ms, slowest_ms, peak_mb, verdict, .. } =
+    let Timing { median_ms, fastest_ms, slowest_ms, processor_ms, peak_mb, verdict, .. } =
         judge_often(history, model, rounds, Duration::MAX);
     println!(
-        "{name:<48} {median_ms:>9.2} ms ({fastest_ms:.2} to {slowest_ms:.2})  peak {peak_mb:>4} MB  {verdict}"
+        "{name:<48} {median_ms:>9.2} ms ({fastest_ms:.2} to {slowest_ms:.2})  processor {processor_ms:>8.2} ms  peak {peak_mb:>4} MB  {verdict}"
     );
 }
 

@@ -68,3 +68,9 @@ pub fn spread(mut rounds: Vec<Duration>) -> [f64; 3] {
     rounds.sort();
     [rounds[rounds.len() / 2], rounds[0], rounds[rounds.len() - 1]].map(|time| time.as_secs_f64() * 1e3)
 }
+
+/// Processor time of this process so far: steadier than the clock where others use the machine as well.
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}

@@ -99,7 +99,7 @@ fn save(name: &str, finding: &Finding) -> Result<PathBuf, Failure> {
     let name = if name.is_empty() { &finding.signature } else { name };
     let path = Path::new(REGRESSIONS).join(format!("{name}.toml"));
     let exploration = finding.exploration.as_ref().expect("it was seen under control");
-    let text = exploration.scenario(&finding.message, finding.class);
+    let text = exploration.scenario(finding.class);
     let failed = |error: io::Error| {
         let exit =
             if error.kind() == io::ErrorKind::AlreadyExists { Exit::Usage } else { Exit::HarnessFailed };

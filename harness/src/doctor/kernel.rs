@@ -61,8 +61,8 @@ fn openat2() -> Finding {
 fn user_notification() -> Finding {
     let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
     if actions.split_whitespace().any(|action| action == "user_notif") {
-        return Finding::new("user notification", Health::Ok, "seccomp offers it: explore will need it");
+        return Finding::new("user notification", Health::Ok, "seccomp offers it: explore needs it");
     }
-    let detail = "seccomp does not offer it: nothing of this version needs it, explore will";
+    let detail = "seccomp does not offer it: explore scenarios cannot run, all else can";
     Finding::new("user notification", Health::Optional, detail)
 }

@@ -61,10 +61,14 @@ pub trait Progress {
 #[error("{0}")]
 pub struct EngineError(pub String);
 
+/// How the error begins of a process that cannot be put under control. It comes from a process that has nothing but
+/// words to say it in.
+pub(crate) const NO_CONTROL: &str = "this kernel lets no process be controlled";
+
 impl EngineError {
     /// Whether the machine lacks what the run needs, so that nobody is at fault.
     #[must_use]
-    pub const fn is_unsupported(&self) -> bool {
-        false
+    pub fn is_unsupported(&self) -> bool {
+        self.0.starts_with(NO_CONTROL)
     }
 }

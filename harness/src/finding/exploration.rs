@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::schedule::Schedule;
 use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
+use crate::report::human::plural;
 use crate::results::machine::Machine;
-use crate::scenario::show_program;
+use crate::scenario::{describe_subject, show_program};
 use crate::violation::Class;
 
 /// All that it takes to follow a schedule again.
@@ -66,8 +67,8 @@ impl Exploration {
 
     /// A scenario that replays it and expects the class.
     #[must_use]
-    pub fn scenario(&self, about: &str, class: Class) -> String {
-        let mut text = format!("about = {}\nkind = \"explore\"\n\n", quoted(about));
+    pub fn scenario(&self, class: Class) -> String {
+        let mut text = format!("about = {}\nkind = \"explore\"\n\n", quoted(&self.about(class)));
         text.push_str(&subject(&self.subject));
         let setup = list(self.setup.iter().map(|call| quoted(call)));
         let processes =
@@ -86,6 +87,14 @@ impl Exploration {
             line(format_args!("also = {also}"));
         }
         text
+    }
+
+    /// What it is about, in words that are the same whenever it is found.
+    fn about(&self, class: Class) -> String {
+        let programs: Vec<String> = self.processes.iter().map(|program| program.join(", ")).collect();
+        let preemptions = plural(u64::from(self.preemptions), "preemption");
+        let subject = describe_subject(&self.subject);
+        format!("{class} on {subject}: {}, with {preemptions}.", programs.join(" beside "))
     }
 }
 
@@ -136,4 +145,69 @@ fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::plan::StrategyPlan;
+    use crate::scenario::{Found, Plan, Scenario, Work};
+
+    const TEXT: &str = r#"
+about = "An exploration that has everything."
+kind = "explore"
+
+[subject]
+name = "replica"
+replica = "gvisor-2024"
+fail_create = 0.5
+fail_create_at = "end"
+
+[explore]
+setup = ["create c1"]
+processes = [["pause c1", "list"], ["force-delete other"]]
+payload = "2KiB"
+step_limit = "20ms"
+steps = 500
+"#;
+
+    fn parse(text: &str) -> Scenario {
+        Scenario::parse(&Found { argument: "a.toml".into(), text: text.into() }, &[]).expect(text)
+    }
+
+    fn plan(scenario: &Scenario) -> ExplorePlan {
+        let Plan::Explore(plan) = scenario.plan(Path::new("/r"), 7) else { panic!("it is an exploration") };
+        plan
+    }
+
+    #[test]
+    fn as_a_scenario_it_means_the_same() {
+        let lines = ["p1 read c1/meta.json", "p2 unlink other/meta.json ! EIO", "p1 exit ! kill"];
+        let schedule = Schedule::try_from(lines.map(str::to_owned).to_vec()).unwrap();
+        let original = plan(&parse(TEXT));
+        let also = vec![Class::TornRead];
+        let exploration = Exploration { also, ..Exploration::of(&original, &schedule, 2) };
+        let read = parse(&exploration.scenario(Class::LostUpdate));
+        let replayed = ExplorePlan { strategy: StrategyPlan::Replay(schedule), ..original };
+        assert_eq!(plan(&read), replayed);
+        assert_eq!(
+            (read.expect.violations, read.expect.also),
+            (vec![Class::LostUpdate], vec![Class::TornRead])
+        );
+        assert_eq!(
+            read.about,
+            "lost-update on gvisor-2024: pause c1, list beside force-delete other, with 2 preemptions."
+        );
+        assert!(matches!(read.work, Work::Explore(_)));
+    }
+
+    #[test]
+    fn odd_characters_are_spelled_out() {
+        let odd = "a \"b\" \\ c\u{7}\nd";
+        let table: toml::Table = toml::from_str(&format!("x = {}", quoted(odd))).unwrap();
+        assert_eq!(table["x"].as_str(), Some(odd));
+        assert_eq!(quoted(odd).lines().count(), 1);
+    }
 }

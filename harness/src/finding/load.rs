@@ -93,7 +93,7 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
                 .into(),
         ));
     };
-    let text = exploration.scenario(&finding.message, finding.class);
+    let text = exploration.scenario(finding.class);
     let found = Found { argument: format!("{}.toml", finding.signature).into(), text };
     let kept = kept(&found, path.parent().unwrap_or(path))
         .map_err(|why| wrong(format!("it cannot be replayed: {why}")))?;

@@ -113,7 +113,7 @@ impl Finding {
         let window = self.window.iter().map(|glimpse| &history.records[glimpse.index]);
         write::write_some(history, window, BufWriter::new(File::create(folder.join("history.jsonl"))?))?;
         if let Some(exploration) = &self.exploration {
-            fs::write(folder.join("schedule.toml"), exploration.scenario(&self.message, self.class))?;
+            fs::write(folder.join("schedule.toml"), exploration.scenario(self.class))?;
         }
         let mut out = BufWriter::new(File::create(folder.join("finding.json"))?);
         serde_json::to_writer_pretty(&mut out, self)?;

@@ -151,12 +151,12 @@ fn the_gravest_of_several_histories_decides() {
     place.file("wrong.jsonl", &wrong());
     place.file("hard.jsonl", &hard());
     place.file("bad.jsonl", "nonsense\n");
-    let all = ["clean.jsonl", "bad.jsonl", "hard.jsonl", "wrong.jsonl", "--memory", "1"];
+    let all = ["clean.jsonl", "bad.jsonl", "hard.jsonl", "wrong.jsonl", "--memory", "4kB"];
     let report = check_json(&place, &all, 100);
     let histories = report["histories"].as_array().unwrap();
     let verdicts: Vec<_> = histories.iter().map(|history| &history["verdict"]).collect();
     assert_eq!(verdicts, ["clean", "error", "inconclusive", "violation"]);
-    check(&place, &["clean.jsonl", "bad.jsonl", "hard.jsonl", "--memory", "1"], 102);
+    check(&place, &["clean.jsonl", "bad.jsonl", "hard.jsonl", "--memory", "4kB"], 102);
     check(&place, &["clean.jsonl", "bad.jsonl"], 2);
     check(&place, &["clean.jsonl", "clean.jsonl"], 0);
 }
@@ -233,7 +233,7 @@ fn a_budget_that_runs_out_is_inconclusive_and_never_clean() {
     let report = check_json(&place, &["clean.jsonl", "--budget", "0s"], 102);
     assert_eq!(report["verdict"], "inconclusive");
     assert_eq!(report["histories"][0]["containers"][0]["why"], "the time budget ran out");
-    let report = check_json(&place, &["hard.jsonl", "--memory", "1"], 102);
+    let report = check_json(&place, &["hard.jsonl", "--memory", "4kB"], 102);
     let why = report["histories"][0]["containers"][0]["why"].as_str().unwrap();
     assert!(why.contains("memory budget"), "{why}");
     check(&place, &["hard.jsonl"], 100);

@@ -52,6 +52,7 @@ impl Runner<'_> {
         };
         let deadline = Instant::now() + limit;
         let mut schedules = 0;
+        let mut failure = None;
         for plan in plans {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.interrupt.is_set() {
@@ -63,12 +64,19 @@ impl Runner<'_> {
                     let words = format!("seen again under control, by schedule {}", found.1);
                     return Some(Explanation { words, found: Some(found) });
                 }
-                Err(why) => return Some(Explanation::without(format!("not tried under control: {why}"))),
+                // A status that this subject cannot be brought into, or one try that cannot be controlled: others may.
+                Err(why) => failure = Some(why.to_string()),
             }
         }
         let tried = plural(schedules, "schedule");
         let limit = show_ns(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
-        Some(Explanation::without(format!("not reproduced under control within {limit} ({tried} tried)")))
+        let failure =
+            failure.and_then(|why| why.lines().next().map(|first| format!("; one try failed: {first}")));
+        let words = format!(
+            "not reproduced under control within {limit} ({tried} tried{})",
+            failure.unwrap_or_default()
+        );
+        Some(Explanation::without(words))
     }
 
     fn attempt(

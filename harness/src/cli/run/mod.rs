@@ -13,7 +13,9 @@ use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::pipeline;
 use super::request::{Keep, RunRequest};
+use super::stand::exit_of;
 use crate::check::Examination;
+use crate::engine::EngineError;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
@@ -86,6 +88,12 @@ impl NotRun {
     fn harness(why: impl std::fmt::Display) -> Self {
         Self { exit: Exit::HarnessFailed, why: why.to_string() }
     }
+
+    /// The engine's own failure, or that of the results.
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let exit = error.downcast_ref::<EngineError>().map_or(Exit::HarnessFailed, exit_of);
+        Self { exit, why: error.to_string() }
+    }
 }
 
 impl Runner<'_> {
@@ -138,7 +146,7 @@ impl Runner<'_> {
             .start(self.command_line, self.request.seed, record, &scratch.root())
             .map_err(NotRun::harness)?;
         let report = self.judged(scenario, &plan, &folder, bar).unwrap_or_else(|error| {
-            let report = did_not_run(scenario, NotRun::harness(error));
+            let report = did_not_run(scenario, NotRun::of(&*error));
             ScenarioReport { results: Some(folder.path().to_owned()), ..report }
         });
         folder.finish(&report).map_err(NotRun::harness)?;

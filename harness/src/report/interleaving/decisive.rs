@@ -58,14 +58,14 @@ impl Part {
 }
 
 /// What a label says: the part that the call plays, and the paths it is about.
-struct Label<'a> {
+pub(super) struct Label<'a> {
     part: Part,
-    is_return: bool,
+    pub(super) is_return: bool,
     paths: Vec<&'a str>,
 }
 
 impl<'a> Label<'a> {
-    fn of(label: &'a str) -> Self {
+    pub(super) fn of(label: &'a str) -> Self {
         let words: Vec<&str> = without_number(label).split(' ').collect();
         let paths = words[1..].iter().enumerate().filter(|(index, word)| *index == 0 || word.contains('/'));
         Self {
@@ -73,6 +73,21 @@ impl<'a> Label<'a> {
             is_return: words[0] == "return",
             paths: paths.map(|(_, word)| *word).collect(),
         }
+    }
+
+    /// Whether it looks at the content of a file.
+    pub(super) fn reads(&self, path: &str) -> bool {
+        self.part == Part::Read && self.paths.contains(&path)
+    }
+
+    /// The files whose content it changes; of a renaming that which is replaced.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &'a str> {
+        let changed = match self.part {
+            Part::Write => self.paths.first(),
+            Part::Replace => self.paths.last(),
+            _ => None,
+        };
+        changed.copied().into_iter()
     }
 
     fn conflicts(&self, other: &Self) -> bool {

@@ -4,6 +4,7 @@
 //! it happened, marks what the violation rests on, and explains its marks.
 
 mod decisive;
+mod reason;
 mod sentence;
 
 use std::fmt::Write;

@@ -41,7 +41,9 @@ fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
     labels[acted].changed().find_map(|path| {
         let read = (0..acted).rev().find(|&step| lines[step].process == actor && labels[step].reads(path))?;
         let changed = (read..acted).find(|&step| {
-            lines[step].process != actor && lines[step].fault.is_none() && labels[step].changed().any(|it| it == path)
+            lines[step].process != actor
+                && lines[step].fault.is_none()
+                && labels[step].changed().any(|it| it == path)
         })?;
         let mut between = read..acted;
         let has_changed_it_itself =
@@ -110,8 +112,12 @@ mod tests {
 
     #[test]
     fn looking_at_something_half_done_is_told() {
-        let torn =
-            ["p1 open c1/meta.json create truncate", "p2 read c1/meta.json", "p1 write c1/meta.json", "p1 exit"];
+        let torn = [
+            "p1 open c1/meta.json create truncate",
+            "p2 read c1/meta.json",
+            "p1 write c1/meta.json",
+            "p1 exit",
+        ];
         let words = "p2 looked at c1/meta.json in step 2 while p1 was half-way through changing it, between steps 1 and 3";
         assert_eq!(told(&torn).as_deref(), Some(words));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Interleaving;
+use super::{Interleaving, reason};
 use crate::engine::explore::schedule::{Fault, Line, without_number};
 use crate::history::{Outcome, Record};
 use crate::report::human::plural;
@@ -22,6 +22,9 @@ pub(super) fn tell(interleaving: &Interleaving<'_>) -> String {
     let told = happenings(&interleaving.exploration.schedule.lines);
     if !told.is_empty() {
         line(format!("What happened: {}.", told.join("; ")));
+    }
+    if let Some(reason) = reason::of(&interleaving.exploration.schedule.lines) {
+        line(format!("So {reason}."));
     }
     for record in told_records(interleaving) {
         line(format!("p{} {}: {}", record.process, call(interleaving, record), ending(record)));

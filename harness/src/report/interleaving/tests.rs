@@ -87,6 +87,7 @@ fn a_column_per_process_a_row_per_step_and_a_sentence() {
 Before step 1: create c1, start c1.
 What happened: p1 took steps 1 to 2, and stopped before its \"flock c1/meta.lock exclusive\"; p2 took steps 3 to 6, \
 and its pause c1 returned ok, and stopped before its \"exit\"; p1 went on with steps 7 to 9, and its pause c1 returned ok; p2 went on with step 10, and was killed at step 10, before its \"exit\".
+So what p1 had read of c1/meta.json in step 1 was no longer true when it changed it in step 8: p2 had changed it in step 5.
 p2 pause c1: ok, paused
 p1 pause c1: ok, paused
 not-linearizable: it must be as if the operations had run one after the other, and no order of them explains this.

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::{filter, mail};
+use crate::engine::NO_CONTROL;
 use crate::plan::SubjectPlan;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
@@ -230,7 +231,7 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
         return attend(site, identity);
     }
     let listener = seccomp::install(&filter::program())
-        .map_err(|error| format!("this kernel lets no process be controlled: {error}"))?;
+        .map_err(|error| format!("{NO_CONTROL}: {error}; `flockwork doctor` tells more"))?;
     mail::announce_listener(header, listener.as_raw_fd());
     // The controller takes a copy, and only then answers: the first stop comes later than that.
     let ready = || seccomp::rendezvous(mail::READY).map_err(|error| format!("no controller: {error}"));
