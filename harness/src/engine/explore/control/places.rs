@@ -90,6 +90,8 @@ pub(super) struct Places {
     met: HashMap<String, u32>,
     /// What descriptors are, by process and number; outside files are none.
     open: HashMap<(usize, i32), Option<File>>,
+    /// Inodes that lost a name in this execution.
+    kept: HashMap<Inode, OwnedFd>,
 }
 
 impl Places {
@@ -112,6 +114,7 @@ impl Places {
             names: HashMap::new(),
             met: HashMap::new(),
             open: HashMap::new(),
+            kept: HashMap::new(),
         })
     }
 
@@ -119,7 +122,21 @@ impl Places {
     pub fn begin(&mut self) {
         self.names.clear();
         self.met.clear();
+        self.kept.clear();
         self.open.retain(|_, file| file.as_ref().is_some_and(|file| file.inode == self.root_inode));
+    }
+
+    /// What lies there is about to lose its name, and may be gone by that. As long as the execution lasts it keeps its
+    /// inode's number: many filesystems give a free one to the next file, which would be taken for this one.
+    pub fn keep(&mut self, place: &Place) {
+        let Some(file) = place.file.as_ref().filter(|file| !self.kept.contains_key(&file.inode)) else {
+            return;
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // What is gone already has nothing to keep.
+        if let Ok(descriptor) = openat(&self.root, place.shown.as_str(), flags, Mode::empty()) {
+            self.kept.insert(file.inode, descriptor);
+        }
     }
 
     /// A process closed a descriptor, or put something else in its place.
