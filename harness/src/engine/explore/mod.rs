@@ -7,6 +7,7 @@ pub mod follow;
 mod judge;
 mod lane;
 pub mod machine;
+mod pace;
 mod repeat;
 pub mod schedule;
 pub mod step;
@@ -16,6 +17,8 @@ pub mod strategy;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use self::control::{NurseryOrder, raise_nursery};
+#[doc(hidden)]
+pub use self::pace::{Pace, pace};
 
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
