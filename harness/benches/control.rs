@@ -1,5 +1,7 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
+//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive` or `rates` for a part.
+//!
 //! A `main` of its own: the zygote must be forked before there is a thread.
 
 use std::path::Path;
@@ -15,12 +17,19 @@ use flockwork_harness::process::Zygote;
 
 const ROUNDS: usize = 9;
 
+/// A part of the benchmark.
+type Part = fn(&mut Zygote);
+
 fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
-    rates(&mut zygote);
-    steps(&mut zygote);
-    exhaustive(&mut zygote);
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let parts: [(&str, Part); 3] = [("steps", steps), ("exhaustive", exhaustive), ("rates", rates)];
+    for (name, measure) in parts {
+        if asked.is_empty() || asked.iter().any(|word| word == name) {
+            measure(&mut zygote);
+        }
+    }
 }
 
 /// Shows a row.
@@ -71,7 +80,7 @@ fn per_second(run: &ExploreRun) -> f64 {
 
 /// Schedules a second, each round one of each kind; and how much a second lane adds, round by round.
 fn rates(zygote: &mut Zygote) {
-    const SCHEDULES: u64 = 4_000;
+    const SCHEDULES: u64 = 2_000;
     let [mut two, mut three, mut killed, mut ratio] = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         let random = || StrategyPlan::Random;

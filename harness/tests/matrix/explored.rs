@@ -24,7 +24,7 @@ const SCHEDULES_MAX: u64 = 1_000;
 /// The library's spaces are tried to their end.
 const SCHEDULES_ALL: u64 = 200_000;
 /// Strategies that choose at random get so many, first few and then, where that was not enough, many.
-const SCHEDULES_SAMPLED: [u64; 2] = [50, 2_000];
+const SCHEDULES_SAMPLED: [u64; 3] = [20, 200, 1_000];
 const SEEDS: u64 = 20;
 /// No process that is explored here computes for long.
 const STEP_NS: u64 = 120_000_000_000;
