@@ -42,6 +42,10 @@ mutations:
 oracles:
     cargo test --release --package flockwork-harness --test search --test checks_oracle -- --ignored
 
+# How many schedules each known bug takes under control, by strategy: the table of docs/gvisor-history.md
+bugs *BUGS:
+    cargo test --release -p flockwork-harness --test matrix -- --measure-explored {{BUGS}}
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::check;
@@ -14,11 +15,14 @@ use flockwork_harness::process::Zygote;
 use flockwork_harness::scenario::{BUILTIN, Plan, Scenario, find};
 use flockwork_harness::violation::{Class, Violation};
 
-/// The scenario of this name, from the built-in suite.
-pub fn scenario(name: &str) -> Scenario {
-    let found = find(&[name.into()]).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let [found] = &found[..] else { panic!("{name} names {} scenarios", found.len()) };
-    Scenario::parse(found, &[]).unwrap_or_else(|problems| panic!("{name}: {problems:?}"))
+use super::explored;
+
+/// The scenario of this name, from the built-in suite, or of this path.
+pub fn scenario(name: impl AsRef<Path>) -> Scenario {
+    let name = name.as_ref();
+    let found = find(&[name.into()]).unwrap_or_else(|error| panic!("{}: {error}", name.display()));
+    let [found] = &found[..] else { panic!("{} names {} scenarios", name.display(), found.len()) };
+    Scenario::parse(found, &[]).unwrap_or_else(|problems| panic!("{}: {problems:?}", name.display()))
 }
 
 /// Names of all scenarios in `scenarios/history/`.
@@ -61,9 +65,13 @@ pub fn sight(zygote: &mut Zygote, scenario: &Scenario, seed: u64) -> Sighting {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
-    let Plan::Stress(plan) = scenario.plan(&root, seed) else { panic!("{} is no stress run", scenario.name) };
-    let ran = run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
-    judge(&plan, &ran)
+    match scenario.plan(&root, seed) {
+        Plan::Stress(plan) => {
+            let ran = run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
+            judge(&plan, &ran)
+        }
+        Plan::Explore(_) => explored::sight(&explored::explore(zygote, scenario, |plan| plan.seed = seed)),
+    }
 }
 
 fn judge(plan: &StressPlan, ran: &StressRun) -> Sighting {

@@ -122,7 +122,7 @@ pub const BUGS: [Bug; 14] = [
     Bug {
         name: "orphan-lock",
         class: Class::Leftover,
-        cells: [Argued, Argued, Stepped, Stepped, Stepped],
+        cells: [Argued, Argued, Shows, Shows, Shows],
         stepped: "orphan_lock_a_load_makes_the_lock_file_of_what_is_gone",
     },
     Bug {

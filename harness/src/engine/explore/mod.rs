@@ -7,6 +7,7 @@ pub mod follow;
 mod judge;
 mod lane;
 pub mod machine;
+mod pace;
 mod repeat;
 pub mod schedule;
 pub mod step;
@@ -17,6 +18,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use self::control::{NurseryOrder, raise_nursery};
+#[doc(hidden)]
+pub use self::pace::{Pace, pace};
 
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};

@@ -41,6 +41,8 @@ pub(super) struct Crew {
     sequence: u64,
     /// Longest that a process may run between two stops.
     pub step_ns: u64,
+    /// How many times a process was waited for.
+    pub stops: u64,
 }
 
 /// Whether a process had to be forked.
@@ -86,6 +88,7 @@ impl Crew {
             watchdog: Watchdog::start()?,
             sequence: 0,
             step_ns: plan.step_ns,
+            stops: 0,
         };
         match crew.tidings()? {
             Tidings::Raised(_) => Ok(crew),
@@ -163,12 +166,25 @@ impl Crew {
     /// Waits until a process stands again, or is dead.
     pub fn arrive(&mut self, process: usize) -> Result<Arrival> {
         let inmate = self.inmates[process].as_mut().expect("whoever is awaited is there");
+        self.stops += 1;
         let arrival = inmate.arrive()?;
         if matches!(arrival, Arrival::Stopped(_)) && self.watchdog.rest() {
             // It stopped just as it was killed for not doing so.
             return Ok(Arrival::Dead);
         }
         Ok(arrival)
+    }
+
+    /// Has a process that waits for a request meet the controller so many times, and nothing else.
+    pub fn round_trips(&mut self, process: usize, count: u64) -> Result<()> {
+        let inmate = self.inmates[process].as_mut().expect("whoever is met is there");
+        for _ in 0..count {
+            inmate.answer(Reply::Value(mail::AGAIN))?;
+            if matches!(inmate.arrive()?, Arrival::Dead) {
+                return Err(StageError::Nursery(format!("process {} died as it was met", inmate.pid)));
+            }
+        }
+        Ok(())
     }
 
     /// Has a process forked at this number, if nobody is there, and brings it to where it waits for a request.

@@ -33,6 +33,8 @@ const ANSWERED: u32 = 2;
 pub(super) const READY: u64 = 1;
 /// What the controller answers: perform the request.
 pub(super) const PERFORM: i64 = 1;
+/// What the controller answers: meet again, and do nothing in between. It is for measuring what a meeting takes.
+pub(super) const AGAIN: i64 = 2;
 /// What the controller answers: end.
 pub(super) const LEAVE: i64 = 0;
 

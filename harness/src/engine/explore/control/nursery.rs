@@ -249,9 +249,14 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     // As long as this process has a copy of its own listener, its death does not end it.
     drop(listener);
     let mut session = site.open(identity)?;
-    while i64::from(ready()?) == mail::PERFORM {
-        let answer = session.perform(&mail::take_request(header));
-        mail::lay_answer(&site.region, process, answer);
+    loop {
+        match i64::from(ready()?) {
+            mail::PERFORM => {
+                let answer = session.perform(&mail::take_request(header));
+                mail::lay_answer(&site.region, process, answer);
+            }
+            mail::AGAIN => {}
+            _ => return Ok(0),
+        }
     }
-    Ok(0)
 }

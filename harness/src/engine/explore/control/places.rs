@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -134,6 +134,8 @@ pub(super) struct Places {
     open: HashMap<(usize, i32), Option<File>>,
     /// Processes that copied a descriptor.
     copied: HashSet<usize>,
+    /// Inodes that lost a name in this execution.
+    kept: HashMap<Inode, OwnedFd>,
 }
 
 impl Places {
@@ -157,6 +159,7 @@ impl Places {
             met: HashMap::new(),
             open: HashMap::new(),
             copied: HashSet::new(),
+            kept: HashMap::new(),
         })
     }
 
@@ -165,7 +168,21 @@ impl Places {
         self.names.clear();
         self.met.clear();
         self.copied.clear();
+        self.kept.clear();
         self.open.retain(|_, file| file.as_ref().is_some_and(|file| file.inode == self.root_inode));
+    }
+
+    /// What lies there is about to lose its name, and may be gone by that. As long as the execution lasts it keeps its
+    /// inode's number: many filesystems give a free one to the next file, which would be taken for this one.
+    pub fn keep(&mut self, place: &Place) {
+        let Some(file) = place.file.as_ref().filter(|file| !self.kept.contains_key(&file.inode)) else {
+            return;
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // What is gone already has nothing to keep.
+        if let Ok(descriptor) = openat(self.root.as_fd(), place.shown.as_str(), flags, Mode::empty()) {
+            self.kept.insert(file.inode, descriptor);
+        }
     }
 
     /// A process closed a descriptor, or put something else in its place.

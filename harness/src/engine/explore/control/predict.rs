@@ -284,6 +284,19 @@ impl Scene<'_> {
         }
     }
 
+    /// A call that takes a name away.
+    fn removal(
+        &mut self,
+        verb: &str,
+        at: &At,
+        then: impl FnOnce(Prediction, &Place) -> Prediction,
+    ) -> Prediction {
+        if let Some(place) = self.place(at, false) {
+            self.places.keep(&place);
+        }
+        self.path_call(verb, at, then)
+    }
+
     /// What lies outside is nobody's concern, unless it tells of another controlled process.
     fn outside(&self, at: &At) -> Prediction {
         let about = at.path.strip_prefix("/proc/").and_then(|rest| {
@@ -376,7 +389,7 @@ impl Scene<'_> {
     }
 
     fn remove(&mut self, at: &At, verb: &str) -> Prediction {
-        self.path_call(verb, at, |remove, place| match (&place.file, &place.folder) {
+        self.removal(verb, at, |remove, place| match (&place.file, &place.folder) {
             (Some(file), Some(folder)) if !file.is_folder => {
                 removed(remove, folder, &place.name).touching([(file.links(), Write)]).meeting(REMOVING)
             }
@@ -385,7 +398,7 @@ impl Scene<'_> {
     }
 
     fn remove_folder(&mut self, at: &At) -> Prediction {
-        self.path_call("rmdir", at, |remove, place| match (&place.file, &place.folder) {
+        self.removal("rmdir", at, |remove, place| match (&place.file, &place.folder) {
             // Whether it is empty is not looked at: that it goes and that it stays depend on its entries alike.
             (Some(file), Some(folder)) if file.is_folder => {
                 removed(remove, folder, &place.name).touching([(file.list(), Write)]).meeting(REMOVING)
@@ -410,6 +423,7 @@ impl Scene<'_> {
         let (Some(source), Some(target)) = (self.place(from, false), self.place(to, false)) else {
             return Prediction::new("");
         };
+        self.places.keep(&target);
         let label = format!("rename {} to {}", shown(&source.shown), shown(&target.shown));
         let ways = source.way.iter().chain(&target.way).copied();
         let rename = Prediction::new(label).touching(ways);

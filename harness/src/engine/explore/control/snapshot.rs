@@ -1,6 +1,7 @@
 //! The exploration's folder as it was after setup, and how it is put back to that.
 //!
-//! It is restored, not made again: a file that no step changed stays what it is, inode and all.
+//! It is restored, not made again: a file that no step changed stays what it is, inode and all. A folder lists its entries
+//! in the order in which it did: who removes a whole folder takes what it lists, one after the other.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -21,7 +22,14 @@ pub(super) struct Snapshot {
     root: PathBuf,
     /// Whether every write since the last restoration was seen.
     is_trusted: bool,
+    folder: Folder,
+}
+
+#[derive(Debug)]
+struct Folder {
     entries: BTreeMap<OsString, Entry>,
+    /// The names, as the folder listed them.
+    listing: Vec<OsString>,
 }
 
 #[derive(Debug)]
@@ -35,7 +43,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum What {
-    Folder(BTreeMap<OsString, Entry>),
+    Folder(Folder),
     File {
         bytes: Vec<u8>,
         /// The inode that it had first, where it has several names.
@@ -47,7 +55,7 @@ enum What {
 impl Snapshot {
     /// Remembers a folder.
     pub fn take(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.to_owned(), is_trusted: true, entries: entries(root)? })
+        Ok(Self { root: root.to_owned(), is_trusted: true, folder: Folder::read(root)? })
     }
 
     /// Somebody was at work whose writes were not seen: any file may have another content.
@@ -59,8 +67,8 @@ impl Snapshot {
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
         let changed = Changed { written, is_trusted: self.is_trusted };
         let mut twins = Twins::new();
-        clear(&self.root, &mut self.entries, &changed, &mut twins)?;
-        fill(&self.root, &mut self.entries, &mut twins)?;
+        clear(&self.root, &mut self.folder, &changed, &mut twins)?;
+        fill(&self.root, &mut self.folder, &mut twins)?;
         self.is_trusted = true;
         Ok(())
     }
@@ -69,7 +77,7 @@ impl Snapshot {
     pub fn digest(&self, written: &HashSet<Inode>) -> io::Result<Digest> {
         let (mut whole, mut timeless) = (DefaultHasher::new(), DefaultHasher::new());
         let changed = Changed { written, is_trusted: self.is_trusted };
-        digest(&self.root, Some(&self.entries), &changed, &mut |name, part| {
+        digest(&self.root, Some(&self.folder), &changed, &mut |name, part| {
             (name, part.whole).hash(&mut whole);
             (name, part.timeless).hash(&mut timeless);
         })?;
@@ -112,7 +120,7 @@ impl Changed<'_> {
 /// Goes through a folder, in the order of names, with a number for each entry; what did not change is not read.
 fn digest(
     folder: &Path,
-    known: Option<&BTreeMap<OsString, Entry>>,
+    known: Option<&Folder>,
     changed: &Changed<'_>,
     tell: &mut dyn FnMut(&OsStr, Digest),
 ) -> io::Result<()> {
@@ -125,7 +133,8 @@ fn digest(
     found.sort_by_key(fs::DirEntry::file_name);
     for entry in found {
         let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
-        let known = known.and_then(|known| known.get(&name)).filter(|known| known.inode == inode(&metadata));
+        let known = known.and_then(|known| known.entries.get(&name));
+        let known = known.filter(|known| known.inode == inode(&metadata));
         if metadata.is_dir() {
             tell(&name, Digest::of(&mode(&metadata).to_ne_bytes()));
             let inner = known.and_then(|known| match &known.what {
@@ -166,42 +175,44 @@ fn inode(metadata: &Metadata) -> Inode {
     (metadata.dev(), metadata.ino())
 }
 
-fn entries(folder: &Path) -> io::Result<BTreeMap<OsString, Entry>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let (path, metadata) = (entry.path(), entry.metadata()?);
-        let (what, digest) = if metadata.is_dir() {
-            (What::Folder(entries(&path)?), Digest::default())
-        } else if metadata.is_symlink() {
-            let target = fs::read_link(&path)?;
-            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
-            (What::Link(target), digest)
-        } else if metadata.is_file() {
-            let bytes = fs::read(&path)?;
-            let digest = Digest::of(&bytes);
-            let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
-            (What::File { bytes, twins }, digest)
-        } else {
-            let what = format!("{} is no file, folder or link: it could not be put back", path.display());
-            return Err(io::Error::other(what));
-        };
-        let mode = mode(&metadata);
-        found.insert(entry.file_name(), Entry { inode: inode(&metadata), mode, digest, what });
+/// The names in a folder, as it lists them.
+fn listing(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+impl Folder {
+    fn read(folder: &Path) -> io::Result<Self> {
+        let listing = listing(folder)?;
+        let read = |name: &OsString| Ok((name.clone(), Entry::read(&folder.join(name))?));
+        let entries = listing.iter().map(read).collect::<io::Result<_>>()?;
+        Ok(Self { entries, listing })
     }
-    Ok(found)
+
+    /// Has the folder list its entries as it did. Filesystems that go by age list the youngest first or last, and what is
+    /// renamed is young again; with others, nothing is to be done.
+    fn order(&self, folder: &Path) -> io::Result<()> {
+        const ASIDE: &str = ".flockwork-aside";
+        let oldest_first: [Vec<&OsString>; 2] =
+            [self.listing.iter().rev().collect(), self.listing.iter().collect()];
+        for by_age in oldest_first {
+            if listing(folder)? == self.listing {
+                return Ok(());
+            }
+            for name in by_age {
+                fs::rename(folder.join(name), folder.join(ASIDE))?;
+                fs::rename(folder.join(ASIDE), folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where one name of each file with several lies, by the inode that it had when it was remembered.
 type Twins = HashMap<Inode, PathBuf>;
 
 /// Removes what differs, throughout; notes which of the files with several names are still there.
-fn clear(
-    folder: &Path,
-    entries: &mut BTreeMap<OsString, Entry>,
-    changed: &Changed<'_>,
-    twins: &mut Twins,
-) -> io::Result<()> {
+fn clear(folder: &Path, known: &mut Folder, changed: &Changed<'_>, twins: &mut Twins) -> io::Result<()> {
+    let entries = &mut known.entries;
     let mut lost: HashSet<OsString> = entries.keys().cloned().collect();
     for found in fs::read_dir(folder)? {
         let found = found?;
@@ -233,18 +244,20 @@ fn clear(
     Ok(())
 }
 
-/// Makes what is missing, throughout.
-fn fill(folder: &Path, entries: &mut BTreeMap<OsString, Entry>, twins: &mut Twins) -> io::Result<()> {
-    for (name, entry) in entries {
+/// Makes what is missing, throughout, in the order that the folder had.
+fn fill(folder: &Path, known: &mut Folder, twins: &mut Twins) -> io::Result<()> {
+    let mut is_new = false;
+    for (name, entry) in &mut known.entries {
         let path = folder.join(name);
         if entry.inode == NOWHERE {
             entry.make(&path, twins)?;
+            is_new = true;
         }
         if let What::Folder(inner) = &mut entry.what {
             fill(&path, inner, twins)?;
         }
     }
-    Ok(())
+    if is_new { known.order(folder) } else { Ok(()) }
 }
 
 /// Removes a folder with all that is in it, even if its permissions forbid that.
@@ -267,11 +280,31 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 impl Entry {
+    fn read(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        let (what, digest) = if metadata.is_dir() {
+            (What::Folder(Folder::read(path)?), Digest::default())
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(path)?;
+            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
+            (What::Link(target), digest)
+        } else if metadata.is_file() {
+            let bytes = fs::read(path)?;
+            let digest = Digest::of(&bytes);
+            let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
+            (What::File { bytes, twins }, digest)
+        } else {
+            let what = format!("{} is no file, folder or link: it could not be put back", path.display());
+            return Err(io::Error::other(what));
+        };
+        Ok(Self { inode: inode(&metadata), mode: mode(&metadata), digest, what })
+    }
+
     /// Nothing holds it any more, nor anything within it.
     fn forget(&mut self) {
         self.inode = NOWHERE;
         if let What::Folder(inner) = &mut self.what {
-            inner.values_mut().for_each(Self::forget);
+            inner.entries.values_mut().for_each(Self::forget);
         }
     }
 
@@ -389,6 +422,27 @@ mod tests {
         snapshot.digest(&nothing).expect("what cannot be read is passed over");
         snapshot.restore(&nothing).expect("restored");
         is_restored(&snapshot);
+    }
+
+    #[test]
+    fn a_folder_lists_what_is_in_it_as_it_did() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        fs::create_dir(root.join("c1")).expect("a folder");
+        for file in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
+            fs::write(root.join(file), file).expect("a file");
+        }
+        let mut snapshot = Snapshot::take(root).expect("taken");
+        let (before, inside) = (listing(root).expect("listed"), listing(&root.join("c1")).expect("listed"));
+        for gone in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
+            fs::remove_file(root.join(gone)).expect("removed");
+            snapshot.restore(&HashSet::new()).expect("restored");
+            assert_eq!(listing(&root.join("c1")).expect("listed"), inside, "{gone}");
+        }
+        fs::remove_dir_all(root.join("c1")).expect("removed");
+        snapshot.restore(&HashSet::new()).expect("restored");
+        assert_eq!(listing(root).expect("listed"), before);
+        assert_eq!(listing(&root.join("c1")).expect("listed"), inside);
     }
 
     #[test]

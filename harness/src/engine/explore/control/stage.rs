@@ -141,6 +141,16 @@ impl Control {
         }
     }
 
+    /// How many times a process was waited for so far.
+    pub fn stops(&self) -> u64 {
+        self.crew.stops
+    }
+
+    /// Has the first process, which waits for a request, meet the controller so many times, and nothing else.
+    pub fn round_trips(&mut self, count: u64) -> Result<()> {
+        self.crew.round_trips(0, count)
+    }
+
     /// Runs one execution of these programs from the state after setup.
     pub fn run(
         &mut self,
