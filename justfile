@@ -42,6 +42,14 @@ proof-broken *RULES:
 seeds SEEDS="20":
     for seed in $(seq 1 {{SEEDS}}); do cargo run --release --quiet -- run scenarios/history --seed $seed || exit; done
 
+# How many mutations of real histories the judges detect: the table of docs/judge.md
+mutations:
+    cargo test --release --package flockwork-harness --test mutations -- --measure
+
+# Hold both judges against oracles that try every order, over more than a million random histories: some minutes
+oracles:
+    cargo test --release --package flockwork-harness --test search --test checks_oracle -- --ignored
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

@@ -1,7 +1,8 @@
 //! How long the witness check takes over large legal histories, how it grows, and how much memory it needs.
 //!
 //! `cargo bench -p flockwork-harness --bench witness`. Prints one line a case: medians and spreads of several rounds,
-//! by the clock and by processor time, and the peak of resident memory, the history itself included.
+//! by the clock and by processor time, and the peak of resident memory, the history itself included. `-- large`: ten
+//! million operations instead, beside one million.
 
 mod support;
 
@@ -13,7 +14,7 @@ use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::evidence::{Evidence, Quiet};
 use flockwork_harness::history::{History, Outcome, Record, read, write};
 use flockwork_harness::model::{self, State};
-use support::{Random, ok, peak_mb, perform, reset_peak, spread};
+use support::{Random, peak_mb, perform, reset_peak, spread};
 
 const PROCESSES: usize = 64;
 const ROUNDS: usize = 9;
@@ -33,7 +34,7 @@ impl Container {
         if was == State::Absent && self.state != State::Absent {
             self.generation += 1;
             self.revision = 1;
-        } else if record.outcome == Outcome::Ok && model::changes(ok(record.operation)) {
+        } else if record.outcome == Outcome::Ok && model::changes((&*record).into()) {
             self.revision += 1;
         }
         record.status = self.state.status();
@@ -143,17 +144,26 @@ fn measure_company(history: &History) {
     assert_eq!(again.records.len(), history.records.len());
 }
 
+/// The same history in two sizes, in millions, and how the time grows from one to the other.
+fn measure_growth(millions: [usize; 2]) {
+    let [small, large] = millions;
+    for (name, containers) in [("one container", 1), ("100 containers", 100)] {
+        let [before, after] = millions.map(|million| {
+            measure(&format!("{name}, by worker"), &simulate(million * 1_000_000, containers, u64::MAX))
+        });
+        let [time, processor] = [0, 1].map(|which| after[which] / before[which]);
+        println!(
+            "{name}: {large} M take {time:.2} times as long as {small} M, by processor time {processor:.2} times"
+        );
+    }
+}
+
 fn main() {
     println!("witness check, {PROCESSES} processes, {ROUNDS} rounds");
-    for (name, containers) in [("one container", 1), ("100 containers", 100)] {
-        let mut medians = Vec::new();
-        for million in [1, 4] {
-            let history = simulate(million * 1_000_000, containers, u64::MAX);
-            medians.push(measure(&format!("{name}, by worker"), &history));
-        }
-        let [time, processor] = [0, 1].map(|which| medians[1][which] / medians[0][which]);
-        println!("{name}: 4 M take {time:.2} times as long as 1 M, by processor time {processor:.2} times");
+    if std::env::args().any(|argument| argument == "large") {
+        return measure_growth([1, 10]);
     }
+    measure_growth([1, 4]);
     let mut history = simulate(1_000_000, 1, u64::MAX);
     history.records.sort_by_key(Record::deadline_ns);
     measure("one container, by return", &history);

@@ -9,6 +9,7 @@ use flockwork::Operation;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::schedule::{Fault, Schedule};
+use crate::history::Deaths;
 
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,16 @@ pub enum SubjectPlan {
 }
 
 impl SubjectPlan {
+    /// Whether its containers may stop by themselves, where that is known.
+    #[must_use]
+    pub fn deaths(&self) -> Option<Deaths> {
+        match self {
+            Self::Library { sandbox, .. } if sandbox == "inert" => Some(Deaths::Never),
+            Self::Library { .. } => Some(Deaths::Free),
+            Self::Replica { .. } => None,
+        }
+    }
+
     /// The same, of which only this many workers' creates fail.
     #[must_use]
     pub fn with_workers(mut self, processes: u32) -> Self {

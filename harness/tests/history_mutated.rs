@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use flockwork_harness::history::{History, read, write};
 
 const VALID: &str = concat!(
-    r#"{"flockwork_history":1,"model":"runsc","initial":{"c1":"absent","c2":"paused"}}"#,
+    r#"{"flockwork_history":1,"model":"runsc","deaths":"free","initial":{"c1":"absent","c2":"paused"}}"#,
     "\n",
     r#"{"process":3,"container":"c1","op":"create","invoke_ns":5,"return_ns":9,"outcome":"ok","status":"created","generation":1,"revision":1}"#,
     "\n",

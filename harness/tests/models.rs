@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use flockwork::{Operation, Status};
-use flockwork_harness::history::{History, Outcome, Reason, Record};
+use flockwork_harness::history::{Deaths, History, Outcome, Reason, Record};
 use flockwork_harness::model::table::{ILLEGAL, Table};
 use flockwork_harness::model::{Builtin, Model, Seen, document, load, parse};
 
@@ -188,6 +188,11 @@ fn each_mistake_is_named_with_its_place() {
             "[operation]",
             &["the model needs operations", "unknown key \"operation\"", "\"operations\""],
         ),
+        (
+            "initial = \"absent\"",
+            "deaths = \"fre\"",
+            &["m.toml:2:10: deaths: expected one of never, free", "nearest is \"free\""],
+        ),
         ("statuses = ", "status = ", &["the model needs statuses"]),
         (
             "from = \"running\", to = \"paused\"",
@@ -222,6 +227,21 @@ fn each_mistake_is_named_with_its_place() {
         .replace("from = \"running\", to = \"paused\"", "from = [\"created\", \"running\"], to = \"paused\"");
     let told = parse("m.toml", ambiguous).map(|_| ()).unwrap_err()[0].to_string();
     assert!(told.contains("initial: expected a status entered from one other only, found paused"), "{told}");
+}
+
+#[test]
+fn who_may_die_is_said_by_the_history_and_else_by_the_model() {
+    let text = document::EXAMPLE.replace("initial =", "deaths = \"free\"\ninitial =");
+    let mortal = parse("m.toml", text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    let (mut history, runsc) = (History::default(), Model::builtin(Builtin::Runsc));
+    let expected = [ILLEGAL, 4, 4, 4, ILLEGAL];
+    assert_eq!(mortal.death(&history).map(|row| row[..5].to_vec()), Some(expected.to_vec()));
+    assert_eq!(runsc.death(&history), None);
+    history.deaths = Some(Deaths::Never);
+    assert_eq!(mortal.death(&history), None);
+    history.deaths = Some(Deaths::Free);
+    let row = runsc.death(&history).expect("the history says so");
+    assert_eq!(row[..6], [ILLEGAL, 5, 5, 5, 5, ILLEGAL]);
 }
 
 #[test]

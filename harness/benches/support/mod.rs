@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use flockwork::Operation;
-use flockwork_harness::history::{Outcome, Reason, Record};
-use flockwork_harness::model::{self, Seen, State};
+use flockwork_harness::history::Record;
+use flockwork_harness::model::{self, State};
 
 /// What processes do, by weight.
 const MIX: [(Operation, u64); 8] = [
@@ -44,24 +44,10 @@ impl Random {
     }
 }
 
-/// An operation that ends well; what it saw is not told.
-pub fn ok(operation: Operation) -> Seen {
-    Seen { operation, outcome: Outcome::Ok, reason: None, status: None }
-}
-
 /// Performs the record's operation as a subject does that keeps to the model.
 pub fn perform(state: &mut State, record: &mut Record) {
-    if let Ok(next) = model::step(*state, ok(record.operation)) {
-        record.outcome = Outcome::Ok;
-        *state = next;
-    } else {
-        record.outcome = Outcome::Refused;
-        record.reason = Some(match (record.operation, *state) {
-            (Operation::Create, _) => Reason::Exists,
-            (_, State::Absent) => Reason::Absent,
-            _ => Reason::Status,
-        });
-    }
+    let (seen, next) = model::answer(*state, record.operation);
+    (record.outcome, record.reason, *state) = (seen.outcome, seen.reason, next);
 }
 
 /// Peak of resident memory since the last reset, in MB.

@@ -3,6 +3,7 @@
 //! A check never touches a file, a process or a clock, and never guesses: what it reports is certain by the intervals
 //! of the operations, and what it cannot decide it calls inconclusive.
 
+pub mod certificate;
 mod collateral;
 mod collect;
 mod deadlock;

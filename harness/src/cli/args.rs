@@ -211,7 +211,7 @@ pub struct CheckArgs {
     /// Give up after this long, such as 30s [default: never]
     #[arg(long, value_name = "TIME")]
     pub budget: Option<String>,
-    /// Give up where the search would need more memory than this, such as 500MB
+    /// Give up where a history's operations, or the search, would need more memory than this, such as 500MB
     #[arg(long, value_name = "BYTES", default_value = "1GB")]
     pub memory: String,
 }

@@ -10,6 +10,7 @@ use super::args::{CheckArgs, CheckerArg, Format};
 use super::failure::Failure;
 use super::output::{Output, print, print_json};
 use crate::check::search::Budget;
+use crate::history::History;
 use crate::history::read::{self, ReadError};
 use crate::judge::{Checker, Judgement, judge};
 use crate::model::{self, Builtin, Model};
@@ -38,7 +39,7 @@ struct HistoryReport {
     processes: usize,
     read_s: f64,
     judge_s: f64,
-    /// Why it cannot be read, where it cannot.
+    /// Why it cannot be read or held, where it cannot.
     error: Option<String>,
     containers: Vec<Judgement>,
     #[serde(skip)]
@@ -126,9 +127,12 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         exit: Exit::Usage,
     };
     let start = Instant::now();
-    let history = match read::read_file(path) {
+    let history = match read(path, request.budget.memory_bytes) {
         Ok(history) => history,
         Err(error) => {
+            if let ReadError::TooLarge { .. } = error {
+                (report.verdict, report.exit) = (Verdict::Inconclusive, Exit::Inconclusive);
+            }
             report.error = Some(told(path, &error));
             return report;
         }
@@ -164,11 +168,18 @@ fn name<S: Serializer>(model: &Option<Model>, serializer: S) -> Result<S::Ok, S:
     model.as_ref().map(Model::name).serialize(serializer)
 }
 
+fn read(path: &Path, memory_bytes: usize) -> Result<History, ReadError> {
+    read::read_within(read::open(path)?, memory_bytes)
+}
+
 /// An error with its place, as compilers give it.
 fn told(path: &Path, error: &ReadError) -> String {
     match error {
         ReadError::Line { line, what } => format!("{}:{line}: {what}", path.display()),
         ReadError::Io(error) => format!("{}: {error}", path.display()),
+        ReadError::TooLarge { .. } => {
+            format!("{}: inconclusive: {error}; `--memory` gives more", path.display())
+        }
     }
 }
 

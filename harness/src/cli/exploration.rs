@@ -80,10 +80,10 @@ fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
              explore.preemptions"
         )),
     }
-    if plan.processes.len() > 1 && run.blocked == 0 && run.schedules <= 1 && run.discoveries.is_empty() {
+    if plan.processes.len() > 1 && !run.met {
         told.push(
-            "the processes never met: no step of one depends on a step of another, so there was one schedule to try, \
-             and that proves little; let them work on one container"
+            "the processes never met: no step of one depends on a step of another, and that proves little; \
+             let them work on one container"
                 .into(),
         );
     }
@@ -137,6 +137,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
         operations,
         steps,
         blocked: 0,
+        met: true,
         coverage: Coverage::Partial,
         naive: None,
         repeated: 0,

@@ -27,6 +27,8 @@ pub struct Simplest {
     pub history: History,
     /// What it breaks.
     pub violation: Violation,
+    /// The other classes that it shows.
+    pub also: Vec<Class>,
     /// How many times a process is interrupted in it that could have gone on.
     pub preemptions: u32,
     /// Whether nothing simpler was found, rather than the time used up.
@@ -44,7 +46,8 @@ impl Simplest {
     /// What it is seen again by.
     #[must_use]
     pub fn exploration(&self) -> Exploration {
-        Exploration::of(&self.plan, &self.schedule, self.preemptions)
+        let exploration = Exploration::of(&self.plan, &self.schedule, self.preemptions);
+        Exploration { also: self.also.clone(), ..exploration }
     }
 }
 
@@ -62,6 +65,7 @@ pub fn simplest(
         schedule: discovery.schedule.clone(),
         history: discovery.history.clone(),
         violation: of_class(&discovery.violations, class),
+        also: others(&discovery.violations, class),
         preemptions: discovery.preemptions,
         is_minimal: false,
     })
@@ -85,6 +89,7 @@ pub fn shrunk(
         plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
         schedule: shrunk.case.schedule,
         violation: of_class(&shrunk.followed.violations, class),
+        also: others(&shrunk.followed.violations, class),
         history: shrunk.followed.history,
         preemptions: shrunk.followed.preemptions,
         is_minimal: shrunk.is_minimal,
@@ -94,6 +99,14 @@ pub fn shrunk(
 fn of_class(violations: &[Violation], class: Class) -> Violation {
     let found = violations.iter().find(|violation| violation.class == class).expect("it shows this class");
     Violation { message: without_roots(&found.message), ..found.clone() }
+}
+
+fn others(violations: &[Violation], class: Class) -> Vec<Class> {
+    let mut others: Vec<_> = violations.iter().map(|violation| violation.class).collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|other| *other != class);
+    others
 }
 
 /// A message without the temporary folders in it: they are gone when it is read, and others in every run.
@@ -109,6 +122,18 @@ pub fn without_roots(message: &str) -> String {
     text + left
 }
 
+/// The command that replays a finding of a run.
+#[must_use]
+pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
+    replay_words(&folder.path().join("findings").join(&finding.signature))
+}
+
+/// The command that replays what lies at a path.
+#[must_use]
+pub fn replay_words(path: &Path) -> String {
+    format!("flockwork replay {}", quoted(&path.display().to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::without_roots;
@@ -120,16 +145,4 @@ mod tests {
         assert_eq!(without_roots(message), "p1 \"from \\\"c1/meta.json\\\"\" and c2");
         assert_eq!(without_roots("nothing"), "nothing");
     }
-}
-
-/// The command that replays a finding of a run.
-#[must_use]
-pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
-    replay_words(&folder.path().join("findings").join(&finding.signature))
-}
-
-/// The command that replays what lies at a path.
-#[must_use]
-pub fn replay_words(path: &Path) -> String {
-    format!("flockwork replay {}", quoted(&path.display().to_string()))
 }

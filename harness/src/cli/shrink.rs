@@ -118,7 +118,8 @@ fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Op
     let after = finding.exploration.as_ref().expect("it was seen under control");
     let interleaving =
         Interleaving { exploration: after, history: &simplest.history, violation: &simplest.violation };
-    let mut text = interleaving.table(terminal_width());
+    let mut text = format!("{}: {}\n\n", finding.class, finding.message);
+    text.push_str(&interleaving.table(terminal_width()));
     let end = if simplest.is_minimal { "nothing simpler was found" } else { "the time was used up" };
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
     line(format!(

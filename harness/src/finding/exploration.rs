@@ -26,6 +26,9 @@ pub struct Exploration {
     pub schedule: Schedule,
     /// How many times a process is interrupted in it that could have gone on.
     pub preemptions: u32,
+    /// The other classes that the same schedule shows.
+    #[serde(default)]
+    pub also: Vec<Class>,
     /// Size of the payload of each save, in bytes.
     pub payload_bytes: u32,
     /// Longest that one process may run between two of its stops, in nanoseconds.
@@ -51,6 +54,7 @@ impl Exploration {
             processes: plan.processes.iter().map(show).collect(),
             schedule: schedule.clone(),
             preemptions,
+            also: Vec::new(),
             payload_bytes: plan.payload_bytes,
             step_ns: plan.step_ns,
             steps_max: plan.steps_max,
@@ -77,6 +81,10 @@ impl Exploration {
             line(format_args!("    {},", quoted(&step.to_string())));
         }
         line(format_args!("]\n\n[expect]\nviolations = [\"{class}\"]"));
+        if !self.also.is_empty() {
+            let also = list(self.also.iter().map(|class| quoted(class.as_str())));
+            line(format_args!("also = {also}"));
+        }
         text
     }
 }

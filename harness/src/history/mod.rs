@@ -121,6 +121,29 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// Whether containers may stop by themselves: because what stands behind them died, and no operation ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deaths {
+    /// They do not: what ends, an operation ended.
+    Never,
+    /// They may, at any moment.
+    Free,
+}
+
+impl Deaths {
+    /// Either.
+    pub const ALL: [Self; 2] = [Self::Never, Self::Free];
+
+    /// As histories and models spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Free => "free",
+        }
+    }
+}
+
 /// One operation of a history. Compact, because a soak holds tens of millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -209,6 +232,8 @@ pub const FIRST_STEP: u64 = 1_000;
 pub struct History {
     /// The model that the file's header names. `None`: it names none, so whoever judges has to say.
     pub model: Option<Builtin>,
+    /// Whether its containers may stop by themselves. `None`: it does not say, so that is for the model to say.
+    pub deaths: Option<Deaths>,
     /// The containers' names; a record's container is an index into it.
     pub containers: Vec<String>,
     /// The operations.
@@ -216,6 +241,8 @@ pub struct History {
     /// What its times count.
     pub clock: Clock,
     messages: Vec<String>,
+    /// How much memory the texts of the messages take.
+    messages_bytes: usize,
     /// First statuses of the containers that are there at the start.
     initial: BTreeMap<u32, Status>,
 }
@@ -225,10 +252,12 @@ impl Default for History {
     fn default() -> Self {
         Self {
             model: Some(Builtin::Runsc),
+            deaths: None,
             containers: Vec::new(),
             records: Vec::new(),
             clock: Clock::Nanoseconds,
             messages: Vec::new(),
+            messages_bytes: 0,
             initial: BTreeMap::new(),
         }
     }
@@ -244,7 +273,16 @@ impl History {
     /// Attaches what the subject said to a record that is (or will be) part of this history.
     pub fn attach_message(&mut self, record: &mut Record, message: String) {
         record.message = u32::try_from(self.messages.len()).expect("fewer than 2^32 messages");
+        self.messages_bytes += size_of::<String>() + message.len();
         self.messages.push(message);
+    }
+
+    /// How much memory the operations take, and with them the messages, and the containers' names, which a reader looks up.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// A name's share of both lists of names, about.
+        const NAME_BYTES: usize = 96;
+        self.records.len() * size_of::<Record>() + self.messages_bytes + self.containers.len() * NAME_BYTES
     }
 
     /// Name of a record's container; empty for operations about the whole root.

@@ -3,7 +3,6 @@
 //! The witness order is fastest and knows most, but needs generation and revision; the search needs neither. Nothing
 //! here reads a file or starts a process.
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::check::search::{self, Budget, Explanation};
@@ -70,23 +69,20 @@ pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget)
     let has_witness = model.name() == Builtin::Runsc.as_str();
     let order = match checker {
         Checker::Auto | Checker::Witness if has_witness => {
-            Some(Order::of_history(history, Deaths::AfterUnknown))
+            Some(Order::of_history(history, Deaths::of_history(history)))
         }
         _ => None,
     };
     let lanes = search::lanes(history);
     let budget = budget.shared(lanes.len());
-    lanes
-        .into_par_iter()
-        .map(|lane| {
-            let bench = Bench { history, model, budget, order: order.as_ref() };
-            match checker {
-                Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
-                Checker::Search => bench.by_search(&lane),
-                Checker::Auto => bench.by_both(&lane),
-            }
-        })
-        .collect()
+    search::each_lane(lanes, |lane| {
+        let bench = Bench { history, model, budget, order: order.as_ref() };
+        match checker {
+            Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
+            Checker::Search => bench.by_search(&lane),
+            Checker::Auto => bench.by_both(&lane),
+        }
+    })
 }
 
 /// What a container is judged by.
@@ -121,6 +117,9 @@ impl Bench<'_> {
                 stall: None,
             };
             let message = fault.violation(&evidence, Class::NotLinearizable, "").message;
+            // Whoever shows a judgement names the container anyway.
+            let name = &self.history.containers[container as usize];
+            let message = message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned);
             return Judgement { why: Some(message), ..judgement(Verdict::Violation) };
         }
         match order.undecided.iter().find(|(undecided, _)| *undecided == container) {

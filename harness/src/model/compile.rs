@@ -3,9 +3,9 @@
 use flockwork::{Operation, Status};
 
 use super::rules::{Otherwise, Place, Rule, Rules, Target, spelled};
-use super::table::Table;
+use super::table::{ILLEGAL, Row, STATES_MAX, Table};
 use super::{Builtin, Seen};
-use crate::history::{History, Outcome, Reason};
+use crate::history::{Deaths, History, Outcome, Reason};
 
 /// A model that judges: its rules, and the table made of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,24 @@ impl Model {
     pub fn starts(&self, history: &History, container: u32) -> impl Iterator<Item = u8> + '_ {
         let place = history.initial(container);
         self.states_of(if place.is_some() { place } else { self.rules.initial })
+    }
+
+    /// What the death of what stands behind a container makes of each state, where the history permits it, or says
+    /// nothing and the model does: a container that is there and has not stopped is stopped.
+    #[must_use]
+    pub fn death(&self, history: &History) -> Option<Row> {
+        if history.deaths.unwrap_or(self.rules.deaths) == Deaths::Never {
+            return None;
+        }
+        let mut row = [ILLEGAL; STATES_MAX];
+        for (state, after) in row.iter_mut().enumerate().take(self.states.len()) {
+            let lives = self.states[state].place.is_some_and(|status| status != Status::Stopped);
+            if lives && self.rules.statuses.contains(&Status::Stopped) {
+                let go = Go { rules: &self.rules, states: &self.states };
+                *after = go.enter(state, Some(Status::Stopped)) as u8;
+            }
+        }
+        Some(row)
     }
 
     /// Whether the model can judge the history: it knows every operation and every first status. If not, why.

@@ -13,6 +13,7 @@ use flockwork::{Operation, Status};
 use super::Builtin;
 use super::compile::Model;
 use super::rules::{Otherwise, Place as At, Rule, Rules, Target, spelled};
+use crate::history::Deaths;
 use crate::scenario::reader::Reader;
 use crate::scenario::source::{Place, Problem, Source, SourceKind, nearest};
 use crate::scenario::tree::{self, Entry, Node, Value};
@@ -105,6 +106,13 @@ fn read(name: String, mut reader: Reader<'_>) -> (Rules, Vec<(Operation, Place)>
         Some(entry) => known_place(&mut reader, "initial", &entry.node, &statuses).flatten(),
         None => None,
     };
+    let deaths = match reader.take("deaths") {
+        Some(entry) => {
+            let words = Deaths::ALL.map(|deaths| (deaths.as_str(), deaths));
+            one_of(&mut reader, "deaths", &entry.node, &words).unwrap_or(Deaths::Never)
+        }
+        None => Deaths::Never,
+    };
     let mut rules = Vec::new();
     let mut places = Vec::new();
     if reader.take("operations").is_none() {
@@ -119,7 +127,7 @@ fn read(name: String, mut reader: Reader<'_>) -> (Rules, Vec<(Operation, Place)>
     }
     rules.sort_by_key(|rule: &Rule| rule.operation);
     reader.finish();
-    (Rules { name, about, initial, statuses, rules }, places)
+    (Rules { name, about, initial, deaths, statuses, rules }, places)
 }
 
 fn read_statuses(reader: &mut Reader<'_>) -> Vec<Status> {

@@ -204,6 +204,31 @@ fn refuse(state: State, seen: Seen, refusal: Refusal) -> Result<State, Illegal> 
     }
 }
 
+/// How a subject that keeps to the model answers an operation, and the state that follows. A signal ends nothing here,
+/// and a wait for what has not stopped, which would not return, is told as refused for the status.
+///
+/// ```
+/// use flockwork::Operation;
+/// use flockwork_harness::model::{Seen, State, answer, step};
+///
+/// let (seen, next) = answer(State::Running, Operation::Pause);
+/// assert_eq!(next, State::PausedFromRunning);
+/// assert_eq!(step(State::Running, seen), Ok(next));
+/// ```
+#[must_use]
+pub fn answer(state: State, operation: Operation) -> (Seen, State) {
+    let ok = Seen { operation, outcome: Outcome::Ok, reason: None, status: None };
+    if let Ok(next) = step(state, ok) {
+        return (ok, next);
+    }
+    let reason = match (operation, state) {
+        (Operation::Create, _) => Reason::Exists,
+        (_, State::Absent) => Reason::Absent,
+        _ => Reason::Status,
+    };
+    (Seen { outcome: Outcome::Refused, reason: Some(reason), ..ok }, state)
+}
+
 /// What an operation makes of the state if it acts on it, where that is a change: for operations that never answered.
 #[must_use]
 pub fn acts(state: State, operation: Operation) -> Option<State> {
@@ -280,6 +305,16 @@ mod tests {
                     refusals.iter().filter(|&&reason| step(state, refused(operation, reason)).is_ok());
                 let successes = usize::from(step(state, ok(operation)).is_ok());
                 assert_eq!(successes + refusals.count(), 1, "{operation} of a container that is {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_keeps_to_the_model_is_legal() {
+        for state in State::ALL {
+            for operation in Operation::ALL.into_iter().filter(|&operation| operation != Operation::Wait) {
+                let (seen, next) = answer(state, operation);
+                assert_eq!(step(state, seen), Ok(next), "{operation} of a container that is {state}");
             }
         }
     }

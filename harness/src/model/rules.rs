@@ -7,6 +7,7 @@ use flockwork::status::{Effect, TRANSITIONS};
 use flockwork::{Operation, Status};
 
 use super::Builtin;
+use crate::history::Deaths;
 
 /// A status, or `None`: absent.
 pub type Place = Option<Status>;
@@ -65,6 +66,8 @@ pub struct Rules {
     pub about: String,
     /// Where a container is before its first operation.
     pub initial: Place,
+    /// Whether containers may stop by themselves, where a history does not say.
+    pub deaths: Deaths,
     /// The statuses it knows.
     pub statuses: Vec<Status>,
     /// Its operations; those that are not there, a history must not have.
@@ -123,6 +126,7 @@ fn runsc() -> Rules {
                 tells the status stopped. Deleting by force what is absent is no error."
             .into(),
         initial: None,
+        deaths: Deaths::Never,
         statuses: Status::ALL.to_vec(),
         rules: rules.collect(),
     }
@@ -157,6 +161,7 @@ fn oci() -> Rules {
                 needs a stopped container: runc's, which also deletes a created one, needs a model of your own."
             .into(),
         initial: None,
+        deaths: Deaths::Never,
         statuses: Status::ALL.to_vec(),
         rules,
     }

@@ -85,8 +85,9 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     for reason in &scenario.reasons {
         line(text, &format!("  {reason}"));
     }
-    tell_violations(text, scenario, detail);
-    if let Some(violation) = scenario.violations.first() {
+    let told = worth_telling(scenario, detail);
+    tell_violations(text, scenario, &told, detail);
+    if let Some(violation) = told.first().copied().or(scenario.violations.first()) {
         line(text, &format!("\n  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));
     }
     if detail == Detail::Full {
@@ -98,19 +99,27 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     text.push('\n');
 }
 
-fn tell_violations(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
-    let mut told = BTreeMap::<Class, usize>::new();
-    let mut worth_telling: Vec<&ViolationReport> = scenario
-        .violations
-        .iter()
-        .filter(|violation| !violation.expected || violation.control.is_some() || detail == Detail::Full)
-        .collect();
-    // What nobody expects comes first, then what a known-bug scenario is about.
+/// The violations to be told, in their order: what nobody expects comes first, then what a known-bug scenario is about.
+fn worth_telling(scenario: &ScenarioReport, detail: Detail) -> Vec<&ViolationReport> {
+    let is_told = |violation: &&ViolationReport| {
+        !violation.expected || violation.control.is_some() || detail == Detail::Full
+    };
     let place = |class| scenario.expect.violations.iter().position(|expected| *expected == class);
-    worth_telling.sort_by_key(|violation| (violation.expected, place(violation.class).unwrap_or(usize::MAX)));
+    let mut told: Vec<_> = scenario.violations.iter().filter(is_told).collect();
+    told.sort_by_key(|violation| (violation.expected, place(violation.class).unwrap_or(usize::MAX)));
+    told
+}
+
+fn tell_violations(
+    text: &mut String,
+    scenario: &ScenarioReport,
+    violations: &[&ViolationReport],
+    detail: Detail,
+) {
+    let mut told = BTreeMap::<Class, usize>::new();
     // One table in full: those of other classes are often of the same bug, and lie in their findings.
     let mut table_is_told = false;
-    for violation in worth_telling {
+    for violation in violations {
         let count = told.entry(violation.class).or_default();
         *count += 1;
         if *count <= STORIES_PER_CLASS {

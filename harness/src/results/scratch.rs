@@ -28,7 +28,9 @@ impl Scratch {
     pub fn create(base: &Path) -> io::Result<Self> {
         let pid = std::process::id();
         let start = process_start_ticks(pid).unwrap_or(0);
-        let prefix = format!("flockwork-{pid}-{start}-{}-", pid_namespace());
+        // Of one length always: subjects save paths, and with the size of a file it can change in how many calls it is
+        // read, so that a schedule of one process would not fit the next.
+        let prefix = format!("flockwork-{pid:010}-{start:014}-{}-", pid_namespace());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(base)?;
         fs::create_dir(folder.path().join("root"))?;
         Ok(Self { folder })

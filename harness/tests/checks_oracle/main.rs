@@ -33,7 +33,7 @@ fn history_of(seed: u64) -> (History, Deaths, bool) {
     let mut random = Random::new(seed);
     let deaths = random.one_of(&[Deaths::Never, Deaths::AfterUnknown, Deaths::Free]);
     let operations = 2 + random.below(8);
-    let mut records = Simulation::new(&mut random, deaths).run(operations);
+    let mut records = Simulation::new(&mut random, deaths, 30).run(operations);
     let mut is_legal = Oracle::new(&records, deaths).finds_an_order();
     assert!(is_legal, "seed {seed}: the simulation is legal ({deaths:?}): {records:?}");
     if seed % 2 == 1 {

@@ -136,7 +136,8 @@ impl<'a> Oracle<'a> {
         let ties = next.just_claimed && !next.generation_is_bound;
         let ties = ties && (generation, revision) == (next.generation, next.revision);
         if was == State::Absent {
-            if !ties && (generation <= next.generation || revision != 1) {
+            // A generation has one life, whatever its operations claim.
+            if generation <= next.generation || revision != 1 {
                 return None;
             }
             (next.generation, next.revision, next.generation_is_bound) = (generation, revision, false);

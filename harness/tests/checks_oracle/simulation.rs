@@ -1,37 +1,15 @@
 //! Legal histories by simulation, and mutations that mostly break them.
 
+#[path = "../support/random.rs"]
+mod random;
+
 use std::num::NonZeroU64;
 
 use flockwork::{Operation, Status};
 use flockwork_harness::check::witness::Deaths;
 use flockwork_harness::history::{Outcome, Reason, Record};
 use flockwork_harness::model::{self, Seen, State};
-
-/// splitmix64: enough for tests, and the same in every version.
-#[derive(Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    pub fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
+pub use random::Random;
 
 /// A container in the hands of a simulated world, one operation after the other.
 pub struct Simulation<'a> {
@@ -43,6 +21,8 @@ pub struct Simulation<'a> {
     now_ns: u64,
     /// The sandbox is dead, and nobody has noticed.
     is_dead: bool,
+    /// How many of a hundred operations that change something are killed.
+    killed_percent: u64,
     records: Vec<Record>,
 }
 
@@ -66,7 +46,8 @@ const OPERATIONS: [Operation; 16] = [
 ];
 
 impl<'a> Simulation<'a> {
-    pub fn new(random: &'a mut Random, deaths: Deaths) -> Self {
+    /// So many of a hundred operations that change something are killed.
+    pub fn new(random: &'a mut Random, deaths: Deaths, killed_percent: u64) -> Self {
         Self {
             random,
             deaths,
@@ -75,6 +56,7 @@ impl<'a> Simulation<'a> {
             revision: 0,
             now_ns: 10,
             is_dead: false,
+            killed_percent,
             records: Vec::new(),
         }
     }
@@ -84,7 +66,7 @@ impl<'a> Simulation<'a> {
             self.now_ns += self.random.below(4);
             let operation = self.random.one_of(&OPERATIONS);
             let mut record = Record::invoked(process as u32, Some(0), operation, self.sooner());
-            if self.random.percent(30) && model::can_change(operation) {
+            if self.random.percent(self.killed_percent) && model::can_change(operation) {
                 self.perform_and_die(&mut record);
             } else {
                 self.perform(&mut record);

@@ -1,6 +1,8 @@
 //! The command line, through the binary, as a user meets it.
 
+mod check;
 mod doctor;
+mod explore;
 mod run;
 mod signals;
 mod support;

@@ -1,8 +1,8 @@
 //! Legal histories in which all processes are always under way.
 
 use flockwork::Operation;
-use flockwork_harness::history::{History, Outcome, Reason, Record};
-use flockwork_harness::model::{self, Seen, State};
+use flockwork_harness::history::{History, Outcome, Record};
+use flockwork_harness::model::{self, State};
 
 use crate::simulation::Random;
 
@@ -33,18 +33,8 @@ const OPERATIONS: [Operation; 20] = {
 };
 
 fn perform(state: &mut State, record: &mut Record) {
-    let ok = Seen { operation: record.operation, outcome: Outcome::Ok, reason: None, status: None };
-    if let Ok(next) = model::step(*state, ok) {
-        record.outcome = Outcome::Ok;
-        *state = next;
-    } else {
-        record.outcome = Outcome::Refused;
-        record.reason = Some(match (record.operation, *state) {
-            (Operation::Create, _) => Reason::Exists,
-            (_, State::Absent) => Reason::Absent,
-            _ => Reason::Status,
-        });
-    }
+    let (seen, next) = model::answer(*state, record.operation);
+    (record.outcome, record.reason, *state) = (seen.outcome, seen.reason, next);
     if record.operation == Operation::State {
         record.status = state.status();
     }

@@ -5,12 +5,22 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::toy::{AtEnd, LOCKS, Mode, Op, Toy, VARIABLES};
 
-/// The toy of this number.
+/// The toy of this number, small enough for naive enumeration, mostly.
 pub fn toy(seed: u64) -> Toy {
+    toy_of(seed, [6, 4, 3])
+}
+
+/// The toy of this number, too large for naive enumeration.
+pub fn larger_toy(seed: u64) -> Toy {
+    toy_of(seed, [12, 8, 5])
+}
+
+/// Of two, three or four processes of at most so many instructions each.
+fn toy_of(seed: u64, longest: [usize; 3]) -> Toy {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut below = |most: usize| (dice.next_u32() as usize) % most;
     let processes = 2 + below(3);
-    let longest = [6, 4, 3][processes - 2];
+    let longest = longest[processes - 2];
     let (variables, locks) = (1 + below(VARIABLES - 1), 1 + below(LOCKS - 1));
     let flavour = below(5);
     let at_end = if below(4) == 0 { AtEnd::Keeps } else { AtEnd::LetsGo };

@@ -3,7 +3,7 @@
 
 use super::lane::{Duty, Item, Lane, States};
 use super::sweep::{End, Limits, Room, Step, Sweep};
-use crate::model::table::STATES_MAX;
+use crate::model::table::{Row, STATES_MAX};
 
 /// Operations of one container that are to be judged by themselves.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Case {
     pub initial: States,
     /// How many states the model has.
     pub states: usize,
+    /// What a death makes of each state, if there can be any.
+    pub death: Option<Row>,
 }
 
 /// Where a case has no order that goes on.
@@ -22,8 +24,8 @@ pub(super) struct Dead {
     pub record: u32,
     /// The states in which it can have found the container.
     pub found: States,
-    /// The longest order up to it: records with the states that they led to.
-    pub order: Vec<(u32, u8)>,
+    /// The longest order up to it: records with the states that they led to; `None`: a death.
+    pub order: Vec<(Option<u32>, u8)>,
     /// The state in which that order begins.
     pub from: u8,
     /// The records of all operations that acted in any order tried.
@@ -43,7 +45,7 @@ pub(super) enum Fate {
 impl Case {
     /// Judges the case exactly, within the limits. Meant for small ones: it records every step.
     pub fn judge(&self, limits: Limits) -> Fate {
-        let lane = Lane::of(self.items.clone(), self.initial, self.states);
+        let lane = self.lane();
         if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
             return Fate::Undecided;
         }
@@ -58,6 +60,11 @@ impl Case {
         }
     }
 
+    /// The case as a lane.
+    pub fn lane(&self) -> Lane {
+        Lane::of(self.items.clone(), self.initial, self.states, self.death)
+    }
+
     /// The part of a lane that lies between two positions of its events. What is under way at the first may have acted
     /// before or not, and the container may have been in any of the states; what is under way at the second may act
     /// later, with the help of operations that are no part of it.
@@ -66,7 +73,7 @@ impl Case {
         let ends = begins + lane.events[from..to].iter().filter(|event| !event.is_return()).count();
         let mut items = Vec::new();
         for (index, op) in lane.ops[..ends].iter().enumerate() {
-            if (op.over_at as usize) < from {
+            if (op.over_at as usize) < from || op.is_death() {
                 continue;
             }
             let is_whole = index >= begins && (op.over_at as usize) < to;
@@ -76,14 +83,13 @@ impl Case {
             items.push(Item { record, invoke_ns, deadline_ns, row: class.row, duty });
         }
         let initial = if from == 0 { lane.initial } else { initial };
-        Self { items, initial, states: lane.states }
+        Self { items, initial, states: lane.states, death: lane.death }
     }
 }
 
 fn judge<const W: usize, const S: usize>(lane: &Lane, limits: Limits) -> Fate {
     let mut sweep = Sweep::<W, S>::new(lane);
-    sweep.steps = Some(Vec::new());
-    let mut room = Room::default();
+    let mut room = Room::recording();
     match sweep.run(lane.events.len(), limits, &mut room) {
         End::Through => Fate::Alive,
         End::Stuck(position) => Fate::Dead(Box::new(dead(&sweep, lane, position, &room))),
@@ -98,11 +104,11 @@ fn dead<const W: usize, const S: usize>(
     room: &Room<W, S>,
 ) -> Dead {
     let op = lane.events[position].op();
-    let longest = sweep.frontier.iter().map(|config| (config, sweep.steps_to(config)));
+    let longest = sweep.frontier.iter().map(|config| (config, room.steps_to(config)));
     let (config, steps) =
         longest.max_by_key(|(_, steps)| steps.len()).expect("what is stuck leaves the ways that led there");
     let mut acted: Vec<u32> =
-        sweep.steps.iter().flatten().map(|step| lane.ops[step.op as usize].record).collect();
+        room.steps.iter().flatten().map(|step| lane.ops[step.op as usize].record).collect();
     acted.sort_unstable();
     acted.dedup();
     let (from, order) = told(lane, &steps, config.state);
@@ -117,7 +123,7 @@ fn dead<const W: usize, const S: usize>(
 }
 
 /// The steps with the states they led to, and between them, as early as they fit, the operations that only looked.
-fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
+fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(Option<u32>, u8)>) {
     // The states before: steps are known by what they change, so the first state is the one that leads to the last.
     let leads = |first: u8| {
         let mut states = vec![first];
@@ -135,7 +141,8 @@ fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
     let mut looked = vec![false; lane.ops.len()];
     for (number, &state) in states.iter().enumerate() {
         if number > 0 {
-            order.push((lane.ops[steps[number - 1].op as usize].record, state));
+            let op = &lane.ops[steps[number - 1].op as usize];
+            order.push(((!op.is_death()).then_some(op.record), state));
         }
         // Whoever was invoked before the next step can have looked now.
         let invoked = steps.get(number).map_or(end, |step| step.invoked);
@@ -146,7 +153,7 @@ fn told(lane: &Lane, steps: &[Step], last: u8) -> (u8, Vec<(u32, u8)>) {
             let is_late = after.is_some_and(|invoked| is_over(lane, index, invoked));
             if class.changes == 0 && !*has_looked && !is_late && class.keeps & (1 << state) != 0 {
                 *has_looked = true;
-                order.push((op.record, state));
+                order.push((Some(op.record), state));
             }
         }
     }

@@ -13,13 +13,36 @@ pub(super) struct Config<const W: usize, const S: usize> {
     pub key: u64,
     /// Which pending operations have acted, by slot.
     pub used: [u64; W],
-    /// For each state, how many operations had been invoked when it was last left: what was invoked by then has seen it.
+    /// For each state, one more than the number of the last operation that watched for it when it was left: what was
+    /// invoked by then has seen it. 0 where nobody watches, and for the state it is in.
     pub left: [u32; S],
     /// For each class, how many of its open operations have acted.
     pub open: [u16; OPEN_MAX],
     pub state: u8,
     /// The step that led here, where steps are recorded.
     pub trace: u32,
+}
+
+/// An operation acts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Act {
+    /// The state that it leads to.
+    pub next: u8,
+    /// What was invoked before this number has seen the state that it leaves.
+    pub seen: u32,
+    pub mark: Mark,
+    pub trace: u32,
+}
+
+/// How a configuration remembers that an operation has acted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
+    /// Not at all: the operation is over.
+    None,
+    /// By its slot.
+    Slot(u16),
+    /// By one more of the open operations of this place.
+    Open(u16),
 }
 
 /// A pseudo-random number for each thing that a key is made of (splitmix64).
@@ -54,12 +77,27 @@ impl<const W: usize, const S: usize> Config<W, S> {
         self.key ^= zobrist(u64::from(slot) + 256);
     }
 
-    /// Goes to another state, when so many operations have been invoked.
+    /// Lets an operation act.
     #[inline]
-    pub fn go(&mut self, next: u8, invoked: u32) {
-        self.left[self.state as usize] = invoked;
-        self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(next));
-        self.state = next;
+    pub fn act(&mut self, act: Act) {
+        self.left[self.state as usize] = act.seen;
+        self.left[act.next as usize] = 0;
+        self.key ^= zobrist(u64::from(self.state)) ^ zobrist(u64::from(act.next));
+        self.state = act.next;
+        match act.mark {
+            Mark::None => {}
+            Mark::Slot(slot) => self.flip(slot),
+            Mark::Open(place) => self.open[place as usize] += 1,
+        }
+        self.trace = act.trace;
+    }
+
+    /// Forgets when states were left that nobody watches for any more; the first operation that still does, by state.
+    #[inline]
+    pub fn forget_times(&mut self, first_watchers: &[u32; S]) {
+        for (left, &first) in self.left.iter_mut().zip(first_watchers) {
+            *left = if first < *left { *left } else { 0 };
+        }
     }
 
     /// Whether the container has been in one of the states since the operation of this number was invoked.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::case::{Case, Dead, Fate};
 use super::lane::{Lane, States};
-use super::sweep::{End, Limits, Room, Sweep};
+use super::sweep::{End, Limits, Room, Step, Sweep};
 use crate::model::table::STATES_MAX;
 
 /// How many events lie between two places to go back to.
@@ -29,12 +29,28 @@ const PROOF_CONFIGS: usize = 1 << 14;
 
 /// What came of it.
 pub(super) enum Decision {
-    /// There is an order.
-    Linearizable,
+    /// There is an order: this one, where it was asked for.
+    Linearizable(Option<Found>),
     /// There is none, and this part of it proves that.
     Not(Case, Box<Dead>),
     /// Why nothing can be said.
     Inconclusive(String),
+}
+
+/// An order: the steps of what changes something. What only looks has its place between them.
+pub(super) struct Found {
+    pub steps: Vec<Step>,
+    /// The state to which they lead.
+    pub last: u8,
+}
+
+/// What is wanted of the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Whether there is an order.
+    Verdict,
+    /// An order as well: every step is recorded.
+    Order,
 }
 
 /// What the search of one container may cost.
@@ -49,17 +65,17 @@ pub struct Allowance {
 }
 
 /// Decides.
-pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
+pub(super) fn decide(lane: &Lane, allowance: Allowance, want: Want) -> Decision {
     if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
         return Decision::Inconclusive("too many operations may act for ever".into());
     }
     match (lane.words(), lane.states) {
-        (1, ..=8) => Search::<1, 8>::new(lane, allowance).decide(),
-        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance).decide(),
-        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance).decide(),
-        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance).decide(),
-        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance).decide(),
-        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance).decide(),
+        (1, ..=8) => Search::<1, 8>::new(lane, allowance, want).decide(),
+        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance, want).decide(),
+        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance, want).decide(),
+        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance, want).decide(),
+        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance, want).decide(),
+        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance, want).decide(),
         _ => Decision::Inconclusive(format!("{} operations are under way at once, too many", lane.slots)),
     }
 }
@@ -83,8 +99,9 @@ enum Recovery<'a, const W: usize, const S: usize> {
 }
 
 impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
-    fn new(lane: &'a Lane, allowance: Allowance) -> Self {
-        Self { lane, allowance, room: Room::default(), marks: Vec::new() }
+    fn new(lane: &'a Lane, allowance: Allowance, want: Want) -> Self {
+        let room = if want == Want::Order { Room::recording() } else { Room::default() };
+        Self { lane, allowance, room, marks: Vec::new() }
     }
 
     fn limits(&self, width: usize) -> Limits {
@@ -98,7 +115,7 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
         let end = self.lane.events.len();
         loop {
             if sweep.position == end {
-                return Decision::Linearizable;
+                return Decision::Linearizable(self.found(&sweep));
             }
             self.mark(&sweep);
             let to = (sweep.position + MARK_EVERY).min(end);
@@ -112,6 +129,12 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
                 End::Late => return late(),
             }
         }
+    }
+
+    fn found(&self, sweep: &Sweep<'a, W, S>) -> Option<Found> {
+        self.room.steps.as_ref()?;
+        let config = sweep.frontier.first().expect("what got through has a way");
+        Some(Found { steps: self.room.steps_to(config), last: config.state })
     }
 
     fn crowded(&self) -> Decision {

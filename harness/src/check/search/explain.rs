@@ -4,17 +4,23 @@ use serde::Serialize;
 
 use super::case::{Case, Dead};
 use super::lane::Duty;
+use super::lives::Fault;
 use super::shrink::shrink;
 use super::words;
 use crate::check::tell::{Ending, Origin};
-use crate::history::{History, write};
+use crate::history::{History, Record, write};
 use crate::model::table::Table;
+
+/// What nobody did.
+pub(super) const DIED: &str = "death of its sandbox";
 
 /// Why a container's operations have no legal order. Times are milliseconds since the history's first operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// What could not happen, in one sentence.
     pub sentence: String,
+    /// What the proof rests on.
+    pub proof: Proof,
     /// When the window begins.
     pub from_ms: f64,
     /// When it ends.
@@ -31,6 +37,18 @@ pub struct Explanation {
     pub order_begins: String,
     /// The operation that has no place, as an index into the history's records.
     pub impossible: usize,
+}
+
+/// What a proof rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The operations of the window have no legal order.
+    Order,
+    /// They have none if each acted in the generation that it tells.
+    Life,
+    /// The generations that they tell contradict each other.
+    Generations,
 }
 
 /// An operation of the window.
@@ -65,8 +83,8 @@ pub enum Role {
 /// An operation in its place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Placed {
-    /// Its index in the history's records.
-    pub index: usize,
+    /// Its index in the history's records; null: what stood behind the container died by itself.
+    pub index: Option<usize>,
     /// Who, and what.
     pub operation: String,
     /// The state of the container after it.
@@ -74,8 +92,14 @@ pub struct Placed {
 }
 
 /// Explains a case that has no order.
-pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<Dead>) -> Explanation {
-    let (mut case, dead) = shrink(case, dead);
+pub(super) fn explain(
+    history: &History,
+    table: &Table,
+    case: Case,
+    dead: Box<Dead>,
+    proof: Proof,
+) -> Explanation {
+    let (mut case, dead) = shrink(case, dead, &|record| history.records[record as usize].process);
     case.items.sort_by_key(|item| (item.invoke_ns, item.record));
     let origin = Origin::of(history);
     let records = &history.records;
@@ -84,26 +108,20 @@ pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<De
         .items
         .iter()
         .map(|item| {
-            let record = &records[item.record as usize];
-            Member {
-                index: item.record as usize,
-                role: match item.duty {
-                    _ if item.record == dead.record => Role::Impossible,
-                    Duty::Required => Role::Required,
-                    Duty::Optional => Role::Possible,
-                },
-                invoke_ms: origin.ms(record.invoke_ns),
-                return_ms: record.return_ns().map(|return_ns| origin.ms(return_ns)),
-                operation: write::to_json(history, record),
-                ending: Ending(record).to_string(),
-            }
+            let role = match item.duty {
+                _ if item.record == dead.record => Role::Impossible,
+                Duty::Required => Role::Required,
+                Duty::Optional => Role::Possible,
+            };
+            member(history, item.record, role, origin)
         })
         .collect();
     let order = dead.order.iter().map(|&(index, state)| {
-        let record = &records[index as usize];
+        let record = index.map(|index| &records[index as usize]);
+        let operation = record.map(|record| format!("{} by process {}", record.operation, record.process));
         Placed {
-            index: index as usize,
-            operation: format!("{} by process {}", record.operation, record.process),
+            index: index.map(|index| index as usize),
+            operation: operation.unwrap_or_else(|| DIED.to_owned()),
             state: name(state),
         }
     });
@@ -114,6 +132,7 @@ pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<De
     let first_ns = case.items.iter().map(|item| item.invoke_ns).min().unwrap_or(0);
     Explanation {
         sentence: words::sentence(history, table, &case, &dead),
+        proof,
         from_ms: origin.ms(first_ns),
         to_ms: origin.ms(dead.at_ns),
         processes,
@@ -125,6 +144,44 @@ pub(super) fn explain(history: &History, table: &Table, case: Case, dead: Box<De
         order: order.collect(),
         order_begins: name(dead.from),
         impossible: dead.record as usize,
+    }
+}
+
+/// Explains generations that contradict each other.
+pub(super) fn by_generations(history: &History, table: &Table, fault: Fault) -> Explanation {
+    let origin = Origin::of(history);
+    let mut members = fault.members();
+    members.sort_unstable_by_key(|&index| (history.records[index as usize].invoke_ns, index));
+    let records = || members.iter().map(|&index| &history.records[index as usize]);
+    let impossible = fault.impossible();
+    let role = |index| if index == impossible { Role::Impossible } else { Role::Required };
+    let mut processes: Vec<u32> = records().map(|record| record.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    Explanation {
+        sentence: fault.sentence(history),
+        proof: Proof::Generations,
+        from_ms: origin.ms(records().map(|record| record.invoke_ns).min().unwrap_or(0)),
+        to_ms: origin.ms(records().map(Record::deadline_ns).max().unwrap_or(0)),
+        processes,
+        begins_in: table.states().to_vec(),
+        window: members.iter().map(|&index| member(history, index, role(index), origin)).collect(),
+        order: Vec::new(),
+        order_begins: String::new(),
+        impossible: impossible as usize,
+    }
+}
+
+/// A member of the window.
+fn member(history: &History, index: u32, role: Role, origin: Origin) -> Member {
+    let record = &history.records[index as usize];
+    Member {
+        index: index as usize,
+        role,
+        invoke_ms: origin.ms(record.invoke_ns),
+        return_ms: record.return_ns().map(|return_ns| origin.ms(return_ns)),
+        operation: write::to_json(history, record),
+        ending: Ending(record).to_string(),
     }
 }
 
@@ -145,6 +202,9 @@ impl Explanation {
             "No order of these is legal, {before} ({operations} of {processes}, {from_ms:.3} to {to_ms:.3} ms):"
         ));
         lines.extend(self.window.iter().map(Member::line));
+        if self.proof == Proof::Generations {
+            return lines;
+        }
         lines.push(String::new());
         let mut steps = vec![self.order_begins.clone()];
         steps.extend(self.order.iter().map(|placed| format!("{} → {}", placed.operation, placed.state)));

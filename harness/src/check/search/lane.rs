@@ -4,6 +4,7 @@
 //! everywhere and change nothing, and operations of unknown outcome that can change nothing.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::table::{ILLEGAL, Row, STATES_MAX};
 
@@ -23,6 +24,19 @@ pub struct Item {
     pub row: Row,
     /// Whether it must have acted.
     pub duty: Duty,
+}
+
+impl Item {
+    /// A death: one operation that never answers, invoked before all others. The sweep never uses it up.
+    fn death(row: Row) -> Self {
+        Self { record: NOBODY, invoke_ns: 0, deadline_ns: u64::MAX, row, duty: Duty::Optional }
+    }
+
+    /// Whether there is a state that it changes.
+    pub fn may_change(&self) -> bool {
+        let mut row = (0..).zip(&self.row);
+        row.any(|(state, &next)| next != ILLEGAL && next != state)
+    }
 }
 
 /// Whether an operation must have acted.
@@ -72,6 +86,9 @@ pub(super) struct Op {
     pub duty: Duty,
 }
 
+/// The record of what no operation did: what stands behind the container died.
+pub(super) const NOBODY: u32 = u32::MAX;
+
 /// How many classes may have open operations: as many as there are operations that change anything, at most.
 pub(super) const OPEN_MAX: usize = 16;
 
@@ -79,6 +96,11 @@ impl Op {
     /// Whether it may act for ever.
     pub fn is_open(&self) -> bool {
         self.deadline_ns == u64::MAX && self.duty == Duty::Optional
+    }
+
+    /// Whether it may act as often as anybody likes, and is nobody's operation.
+    pub fn is_death(&self) -> bool {
+        self.record == NOBODY
     }
 }
 
@@ -98,6 +120,25 @@ impl Event {
     }
 }
 
+/// Hashes rows, which nobody chooses to make them collide.
+#[derive(Debug, Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("rows are hashed as numbers");
+    }
+
+    fn write_u128(&mut self, row: u128) {
+        let folded = (row as u64 ^ (row >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = folded ^ (folded >> 32);
+    }
+}
+
 /// One container's operations.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -108,52 +149,38 @@ pub(super) struct Lane {
     pub slots: usize,
     /// For each class, its open operations by invocation, and its place among the classes that have any.
     pub open: Vec<(Vec<u32>, usize)>,
+    /// Whether there are any open operations.
+    pub has_open: bool,
     /// For each state, the classes that change it.
     pub leaving: [Vec<u16>; STATES_MAX],
     /// The states in which it can begin.
     pub initial: States,
     /// How many states the model has.
     pub states: usize,
+    /// What a death makes of each state, if there can be any.
+    pub death: Option<Row>,
 }
 
 impl Lane {
-    /// Sorts the items. Their order does not matter.
-    pub fn of(mut items: Vec<Item>, initial: States, states: usize) -> Self {
-        items.sort_by_key(|item| item.invoke_ns);
+    /// Makes a lane of items. Their order does not matter. `death`: what a death makes of each state, if there can be any.
+    pub fn of(mut items: Vec<Item>, initial: States, states: usize, death: Option<Row>) -> Self {
+        if let Some(row) = death {
+            // Before what is invoked at 0.
+            items.insert(0, Item::death(row));
+        }
         let mut lane = Self {
             ops: Vec::with_capacity(items.len()),
             classes: Vec::new(),
             events: Vec::with_capacity(items.len() * 2),
             slots: 0,
             open: Vec::new(),
+            has_open: false,
             leaving: Default::default(),
             initial,
             states,
+            death,
         };
-        let mut numbers = HashMap::<Row, u16>::new();
-        let mut latest = (Row::default(), 0);
-        let everywhere = ((1_u32 << states) - 1) as States;
-        for item in &items {
-            if latest.0 != item.row || numbers.is_empty() {
-                let next = lane.classes.len() as u16;
-                let number = *numbers.entry(item.row).or_insert_with(|| {
-                    lane.classes.push(Class::of(item.row));
-                    next
-                });
-                latest = (item.row, number);
-            }
-            let class = &lane.classes[latest.1 as usize];
-            let is_idle = if item.duty == Duty::Required {
-                class.changes == 0 && class.keeps == everywhere
-            } else {
-                class.changes == 0
-            };
-            if !is_idle {
-                let Item { invoke_ns, deadline_ns, record, duty, .. } = *item;
-                let class = latest.1;
-                lane.ops.push(Op { invoke_ns, deadline_ns, record, class, slot: 0, over_at: u32::MAX, duty });
-            }
-        }
+        lane.classify(&items);
         drop(items);
         for (number, class) in lane.classes.iter().enumerate() {
             for (state, leaving) in lane.leaving.iter_mut().enumerate() {
@@ -166,6 +193,28 @@ impl Lane {
         lane.assign_slots();
         lane.collect_open();
         lane
+    }
+
+    /// Makes operations and classes of the items, but for those that cannot matter.
+    fn classify(&mut self, items: &[Item]) {
+        // Times and positions are sorted in place of the items themselves, which are far larger.
+        let mut order: Vec<(u64, u32)> = (0..).zip(items).map(|(at, item)| (item.invoke_ns, at)).collect();
+        order.sort_unstable();
+        let mut numbers = HashMap::<u128, u16, BuildHasherDefault<Folded>>::default();
+        let everywhere = ((1_u32 << self.states) - 1) as States;
+        for (_, at) in order {
+            let Item { invoke_ns, deadline_ns, record, row, duty } = items[at as usize];
+            let number = *numbers.entry(u128::from_ne_bytes(row)).or_insert_with(|| {
+                self.classes.push(Class::of(row));
+                (self.classes.len() - 1) as u16
+            });
+            let class = &self.classes[number as usize];
+            let can_matter = class.changes != 0 || (duty == Duty::Required && class.keeps != everywhere);
+            if can_matter {
+                let (class, slot, over_at) = (number, 0, u32::MAX);
+                self.ops.push(Op { invoke_ns, deadline_ns, record, class, slot, over_at, duty });
+            }
+        }
     }
 
     /// How many words hold the bits of pending operations; one of few sizes, or more than any of them.
@@ -206,6 +255,7 @@ impl Lane {
             assert!(place < OPEN_MAX, "fewer than {OPEN_MAX} operations change anything");
             *number = place;
         }
+        self.has_open = self.open.iter().any(|(ops, _)| !ops.is_empty());
     }
 
     fn assign_slots(&mut self) {

@@ -1,10 +1,69 @@
 //! The search: whether any legal order explains a history, from intervals and outcomes alone.
+//!
+//! It must never say that there is an order where there is none, nor the reverse; where it cannot say, it says that. To
+//! try every order (Wing and Gong 1993) is hopeless where many operations are under way at once, so it leaves most of
+//! them out. Why that loses nothing:
+//!
+//! # What is left out
+//!
+//! An order is *valid* if its operations have instants, each within its interval, that do not decrease, and if each is
+//! legal in the state that those before it left. Each argument turns a valid order into one that is still tried.
+//!
+//! - **Containers are judged one by one.** A history is linearizable exactly if its part on each object is (locality:
+//!   Herlihy and Wing 1990, theorem 1). Horn and Kroening (2015) call it P-compositionality, and split further where a
+//!   specification allows: see `lives` for generations.
+//! - **Nothing acts before a return asks for it** (`sweep`; Lowe 2017 calls it just-in-time linearization). Delay
+//!   everything in a valid order to the earliest return of an operation that is not before it in the order: nobody
+//!   passes its own return, nobody passes another, and the order is the same.
+//! - **What changes nothing is no step.** An operation that only looked (a read, a refusal) is legal wherever it found
+//!   the container in one of its states. Put it there: that neither moves nor changes any other. So it is enough to
+//!   remember, for each state, when it was left last. If it was invoked before an earlier leaving of that state, it was
+//!   invoked before the last one as well; and it is asked for at its own return at the latest. Operations that are legal
+//!   everywhere and change nothing, and unknown ones that can change nothing, are dropped at once.
+//! - **Of two operations with the same row of the table, the one with the earlier deadline goes first.** Both are
+//!   invoked. If the other one, x, acts now and this one, y, acts later, let them change places: y is not over yet, x is
+//!   over no earlier than y, and nobody else can tell them apart. If y never acts, because it need not, let it act in
+//!   x's place; x then need not act either, or it acts where the same argument puts it.
+//! - **An operation that need not act goes after one of the same row that must, if that is over no later.** The same
+//!   exchange. One that need not and is over earlier is tried beside it: then the other may be wanted later. What may
+//!   act for ever (unknown, with no return) is over last, so it goes after all others of its row, and those are told
+//!   apart by nothing: it is enough to count them. For operations that are over at some time a count is *not* enough:
+//!   of two nested intervals the inner one may be over while the outer one is not, and only which of them acted tells
+//!   what is still due. Those are remembered one by one (`config`).
+//! - **A death that no operation caused** is one more that may act for ever, and that is never used up.
+//! - **A way is dropped for one that is at least as good** (`pool`; memoisation as in Wing and Gong, and Lowe). In the
+//!   same state, with the same operations used up: if it left every state no earlier, whatever has seen its state in the
+//!   other way has seen it in this one; if it used up no more of what may act for ever, those that are left were invoked
+//!   no later. Times that no operation under way tells apart count as equal.
+//!
+//! # What proves what
+//!
+//! - A narrow sweep forgets ways, so it proves one thing only: where it gets through, there is an order. [`certify`]
+//!   hands it out, and [`certificate`](crate::check::certificate) checks it without any of the above.
+//! - A violation is proved by an exact sweep of a part: what was under way at its beginning may have acted before it or
+//!   not, the container may have been in any state, and what is under way at its end may act later. Any order of the
+//!   whole would give one of the part, so where the part has none, neither has the whole (`case`). `shrink` makes
+//!   the part smaller by steps that keep that so, and judges it again after each.
+//! - Where neither is reached within the budget, the verdict is [`Verdict::Inconclusive`].
+//!
+//! Tests hold all of it against an oracle that tries every order (`harness/tests/search`), every order found against the
+//! validator, and every window against the oracle.
+//!
+//! # Sources
+//!
+//! - M. Herlihy, J. Wing: Linearizability: a correctness condition for concurrent objects. TOPLAS 12(3), 1990.
+//! - J. Wing, C. Gong: Testing and verifying concurrent objects. JPDC 17(1–2), 1993.
+//! - A. Horn, D. Kroening: Faster linearizability checking via P-compositionality. FORTE 2015.
+//! - G. Lowe: Testing for linearizability. Concurrency and Computation: Practice and Experience 29(4), 2017.
 
 mod case;
+mod cause;
 mod config;
 mod decide;
 mod explain;
 mod lane;
+mod lives;
+mod order;
 mod pool;
 mod shrink;
 mod sweep;
@@ -14,13 +73,15 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::check::certificate::{Certificate, Step};
 use crate::history::{History, Outcome};
 use crate::model::Model;
 use crate::model::table::Table;
 pub use decide::Allowance;
-use decide::Decision;
-pub use explain::{Explanation, Member, Placed, Role};
-use lane::{Duty, Item, Lane};
+use decide::{Decision, Want};
+pub use explain::{Explanation, Member, Placed, Proof, Role};
+use lane::{Duty, Item, Lane, States};
+use lives::Lives;
 
 /// What a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +135,8 @@ impl Budget {
     /// What each of so many containers may cost: as many as there are threads are judged at once.
     #[must_use]
     pub fn shared(self, containers: usize) -> Allowance {
-        let at_once = containers.min(rayon::current_num_threads()).max(1);
+        // To ask how many threads there are starts them; one container needs none.
+        let at_once = if containers > 1 { containers.min(rayon::current_num_threads()) } else { 1 };
         Allowance {
             until: self.time.map(|time| Instant::now() + time),
             memory_bytes: self.memory_bytes / at_once,
@@ -88,22 +150,121 @@ impl Budget {
 pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Verdict> {
     let lanes = lanes(history);
     let allowance = budget.shared(lanes.len());
-    lanes.par_iter().map(|lane| judge_one(history, model, allowance, lane)).collect()
+    each_lane(lanes, |lane| judge_one(history, model, allowance, &lane))
 }
 
-/// Judges one container.
+/// Judges every container, in threads where there are several.
+pub fn each_lane<T: Send>(lanes: Vec<Operations>, judge: impl Fn(Operations) -> T + Send + Sync) -> Vec<T> {
+    if lanes.len() > 1 {
+        lanes.into_par_iter().map(judge).collect()
+    } else {
+        lanes.into_iter().map(judge).collect()
+    }
+}
+
+/// Judges one container. Where its operations tell generations, those count as well: see [`tells_lives`].
 #[must_use]
 pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Verdict {
-    let table = model.table();
-    let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
-    let items = operations.indexes.iter().map(|&index| item(history, table, index)).collect();
-    let lane = Lane::of(items, starts, table.states().len());
-    match decide::decide(&lane, allowance) {
-        Decision::Linearizable => Verdict::Linearizable,
+    let decided = Decided { history, model, allowance, want: Want::Verdict };
+    decided.whole(operations).map_or_else(|verdict| verdict, |_| Verdict::Linearizable)
+}
+
+/// Judges one container, and hands out the order that explains it, as a certificate that anybody can check; or the
+/// verdict, where that is another one. It takes more memory than the verdict alone, and the budget does not count it.
+pub fn certify(
+    history: &History,
+    model: &Model,
+    allowance: Allowance,
+    operations: &Operations,
+) -> Result<Certificate, Verdict> {
+    Decided { history, model, allowance, want: Want::Order }.whole(operations)
+}
+
+/// Whether the operations tell so much of generations that they are judged life by life. Then an operation acted in the
+/// generation that it tells, a create begins one greater than all before it, and a verdict of linearizable says so too.
+#[must_use]
+pub fn tells_lives(history: &History, model: &Model, operations: &Operations) -> bool {
+    Lives::of(history, model, operations).is_some()
+}
+
+/// One container, to be decided.
+struct Decided<'a> {
+    history: &'a History,
+    model: &'a Model,
+    allowance: Allowance,
+    want: Want,
+}
+
+impl Decided<'_> {
+    fn whole(&self, operations: &Operations) -> Result<Certificate, Verdict> {
+        let (history, model) = (self.history, self.model);
+        let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
+        match Lives::of(history, model, operations) {
+            None => {
+                let table = model.table();
+                let items = operations.indexes.iter().map(|&index| item(history, table, index)).collect();
+                self.part(items, starts, operations, Proof::Order)
+            }
+            Some(Err(fault)) => {
+                let explanation = explain::by_generations(history, model.table(), fault);
+                Err(Verdict::NotLinearizable(Box::new(explanation)))
+            }
+            Some(Ok(lives)) => self.lives(lives, starts, operations.container),
+        }
+    }
+
+    /// Decides life by life.
+    fn lives(&self, lives: Lives, starts: States, container: u32) -> Result<Certificate, Verdict> {
+        let mut whole = Certificate { container, first: starts.trailing_zeros() as u8, steps: Vec::new() };
+        let mut gaps = lives.gaps.into_iter();
+        let mut next_gap = || gaps.next().into_iter().flatten().map(Step::Acts);
+        whole.steps.extend(next_gap());
+        for (number, life) in lives.all.into_iter().enumerate() {
+            let indexes = life.items.iter().map(|item| item.record).collect();
+            let operations = Operations { container, indexes };
+            let starts = Lives::starts(number, starts, self.model);
+            let order = self.part(life.items, starts, &operations, Proof::Life)?;
+            if number == 0 {
+                whole.first = order.first;
+            }
+            whole.steps.extend(order.steps);
+            whole.steps.extend(next_gap());
+        }
+        if self.want == Want::Order {
+            order::place_idle(self.history, &mut whole, &lives.idle);
+        }
+        Ok(whole)
+    }
+
+    /// Decides operations that begin in one of the states. Where no order is wanted, the certificate is empty.
+    fn part(
+        &self,
+        items: Vec<Item>,
+        starts: States,
+        operations: &Operations,
+        proof: Proof,
+    ) -> Result<Certificate, Verdict> {
+        let (history, model) = (self.history, self.model);
+        let lane = Lane::of(items, starts, model.table().states().len(), model.death(history));
+        match decide::decide(&lane, self.allowance, self.want) {
+            Decision::Linearizable(Some(found)) => Ok(order::certificate(history, &lane, operations, &found)),
+            Decision::Linearizable(None) => {
+                Ok(Certificate { container: operations.container, first: 0, steps: Vec::new() })
+            }
+            other => Err(refuted(history, model, lane, other, proof)),
+        }
+    }
+}
+
+/// The verdict of a decision that found no order.
+fn refuted(history: &History, model: &Model, lane: Lane, decision: Decision, proof: Proof) -> Verdict {
+    match decision {
+        Decision::Linearizable(_) => Verdict::Linearizable,
         Decision::Inconclusive(why) => Verdict::Inconclusive(why),
         Decision::Not(case, dead) => {
+            let (case, dead) = cause::behind(&lane, case, dead);
             drop(lane);
-            Verdict::NotLinearizable(Box::new(explain::explain(history, table, case, dead)))
+            Verdict::NotLinearizable(Box::new(explain::explain(history, model.table(), case, dead, proof)))
         }
     }
 }

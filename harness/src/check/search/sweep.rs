@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::config::{Config, NO_TRACE};
+use super::config::{Act, Config, Mark, NO_TRACE};
 use super::lane::{Class, Duty, Lane, States};
 use super::pool::Pool;
 use crate::model::table::STATES_MAX;
@@ -56,20 +56,31 @@ pub(super) struct Sweep<'a, const W: usize, const S: usize> {
     /// Whether it has forgotten configurations.
     pub is_narrowed: bool,
     /// For each class, what is invoked and not over, by deadline.
-    pending: Vec<Vec<u32>>,
+    pending: Vec<Vec<Pending>>,
     /// For each state, operations that want to see it, by number.
     watchers: [VecDeque<u32>; STATES_MAX],
     invoked: u32,
-    /// The steps taken, where they are recorded: the step before, the operation, and how many had been invoked.
-    pub steps: Option<Vec<Step>>,
+}
+
+/// An operation that is invoked and not over, as far as choosing who acts next depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    op: u32,
+    over_at: u32,
+    slot: u16,
+    duty: Duty,
 }
 
 /// An operation acts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    pub before: u32,
+    /// The step before, or [`NO_TRACE`].
+    before: u32,
     pub op: u32,
+    /// How many operations had been invoked.
     pub invoked: u32,
+    /// The position of the event at which it acted: the return of an operation that is over then.
+    pub at: u32,
 }
 
 /// Room to work in, kept from event to event.
@@ -78,15 +89,22 @@ pub(super) struct Room<const W: usize, const S: usize> {
     work: Pool<W, S>,
     results: Pool<W, S>,
     sources: Vec<Config<W, S>>,
+    /// The steps taken in any way tried, where they are recorded.
+    pub steps: Option<Vec<Step>>,
 }
 
 impl<const W: usize, const S: usize> Default for Room<W, S> {
     fn default() -> Self {
-        Self { work: Pool::default(), results: Pool::default(), sources: Vec::new() }
+        Self { work: Pool::default(), results: Pool::default(), sources: Vec::new(), steps: None }
     }
 }
 
 impl<const W: usize, const S: usize> Room<W, S> {
+    /// Room in which every step is recorded.
+    pub fn recording() -> Self {
+        Self { steps: Some(Vec::new()), ..Self::default() }
+    }
+
     /// The states in which the latest operation that was stuck can have found the container.
     pub fn states(&self, op: usize) -> States {
         let mut states = 0;
@@ -102,6 +120,19 @@ impl<const W: usize, const S: usize> Room<W, S> {
         }
         states
     }
+
+    /// The steps that led to the configuration, the first one first.
+    pub fn steps_to(&self, config: &Config<W, S>) -> Vec<Step> {
+        let mut path = Vec::new();
+        let mut trace = config.trace;
+        while trace != NO_TRACE {
+            let Some(step) = self.steps.as_ref().and_then(|steps| steps.get(trace as usize)) else { break };
+            path.push(*step);
+            trace = step.before;
+        }
+        path.reverse();
+        path
+    }
 }
 
 impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
@@ -115,7 +146,6 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             pending: vec![Vec::new(); lane.classes.len()],
             watchers: Default::default(),
             invoked: 0,
-            steps: None,
         }
     }
 
@@ -125,7 +155,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         const LOOK_EVERY: usize = 64;
         while self.position < to {
             if self.position.is_multiple_of(LOOK_EVERY)
-                && limits.until.is_some_and(|until| Instant::now() > until)
+                && limits.until.is_some_and(|until| Instant::now() >= until)
             {
                 return End::Late;
             }
@@ -152,12 +182,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         }
         let class = self.class(index);
         if class.changes != 0 {
-            let ops = &self.lane.ops;
             let pending = &mut self.pending[op.class as usize];
-            let place = pending.partition_point(|&other| {
-                (ops[other as usize].deadline_ns, other) < (op.deadline_ns, index as u32)
-            });
-            pending.insert(place, index as u32);
+            let place = pending.partition_point(|other| other.over_at < op.over_at);
+            let (op, over_at, slot, duty) = (index as u32, op.over_at, op.slot, op.duty);
+            pending.insert(place, Pending { op, over_at, slot, duty });
         }
         if op.duty == Duty::Required {
             each(class.keeps, |state| self.watchers[state].push_back(index as u32));
@@ -206,10 +234,10 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         });
         if !room.sources.is_empty() {
             room.results.clear();
-            for &config in &frontier {
-                room.results.insert(self.plain(config));
+            let first_watchers = self.first_watchers();
+            for config in frontier.drain(..) {
+                room.results.insert(&config, |config| config.forget_times(&first_watchers));
             }
-            frontier.clear();
             self.expand(index, limits, room)?;
             if room.results.len() == 0 {
                 self.frontier.append(&mut room.sources);
@@ -229,7 +257,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         let class = self.class(index);
         if class.changes != 0 {
             let pending = &mut self.pending[op.class as usize];
-            if let Some(place) = pending.iter().position(|&other| other as usize == index) {
+            if let Some(place) = pending.iter().position(|other| other.op as usize == index) {
                 pending.remove(place);
             }
         }
@@ -256,39 +284,30 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         self.frontier.truncate(width);
     }
 
-    /// Forgets what makes no difference: of the time when a state was left counts only who has seen it.
-    #[inline]
-    fn plain(&self, mut config: Config<W, S>) -> Config<W, S> {
-        config.left[config.state as usize] = 0;
-        for (watchers, left) in self.watchers.iter().zip(&mut config.left).take(self.lane.states) {
-            if *left == 0 {
-                continue;
-            }
-            *left = match (watchers.front(), watchers.back()) {
-                (Some(&first), Some(&last)) if first < *left => {
-                    if last < *left {
-                        last + 1
-                    } else {
-                        watchers[watchers.partition_point(|&watcher| watcher < *left) - 1] + 1
-                    }
-                }
-                _ => 0,
-            };
-        }
-        config
+    /// For each state, the number of the first operation that still watches for it; more than any where none does.
+    fn first_watchers(&self) -> [u32; S] {
+        std::array::from_fn(|state| self.watchers[state].front().copied().unwrap_or(u32::MAX))
+    }
+
+    /// For each state, one more than the number of the last operation that watches for it: who leaves the state now has
+    /// shown it to all before that.
+    fn ends_of_watchers(&self) -> [u32; S] {
+        std::array::from_fn(|state| self.watchers[state].back().map_or(0, |&last| last + 1))
     }
 
     /// Finds every way to let the operation act last, and what must go before it.
     fn expand(&mut self, goal: usize, limits: Limits, room: &mut Room<W, S>) -> Result<(), End> {
-        /// How many times as many ways as it keeps a sweep looks for: those found first spend least.
-        const ENOUGH: usize = 4;
+        /// How many times as many ways as it keeps a sweep looks for: those found first spend least. (Four times cost a
+        /// quarter more time, and the sweep was stuck no less often.)
+        const ENOUGH: usize = 2;
         /// How many configurations pass between two looks at the clock.
         const LOOK_EVERY: usize = 1024;
         let wants = if self.lane.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
         let goal_acts = self.class(goal).changes != 0;
         room.work.clear();
-        for &config in &room.sources {
-            room.work.insert(self.plain(config));
+        let (first_watchers, ends_of_watchers) = (self.first_watchers(), self.ends_of_watchers());
+        for config in &room.sources {
+            room.work.insert(config, |config| config.forget_times(&first_watchers));
         }
         let mut position = 0;
         while let Some(&config) = room.work.get(position) {
@@ -300,20 +319,23 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             if room.work.len() + room.results.len() > limits.configs {
                 return Err(End::Crowded);
             }
-            if position.is_multiple_of(LOOK_EVERY) && limits.until.is_some_and(|until| Instant::now() > until)
+            if position.is_multiple_of(LOOK_EVERY)
+                && limits.until.is_some_and(|until| Instant::now() >= until)
             {
                 return Err(End::Late);
             }
             for &class in &self.lane.leaving[config.state as usize] {
-                for index in self.candidates(&config, class).into_iter().flatten() {
-                    let next = self.act(config, index, goal);
-                    let is_met = index as usize == goal || wants & (1 << next.state) != 0;
+                for index in self.candidates(&config, class) {
+                    let Some(index) = index else { continue };
+                    let seen = ends_of_watchers[config.state as usize];
+                    let act = self.act(&config, index, seen, goal, &mut room.steps);
+                    let is_met = index as usize == goal || wants & (1 << act.next) != 0;
                     if is_met {
-                        room.results.insert(next);
+                        room.results.insert(&config, |config| config.act(act));
                     }
                     // One that found nothing to do here may still do something before it is over.
                     if !is_met || (index as usize != goal && goal_acts) {
-                        room.work.insert(next);
+                        room.work.insert(&config, |config| config.act(act));
                     }
                 }
             }
@@ -321,38 +343,54 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         Ok(())
     }
 
-    /// The configuration after the operation has acted.
+    /// What comes of a configuration if the operation acts next. What was invoked before `seen` has seen the state that
+    /// it leaves.
     #[inline]
-    fn act(&mut self, mut config: Config<W, S>, index: u32, goal: usize) -> Config<W, S> {
+    fn act(
+        &self,
+        config: &Config<W, S>,
+        index: u32,
+        seen: u32,
+        goal: usize,
+        steps: &mut Option<Vec<Step>>,
+    ) -> Act {
         let op = &self.lane.ops[index as usize];
-        config.go(self.class(index as usize).row[config.state as usize], self.invoked);
-        if op.is_open() {
-            config.open[self.lane.open[op.class as usize].1] += 1;
-        } else if index as usize != goal {
-            config.flip(op.slot);
+        let mut act = Act {
+            next: self.class(index as usize).row[config.state as usize],
+            seen,
+            mark: match op.is_open() {
+                // There is always another death.
+                true if op.is_death() => Mark::None,
+                true => Mark::Open(self.lane.open[op.class as usize].1 as u16),
+                false if index as usize == goal => Mark::None,
+                false => Mark::Slot(op.slot),
+            },
+            trace: config.trace,
+        };
+        if let Some(steps) = steps {
+            act.trace = steps.len() as u32;
+            steps.push(Step {
+                before: config.trace,
+                op: index,
+                invoked: self.invoked,
+                at: self.position as u32,
+            });
         }
-        if let Some(steps) = &mut self.steps {
-            let before = config.trace;
-            config.trace = steps.len() as u32;
-            steps.push(Step { before, op: index, invoked: self.invoked });
-        }
-        self.plain(config)
+        act
     }
 
     /// The operations of the class that may act next: of those that may and of those that must, the earliest.
     #[inline]
     fn candidates(&self, config: &Config<W, S>, class: u16) -> [Option<u32>; 2] {
         let mut may = None;
-        for &index in &self.pending[class as usize] {
-            match self.standing(config, index as usize) {
-                Standing::Done => {}
-                Standing::Due => return [may, Some(index)],
-                Standing::Free => {
-                    may.get_or_insert(index);
-                }
+        let keeps = self.lane.classes[class as usize].keeps;
+        for pending in self.pending[class as usize].iter().filter(|pending| !config.has_used(pending.slot)) {
+            if pending.duty == Duty::Required && !config.has_seen(keeps, pending.op as usize) {
+                return [may, Some(pending.op)];
             }
+            may = may.or(Some(pending.op));
         }
-        if may.is_some() {
+        if may.is_some() || !self.lane.has_open {
             return [may, None];
         }
         let (open, place) = &self.lane.open[class as usize];
@@ -378,19 +416,6 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                 return states;
             }
         }
-    }
-
-    /// The steps that led to the configuration, the first one first.
-    pub fn steps_to(&self, config: &Config<W, S>) -> Vec<Step> {
-        let mut path = Vec::new();
-        let mut trace = config.trace;
-        while trace != NO_TRACE {
-            let Some(step) = self.steps.as_ref().and_then(|steps| steps.get(trace as usize)) else { break };
-            path.push(*step);
-            trace = step.before;
-        }
-        path.reverse();
-        path
     }
 }
 

@@ -3,7 +3,7 @@
 use flockwork::Operation;
 
 use crate::evidence::{Evidence, ProcessState};
-use crate::history::{Outcome, Record};
+use crate::history::{self, History, Outcome, Record};
 use crate::model::{self, State};
 
 use super::config::Config;
@@ -42,6 +42,17 @@ pub enum Deaths {
 }
 
 impl Deaths {
+    /// What a stored history says. Where it says nothing, something may stand behind the containers, and dies only by
+    /// an operation.
+    #[must_use]
+    pub fn of_history(history: &History) -> Self {
+        match history.deaths {
+            Some(history::Deaths::Never) => Self::Never,
+            Some(history::Deaths::Free) => Self::Free,
+            None => Self::AfterUnknown,
+        }
+    }
+
     /// What the evidence tells: whether the examiner found containers that live, and processes behind them.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {

@@ -198,7 +198,9 @@ impl<'a> Walk<'a> {
             for (config, placed) in &open {
                 for &index in indexes.iter().filter(|index| !placed.contains(index)) {
                     let mut config = config.clone();
-                    if config.place(records, lane, &records[index as usize]).is_ok() {
+                    // A create after a delete that claims the same revision would be a second life of one generation.
+                    let is_reborn = config.state == State::Absent && !placed.is_empty();
+                    if !is_reborn && config.place(records, lane, &records[index as usize]).is_ok() {
                         let mut placed = placed.clone();
                         placed.push(index);
                         next.push((config, placed));

@@ -39,7 +39,7 @@ impl Observer for Hold {
 
 /// How to look at a process that stands in a system call that has not happened yet.
 fn ways(scene: &Scene<'_>) -> String {
-    let pids = || scene.pids.iter().flatten();
+    let pids = || scene.pids.iter().take(scene.pending.len()).flatten();
     let Some(pid) = scene.pids.get(scene.next).copied().flatten().or_else(|| pids().next().copied()) else {
         return String::new();
     };
@@ -47,10 +47,10 @@ fn ways(scene: &Scene<'_>) -> String {
     format!(
         "\nTo look around, while each of them stands in a system call that has not happened yet:\n  \
          gdb -p {pid}                  its stack, its memory\n  \
-         strace {}   attach first, then press Enter here: what each does next\n  \
          cat /proc/{pid}/syscall       the call it stands in, with its arguments\n  \
          ls -l /proc/{pid}/fd          what it has open\n  \
-         cat /proc/locks               who holds which lock\n",
+         cat /proc/locks               who holds which lock\n  \
+         strace {}       what each does next: attach, then press Enter here\n",
         all.join(" ")
     )
 }

@@ -178,6 +178,10 @@ fn human(report: &ReplayReport, detail: Detail) -> String {
     let mut text = String::new();
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
     // Of many times the rate is what was asked for.
+    let shown = report.violations.iter().find(|shown| report.class.is_none_or(|class| class == shown.class));
+    if let Some(shown) = shown.filter(|_| report.times == 1 || detail == Detail::Full) {
+        line(format!("{}: {}\n", shown.class, shown.message));
+    }
     if let Some(table) = report.table.as_ref().filter(|_| report.times == 1 || detail == Detail::Full) {
         line(table.clone());
     }

@@ -49,7 +49,7 @@ pub fn folder(root: &Path) -> String {
     if rows.is_empty() {
         return "the folder is empty\n".into();
     }
-    let mut text = render(&["file", "bytes", "begins"], &rows, 1..2);
+    let mut text = render(&["file", "bytes", "[status] and how it begins"], &rows, 1..2);
     if more > 0 {
         writeln!(text, "and {more} more").expect("a String takes all");
     }
@@ -85,11 +85,17 @@ fn first_line(path: &Path) -> String {
         return String::new();
     }
     let text = String::from_utf8_lossy(&bytes);
+    let status = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|json| {
+            json.get("status").or_else(|| json.get("Status")).map(|status| format!("[{status}] "))
+        })
+        .unwrap_or_default();
     let line: Vec<char> =
         text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let cut = if line.len() > SHOWN_CHARACTERS { " …" } else { "" };
     let shown: String = line.into_iter().take(SHOWN_CHARACTERS).collect();
-    format!("{shown}{cut}")
+    format!("{status}{shown}{cut}")
 }
 
 #[cfg(test)]
@@ -101,16 +107,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(super::folder(folder.path()), "the folder is empty\n");
         fs::create_dir(folder.path().join("c1")).unwrap();
-        fs::write(folder.path().join("c1/meta.json"), "{\"status\":\"running\"}\nmore").unwrap();
+        fs::write(folder.path().join("c1/meta.json"), "{\"status\":\"running\",\n\"more\":1}").unwrap();
         fs::write(folder.path().join("c1/meta.lock"), "").unwrap();
         fs::write(folder.path().join("large"), "x".repeat(5000)).unwrap();
         let lines: Vec<_> = super::folder(folder.path()).lines().map(str::to_owned).collect();
         assert_eq!(
             lines,
             [
-                "file          bytes  begins",
+                "file          bytes  [status] and how it begins",
                 "c1/               -",
-                "c1/meta.json     25  {\"status\":\"running\"}",
+                "c1/meta.json     30  [\"running\"] {\"status\":\"running\",",
                 "c1/meta.lock      0",
                 "large          5000",
             ]

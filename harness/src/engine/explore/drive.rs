@@ -10,20 +10,24 @@ use super::campaign::{Campaign, Receipt, Task, Work};
 use super::control::{Left, StageError};
 use super::judge::{self, Known, Verdict};
 use super::lane::Lane;
-use super::machine::{End, Execution};
-use super::repeat::Repeat;
+use super::machine::{Chooser, End, Execution, Machine};
 use super::schedule::Schedule;
 use super::strategy::Coverage;
-use super::{Discovery, ExploreRun, strategies};
+use super::strategy::size::{NaiveSize, naive_size};
+use super::{Discovery, ExploreRun, repeat, strategies};
 use crate::check::{self, Examination, VIOLATIONS_MAX};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::finding::Finding;
-use crate::plan::ExplorePlan;
+use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 
 /// One in this many executions is run once more, and must repeat itself step by step.
 const REPEAT_ONE_IN: u64 = 50;
+/// So many interleavings without reduction are counted; more are estimated.
+const NAIVE_COUNT_MAX: u64 = 100;
+/// So many random walks make an estimate.
+const NAIVE_WALKS: u64 = 100;
 /// How often progress is shown, and the wish to stop looked at.
 const UPDATE: Duration = Duration::from_millis(100);
 
@@ -88,6 +92,22 @@ struct State {
     is_failed: bool,
     begun_ns: u64,
     lanes_left: u32,
+    is_measured: bool,
+}
+
+/// A lane as a machine of its own: nothing is judged.
+struct Walks<'w> {
+    lane: &'w mut Lane,
+    programs: &'w [Vec<Call>],
+}
+
+impl Machine for Walks<'_> {
+    type Outcome = ();
+    type Error = StageError;
+
+    fn run(&mut self, chooser: &mut dyn Chooser) -> Result<Execution<()>, StageError> {
+        Ok(self.lane.run(self.programs, &[], chooser, &mut ())?.split().0)
+    }
 }
 
 impl State {
@@ -101,6 +121,7 @@ impl State {
             operations: 0,
             steps: 0,
             blocked: 0,
+            met: false,
             coverage: Coverage::Partial,
             naive: None,
             repeated: 0,
@@ -118,6 +139,7 @@ impl State {
             is_failed: false,
             begun_ns,
             lanes_left: plan.lanes.max(1),
+            is_measured: false,
         }
     }
 }
@@ -130,7 +152,7 @@ impl Book<'_> {
     /// A lane's work, until nothing is left or the budget is used up.
     fn work(&self, mut lane: Lane, leader: &Thread) -> Result<(), StageError> {
         lane.settle();
-        let worked = self.work_with(&mut lane);
+        let worked = self.work_with(&mut lane).and_then(|()| self.measure(&mut lane));
         if worked.is_err() {
             self.lock().is_failed = true;
         }
@@ -147,6 +169,24 @@ impl Book<'_> {
             let execution = lane.run(&self.plan.processes, &task.planned, task.chooser.as_mut(), &mut ())?;
             self.conclude(lane, &receipt, &task, execution, number)?;
         }
+        Ok(())
+    }
+
+    /// Measures how many schedules there are without reduction, once all was seen.
+    fn measure(&self, lane: &mut Lane) -> Result<(), StageError> {
+        {
+            let mut state = self.lock();
+            if state.is_measured || state.campaign.coverage() != Coverage::Exhausted {
+                return Ok(());
+            }
+            state.is_measured = true;
+        }
+        let mut walks = Walks { lane, programs: &self.plan.processes };
+        let size = naive_size(&mut walks, NAIVE_COUNT_MAX, NAIVE_WALKS, self.plan.seed)?;
+        self.lock().run.naive = Some(match size {
+            NaiveSize::Exact(count) => count as f64,
+            NaiveSize::Estimate(estimate) => estimate.mean(),
+        });
         Ok(())
     }
 
@@ -197,7 +237,8 @@ impl Book<'_> {
                 verdict = Some(judged);
             }
             if number.is_multiple_of(REPEAT_ONE_IN) || number == 1 {
-                Repeat::of(&execution).must_come_again(lane, &self.plan.processes, &task.planned, number)?;
+                let programs = &self.plan.processes;
+                repeat::must_come_again(lane, programs, &task.planned, &execution, number)?;
                 self.lock().run.repeated += 1;
             }
         }
@@ -229,6 +270,7 @@ impl State {
         let run = &mut self.run;
         run.steps += execution.events.len() as u64;
         run.blocked += left.blocked;
+        run.met = run.met || left.blocked > 0 || execution.has_met();
         if is_judged {
             run.schedules += 1;
             run.faulted += u64::from(left.faults > 0);

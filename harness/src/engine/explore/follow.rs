@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::machine::End;
-use super::schedule::Schedule;
+use super::schedule::{Line, Schedule};
 use super::step::{Mask, Step};
+use super::strategy::replay;
 use crate::history::History;
 use crate::violation::Violation;
 
@@ -27,6 +28,28 @@ pub struct Divergence {
     pub expected: String,
     /// What there was instead.
     pub found: String,
+}
+
+impl Divergence {
+    /// In words, from what became of a schedule.
+    pub(super) fn of(followed: &replay::Followed, schedule: &Schedule) -> Option<Self> {
+        let text = |line: Option<&Line>| line.map_or_else(|| "the end".into(), ToString::to_string);
+        if let Some(divergence) = &followed.divergence {
+            let line = followed.taken;
+            let pending = divergence.pending.iter().enumerate().filter_map(|(process, label)| {
+                let wait = if divergence.enabled.has(process) { "" } else { " (waits)" };
+                Some(format!("p{} {}{wait}", process + 1, label.as_ref()?))
+            });
+            let found = pending.collect::<Vec<_>>().join(", ");
+            return Some(Self { line, expected: text(schedule.lines.get(line)), found });
+        }
+        let line = schedule.lines.len() - followed.left;
+        (followed.left > 0).then(|| Self {
+            line,
+            expected: text(schedule.lines.get(line)),
+            found: "nobody who could take a step".into(),
+        })
+    }
 }
 
 /// What came of following a schedule.

@@ -39,6 +39,7 @@ impl Lane {
             examined: Examined::default(),
             processor,
         };
+        lane.setup.history.deaths = plan.subject.deaths();
         lane.set_up(&plan.setup, &plan.containers)?;
         Ok(lane)
     }

@@ -3,7 +3,7 @@
 //! Strategies know nothing of system calls: they see points, choose, and learn what happened. So they are tested on
 //! machines of a few lines, and run on the one that holds real processes.
 
-use super::step::{Event, Mask, Step};
+use super::step::{Event, Mask, Object, Step};
 
 /// A moment at which everybody stands still, and one process must be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,17 @@ impl<O> Execution<O> {
         (Execution { events, enabled, pending, end, outcome: () }, outcome)
     }
 
+    /// Whether a step of one process depended on a step of another, but for when operations are invoked and return.
+    #[must_use]
+    pub fn has_met(&self) -> bool {
+        let depends = |one: &Event, other: &Event| {
+            let (ours, theirs) = (&one.step.footprint, &other.step.footprint);
+            one.process != other.process && ours.conflicts_beside(theirs, Some(Object::REAL_TIME))
+        };
+        let mut events = self.events.iter().enumerate();
+        events.any(|(index, event)| self.events[..index].iter().any(|earlier| depends(earlier, event)))
+    }
+
     /// How many times a process was interrupted that could have gone on.
     #[must_use]
     pub fn preemptions(&self) -> u32 {
@@ -90,6 +101,22 @@ pub fn is_preemption(last: Option<usize>, enabled: Mask, chosen: usize) -> bool 
 }
 
 /// Runs executions, each from the same initial state.
+///
+/// What strategies claim rests on what a machine promises:
+///
+/// - The same choices lead to the same points, step by step. At each point with somebody enabled the chooser is asked
+///   exactly once, and hears of the step that came of it.
+/// - Steps that do not conflict commute: in either order they do the same, and neither enables or disables the other's
+///   process, nor changes what it is about to do.
+/// - Where a step changes what another process is about to do, it conflicts with what that was *and* with what it is now:
+///   what decided the change is in both footprints.
+/// - What is gated stays gated in the same way until it happens: for the same lock, touched in the same way.
+/// - A step with [`Gate::Lock`](super::step::Gate::Lock) is enabled exactly while nobody's hold excludes it. Whatever takes a
+///   lock, blocking or not, is its [`LockPart::Acquire`](super::step::LockPart::Acquire) and writes (exclusive) or updates
+///   (shared) it; whatever lets it go writes or updates it; a try that fails, and a query, read it.
+/// - A step with [`Gate::Change`](super::step::Gate::Change) becomes enabled by a conflicting step since its process last
+///   looked, and stays so.
+/// - No other step is ever disabled.
 pub trait Machine {
     /// What comes of an execution.
     type Outcome;

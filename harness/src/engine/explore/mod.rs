@@ -1,6 +1,5 @@
 //! The explore engine: holds real processes at their system calls, and chooses who goes next.
 
-mod along;
 mod campaign;
 mod control;
 mod drive;
@@ -18,11 +17,11 @@ use std::sync::atomic::AtomicBool;
 
 pub(crate) use self::control::{NurseryOrder, raise_nursery};
 
-use self::along::Along;
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
 use self::schedule::Schedule;
 use self::strategy::Coverage;
+use self::strategy::replay::{Fidelity, Follower, Turn};
 use super::{EngineError, Progress};
 use crate::check::Examination;
 use crate::history::History;
@@ -49,6 +48,9 @@ pub struct ExploreRun {
     pub steps: u64,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
+    /// Whether a step of one process ever depended on a step of another, but for the time at which operations are
+    /// invoked and return.
+    pub met: bool,
     /// Which part of the space was seen.
     pub coverage: Coverage,
     /// About how many schedules an enumeration of all interleavings without faults would have run.
@@ -107,8 +109,13 @@ impl Stage {
         observer: &mut dyn Observer,
     ) -> Result<Followed, EngineError> {
         let planned: Vec<Planned> = schedule.lines.iter().filter_map(Planned::of).collect();
-        let mut along = Along::new(schedule, how);
-        let execution = self.lane.run(programs, &planned, &mut along, observer)?;
+        let turns: Vec<Turn> = schedule.lines.iter().map(Turn::from).collect();
+        let fidelity = match how {
+            Following::Strict => Fidelity::Strict,
+            Following::Loose => Fidelity::Lenient,
+        };
+        let mut follower = Follower::new(turns.into(), fidelity);
+        let execution = self.lane.run(programs, &planned, &mut follower, observer)?;
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
         let files = self.lane.control.digest().map_err(EngineError::from)?;
@@ -117,7 +124,7 @@ impl Stage {
             violations: verdict.violations,
             history: verdict.history,
             schedule: left.schedule,
-            divergence: along.close(),
+            divergence: follow::Divergence::of(follower.followed(), schedule),
             preemptions,
             end: execution.end,
         })

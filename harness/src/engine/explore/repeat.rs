@@ -5,65 +5,47 @@ use std::io;
 
 use super::control::{Planned, StageError};
 use super::lane::Lane;
-use super::machine::{Chooser, Execution, Pick, Point};
-use super::step::{Event, Mask};
+use super::machine::Execution;
+use super::strategy::replay::{Fidelity, Follower, Turn};
 use crate::plan::Call;
 
-/// The steps of an execution, to be taken again.
-#[derive(Debug)]
-pub(super) struct Repeat<'e> {
-    execution: &'e Execution<()>,
-    at: usize,
-    enabled: Vec<Mask>,
+/// Runs an execution again; the error tells both traces where they part.
+pub(super) fn must_come_again(
+    lane: &mut Lane,
+    programs: &[Vec<Call>],
+    planned: &[Planned],
+    first: &Execution<()>,
+    number: u64,
+) -> Result<(), StageError> {
+    let turns: Vec<Turn> = first.events.iter().map(Turn::from).collect();
+    let mut follower = Follower::new(turns.into(), Fidelity::Strict);
+    let (again, _) = lane.run(programs, planned, &mut follower, &mut ())?.split();
+    let stopped = follower.followed().divergence.as_ref().map(|divergence| {
+        let pending = divergence.pending.iter().enumerate();
+        let labels =
+            pending.filter_map(|(process, label)| Some(format!("p{} {}", process + 1, label.as_ref()?)));
+        format!("\n  about to follow: {}", labels.collect::<Vec<_>>().join(", "))
+    });
+    if again.events == first.events && again.end == first.end {
+        return Ok(());
+    }
+    let same = again.events.iter().zip(&first.events).take_while(|(one, other)| one == other).count();
+    Err(StageError::Io(io::Error::other(format!(
+        "uncontrolled nondeterminism: schedule {number} was run once more and took another course at step {}\n\
+        first:\n{}\nthen:\n{}{}",
+        same + 1,
+        around(first, same),
+        around(&again, same),
+        stopped.unwrap_or_default(),
+    ))))
 }
 
-impl<'e> Repeat<'e> {
-    pub fn of(execution: &'e Execution<()>) -> Self {
-        Self { execution, at: 0, enabled: Vec::new() }
-    }
-
-    /// Runs it again; the error tells both traces where they part.
-    pub fn must_come_again(
-        mut self,
-        lane: &mut Lane,
-        programs: &[Vec<Call>],
-        planned: &[Planned],
-        number: u64,
-    ) -> Result<(), StageError> {
-        let again = lane.run(programs, planned, &mut self, &mut ())?;
-        let (again, _) = again.split();
-        if again.events == self.execution.events && again.end == self.execution.end {
-            return Ok(());
-        }
-        let parted =
-            again.events.iter().zip(&self.execution.events).take_while(|(one, other)| one == other).count();
-        let tell = |execution: &Execution<()>| {
-            let around = execution.events.iter().enumerate().skip(parted.saturating_sub(5)).take(8);
-            let lines = around.map(|(index, event)| {
-                let mark = if index == parted { ">" } else { " " };
-                format!("  {mark} {:>3} p{} {}", index + 1, event.process + 1, event.step.label)
-            });
-            lines.collect::<Vec<_>>().join("\n")
-        };
-        Err(StageError::Io(io::Error::other(format!(
-            "uncontrolled nondeterminism: schedule {number} was run once more and took another course at step {}\nfirst:\n{}\nthen:\n{}",
-            parted + 1,
-            tell(self.execution),
-            tell(&again),
-        ))))
-    }
-}
-
-impl Chooser for Repeat<'_> {
-    fn choose(&mut self, point: &Point<'_>) -> Pick {
-        self.enabled.push(point.enabled);
-        match self.execution.events.get(self.at) {
-            Some(event) if point.enabled.has(event.process) => Pick::Step(event.process),
-            _ => Pick::Abandon,
-        }
-    }
-
-    fn happened(&mut self, _event: &Event) {
-        self.at += 1;
-    }
+/// The steps around one of them.
+fn around(execution: &Execution<()>, step: usize) -> String {
+    let near = execution.events.iter().enumerate().skip(step.saturating_sub(5)).take(8);
+    let lines = near.map(|(index, event)| {
+        let mark = if index == step { ">" } else { " " };
+        format!("  {mark} {:>3} p{} {}", index + 1, event.process + 1, event.step.label)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -79,7 +79,8 @@ pub fn run_with(
     let names = site::container_names(plan.containers);
     let overlaps = collect::overlaps(&region, &departures);
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
-    let history = collect::history(&region, names);
+    let mut history = collect::history(&region, names);
+    history.deaths = plan.subject.deaths();
     let (first_ns, last_ns) = collect::span_ns(&history, plan.processes).unwrap_or((called_ns, called_ns));
     let stall = finished.stall.map(|still| Stall { since_ns: still.since_ns, waiting: still.waiting });
     Ok(StressRun {

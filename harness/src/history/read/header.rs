@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::value::{clipped, shown, syntax, whole, word};
-use crate::history::FORMAT_VERSION;
+use crate::history::{Deaths, FORMAT_VERSION};
 use crate::model::Builtin;
 
 /// What belongs there.
@@ -19,6 +19,7 @@ pub(super) const EXPECTED: &str =
 #[derive(Debug)]
 pub(super) struct Header {
     pub model: Option<Builtin>,
+    pub deaths: Option<Deaths>,
     /// In the order in which the header has them: it is that of the records' indexes.
     pub initial: Vec<(String, Option<Status>)>,
 }
@@ -29,6 +30,8 @@ struct Fields<'a> {
     flockwork_history: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deaths: Option<&'a RawValue>,
     #[serde(borrow)]
     initial: Option<&'a RawValue>,
     op: Option<IgnoredAny>,
@@ -52,6 +55,7 @@ pub(super) fn parse(line: &str) -> Result<Header, String> {
     }
     Ok(Header {
         model: fields.model.map(model).transpose()?,
+        deaths: fields.deaths.map(|raw| word("deaths", raw, &Deaths::ALL, Deaths::as_str)).transpose()?,
         initial: fields.initial.map_or(Ok(Vec::new()), initial)?,
     })
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::value::{syntax, text, whole, word};
-use crate::history::{Outcome, Reason};
+use crate::history::{Outcome, Reason, Record};
 
 /// The fields of a line, each well-formed.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +56,10 @@ struct Fields<'a> {
 impl<'a> Line<'a> {
     /// Parses any line, at leisure, and tells what is wrong with it.
     pub fn parse(line: &'a str) -> Result<Self, String> {
+        if line.trim_start().starts_with('[') {
+            // serde takes a list of as many values for the fields in their order; a history has none of that.
+            return Err("column 1: a list; expected one JSON object a line".into());
+        }
         let fields: Fields<'a> = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let process = whole("process", required("process", fields.process)?, 0..=u64::from(u32::MAX))?;
         let op = required("op", fields.op)?;
@@ -74,6 +78,18 @@ impl<'a> Line<'a> {
             revision: fields.revision.map(|raw| number("revision", raw)).transpose()?,
             message: fields.message.map(|raw| text("message", raw)).transpose()?,
         })
+    }
+
+    /// The record that the line tells of, but for its message.
+    pub fn record(&self, container: Option<u32>) -> Record {
+        let mut record = Record::invoked(self.process, container, self.op, self.invoke_ns);
+        record.set_return_ns(self.return_ns);
+        record.outcome = self.outcome;
+        record.reason = self.reason;
+        record.status = self.status;
+        record.generation = self.generation;
+        record.revision = self.revision;
+        record
     }
 
     /// Whether the fields make sense together.

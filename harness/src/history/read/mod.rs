@@ -38,6 +38,14 @@ pub enum ReadError {
         /// What is wrong, and what was expected.
         what: String,
     },
+    /// It is well-formed, but larger than it may be.
+    #[error("{operations} operations need more memory than the {} MB that there may be", memory_bytes >> 20)]
+    TooLarge {
+        /// How many operations it has.
+        operations: u64,
+        /// How much memory its operations may take.
+        memory_bytes: usize,
+    },
 }
 
 /// Reads a history record by record.
@@ -64,6 +72,7 @@ impl<R: BufRead> Reader<R> {
         let header = header::parse(lines.text()?).map_err(|what| lines.error(what))?;
         let mut reader = Self { lines, indexes: HashMap::new(), latest: 0, turns: Turns::default() };
         history.model = header.model;
+        history.deaths = header.deaths;
         for (name, status) in header.initial {
             if reader.indexes.contains_key(&name) {
                 return Err(reader
@@ -81,36 +90,48 @@ impl<R: BufRead> Reader<R> {
     /// The record is not added to the history: that is the caller's choice. That a process has one operation open at a
     /// time is checked as far as the order of the lines shows it; [`read`] checks the rest.
     pub fn next(&mut self, history: &mut History) -> Result<Option<Record>, ReadError> {
+        self.with_line(|reader, line| {
+            let container = line.container.as_deref().map(|name| reader.index(history, name));
+            let mut record = line.record(container);
+            if let Some(message) = line.message {
+                history.attach_message(&mut record, message.into_owned());
+            }
+            record
+        })
+    }
+
+    /// Reads the next line as [`Reader::next`] does, but keeps nothing of it. False: the end.
+    fn skip(&mut self) -> Result<bool, ReadError> {
+        Ok(self.with_line(|_, line| line.record(None))?.is_some())
+    }
+
+    /// Makes a record of the next line.
+    fn with_line(
+        &mut self,
+        make: impl FnOnce(&mut Self, Line<'_>) -> Record,
+    ) -> Result<Option<Record>, ReadError> {
         if !self.lines.advance()? {
             return Ok(None);
         }
         // The line borrows from the buffer while names are looked up: lend the lines out for as long.
         let buffer = self.lines.lend();
-        let record = self.parse(&buffer, history);
+        let record = self.parse(&buffer).and_then(|line| {
+            let record = make(self, line);
+            self.turns.take(&record, self.lines.number()).map_err(|what| self.lines.error(what))?;
+            Ok(record)
+        });
         self.lines.give_back(buffer);
         record.map(Some)
     }
 
-    fn parse(&mut self, buffer: &[u8], history: &mut History) -> Result<Record, ReadError> {
+    fn parse<'b>(&self, buffer: &'b [u8]) -> Result<Line<'b>, ReadError> {
         let text = self.lines.text_of(buffer)?;
         let line = match exact::parse(text) {
             Some(line) => line,
             None => Line::parse(text).map_err(|what| self.lines.error(what))?,
         };
         line.check().map_err(|what| self.lines.error(what))?;
-        let container = line.container.as_deref().map(|name| self.index(history, name));
-        let mut record = Record::invoked(line.process, container, line.op, line.invoke_ns);
-        record.set_return_ns(line.return_ns);
-        record.outcome = line.outcome;
-        record.reason = line.reason;
-        record.status = line.status;
-        record.generation = line.generation;
-        record.revision = line.revision;
-        self.turns.take(&record, self.lines.number()).map_err(|what| self.lines.error(what))?;
-        if let Some(message) = line.message {
-            history.attach_message(&mut record, message.into_owned());
-        }
-        Ok(record)
+        Ok(line)
     }
 
     fn index(&mut self, history: &mut History, name: &str) -> u32 {
@@ -129,12 +150,38 @@ impl<R: BufRead> Reader<R> {
 
 /// Reads a whole history.
 pub fn read(input: impl BufRead) -> Result<History, ReadError> {
+    read_within(input, usize::MAX)
+}
+
+/// Reads a whole history whose operations, with the messages and names that they bring, may take so much memory.
+///
+/// One that needs more is read to its end all the same, line by line and keeping none: what is malformed is told before
+/// what is too large.
+pub fn read_within(input: impl BufRead, memory_bytes: usize) -> Result<History, ReadError> {
     let (mut reader, mut history) = Reader::new(input)?;
     while let Some(record) = reader.next(&mut history)? {
         history.records.push(record);
+        if history.memory_bytes() > memory_bytes {
+            let operations = history.records.len() as u64;
+            drop(history);
+            return Err(reader.refuse(operations, memory_bytes));
+        }
     }
     reader.turns.finish(&history.records)?;
     Ok(history)
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads on to the end, and says what is malformed or else that it is too much.
+    fn refuse(mut self, mut operations: u64, memory_bytes: usize) -> ReadError {
+        loop {
+            match self.skip() {
+                Ok(true) => operations += 1,
+                Ok(false) => return ReadError::TooLarge { operations, memory_bytes },
+                Err(error) => return error,
+            }
+        }
+    }
 }
 
 /// Reads a whole history from a file, or from standard input where the path is `-`: decompressed where it begins as

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use flockwork::{Operation, Status};
 use proptest::prelude::*;
 
-use super::super::{Outcome, Reason, write};
+use super::super::{Deaths, Outcome, Reason, write};
 use super::*;
 use crate::model::Builtin;
 
@@ -282,9 +282,10 @@ prop_compose! {
         initial in proptest::collection::vec(
             proptest::option::of(proptest::sample::select(Status::ALL.to_vec())), 3),
         model in proptest::option::of(proptest::sample::select(Builtin::ALL.to_vec())),
+        deaths in proptest::option::of(proptest::sample::select(Deaths::ALL.to_vec())),
     ) -> History {
         let containers = ["c1", "weird \"name\"\n", "ü"].map(str::to_owned).to_vec();
-        let mut history = History { model, containers, ..History::default() };
+        let mut history = History { model, deaths, containers, ..History::default() };
         for (index, status) in (0..).zip(initial) {
             history.set_initial(index, status);
         }
@@ -380,4 +381,91 @@ fn compressed_files_that_are_damaged_are_told_as_such() {
     let parts = [HEADER, GOOD].map(|part| zstd::encode_all(part.as_bytes(), 3).expect("memory"));
     complaint_about(&parts.concat()).expect("well-formed");
     assert!(complaint_about(b"").expect_err("empty").contains("the file is empty"));
+}
+
+/// A line of process 3, at its turn.
+fn line_at(turn: u64, rest: &str) -> String {
+    let (invoke_ns, return_ns) = (10 * turn, 10 * turn + 5);
+    format!(
+        "{{\"process\":3,\"container\":\"c1\",\"op\":\"state\",\"invoke_ns\":{invoke_ns},\"return_ns\":{return_ns},\
+         \"outcome\":\"ok\"{rest}}}\n"
+    )
+}
+
+/// A history that is made while it is read: so many operations, and then what comes last.
+struct Streamed {
+    operations: u64,
+    made: u64,
+    rest: io::Cursor<Vec<u8>>,
+    last: Vec<u8>,
+}
+
+impl Streamed {
+    fn new(operations: u64, last: &str) -> io::BufReader<Self> {
+        let (rest, last) = (io::Cursor::new(HEADER.into()), last.into());
+        io::BufReader::new(Self { operations, made: 0, rest, last })
+    }
+}
+
+impl io::Read for Streamed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.rest.read(out)?;
+        if length > 0 {
+            return Ok(length);
+        }
+        let next = if self.made < self.operations {
+            line_at(self.made, "").into_bytes()
+        } else {
+            std::mem::take(&mut self.last)
+        };
+        self.made += 1;
+        self.rest = io::Cursor::new(next);
+        self.rest.read(out)
+    }
+}
+
+#[test]
+fn what_is_too_large_is_read_to_its_end_and_not_kept() {
+    const OPERATIONS: u64 = 50_000;
+    let memory_bytes = 1000 * size_of::<Record>();
+    let complaint = |last: &str| {
+        let input = Streamed::new(OPERATIONS, last);
+        read_within(input, memory_bytes).expect_err("too large").to_string()
+    };
+    assert_eq!(complaint(""), "50000 operations need more memory than the 0 MB that there may be");
+    let whole = line_at(OPERATIONS, "");
+    let cut = complaint(&whole[..whole.len() / 2]);
+    assert!(cut.starts_with("line 50002: ") && cut.contains("cut"), "{cut}");
+    let again = complaint(&line_at(OPERATIONS - 1, ""));
+    assert!(again.contains("two operations open") && again.contains("that of line 50001"), "{again}");
+    let history = read_within(Streamed::new(900, ""), memory_bytes).expect("it is within");
+    assert_eq!(history.records.len(), 900);
+}
+
+#[test]
+fn messages_and_names_count_as_memory() {
+    let long = format!(",\"message\":\"{}\"", "x".repeat(10_000));
+    let with_messages: String = (0..3).map(|turn| line_at(turn, &long)).collect();
+    let with_names: String =
+        (0..300).map(|turn| line_at(turn, "").replace("\"c1\"", &format!("\"c{turn}\""))).collect();
+    for (lines, memory_bytes) in [(with_messages, 20_000), (with_names, 300 * size_of::<Record>())] {
+        let text = HEADER.to_owned() + &lines;
+        let error = read_within(text.as_bytes(), memory_bytes).expect_err("too large");
+        assert!(matches!(error, ReadError::TooLarge { .. }), "{error}");
+        assert!(read_within(text.as_bytes(), 1 << 20).is_ok(), "a megabyte is enough");
+    }
+}
+
+#[test]
+fn nothing_is_read_beyond_a_malformed_line() {
+    struct Forbidden;
+    impl io::Read for Forbidden {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("the malformed line is all that is needed")
+        }
+    }
+    let start = io::Cursor::new(format!("{HEADER}{GOOD}\nno JSON\n"));
+    let input = io::BufReader::new(io::Read::chain(start, Forbidden));
+    let error = read(input).expect_err("malformed").to_string();
+    assert!(error.starts_with("line 3: "), "{error}");
 }

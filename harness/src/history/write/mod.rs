@@ -15,7 +15,7 @@ use flockwork::{Operation, Status};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::{FORMAT_VERSION, History, Outcome, Reason, Record};
+use super::{Deaths, FORMAT_VERSION, History, Outcome, Reason, Record};
 use crate::model::Builtin;
 
 const BUFFER_BYTES: usize = 1 << 18;
@@ -27,13 +27,16 @@ struct Header<'a> {
     flockwork_history: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deaths: Option<&'static str>,
     initial: Initial<'a>,
 }
 
 impl<'a> Header<'a> {
     fn of(history: &'a History) -> Self {
         let model = history.model.map(Builtin::as_str);
-        Self { flockwork_history: FORMAT_VERSION, model, initial: Initial(history) }
+        let deaths = history.deaths.map(Deaths::as_str);
+        Self { flockwork_history: FORMAT_VERSION, model, deaths, initial: Initial(history) }
     }
 }
 

@@ -6,36 +6,77 @@ use super::Interleaving;
 use crate::engine::explore::schedule::{Line, without_number};
 use crate::history::{FIRST_STEP, Record};
 
-/// Calls that only look.
-const LOOKS: [&str; 8] = ["open", "read", "stat", "fstat", "list", "readlink", "query-lock", "fsync"];
-/// Calls about locks: who changed what a violation rests on is told by other calls.
-const LOCKS: [&str; 3] = ["flock", "fcntl", "unlock"];
-/// Steps that are of no interest to whoever wants to understand a race.
-const SILENT: [&str; 5] = ["close", "exit", "invoke", "return", ""];
+/// What a call is to what it is about, as far as its label tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It takes a lock.
+    Lock,
+    /// It looks at a file's content.
+    Read,
+    /// It changes a file's content.
+    Write,
+    /// It looks whether an entry is there, or needs it there.
+    Find,
+    /// It makes an entry or removes one.
+    Enter,
+    /// It puts one file in the place of another: content and entries.
+    Replace,
+    /// It is of no interest to whoever wants to understand a race.
+    Silent,
+}
 
-/// What a label says: the call, the paths it is about, and whether it changes something.
+impl Part {
+    fn of(words: &[&str]) -> Self {
+        match words[0] {
+            "flock" | "try-flock" | "fcntl-lock" | "try-fcntl-lock" => Self::Lock,
+            "read" => Self::Read,
+            "open" if words.contains(&"truncate") => Self::Write,
+            "write" | "truncate" | "resize" | "change" | "copy" => Self::Write,
+            "open" | "stat" | "readlink" | "list" => Self::Find,
+            "mkdir" | "rmdir" | "unlink" | "link" | "symlink" | "mknod" => Self::Enter,
+            "rename" | "exchange" => Self::Replace,
+            _ => Self::Silent,
+        }
+    }
+
+    /// Whether the order of the two can matter, when both are about one path.
+    const fn conflicts(self, other: Self) -> bool {
+        use Part::{Enter, Find, Lock, Read, Replace, Write};
+        matches!(
+            (self, other),
+            (Lock, Lock)
+                | (Write | Replace, Read | Write | Replace)
+                | (Read, Write | Replace)
+                | (Enter, Find | Enter | Replace | Read | Write)
+                | (Find | Replace | Read | Write, Enter)
+        )
+    }
+
+    const fn is_change(self) -> bool {
+        matches!(self, Self::Write | Self::Enter | Self::Replace)
+    }
+}
+
+/// What a label says: the part that the call plays, and the paths it is about.
 struct Label<'a> {
-    verb: &'a str,
+    part: Part,
+    is_return: bool,
     paths: Vec<&'a str>,
-    is_change: bool,
 }
 
 impl<'a> Label<'a> {
     fn of(label: &'a str) -> Self {
         let words: Vec<&str> = without_number(label).split(' ').collect();
-        let verb = words[0];
         let paths = words[1..].iter().enumerate().filter(|(index, word)| *index == 0 || word.contains('/'));
-        let is_change = !LOOKS.contains(&verb) || words.contains(&"truncate");
-        Self { verb, paths: paths.map(|(_, word)| *word).collect(), is_change }
+        Self {
+            part: Part::of(&words),
+            is_return: words[0] == "return",
+            paths: paths.map(|(_, word)| *word).collect(),
+        }
     }
 
-    /// Whether the order of the two can matter.
     fn conflicts(&self, other: &Self) -> bool {
-        let is_call = |label: &Self| !SILENT.contains(&label.verb);
-        is_call(self)
-            && is_call(other)
-            && (self.is_change || other.is_change)
-            && self.paths.iter().any(|path| other.paths.contains(path))
+        self.part.conflicts(other.part) && self.paths.iter().any(|path| other.paths.contains(path))
     }
 }
 
@@ -59,11 +100,17 @@ pub(super) fn steps(interleaving: &Interleaving<'_>) -> Vec<bool> {
                 && labels[step].conflicts(&labels[other])
         })
     };
-    let is_decisive = |step: usize| match labels[step].verb {
+    // A file is read until there is no more: the last of these says nothing new.
+    let is_repeated = |step: usize| {
+        let same = |other: &Line| without_number(&other.label) == without_number(&lines[step].label);
+        step > 0 && lines[step - 1].process == lines[step].process && same(&lines[step - 1])
+    };
+    let is_decisive = |step: usize| match &labels[step] {
         _ if lines[step].fault.is_some() => true,
-        "return" => shown[step] && !records.is_empty(),
+        label if label.is_return => shown[step] && !records.is_empty(),
+        _ if is_repeated(step) => false,
         _ if shown[step] => meets(step, &|_| true),
-        verb => labels[step].is_change && !LOCKS.contains(&verb) && meets(step, &|other| shown[other]),
+        label => label.part.is_change() && meets(step, &|other| shown[other]),
     };
     (0..lines.len()).map(is_decisive).collect()
 }

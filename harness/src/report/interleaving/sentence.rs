@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use super::Interleaving;
-use crate::check::tell::Ending;
 use crate::engine::explore::schedule::{Fault, Line, without_number};
-use crate::history::Record;
+use crate::history::{Outcome, Record};
 use crate::report::human::plural;
 use crate::violation::Class;
 
@@ -25,11 +24,21 @@ pub(super) fn tell(interleaving: &Interleaving<'_>) -> String {
         line(format!("What happened: {}.", told.join("; ")));
     }
     for record in told_records(interleaving) {
-        line(format!("p{} {}: {}", record.process, call(interleaving, record), Ending(record)));
+        line(format!("p{} {}: {}", record.process, call(interleaving, record), ending(record)));
     }
-    let violation = interleaving.violation;
-    line(format!("{}: {} ({})", violation.class, promise(violation.class), violation.message));
+    let class = interleaving.violation.class;
+    line(format!("{class}: {}.", promise(class)));
     text
+}
+
+/// How an operation ended, and the status it saw or left.
+fn ending(record: &Record) -> String {
+    let outcome = match (record.outcome, record.reason) {
+        (Outcome::Unknown, _) => "never answered".to_owned(),
+        (outcome, Some(reason)) => format!("{outcome} ({reason})"),
+        (outcome, None) => outcome.to_string(),
+    };
+    record.status.map_or(outcome.clone(), |status| format!("{outcome}, {status}"))
 }
 
 fn call(interleaving: &Interleaving<'_>, record: &Record) -> String {
@@ -37,19 +46,12 @@ fn call(interleaving: &Interleaving<'_>, record: &Record) -> String {
     format!("{} {name}", record.operation).trim_end().to_owned()
 }
 
-/// The operations that show the violation; all of the controlled processes' where none is named.
+/// What the controlled processes did; before the first is setup, behind the last whoever looks when all is quiet.
 fn told_records<'a>(interleaving: &'a Interleaving<'_>) -> Vec<&'a Record> {
-    let records = &interleaving.history.records;
-    let named: Vec<_> =
-        interleaving.violation.records.iter().filter_map(|index| records.get(*index)).collect();
-    // Before the first is setup, behind the last the examiner, who looks when all is quiet.
     let processes = 1..=interleaving.exploration.processes.len() as u32;
-    let mut told: Vec<_> = if named.is_empty() {
-        records.iter().filter(|record| processes.contains(&record.process)).collect()
-    } else {
-        named
-    };
-    told.sort_by_key(|record| (record.invoke_ns, record.process));
+    let mut told: Vec<_> =
+        interleaving.history.records.iter().filter(|record| processes.contains(&record.process)).collect();
+    told.sort_by_key(|record| (record.deadline_ns(), record.process));
     told
 }
 
@@ -87,7 +89,10 @@ fn happening(block: &[Line], first: usize, before: bool, next: Option<&Line>) ->
                 write!(words, ", and was killed at step {step}, before its \"{label}\"")
             }
             (Some(fault), _) => write!(words, ", of which step {step} ({label}) met {fault}"),
-            (None, Some(returned)) => write!(words, ", and its {returned}"),
+            (None, Some(returned)) => {
+                let (call, outcome) = returned.rsplit_once(' ').unwrap_or((returned, ""));
+                write!(words, ", and its {call} returned {outcome}")
+            }
             (None, None) => Ok(()),
         }
         .expect("a String takes all");

@@ -16,6 +16,7 @@ fn exploration(lines: &[&str]) -> Exploration {
         schedule: Schedule::try_from(lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
             .unwrap(),
         preemptions: 1,
+        also: vec![Class::LostUpdate],
         payload_bytes: 0,
         step_ns: 5_000_000_000,
         steps_max: 10_000,
@@ -85,11 +86,10 @@ fn a_column_per_process_a_row_per_step_and_a_sentence() {
 
 Before step 1: create c1, start c1.
 What happened: p1 took steps 1 to 2, and stopped before its \"flock c1/meta.lock exclusive\"; p2 took steps 3 to 6, \
-and its pause c1 ok, and stopped before its \"exit\"; p1 went on with steps 7 to 9, and its pause c1 ok; p2 went on with step 10, and was killed at step 10, before its \"exit\".
-p1 pause c1: ok, paused
+and its pause c1 returned ok, and stopped before its \"exit\"; p1 went on with steps 7 to 9, and its pause c1 returned ok; p2 went on with step 10, and was killed at step 10, before its \"exit\".
 p2 pause c1: ok, paused
-not-linearizable: it must be as if the operations had run one after the other, and no order of them explains this \
-(c1: two pauses of one running container succeeded)
+p1 pause c1: ok, paused
+not-linearizable: it must be as if the operations had run one after the other, and no order of them explains this.
 "
     );
 }

@@ -1,7 +1,11 @@
 //! Control of real processes: they stop at each system call through which they can affect each other, and go on when
 //! they are told to.
 
+mod behalf;
 mod call;
+mod course;
+mod crew;
+mod error;
 mod filter;
 mod inmate;
 mod locks;
@@ -14,9 +18,10 @@ mod snapshot;
 mod stage;
 mod stand;
 
+pub(crate) use error::StageError;
 pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
 pub(crate) use predict::Faults;
 pub(crate) use record::{Recorder, SETUP, number};
 pub(crate) use snapshot::Digest;
-pub(crate) use stage::{Control, Left, StageError};
+pub(crate) use stage::{Control, Left};
 pub(crate) use stand::Planned;

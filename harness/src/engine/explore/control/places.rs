@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 
@@ -82,7 +83,7 @@ pub(super) struct Place {
 pub(super) struct Places {
     arena: PathBuf,
     images: PathBuf,
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
     root_inode: Inode,
     names: HashMap<Inode, Object>,
     /// How many inodes were met under each path.
@@ -106,12 +107,17 @@ impl Places {
         Ok(Self {
             images: images.into(),
             arena,
-            root: descriptor,
+            root: Arc::new(descriptor),
             root_inode: (stat.st_dev, stat.st_ino),
             names: HashMap::new(),
             met: HashMap::new(),
             open: HashMap::new(),
         })
+    }
+
+    /// The folder beside the exploration's in which subjects keep their images.
+    pub fn images(&self) -> &Path {
+        &self.images
     }
 
     /// A new execution begins: all names are given anew.
@@ -231,12 +237,12 @@ impl Places {
     }
 
     /// From where a path starts: a descriptor to look from, the folder it is, and the rest of the path.
-    fn start(&mut self, process: usize, inmate: &Inmate, at: &At) -> Option<(OwnedFd, File, String)> {
+    fn start(&mut self, process: usize, inmate: &Inmate, at: &At) -> Option<(Arc<OwnedFd>, File, String)> {
         let is_absolute = at.path.starts_with('/');
         if !is_absolute && at.folder != libc::AT_FDCWD {
             let folder = self.descriptor(process, inmate, at.folder)?;
             let base = if folder.inode == self.root_inode {
-                self.root.try_clone().ok()?
+                Arc::clone(&self.root)
             } else {
                 open_folder(Path::new(&format!("/proc/{}/fd/{}", inmate.pid, at.folder)))?
             };
@@ -258,12 +264,12 @@ impl Places {
         }
         let stat = rustix::fs::fstat(&self.root).ok()?;
         let root = self.file(&stat, "");
-        Some((self.root.try_clone().ok()?, root, shown))
+        Some((Arc::clone(&self.root), root, shown))
     }
 }
 
-fn open_folder(path: &Path) -> Option<OwnedFd> {
-    openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
+fn open_folder(path: &Path) -> Option<Arc<OwnedFd>> {
+    openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(Arc::new)
 }
 
 fn join(folder: &str, name: &str) -> String {

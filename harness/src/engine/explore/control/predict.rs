@@ -2,7 +2,9 @@
 //! find can be looked at before.
 //!
 //! A prediction holds until a step of another process conflicts with it; then it is made anew. It must never touch too
-//! little: a failing call is taken for a read only where it is certain to fail.
+//! little: a failing call is taken for a read only where it is certain to fail. Left out of account are times (of
+//! files and folders, as the clock is not controlled), and the size and link count of folders, which tell nothing that
+//! their entries do not.
 
 use super::call::{Ask, At, Call, LockKind, Mode, Range};
 use super::inmate::Inmate;

@@ -2,86 +2,36 @@
 //! from the state after setup.
 
 use std::collections::HashSet;
-use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use super::call::{self, Ask, Call, LockKind, Mode};
-use super::inmate::{Arrival, Inmate, Watchdog};
+use super::behalf;
+use super::call::{self, Ask, Call, LockKind};
+use super::course::Course;
+use super::crew::{Crew, Hired};
+use super::error::{Result, StageError};
+use super::inmate::Arrival;
 use super::locks::{Holding, Locks};
 use super::mail;
-use super::nursery::{NurseryOrder, Tidings, Wish};
 use super::places::{Inode, Places};
 use super::predict::{self, Effect, Prediction, Scene};
-use super::record::{self, Recorder};
-use super::snapshot::{Digest, Snapshot};
+use super::record::Recorder;
+use super::snapshot::{Beside, Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
 use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
-use crate::engine::explore::schedule::{Fault, Line, Schedule};
+use crate::engine::explore::schedule::{Fault, Schedule};
 use crate::engine::explore::step::{Event, Footprint, Mask, Step};
 use crate::engine::stress::no_answer;
-use crate::engine::{EngineError, Order};
-use crate::evidence::{Exit, ExitHow};
+use crate::evidence::Exit;
 use crate::plan::{self, ExplorePlan};
-use crate::process::clock::now_ns;
-use crate::process::procfs::Stat;
-use crate::process::region::{Layout, Region};
+use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
-use crate::process::{Channel, Marker, Zygote, lifeline, witness};
 use crate::subject::{Answer, Request};
 
-/// How long a forked process may take to be ready.
-const READY_NS_MAX: u64 = 20_000_000_000;
-
-/// Why an execution could not be run: never the subject's fault, unless it does what cannot be controlled.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StageError {
-    /// The machine or the harness.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// A process does something that cannot be controlled.
-    #[error("p{process} {what} in {operation}: such a subject cannot be explored")]
-    Escape {
-        /// Who, counted from 1.
-        process: usize,
-        /// What.
-        what: &'static str,
-        /// During which operation.
-        operation: String,
-    },
-    /// A process ran on without a system call.
-    #[error(
-        "p{process} (pid {pid}) ran for {seconds} s without a system call after {last}; set explore.step_limit to allow more"
-    )]
-    Runaway {
-        /// Who, counted from 1.
-        process: usize,
-        /// Its pid.
-        pid: u32,
-        /// How long it was allowed.
-        seconds: f64,
-        /// Its last step.
-        last: String,
-    },
-    /// The nursery said so.
-    #[error("{0}")]
-    Nursery(String),
-}
-
-impl From<StageError> for EngineError {
-    fn from(error: StageError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-type Result<T, E = StageError> = std::result::Result<T, E>;
+/// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
+const FIRST_SEQUENCE: u64 = 1_000_000;
 
 /// What an execution left: enough to judge it by.
 #[derive(Debug)]
@@ -101,24 +51,18 @@ pub(crate) struct Left {
 /// Processes under control.
 #[derive(Debug)]
 pub(crate) struct Control {
-    line: Channel,
-    region: Arc<Region>,
-    inmates: Vec<Option<Inmate>>,
-    /// The pid of the examiner.
-    attendant: Option<u32>,
+    crew: Crew,
     stands: Vec<Stand>,
     places: Places,
     locks: Locks,
     snapshot: Option<Snapshot>,
+    images: Option<Beside>,
     written: HashSet<Inode>,
     is_changed: bool,
-    watchdog: Watchdog,
-    sequence: u64,
     planned: Vec<Planned>,
     recorder: Recorder,
     pub root: PathBuf,
     containers: Vec<String>,
-    step_ns: u64,
     steps_max: usize,
 }
 
@@ -130,68 +74,41 @@ impl Control {
         root: PathBuf,
         processor: Option<usize>,
     ) -> Result<Self> {
-        let processes = plan.processes.len();
-        let layout = Layout {
-            workers: processes as u32 + 1,
-            auditors: 0,
-            containers: plan.containers.len() as u32,
-            worker_entries: 0,
-            auditor_entries: 0,
-            examiner_entries: 0,
-        };
-        let region = Region::create(layout)?;
-        let (ours, theirs) = Channel::pair()?;
-        let order = NurseryOrder {
-            subject: plan.subject.clone().with_workers(processes as u32),
-            root: root.clone(),
-            containers: plan.containers.clone(),
-            payload_bytes: plan.payload_bytes,
-            layout,
-            marker: Marker::next().to_string(),
-            processor,
-        };
-        zygote.order(&Order::Nursery(Box::new(order)), &region)?;
-        zygote.hand_over(theirs.as_fd())?;
-        drop(theirs);
-        let control = Self {
+        Ok(Self {
             places: Places::new(&root)?,
-            line: ours,
-            region: Arc::new(region),
-            inmates: (0..processes).map(|_| None).collect(),
-            attendant: None,
+            crew: Crew::raise(zygote, plan, &root, processor)?,
             stands: Vec::new(),
             locks: Locks::default(),
             snapshot: None,
+            images: None,
             written: HashSet::new(),
             is_changed: false,
-            watchdog: Watchdog::start()?,
-            sequence: 0,
             planned: Vec::new(),
             recorder: Recorder::default(),
             root,
             containers: plan.containers.clone(),
-            step_ns: plan.step_ns,
             steps_max: plan.steps_max,
-        };
-        match control.tidings()? {
-            Tidings::Raised(_) => Ok(control),
-            other => Err(StageError::Nursery(format!("the nursery said {other:?}"))),
-        }
+        })
     }
 
     /// The number of the process that sets up and examines.
     pub fn examiner(&self) -> usize {
-        self.inmates.len()
+        self.crew.examiner()
     }
 
-    /// Whoever has a pid.
-    pub fn pids(&self) -> Vec<Option<u32>> {
-        self.inmates.iter().map(|inmate| inmate.as_ref().map(|inmate| inmate.pid)).collect()
+    /// Has the examiner perform an operation, without control: what it writes is not seen.
+    pub fn ask(&mut self, call: plan::Call) -> Result<Answer> {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.distrust();
+        }
+        self.is_changed = true;
+        self.crew.ask(call)
     }
 
     /// The state that every execution starts from is the present one.
     pub fn remember(&mut self) -> Result<()> {
         self.snapshot = Some(Snapshot::take(&self.root)?);
+        self.images = Some(Beside::take(self.places.images().to_owned())?);
         Ok(())
     }
 
@@ -199,6 +116,9 @@ impl Control {
     pub fn restore(&mut self) -> Result<()> {
         if let Some(snapshot) = self.snapshot.as_mut().filter(|_| self.is_changed) {
             snapshot.restore(&self.written)?;
+        }
+        if let Some(images) = self.images.as_mut().filter(|_| self.is_changed) {
+            images.restore()?;
         }
         self.written.clear();
         self.is_changed = false;
@@ -211,47 +131,6 @@ impl Control {
             Some(snapshot) => Ok(snapshot.digest(&self.written)?),
             None => Ok(Digest::default()),
         }
-    }
-
-    /// Has the examiner perform an operation, without control.
-    pub fn ask(&mut self, call: plan::Call) -> Result<Answer> {
-        let examiner = self.examiner();
-        let pid = match self.attendant {
-            Some(pid) => pid,
-            None => *self.attendant.insert(self.fork(examiner)?),
-        };
-        if let Some(snapshot) = &mut self.snapshot {
-            snapshot.distrust();
-        }
-        self.is_changed = true;
-        let request = self.next_request(call);
-        let header = self.region.header(examiner as u32);
-        mail::lay_request(header, &request);
-        mail::ask(header);
-        let until_ns = now_ns() + self.step_ns;
-        while !mail::await_answer(header, Duration::from_millis(20)) {
-            let is_late = now_ns() > until_ns;
-            if is_late {
-                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-            }
-            if is_late || Stat::of(pid).is_none_or(|stat| stat.is_dead()) {
-                return self.no_attendant(pid, is_late);
-            }
-        }
-        Ok(mail::take_answer(&self.region, examiner as u32).unwrap_or_else(|| no_answer("no answer")))
-    }
-
-    /// The examiner did not answer: it is dead now, and another one is forked when it is needed.
-    fn no_attendant(&mut self, pid: u32, is_late: bool) -> Result<Answer> {
-        self.attendant = None;
-        let how = self.reap(pid)?;
-        let examiner = self.examiner() as u32;
-        witness::clear_process(&self.region, examiner);
-        Ok(no_answer(match lifeline::take_words(self.region.header(examiner)) {
-            _ if is_late => "no answer in time".to_owned(),
-            Some(words) => format!("the examiner ended: {words}"),
-            None => format!("the examiner ended with {how}"),
-        }))
     }
 
     /// Runs one execution of these programs from the state after setup.
@@ -284,7 +163,7 @@ impl Control {
             let point = Point { depth: course.events.len(), enabled, pending: &pending, last };
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
             if observer.looks_on() {
-                let pids = self.pids();
+                let pids = self.crew.pids();
                 let depth = point.depth;
                 let root = &self.root;
                 observer.before(&follow::Scene {
@@ -315,19 +194,21 @@ impl Control {
 
     /// Brings everybody to the first step.
     fn begin(&mut self, programs: &[Vec<plan::Call>], planned: &[Planned], recorder: Recorder) -> Result<()> {
-        assert!(programs.len() <= self.inmates.len(), "no more programs than the stage has processes");
+        assert!(programs.len() <= self.crew.examiner(), "no more programs than the stage has processes");
         self.restore()?;
         self.locks.clear();
         self.places.begin();
         self.planned = planned.to_vec();
         self.recorder = recorder;
         self.stands = programs.iter().cloned().map(Stand::new).collect();
-        for word in self.region.words() {
+        for word in self.crew.region.words() {
             word.0.store(0, Ordering::Relaxed);
         }
-        self.region.control().overlaps.store(0, Ordering::Relaxed);
+        self.crew.region.control().overlaps.store(0, Ordering::Relaxed);
         for process in 0..programs.len() {
-            self.hire(process)?;
+            if self.crew.hire(process)? == Hired::Now {
+                self.places.forget_all(process);
+            }
             self.invoke(process, 0)?;
         }
         Ok(())
@@ -347,7 +228,7 @@ impl Control {
                         end == End::Deadlock,
                     );
                 }
-                self.kill(process)?;
+                self.crew.kill(process)?;
                 self.bury(process)?;
             }
         }
@@ -410,7 +291,7 @@ impl Control {
             (Next::Call(call), fault) => self.go(process, depth, *call, fault)?,
             (Next::Over | Next::Dead, _) => unreachable!("whoever is over is not enabled"),
         }
-        self.recorder.overlapped(&self.region, depth);
+        self.recorder.overlapped(&self.crew.region, depth);
         self.tell_the_others(process, &step.footprint)?;
         Ok(Event { process, step })
     }
@@ -440,25 +321,25 @@ impl Control {
     ) -> Result<()> {
         match fault {
             Some(Fault::Error(error)) => {
-                self.answer(process, Reply::Error(error.errno()))?;
+                self.crew.answer(process, Reply::Error(error.errno()))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWrite) => {
                 self.note_change(&prediction);
-                let written = self.write_half(process, &call)?;
-                self.answer(process, Reply::Value(written))?;
+                let written = behalf::write_half(self.crew.inmate(process), &call)?;
+                self.crew.answer(process, Reply::Value(written))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWriteKill) => {
                 self.note_change(&prediction);
-                self.write_half(process, &call)?;
+                behalf::write_half(self.crew.inmate(process), &call)?;
                 return self.die(process, depth);
             }
             Some(Fault::Kill) | None => {}
         }
         self.note_change(&prediction);
         let reply = self.apply(process, prediction.effect.clone())?;
-        self.answer(process, reply)?;
+        self.crew.answer(process, reply)?;
         self.advance(process, depth)
     }
 
@@ -473,7 +354,7 @@ impl Control {
             Effect::None | Effect::Exit => {}
             Effect::Take(wanted, ask) => {
                 if ask == Ask::Wait && wanted.kind != LockKind::Posix {
-                    self.take_for(process, &wanted)?;
+                    behalf::take(self.crew.inmate(process), &wanted)?;
                     self.locks.take(wanted);
                     return Ok(Reply::Value(0));
                 }
@@ -496,54 +377,12 @@ impl Control {
         }
     }
 
-    /// Takes a lock on a copy of the process's descriptor: of the same open file description, so it is the process's.
-    /// Nothing ever waits for a lock in the kernel.
-    fn take_for(&self, process: usize, wanted: &Holding) -> Result<()> {
-        let copy = self.inmate(process).descriptor(wanted.fd)?;
-        let taken = match wanted.kind {
-            LockKind::Flock => {
-                let operation = match wanted.mode {
-                    Mode::Shared => rustix::fs::FlockOperation::NonBlockingLockShared,
-                    Mode::Exclusive => rustix::fs::FlockOperation::NonBlockingLockExclusive,
-                };
-                rustix::fs::flock(&copy, operation).map_err(io::Error::from)
-            }
-            LockKind::Ofd | LockKind::Posix => {
-                let length =
-                    if wanted.range.end == i64::MAX { 0 } else { wanted.range.end - wanted.range.start };
-                let kind = if wanted.mode == Mode::Shared { libc::F_RDLCK } else { libc::F_WRLCK };
-                let lock = libc::flock {
-                    l_type: kind as i16,
-                    l_whence: libc::SEEK_SET as i16,
-                    l_start: wanted.range.start,
-                    l_len: length,
-                    l_pid: 0,
-                };
-                nix::fcntl::fcntl(copy.as_fd(), nix::fcntl::FcntlArg::F_OFD_SETLK(&lock))
-                    .map(drop)
-                    .map_err(io::Error::from)
-            }
-        };
-        taken.map_err(|error| {
-            let why = format!(
-                "a lock that nobody under control holds cannot be had ({error}): is it held from outside?"
-            );
-            StageError::Io(io::Error::other(why))
-        })
-    }
-
-    /// Writes the first half of what a call would write, through a copy of the process's descriptor.
-    fn write_half(&self, process: usize, call: &Call) -> Result<i64> {
-        let Call::Write { fd, bytes, buffer: Some(buffer), offset } = call else { return Ok(0) };
-        let inmate = self.inmate(process);
-        let mut half = vec![0; (*bytes / 2).max(1) as usize];
-        let read = call::read_memory(inmate.pid, *buffer, &mut half);
-        let copy = inmate.descriptor(*fd)?;
-        let written = match offset {
-            Some(offset) => rustix::io::pwrite(&copy, &half[..read], offset.cast_unsigned()),
-            None => rustix::io::write(&copy, &half[..read]),
-        };
-        Ok(written.map_err(io::Error::from)?.cast_signed() as i64)
+    /// Reaps a dead process, and forgets what it held.
+    fn bury(&mut self, process: usize) -> Result<Exit> {
+        let exit = self.crew.bury(process)?;
+        self.locks.forget(process);
+        self.places.forget_all(process);
+        Ok(exit)
     }
 
     /// The process is killed where it stands.
@@ -553,7 +392,7 @@ impl Control {
             // Even if it had its answer already, nobody heard it.
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
-        self.kill(process)?;
+        self.crew.kill(process)?;
         let mut exit = self.bury(process)?;
         exit.killed_ns = Some(self.recorder.time(depth));
         exit.reaped_ns = self.recorder.time(depth);
@@ -587,20 +426,17 @@ impl Control {
     }
 
     fn request(&mut self, process: usize, call: plan::Call) -> Result<()> {
-        let request = self.next_request(call);
-        mail::lay_request(self.region.header(process as u32), &request);
-        self.answer(process, Reply::Value(mail::PERFORM))
-    }
-
-    fn next_request(&mut self, call: plan::Call) -> Request {
-        self.sequence += 1;
-        Request { operation: call.operation, container: call.container, sequence: self.sequence }
+        // The same in every execution: what is saved carries it, and must have the same length.
+        let sequence = FIRST_SEQUENCE + self.stands[process].at as u64;
+        let request = Request { operation: call.operation, container: call.container, sequence };
+        mail::lay_request(self.crew.region.header(process as u32), &request);
+        self.crew.answer(process, Reply::Value(mail::PERFORM))
     }
 
     /// Waits until the process stands before a step that concerns others.
     fn advance(&mut self, process: usize, depth: usize) -> Result<()> {
         loop {
-            let stop = match self.arrive(process)? {
+            let stop = match self.crew.arrive(process)? {
                 Arrival::Stopped(stop) => stop,
                 Arrival::Dead => return self.crashed(process, depth),
             };
@@ -624,7 +460,7 @@ impl Control {
         let prediction = self.predict(process, &call)?;
         if prediction.is_private() {
             let reply = self.apply(process, prediction.effect)?;
-            self.answer(process, reply)?;
+            self.crew.answer(process, reply)?;
             return Ok(false);
         }
         self.place(process, call, prediction);
@@ -632,8 +468,8 @@ impl Control {
     }
 
     fn predict(&mut self, process: usize, call: &Call) -> Result<Prediction> {
-        let pids = self.pids();
-        let inmate = self.inmates[process].as_ref().expect("whoever stops is there");
+        let pids = self.crew.pids();
+        let inmate = self.crew.inmate(process);
         let mut scene = Scene {
             process,
             inmate,
@@ -653,7 +489,7 @@ impl Control {
 
     fn about_to_return(&mut self, process: usize) {
         let missing = || no_answer("no answer");
-        let answer = mail::take_answer(&self.region, process as u32).unwrap_or_else(missing);
+        let answer = mail::take_answer(&self.crew.region, process as u32).unwrap_or_else(missing);
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
         let kill = self.footprint_of_kill(process);
@@ -670,17 +506,17 @@ impl Control {
 
     /// It ended without being asked to.
     fn crashed(&mut self, process: usize, depth: usize) -> Result<()> {
-        if self.watchdog.rest() {
+        if self.crew.was_runaway() {
             let last = self.stands[process]
                 .step
                 .as_ref()
                 .map_or_else(|| "its start".into(), |step| step.label.to_string());
-            let pid = self.inmates[process].as_ref().map_or(0, |inmate| inmate.pid);
+            let pid = self.crew.inmate(process).pid;
             self.bury(process)?;
             return Err(StageError::Runaway {
                 process: process + 1,
                 pid,
-                seconds: self.step_ns as f64 / 1e9,
+                seconds: self.crew.step_ns as f64 / 1e9,
                 last,
             });
         }
@@ -699,152 +535,5 @@ impl Control {
         let operation = self.stands.get(process).and_then(Stand::operation);
         let operation = operation.map_or_else(|| "setup".into(), |call| self.words(call));
         StageError::Escape { process: process + 1, what, operation }
-    }
-
-    fn inmate(&self, process: usize) -> &Inmate {
-        self.inmates[process].as_ref().expect("whoever takes a step is there")
-    }
-
-    fn answer(&mut self, process: usize, reply: Reply) -> Result<()> {
-        let until_ns = now_ns() + self.step_ns;
-        let inmate = self.inmates[process].as_mut().expect("whoever is answered is there");
-        self.watchdog.watch(inmate.pid, until_ns);
-        Ok(inmate.answer(reply)?)
-    }
-
-    fn arrive(&mut self, process: usize) -> Result<Arrival> {
-        let inmate = self.inmates[process].as_mut().expect("whoever is awaited is there");
-        let arrival = inmate.arrive()?;
-        if matches!(arrival, Arrival::Stopped(_)) && self.watchdog.rest() {
-            // It stopped just as it was killed for not doing so.
-            return Ok(Arrival::Dead);
-        }
-        Ok(arrival)
-    }
-
-    /// Has a process forked at this number, if nobody is there, and brings it to where it waits for a request.
-    fn hire(&mut self, process: usize) -> Result<()> {
-        if self.inmates[process].is_some() {
-            return Ok(());
-        }
-        let pid = self.fork(process)?;
-        let header = self.region.header(process as u32);
-        let until_ns = now_ns() + READY_NS_MAX;
-        let listener = loop {
-            if let Some(listener) = mail::await_listener(header, Duration::from_millis(100)) {
-                break listener;
-            }
-            if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns {
-                let words = lifeline::take_words(header);
-                return Err(StageError::Nursery(
-                    words.unwrap_or_else(|| format!("process {pid} did not start")),
-                ));
-            }
-        };
-        self.places.forget_all(process);
-        self.inmates[process] = Some(Inmate::seize(pid, listener)?);
-        self.welcome(process)
-    }
-
-    fn fork(&self, process: usize) -> Result<u32> {
-        self.line.send(&Wish::Hire(process as u32), None)?;
-        match self.tidings()? {
-            Tidings::Hired(pid) => Ok(pid),
-            other => Err(StageError::Nursery(format!("the nursery was to fork, and said {other:?}"))),
-        }
-    }
-
-    fn reap(&self, pid: u32) -> Result<i32> {
-        self.line.send(&Wish::Bury(pid), None)?;
-        match self.tidings()? {
-            Tidings::Buried(how) => Ok(how),
-            other => {
-                let what = format!("process {pid} was to be reaped, and the nursery said {other:?}");
-                Err(StageError::Nursery(what))
-            }
-        }
-    }
-
-    /// From the first meeting to the second: the process opens the subject.
-    fn welcome(&mut self, process: usize) -> Result<()> {
-        let mut meetings = 0;
-        loop {
-            match self.arrive(process)? {
-                Arrival::Dead => {
-                    let exit = self.bury(process)?;
-                    let words = exit.last_words.unwrap_or_else(|| format!("{:?}", exit.how));
-                    return Err(StageError::Nursery(words));
-                }
-                Arrival::Stopped(stop) => match call::decode(&stop) {
-                    Call::Ready if meetings > 0 => return Ok(()),
-                    Call::Ready => {
-                        meetings += 1;
-                        self.answer(process, Reply::Value(mail::PERFORM))?;
-                    }
-                    Call::Escape(what) => return Err(self.escape(process, what)),
-                    _ => self.answer(process, Reply::Continue)?,
-                },
-            }
-        }
-    }
-
-    fn kill(&mut self, process: usize) -> Result<()> {
-        if let Some(inmate) = self.inmates[process].as_mut() {
-            inmate.kill()?;
-        }
-        Ok(())
-    }
-
-    /// Reaps a dead process, and forgets what it held.
-    fn bury(&mut self, process: usize) -> Result<Exit> {
-        self.watchdog.rest();
-        let inmate = self.inmates[process].take().expect("whoever is buried was there");
-        inmate.is_dead(Duration::from_secs(10))?;
-        let how = self.reap(inmate.pid)?;
-        self.locks.forget(process);
-        self.places.forget_all(process);
-        witness::clear_process(&self.region, process as u32);
-        let how = if how < 0 { ExitHow::Signal(-how) } else { ExitHow::Code(how) };
-        let last_words = lifeline::take_words(self.region.header(process as u32));
-        Ok(Exit {
-            process: record::number(process),
-            pid: inmate.pid,
-            how,
-            killed_ns: None,
-            reaped_ns: 0,
-            last_words,
-        })
-    }
-
-    fn tidings(&self) -> Result<Tidings> {
-        match self.line.receive::<Tidings>()? {
-            Some((Tidings::Failed(why), _)) => Err(StageError::Nursery(why)),
-            Some((tidings, _)) => Ok(tidings),
-            None => Err(StageError::Nursery("the nursery is gone".into())),
-        }
-    }
-}
-
-/// What an execution came to so far.
-#[derive(Debug, Default)]
-struct Course {
-    events: Vec<Event>,
-    enabled: Vec<Mask>,
-    lines: Vec<Line>,
-    faults: u64,
-    blocked: u64,
-    chances: Vec<(usize, Arc<str>, predict::Faults)>,
-    stall: Option<Vec<String>>,
-}
-
-impl Course {
-    fn note(&mut self, process: usize, step: &Step, fault: Option<Fault>, next: &Next) {
-        self.lines.push(Line { process, label: step.label.to_string(), fault });
-        self.faults += u64::from(fault.is_some());
-        let faults = match next {
-            Next::Call(call) => call.1.faults,
-            _ => predict::Faults::default(),
-        };
-        self.chances.push((process, Arc::clone(&step.label), faults));
     }
 }

@@ -6,17 +6,21 @@
 //! is wanted who can begin the execution in which the race goes the other way, unless such a one is wanted or asleep
 //! there already. Who was wanted earlier at a point is asleep for those wanted later, until something conflicts with it.
 //!
-//! There, prefixes are run depth first. Here they are run in any order, and several at once. Why this is as good: take
-//! the tree that is there at the end, and order the children of each node by when they were wanted. The argument of the
-//! papers is by induction along the depth-first order *of that tree*. It needs that every execution in it had its races
-//! looked for, that each race found somebody wanted or asleep, and that a child's sleepers are what its node slept on and
-//! its elder siblings. All of this is true of the tree, whenever each of its parts came to be: wants are never taken back,
-//! and a child's elder siblings are fixed when it is first wanted. Nothing in the argument asks that the subtree of an
-//! elder sibling was complete before a younger one began.
+//! Why nothing is missed. Suppose that at a point nobody wanted or asleep can begin the execution `w`. Take one of them,
+//! `p`; let `e` be the first step of `w` that conflicts with `p`'s. The execution that runs `p`, then `w` up to `e`, has
+//! been run from there, or, where `p` is asleep, from where `p` was wanted. It shows the race of `p` and `e`, so somebody
+//! was wanted who begins what `e` needs. All of that is in `w` before `e`, and what begins it can begin `w`: contradiction.
 //!
-//! This holds for a [`Machine`](super::super::machine::Machine) that keeps its promises: the same steps lead to the same
-//! points; conflicting steps are known by their footprints; independent steps neither enable nor disable one another; what
-//! can wait says so by its gate, and what it waits for does not change while it waits.
+//! In the papers prefixes are run depth first. Here they are run in any order, and several at once. Why this is as good:
+//! take the tree that is there at the end, and order the children of each node by when they were wanted. The argument is by
+//! induction along the depth-first order *of that tree*. It needs that every execution in it had its races looked for,
+//! that each race found somebody wanted or asleep, and that a child's sleepers are what its node slept on and its elder
+//! siblings. All of this is true of the tree, whenever each of its parts came to be: wants are never taken back, and a
+//! child's elder siblings are fixed when it is first wanted. Nothing in the argument asks that the subtree of an elder
+//! sibling was complete before a younger one began. The tests set shuffled orders, and several executions under way at
+//! once, against naive enumeration.
+//!
+//! This holds for a [`Machine`](super::super::machine::Machine) that keeps its promises: see there.
 
 use crate::engine::explore::machine::Execution;
 

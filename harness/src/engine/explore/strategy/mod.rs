@@ -57,6 +57,8 @@ pub struct Statistics {
     /// Executions in which a forced step was not possible, though the same steps had come before: the machine does not
     /// repeat itself, and nothing can be claimed.
     pub diverged: u64,
+    /// Executions cut off because they took more steps than the machine allows: what follows was not seen.
+    pub cut: u64,
     /// The most steps of an execution.
     pub depth_max: usize,
     /// Executions that are known to be wanted and not yet handed out.

@@ -1,16 +1,25 @@
 //! The races of an execution: which steps could have come the other way round, and who must go first for that.
 //!
 //! An *ordinary* race is a pair of conflicting events with nothing between them in the happens-before order (Flanagan
-//! and Godefroid, POPL 2005). To turn it round, whatever does not depend on the earlier one runs first, then the later
-//! one; the processes that can begin this are its initials (Abdulla, Aronsson, Jonsson and Sagonas, POPL 2014).
+//! and Godefroid, POPL 2005). To turn it round, what the later one needs runs first, then the later one; the processes
+//! that can begin this are its initials (Abdulla, Aronsson, Jonsson and Sagonas, POPL 2014).
+//!
+//! There, all that does not depend on the earlier step is run before the later one, and there may be more initials. Here
+//! only what is *needed* counts, because of what the race hides. Once the earlier step comes no longer first, the later
+//! one may touch other things: what it touches depends on data. So
+//!
+//! - what merely happened to run beside it might conflict with it then, and to begin with that would prove nothing; and
+//! - whatever conflicts with what the later step was *about to do* before the earlier one, may have to come first of all.
+//!   So its beginning is wanted, too.
+//!
+//! It costs a few redundant executions in a thousand.
 //!
 //! Steps that can wait need more care, as two of them are never next to each other:
 //!
-//! - A *lock*'s release is no race with who takes it next: it could not have come first. The acquisition before it is.
+//! - A *lock*'s release is no race with who takes it next: it could not have come later. The acquisition before it is.
 //!   So the later step is looked at while it waits, whether it ever happens or not: had it come before the acquisition
 //!   that it waits for, what it needs would have come before: what its process did, and the releases of those who held
-//!   the lock already. Only what is *needed* counts here. What happened to run in the meantime may itself conflict, as
-//!   one more holder of a shared lock does, and would be no help to the waiting process.
+//!   the lock already. One more holder of a shared lock, which happened to come meanwhile, would be no help.
 //! - A *sleep* until something changes can be turned round with a change only if another change wakes it.
 
 use crate::engine::explore::machine::Execution;

@@ -117,6 +117,7 @@ impl<R: Reduction> Search<R> {
         let statistics = &mut self.statistics;
         statistics.executions += 1;
         statistics.diverged += u64::from(notes.diverged);
+        statistics.cut += u64::from(execution.end == End::TooLong);
         statistics.redundant += u64::from(execution.end == End::Abandoned && !notes.diverged);
         statistics.depth_max = statistics.depth_max.max(execution.events.len());
     }
@@ -158,8 +159,12 @@ impl<R: Reduction> Strategy for Search<R> {
     }
 
     fn coverage(&self) -> Coverage {
-        let done = self.frontier.is_empty() && self.under_way.is_empty() && self.statistics.diverged == 0;
-        if done { self.reduction.coverage() } else { Coverage::Partial }
+        let over = self.frontier.is_empty() && self.under_way.is_empty();
+        if over && self.statistics.diverged == 0 && self.statistics.cut == 0 {
+            self.reduction.coverage()
+        } else {
+            Coverage::Partial
+        }
     }
 
     fn statistics(&self) -> Statistics {

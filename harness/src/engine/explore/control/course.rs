@@ -1,0 +1,33 @@
+//! What an execution came to so far.
+
+use std::sync::Arc;
+
+use super::predict;
+use super::stand::Next;
+use crate::engine::explore::schedule::{Fault, Line};
+use crate::engine::explore::step::{Event, Mask, Step};
+
+/// What an execution came to so far.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    pub events: Vec<Event>,
+    pub enabled: Vec<Mask>,
+    pub lines: Vec<Line>,
+    pub faults: u64,
+    pub blocked: u64,
+    pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
+    pub stall: Option<Vec<String>>,
+}
+
+impl Course {
+    /// Notes a step that is about to be taken.
+    pub fn note(&mut self, process: usize, step: &Step, fault: Option<Fault>, next: &Next) {
+        self.lines.push(Line { process, label: step.label.to_string(), fault });
+        self.faults += u64::from(fault.is_some());
+        let faults = match next {
+            Next::Call(call) => call.1.faults,
+            _ => predict::Faults::default(),
+        };
+        self.chances.push((process, Arc::clone(&step.label), faults));
+    }
+}

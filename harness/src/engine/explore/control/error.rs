@@ -1,0 +1,49 @@
+//! What can go wrong with control.
+
+use std::io;
+
+use crate::engine::EngineError;
+
+/// Why an execution could not be run: never the subject's fault, unless it does what cannot be controlled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    /// The machine or the harness.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A process does something that cannot be controlled.
+    #[error("p{process} {what} in {operation}: such a subject cannot be explored")]
+    Escape {
+        /// Who, counted from 1.
+        process: usize,
+        /// What.
+        what: &'static str,
+        /// During which operation.
+        operation: String,
+    },
+    /// A process ran on without a system call.
+    #[error(
+        "p{process} (pid {pid}) ran for {seconds} s without a system call after {last}; set explore.step_limit to allow more"
+    )]
+    Runaway {
+        /// Who, counted from 1.
+        process: usize,
+        /// Its pid.
+        pid: u32,
+        /// How long it was allowed.
+        seconds: f64,
+        /// Its last step.
+        last: String,
+    },
+    /// The nursery said so.
+    #[error("{0}")]
+    Nursery(String),
+}
+
+impl From<StageError> for EngineError {
+    fn from(error: StageError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What control gives.
+pub(super) type Result<T, E = StageError> = std::result::Result<T, E>;

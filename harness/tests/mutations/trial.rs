@@ -1,0 +1,202 @@
+//! One real history, and what the judges make of its mutations.
+
+use std::fmt;
+use std::fs;
+use std::sync::atomic::AtomicBool;
+
+use flockwork::Operation;
+use flockwork_harness::check::search::{self, Budget, Verdict};
+use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::engine::stress::run;
+use flockwork_harness::history::{History, Outcome};
+use flockwork_harness::model::{Builtin, Model};
+use flockwork_harness::plan::{Audit, Budget as RunBudget, StressPlan, SubjectPlan};
+use flockwork_harness::process::Zygote;
+
+use crate::mutate::Mutation;
+use crate::oracle::{self, Reads};
+use crate::random::Random;
+
+/// What became of the mutations of one kind.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    tried: u64,
+    /// Detected by the search, without tokens.
+    by_search: u64,
+    /// Detected with tokens: by the witness, or by the search where that cannot judge.
+    by_either: u64,
+    /// Not detected by the search: of every one the order is valid.
+    certified: u64,
+    /// Detected by the search, and the window small enough for the oracle, which finds no order in it either.
+    proved: u64,
+    /// Small enough for the oracle as a whole.
+    judged_by_oracle: u64,
+}
+
+impl Tally {
+    /// The sum of several.
+    pub fn sum<'a>(tallies: impl Iterator<Item = &'a Self>) -> Self {
+        tallies.fold(Self::default(), |sum, tally| Self {
+            tried: sum.tried + tally.tried,
+            by_search: sum.by_search + tally.by_search,
+            by_either: sum.by_either + tally.by_either,
+            certified: sum.certified + tally.certified,
+            proved: sum.proved + tally.proved,
+            judged_by_oracle: sum.judged_by_oracle + tally.judged_by_oracle,
+        })
+    }
+
+    /// What the percentages rest on.
+    pub fn proofs(&self) -> String {
+        let Self { tried, by_search, certified, proved, judged_by_oracle, .. } = self;
+        assert_eq!(by_search + certified, *tried, "each has a window or an order");
+        format!(
+            "{tried} mutations: of {certified} that the search does not detect the order is valid; of {by_search} \
+             that it detects, {proved} windows are small enough for the oracle, and none has an order. Of \
+             {judged_by_oracle} the oracle judges the whole, and says the same."
+        )
+    }
+}
+
+impl fmt::Display for Tally {
+    /// Percentages, with tokens and without.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tried == 0 {
+            return f.write_str("–");
+        }
+        let percent = |count: u64| 100.0 * count as f64 / self.tried as f64;
+        write!(f, "{:.1} % / {:.1} %", percent(self.by_either), percent(self.by_search))
+    }
+}
+
+/// A real clean history.
+pub struct Trial {
+    history: History,
+    model: Model,
+    seed: u64,
+    /// Whether it was deleted as often as created.
+    ends_absent: bool,
+}
+
+impl Trial {
+    /// Lets the library run under stress, and sees to it that the history is clean by every judge.
+    pub fn run(zygote: &mut Zygote, processes: u32, operations: u64, seed: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        fs::create_dir(&root).expect("a root");
+        let plan = StressPlan { root, ..plan(processes, operations, seed) };
+        let ran = run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
+        let mut history = ran.history;
+        // What tidied up afterwards is no part of it.
+        history.records.retain(|record| record.process < processes);
+        let count = |operation| {
+            let records = history.records.iter().filter(|record| record.operation == operation);
+            records.filter(|record| record.outcome == Outcome::Ok).count()
+        };
+        let ends_absent = count(Operation::Create) == count(Operation::Delete);
+        let trial = Self { model: Model::builtin(Builtin::Runsc), seed, ends_absent, history };
+        assert_eq!(is_detected_by_witness(&trial.history), Some(false), "the library is clean");
+        assert!(!trial.is_detected_by_search(&trial.history, &mut Tally::default()), "the library is clean");
+        trial
+    }
+
+    /// Mutates the history so many times, and judges each.
+    pub fn mutate(&self, mutation: Mutation, times: u64, tally: &mut Tally) {
+        let mut random = Random::new(self.seed << 8 | mutation as u64);
+        for _ in 0..times {
+            let Some(mutated) = mutation.of(&self.history, &mut random) else { continue };
+            tally.tried += 1;
+            let by_search = self.is_detected_by_search(&mutated, tally);
+            let by_witness = is_detected_by_witness(&mutated);
+            let knows_less = by_witness == Some(false) && by_search;
+            assert!(!knows_less, "{mutation:?}: the witness knows more, and finds less");
+            // As the judge does it: what the witness cannot judge, the search does.
+            let by_either = by_witness.unwrap_or(by_search);
+            tally.by_search += u64::from(by_search);
+            tally.by_either += u64::from(by_either);
+            self.expect(mutation, by_search, by_either);
+        }
+    }
+
+    /// What must be detected, whatever the intervals are.
+    fn expect(&self, mutation: Mutation, by_search: bool, by_either: bool) {
+        let told = format!("{mutation:?} of seed {} must be detected", self.seed);
+        match mutation {
+            // A container is created at most once more than it is deleted. One that exists at the end has been, so one
+            // create more, or one delete less, is one too many in every order; and one that is absent at the end has been
+            // created as often as deleted, so one create less is one too few.
+            Mutation::DuplicateCreate | Mutation::DropDelete => {
+                assert!(by_search || self.ends_absent, "{told}");
+            }
+            Mutation::DropCreate => assert!(by_search || !self.ends_absent, "{told}"),
+            // Generation and revision say which status it was, whatever the time.
+            Mutation::AlterStatus => assert!(by_either, "{told}"),
+            _ => {}
+        }
+        // Two creates cannot both be the first save of a generation.
+        assert!(by_either || mutation != Mutation::DuplicateCreate, "{told}");
+    }
+
+    /// Whether the search detects it. Whatever it says is proved by other means.
+    fn is_detected_by_search(&self, history: &History, tally: &mut Tally) -> bool {
+        let history = &without_tokens(history);
+        let lanes = search::lanes(history);
+        let [lane] = &lanes[..] else { panic!("one container") };
+        let is_detected = match search::certify(history, &self.model, Budget::default().shared(1), lane) {
+            Ok(order) => {
+                assert_eq!(order.validate(history, &self.model), Ok(()), "the order explains nothing");
+                tally.certified += 1;
+                false
+            }
+            Err(Verdict::NotLinearizable(explanation)) => {
+                let has_an_order = oracle::window_has_an_order(&self.model, history, &explanation);
+                assert_ne!(has_an_order, Some(true), "the window proves nothing: {explanation:?}");
+                tally.proved += u64::from(has_an_order.is_some());
+                true
+            }
+            Err(other) => panic!("{other:?}"),
+        };
+        let starts = [self.model.table().initial()];
+        let has_an_order = oracle::has_an_order(&self.model, &history.records, starts, None, Reads::Statuses);
+        assert_ne!(has_an_order, Some(is_detected), "the oracle says otherwise: {:?}", history.records);
+        tally.judged_by_oracle += u64::from(has_an_order.is_some());
+        is_detected
+    }
+}
+
+fn without_tokens(history: &History) -> History {
+    let mut history = history.clone();
+    for record in &mut history.records {
+        (record.generation, record.revision) = (None, None);
+    }
+    history
+}
+
+/// `None`: it cannot judge what tells no tokens.
+fn is_detected_by_witness(history: &History) -> Option<bool> {
+    let order = Order::of_history(history, Deaths::Never);
+    order.inconclusive.is_none().then_some(!order.faults.is_empty())
+}
+
+fn plan(processes: u32, operations: u64, seed: u64) -> StressPlan {
+    use Operation::{Create, Delete, Kill, Pause, Resume, Start, State};
+    let [lock, wait, read, write, sandbox] = ["fs2", "block", "shared", "rename", "inert"].map(str::to_owned);
+    StressPlan {
+        subject: SubjectPlan::Library { lock, wait, read, write, sandbox },
+        root: "to be said".into(),
+        seed,
+        processes,
+        auditors: 0,
+        audit: Audit::Locked,
+        containers: 1,
+        budget: RunBudget::Operations(operations),
+        think_ns: 0..=50_000,
+        hold_ns: 0..=0,
+        mix: vec![(Create, 6), (Start, 6), (Pause, 12), (Resume, 12), (State, 12), (Kill, 3), (Delete, 5)],
+        kill_every_ns: None,
+        payload_bytes: 64,
+        fresh_processes: false,
+        starvation_ns: 60_000_000_000,
+        stall_ns: 60_000_000_000,
+    }
+}
