@@ -21,6 +21,8 @@ const STEP_TIME: Duration = Duration::from_secs(5);
 pub struct Sum {
     pub cases: u64,
     pub schedules: u64,
+    /// About how many schedules an enumeration of all interleavings without faults would have run.
+    pub naive: f64,
     pub faulted: u64,
     pub steps: u64,
     pub blocked: u64,
@@ -39,6 +41,7 @@ impl Sum {
     fn add(&mut self, case: &Case, run: &ExploreRun, is_whole: bool) {
         self.cases += 1;
         self.schedules += run.schedules;
+        self.naive += run.naive.unwrap_or(0.0);
         self.faulted += run.faulted;
         self.steps += run.steps;
         self.blocked += run.blocked;
