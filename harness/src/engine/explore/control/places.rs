@@ -3,15 +3,17 @@
 //! Inodes are named by the path under which they were first met in an execution, so that a name is the same in every
 //! execution that began with the same steps. What lies outside the folder of the exploration is nobody's concern.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 
 use super::call::{At, LockKind};
 use super::inmate::Inmate;
@@ -90,6 +92,8 @@ pub(super) struct Places {
     met: HashMap<String, u32>,
     /// What descriptors are, by process and number; outside files are none.
     open: HashMap<(usize, i32), Option<File>>,
+    /// The processes' pids, as text.
+    pids: Vec<String>,
 }
 
 impl Places {
@@ -112,6 +116,7 @@ impl Places {
             names: HashMap::new(),
             met: HashMap::new(),
             open: HashMap::new(),
+            pids: Vec::new(),
         })
     }
 
@@ -137,13 +142,40 @@ impl Places {
         self.open.retain(|(owner, _), _| *owner != process);
     }
 
+    /// Which processes there are in this execution.
+    pub fn know(&mut self, pids: &[Option<u32>]) {
+        self.pids = pids.iter().map(|pid| pid.map(|pid| pid.to_string()).unwrap_or_default()).collect();
+    }
+
+    /// The same text with the processes' pids replaced by their numbers. Some put their pid into names of files; it is
+    /// another in every life of a process, and names must be the same in every execution.
+    pub fn without_pids<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for (process, pid) in self.pids.iter().enumerate().filter(|(_, pid)| !pid.is_empty()) {
+            if let Some(at) = text.find(pid.as_str()) {
+                let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+                let (before, behind) = (&text[..at], &text[at + pid.len()..]);
+                if !is_digit(before.as_bytes().last()) && !is_digit(behind.as_bytes().first()) {
+                    text = Cow::Owned(format!("{before}PID{}{behind}", process + 1));
+                }
+            }
+        }
+        text
+    }
+
     fn file(&mut self, stat: &Stat, shown: &str) -> File {
         let inode = (stat.st_dev, stat.st_ino);
-        let name = *self.names.entry(inode).or_insert_with(|| {
-            let met = self.met.entry(shown.to_owned()).or_insert(0);
-            *met += 1;
-            Object::named(&("inode", shown, *met))
-        });
+        let name = match self.names.get(&inode) {
+            Some(name) => *name,
+            None => {
+                let alike = self.without_pids(shown).into_owned();
+                let met = self.met.entry(alike.clone()).or_insert(0);
+                *met += 1;
+                let name = Object::named(&("inode", alike, *met));
+                self.names.insert(inode, name);
+                name
+            }
+        };
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         File { inode, name, shown: shown.to_owned(), is_folder }
     }
@@ -186,7 +218,7 @@ impl Places {
         let mut place = Place {
             way: Vec::new(),
             folder: None,
-            name: last.unwrap_or_default().to_owned(),
+            name: self.without_pids(last.unwrap_or_default()).into_owned(),
             file: None,
             shown: join(&origin.shown, &rest),
             is_link: false,
@@ -198,19 +230,21 @@ impl Places {
         let mut folder = origin;
         let mut path = String::new();
         for step in steps {
-            place.way.push((folder.entry(step), Access::Read));
+            place.way.push((folder.entry(&self.without_pids(step)), Access::Read));
             path = join(&path, step);
             let Ok(stat) = statat(&base, path.as_str(), AtFlags::empty()) else { return Some(place) };
             folder = self.file(&stat, &join(&folder.shown, step));
         }
-        place.way.push((folder.entry(last), Access::Read));
+        place.way.push((folder.entry(&place.name), Access::Read));
         path = join(&path, last);
         let shown = join(&folder.shown, last);
         if let Ok(stat) = statat(&base, path.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
             place.is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
             place.file = Some(self.file(&stat, &shown));
             if place.is_link && follow && links < LINKS_MAX {
-                return self.through_link(process, inmate, place, &folder, links);
+                let target = readlinkat(&base, path.as_str(), Vec::new()).ok()?;
+                let behind = self.arena.join(&folder.shown).join(OsStr::from_bytes(target.as_bytes()));
+                return self.through_link(process, inmate, place, &behind, links);
             }
         }
         place.shown = shown;
@@ -224,12 +258,9 @@ impl Places {
         process: usize,
         inmate: &Inmate,
         place: Place,
-        folder: &File,
+        absolute: &Path,
         links: u32,
     ) -> Option<Place> {
-        let own = self.arena.join(&folder.shown).join(&place.name);
-        let target = fs::read_link(own).ok()?;
-        let absolute = self.arena.join(&folder.shown).join(target);
         let at = At { folder: libc::AT_FDCWD, path: absolute.to_string_lossy().into_owned() };
         let mut behind = self.walk(process, inmate, &at, true, links + 1)?;
         behind.way.extend(place.way);

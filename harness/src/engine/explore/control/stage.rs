@@ -209,6 +209,9 @@ impl Control {
             if self.crew.hire(process)? == Hired::Now {
                 self.places.forget_all(process);
             }
+        }
+        self.places.know(&self.crew.pids());
+        for process in 0..programs.len() {
             self.invoke(process, 0)?;
         }
         Ok(())
