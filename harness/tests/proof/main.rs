@@ -1,7 +1,7 @@
 //! The proof of the library by controlled exploration: docs/proof.md.
 //!
 //! Always: some pairs of operations from every status, and every rule that is switched off. With `--table`, which takes
-//! long: the document's table, of all spaces or of those that are named. With `--broken`: the document's schedules.
+//! long: the document's table, of all spaces or of those that are named.
 //!
 //! Without libtest, whose threads would forbid the zygote's fork.
 
@@ -41,10 +41,6 @@ fn main() -> ExitCode {
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     if has("--table") {
         return table::print(&mut zygote, is_wanted);
-    }
-    if has("--broken") {
-        broken::print(&mut zygote, is_wanted);
-        return ExitCode::SUCCESS;
     }
     let mut failed = Vec::new();
     for (name, case) in ALL.iter().filter(|(name, _)| is_wanted(name)) {

@@ -17,7 +17,8 @@ fn must_be_clean(zygote: &mut Zygote, setting: Setting, faults: Faults, cases: V
 
 pub fn pairs(zygote: &mut Zygote) {
     for status in STATUSES {
-        let pairs = [[Create, Create], [Create, Delete], [Pause, Pause], [ForceDelete, Create], [Resume, State]];
+        let pairs =
+            [[Create, Create], [Create, Delete], [Pause, Pause], [ForceDelete, Create], [Resume, State]];
         let cases = pairs.iter().map(|[one, other]| Case::new(status, &[&[*one], &[*other]])).collect();
         must_be_clean(zygote, DEFAULT, Faults::None, cases);
     }

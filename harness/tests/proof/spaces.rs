@@ -35,9 +35,8 @@ impl Case {
 
     /// In a few words.
     pub fn words(&self) -> String {
-        let program = |program: &Vec<Operation>| {
-            program.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
+        let program =
+            |program: &Vec<Operation>| program.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let programs: Vec<_> = self.programs.iter().map(program).collect();
         format!("{} from {}", programs.join(" / "), self.status)
     }
@@ -77,9 +76,7 @@ impl Faults {
         match self {
             Self::None => Vec::new(),
             Self::Kill => vec![Fault::Kill, Fault::ShortWriteKill],
-            Self::Errors => {
-                Injected::ALL.into_iter().map(Fault::Error).chain([Fault::ShortWrite]).collect()
-            }
+            Self::Errors => Injected::ALL.into_iter().map(Fault::Error).chain([Fault::ShortWrite]).collect(),
         }
     }
 }

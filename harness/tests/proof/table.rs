@@ -9,7 +9,9 @@ use super::spaces::{Setting, Space, all};
 
 /// Explores the spaces that are wanted, prints the table, and tells everything that is not clean.
 pub fn print(zygote: &mut Zygote, is_wanted: impl Fn(&str) -> bool) -> ExitCode {
-    println!("| lock | write | faults | programs | cases | schedules | naive, without faults | with a fault | steps | waits | time | verdict |");
+    println!(
+        "| lock | write | faults | programs | cases | schedules | naive, without faults | with a fault | steps | waits | time | verdict |"
+    );
     println!("|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|");
     let mut is_clean = true;
     for space in all().into_iter().filter(|space| is_wanted(&space.name())) {

@@ -116,23 +116,26 @@ impl Files {
     /// Replaces the metadata as a whole.
     pub fn save(&self, metadata: &Metadata) -> io::Result<()> {
         let bytes = serde_json::to_vec(metadata).expect("metadata can be serialized");
-        let written = self.write_temporary(&bytes).and_then(|()| fs::rename(&self.temporary, &self.metadata));
-        written.inspect_err(|_| {
+        let mut file = self.make_temporary()?;
+        let written = file.write_all(&bytes);
+        drop(file);
+        written.and_then(|()| fs::rename(&self.temporary, &self.metadata)).inspect_err(|_| {
             let _ = fs::remove_file(&self.temporary);
         })
     }
 
-    fn write_temporary(&self, bytes: &[u8]) -> io::Result<()> {
+    fn make_temporary(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o640);
         loop {
             match options.open(&self.temporary) {
                 Err(error)
-                    if error.kind() == ErrorKind::AlreadyExists && self.off != Some(Rule::ClearedLeftovers) =>
+                    if error.kind() == ErrorKind::AlreadyExists
+                        && self.off != Some(Rule::ClearedLeftovers) =>
                 {
                     gone(fs::remove_file(&self.temporary))?;
                 }
-                file => return file?.write_all(bytes),
+                file => return file,
             }
         }
     }
@@ -150,13 +153,17 @@ impl Files {
         }
     }
 
-    /// Removes the container; the unlink of the lock file is what gives the lock back.
-    pub fn remove(&self) -> io::Result<()> {
+    /// Makes the container absent.
+    pub fn remove_metadata(&self) -> io::Result<()> {
         gone(fs::remove_file(&self.metadata))?;
         self.clear();
+        Ok(())
+    }
+
+    /// Removes the rest. The unlink of the lock file is what gives the lock back.
+    pub fn remove_rest(&self) {
         let _ = fs::remove_file(&self.lock);
         let _ = fs::remove_dir(&self.folder);
-        Ok(())
     }
 
     /// Removes what is left of a container that is gone, unless somebody is at it.
@@ -165,7 +172,11 @@ impl Files {
             return;
         }
         match self.lock(FlockOperation::NonBlockingLockExclusive) {
-            Ok(Some(_lock)) if matches!(self.exists(), Ok(false)) => drop(self.remove()),
+            Ok(Some(_lock)) if matches!(self.exists(), Ok(false)) => {
+                if self.remove_metadata().is_ok() {
+                    self.remove_rest();
+                }
+            }
             Ok(None) => drop(fs::remove_dir(&self.folder)),
             Ok(_) | Err(_) => {}
         }

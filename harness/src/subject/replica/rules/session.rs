@@ -12,7 +12,7 @@ use super::Rule;
 use super::files::{Files, Lock, Metadata, is_corrupt};
 use crate::history::{Outcome, Reason};
 use crate::subject::payload::{Spec, Stamp};
-use crate::subject::{Answer, Request, Seat, Session};
+use crate::subject::{Answer, Request, Seat, Session, Watch};
 
 /// A worker's use of the replica.
 #[derive(Debug)]
@@ -21,18 +21,24 @@ pub struct Rules {
     off: Option<Rule>,
 }
 
-/// The exclusive lock, under watch.
+/// The exclusive lock, under watch until it is given back.
 struct Held<'a> {
-    lock: Option<Lock>,
-    rules: &'a Rules,
-    container: u32,
+    _lock: Lock,
+    watched: Option<(&'a dyn Watch, u32)>,
+}
+
+impl Held<'_> {
+    /// The lock is about to be given back.
+    fn leave(&mut self) {
+        if let Some((watch, container)) = self.watched.take() {
+            watch.leave(container);
+        }
+    }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if self.lock.is_some() {
-            self.rules.seat.watch.leave(self.container);
-        }
+        self.leave();
     }
 }
 
@@ -46,8 +52,9 @@ impl Rules {
     }
 
     fn held(&self, container: u32, lock: Lock) -> Held<'_> {
-        self.seat.watch.enter(container);
-        Held { lock: Some(lock), rules: self, container }
+        let watch = &*self.seat.watch;
+        watch.enter(container);
+        Held { _lock: lock, watched: Some((watch, container)) }
     }
 
     fn spec(&self, sequence: u64) -> Spec {
@@ -65,7 +72,7 @@ impl Rules {
 
     fn create(&self, request: &Request) -> io::Result<Answer> {
         let files = self.files(request.container);
-        let _held = self.held(request.container, files.lock_new()?);
+        let mut held = self.held(request.container, files.lock_new()?);
         if let Some(found) = files.read()? {
             files.clear();
             return Ok(refused(Refusal::Exists, Some(&found)));
@@ -80,7 +87,7 @@ impl Rules {
         };
         files.save(&made).and_then(|()| files.sync()).inspect_err(|_| {
             if self.off != Some(Rule::CleanCreate) {
-                let _ = files.remove();
+                let _ = remove(&files, Some(&mut held));
             }
         })?;
         Ok(saw(&made))
@@ -111,7 +118,7 @@ impl Rules {
         let found = if early.is_some() { early } else { files.read()? };
         let Some(mut found) = found else {
             if held.is_some() {
-                files.remove()?;
+                remove(&files, held.as_mut())?;
             }
             return Ok(absent(operation));
         };
@@ -124,6 +131,10 @@ impl Rules {
         };
         if self.off == Some(Rule::LockedSave) {
             drop(held.take());
+        }
+        if effect == Effect::Removes {
+            remove(&files, held.as_mut())?;
+            return Ok(Answer { status: None, revision: Some(found.revision + 1), ..saw(&found) });
         }
         self.carry_out(effect, &files, &mut found, request.sequence)
     }
@@ -138,11 +149,7 @@ impl Rules {
         let to = match effect {
             Effect::Becomes(status) | Effect::Creates(status) => status,
             Effect::Unpauses => found.paused_from.unwrap_or(Status::Running),
-            Effect::Nothing => return Ok(saw(found)),
-            Effect::Removes => {
-                files.remove()?;
-                return Ok(Answer { status: None, revision: Some(found.revision + 1), ..saw(found) });
-            }
+            Effect::Nothing | Effect::Removes => return Ok(saw(found)),
         };
         found.paused_from = (to == Status::Paused).then_some(found.status);
         found.status = to;
@@ -180,8 +187,25 @@ impl Session for Rules {
     }
 }
 
+/// Removes the container, and gives its lock back on the way.
+fn remove(files: &Files, held: Option<&mut Held<'_>>) -> io::Result<()> {
+    files.remove_metadata()?;
+    if let Some(held) = held {
+        held.leave();
+    }
+    files.remove_rest();
+    Ok(())
+}
+
 fn done() -> Answer {
-    Answer { outcome: Outcome::Ok, reason: None, status: None, generation: None, revision: None, message: None }
+    Answer {
+        outcome: Outcome::Ok,
+        reason: None,
+        status: None,
+        generation: None,
+        revision: None,
+        message: None,
+    }
 }
 
 fn saw(found: &Metadata) -> Answer {
