@@ -1,6 +1,7 @@
 //! One case, explored; and what several came to.
 
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
+use tempfile::TempDir;
 
 use super::spaces::{Case, Space};
 
@@ -69,7 +71,7 @@ pub fn space(zygote: &mut Zygote, space: &Space) -> Sum {
 }
 
 fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
-    let folder = tempfile::Builder::new().prefix("flockwork-proof-").tempdir_in(memory()).unwrap();
+    let folder = folder();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
     let calls = |operations: &[Operation]| -> Vec<Call> {
@@ -96,10 +98,11 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         .unwrap_or_else(|error| panic!("{} on {}: {error}", case.words(), space.name()))
 }
 
-/// Where files are in memory: an exploration is about their order, not about the disk.
-fn memory() -> std::path::PathBuf {
-    let memory = std::path::Path::new("/dev/shm");
-    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+/// A folder in memory, where there is one: an exploration is about the order of calls, not about the disk.
+pub fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::Builder::new().prefix("flockwork-proof-").tempdir_in(parent).unwrap()
 }
 
 fn ns(duration: Duration) -> u64 {

@@ -1,6 +1,6 @@
 //! What every test run proves: little of the table, from every status.
 
-use flockwork::Operation::{Create, Delete, ForceDelete, List, Pause, Resume, State};
+use flockwork::Operation::{Create, Delete, ForceDelete, Pause, State};
 use flockwork_harness::process::Zygote;
 
 use super::explore::{self, Sum};
@@ -17,27 +17,22 @@ fn must_be_clean(zygote: &mut Zygote, setting: Setting, faults: Faults, cases: V
 
 pub fn pairs(zygote: &mut Zygote) {
     for status in STATUSES {
-        let pairs =
-            [[Create, Create], [Create, Delete], [Pause, Pause], [ForceDelete, Create], [Resume, State]];
-        let cases = pairs.iter().map(|[one, other]| Case::new(status, &[&[*one], &[*other]])).collect();
+        let cases = vec![Case::new(status, &[&[Create], &[ForceDelete]])];
         must_be_clean(zygote, DEFAULT, Faults::None, cases);
     }
 }
 
 pub fn faults(zygote: &mut Zygote) {
     for faults in [Faults::Kill, Faults::Errors] {
-        let cases = vec![
-            Case::new(STATUSES[2], &[&[Pause], &[Pause]]),
-            Case::new(STATUSES[0], &[&[Create], &[List]]),
-        ];
+        let cases = vec![Case::new(STATUSES[2], &[&[Pause], &[State]])];
         let sum = must_be_clean(zygote, DEFAULT, faults, cases);
-        assert!(sum.faulted > 100, "{} faults", sum.faulted);
+        assert!(sum.faulted > 20, "{} faults", sum.faulted);
     }
 }
 
 pub fn backends(zygote: &mut Zygote) {
-    for lock in ["std", "ofd", "posix", "lockfile"] {
+    for lock in ["ofd", "posix", "lockfile"] {
         let cases = vec![Case::new(STATUSES[1], &[&[Create], &[Delete]])];
-        must_be_clean(zygote, Setting { lock, ..DEFAULT }, Faults::Kill, cases);
+        must_be_clean(zygote, Setting { lock, ..DEFAULT }, Faults::None, cases);
     }
 }
