@@ -33,7 +33,9 @@ fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     if has("--list") {
-        ALL.iter().for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in ALL {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();

@@ -163,19 +163,18 @@ impl Places {
         text
     }
 
+    fn give_name(&mut self, inode: Inode, shown: &str) -> Object {
+        let alike = self.without_pids(shown).into_owned();
+        let met = self.met.entry(alike.clone()).or_insert(0);
+        *met += 1;
+        let name = Object::named(&("inode", alike, *met));
+        self.names.insert(inode, name);
+        name
+    }
+
     fn file(&mut self, stat: &Stat, shown: &str) -> File {
         let inode = (stat.st_dev, stat.st_ino);
-        let name = match self.names.get(&inode) {
-            Some(name) => *name,
-            None => {
-                let alike = self.without_pids(shown).into_owned();
-                let met = self.met.entry(alike.clone()).or_insert(0);
-                *met += 1;
-                let name = Object::named(&("inode", alike, *met));
-                self.names.insert(inode, name);
-                name
-            }
-        };
+        let name = self.names.get(&inode).copied().unwrap_or_else(|| self.give_name(inode, shown));
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         File { inode, name, shown: shown.to_owned(), is_folder }
     }

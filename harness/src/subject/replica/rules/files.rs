@@ -1,5 +1,6 @@
 //! The files of one container: its lock, its metadata, and how they are removed.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -190,8 +191,8 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn corrupt(why: impl ToString) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, why.to_string())
+fn corrupt(why: impl Display) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("{why}"))
 }
 
 /// Whether the metadata was not what a save writes, rather than the file not to be had.

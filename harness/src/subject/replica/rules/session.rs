@@ -176,13 +176,13 @@ impl Rules {
 
 impl Session for Rules {
     fn perform(&mut self, request: &Request) -> Answer {
-        self.attempt(request).unwrap_or_else(failed)
+        self.attempt(request).unwrap_or_else(|error| failed(&error))
     }
 
     fn audit(&mut self, container: u32) -> Answer {
         match self.files(container).read() {
             Ok(found) => found.as_ref().map_or_else(done, saw),
-            Err(error) => failed(error),
+            Err(error) => failed(&error),
         }
     }
 }
@@ -227,8 +227,8 @@ fn absent(operation: Operation) -> Answer {
     operation.transition().apply(None).map_or_else(|refusal| refused(refusal, None), |_| done())
 }
 
-fn failed(error: io::Error) -> Answer {
-    let reason = if is_corrupt(&error) { Reason::Corrupt } else { Reason::Io };
+fn failed(error: &io::Error) -> Answer {
+    let reason = if is_corrupt(error) { Reason::Corrupt } else { Reason::Io };
     Answer { outcome: Outcome::Failed, reason: Some(reason), message: Some(error.to_string()), ..done() }
 }
 
