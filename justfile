@@ -30,6 +30,14 @@ doctor:
 bench:
     cargo bench --workspace
 
+# Prove the library by controlled exploration: the table of docs/proof.md, of all spaces or of those named (fs2/rename/kill)
+proof *SPACES:
+    cargo test --release -p flockwork-harness --test proof -- --table {{SPACES}}
+
+# The schedules of docs/proof.md: each rule of the library switched off
+proof-broken:
+    cargo run --release -- run scenarios/proof/broken
+
 # Every known-bug scenario with SEEDS seeds: each must show its class every time
 seeds SEEDS="20":
     for seed in $(seq 1 {{SEEDS}}); do cargo run --release --quiet -- run scenarios/history --seed $seed || exit; done

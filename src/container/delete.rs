@@ -29,7 +29,7 @@ pub(super) fn delete(store: &Store, id: &ContainerId) -> Result<Tombstone> {
         return Err(Error::io(action, folder.join(OsStr::from_bytes(name.to_bytes())), Errno::NOTEMPTY));
     }
     transaction.sandbox_did(store.sandbox().destroy(id, &loaded.metadata.sandbox))?;
-    transaction.remove()?;
+    transaction.remove_container(&loaded)?;
     Ok(loaded.metadata.tombstone())
 }
 
@@ -37,11 +37,8 @@ pub(super) fn delete(store: &Store, id: &ContainerId) -> Result<Tombstone> {
 pub(super) fn force_delete(store: &Store, id: &ContainerId) -> Result<Option<Tombstone>> {
     let Some(transaction) = begin_by_force(store, id)? else { return Ok(None) };
     let root = &store.root;
-    let (record, tombstone) = match read::metadata(root, id) {
-        Ok(Some(loaded)) => {
-            let tombstone = loaded.metadata.tombstone();
-            (Some(loaded.metadata.sandbox), Some(tombstone))
-        }
+    let (record, loaded) = match read::metadata(root, id) {
+        Ok(Some(loaded)) => (Some(loaded.metadata.sandbox.clone()), Some(loaded)),
         Ok(None) => (None, None),
         Err(Error::Corrupt { .. }) => (salvage(root, id), None),
         Err(error) => return Err(error),
@@ -56,7 +53,11 @@ pub(super) fn force_delete(store: &Store, id: &ContainerId) -> Result<Option<Tom
     if root.kind_of(&RelPath::in_folder(id, META)) == Ok(FileType::Directory) {
         remove_from_folder(root, id, c"meta.json")?;
     }
-    transaction.remove()?;
+    let tombstone = loaded.as_ref().map(|loaded| loaded.metadata.tombstone());
+    match &loaded {
+        Some(loaded) => transaction.remove_container(loaded)?,
+        None => transaction.remove()?,
+    }
     Ok(tombstone)
 }
 

@@ -196,7 +196,17 @@ impl<'a> Transaction<'a> {
     ///    is not at its path any more and comes again; whoever comes makes a new one. All that is done after it is
     ///    the removal of the folder, which fails unless it is empty: so it cannot hit the container of somebody who
     ///    holds the new lock, and there are never two who may write.
-    pub fn remove(mut self) -> Result<()> {
+    pub fn remove(self) -> Result<()> {
+        self.remove_or_put_back(None)
+    }
+
+    /// The same for a container that was read: where it cannot be made durable that its metadata is gone, that is put
+    /// back, so that a delete that fails leaves the container.
+    pub fn remove_container(self, loaded: &Loaded) -> Result<()> {
+        self.remove_or_put_back(Some(loaded))
+    }
+
+    fn remove_or_put_back(mut self, loaded: Option<&Loaded>) -> Result<()> {
         let (root, folder) = (self.root(), RelPath::folder(self.id));
         root.unlink_if_there(&RelPath::in_folder(self.id, META))?;
         // The container is absent: what fails from here on leaves a folder that others remove.
@@ -206,12 +216,18 @@ impl<'a> Transaction<'a> {
         if is_durable {
             made_durable = root.sync_folder(Some(&folder));
         }
+        if let (Err(_), Some(loaded)) = (&made_durable, loaded) {
+            self.put_back(loaded);
+            return made_durable;
+        }
         if let Some(lock) = self.leave() {
             let _ = lock.retire(&RelPath::in_folder(self.id, LOCK));
         }
         let _ = root.remove_folder_if_empty(&folder);
         if is_durable {
-            made_durable = made_durable.and(root.sync_folder(None));
+            // It is durable that the container is absent. A folder that a crash brings back is empty, and removed by
+            // others.
+            let _ = root.sync_folder(None);
         }
         made_durable
     }

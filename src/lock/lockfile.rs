@@ -28,6 +28,9 @@ use crate::{Error, Result};
 /// system calls between taking a break lock and giving it back, so more than one is rare.
 const DEPTH_MAX: usize = 6;
 
+/// How often it is tried to remove a link, when that fails.
+const GIVE_BACK_TRIES: usize = 3;
+
 /// The backend.
 #[derive(Debug)]
 pub(super) struct Lockfile;
@@ -121,10 +124,21 @@ fn clear_break_lock(root: &Root, path: &RelPath) {
     }
 }
 
-/// Removes the link that this process made.
+/// Removes the link that this process made. While it stays, everybody waits for this process to end: so an error is not
+/// taken for the last word. Before it is tried again the link is looked at, for it may be gone in spite of the error, and
+/// another's be there.
 fn give_back(root: &Root, path: &RelPath) {
-    // Nothing can be done about an error here. The link names this process, so it is broken once that has ended.
-    let _ = root.unlink(path);
+    for _ in 0..GIVE_BACK_TRIES {
+        match root.unlink(path) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => return,
+            Err(_) => (),
+        }
+        let is_own = |owner: Owner| Owner::own(root).is_ok_and(|own| own == owner);
+        if !read_owner(root, path).is_ok_and(|owner| owner.is_some_and(is_own)) {
+            return;
+        }
+    }
+    // Nothing more can be done. The link names this process, so it is broken once that has ended.
 }
 
 /// Who made the link; `None` when it is gone.

@@ -9,6 +9,8 @@
 //! what never varied are the container's metadata and its table of statuses (`container`) and the ways of Go's
 //! standard library with files (`files`).
 //!
+//! Beside them is one that is no port of gVisor: the library's own protocol with one of its rules switched off (`rules`).
+//!
 //! # Where a replica differs from the original
 //!
 //! * No process stands behind a container. The sandbox is there from create to destroy, and its methods do nothing, so
@@ -34,6 +36,7 @@ mod gvisor_2026;
 mod gvisor_unlocked;
 mod invocation;
 mod protocol;
+mod rules;
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +54,7 @@ static PROTOCOLS: [&dyn Protocol; 5] = [
     &gvisor_2026::REPLICA,
 ];
 
-/// Names of all replicas, the oldest first.
+/// Names of all replicas of gVisor, the oldest first.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     PROTOCOLS.iter().map(|protocol| protocol.name()).collect()
@@ -61,7 +64,10 @@ pub fn names() -> Vec<&'static str> {
 pub fn build(name: &str, fail_create: Option<FailCreate>) -> Result<Box<dyn Subject>, String> {
     match PROTOCOLS.iter().find(|protocol| protocol.name() == name) {
         Some(protocol) => Ok(Box::new(Replica { protocol: *protocol, fail_create })),
-        None => Err(format!("unknown replica {name:?}: there are {}", names().join(", "))),
+        None => rules::build(name).ok_or_else(|| {
+            let known = names().into_iter().chain(rules::names()).collect::<Vec<_>>();
+            format!("unknown replica {name:?}: there are {}", known.join(", "))
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Inodes are named by the path under which they were first met in an execution, so that a name is the same in every
 //! execution that began with the same steps. What lies outside the folder of the exploration is nobody's concern.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
@@ -136,6 +137,8 @@ pub(super) struct Places {
     copied: HashSet<usize>,
     /// Inodes that lost a name in this execution.
     kept: HashMap<Inode, OwnedFd>,
+    /// The processes' pids, as text.
+    pids: Vec<String>,
 }
 
 impl Places {
@@ -160,7 +163,13 @@ impl Places {
             open: HashMap::new(),
             copied: HashSet::new(),
             kept: HashMap::new(),
+            pids: Vec::new(),
         })
+    }
+
+    /// The folder beside the exploration's in which subjects keep their images.
+    pub fn images(&self) -> &Path {
+        &self.images
     }
 
     /// A new execution begins: all names are given anew.
@@ -205,13 +214,39 @@ impl Places {
         self.open.retain(|(owner, _), _| *owner != process);
     }
 
+    /// Which processes there are in this execution.
+    pub fn know(&mut self, pids: &[Option<u32>]) {
+        self.pids = pids.iter().map(|pid| pid.map(|pid| pid.to_string()).unwrap_or_default()).collect();
+    }
+
+    /// The same text with the processes' pids replaced by their numbers. Some put their pid into names of files; it is
+    /// another in every life of a process, and names must be the same in every execution.
+    pub fn without_pids<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for (process, pid) in self.pids.iter().enumerate().filter(|(_, pid)| !pid.is_empty()) {
+            if let Some(at) = text.find(pid.as_str()) {
+                let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+                let (before, behind) = (&text[..at], &text[at + pid.len()..]);
+                if !is_digit(before.as_bytes().last()) && !is_digit(behind.as_bytes().first()) {
+                    text = Cow::Owned(format!("{before}PID{}{behind}", process + 1));
+                }
+            }
+        }
+        text
+    }
+
+    fn give_name(&mut self, inode: Inode, shown: &str) -> Object {
+        let alike = self.without_pids(shown).into_owned();
+        let met = self.met.entry(alike.clone()).or_insert(0);
+        *met += 1;
+        let name = Object::named(&("inode", alike, *met));
+        self.names.insert(inode, name);
+        name
+    }
+
     fn file(&mut self, stat: &Stat, shown: &str) -> File {
         let inode = (stat.st_dev, stat.st_ino);
-        let name = *self.names.entry(inode).or_insert_with(|| {
-            let met = self.met.entry(shown.to_owned()).or_insert(0);
-            *met += 1;
-            Object::named(&("inode", shown, *met))
-        });
+        let name = self.names.get(&inode).copied().unwrap_or_else(|| self.give_name(inode, shown));
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         File { inode, name, shown: shown.to_owned(), is_folder }
     }
@@ -260,7 +295,8 @@ impl Places {
             if name == ".." && walk.folder.inode == self.root_inode {
                 return Ok(walk.lost(&name));
             }
-            walk.way.push((walk.folder.entry(&name), Access::Read));
+            let alike = self.without_pids(&name).into_owned();
+            walk.way.push((walk.folder.entry(&alike), Access::Read));
             let path = join(&walk.path, &name);
             let shown = join(&walk.folder.shown, &name);
             let stat = statat(&walk.base, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok();
@@ -277,7 +313,7 @@ impl Places {
             }
             let file = stat.map(|stat| self.file(&stat, &shown));
             match file {
-                file if is_last => return Ok(walk.arrived(name, file, shown)),
+                file if is_last => return Ok(walk.arrived(alike, file, shown)),
                 Some(folder) => (walk.folder, walk.path) = (folder, path),
                 None => return Ok(walk.lost(&name)),
             }

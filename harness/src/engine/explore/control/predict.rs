@@ -6,6 +6,8 @@
 //! files and folders, as the clock is not controlled), and the size and link count of folders, which tell nothing that
 //! their entries do not.
 
+use std::borrow::Cow;
+
 use super::call::{Ask, At, Call, LockKind, Mode, Range};
 use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
@@ -169,6 +171,14 @@ impl Prediction {
 
 /// Predicts; the error says what cannot be controlled.
 pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static str> {
+    let mut prediction = foresee(call, scene)?;
+    if let Cow::Owned(label) = scene.places.without_pids(&prediction.label) {
+        prediction.label = label;
+    }
+    Ok(prediction)
+}
+
+fn foresee(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static str> {
     let private = Prediction::new("");
     Ok(match call {
         Call::Escape(what) => return Err(what),

@@ -85,6 +85,34 @@ impl Snapshot {
     }
 }
 
+/// A folder beside the exploration's that need not be there: where a subject keeps its images. Of who wrote what in it
+/// no record is kept.
+#[derive(Debug)]
+pub(super) struct Beside {
+    folder: PathBuf,
+    was: Option<Snapshot>,
+}
+
+impl Beside {
+    /// Remembers the folder, or that there is none.
+    pub fn take(folder: PathBuf) -> io::Result<Self> {
+        let was = if folder.is_dir() { Some(Snapshot::take(&folder)?) } else { None };
+        Ok(Self { folder, was })
+    }
+
+    /// Puts it back.
+    pub fn restore(&mut self) -> io::Result<()> {
+        if let Some(was) = &mut self.was {
+            was.distrust();
+            return was.restore(&HashSet::new());
+        }
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+}
+
 /// What stands for the content of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Digest {

@@ -18,7 +18,7 @@ use super::mail;
 use super::places::{Inode, Places};
 use super::predict::{self, Effect, Prediction, Scene};
 use super::record::Recorder;
-use super::snapshot::{Digest, Snapshot};
+use super::snapshot::{Beside, Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
 use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
@@ -57,6 +57,7 @@ pub(crate) struct Control {
     places: Places,
     locks: Locks,
     snapshot: Option<Snapshot>,
+    images: Option<Beside>,
     written: HashSet<Inode>,
     is_changed: bool,
     /// What the end of a process touched that ended by itself, within the step at hand.
@@ -82,6 +83,7 @@ impl Control {
             stands: Vec::new(),
             locks: Locks::default(),
             snapshot: None,
+            images: None,
             written: HashSet::new(),
             is_changed: false,
             fell: None,
@@ -120,6 +122,7 @@ impl Control {
     /// The state that every execution starts from is the present one.
     pub fn remember(&mut self) -> Result<()> {
         self.snapshot = Some(Snapshot::take(&self.root)?);
+        self.images = Some(Beside::take(self.places.images().to_owned())?);
         Ok(())
     }
 
@@ -127,6 +130,9 @@ impl Control {
     pub fn restore(&mut self) -> Result<()> {
         if let Some(snapshot) = self.snapshot.as_mut().filter(|_| self.is_changed) {
             snapshot.restore(&self.written)?;
+        }
+        if let Some(images) = self.images.as_mut().filter(|_| self.is_changed) {
+            images.restore()?;
         }
         self.written.clear();
         self.is_changed = false;
@@ -256,6 +262,9 @@ impl Control {
             if self.crew.hire(process)? == Hired::Now {
                 self.places.forget_all(process);
             }
+        }
+        self.places.know(&self.crew.pids());
+        for process in 0..programs.len() {
             self.invoke(process, 0)?;
         }
         Ok(())
