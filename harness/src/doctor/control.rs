@@ -88,7 +88,7 @@ fn plan(scratch: &Scratch) -> ExplorePlan {
         fault_bound: 0,
         budget: ExploreBudget { schedules: 1, time_ns: u64::MAX },
         payload_bytes: 64,
-        step_ns: 10_000_000_000,
+        step_ns: 60_000_000_000,
         steps_max: 10_000,
         lanes: 1,
     }

@@ -50,6 +50,9 @@ pub fn program(seed: u64) -> Program {
 }
 
 fn script(dice: &mut Dice, steps: usize, flavour: usize) -> Script {
+    if flavour == 5 {
+        return crossing(dice);
+    }
     let mut script = Vec::new();
     let mut open = 0;
     let mut taken = 0;
@@ -61,7 +64,6 @@ fn script(dice: &mut Dice, steps: usize, flavour: usize) -> Script {
                 opening(dice, flavour)
             }
             (false, 1) if open > 0 => locking(dice),
-            (false, 5) if open > 0 => waiting(dice),
             (false, 2) if open > 0 => content(dice),
             (false, 3 | 4) if open > 0 => match dice.below(3) {
                 0 => locking(dice),
@@ -106,16 +108,19 @@ fn locking(dice: &mut Dice) -> Action {
     Action::Fcntl { slot: 0, owner, ask, start, length }
 }
 
-/// One of three locks of one file, to be waited for: in two orders they are a deadlock.
-fn waiting(dice: &mut Dice) -> Action {
-    let ask = if dice.below(3) == 0 { Ask::Shared } else { Ask::Exclusive };
-    match dice.below(3) {
-        0 => Action::Flock(0, ask),
-        part => {
-            let start = if part == 1 { 0 } else { 10 };
-            Action::Fcntl { slot: 0, owner: LockOwner::Description, ask, start, length: 10 }
-        }
+/// Two locks of one file, to be waited for in either order: in two orders they are a deadlock.
+fn crossing(dice: &mut Dice) -> Script {
+    let owner = LockOwner::Description;
+    let mut locks = [
+        Action::Flock(0, Ask::Exclusive),
+        Action::Fcntl { slot: 0, owner, ask: Ask::Exclusive, start: 0, length: 10 },
+    ];
+    if dice.below(2) == 0 {
+        locks.reverse();
     }
+    let mut script = vec![opening(dice, 5)];
+    script.extend(locks);
+    script
 }
 
 fn naming(dice: &mut Dice) -> Action {

@@ -46,7 +46,7 @@ pub fn plan(root: PathBuf, setup: &Script, scripts: &[Script]) -> ExplorePlan {
         fault_bound: 1,
         budget: ExploreBudget { schedules: u64::MAX, time_ns: 600_000_000_000 },
         payload_bytes: 0,
-        step_ns: 10_000_000_000,
+        step_ns: 60_000_000_000,
         steps_max: 1000,
         lanes: 1,
     }
