@@ -16,7 +16,7 @@ use super::spaces::{Case, Space};
 
 /// Longest that one case may take.
 const CASE_TIME: Duration = Duration::from_secs(300);
-const STEP_TIME: Duration = Duration::from_secs(5);
+const STEP_TIME: Duration = Duration::from_secs(60);
 
 /// What a space came to.
 #[derive(Debug, Default)]
