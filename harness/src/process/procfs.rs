@@ -54,6 +54,13 @@ pub fn environment(pid: u32, variable: &str) -> Option<String> {
     })
 }
 
+/// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.
+#[must_use]
+pub fn ran_ns(pid: u32) -> u64 {
+    let statistics = fs::read_to_string(path(pid, "schedstat")).unwrap_or_default();
+    statistics.split_ascii_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
+}
+
 /// What a process waits for in the kernel, in the kernel's words.
 #[must_use]
 pub fn wait_channel(pid: u32) -> Option<String> {

@@ -85,7 +85,7 @@ impl Crew {
             region: Arc::new(region),
             inmates: (0..processes).map(|_| None).collect(),
             attendant: None,
-            watchdog: Watchdog::start()?,
+            watchdog: Watchdog::start(plan.step_ns)?,
             sequence: 0,
             step_ns: plan.step_ns,
             stops: 0,
@@ -157,9 +157,8 @@ impl Crew {
 
     /// Answers the call at which a process stands.
     pub fn answer(&mut self, process: usize, reply: Reply) -> Result<()> {
-        let until_ns = now_ns() + self.step_ns;
         let inmate = self.inmates[process].as_mut().expect("whoever is answered is there");
-        self.watchdog.watch(inmate.pid, until_ns);
+        self.watchdog.watch(inmate.pid);
         Ok(inmate.answer(reply)?)
     }
 

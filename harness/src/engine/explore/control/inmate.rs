@@ -14,6 +14,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::call;
 use crate::process::clock::now_ns;
+use crate::process::procfs;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
 
 /// How long a process may take to die of SIGKILL.
@@ -153,7 +154,8 @@ fn ends_with_its_last_process() -> bool {
     *ANSWER
 }
 
-/// Kills a process that runs too long without a stop.
+/// Kills a process that runs too long without a stop: by its own time on a processor where it runs, so that a busy
+/// machine is not taken for a busy process.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Watched>,
@@ -164,7 +166,7 @@ pub(super) struct Watchdog {
 struct Watched {
     /// The process that runs; 0 for none.
     pid: AtomicU32,
-    until_ns: AtomicU64,
+    since_ns: AtomicU64,
     fired: AtomicBool,
     over: AtomicBool,
 }
@@ -172,16 +174,18 @@ struct Watched {
 impl Watchdog {
     const ROUND: Duration = Duration::from_millis(50);
 
-    pub fn start() -> io::Result<Self> {
+    /// With this longest time, in nanoseconds, from one stop to the next.
+    pub fn start(limit_ns: u64) -> io::Result<Self> {
         let shared = Arc::new(Watched::default());
         let watched = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("fw-watchdog".into()).spawn(move || watched.watch())?;
+        let watch = move || watched.watch(limit_ns);
+        let thread = std::thread::Builder::new().name("fw-watchdog".into()).spawn(watch)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A process runs from now on, and may do so until then.
-    pub fn watch(&self, pid: u32, until_ns: u64) {
-        self.shared.until_ns.store(until_ns, Ordering::Relaxed);
+    /// A process runs from now on.
+    pub fn watch(&self, pid: u32) {
+        self.shared.since_ns.store(now_ns(), Ordering::Relaxed);
         self.shared.pid.store(pid, Ordering::Release);
     }
 
@@ -193,15 +197,45 @@ impl Watchdog {
 }
 
 impl Watched {
-    fn watch(&self) {
+    fn watch(&self, limit_ns: u64) {
+        let mut late = None;
         while !self.over.load(Ordering::Relaxed) {
             std::thread::park_timeout(Watchdog::ROUND);
-            let pid = self.pid.load(Ordering::Acquire);
-            if pid != 0 && now_ns() > self.until_ns.load(Ordering::Relaxed) {
+            let (pid, since_ns) = (self.pid.load(Ordering::Acquire), self.since_ns.load(Ordering::Relaxed));
+            if pid == 0 || now_ns() < since_ns.saturating_add(limit_ns) {
+                continue;
+            }
+            let late = Late::of(&mut late, pid, since_ns);
+            if late.is_stuck(limit_ns) {
                 // It is not reaped before its controller has seen it dead, so the pid is still its own.
                 self.fired.store(true, Ordering::Release);
                 _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             }
+        }
+    }
+}
+
+/// A process that did not stop in time.
+struct Late {
+    pid: u32,
+    since_ns: u64,
+    /// Its time on a processor when it was first found late.
+    ran_ns: u64,
+}
+
+impl Late {
+    fn of(known: &mut Option<Self>, pid: u32, since_ns: u64) -> &Self {
+        let same = known.take_if(|late| late.pid == pid && late.since_ns == since_ns);
+        known.insert(same.unwrap_or_else(|| Self { pid, since_ns, ran_ns: procfs::ran_ns(pid) }))
+    }
+
+    /// Whether the delay is its own: it runs and runs, or waits in the kernel for something else than its controller,
+    /// which may be late itself.
+    fn is_stuck(&self, limit_ns: u64) -> bool {
+        match procfs::Stat::of(self.pid) {
+            None => false,
+            Some(stat) if stat.state == 'R' => procfs::ran_ns(self.pid) - self.ran_ns >= limit_ns,
+            Some(_) => !procfs::wait_channel(self.pid).is_some_and(|channel| channel.contains("seccomp")),
         }
     }
 }
