@@ -67,7 +67,13 @@ impl Stand {
 
 /// The engine's failure as the command's.
 pub fn engine_failed(error: &EngineError) -> Failure {
-    Failure::new(exit_of(error), error.to_string())
+    Failure::new(exit_of(error), words_of(error))
+}
+
+/// What is told of an engine that failed, with where to learn more.
+#[must_use]
+pub fn words_of(error: &EngineError) -> String {
+    if error.is_unsupported() { format!("{error}; `flockwork doctor` tells more") } else { error.to_string() }
 }
 
 /// How a command ends whose engine failed: whether the machine lacks something, or the harness itself is at fault.

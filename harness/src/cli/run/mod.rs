@@ -13,7 +13,7 @@ use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::pipeline;
 use super::request::{Keep, RunRequest};
-use super::stand::exit_of;
+use super::stand::{exit_of, words_of};
 use crate::check::Examination;
 use crate::engine::EngineError;
 use crate::plan::Budget;
@@ -91,8 +91,10 @@ impl NotRun {
 
     /// The engine's own failure, or that of the results.
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let exit = error.downcast_ref::<EngineError>().map_or(Exit::HarnessFailed, exit_of);
-        Self { exit, why: error.to_string() }
+        match error.downcast_ref::<EngineError>() {
+            Some(error) => Self { exit: exit_of(error), why: words_of(error) },
+            None => Self { exit: Exit::HarnessFailed, why: error.to_string() },
+        }
     }
 }
 
