@@ -3,12 +3,15 @@
 
 mod cases;
 mod killed;
+#[path = "../support/serial.rs"]
+mod serial;
 mod subject;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use flockwork_harness::process::Zygote;
+
+use serial::Tally;
 
 /// A test and its name.
 pub type Case = (&'static str, fn(&mut Zygote));
@@ -26,17 +29,9 @@ fn main() -> ExitCode {
     }
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
-    let mut failed = Vec::new();
+    let mut tally = Tally::default();
     for (name, case) in cases.filter(|(name, _)| wanted(name)) {
-        let passed = catch_unwind(AssertUnwindSafe(|| case(&mut zygote))).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            failed.push(name);
-        }
+        tally.run(name, || case(&mut zygote));
     }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("failed: {failed:?}");
-    ExitCode::FAILURE
+    tally.end()
 }

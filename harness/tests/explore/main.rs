@@ -9,14 +9,17 @@ mod random;
 mod real;
 mod refused;
 mod script;
+#[path = "../support/serial.rs"]
+mod serial;
 mod sys;
 mod tidy;
 mod trust;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use flockwork_harness::process::Zygote;
+
+use serial::Tally;
 
 /// A test and its name.
 pub type Case = (&'static str, fn(&mut Zygote));
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
     let usual = usual.filter(|_| !has("--ignored")).map(|case| (case, true));
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
-    let mut failed = Vec::new();
+    let mut tally = Tally::default();
     for ((name, case), runs) in
         usual.chain(long.map(|case| (case, is_long))).filter(|((name, _), _)| wanted(name))
     {
@@ -47,15 +50,7 @@ fn main() -> ExitCode {
             println!("test {name} ... ignored");
             continue;
         }
-        let passed = catch_unwind(AssertUnwindSafe(|| case(&mut zygote))).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            failed.push(name);
-        }
+        tally.run(name, || case(&mut zygote));
     }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("failed: {failed:?}");
-    ExitCode::FAILURE
+    tally.end()
 }

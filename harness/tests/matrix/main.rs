@@ -12,12 +12,15 @@ mod document;
 mod explored;
 mod measure;
 mod runs;
+#[path = "../support/serial.rs"]
+mod serial;
 mod table;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use flockwork_harness::process::Zygote;
+
+use serial::Tally;
 
 /// A test, its name, and whether it runs only where it is asked for.
 type Case = (&'static str, fn(&mut Zygote), When);
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let full = has("--include-ignored") || std::env::var("FLOCKWORK_MATRIX").is_ok_and(|how| how == "full");
-    let mut failed = Vec::new();
+    let mut tally = Tally::default();
     for (name, case, when) in ALL {
         if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
             continue;
@@ -68,15 +71,7 @@ fn main() -> ExitCode {
             println!("test {name} ... ignored");
             continue;
         }
-        let passed = catch_unwind(AssertUnwindSafe(|| case(&mut zygote))).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            failed.push(name);
-        }
+        tally.run(name, || case(&mut zygote));
     }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("failed: {failed:?}");
-    ExitCode::FAILURE
+    tally.end()
 }

@@ -8,13 +8,16 @@
 mod broken;
 mod explore;
 mod quick;
+#[path = "../support/serial.rs"]
+mod serial;
 mod spaces;
 mod table;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use flockwork_harness::process::Zygote;
+
+use serial::Tally;
 
 type Case = (&'static str, fn(&mut Zygote));
 
@@ -44,17 +47,9 @@ fn main() -> ExitCode {
     if has("--table") {
         return table::print(&mut zygote, is_wanted);
     }
-    let mut failed = Vec::new();
+    let mut tally = Tally::default();
     for (name, case) in ALL.iter().filter(|(name, _)| is_wanted(name)) {
-        let passed = catch_unwind(AssertUnwindSafe(|| case(&mut zygote))).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            failed.push(name);
-        }
+        tally.run(name, || case(&mut zygote));
     }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("failed: {failed:?}");
-    ExitCode::FAILURE
+    tally.end()
 }
