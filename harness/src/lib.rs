@@ -12,6 +12,7 @@ pub mod explain;
 pub mod finding;
 pub mod history;
 pub mod judge;
+pub mod measure;
 pub mod model;
 pub mod plan;
 pub mod process;

@@ -1,0 +1,62 @@
+//! One round of one cell: what its processes counted between the start and the end of measuring.
+
+use serde::{Deserialize, Serialize};
+
+use super::Latency;
+
+/// What one round measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Its place in the order of running, over all cells of the run, from 0: drift shows along it.
+    pub order: u32,
+    /// How long was measured, in nanoseconds.
+    pub duration_ns: u64,
+    /// How many times each process got the lock, by process. Its sum is the count of acquisitions.
+    pub shares: Vec<u64>,
+    /// From asking for the lock to having it, in nanoseconds.
+    pub wait: Latency,
+    /// From having the lock to having given it back, in nanoseconds.
+    pub hold: Latency,
+    /// The whole operation, in nanoseconds: from its start, or under open load from its intended start, to its end.
+    pub whole: Latency,
+    /// How many acquisitions followed one by another process.
+    pub handoffs: u64,
+    /// From whom (row) to whom (column) the lock went, by process; empty where the processes are too many to tell.
+    pub handoff_matrix: Vec<Vec<u64>>,
+    /// Processor time of all processes in user mode, in nanoseconds.
+    pub cpu_user_ns: u64,
+    /// Processor time of all processes in the kernel, in nanoseconds.
+    pub cpu_system_ns: u64,
+    /// Context switches by waiting.
+    pub switches_voluntary: u64,
+    /// Context switches by being displaced.
+    pub switches_involuntary: u64,
+    /// Reads, where the work reads and writes.
+    pub reads: u64,
+    /// The proof that the processes excluded each other.
+    pub exclusion: Exclusion,
+}
+
+impl Round {
+    /// How many times the lock was got, by all.
+    #[must_use]
+    pub fn acquisitions(&self) -> u64 {
+        self.shares.iter().sum()
+    }
+
+    /// Acquisitions each second.
+    #[must_use]
+    pub fn throughput(&self) -> f64 {
+        if self.duration_ns == 0 { 0.0 } else { self.acquisitions() as f64 * 1e9 / self.duration_ns as f64 }
+    }
+}
+
+/// Whether the processes excluded each other: each holder writes its mark into shared memory where it has the lock, and
+/// looks whether it is still its own where it gives it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exclusion {
+    /// How many critical sections were watched.
+    pub watched: u64,
+    /// In how many somebody else was seen. Must be 0 but for the lock `none` and shared reads.
+    pub overlaps: u64,
+}
