@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::compare::CompareArgs;
+use super::report::ReportArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
     0  every scenario ended as it expects
@@ -14,6 +17,7 @@ Exit codes:
    96  this machine or filesystem lacks what the scenario needs
   100  a violation that was not expected, or an expected one that did not appear
   102  inconclusive: a budget ran out before a verdict
+  103  a benchmark threshold was exceeded
   104  a replay diverged or did not reproduce
 Where several apply: 100 over 1 over 102 over the rest. Inconclusive is never reported as clean.";
 
@@ -99,6 +103,12 @@ pub enum Command {
     /// Judge stored histories; no process is started
     #[command(after_long_help = EXIT_CODES)]
     Check(CheckArgs),
+    /// Compare two benchmarks, cell by cell, with confidence
+    #[command(after_long_help = EXIT_CODES)]
+    Compare(CompareArgs),
+    /// Write a run's report.html
+    #[command(after_long_help = EXIT_CODES)]
+    Report(ReportArgs),
     /// Write completions for a shell to stdout
     Completions {
         /// The shell

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod compare;
 mod doctor;
 pub mod exploration;
 mod failure;
@@ -12,6 +13,7 @@ mod output;
 pub mod pipeline;
 mod reference;
 mod replay;
+mod report;
 mod request;
 mod run;
 mod shrink;
@@ -61,6 +63,8 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
         Command::List(args) => list::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(zygote, &args, output),
+        Command::Compare(args) => compare::run(&args, output),
+        Command::Report(args) => report::run(&args, output),
         Command::HoldLock { lock, root } => Ok(doctor::hold_lock(&lock, &root)),
         Command::Completions { shell } => reference::completions(shell),
         Command::Man => reference::man(),

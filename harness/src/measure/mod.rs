@@ -3,15 +3,22 @@
 //! `bench.json` is a [`BenchRecord`]. Its format is documented in `docs/bench.md`: fields may be added, none renamed or
 //! removed without a new [`SCHEMA_VERSION`]. Nothing here starts a process or prints.
 
+pub mod compare;
 mod latency;
+mod metric;
 mod point;
+pub mod read;
 mod round;
+pub mod statistics;
+pub mod threshold;
+pub mod view;
 
 use serde::{Deserialize, Serialize};
 
 use crate::results::machine::{Filesystem, Machine};
 
 pub use latency::{Latency, LatencyError};
+pub use metric::{Better, Metric, Percentile, Stretch, Unit};
 pub use point::{Axis, Point, Value};
 pub use round::{Exclusion, Round};
 

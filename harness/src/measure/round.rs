@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Latency;
+use super::{Latency, Stretch};
 
 /// What one round measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,16 @@ impl Round {
     #[must_use]
     pub fn acquisitions(&self) -> u64 {
         self.shares.iter().sum()
+    }
+
+    /// The latencies of a stretch of the operation.
+    #[must_use]
+    pub const fn latency(&self, stretch: Stretch) -> &Latency {
+        match stretch {
+            Stretch::Wait => &self.wait,
+            Stretch::Hold => &self.hold,
+            Stretch::Whole => &self.whole,
+        }
     }
 
     /// Acquisitions each second.

@@ -2,7 +2,9 @@
 //!
 //! One value, [`RunReport`], holds all of it; each format only shows that value.
 
+pub mod bench;
 pub mod exit;
+pub mod html;
 pub mod human;
 pub mod interleaving;
 pub mod progress;

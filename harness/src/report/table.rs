@@ -6,14 +6,24 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 /// `numbers` says so.
 #[must_use]
 pub fn render(header: &[&str], rows: &[Vec<String>], numbers: std::ops::Range<usize>) -> String {
+    render_columns(header, rows, |column| numbers.contains(&column))
+}
+
+/// The same, where any column may be of numbers.
+#[must_use]
+pub fn render_columns<H: AsRef<str>>(
+    header: &[H],
+    rows: &[Vec<String>],
+    is_number: impl Fn(usize) -> bool,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
+    table.set_header(header.iter().map(AsRef::as_ref));
     table.add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         // No margin on the left, two blanks between.
         column.set_padding((0, 2));
-        if numbers.contains(&index) {
+        if is_number(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

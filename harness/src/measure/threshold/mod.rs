@@ -1,0 +1,85 @@
+//! Thresholds: what a benchmark must reach, in each of its cells.
+//!
+//! `"wait.p99" = "< 5ms"`, `"fairness.jain" = "> 0.9"`, `"throughput" = "> 0.9 * lock:std"`: the last compares each
+//! cell with the cell that differs from it in the lock only. A threshold is missed only where the whole interval of
+//! confidence is on its wrong side, and met only where all of it is on the right one.
+
+mod judge;
+mod parse;
+
+use std::fmt;
+
+use super::{Axis, Metric};
+
+pub use judge::{JudgedScale, Judgement, Outcome, Verdict, judge, overall};
+pub use parse::{Side, ThresholdError};
+
+/// What each cell must reach.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// What is asked.
+    pub metric: Metric,
+    /// On which side of the bound it must lie.
+    pub relation: Relation,
+    /// The bound.
+    pub bound: Bound,
+    /// As it was written.
+    text: String,
+}
+
+/// On which side of a bound a value must lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+}
+
+/// What a value is held against.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bound {
+    /// A number: nanoseconds for latencies, a second for the throughput.
+    Fixed(f64),
+    /// So many times the value of the cell that differs in these axes only.
+    Relative {
+        /// How many times.
+        factor: f64,
+        /// Where that cell lies: the axis and its value as it is spelled.
+        at: Vec<(Axis, String)>,
+    },
+}
+
+impl Relation {
+    const ALL: [Self; 4] = [Self::AtMost, Self::AtLeast, Self::Below, Self::Above];
+
+    /// As thresholds spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+        }
+    }
+
+    fn holds(self, value: f64, bound: f64) -> bool {
+        match self {
+            Self::Below => value < bound,
+            Self::AtMost => value <= bound,
+            Self::Above => value > bound,
+            Self::AtLeast => value >= bound,
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.text)
+    }
+}

@@ -1,0 +1,64 @@
+//! Charts of a benchmark, as SVG files that stand alone: units, title and legend inside, right in light and in dark.
+
+mod bars;
+mod canvas;
+mod curves;
+mod facets;
+mod heat;
+mod lines;
+mod palette;
+mod plot;
+mod scale;
+mod shares;
+
+use crate::measure::view::View;
+
+pub use palette::{css, dark_css};
+
+/// How many charts of one cell each are drawn at most: of a larger grid those with the most processes.
+pub const CELLS_MAX: usize = 12;
+
+/// A chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    /// A name for a file, without ending.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// What kind of chart it is.
+    pub kind: Kind,
+    /// The SVG document.
+    pub svg: String,
+}
+
+/// What kind of chart it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A metric against an axis of numbers, or by cell.
+    Metric,
+    /// Percentile curves.
+    Percentiles,
+    /// Shares of one cell's processes.
+    Shares,
+    /// Who followed whom in one cell.
+    Handoffs,
+}
+
+/// All charts that a record can have.
+#[must_use]
+pub fn all(view: &View<'_>) -> Vec<Chart> {
+    let mut charts = lines::all(view);
+    charts.extend(bars::all(view));
+    charts.extend(curves::all(view));
+    charts.extend(shares::all(view));
+    charts.extend(heat::all(view));
+    charts
+}
+
+/// A word for a file's name: `throughput-by-processes`.
+fn file_name(words: &[&str]) -> String {
+    let tame = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = words.join("-").chars().map(tame).collect();
+    let parts: Vec<&str> = name.split('-').filter(|part| !part.is_empty()).collect();
+    parts.join("-")
+}

@@ -1,0 +1,147 @@
+//! The table at the terminal.
+
+use anstyle::{AnsiColor, Style};
+
+use super::BenchReport;
+use super::columns::{self, Remark};
+use crate::measure::threshold::{JudgedScale, Outcome, Verdict};
+use crate::report::human::{Detail, STRONG, line, plural};
+use crate::report::table::render_columns;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+
+/// More warnings than these nobody reads at a terminal.
+const WARNINGS_MAX: usize = 8;
+
+pub fn show(report: &BenchReport<'_>, detail: Detail) -> String {
+    let mut text = String::new();
+    let view = &report.view;
+    if !view.constant.is_empty() {
+        line(&mut text, &format!("everywhere: {}\n", view.constants()));
+    }
+    table(&mut text, report);
+    invalid(&mut text, report);
+    warnings(&mut text, report, detail);
+    thresholds(&mut text, &report.verdicts, detail);
+    if !view.record.complete {
+        line(
+            &mut text,
+            &format!("\n{DOUBTFUL}incomplete{DOUBTFUL:#}: some cells did not get all their rounds"),
+        );
+    }
+    text
+}
+
+fn table(text: &mut String, report: &BenchReport<'_>) {
+    let view = &report.view;
+    let remarks: Vec<Vec<Remark>> = view.rows.iter().map(|row| columns::remarks(view, row)).collect();
+    let mut header = columns::header(view);
+    header.push(String::new());
+    let words = |remarks: &[Remark]| remarks.iter().map(Remark::words).collect::<Vec<_>>().join(", ");
+    let rows: Vec<Vec<String>> = view
+        .rows
+        .iter()
+        .zip(&remarks)
+        .map(|(row, remarks)| columns::row(view, row).into_iter().chain([words(remarks)]).collect())
+        .collect();
+    let last = header.len() - 1;
+    let plain = render_columns(&header, &rows, |column| column != last && columns::is_number(view, column));
+    let mut lines = plain.lines();
+    line(text, &format!("{STRONG}{}{STRONG:#}", lines.next().unwrap_or_default()));
+    for (row, remarks) in lines.zip(&remarks) {
+        // The remarks come last, so that their colours move no column.
+        let rest = row.strip_suffix(&words(remarks)).unwrap_or(row);
+        let coloured: Vec<String> = remarks.iter().map(coloured).collect();
+        line(text, format!("{rest}{}", coloured.join(", ")).trim_end());
+    }
+}
+
+fn coloured(remark: &Remark) -> String {
+    let style = match remark {
+        Remark::Best(_) => GOOD,
+        Remark::Worst(_) | Remark::Invalid => BAD,
+        Remark::Starved(_) | Remark::Noisy(_) => DOUBTFUL,
+    };
+    format!("{style}{}{style:#}", remark.words())
+}
+
+fn invalid(text: &mut String, report: &BenchReport<'_>) {
+    for row in &report.view.rows {
+        if let Some(why) = &row.cell.invalid {
+            let name = report.view.name(&row.cell.point);
+            line(text, &format!("\n{BAD}invalid{BAD:#}: {name}: {why}"));
+        }
+    }
+}
+
+fn warnings(text: &mut String, report: &BenchReport<'_>, detail: Detail) {
+    let warnings = report.warnings();
+    let shown = if detail == Detail::Full { warnings.len() } else { warnings.len().min(WARNINGS_MAX) };
+    if shown > 0 {
+        text.push('\n');
+    }
+    for (name, warning) in &warnings[..shown] {
+        let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        line(text, &format!("{DOUBTFUL}warning{DOUBTFUL:#}: {name}{warning}"));
+    }
+    if shown < warnings.len() {
+        let rest = plural((warnings.len() - shown) as u64, "more warning");
+        line(text, &format!("{rest}: --verbose shows all"));
+    }
+}
+
+fn thresholds(text: &mut String, verdicts: &[Verdict], detail: Detail) {
+    if verdicts.is_empty() {
+        return;
+    }
+    text.push('\n');
+    let mut met = 0;
+    for verdict in verdicts {
+        let (style, word) = match verdict.outcome {
+            Outcome::Met => (GOOD, "met"),
+            Outcome::Inconclusive => (DOUBTFUL, "inconclusive"),
+            Outcome::Exceeded => (BAD, "exceeded"),
+        };
+        met += u64::from(verdict.outcome == Outcome::Met);
+        if verdict.outcome != Outcome::Met || detail == Detail::Full {
+            let what = measured(verdict);
+            let name = verdict.point.to_string();
+            line(
+                text,
+                &format!("{style}{word}{style:#}: {} at {name}: {what}{}", verdict.threshold, verdict.why),
+            );
+        }
+    }
+    line(text, &format!("thresholds: {met} of {} met", verdicts.len()));
+}
+
+/// `4.9ms (4.7ms to 5.2ms): `
+pub fn measured(verdict: &Verdict) -> String {
+    let Some(judged) = verdict.judged else { return String::new() };
+    let show = |value: f64| match judged.scale {
+        JudgedScale::Absolute => columns::shown(judged.metric, value),
+        JudgedScale::Ratio => format!("{value:.3} times"),
+    };
+    let interval = judged.interval.map_or_else(String::new, |interval| {
+        format!(" ({} to {})", show(interval.lower), show(interval.upper))
+    });
+    format!("{}{interval}: ", show(judged.value))
+}
+
+impl BenchReport<'_> {
+    /// What makes the numbers doubtful: the cell, empty where all of the run is meant, and the words.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<(String, String)> {
+        let rows = self.view.rows.iter().flat_map(|row| {
+            let own = row.cell.warnings.iter().cloned();
+            let is_valid = row.cell.invalid.is_none();
+            let statistics = row.statistics.iter().filter(move |_| is_valid);
+            let found = statistics.flat_map(crate::measure::statistics::CellStatistics::warnings);
+            let name = self.view.name(&row.cell.point);
+            own.chain(found).map(move |warning| (name.clone(), warning))
+        });
+        rows.collect()
+    }
+}

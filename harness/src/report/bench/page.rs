@@ -1,0 +1,197 @@
+//! report.html of a benchmark: what it came to, where and how it was measured, table, charts, and the command.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::chart::{self, Chart, Kind};
+use super::columns::{self, Remark};
+use super::{BenchReport, human};
+use crate::measure::statistics::RESAMPLES;
+use crate::measure::threshold::{Outcome, Verdict};
+use crate::measure::view::Row;
+use crate::report::html::{facts, machine, page};
+use crate::report::human::plural;
+use crate::report::reproduce::quoted;
+use crate::report::table::bytes;
+
+/// What a page tells besides the record.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// The command that measures the same again, ready for a shell; `None`: as the record's command line has it.
+    pub reproduce: Option<String>,
+    /// The scenario's text.
+    pub scenario: Option<String>,
+}
+
+pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
+    let record = report.view.record;
+    let title = format!("Benchmark {}", record.scenario);
+    let body = html! {
+        h1 { (title) }
+        (summary(report))
+        h2 { "Run it again" }
+        pre { code { (reproduce(report, scene)) } }
+        h2 { "Machine" }
+        (place(report))
+        h2 { "Results" }
+        @if !report.view.constant.is_empty() { p.faint { "Everywhere: " (report.view.constants()) "." } }
+        (table(report))
+        (invalid(report))
+        (thresholds(&report.verdicts))
+        (warnings(report))
+        (charts(&report.charts()))
+        (method(report))
+        @if let Some(text) = &scene.scenario { h2 { "Scenario" } pre { code { (text) } } }
+    };
+    page(&title, &chart::css(), &body)
+}
+
+fn reproduce(report: &BenchReport<'_>, scene: &Scene) -> String {
+    let typed = || {
+        let words = report.view.record.argv.iter().skip(1).map(|word| quoted(word));
+        std::iter::once("flockwork".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    };
+    scene.reproduce.clone().unwrap_or_else(typed)
+}
+
+fn summary(report: &BenchReport<'_>) -> Markup {
+    let record = report.view.record;
+    let cells = plural(record.cells.len() as u64, "cell");
+    let invalid = record.cells.iter().filter(|cell| cell.invalid.is_some()).count() as u64;
+    let (class, outcome) = match report.outcome() {
+        _ if report.verdicts.is_empty() => ("faint", "no thresholds"),
+        Outcome::Met => ("good", "every threshold met"),
+        Outcome::Inconclusive => ("doubtful", "thresholds inconclusive"),
+        Outcome::Exceeded => ("bad", "a threshold was exceeded"),
+    };
+    let extremes = columns::MARKED.into_iter().filter_map(|metric| {
+        let (best, worst) = report.view.extremes(metric)?;
+        Some((metric, report.view.name(best), report.view.name(worst)))
+    });
+    html! {
+        p { (cells) ", " span class=(class) { (outcome) }
+            @if !record.complete { ", " span.doubtful { "incomplete: some cells did not get all their rounds" } }
+            @if invalid > 0 { ", " span.bad { (plural(invalid, "invalid cell")) } }
+        }
+        ul { @for (metric, best, worst) in extremes {
+            li { (metric.to_string()) ": best " strong.good { (best) } ", worst " strong.bad { (worst) } }
+        } }
+    }
+}
+
+fn place(report: &BenchReport<'_>) -> Markup {
+    let record = report.view.record;
+    let mut all = machine(&record.machine);
+    for named in &record.filesystems {
+        let (kind, free) = (&named.filesystem.kind, bytes(named.filesystem.free_bytes));
+        all.push(("Filesystem", format!("{}: {kind}, {free} free", named.root)));
+    }
+    all.push(("Started", record.started_at.clone()));
+    all.push(("Seed", record.seed.to_string()));
+    all.push(("flockwork", record.version.clone()));
+    facts(&all)
+}
+
+fn table(report: &BenchReport<'_>) -> Markup {
+    let view = &report.view;
+    let class = |column| if columns::is_number(view, column) { "number" } else { "" };
+    html! {
+        div.wide { table {
+            thead { tr {
+                @for (column, name) in columns::header(view).iter().enumerate() { th class=(class(column)) { (name) } }
+                th {}
+            } }
+            tbody { @for row in &view.rows { tr {
+                @for (column, text) in columns::row(view, row).iter().enumerate() {
+                    td class=(class(column)) { (text) }
+                }
+                td { (remarks(report, row)) }
+            } } }
+        } }
+        p.faint { "Throughput is acquisitions a second by all processes, ± half of the interval of 95 % confidence; wait, hold and whole
+            are times; handoff is the part of acquisitions that followed one by another process; CPU is processors in use; switches are
+            context switches for each acquisition." }
+    }
+}
+
+fn remarks(report: &BenchReport<'_>, row: &Row<'_>) -> Markup {
+    let remarks = columns::remarks(&report.view, row);
+    html! { @for (index, remark) in remarks.iter().enumerate() {
+        @if index > 0 { ", " }
+        span class=(class_of(remark)) { (remark.words()) }
+    } }
+}
+
+const fn class_of(remark: &Remark) -> &'static str {
+    match remark {
+        Remark::Best(_) => "good",
+        Remark::Worst(_) | Remark::Invalid => "bad",
+        Remark::Starved(_) | Remark::Noisy(_) => "doubtful",
+    }
+}
+
+fn invalid(report: &BenchReport<'_>) -> Markup {
+    let rows = report.view.rows.iter().filter_map(|row| Some((row, row.cell.invalid.as_ref()?)));
+    html! { ul { @for (row, why) in rows {
+        li { span.bad { "Invalid" } ": " (report.view.name(&row.cell.point)) ": " (why) }
+    } } }
+}
+
+fn thresholds(verdicts: &[Verdict]) -> Markup {
+    let word = |outcome| match outcome {
+        Outcome::Met => ("good", "met"),
+        Outcome::Inconclusive => ("doubtful", "inconclusive"),
+        Outcome::Exceeded => ("bad", "exceeded"),
+    };
+    html! { @if !verdicts.is_empty() {
+        h2 { "Thresholds" }
+        div.wide { table {
+            thead { tr { th { "threshold" } th { "cell" } th { "outcome" } th { "measured" } } }
+            tbody { @for verdict in verdicts { tr {
+                td { (verdict.threshold) }
+                td { (verdict.point) }
+                td class=(word(verdict.outcome).0) { (word(verdict.outcome).1) }
+                td.words { (human::measured(verdict)) (verdict.why) }
+            } } }
+        } }
+    } }
+}
+
+fn warnings(report: &BenchReport<'_>) -> Markup {
+    let warnings = report.warnings();
+    html! { @if !warnings.is_empty() {
+        h2 { "Warnings" }
+        ul { @for (name, warning) in &warnings {
+            li { @if !name.is_empty() { strong { (name) } ": " } (warning) }
+        } }
+    } }
+}
+
+fn charts(charts: &[Chart]) -> Markup {
+    let of = |kind: Kind| charts.iter().filter(move |chart| chart.kind == kind);
+    let groups = [("Charts", Kind::Metric), ("Percentile curves", Kind::Percentiles)];
+    let small = [("Shares of the processes", Kind::Shares), ("Who followed whom", Kind::Handoffs)];
+    html! {
+        @for (name, kind) in groups { @if of(kind).next().is_some() {
+            h2 { (name) }
+            @for chart in of(kind) { figure { (PreEscaped(&chart.svg)) } }
+        } }
+        @for (name, kind) in small { @if of(kind).next().is_some() {
+            h2 { (name) }
+            p.faint { "Of the cells with the most processes, at most " (chart::CELLS_MAX) "." }
+            div.grid { @for chart in of(kind) { figure { (PreEscaped(&chart.svg)) } } }
+        } }
+    }
+}
+
+fn method(report: &BenchReport<'_>) -> Markup {
+    let rounds = report.view.rows.iter().map(|row| row.cell.rounds.len()).max().unwrap_or(0);
+    html! {
+        h2 { "Method" }
+        p { "Each process is a process of its own, never a thread, and opens the lock file itself. The cells were measured in up to "
+            (plural(rounds as u64, "round")) ", those of all cells in one random order, so that drift hits all alike; warm-up is not
+            among them." }
+        p { "Percentiles are those of merged HDR histograms with " (crate::measure::Latency::DIGITS) " significant digits, never averages of
+            percentiles. Intervals are of 95 % confidence, over rounds: the standard error from " (RESAMPLES) " bootstrap resamplings, times
+            Student's t. Fairness is the index of Jain, Chiu and Hawe (1984). A noisy round is named, and counts." }
+    }
+}
