@@ -17,6 +17,8 @@ pub enum Exit {
     Violation,
     /// A budget ran out before a verdict.
     Inconclusive,
+    /// A benchmark threshold was exceeded.
+    ThresholdExceeded,
     /// A replay diverged or did not reproduce.
     Diverged,
 }
@@ -33,6 +35,7 @@ impl Exit {
             Self::Unsupported => 96,
             Self::Violation => 100,
             Self::Inconclusive => 102,
+            Self::ThresholdExceeded => 103,
             Self::Diverged => 104,
         }
     }
@@ -45,9 +48,10 @@ impl Exit {
 
     const fn weight(self) -> u8 {
         match self {
-            Self::Violation => 7,
-            Self::HarnessFailed => 6,
-            Self::Inconclusive => 5,
+            Self::Violation => 8,
+            Self::HarnessFailed => 7,
+            Self::Inconclusive => 6,
+            Self::ThresholdExceeded => 5,
             Self::Diverged => 4,
             Self::Usage => 3,
             Self::Unsupported => 2,

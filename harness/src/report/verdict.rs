@@ -40,7 +40,7 @@ impl Verdict {
     pub const fn of_exit(exit: Exit) -> Self {
         match exit {
             Exit::AsExpected => Self::Clean,
-            Exit::Violation => Self::Violation,
+            Exit::Violation | Exit::ThresholdExceeded => Self::Violation,
             Exit::Inconclusive => Self::Inconclusive,
             Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported | Exit::Diverged => {
                 Self::Error
