@@ -2,6 +2,8 @@
 //!
 //! A plan is a value. It crosses from the harness to the zygote as JSON, so it holds no handle of any kind.
 
+pub mod bench;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 

@@ -82,7 +82,7 @@ pub(super) fn unlock<P: Primitive>(primitive: &P, file: &File) {
 
 /// Opens the lock file; `None` if it is missing and not to be made, or its folder is missing.
 #[inline]
-fn open(request: &Request<'_, '_>) -> Result<Option<File>> {
+pub(super) fn open(request: &Request<'_, '_>) -> Result<Option<File>> {
     let mut flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
     if request.opening == Opening::Create {
         flags |= OFlags::CREATE;
@@ -125,7 +125,7 @@ fn link_error(root: &Root, path: &RelPath) -> Error {
 }
 
 #[inline]
-fn wait_for<P: Primitive>(
+pub(super) fn wait_for<P: Primitive>(
     primitive: &P,
     request: &Request<'_, '_>,
     file: &File,
@@ -154,7 +154,7 @@ fn wait_for<P: Primitive>(
 
 /// Whether the locked file is the one that the path names now.
 #[inline]
-fn is_in_place(request: &Request<'_, '_>, file: &File) -> Result<bool> {
+pub(super) fn is_in_place(request: &Request<'_, '_>, file: &File) -> Result<bool> {
     let Request { root, path, .. } = *request;
     let locked = fstat(file).map_err(|errno| root.error("look at", path, errno))?;
     if FileType::from_raw_mode(locked.st_mode) != FileType::RegularFile {

@@ -11,6 +11,8 @@ mod flock_fs2;
 mod flock_std;
 mod holder;
 mod lockfile;
+#[doc(hidden)]
+pub mod measured;
 mod ofd;
 mod posix;
 mod wait;

@@ -22,7 +22,7 @@ use crate::root::{RelPath, Root};
 
 /// The calls themselves, without the registry.
 #[derive(Debug)]
-struct Calls;
+pub(super) struct Calls;
 
 impl Primitive for Calls {
     const KIND: LockKind = LockKind::Posix;

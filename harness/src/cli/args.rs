@@ -89,6 +89,9 @@ pub enum Command {
     /// Run scenarios and judge what they did
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Measure locks under contention: the cells of a grid, in rounds of random order
+    #[command(after_long_help = EXIT_CODES)]
+    Bench(BenchArgs),
     /// Follow the schedule of a finding again, step by step
     #[command(after_long_help = EXIT_CODES)]
     Replay(ReplayArgs),
@@ -167,6 +170,41 @@ pub struct RunArgs {
     /// Keep the history of every run, not only of failures
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
+}
+
+/// What `bench` takes.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Scenario files with kind = "bench", or folders of them; none: the default benchmark
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Determine the order of the rounds and every choice of every worker; without it a random seed is taken and printed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Measure each round of each cell this long, such as 1s, rather than what the scenario says
+    #[arg(long, value_name = "D")]
+    pub duration: Option<String>,
+    /// Measure with this many processes, or with each of these: 1,8,128
+    #[arg(long, value_name = "N[,N…]", allow_negative_numbers = true)]
+    pub processes: Option<String>,
+    /// Measure each cell in this many rounds
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub rounds: Option<String>,
+    /// Override anything in a scenario; repeatable
+    ///
+    /// The value is TOML, and a plain word needs no quotes: `--set bench.lock=ofd`, `--set 'bench.lock=["fs2", "ofd"]'`,
+    /// `--set 'bench.wait="poll 10ms"'`.
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Where runs leave their evidence
+    #[arg(long, value_name = "D", default_value = "results")]
+    pub results_dir: PathBuf,
+    /// Where containers live: in a fresh folder below this one; repeatable, and each is measured [default: /dev/shm if it has room, else the temporary folder]
+    #[arg(long, value_name = "D")]
+    pub root: Vec<PathBuf>,
+    /// Measure even what takes longer than its budget
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub yes: bool,
 }
 
 /// What `replay` takes.

@@ -1,6 +1,7 @@
 //! The command line: what was typed, what it means, and the exit code it ends with.
 
 mod args;
+mod bench;
 mod check;
 mod compare;
 mod doctor;
@@ -58,6 +59,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     let output = Output::new(typed.common);
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
+        Command::Bench(args) => bench::run(zygote, args, command_line, output),
         Command::Replay(args) => replay::run(zygote, &args, output),
         Command::Shrink(args) => shrink::run(zygote, &args, output),
         Command::List(args) => list::run(&args, output),

@@ -10,7 +10,7 @@ use crate::report::exit::Exit;
 use crate::results::scratch;
 use crate::scenario::source::Problem;
 use crate::scenario::units::{DURATION_FORM, duration_ns};
-use crate::scenario::{Override, Scenario, find};
+use crate::scenario::{Found, Override, Scenario, find};
 use crate::subject;
 
 /// What to run, and how.
@@ -83,9 +83,17 @@ impl RunRequest {
 
 /// Finds and parses scenarios; the failure tells every problem of every one of them.
 pub fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Failure> {
+    parse(find(paths)?, overrides)
+}
+
+/// Parses scenarios; the failure tells every problem of every one of them.
+pub fn parse(
+    found: impl IntoIterator<Item = Found>,
+    overrides: &[Override],
+) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios = Vec::new();
     let mut problems = Vec::new();
-    for found in find(paths)? {
+    for found in found {
         match Scenario::parse(&found, overrides) {
             Ok(scenario) => scenarios.push(scenario),
             Err(more) => problems.extend(more),
@@ -143,7 +151,7 @@ pub fn base(root: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// Short enough to be typed, and every JSON reader holds it.
-fn random_seed() -> u64 {
+pub fn random_seed() -> u64 {
     let mut bytes = [0; 4];
     match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
         Ok(4) => u64::from(u32::from_le_bytes(bytes)),

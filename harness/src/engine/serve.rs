@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{explore, stress};
+use super::{bench, explore, stress};
 use crate::process::{Builder, Channel};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
@@ -15,6 +15,8 @@ pub(crate) enum Order {
     Stress(Box<stress::Order>),
     /// Fork a nursery for an exploration.
     Nursery(Box<explore::NurseryOrder>),
+    /// Run a round of a benchmark.
+    Bench(Box<bench::Order>),
 }
 
 /// Serves orders until the other end of the channel is closed.
@@ -24,6 +26,7 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
         match order {
             Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
             Order::Nursery(order) => explore::raise_nursery(channel, *order, memory, build)?,
+            Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
         }
     }
     Ok(())

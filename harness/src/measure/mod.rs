@@ -48,6 +48,9 @@ pub struct BenchRecord {
     pub started_at: String,
     /// Whether every cell got all its rounds.
     pub complete: bool,
+    /// Combinations of the axes that make no cell of their own: they mean nothing, or the same as another.
+    #[serde(default)]
+    pub left_out: u64,
     /// The cells, in the order of the grid (not that of running).
     pub cells: Vec<Cell>,
 }

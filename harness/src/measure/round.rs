@@ -33,8 +33,25 @@ pub struct Round {
     pub switches_involuntary: u64,
     /// Reads, where the work reads and writes.
     pub reads: u64,
+    /// Operations that were answered with a refusal, as a pause of what is paused; they got the lock as the others did.
+    #[serde(default)]
+    pub refused: u64,
+    /// The latencies of waiting and holding are those of one acquisition in this many, where to time each of them would
+    /// have cost more than a fast lock does; 1 is all. `whole` always has every operation.
+    #[serde(default = "all")]
+    pub timed_every: u32,
+    /// Processor time that went to anybody else on the machine meanwhile, in nanoseconds.
+    #[serde(default)]
+    pub foreign_cpu_ns: u64,
+    /// Processor time that the hypervisor took away meanwhile, in nanoseconds.
+    #[serde(default)]
+    pub stolen_ns: u64,
     /// The proof that the processes excluded each other.
     pub exclusion: Exclusion,
+}
+
+const fn all() -> u32 {
+    1
 }
 
 impl Round {

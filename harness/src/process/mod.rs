@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows what the workers do: that is the engines' business.
 
+pub mod arena;
 mod channel;
 pub mod clock;
 pub mod lifeline;

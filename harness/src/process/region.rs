@@ -195,15 +195,30 @@ pub struct Region {
 impl Region {
     /// Makes a new region, all zero.
     pub fn create(layout: Layout) -> io::Result<Self> {
+        Self::create_with_room(layout, 0)
+    }
+
+    /// The same with room behind it for what else an engine shares.
+    pub fn create_with_room(layout: Layout, room_bytes: usize) -> io::Result<Self> {
         let memory = rustix::fs::memfd_create("flockwork-log", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&memory, layout.bytes() as u64)?;
-        Self::attach(memory, layout)
+        rustix::fs::ftruncate(&memory, (layout.bytes() + room_bytes) as u64)?;
+        Self::attach_with_room(memory, layout, room_bytes)
     }
 
     /// Maps a region that another process made.
     pub fn attach(memory: OwnedFd, layout: Layout) -> io::Result<Self> {
-        let mapping = Mapping::of(&memory, layout.bytes())?;
+        Self::attach_with_room(memory, layout, 0)
+    }
+
+    /// The same for one that was made with room.
+    pub fn attach_with_room(memory: OwnedFd, layout: Layout, room_bytes: usize) -> io::Result<Self> {
+        let mapping = Mapping::of(&memory, layout.bytes() + room_bytes)?;
         Ok(Self { memory, mapping, layout })
+    }
+
+    /// The mapping, and where the room behind the region begins in it.
+    pub(super) fn room(&self) -> (&Mapping, usize) {
+        (&self.mapping, self.layout.bytes())
     }
 
     /// The memory file.

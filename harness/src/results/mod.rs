@@ -182,6 +182,12 @@ impl RunFolder {
         &self.path
     }
 
+    /// What was known before the run started.
+    #[must_use]
+    pub const fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
     /// Writes the history, for failures and for whoever wants to keep it.
     pub fn write_history(&self, history: &History) -> io::Result<()> {
         history::write::write_file(history, &self.path.join("history.jsonl.zst"))
@@ -226,7 +232,7 @@ impl RunFolder {
     }
 
     /// A file is there as a whole or not at all.
-    fn write_json(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
         let path = self.path.join(name);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here runs anything. Every problem of a scenario is found here, before the first process starts.
 
+pub mod bench;
 mod builtin;
 mod expect;
 mod explore;
@@ -17,6 +18,7 @@ pub mod units;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use bench::Bench;
 pub use builtin::{BUILTIN, Builtin};
 pub use expect::Expect;
 pub use explore::{Explore, show_call, show_program};
@@ -25,6 +27,7 @@ pub use overrides::Override;
 pub use stress::Stress;
 pub use subject::describe as describe_subject;
 
+use crate::plan::bench::BenchPlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use reader::Reader;
 use source::{Place, Problem, Source, SourceKind, nearest};
@@ -55,6 +58,8 @@ pub enum Work {
     Stress(Stress),
     /// Choose who goes next.
     Explore(Explore),
+    /// Measure.
+    Bench(Bench),
 }
 
 /// The plan of one run: one variant per kind.
@@ -64,6 +69,8 @@ pub enum Plan {
     Stress(StressPlan),
     /// Of an exploration.
     Explore(ExplorePlan),
+    /// Of a benchmark.
+    Bench(BenchPlan),
 }
 
 /// Which engine runs a scenario.
@@ -73,6 +80,8 @@ pub enum Kind {
     Stress,
     /// Real processes, held at their system calls.
     Explore,
+    /// Real processes, measured.
+    Bench,
 }
 
 impl Kind {
@@ -82,12 +91,10 @@ impl Kind {
         match self {
             Self::Stress => "stress",
             Self::Explore => "explore",
+            Self::Bench => "bench",
         }
     }
 }
-
-/// Kinds that the design knows and this version does not run.
-const KINDS_TO_COME: [&str; 1] = ["bench"];
 
 impl Scenario {
     /// Parses a scenario and applies the overrides. The error holds every problem found.
@@ -110,6 +117,7 @@ impl Scenario {
         match self.work {
             Work::Stress(_) => Kind::Stress,
             Work::Explore(_) => Kind::Explore,
+            Work::Bench(_) => Kind::Bench,
         }
     }
 
@@ -119,6 +127,7 @@ impl Scenario {
         match &self.work {
             Work::Stress(stress) => stress.processes,
             Work::Explore(explore) => explore.processes.len() as u32,
+            Work::Bench(bench) => bench.processes(),
         }
     }
 
@@ -127,7 +136,16 @@ impl Scenario {
     pub const fn stress(&self) -> Option<&Stress> {
         match &self.work {
             Work::Stress(stress) => Some(stress),
-            Work::Explore(_) => None,
+            Work::Explore(_) | Work::Bench(_) => None,
+        }
+    }
+
+    /// How it is measured, where it is.
+    #[must_use]
+    pub const fn bench(&self) -> Option<&Bench> {
+        match &self.work {
+            Work::Bench(bench) => Some(bench),
+            Work::Stress(_) | Work::Explore(_) => None,
         }
     }
 
@@ -138,6 +156,7 @@ impl Scenario {
         match &self.work {
             Work::Stress(stress) => Plan::Stress(stress.plan(subject, root, seed)),
             Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
+            Work::Bench(bench) => Plan::Bench(bench.plan(&[("root".to_owned(), root.to_owned())], seed)),
         }
     }
 }
@@ -146,8 +165,13 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let mut reader = Reader::root(root, start.clone(), problems);
     let about = reader.text("about").map(|(text, _)| text.to_owned()).unwrap_or_default();
     let kind = read_kind(&mut reader)?;
-    let subject = subject::read(reader.section("subject", "[subject]"));
+    // A benchmark says on its axes what it is about.
+    let subject = match kind {
+        Kind::Bench => Some(subject::default()),
+        Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
+    };
     let work = match kind {
+        Kind::Bench => read_bench(&mut reader).map(Work::Bench),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
     };
@@ -169,6 +193,12 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     })
 }
 
+fn read_bench(reader: &mut Reader<'_>) -> Option<Bench> {
+    let bench = bench::read(reader.section("bench", "[bench]"));
+    let thresholds = bench::read_thresholds(reader.section("thresholds", "[thresholds]"));
+    bench.map(|bench| Bench { thresholds, ..bench })
+}
+
 /// Why a subject cannot be explored, at the place that says so.
 fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
     let entry = root.entry("subject")?;
@@ -179,24 +209,17 @@ fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
 
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
-    const KINDS: [Kind; 2] = [Kind::Stress, Kind::Explore];
+    const KINDS: [Kind; 3] = [Kind::Stress, Kind::Explore, Kind::Bench];
     let Some((kind, place)) = reader.text("kind") else {
-        reader.missing("kind", "\"stress\" or \"explore\"");
+        reader.missing("kind", "\"stress\", \"explore\" or \"bench\"");
         return None;
     };
     if let Some(known) = KINDS.into_iter().find(|known| known.as_str() == kind) {
         return Some(known);
     }
-    let problem = if KINDS_TO_COME.contains(&kind) {
-        Problem::new(place, format!("kind {kind:?} is not supported by this version of flockwork"))
-            .with_help("this version runs kind = \"stress\" and kind = \"explore\"")
-    } else {
-        let known = KINDS.map(Kind::as_str).into_iter().chain(KINDS_TO_COME);
-        let near = nearest(kind, known).unwrap_or(Kind::Stress.as_str());
-        Problem::new(place, format!("kind: expected \"stress\" or \"explore\", found {kind:?}"))
-            .with_help(format!("the nearest is {near:?}"))
-    };
-    reader.complain(problem);
+    let near = nearest(kind, KINDS.map(Kind::as_str)).unwrap_or(Kind::Stress.as_str());
+    let message = format!("kind: expected \"stress\", \"explore\" or \"bench\", found {kind:?}");
+    reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
     None
 }
 

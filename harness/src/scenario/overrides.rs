@@ -22,6 +22,12 @@ impl Override {
             ("--duration", Kind::Stress) => "stress.duration",
             ("--operations", Kind::Stress) => "stress.operations",
             ("--processes", Kind::Stress) => "stress.processes",
+            ("--duration", Kind::Bench) => "bench.duration",
+            ("--processes", Kind::Bench) => "bench.processes",
+            ("--rounds", Kind::Bench) => "bench.rounds",
+            ("--operations", Kind::Bench) => {
+                return Err("a benchmark measures for a time, which is --duration (each round of each cell)");
+            }
             ("--duration", Kind::Explore) => "explore.budget.time",
             ("--operations", Kind::Explore) => {
                 return Err("an exploration's operations are spelled out; its budget is --duration \
@@ -63,6 +69,7 @@ pub(super) fn apply(overrides: &[Override], root: &mut Table, scenario: &str) ->
 fn kind(root: &Table) -> Kind {
     match root.entry("kind").map(|entry| &entry.node.value) {
         Some(Value::Text(text)) if text == Kind::Explore.as_str() => Kind::Explore,
+        Some(Value::Text(text)) if text == Kind::Bench.as_str() => Kind::Bench,
         _ => Kind::Stress,
     }
 }

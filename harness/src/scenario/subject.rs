@@ -46,6 +46,18 @@ fn library(reader: &mut Reader<'_>) -> SubjectPlan {
     SubjectPlan::Library { lock, wait, read, write, sandbox }
 }
 
+/// The library as it comes.
+pub(super) fn default() -> SubjectPlan {
+    let StoreOptions { lock, wait, read, write, .. } = StoreOptions::default();
+    SubjectPlan::Library {
+        lock: lock.to_string(),
+        wait: wait.to_string(),
+        read: read.to_string(),
+        write: write.to_string(),
+        sandbox: SANDBOXES[0].to_owned(),
+    }
+}
+
 /// The words for a choice are the library's own.
 fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|choice| word(*choice)).collect()

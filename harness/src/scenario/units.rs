@@ -73,6 +73,14 @@ pub fn show_ns(ns: u64) -> String {
     }
 }
 
+/// A duration as it can be read again: a whole number of the largest unit that loses nothing.
+#[must_use]
+pub fn show_exact_ns(ns: u64) -> String {
+    let units = TIME_UNITS_NS.iter().rev().filter(|(name, _)| !matches!(*name, "µs" | "m" | "h"));
+    let (unit, scale) = units.into_iter().find(|(_, scale)| ns.is_multiple_of(*scale)).unwrap_or(&("ns", 1));
+    format!("{}{unit}", ns / scale)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+mod bench;
 mod explain;
 mod explore;
 mod stress;
@@ -129,9 +130,15 @@ impl Runner<'_> {
         let budget = match &scenario.work {
             Work::Stress(stress) => stress.budget,
             Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
+            // It has a bar of its own.
+            Work::Bench(_) => Budget::Operations(0),
         };
         let bar = Bar::start(&scenario.name, budget, self.output.talk);
-        let report = self.try_one(scenario, &bar).unwrap_or_else(|not_run| did_not_run(scenario, not_run));
+        let report = match scenario.work {
+            Work::Bench(_) => self.measured(scenario),
+            Work::Stress(_) | Work::Explore(_) => self.try_one(scenario, &bar),
+        };
+        let report = report.unwrap_or_else(|not_run| did_not_run(scenario, not_run));
         bar.finish(&report, &human::verdict_words(&report));
         report
     }
@@ -170,7 +177,7 @@ impl Runner<'_> {
                 self.stressed((scenario, stress), plan, folder, bar)
             }
             (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
-            (Plan::Stress(_), Work::Explore(_)) => unreachable!("a plan is of its scenario's kind"),
+            _ => unreachable!("a plan is of its scenario's kind"),
         }
     }
 
@@ -185,6 +192,7 @@ impl Runner<'_> {
         let payload_bytes = match scenario.plan(&probe.root(), self.request.seed) {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
+            Plan::Bench(_) => 0,
         };
         pipeline::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)

@@ -2,6 +2,7 @@
 //!
 //! Everything here is small, and safe to call as its documentation says; nothing here knows what it is used for.
 
+pub(crate) mod mutex;
 pub(crate) mod seccomp;
 
 use std::ffi::c_void;
@@ -90,6 +91,11 @@ unsafe impl Shared for super::region::Word {}
 unsafe impl Shared for super::region::OverlapCell {}
 // SAFETY: `repr(C)`, of atomic integers only.
 unsafe impl Shared for super::log::Entry {}
+
+// SAFETY: `repr(C)`, of atomic integers only.
+unsafe impl Shared for super::arena::Mark {}
+// SAFETY: `repr(C)`, of atomic integers only.
+unsafe impl Shared for super::arena::Tally {}
 
 /// A stretch of memory shared with other processes. Its pages exist once they are touched.
 #[derive(Debug)]

@@ -1,0 +1,58 @@
+//! What a benchmark comes to: whether it is whole, and whether its processes excluded each other.
+
+use serde::Serialize;
+
+use crate::measure::{BenchRecord, Cell};
+use crate::plan::bench::{BenchLock, CellPlan, Task};
+use crate::report::exit::Exit;
+use crate::report::table::grouped;
+use crate::report::verdict::Verdict;
+
+/// What a benchmark comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchVerdict {
+    /// The verdict on all of it.
+    pub verdict: Verdict,
+    /// The exit code that says the same.
+    pub exit_code: u8,
+    /// Why, where it is not simply as expected.
+    pub reasons: Vec<String>,
+    /// The same as a value.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+/// Judges a record; `plans` are its cells' plans.
+pub fn judge(record: &BenchRecord, plans: &[CellPlan], is_interrupted: bool) -> BenchVerdict {
+    let mut exit = Exit::AsExpected;
+    let mut reasons = Vec::new();
+    for (cell, plan) in record.cells.iter().zip(plans) {
+        if let Some(overlaps) = overlaps(cell).filter(|_| excludes(plan)) {
+            exit = exit.and(Exit::Violation);
+            reasons.push(format!("{}: the processes did not exclude each other: {overlaps}", cell.point));
+        }
+        if let Some(why) = &cell.invalid {
+            exit = exit.and(Exit::Inconclusive);
+            reasons.push(format!("{}: invalid: {why}", cell.point));
+        }
+    }
+    if is_interrupted {
+        exit = exit.and(Exit::Inconclusive);
+        reasons.push("interrupted before every cell had all its rounds".into());
+    }
+    BenchVerdict { verdict: Verdict::of_exit(exit), exit_code: exit.code(), reasons, exit }
+}
+
+fn overlaps(cell: &Cell) -> Option<String> {
+    let watched = cell.rounds.iter().map(|round| round.exclusion.watched).sum();
+    let overlaps = cell.rounds.iter().map(|round| round.exclusion.overlaps).sum();
+    (overlaps > 0).then(|| {
+        let (overlaps, watched) = (grouped(overlaps), grouped(watched));
+        format!("in {overlaps} of {watched} critical sections somebody else was inside")
+    })
+}
+
+/// Whether whoever is in a watched section must be alone. Sections of readers are not watched.
+const fn excludes(plan: &CellPlan) -> bool {
+    !matches!(plan.task, Task::Bare { lock: BenchLock::None, .. })
+}

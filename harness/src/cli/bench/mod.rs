@@ -1,0 +1,75 @@
+//! `flockwork bench`: measures the cells of benchmarks, with evidence on disk before, and a report after.
+
+mod conduct;
+mod judge;
+mod progress;
+mod request;
+mod table;
+
+use std::io;
+
+use super::args::{BenchArgs, Format};
+use super::failure::Failure;
+use super::interrupt::Interrupt;
+use super::output::{Output, print, print_json, say};
+use super::run::clear_leftovers;
+use crate::process::Zygote;
+use crate::report::exit::Exit;
+use crate::results::Results;
+use request::BenchRequest;
+
+pub use conduct::{Conducted, Conductor};
+pub use request::{Consent, check_size};
+
+/// Measures what the arguments ask for, and reports.
+pub fn run(
+    zygote: io::Result<Zygote>,
+    args: BenchArgs,
+    command_line: &[String],
+    output: Output,
+) -> Result<Exit, Failure> {
+    let request = BenchRequest::new(args)?;
+    let results = Results::open(&request.results_dir)?;
+    let mut zygote = zygote.map_err(|error| {
+        Failure::new(Exit::HarnessFailed, format!("the zygote cannot be forked: {error}"))
+    })?;
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
+    for base in &request.bases {
+        clear_leftovers(base, output);
+    }
+    say(&format!("seed: {}", request.seed));
+    let mut exit = Exit::AsExpected;
+    let mut measured = Vec::new();
+    for scenario in &request.scenarios {
+        if interrupt.is_set() {
+            exit = exit.and(Exit::Inconclusive);
+            break;
+        }
+        let conducted = Conductor {
+            zygote: &mut zygote,
+            results: &results,
+            interrupt: &interrupt,
+            command_line,
+            output,
+            seed: request.seed,
+            bases: &request.bases,
+            overrides: &request.overrides,
+        }
+        .conduct(scenario)?;
+        exit = exit.and(conducted.verdict.exit);
+        if output.format == Format::Human {
+            print(&table::of(&conducted.record))?;
+            conducted.verdict.reasons.iter().for_each(|reason| say(reason));
+            say(&format!("results: {}", conducted.folder.display()));
+        }
+        measured.push(conducted.record);
+    }
+    if output.format == Format::Json {
+        match measured.as_slice() {
+            [only] => print_json(only)?,
+            all => print_json(&all)?,
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,156 @@
+//! What the arguments of `bench` mean. All that can be wrong is found here, before anything runs.
+
+use std::path::PathBuf;
+
+use crate::cli::args::BenchArgs;
+use crate::cli::failure::Failure;
+use crate::cli::request;
+use crate::plan::bench::BenchPlan;
+use crate::report::exit::Exit;
+use crate::report::table::grouped;
+use crate::scenario::bench::Grid;
+use crate::scenario::units::show_ns;
+use crate::scenario::{Bench, Found, Override, Scenario};
+
+/// The benchmark that is run where none is named, compiled in so that an installed binary needs no checkout.
+const DEFAULT: (&str, &str) =
+    ("default", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/bench/default.toml")));
+
+/// Most cells that are measured without the user's consent.
+const CELLS_MAX: u64 = 10_000;
+/// Most combinations of axes that are looked at, with or without consent.
+const COMBINATIONS_MAX: u64 = 200_000;
+
+/// Whether the user wants a benchmark that takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Only if it is within its budget.
+    Budget,
+    /// However long it takes.
+    Given,
+}
+
+/// What to measure, and how.
+#[derive(Debug)]
+pub struct BenchRequest {
+    /// The benchmarks, in the order in which they run; at least one.
+    pub scenarios: Vec<Scenario>,
+    /// What the command line set.
+    pub overrides: Vec<Override>,
+    /// The seed.
+    pub seed: u64,
+    /// Where runs leave their evidence.
+    pub results_dir: PathBuf,
+    /// Where temporary folders are made; at least one.
+    pub bases: Vec<PathBuf>,
+}
+
+impl BenchRequest {
+    /// Makes sense of the arguments.
+    pub fn new(args: BenchArgs) -> Result<Self, Failure> {
+        let overrides = overrides(&args);
+        let scenarios = load(&args.paths, &overrides)?;
+        let consent = if args.yes { Consent::Given } else { Consent::Budget };
+        let bases = match args.root.as_slice() {
+            [] => vec![request::base(None)?],
+            roots => roots.iter().map(|root| request::base(Some(root))).collect::<Result<_, _>>()?,
+        };
+        for scenario in &scenarios {
+            let bench = scenario.bench().expect("they were chosen by it");
+            check_size(&scenario.name, bench, bases.len(), consent)?;
+        }
+        let seed = args.seed.unwrap_or_else(request::random_seed);
+        Ok(Self { scenarios, overrides, seed, results_dir: args.results_dir, bases })
+    }
+}
+
+/// The benchmarks that paths lead to. Folders may hold other scenarios too; a file that is none is a mistake.
+fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Failure> {
+    let scenarios = if paths.is_empty() {
+        let found = Found { argument: DEFAULT.0.into(), text: DEFAULT.1.into() };
+        request::parse([found], overrides)?
+    } else {
+        request::load(paths, overrides)?
+    };
+    let count = scenarios.len();
+    let (benches, others): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(|scenario| scenario.bench().is_some());
+    match (benches.is_empty(), others.first()) {
+        (false, _) => Ok(benches),
+        (true, Some(other)) if count == 1 => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{}: kind = \"{}\" is nothing to measure; `flockwork run` runs it",
+                other.name,
+                other.kind().as_str()
+            ),
+        )),
+        (true, _) => Err(Failure::new(
+            Exit::NothingToRun,
+            "nothing to measure: no scenario with kind = \"bench\" there",
+        )),
+    }
+}
+
+/// What the flags set, in an order that does not depend on how they were typed.
+fn overrides(args: &BenchArgs) -> Vec<Override> {
+    let listed = |values: &String| if values.contains(',') { format!("[{values}]") } else { values.clone() };
+    let flags = [
+        ("--duration", args.duration.clone()),
+        ("--processes", args.processes.as_ref().map(listed)),
+        ("--rounds", args.rounds.clone()),
+    ];
+    let flags = flags.into_iter().filter_map(|(flag, value)| Some(Override { flag, value: value? }));
+    let sets = args.set.iter().map(|set| Override { flag: "--set", value: set.clone() });
+    flags.chain(sets).collect()
+}
+
+/// Refuses what would take longer than anybody expects, unless they say that they do.
+pub fn check_size(name: &str, bench: &Bench, roots: usize, consent: Consent) -> Result<(), Failure> {
+    let combinations = Grid::combinations(&bench.axes, roots);
+    if combinations > COMBINATIONS_MAX {
+        let round_ns = bench.warm_up_ns + bench.duration_ns;
+        let about_ns = combinations.saturating_mul(u64::from(bench.rounds)).saturating_mul(round_ns);
+        let (combinations, most) = (grouped(combinations), grouped(COMBINATIONS_MAX));
+        let about = lasting(about_ns);
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{name}: the axes have {combinations} combinations, which would take up to {about}; the most is \
+                 {most}: give fewer values, or measure in several benchmarks"
+            ),
+        ));
+    }
+    let names: Vec<String> = (0..roots).map(|root| root.to_string()).collect();
+    let plan = BenchPlan {
+        cells: Grid::of(&bench.axes, &names.iter().map(String::as_str).collect::<Vec<_>>()).cells,
+        roots: Vec::new(),
+        seed: 0,
+        warm_up_ns: bench.warm_up_ns,
+        duration_ns: bench.duration_ns,
+        rounds: bench.rounds,
+    };
+    let (cells, about_ns) = (plan.cells.len() as u64, plan.estimate_ns());
+    if consent == Consent::Given || cells <= CELLS_MAX && about_ns <= bench.budget_ns {
+        return Ok(());
+    }
+    let (cells, about, budget) = (grouped(cells), lasting(about_ns), lasting(bench.budget_ns));
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "{name}: {cells} cells with {} rounds each would take about {about}, and the budget is {budget}; \
+             add --yes to measure all the same, give fewer values, or set bench.budget",
+            bench.rounds
+        ),
+    ))
+}
+
+/// A long time as a person says it.
+pub fn lasting(ns: u64) -> String {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    match ns / HOUR_NS {
+        0 => show_ns(ns),
+        hours @ 1..48 => format!("{hours}h {:02}m", ns % HOUR_NS / 60_000_000_000),
+        hours => format!("{} days", hours / 24),
+    }
+}

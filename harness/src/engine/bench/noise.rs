@@ -1,0 +1,172 @@
+//! What disturbed a round: who else worked on this machine meanwhile, and which rounds stand out from their cell's.
+
+use std::fs;
+
+use crate::measure::Round;
+use crate::scenario::units::show_ns;
+
+/// The kernel's counters of processor time, in its ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    busy: u64,
+    stolen: u64,
+}
+
+/// What happened between two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Disturbance {
+    busy_ns: u64,
+    /// What the hypervisor took away.
+    pub stolen_ns: u64,
+}
+
+/// `/proc/stat` counts in hundredths of a second on every architecture that Linux runs on today.
+const TICK_NS: u64 = 10_000_000;
+
+impl Counters {
+    /// Looks now. Where `/proc` says nothing, nothing is known to disturb.
+    pub fn look() -> Self {
+        fs::read_to_string("/proc/stat").ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// user nice system idle iowait irq softirq steal …
+    fn parse(text: &str) -> Option<Self> {
+        let fields = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+        let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, stolen] = *ticks.first_chunk()?;
+        Some(Self { busy: user + nice + system + irq + softirq, stolen })
+    }
+
+    /// What has happened since.
+    pub fn since(self, before: Self) -> Disturbance {
+        Disturbance {
+            busy_ns: self.busy.saturating_sub(before.busy) * TICK_NS,
+            stolen_ns: self.stolen.saturating_sub(before.stolen) * TICK_NS,
+        }
+    }
+}
+
+impl Disturbance {
+    /// Processor time of others, where the round's own processes had this much.
+    pub fn foreign_cpu_ns(self, own_ns: u64) -> u64 {
+        self.busy_ns.saturating_sub(own_ns)
+    }
+}
+
+/// Others had more than this share of one processor.
+const FOREIGN_SHARE_MAX: f64 = 0.25;
+/// The hypervisor took more than this share of one processor.
+const STOLEN_SHARE_MAX: f64 = 0.05;
+/// Modified z-scores beyond this are outliers (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
+const SCORE_MAX: f64 = 3.5;
+/// A deviation below this share of the median is no outlier, however steady the other rounds are.
+const DEVIATION_MIN: f64 = 0.05;
+
+/// What makes a cell's numbers doubtful, each with what to do about it.
+pub(super) fn warnings(rounds: &[Round], warmed_up_ns: u64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (round, number) in rounds.iter().zip(1..) {
+        let lasted_ns = round.duration_ns + warmed_up_ns;
+        let share = |ns: u64| ns as f64 / lasted_ns as f64;
+        if share(round.stolen_ns) > STOLEN_SHARE_MAX {
+            let stolen = show_ns(round.stolen_ns);
+            warnings.push(format!(
+                "round {number}: the hypervisor took {stolen} of processor time; measure on a machine of your own"
+            ));
+        }
+        if share(round.foreign_cpu_ns) > FOREIGN_SHARE_MAX {
+            let foreign = show_ns(round.foreign_cpu_ns);
+            warnings.push(format!(
+                "round {number}: other programs used {foreign} of processor time; stop them and measure again"
+            ));
+        }
+    }
+    warnings.extend(outliers(rounds));
+    warnings
+}
+
+fn outliers(rounds: &[Round]) -> Vec<String> {
+    let throughputs: Vec<f64> = rounds.iter().map(Round::throughput).collect();
+    let median = median(&throughputs);
+    let deviations: Vec<f64> = throughputs.iter().map(|value| (value - median).abs()).collect();
+    let spread = self::median(&deviations);
+    let told = throughputs.iter().zip(&deviations).zip(1..).filter_map(|((value, deviation), number)| {
+        let is_outlier = 0.6745 * deviation > SCORE_MAX * spread && *deviation > DEVIATION_MIN * median;
+        is_outlier.then(|| {
+            let change = (value / median - 1.0) * 100.0;
+            format!(
+                "round {number}: its throughput is {change:+.0}% off the median of the others; make the machine \
+                 quiet, or measure more rounds (--rounds) or longer ones (--duration)"
+            )
+        })
+    });
+    // Of fewer rounds nobody can say which is the odd one.
+    if rounds.len() < 4 { Vec::new() } else { told.collect() }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len(), sorted.len() / 2) {
+        (0, _) => 0.0,
+        (length, middle) if length.is_multiple_of(2) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        (_, middle) => sorted[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Exclusion, Latency};
+
+    fn round(acquisitions: u64) -> Round {
+        Round {
+            order: 0,
+            duration_ns: 1_000_000_000,
+            shares: vec![acquisitions],
+            wait: Latency::new(),
+            hold: Latency::new(),
+            whole: Latency::new(),
+            handoffs: 0,
+            handoff_matrix: Vec::new(),
+            cpu_user_ns: 0,
+            cpu_system_ns: 0,
+            switches_voluntary: 0,
+            switches_involuntary: 0,
+            reads: 0,
+            refused: 0,
+            timed_every: 1,
+            foreign_cpu_ns: 0,
+            stolen_ns: 0,
+            exclusion: Exclusion::default(),
+        }
+    }
+
+    #[test]
+    fn an_odd_round_is_named_and_even_ones_are_not() {
+        let even: Vec<Round> = [1000, 1010, 990, 1005, 995].map(round).into();
+        assert_eq!(warnings(&even, 0), Vec::<String>::new());
+        let odd: Vec<Round> = [1000, 1010, 990, 500, 995].map(round).into();
+        let told = warnings(&odd, 0);
+        assert!(told.len() == 1 && told[0].starts_with("round 4:") && told[0].contains("-50%"), "{told:?}");
+    }
+
+    #[test]
+    fn who_else_worked_is_named() {
+        let mut rounds: Vec<Round> = [1000, 1000].map(round).into();
+        rounds[1].foreign_cpu_ns = 600_000_000;
+        rounds[0].stolen_ns = 100_000_000;
+        let told = warnings(&rounds, 0);
+        assert!(told[0].starts_with("round 1: the hypervisor took 100.0ms"), "{told:?}");
+        assert!(told[1].starts_with("round 2: other programs used 600.0ms"), "{told:?}");
+    }
+
+    #[test]
+    fn the_kernels_counters_are_read() {
+        let text = "cpu  10 1 5 100 3 2 4 7 0 0\ncpu0 1 2 3\n";
+        assert_eq!(Counters::parse(text), Some(Counters { busy: 22, stolen: 7 }));
+        assert_eq!(Counters::parse("intr 1"), None);
+        let since = Counters { busy: 30, stolen: 9 }.since(Counters { busy: 22, stolen: 7 });
+        assert_eq!((since.foreign_cpu_ns(50_000_000), since.stolen_ns), (30_000_000, 20_000_000));
+    }
+}
