@@ -12,7 +12,7 @@ use flockwork::{Operation, Status};
 use crate::check;
 use crate::engine::explore::schedule::Fault;
 use crate::history::{History, Outcome, Record};
-use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan, StressPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, StressPlan, SubjectPlan};
 use crate::violation::Violation;
 
 /// At most so many processes take part: those that decide come first.
@@ -23,6 +23,8 @@ const OPERATIONS_MAX: usize = 3;
 const SCHEDULES: u64 = 20_000;
 /// Bounds of the preemptions, in the order in which they are tried: most races need one.
 const PREEMPTIONS: [u32; 3] = [1, 2, 3];
+/// There is little time, and whatever is found is followed again when it is shrunk.
+const REPEAT_ONE_IN: u64 = 50;
 const STEP_NS: u64 = 5_000_000_000;
 const STEPS_MAX: usize = 10_000;
 
@@ -70,6 +72,7 @@ pub fn explorations(
         faults: if is_killed { vec![Fault::Kill] } else { Vec::new() },
         fault_bound: u32::from(is_killed),
         budget: ExploreBudget { schedules: SCHEDULES, time_ns: u64::MAX },
+        repeat: RepeatPlan::one_in(REPEAT_ONE_IN),
         payload_bytes: stress.payload_bytes,
         step_ns: STEP_NS,
         steps_max: STEPS_MAX,

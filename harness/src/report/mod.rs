@@ -3,6 +3,7 @@
 //! One value, [`RunReport`], holds all of it; each format only shows that value.
 
 pub mod exit;
+pub mod guarantee;
 pub mod human;
 pub mod interleaving;
 pub mod progress;
@@ -21,6 +22,7 @@ use crate::reach::Reach;
 use crate::scenario::Expect;
 use crate::violation::Class;
 use exit::Exit;
+use guarantee::GuaranteeReport;
 use verdict::Verdict;
 
 /// Version of the JSON report.
@@ -121,13 +123,15 @@ pub struct ExplorationReport {
     pub naive: Option<f64>,
     /// Schedules with a fault.
     pub faulted: u64,
-    /// Schedules that were run once more, and repeated step by step.
+    /// Schedules that were run once more, at a random time, and repeated step by step.
     pub repeated: u64,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
     /// Steps that were taken.
     pub steps: u64,
-    /// Schedules a second, those left half-way included.
+    /// What the strategy promises to have found; null where its algorithm promises nothing.
+    pub guarantee: Option<GuaranteeReport>,
+    /// Schedules a second, those left half-way and those run once more included.
     pub schedules_per_s: f64,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
+use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
 
@@ -26,6 +26,8 @@ pub struct Sum {
     /// About how many schedules an enumeration of all interleavings without faults would have run.
     pub naive: f64,
     pub faulted: u64,
+    /// Schedules that were run once more, at a random time, and repeated step by step.
+    pub repeated: u64,
     pub steps: u64,
     pub blocked: u64,
     pub duration_ns: u64,
@@ -45,6 +47,7 @@ impl Sum {
         self.schedules += run.schedules;
         self.naive += run.naive.unwrap_or(0.0);
         self.faulted += run.faulted;
+        self.repeated += run.repeated;
         self.steps += run.steps;
         self.blocked += run.blocked;
         self.duration_ns += run.duration_ns;
@@ -89,6 +92,7 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         fault_bound: u32::from(!faults.is_empty()),
         faults,
         budget: ExploreBudget { schedules: 10_000_000, time_ns: ns(CASE_TIME) },
+        repeat: RepeatPlan::All,
         payload_bytes: 64,
         step_ns: ns(STEP_TIME),
         steps_max: 10_000,
