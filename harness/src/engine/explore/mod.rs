@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub use self::campaign::Promised;
-pub(crate) use self::control::{NurseryOrder, raise_nursery};
+pub(crate) use self::control::{FIRST_SEQUENCE, NurseryOrder, raise_nursery};
 #[doc(hidden)]
 pub use self::pace::{Pace, pace};
 
