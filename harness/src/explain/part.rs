@@ -76,15 +76,22 @@ fn on(history: &History, container: u32) -> Vec<&Record> {
     history.records.iter().filter(is_of_it).collect()
 }
 
-/// The last that can have left something: those that were killed, if any were.
+/// The last that can have left something. Where some were killed it was one of them: the first since which nothing
+/// succeeded any more.
 fn last<'h>(on_it: &[&'h Record]) -> Vec<&'h Record> {
     let mut able: Vec<&Record> =
         on_it.iter().copied().filter(|record| model::can_change(record.operation)).collect();
-    if able.iter().any(|record| record.outcome == Outcome::Unknown) {
-        able.retain(|record| record.outcome == Outcome::Unknown);
-    }
     able.sort_by_key(|record| record.invoke_ns);
-    able.split_off(able.len().saturating_sub(LAST))
+    let came_through = on_it.iter().filter(|record| record.outcome == Outcome::Ok);
+    let usable_ns = came_through.map(|record| record.invoke_ns).max().unwrap_or(0);
+    let is_killed = |record: &&Record| record.outcome == Outcome::Unknown;
+    let killed: Vec<&Record> = able.iter().copied().filter(is_killed).collect();
+    let since = killed.iter().copied().filter(|record| record.deadline_ns() >= usable_ns);
+    match (since.take(LAST).collect::<Vec<_>>(), killed) {
+        (since, _) if !since.is_empty() => since,
+        (_, killed) if !killed.is_empty() => killed[killed.len().saturating_sub(LAST)..].to_vec(),
+        _ => able.split_off(able.len().saturating_sub(LAST)),
+    }
 }
 
 /// Of these operations as many as can be explored: the decisive, and then those that can change something, the later
