@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::spaces::{Case, Space};
 
-/// Longest that one case may take.
+/// Longest that one case may take, with every schedule run once more.
 const CASE_TIME: Duration = Duration::from_secs(300);
 const STEP_TIME: Duration = Duration::from_secs(60);
 
@@ -58,10 +58,11 @@ impl Sum {
     }
 }
 
-/// Explores every case of a space.
-pub fn space(zygote: &mut Zygote, space: &Space) -> Sum {
+/// Explores every case of a space. `progress` hears how far it is, each time that a case ends.
+pub fn space(zygote: &mut Zygote, space: &Space, mut progress: impl FnMut(&Sum)) -> Sum {
     let mut sum = Sum::default();
     for case in &space.cases {
+        progress(&sum);
         let run = one(zygote, space, case);
         let is_whole = match (run.coverage, space.preemptions_max) {
             (Coverage::Exhausted, _) => true,

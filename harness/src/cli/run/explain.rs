@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Runner;
-use super::explore::SHRINKING_ONE;
+use super::explore::{SHRINKING, SHRINKING_ONE};
 use crate::cli::findings::Simplest;
 use crate::cli::request::Explain;
 use crate::engine::explore::{self, Discovery};
@@ -13,6 +13,7 @@ use crate::history::History;
 use crate::plan::{ExploreBudget, ExplorePlan, StressPlan};
 use crate::report::human::plural;
 use crate::report::progress::Bar;
+use crate::report::table::grouped;
 use crate::results::scratch::Scratch;
 use crate::scenario::Expect;
 use crate::scenario::units::show_ns;
@@ -80,40 +81,41 @@ impl Runner<'_> {
         };
         let deadline = Instant::now() + limit;
         let mut book = Book::default();
-        let mut left = by_class.len() as u32;
+        let mut classes: Vec<Class> = by_class.keys().copied().collect();
+        // What nobody expects comes first, then what the scenario is about: then the time is used up.
+        let place = |class: &Class| expect.violations.iter().position(|it| it == class).unwrap_or(usize::MAX);
+        classes.sort_by_key(|class| (expect.covers(*class), place(class)));
         bar.explaining();
-        for (class, violations) in by_class {
-            let part = deadline.saturating_duration_since(Instant::now()) / left.max(1);
-            left -= 1;
-            let explanation = match sought(plan, history, &violations) {
-                Ok(plans) => self.explain(plans, class, Instant::now() + part, &mut book),
-                Err(why) => Explanation::without(format!("not tried under control: {why}")),
+        for (index, class) in classes.iter().enumerate() {
+            let parts = (classes.len() - index) as u32;
+            let until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / parts;
+            let why_not = match sought(plan, history, &by_class[class]) {
+                Ok(plans) => self.seek(plans, *class, until, &mut book),
+                Err(why) => format!("not tried under control: {why}"),
             };
-            explanations.insert(class, explanation);
+            explanations.insert(*class, Explanation::without(why_not));
+        }
+        // What one class was sought by can have shown another, before or after.
+        let deadline = Instant::now() + SHRINKING;
+        for (class, explanation) in &mut explanations {
+            let Some((plan, discovery)) = book.of_class(*class) else { continue };
+            let time = SHRINKING_ONE.min(deadline.saturating_duration_since(Instant::now()));
+            let simplest = self.simplest(plan, discovery, *class, time);
+            let words = format!("seen again under control, by schedule {}", grouped(discovery.number));
+            *explanation = Explanation { words, found: Some((simplest, discovery.number)) };
         }
         explanations
     }
 
-    fn explain(
-        &mut self,
-        plans: Vec<ExplorePlan>,
-        class: Class,
-        deadline: Instant,
-        book: &mut Book,
-    ) -> Explanation {
+    /// Explores until the class has been seen, the plans are used up or the time is over; what is to be said if it was not
+    /// seen.
+    fn seek(&mut self, plans: Vec<ExplorePlan>, class: Class, deadline: Instant, book: &mut Book) -> String {
         let (begun, before) = (Instant::now(), book.schedules);
-        let mut plans = plans.into_iter();
-        loop {
-            if let Some((plan, discovery)) = book.of_class(class) {
-                let (plan, discovery) = (plan.clone(), discovery.clone());
-                let simplest = self.simplest(&plan, &discovery, class, SHRINKING_ONE);
-                let words = format!("seen again under control, by schedule {}", discovery.number);
-                return Explanation { words, found: Some((simplest, discovery.number)) };
-            }
+        for plan in plans {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(plan) = plans.next().filter(|_| !left.is_zero() && !self.interrupt.is_set()) else {
+            if left.is_zero() || self.interrupt.is_set() || book.of_class(class).is_some() {
                 break;
-            };
+            }
             if let Err(why) = self.attempt(plan, left, book) {
                 // A status that this subject cannot be brought into, or one try that cannot be controlled: others may.
                 book.failure = Some(why.to_string());
@@ -123,7 +125,7 @@ impl Runner<'_> {
         let took = show_ns(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
         let failure = book.failure.as_ref().and_then(|why| why.lines().next());
         let failure = failure.map(|first| format!("; one try failed: {first}")).unwrap_or_default();
-        Explanation::without(format!("not reproduced under control within {took} ({tried} tried{failure})"))
+        format!("not reproduced under control within {took} ({tried} tried{failure})")
     }
 
     fn attempt(

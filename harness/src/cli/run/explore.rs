@@ -19,7 +19,7 @@ use crate::scenario::{Expect, Scenario, describe_subject};
 use crate::violation::{Class, Violation};
 
 /// Longest that all shrinking of one scenario may take.
-const SHRINKING: Duration = Duration::from_secs(30);
+pub(super) const SHRINKING: Duration = Duration::from_secs(30);
 /// Longest that the shrinking of one finding may take.
 pub(super) const SHRINKING_ONE: Duration = Duration::from_secs(5);
 
