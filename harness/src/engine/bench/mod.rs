@@ -8,6 +8,8 @@ mod bare;
 mod choice;
 mod clock;
 mod collect;
+#[doc(hidden)]
+pub mod cost;
 mod crew;
 mod door;
 mod ground;
