@@ -48,8 +48,10 @@ impl Door {
         if entered.overlaps {
             count(&self.overlaps, 1);
         }
-        if let Some(before) = entered.before.filter(|&before| before != self.process) {
-            count(&self.handoffs, 1);
+        if let Some(before) = entered.before {
+            if before != self.process {
+                count(&self.handoffs, 1);
+            }
             if let Some(came) = self.came_from.get(before as usize) {
                 count(came, 1);
             }

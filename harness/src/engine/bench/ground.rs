@@ -96,15 +96,16 @@ fn make(cell: &CellPlan, field: &Field) -> Result<(), EngineError> {
     let names = names(cell.containers);
     let missing = &names[(field.containers as usize).min(names.len())..];
     match &cell.task {
-        Task::Bare { lock: BenchLock::Library(kind), .. } => {
-            Place::open(&field.folder, *kind).map_err(|error| unsupported(&error))?;
+        Task::Bare { lock, .. } => {
+            if let BenchLock::Library(kind) = lock {
+                Place::open(&field.folder, *kind).map_err(|error| unsupported(&error))?;
+            }
             for name in missing {
                 let folder = field.folder.join(name);
                 fs::create_dir(&folder).map_err(|error| refused(&folder, &error))?;
             }
             Ok(())
         }
-        Task::Bare { .. } => Ok(()),
         Task::Operate { subject: BenchSubject::Library, lock, payload_bytes, .. } => {
             create(&field.folder, *lock, *payload_bytes, missing)
         }

@@ -5,6 +5,8 @@
 //! the folders, send the round to the zygote and put together what its workers left. Nothing here judges.
 
 mod bare;
+#[cfg(test)]
+mod calibrate;
 mod choice;
 mod clock;
 mod collect;
@@ -81,6 +83,7 @@ pub fn run(
         marker: Marker::next(),
         ground: Ground::new(&plan.roots),
         cells: plan.cells.iter().map(empty).collect(),
+        begun: vec![0; plan.cells.len()],
     };
     // All that the machine lacks shows before anything is measured.
     for cell in &plan.cells {
@@ -139,11 +142,14 @@ struct Bench<'b> {
     marker: Marker,
     ground: Ground<'b>,
     cells: Vec<Cell>,
+    /// How many rounds of each cell have begun.
+    begun: Vec<u32>,
 }
 
 impl Bench<'_> {
     fn round(&mut self, index: usize, order: u32) -> Result<Ended, EngineError> {
         let cell = &self.plan.cells[index];
+        self.begun[index] += 1;
         let size = Size { processes: cell.processes, containers: cell.containers };
         let arena = Arena::create(size).map_err(|error| {
             EngineError::Failed(format!("cannot make the shared memory of a round: {error}"))
@@ -165,11 +171,14 @@ impl Bench<'_> {
         Ok(Ended::Over)
     }
 
-    /// The first reason stands. Whoever died may have left the folder in any state, so nobody uses it again.
+    /// Whoever died may have left the folder in any state, so nobody uses it again.
     fn invalidate(&mut self, index: usize, why: &str) {
-        let cell = &mut self.cells[index];
-        let number = cell.rounds.len() + 1;
-        cell.invalid.get_or_insert_with(|| format!("in round {number} {why}"));
+        let why = format!("in round {} {why}", self.begun[index]);
+        let invalid = &mut self.cells[index].invalid;
+        *invalid = Some(match invalid.take() {
+            Some(earlier) => format!("{earlier}; {why}"),
+            None => why,
+        });
         self.ground.abandon(&self.plan.cells[index]);
     }
 
