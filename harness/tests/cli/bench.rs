@@ -105,7 +105,11 @@ containers = 2"#;
         let round = &cell.rounds[0];
         assert_eq!(round.whole.count(), round.acquisitions(), "{}", cell.point);
         match word(cell, Axis::Work).as_str() {
-            "read" => assert_eq!(round.reads, round.acquisitions()),
+            "read" => {
+                assert_eq!(round.reads, round.acquisitions());
+                let timed = if word(cell, Axis::Read) == "lock-free" { 0 } else { round.acquisitions() };
+                assert_eq!((round.wait.count(), round.hold.count()), (timed, timed), "{}", cell.point);
+            }
             "pause" => assert_eq!(round.reads, 0),
             _ => assert!(round.reads <= round.acquisitions(), "{}", cell.point),
         }

@@ -114,4 +114,14 @@ impl Watch for TimedDoor {
         self.door.leave(container);
         self.left_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
     }
+
+    // Readers are timed too; whom they share the lock with is nobody's business.
+
+    fn enter_shared(&self, _container: u32) {
+        self.entered_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
+    }
+
+    fn leave_shared(&self, _container: u32) {
+        self.left_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
+    }
 }

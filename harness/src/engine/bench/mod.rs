@@ -160,11 +160,8 @@ impl Bench<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Ended::Stopped);
         }
-        let measured = match finished.departures.first() {
-            Some(departure) => Err(departure.words()),
-            None => collect::round(&arena, cell, (order, self.plan.duration_ns), disturbance),
-        };
-        match measured {
+        let timing = (order, self.plan.duration_ns);
+        match finished.and_then(|()| collect::round(&arena, cell, timing, disturbance)) {
             Ok(round) => self.cells[index].rounds.push(round),
             Err(why) => self.invalidate(index, &why),
         }
@@ -182,7 +179,13 @@ impl Bench<'_> {
         self.ground.abandon(&self.plan.cells[index]);
     }
 
-    fn conduct(&mut self, cell: &CellPlan, order: u32, arena: &Arena) -> Result<Finished, EngineError> {
+    /// Has the zygote run the round; an answer that is an error says why the round counts for nothing.
+    fn conduct(
+        &mut self,
+        cell: &CellPlan,
+        order: u32,
+        arena: &Arena,
+    ) -> Result<Result<(), String>, EngineError> {
         let message = Order {
             cell: cell.clone(),
             folder: self.ground.folder(cell)?,
@@ -200,8 +203,10 @@ impl Bench<'_> {
             }
             match self.zygote.report(UPDATE).map_err(lost)? {
                 None => {}
-                Some(Report::Failed(why)) => return Err(EngineError::Failed(why)),
-                Some(Report::Finished(finished)) => return Ok(finished),
+                Some(Report::Failed(why)) => return Ok(Err(why)),
+                Some(Report::Finished(Finished { departures })) => {
+                    return Ok(departures.first().map_or(Ok(()), |departure| Err(departure.words())));
+                }
             }
         }
     }

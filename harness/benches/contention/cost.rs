@@ -1,7 +1,4 @@
-//! What the instrument of `flockwork bench` costs: each acquisition measured, against the bare loop, in turns within one
-//! process. The table of docs/bench.md.
-//!
-//! `cargo bench -p flockwork-harness --bench contention`
+//! What the instrument costs: each acquisition measured, against the bare loop, in turns within one process.
 
 use flockwork::LockKind;
 use flockwork_harness::engine::bench::cost::{Turn, turns};
@@ -15,7 +12,8 @@ const TURN_NS: u64 = 1_000_000;
 const LOCKS: [BenchLock; 4] =
     [BenchLock::Library(LockKind::Fs2), BenchLock::Library(LockKind::Ofd), BenchLock::Mutex, BenchLock::None];
 
-fn main() {
+/// Prints the table.
+pub fn table() {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     std::fs::create_dir(folder.path().join("c1")).expect("a container's folder");
     println!("a reading of the clock: {:.1} ns", clock_ns());
