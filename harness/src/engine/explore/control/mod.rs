@@ -5,6 +5,7 @@ mod behalf;
 mod call;
 mod course;
 mod crew;
+mod entries;
 mod error;
 mod filter;
 mod inmate;

@@ -7,11 +7,13 @@
 //! their entries do not.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::call::{Ask, At, Call, LockKind, Mode, Range};
+use super::entries::EntryName;
 use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
-use super::places::{ATTRIBUTES, File, Inode, Place, Places};
+use super::places::{ATTRIBUTES, File, Inode, Opened, Place, Places, is_beside};
 use crate::engine::explore::schedule::{Fault, Injected};
 use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
 
@@ -30,8 +32,12 @@ pub(super) struct Prediction {
     pub effect: Effect,
     /// A file whose content it changes.
     pub writes: Option<Inode>,
+    /// The entries that it makes or removes.
+    pub entries: Vec<EntryName>,
     /// Whether it makes, removes or changes anything.
     pub changes: bool,
+    /// Whether that is more than entries and the content of a file, or lies beside the exploration's folder.
+    pub is_wide: bool,
     /// Which faults it can meet.
     pub faults: Faults,
 }
@@ -40,6 +46,8 @@ pub(super) struct Prediction {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     None,
+    /// A file is opened.
+    Open(Box<Opened>),
     /// A lock is taken; whether the call would wait for it in the kernel.
     Take(Holding, Ask),
     /// Locks are given up.
@@ -117,7 +125,9 @@ impl Prediction {
             label: label.into(),
             effect: Effect::None,
             writes: None,
+            entries: Vec::new(),
             changes: false,
+            is_wide: false,
             faults: NO_FAULT,
         }
     }
@@ -152,20 +162,22 @@ impl Prediction {
     }
 
     /// Permissions change, on which it depends what can be reached: whoever walks a path reads them.
-    fn changing_attributes(self, file: &File) -> Self {
+    fn changing_attributes(mut self, file: &File) -> Self {
+        self.is_wide = true;
         self.writing(file).touching([(Object::named(&ATTRIBUTES), Write)])
     }
 
     fn writing(mut self, file: &File) -> Self {
         self.touches.push((file.content(), Write));
         self.writes = Some(file.inode);
+        self.is_wide |= is_beside(&file.shown);
         self.changing()
     }
 
     /// As a step, with what else it touches.
-    pub fn step(&self, label: String, more: impl IntoIterator<Item = (Object, Access)>) -> Step {
+    pub fn step(&self, label: Arc<str>, more: impl IntoIterator<Item = (Object, Access)>) -> Step {
         let touches = self.touches.iter().copied().chain(more).collect();
-        Step { footprint: Footprint::of(touches), gate: self.gate, lock: self.lock, label: label.into() }
+        Step { footprint: Footprint::of(touches), gate: self.gate, lock: self.lock, label }
     }
 }
 
@@ -259,7 +271,7 @@ const fn touched_by(mode: Mode) -> Access {
 }
 
 impl Scene<'_> {
-    fn place(&mut self, at: &At, follow: bool) -> Option<Place> {
+    fn place(&mut self, at: &At, follow: bool) -> Option<Arc<Place>> {
         self.places.path(self.process, self.inmate, at, follow)
     }
 
@@ -336,12 +348,16 @@ impl Scene<'_> {
             }
         }
         let open = Prediction::new(words).touching(place.way.iter().copied()).meeting(OPENING);
-        match (&place.file, &place.folder) {
-            (None, Some(folder)) if creates => made(open, folder, &place.name).meeting(MAKING_FILE),
+        let mut open = match (&place.file, &place.folder) {
+            (None, Some(folder)) if creates => made(open, folder, &place).meeting(MAKING_FILE),
             (Some(_), _) if creates && opening.has(libc::O_EXCL) => open,
             (Some(file), _) if opening.has(libc::O_TRUNC) => open.writing(file),
             _ => open,
+        };
+        if let Some(opened) = Opened::at(&place) {
+            open.effect = Effect::Open(Box::new(opened));
         }
+        open
     }
 
     fn close(&mut self, fd: i32) -> Prediction {
@@ -374,7 +390,8 @@ impl Scene<'_> {
     /// A link at the end is followed: where it is not, only the link's own attributes change, and they read those.
     fn change(&mut self, at: &At, verb: &str, how: fn(Prediction, &File) -> Prediction) -> Prediction {
         let Some(place) = self.place(at, true) else { return self.outside(at) };
-        let change = Prediction::new(format!("{verb} {}", shown(&place.shown))).touching(place.way);
+        let change =
+            Prediction::new(format!("{verb} {}", shown(&place.shown))).touching(place.way.iter().copied());
         match &place.file {
             Some(file) => how(change, file),
             None => change,
@@ -393,7 +410,7 @@ impl Scene<'_> {
 
     fn make(&mut self, at: &At, verb: &str) -> Prediction {
         self.path_call(verb, at, |make, place| match (&place.file, &place.folder) {
-            (None, Some(folder)) => made(make, folder, &place.name).meeting(MAKING),
+            (None, Some(folder)) => made(make, folder, place).meeting(MAKING),
             _ => make,
         })
     }
@@ -401,7 +418,7 @@ impl Scene<'_> {
     fn remove(&mut self, at: &At, verb: &str) -> Prediction {
         self.removal(verb, at, |remove, place| match (&place.file, &place.folder) {
             (Some(file), Some(folder)) if !file.is_folder => {
-                removed(remove, folder, &place.name).touching([(file.links(), Write)]).meeting(REMOVING)
+                removed(remove, folder, place).touching([(file.links(), Write)]).meeting(REMOVING)
             }
             _ => remove,
         })
@@ -411,7 +428,7 @@ impl Scene<'_> {
         self.removal("rmdir", at, |remove, place| match (&place.file, &place.folder) {
             // Whether it is empty is not looked at: that it goes and that it stays depend on its entries alike.
             (Some(file), Some(folder)) if file.is_folder => {
-                removed(remove, folder, &place.name).touching([(file.list(), Write)]).meeting(REMOVING)
+                removed(remove, folder, place).touching([(file.list(), Write)]).meeting(REMOVING)
             }
             _ => remove,
         })
@@ -423,15 +440,26 @@ impl Scene<'_> {
         match source {
             Some(source) => {
                 let links = source.file.as_ref().map(|file| (file.links(), Write));
-                link.touching(source.way.into_iter().chain(links))
+                link.touching(source.way.iter().copied().chain(links))
             }
             None => link,
         }
     }
 
     fn rename(&mut self, from: &At, to: &At) -> Prediction {
-        let (Some(source), Some(target)) = (self.place(from, false), self.place(to, false)) else {
-            return Prediction::new("");
+        let (source, target) = match (self.place(from, false), self.place(to, false)) {
+            (Some(source), Some(target)) => (source, target),
+            (None, None) => return Prediction::new(""),
+            // To the outside, or in from there.
+            (Some(place), None) | (None, Some(place)) => {
+                self.places.keep(&place);
+                let half = Prediction::new(format!("rename {}", shown(&place.shown)));
+                let half = half.touching(place.way.iter().copied());
+                return match &place.folder {
+                    Some(folder) => removed(half, folder, &place),
+                    None => half,
+                };
+            }
         };
         self.places.keep(&target);
         let label = format!("rename {} to {}", shown(&source.shown), shown(&target.shown));
@@ -440,7 +468,7 @@ impl Scene<'_> {
         let (Some(moved), Some(old), Some(new)) = (&source.file, &source.folder, &target.folder) else {
             return rename;
         };
-        let rename = removed(made(rename, new, &target.name), old, &source.name).meeting(MAKING);
+        let rename = removed(made(rename, new, &target), old, &source).meeting(MAKING);
         // What is above a folder is seen from within it.
         let above = moved.is_folder.then(|| (moved.entry(".."), Write));
         let rename = rename.touching(above);
@@ -617,12 +645,15 @@ fn looked_at(file: &File) -> [(Object, Access); 2] {
     [(inside, Read), (file.links(), Read)]
 }
 
-fn made(prediction: Prediction, folder: &File, name: &str) -> Prediction {
-    prediction.touching([(folder.entry(name), Write), (folder.list(), Update)]).changing()
+fn made(mut prediction: Prediction, folder: &File, place: &Place) -> Prediction {
+    prediction.entries.push((folder.inode, place.name_on_disk.clone()));
+    // A name that is not read as it is cannot be looked for.
+    prediction.is_wide |= is_beside(&place.shown) || place.shown.contains(char::REPLACEMENT_CHARACTER);
+    prediction.touching([(folder.entry(&place.name), Write), (folder.list(), Update)]).changing()
 }
 
-fn removed(prediction: Prediction, folder: &File, name: &str) -> Prediction {
-    made(prediction, folder, name)
+fn removed(prediction: Prediction, folder: &File, place: &Place) -> Prediction {
+    made(prediction, folder, place)
 }
 
 /// The exploration's folder itself is shown as a dot.
