@@ -6,22 +6,27 @@
 //! The kernel is asked as little as can be: where a path leads is known until a step that is let go touches something
 //! on its way. Builds with debug assertions walk it all the same, and compare; likewise with descriptors.
 
+mod descriptor;
+mod walk;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{Mode, OFlags, fstat, openat};
 
-use super::call::{At, LockKind, Range};
-use super::entries::{self, Entries, EntryName, Found, Kind};
-use super::inmate::Inmate;
+use super::call::{LockKind, Range};
+use super::entries::{Entries, EntryName, Found, Kind};
 use crate::engine::explore::step::{Access, Object};
+
+pub(super) use descriptor::Opened;
+pub(super) use walk::Place;
+use walk::Walked;
 
 /// How many symbolic links a path may lead through.
 const LINKS_MAX: u32 = 8;
@@ -75,85 +80,6 @@ impl File {
     }
 }
 
-/// Where a path leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// What was looked at on the way, the last entry included.
-    pub way: Vec<(Object, Access)>,
-    /// The folder of the last entry; none where the way does not lead that far.
-    pub folder: Option<File>,
-    /// The last entry's name, without pids.
-    pub name: String,
-    /// The last entry's name, as it is.
-    pub name_on_disk: String,
-    /// What is there.
-    pub file: Option<File>,
-    /// Relative to the exploration's folder.
-    pub shown: Arc<str>,
-}
-
-impl Place {
-    /// Whether a step that touches this may change where the path leads.
-    fn depends_on(&self, touches: &[(Object, Access)]) -> bool {
-        let hits = |(object, access): &(Object, Access)| {
-            touches.iter().any(|(touched, how)| touched == object && access.conflicts(*how))
-        };
-        self.way.iter().any(hits)
-    }
-}
-
-/// Where a path starts.
-struct Start<'a> {
-    whence: Whence,
-    /// Whether it is within the exploration's folder, every step in which is foreseen.
-    is_inside: bool,
-    folder: File,
-    /// The path from there.
-    rest: Cow<'a, str>,
-}
-
-/// What a walk can be made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whence {
-    /// The exploration's folder.
-    Root,
-    /// A descriptor of the process.
-    Descriptor(i32),
-    /// The folder beside which the exploration's lies, and that of the images.
-    Beside,
-}
-
-/// A path that was walked in this execution.
-#[derive(Debug)]
-struct Walked {
-    folder: Inode,
-    rest: String,
-    follow: bool,
-    place: Arc<Place>,
-}
-
-/// What a process last opened, by the path that it took.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Opened {
-    entry: EntryName,
-    /// What is there; none where the call makes it.
-    inode: Option<Inode>,
-    shown: Arc<str>,
-}
-
-impl Opened {
-    /// By a path that leads here, within the exploration's folder.
-    pub fn at(place: &Place) -> Option<Self> {
-        let folder = place.folder.as_ref().filter(|_| !is_beside(&place.shown))?;
-        let entry = (folder.inode, place.name_on_disk.clone());
-        Some(Self {
-            entry,
-            inode: place.file.as_ref().map(|file| file.inode),
-            shown: Arc::clone(&place.shown),
-        })
-    }
-}
-
 /// Whether this lies beside the exploration's folder, among the images.
 pub(super) fn is_beside(shown: &str) -> bool {
     shown.starts_with("..") || shown.starts_with(IMAGES)
@@ -161,45 +87,6 @@ pub(super) fn is_beside(shown: &str) -> bool {
 
 /// How the folder of the images is shown.
 const IMAGES: &str = "~images";
-
-/// A path that is being walked.
-struct Walk {
-    base: Arc<OwnedFd>,
-    is_inside: bool,
-    root: File,
-    /// Where it is.
-    folder: File,
-    /// The same, from `base`.
-    path: String,
-    way: Vec<(Object, Access)>,
-    ahead: VecDeque<String>,
-}
-
-impl Walk {
-    /// It leads to an entry of a folder.
-    fn arrived(self, name: String, name_on_disk: String, file: Option<File>, shown: Arc<str>) -> Place {
-        Place { way: self.way, folder: Some(self.folder), name, name_on_disk, file, shown }
-    }
-
-    /// It leads nowhere, or out of what concerns the exploration.
-    fn lost(self, name: &str) -> Place {
-        let shown = join(&self.folder.shown, name).into();
-        let name = name.to_owned();
-        Place { way: self.way, folder: None, name_on_disk: name.clone(), name, file: None, shown }
-    }
-
-    /// It ends where it is.
-    fn stayed(self) -> Place {
-        let shown = Arc::clone(&self.folder.shown);
-        let (name, name_on_disk) = (String::new(), String::new());
-        Place { way: self.way, folder: None, name, name_on_disk, file: Some(self.folder), shown }
-    }
-}
-
-/// The entries that a path goes through.
-fn parts(path: &str) -> VecDeque<String> {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
-}
 
 /// What paths and descriptors mean, in one execution.
 #[derive(Debug)]
@@ -388,188 +275,5 @@ impl Places {
         }
         let relative = path.strip_prefix(&self.images).ok()?;
         Some(format!("~images/{}", relative.to_string_lossy()))
-    }
-
-    /// What a descriptor is about; `None` for what is no concern of the exploration.
-    pub fn descriptor(&mut self, process: usize, inmate: &Inmate, fd: i32) -> Option<File> {
-        if let Some(known) = self.open.get(&(process, fd)) {
-            let known = known.clone();
-            let is_now = || self.linked(inmate, fd).map(|(found, _)| found.inode);
-            debug_assert_eq!(known.as_ref().map(|file| file.inode), is_now(), "descriptor {fd} is another");
-            return known;
-        }
-        let found = self.just_opened(process, inmate, fd).or_else(|| self.linked(inmate, fd));
-        let file = found.map(|(found, shown)| self.file(found, &shown));
-        self.open.insert((process, fd), file.clone());
-        file
-    }
-
-    /// What a descriptor is about, if it is what the process opened last: its path is known then.
-    fn just_opened(&mut self, process: usize, inmate: &Inmate, fd: i32) -> Option<(Found, Arc<str>)> {
-        let opened = self.opened.remove(&process)?;
-        let copy = inmate.descriptor(fd).ok()?;
-        let stat = fstat(&copy).ok()?;
-        let found = Found::from(&stat);
-        let (folder, name) = &opened.entry;
-        let inode =
-            opened.inode.or_else(|| Some(self.entries.look(&self.root, &opened.shown, *folder, name)?.inode));
-        // A file of several names may have been opened by another one before.
-        let has_one_name = stat.st_nlink == 1 || found.kind == Kind::Folder;
-        if inode != Some(found.inode) || !has_one_name {
-            return None;
-        }
-        debug_assert_eq!(
-            Some((found, Arc::clone(&opened.shown))),
-            self.linked(inmate, fd),
-            "descriptor {fd} is not what was opened"
-        );
-        Some((found, opened.shown))
-    }
-
-    /// What a descriptor is about, by what the kernel says of it.
-    fn linked(&self, inmate: &Inmate, fd: i32) -> Option<(Found, Arc<str>)> {
-        let link = format!("/proc/{}/fd/{fd}", inmate.pid);
-        let path = fs::read_link(&link).ok()?;
-        let text = path.to_string_lossy();
-        let shown = self.inside(Path::new(text.strip_suffix(" (deleted)").unwrap_or(&text)))?;
-        let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
-        Some((Found::from(&stat), shown.into()))
-    }
-
-    /// Where a path leads; `None` for what is no concern of the exploration.
-    pub fn path(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool) -> Option<Arc<Place>> {
-        let start = self.start(process, inmate, at)?;
-        let is_this = |walked: &&Walked| {
-            walked.folder == start.folder.inode && walked.follow == follow && walked.rest == start.rest
-        };
-        let known = self.walked.iter().find(is_this).map(|walked| Arc::clone(&walked.place));
-        if let Some(known) = known.filter(|_| start.is_inside) {
-            debug_assert_eq!(
-                self.set_out(inmate, &start, follow).as_ref(),
-                Some(&*known),
-                "it led elsewhere"
-            );
-            return Some(known);
-        }
-        let place = Arc::new(self.set_out(inmate, &start, follow)?);
-        if start.is_inside {
-            let (folder, rest) = (start.folder.inode, start.rest.into_owned());
-            self.walked.push(Walked { folder, rest, follow, place: Arc::clone(&place) });
-        }
-        Some(place)
-    }
-
-    /// Walks from where a path starts.
-    fn set_out(&mut self, inmate: &Inmate, start: &Start<'_>, follow: bool) -> Option<Place> {
-        let base = match start.whence {
-            Whence::Root => Arc::clone(&self.root),
-            Whence::Descriptor(fd) => open_folder(Path::new(&format!("/proc/{}/fd/{fd}", inmate.pid)))?,
-            Whence::Beside => open_folder(self.images.parent()?)?,
-        };
-        let walk = Walk {
-            base,
-            is_inside: start.is_inside,
-            root: self.root_file(),
-            folder: start.folder.clone(),
-            path: String::new(),
-            way: vec![(Object::named(&ATTRIBUTES), Access::Read)],
-            ahead: parts(&start.rest),
-        };
-        self.walk(walk, follow).ok()
-    }
-
-    /// The walk that is left to do, entry by entry: links on the way are followed, and each entry that was looked at is
-    /// part of the way.
-    fn walk(&mut self, mut walk: Walk, follow: bool) -> io::Result<Place> {
-        let mut links = 0;
-        while let Some(name) = walk.ahead.pop_front() {
-            if name == ".." && walk.folder.inode == self.root_inode {
-                return Ok(walk.lost(&name));
-            }
-            let alike = self.without_pids(&name).into_owned();
-            walk.way.push((walk.folder.entry(&alike), Access::Read));
-            let path = join(&walk.path, &name);
-            let found = if walk.is_inside {
-                self.entries.look(&walk.base, &path, walk.folder.inode, &name)
-            } else {
-                entries::ask(&walk.base, path.as_str())
-            };
-            let is_last = walk.ahead.is_empty();
-            let is_link = found.is_some_and(|found| found.kind == Kind::Link && (follow || !is_last));
-            if is_link {
-                links += 1;
-                if links > LINKS_MAX || !self.step_through(&mut walk, &path)? {
-                    return Ok(walk.lost(&name));
-                }
-                continue;
-            }
-            let shown = join(&walk.folder.shown, &name).into();
-            let file = found.map(|found| self.file(found, &shown));
-            match file {
-                file if is_last => return Ok(walk.arrived(alike, name, file, shown)),
-                Some(folder) => (walk.folder, walk.path) = (folder, path),
-                None => return Ok(walk.lost(&name)),
-            }
-        }
-        Ok(walk.stayed())
-    }
-
-    /// Goes on behind a symbolic link; `false` where it leads out of what concerns the exploration.
-    fn step_through(&self, walk: &mut Walk, path: &str) -> io::Result<bool> {
-        let target = rustix::fs::readlinkat(&walk.base, path, Vec::new())?;
-        let target = target.to_string_lossy();
-        let inside = if target.starts_with('/') {
-            let Some(shown) = self.inside(Path::new(&*target)) else { return Ok(false) };
-            walk.base = Arc::clone(&self.root);
-            walk.is_inside = true;
-            walk.path.clear();
-            walk.folder = walk.root.clone();
-            shown
-        } else {
-            target.into_owned()
-        };
-        let mut ahead = parts(&inside);
-        ahead.append(&mut walk.ahead);
-        walk.ahead = ahead;
-        Ok(true)
-    }
-
-    /// From where a path starts.
-    fn start<'a>(&mut self, process: usize, inmate: &Inmate, at: &'a At) -> Option<Start<'a>> {
-        let is_absolute = at.path.starts_with('/');
-        if !is_absolute && at.folder != libc::AT_FDCWD {
-            let folder = self.descriptor(process, inmate, at.folder)?;
-            let is_root = folder.inode == self.root_inode;
-            let whence = if is_root { Whence::Root } else { Whence::Descriptor(at.folder) };
-            let is_inside = !is_beside(&folder.shown);
-            return Some(Start { whence, is_inside, folder, rest: Cow::Borrowed(&at.path) });
-        }
-        let path = if is_absolute {
-            PathBuf::from(&at.path)
-        } else {
-            fs::read_link(format!("/proc/{}/cwd", inmate.pid)).ok()?.join(&at.path)
-        };
-        let shown = self.inside(&path)?;
-        if let Some(image) = shown.strip_prefix("~images/") {
-            // Images are made as they are needed, the folder too.
-            let beside = entries::ask(rustix::fs::CWD, self.images.parent()?)?;
-            let beside = self.file(beside, &Arc::from(".."));
-            let name = self.images.file_name()?.to_string_lossy().into_owned();
-            let rest = join(&name, image).into();
-            return Some(Start { whence: Whence::Beside, is_inside: false, folder: beside, rest });
-        }
-        Some(Start { whence: Whence::Root, is_inside: true, folder: self.root_file(), rest: shown.into() })
-    }
-}
-
-fn open_folder(path: &Path) -> Option<Arc<OwnedFd>> {
-    openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(Arc::new)
-}
-
-fn join(folder: &str, name: &str) -> String {
-    match (folder.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => folder.to_owned(),
-        _ => format!("{folder}/{name}"),
     }
 }

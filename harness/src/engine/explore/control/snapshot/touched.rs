@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -280,10 +280,19 @@ fn digest(
 }
 
 fn read(base: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {
+    // Most files are shorter.
+    const STRETCH_BYTES: usize = 4096;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut file = File::from(openat(base, path, flags, Mode::empty())?);
-    // Enough for most, so that it takes one call to read it, and one to see that this was all.
-    let mut bytes = Vec::with_capacity(1024);
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = openat(base, path, flags, Mode::empty())?;
+    let mut bytes = Vec::new();
+    loop {
+        let known = bytes.len();
+        bytes.resize(known + STRETCH_BYTES, 0);
+        let read = rustix::io::read(&file, &mut bytes[known..])?;
+        bytes.truncate(known + read);
+        // Of a file less than was asked for comes at its end alone.
+        if read < STRETCH_BYTES {
+            return Ok(bytes);
+        }
+    }
 }
