@@ -162,7 +162,9 @@ impl Places {
     /// A step is about to be let go that makes or removes these entries, and touches this.
     pub fn forget_entries(&mut self, changed: &[EntryName], touches: &[(Object, Access)]) {
         if !changed.is_empty() {
-            changed.iter().for_each(|entry| self.entries.forget(entry));
+            for entry in changed {
+                self.entries.forget(entry);
+            }
             self.walked.retain(|walked| !walked.place.depends_on(touches));
             self.opened.clear();
         }
@@ -170,7 +172,9 @@ impl Places {
 
     /// The folder was put back, by which these entries changed: none leads to a folder, or did.
     pub fn forget_restored(&mut self, changed: &[EntryName]) {
-        changed.iter().for_each(|entry| self.entries.forget_file(entry));
+        for entry in changed {
+            self.entries.forget_file(entry);
+        }
     }
 
     /// Anything may have changed.

@@ -168,12 +168,11 @@ impl Control {
                 Changed::Known => snapshot.restore_touched(&self.written, &self.touched)?,
                 Changed::Anything => None,
             };
-            match restored {
-                Some(entries) => self.places.forget_restored(&entries),
-                None => {
-                    snapshot.restore(&self.written)?;
-                    self.places.forget_everywhere();
-                }
+            if let Some(entries) = restored {
+                self.places.forget_restored(&entries);
+            } else {
+                snapshot.restore(&self.written)?;
+                self.places.forget_everywhere();
             }
         }
         if let Some(images) = self.images.as_mut().filter(|_| self.changed == Changed::Anything) {
