@@ -59,7 +59,7 @@ pub enum Work {
     /// Choose who goes next.
     Explore(Explore),
     /// Measure.
-    Bench(Bench),
+    Bench(Box<Bench>),
 }
 
 /// The plan of one run: one variant per kind.
@@ -171,7 +171,7 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
     let work = match kind {
-        Kind::Bench => read_bench(&mut reader).map(Work::Bench),
+        Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
     };

@@ -43,15 +43,11 @@ impl Mutex {
         checked(unsafe { libc::pthread_mutexattr_destroy(attributes.as_mut_ptr()) })
     }
 
-    /// Waits for it. That its last holder died is no error: whoever comes next sees to what it guards.
+    /// Waits for it.
     #[inline]
     pub(crate) fn lock(&self) -> io::Result<()> {
         // SAFETY: it was prepared before any other process was forked, and lies in memory shared by all of them.
-        match unsafe { libc::pthread_mutex_lock(self.0.get()) } {
-            // SAFETY: the caller holds it, as EOWNERDEAD says.
-            libc::EOWNERDEAD => checked(unsafe { libc::pthread_mutex_consistent(self.0.get()) }),
-            code => checked(code),
-        }
+        self.taken(unsafe { libc::pthread_mutex_lock(self.0.get()) })
     }
 
     /// Takes it if it is free.
@@ -60,11 +56,17 @@ impl Mutex {
         // SAFETY: as for `lock`.
         match unsafe { libc::pthread_mutex_trylock(self.0.get()) } {
             libc::EBUSY => Ok(false),
+            code => self.taken(code).map(|()| true),
+        }
+    }
+
+    /// That its last holder died is no error: whoever comes next sees to what it guards.
+    #[inline]
+    fn taken(&self, code: libc::c_int) -> io::Result<()> {
+        match code {
             // SAFETY: the caller holds it, as EOWNERDEAD says.
-            libc::EOWNERDEAD => {
-                checked(unsafe { libc::pthread_mutex_consistent(self.0.get()) }).map(|()| true)
-            }
-            code => checked(code).map(|()| true),
+            libc::EOWNERDEAD => checked(unsafe { libc::pthread_mutex_consistent(self.0.get()) }),
+            code => checked(code),
         }
     }
 

@@ -4,6 +4,7 @@
 //! combinations may be one cell, and others are none; how many, the grid knows.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use flockwork::{LockKind, ReadPolicy, WritePolicy};
 
@@ -271,7 +272,7 @@ impl Combination {
     }
 }
 
-fn word(value: impl ToString) -> Value {
+fn word(value: impl Display) -> Value {
     Value::Word(value.to_string())
 }
 
