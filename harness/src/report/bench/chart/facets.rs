@@ -53,12 +53,13 @@ const COMPARED: [Axis; 5] = [Axis::Subject, Axis::Lock, Axis::Wait, Axis::Read, 
 
 /// The axis that leaves few enough lines with the fewest charts; where none does, the one with the most values.
 fn dividing(free: &[Axis], lines: usize, count: impl Fn(Axis) -> usize) -> Axis {
-    let rank = |axis: &Axis| COMPARED.contains(axis);
-    let counts: Vec<(usize, Axis)> = free.iter().map(|axis| (count(*axis).max(1), *axis)).collect();
-    let enough = counts.iter().filter(|(count, _)| lines.div_ceil(*count) <= LINES_MAX);
-    let best = enough.min_by_key(|(count, axis)| (rank(axis), *count));
-    let most = || counts.iter().max_by_key(|(count, axis)| (!rank(axis) && *count > 1, *count));
-    best.or_else(most).expect("there is a free axis").1
+    let counts: Vec<(usize, Axis)> = free.iter().map(|axis| (count(*axis), *axis)).collect();
+    let (compared, mut others): (Vec<_>, Vec<_>) =
+        counts.iter().partition(|(_, axis)| COMPARED.contains(axis));
+    others.retain(|(count, _)| *count > 1);
+    let candidates = if others.is_empty() { compared } else { others };
+    let enough = candidates.iter().filter(|(count, _)| lines.div_ceil((*count).max(1)) <= LINES_MAX).min();
+    enough.or_else(|| candidates.iter().max()).map_or(free[0], |(_, axis)| *axis)
 }
 
 fn grouped<'v, 'a>(rows: &Rows<'v, 'a>, free: &[Axis]) -> Vec<Group<'v, 'a>> {
