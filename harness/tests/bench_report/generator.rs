@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub struct Kind {
     /// Acquisitions in each round of one second, before noise.
     pub rate: f64,
-    /// The median wait, in nanoseconds: waits are spread evenly from half to one and a half of it, and one in 50 is ten times as long.
+    /// The median wait, in nanoseconds: waits lie within 10 % of it, and one in 50 is ten times as long.
     pub wait_ns: u64,
     /// How far a round may be off, as a part.
     pub noise: f64,
@@ -46,7 +46,7 @@ pub fn cell(lock: &str, kind: Kind, random: &mut ChaCha8Rng) -> Cell {
         let (mut wait, mut hold, mut whole) = (Latency::new(), Latency::new(), Latency::new());
         for index in 0..2_000 {
             let long = if index % 50 == 0 { 10.0 } else { 1.0 };
-            let wait_ns = (kind.wait_ns as f64 * (0.5 + part()) * long / factor) as u64;
+            let wait_ns = (kind.wait_ns as f64 * (0.9 + 0.2 * part()) * long / factor) as u64;
             wait.record(wait_ns);
             hold.record(1_000);
             whole.record(wait_ns + 1_000);
