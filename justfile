@@ -54,6 +54,10 @@ oracles:
 bugs *BUGS:
     cargo test --release -p flockwork-harness --test matrix -- --measure-explored {{BUGS}}
 
+# How long each known bug takes to shrink, to what, and how often that reproduces: a table of docs/gvisor-history.md
+shrinks *BUGS:
+    cargo test --release -p flockwork-harness --test matrix -- --measure-shrunk {{BUGS}}
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

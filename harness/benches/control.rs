@@ -12,7 +12,7 @@ use flockwork::Operation;
 use flockwork_harness::engine::explore::schedule::Fault;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{ExploreRun, Pace, pace, run};
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan, SubjectPlan};
+use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
 
 const ROUNDS: usize = 9;
@@ -53,6 +53,7 @@ fn plan(root: &Path, processes: usize, strategy: StrategyPlan, schedules: u64) -
         faults: Vec::new(),
         fault_bound: 0,
         budget: ExploreBudget { schedules, time_ns: 600_000_000_000 },
+        repeat: RepeatPlan::one_in(50),
         payload_bytes: 0,
         step_ns: 5_000_000_000,
         steps_max: 10_000,

@@ -192,6 +192,41 @@ pub struct ExploreBudget {
     pub time_ns: u64,
 }
 
+/// Which schedules an exploration runs once more, to see that they repeat themselves step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepeatPlan {
+    /// All of them.
+    All,
+    /// All of the first `first`, and one in `then_one_in` of those that follow.
+    Some {
+        /// So many, all.
+        first: u64,
+        /// Then one in so many; at least 1.
+        then_one_in: u64,
+    },
+}
+
+impl RepeatPlan {
+    /// All while there are few, which is cheap, and then a sample.
+    pub const USUAL: Self = Self::Some { first: 1_000, then_one_in: 50 };
+
+    /// One in so many, from the first on.
+    #[must_use]
+    pub const fn one_in(count: u64) -> Self {
+        Self::Some { first: 1, then_one_in: count }
+    }
+
+    /// Whether the schedule of this number, from 1, is run once more.
+    #[must_use]
+    pub const fn wants(self, number: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { first, then_one_in } => number <= first || number.is_multiple_of(then_one_in),
+        }
+    }
+}
+
 /// One exploration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplorePlan {
@@ -215,6 +250,8 @@ pub struct ExplorePlan {
     pub fault_bound: u32,
     /// How much is done at most.
     pub budget: ExploreBudget,
+    /// Which schedules are run once more.
+    pub repeat: RepeatPlan,
     /// Size of the payload that each save carries, in bytes.
     pub payload_bytes: u32,
     /// Longest that one process may run between two of its stops, in nanoseconds.

@@ -202,7 +202,10 @@ impl<'a> Container<'a> {
             ReadPolicy::Exclusive => None,
             ReadPolicy::Shared => {
                 let _shared = self.lock_shared()?;
-                Some(read::metadata(&store.root, id)?)
+                store.sandbox().entered_shared(id);
+                let loaded = read::metadata(&store.root, id);
+                store.sandbox().leaving_shared(id);
+                Some(loaded?)
             }
             ReadPolicy::LockFree => Some(read::metadata(&store.root, id)?),
         };

@@ -65,6 +65,12 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     /// The exclusive lock of this container is about to be given back.
     fn leaving(&self, _id: &ContainerId) {}
 
+    /// A shared lock of this container was just taken by a reader; other readers may hold it too.
+    fn entered_shared(&self, _id: &ContainerId) {}
+
+    /// That shared lock is about to be given back.
+    fn leaving_shared(&self, _id: &ContainerId) {}
+
     /// An operation is about to be saved: the last chance to change the record that is saved with it. The sandbox
     /// itself acts later, or (create) has acted already.
     fn annotate(

@@ -1,7 +1,8 @@
 //! collateral: a refused or failed operation changed something.
 //!
 //! The witness order shows a change that no successful and no killed operation explains, while a refused or failed
-//! one overlaps it that could have made it. Where none overlaps it, it is the witness's to tell.
+//! one overlaps it that could have made it, or a create failed before a life was seen that nobody began. Where there is
+//! none, it is the witness's to tell.
 
 use flockwork::Operation;
 
@@ -58,6 +59,9 @@ pub(super) fn culprit(history: &History, fault: &Fault) -> Option<usize> {
     if !fault.kind.is_unclaimed_change() {
         return None;
     }
+    if fault.kind.is_appearance() {
+        return creator(history, fault);
+    }
     let (from_ns, to_ns) = fault.span_ns(&history.records);
     let can_be = |(index, record): &(usize, &Record)| {
         record.container() == Some(fault.container)
@@ -75,6 +79,21 @@ pub(super) fn culprit(history: &History, fault: &Fault) -> Option<usize> {
     // A failed one is likelier than a refused one.
     let suspects = history.records.iter().enumerate().filter(can_be);
     suspects.max_by_key(|(_, record)| record.outcome == Outcome::Failed).map(|(index, _)| index)
+}
+
+/// The failed create that can have begun the life which nobody else began: it may have been over for long when that was
+/// seen, so of several it is the last. Where it says itself which life it was about, it must be that one.
+fn creator(history: &History, fault: &Fault) -> Option<usize> {
+    let (_, seen_ns) = fault.span_ns(&history.records);
+    let seen = fault.records.last().and_then(|&index| history.records[index].generation);
+    let can_be = |(_, record): &(usize, &Record)| {
+        record.container() == Some(fault.container)
+            && (record.operation, record.outcome) == (Operation::Create, Outcome::Failed)
+            && record.invoke_ns <= seen_ns
+            && record.generation.is_none_or(|own| Some(own) == seen)
+    };
+    let suspects = history.records.iter().enumerate().filter(can_be);
+    suspects.max_by_key(|(_, record)| record.invoke_ns).map(|(index, _)| index)
 }
 
 fn can_harm(record: &Record) -> bool {
@@ -107,6 +126,27 @@ mod tests {
         let message = case.must_fail(&Collateral);
         assert!(message.contains("p1 create (0.002–0.003 ms): refused (exists)"), "{message}");
         case.must_pass(&Witness);
+    }
+
+    #[test]
+    fn a_failed_create_that_leaves_a_container_fails() {
+        let case = Case::of([
+            failed(0, Create, 1..=2, Reason::Io),
+            failed(1, Create, 3..=4, Reason::Io),
+            ok(2, State, 7..=8).saw(Created, 1, 1),
+        ]);
+        let message = case.must_fail(&Collateral);
+        assert!(message.contains("nobody created that generation"), "{message}");
+        assert!(message.contains("p1 create (0.002–0.003 ms): failed (io)"), "the last of them: {message}");
+        case.must_pass(&Witness);
+        // One that failed after it was seen did not make it, nor did one that says it was about another life.
+        let later = [ok(2, State, 1..=2).saw(Created, 1, 1), failed(1, Create, 3..=4, Reason::Io)];
+        let other =
+            [failed(1, Create, 1..=2, Reason::Io).saw(Created, 7, 1), ok(2, State, 3..=4).saw(Created, 1, 1)];
+        for case in [Case::of(later), Case::of(other)] {
+            case.must_pass(&Collateral);
+            case.must_fail(&Witness);
+        }
     }
 
     #[test]

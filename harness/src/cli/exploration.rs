@@ -141,6 +141,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
         coverage: Coverage::Partial,
         naive: None,
         repeated: 0,
+        promised: None,
         duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
         ended: Ended::Completed,
     }

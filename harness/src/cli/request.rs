@@ -7,10 +7,15 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::failure::Failure;
 use crate::report::exit::Exit;
+use crate::report::human::plural;
 use crate::results::scratch;
 use crate::scenario::source::Problem;
 use crate::scenario::units::{DURATION_FORM, duration_ns};
+<<<<<<< HEAD
 use crate::scenario::{Found, Override, Scenario, find};
+=======
+use crate::scenario::{Kind, Override, Scenario, find, kind_of};
+>>>>>>> rest
 use crate::subject;
 
 /// What to run, and how.
@@ -20,6 +25,8 @@ pub struct RunRequest {
     pub scenarios: Vec<Scenario>,
     /// What the command line set.
     pub overrides: Vec<Override>,
+    /// What the user is to know of them.
+    pub notes: Vec<String>,
     /// The seed.
     pub seed: u64,
     /// Where runs leave their evidence.
@@ -68,8 +75,10 @@ impl RunRequest {
             subject::build(&scenario.subject)
                 .map_err(|why| Failure::new(Exit::Usage, format!("{}: [subject]: {why}", scenario.name)))?;
         }
+        let notes = overrides.iter().filter_map(|set| left_out(set, &scenarios)).collect();
         Ok(Self {
             scenarios,
+            notes,
             overrides,
             seed: args.seed.unwrap_or_else(random_seed),
             results_dir: args.results_dir,
@@ -81,7 +90,8 @@ impl RunRequest {
     }
 }
 
-/// Finds and parses scenarios; the failure tells every problem of every one of them.
+/// Finds and parses scenarios; the failure tells every problem of every one of them. A value that is for scenarios of
+/// one kind is left out of the others; where nobody takes it, it is a mistake.
 pub fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Failure> {
     parse(find(paths)?, overrides)
 }
@@ -93,13 +103,37 @@ pub fn parse(
 ) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios = Vec::new();
     let mut problems = Vec::new();
+<<<<<<< HEAD
     for found in found {
         match Scenario::parse(&found, overrides) {
+=======
+    let found = find(paths)?;
+    let kinds: Vec<Kind> = found.iter().map(|found| kind_of(found, overrides)).collect();
+    let is_taken = |set: &Override| kinds.iter().any(|kind| set.concerns(*kind));
+    for (found, kind) in found.iter().zip(&kinds) {
+        let sets = overrides.iter().filter(|set| set.concerns(*kind) || !is_taken(set));
+        match Scenario::parse(found, &sets.cloned().collect::<Vec<_>>()) {
+>>>>>>> rest
             Ok(scenario) => scenarios.push(scenario),
             Err(more) => problems.extend(more),
         }
     }
     if problems.is_empty() { Ok(scenarios) } else { Err(Failure::new(Exit::Usage, told(&problems))) }
+}
+
+/// Tells of a value that is left out of some scenarios.
+fn left_out(set: &Override, scenarios: &[Scenario]) -> Option<String> {
+    let others: Vec<&Scenario> = scenarios.iter().filter(|scenario| !set.concerns(scenario.kind())).collect();
+    let first = others.first()?;
+    let taken = plural((scenarios.len() - others.len()) as u64, "scenario");
+    let others = plural(others.len() as u64, "other");
+    Some(format!(
+        "{} {}: set for {taken}; it means nothing to {others}, such as {} of kind {}",
+        set.flag,
+        set.value,
+        first.name,
+        first.kind().as_str()
+    ))
 }
 
 /// A mistake on the command line is one mistake, however many scenarios it was applied to.

@@ -11,7 +11,7 @@ use crate::engine::EngineError;
 use crate::engine::explore::Stage;
 use crate::engine::explore::machine::{Chooser, Pick, Point};
 use crate::engine::explore::step::Event;
-use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::process::Zygote;
 use crate::report::human::plural;
 use crate::results::scratch::Scratch;
@@ -87,6 +87,7 @@ fn plan(scratch: &Scratch) -> ExplorePlan {
         faults: Vec::new(),
         fault_bound: 0,
         budget: ExploreBudget { schedules: 1, time_ns: u64::MAX },
+        repeat: RepeatPlan::USUAL,
         payload_bytes: 64,
         step_ns: 60_000_000_000,
         steps_max: 10_000,

@@ -21,7 +21,7 @@ pub struct Round {
     pub whole: Latency,
     /// How many acquisitions followed one by another process.
     pub handoffs: u64,
-    /// From whom (row) to whom (column) the lock went, by process; empty where the processes are too many to tell.
+    /// From whom (row) to whom (column) the lock went, by process, those that got it again included; empty where the processes are too many to tell.
     pub handoff_matrix: Vec<Vec<u64>>,
     /// Processor time of all processes in user mode, in nanoseconds.
     pub cpu_user_ns: u64,

@@ -133,7 +133,7 @@ pub struct Tally {
     /// Bytes of its encoded histograms: wait, hold, whole, one behind the other.
     pub histogram_bytes: [AtomicU32; 3],
     padding: AtomicU32,
-    /// From whom the lock came, where the processes are few enough to tell.
+    /// From whom the lock came, itself included, where the processes are few enough to tell.
     pub came_from: [AtomicU64; MATRIX_PROCESSES_MAX as usize],
 }
 

@@ -44,6 +44,7 @@ pub fn run(report: &RunReport, detail: Detail) -> String {
     text.push_str(&summary::of(&report.scenarios));
     for scenario in &report.scenarios {
         tell_failures(&mut text, scenario);
+        tell_guarantee(&mut text, scenario);
     }
     if !report.not_run.is_empty() {
         line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
@@ -76,6 +77,14 @@ fn tell_failures(text: &mut String, scenario: &ScenarioReport) {
     };
     let failures = plural(scenario.failed, "operation");
     line(text, &format!("{}: {failures} failed; the first said: {first}", scenario.name));
+}
+
+/// What a strategy that samples is good for, nobody can see in the number of its schedules.
+fn tell_guarantee(text: &mut String, scenario: &ScenarioReport) {
+    let Some(exploration) = &scenario.exploration else { return };
+    if let Some(guarantee) = exploration.guarantee {
+        line(text, &format!("{}: {}: {guarantee}", scenario.name, exploration.strategy));
+    }
 }
 
 fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {

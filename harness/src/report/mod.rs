@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod exit;
+pub mod guarantee;
 pub mod html;
 pub mod human;
 pub mod interleaving;
@@ -23,6 +24,7 @@ use crate::reach::Reach;
 use crate::scenario::Expect;
 use crate::violation::Class;
 use exit::Exit;
+use guarantee::GuaranteeReport;
 use verdict::Verdict;
 
 /// Version of the JSON report.
@@ -123,13 +125,15 @@ pub struct ExplorationReport {
     pub naive: Option<f64>,
     /// Schedules with a fault.
     pub faulted: u64,
-    /// Schedules that were run once more, and repeated step by step.
+    /// Schedules that were run once more, at a random time, and repeated step by step.
     pub repeated: u64,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
     /// Steps that were taken.
     pub steps: u64,
-    /// Schedules a second, those left half-way included.
+    /// What the strategy promises to have found; null where its algorithm promises nothing.
+    pub guarantee: Option<GuaranteeReport>,
+    /// Schedules a second, those left half-way and those run once more included.
     pub schedules_per_s: f64,
 }
 

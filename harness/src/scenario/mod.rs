@@ -23,7 +23,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use expect::Expect;
 pub use explore::{Explore, show_call, show_program};
 pub use find::{FindError, Found, find};
-pub use overrides::Override;
+pub use overrides::{Override, kind_of};
 pub use stress::Stress;
 pub use subject::describe as describe_subject;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Kind;
 use super::source::{Place, Problem, Source, SourceKind};
 use super::tree::{self, Table, Value};
+use super::{Found, Kind};
 
 /// A value set on the command line, over whatever the scenario says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,22 @@ pub struct Override {
     pub value: String,
 }
 
+/// The sections that belong to one kind of scenario, each by the name of its kind.
+const SECTIONS: [&str; 3] = ["stress", "explore", "bench"];
+
 impl Override {
+    /// Whether it means anything to scenarios of this kind: not so a value in the section of another kind, nor a flag
+    /// for something that this kind has not.
+    #[must_use]
+    pub fn concerns(&self, kind: Kind) -> bool {
+        let section = match (self.flag, self.value.split_once('=')) {
+            ("--set", Some((path, _))) => path.split('.').next().unwrap_or_default().trim(),
+            _ => "",
+        };
+        let is_foreign = SECTIONS.contains(&section) && section != kind.as_str();
+        !is_foreign && self.assignment(kind).is_ok()
+    }
+
     /// Its meaning for a scenario of this kind, as `key.path=value`; the error says why it has none.
     pub fn assignment(&self, kind: Kind) -> Result<String, &'static str> {
         let key = match (self.flag, kind) {
@@ -41,6 +56,19 @@ impl Override {
         };
         Ok(format!("{key}={}", self.value))
     }
+}
+
+/// The kind that a scenario has once the values are set; of one that cannot be read it does not matter.
+#[must_use]
+pub fn kind_of(found: &Found, overrides: &[Override]) -> Kind {
+    let source = Arc::new(Source { kind: SourceKind::File, name: found.shown(), text: found.text.clone() });
+    let Ok(mut root) = tree::parse(&source) else { return Kind::Stress };
+    for set in overrides.iter().filter(|set| set.flag == "--set") {
+        let source = Source { kind: SourceKind::Argument, name: String::new(), text: set.value.clone() };
+        // What cannot be set is told when the scenario is read.
+        let _ = tree::set(&mut root, &Arc::new(source));
+    }
+    kind(&root)
 }
 
 /// Sets the values, in their order. What `--set` makes of the kind decides what the other flags mean.

@@ -8,7 +8,7 @@ use crate::engine::EngineError;
 use crate::engine::explore::follow::{Followed, Following};
 use crate::engine::explore::machine::End;
 use crate::engine::explore::{self, Discovery, Stage};
-use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
 use crate::violation::{Class, Violation};
@@ -89,6 +89,8 @@ impl<'z> OnStage<'z> {
             strategy: StrategyPlan::Exhaustive { preemptions: Some(BRIEF_PREEMPTIONS) },
             faults,
             fault_bound,
+            // What it finds is followed again by every move that comes after.
+            repeat: RepeatPlan::one_in(BRIEF_SCHEDULES),
             budget: ExploreBudget { schedules: BRIEF_SCHEDULES, time_ns: BRIEF_NS },
             ..self.plan_of(case, &scratch)
         };

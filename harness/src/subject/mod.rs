@@ -50,6 +50,10 @@ pub trait Watch: Send + Sync + std::fmt::Debug {
     fn enter(&self, container: u32);
     /// The caller is about to release it.
     fn leave(&self, container: u32);
+    /// The caller, a reader, holds the container's lock together with other readers.
+    fn enter_shared(&self, _container: u32) {}
+    /// The reader is about to release it.
+    fn leave_shared(&self, _container: u32) {}
 }
 
 /// Where a worker sits: all that a session needs to know of the run.

@@ -98,6 +98,57 @@ fn a_sound_subject_is_clean_once_its_space_is_exhausted() {
     assert!(place.remains().is_empty(), "{:?}", place.remains());
 }
 
+#[test]
+fn what_is_set_for_one_kind_is_left_out_of_the_other_and_told() {
+    let test = "what_is_set_for_one_kind_is_left_out_of_the_other_and_told";
+    let Some(place) = place(test) else { return };
+    fs::create_dir(place.path().join("mixed")).unwrap();
+    fs::rename(place.path().join("clean.toml"), place.path().join("mixed/clean.toml")).unwrap();
+    place.file("mixed/broken.toml", BROKEN);
+    let sets = ["--operations", "300", "--set", "stress.handoff_min=0.0", "--set", "explore.repeat=all"];
+    let output = place.run(&["mixed", "--format", "json"]).args(sets).output().unwrap();
+    let (report, told) = (json(&output), stderr(&output));
+    for note in [
+        "--operations 300: set for 1 scenario; it means nothing to 1 other, such as clean of kind explore",
+        "--set stress.handoff_min=0.0: set for 1 scenario; it means nothing to 1 other",
+        "--set explore.repeat=all: set for 1 scenario; it means nothing to 1 other, such as broken of kind stress",
+    ] {
+        assert!(told.contains(note), "{note}: {told}");
+    }
+    let scenarios = report["scenarios"].as_array().unwrap();
+    let named = |name: &str| scenarios.iter().find(|scenario| scenario["name"] == name).unwrap();
+    assert_eq!(named("clean")["schedules"], named("clean")["repeated"], "repeat = \"all\" reached it");
+    assert!(named("broken")["operations"].as_u64().unwrap() <= 400, "{report:#}");
+    // The command that shows one of them again has only what is for that one.
+    let command = named("broken")["violations"][0]["reproduce"].as_str().unwrap().to_owned();
+    assert!(command.contains("--operations") && !command.contains("explore.repeat"), "{command}");
+
+    // Where nobody takes it, it is a mistake.
+    for sets in [["--operations", "300"], ["--set", "stress.handoff_min=0.0"]] {
+        let said = stderr(&ends_with(place.run(&["mixed/clean.toml"]).args(sets), 2));
+        assert!(said.contains(sets[0]), "{said}");
+    }
+}
+
+#[test]
+fn pct_tells_its_guarantee() {
+    let Some(place) = place("pct_tells_its_guarantee") else { return };
+    let sets = ["--set", "explore.strategy=pct", "--set", "explore.budget.schedules=64"];
+    let words = ["clean.toml", "--format", "json", "--seed", "1"];
+    let report = json(&ends_with(place.run(&words).args(sets), 0));
+    let guarantee = &only(&report)["guarantee"];
+    assert_eq!((&guarantee["depth"], &guarantee["processes"]), (&3.into(), &2.into()), "{guarantee:#}");
+    let steps = guarantee["steps"].as_f64().unwrap();
+    let (each, all) = (guarantee["per_schedule"].as_f64().unwrap(), guarantee["overall"].as_f64().unwrap());
+    let count = guarantee["schedules"].as_f64().unwrap();
+    assert!((each - 1.0 / (2.0 * steps * steps)).abs() < 1e-12, "{guarantee:#}");
+    assert!((all - (1.0 - (1.0 - each).powf(count))).abs() < 1e-9 && count < 64.0, "{guarantee:#}");
+    let told = stdout(&ends_with(place.run(&["clean.toml", "--seed", "1"]).args(sets), 0));
+    assert!(told.contains("clean: pct of depth 3: a failure of depth 3, if there is one, shows"), "{told}");
+    let report = json(&ends_with(&mut place.run(&["clean.toml", "--format", "json"]), 0));
+    assert!(only(&report)["guarantee"].is_null(), "an exhaustive exploration needs none");
+}
+
 /// strace makes the kernel's answer to seccomp what a kernel without user notification answers.
 #[test]
 fn a_kernel_that_lets_no_process_be_controlled_is_unsupported() {

@@ -1,5 +1,6 @@
 //! The command line, through the binary, as a user meets it.
 
+mod bench;
 mod check;
 mod doctor;
 mod explore;

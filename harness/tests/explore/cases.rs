@@ -11,7 +11,7 @@ use flockwork_harness::engine::explore::strategy::Strategy;
 use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::engine::explore::strategy::random::Random;
 use flockwork_harness::history::Outcome;
-use flockwork_harness::plan::ExplorePlan;
+use flockwork_harness::plan::{ExplorePlan, RepeatPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::violation::Class;
 
@@ -34,6 +34,7 @@ pub const ALL: &[Case] = &[
     ("an_abort_is_a_crash_of_the_subject", an_abort_is_a_crash_of_the_subject),
     ("a_seed_gives_the_same_schedules", a_seed_gives_the_same_schedules),
     ("two_lanes_find_what_one_finds", two_lanes_find_what_one_finds),
+    ("every_schedule_is_run_once_more_in_any_lane", every_schedule_is_run_once_more_in_any_lane),
 ];
 
 pub fn open(slot: usize, path: &str, how: &str) -> Action {
@@ -132,6 +133,27 @@ fn a_poll_waits_for_a_change(zygote: &mut Zygote) {
     assert!(explored.statistics.depth_max < 10, "{:?}", explored.statistics);
     let explored = explore(zygote, &file("a"), &[waits, vec![Action::Stat("a".into())]]);
     assert!(explored.seen.iter().all(|seen| seen.deadlock), "nobody makes the file");
+}
+
+/// What the steps touch is named alike in every lane, so a schedule repeats in a lane that it was not first run in.
+fn every_schedule_is_run_once_more_in_any_lane(zygote: &mut Zygote) {
+    let script = vec![
+        open(0, "a", "append"),
+        Action::Flock(0, Ask::Exclusive),
+        Action::Write(0, "x".into()),
+        Action::Rename("a".into(), "b".into()),
+        open(1, "a", "write create"),
+    ];
+    let folder = real::folder();
+    let mut plan = real::plan(folder.path().to_owned(), &file("a"), &[script.clone(), script]);
+    (plan.lanes, plan.faults) = (2, vec![Fault::Kill]);
+    let run = explore::run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
+    assert!(run.schedules > 100 && run.faulted > 50, "{} schedules", run.schedules);
+    assert_eq!(run.repeated, run.schedules);
+    plan.repeat = RepeatPlan::one_in(50);
+    let sampled = explore::run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
+    assert_eq!((sampled.schedules, sampled.repeated), (run.schedules, 1 + run.schedules / 50));
+    assert_nobody_left(zygote);
 }
 
 /// Kills the first process at each of its steps: the second always gets the lock, and the descriptors are gone.

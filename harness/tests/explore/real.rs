@@ -12,7 +12,7 @@ use flockwork_harness::engine::explore::schedule::Line;
 use flockwork_harness::engine::explore::strategy::{Coverage, Statistics, Strategy};
 use flockwork_harness::engine::explore::{Remains, Stage};
 use flockwork_harness::history::{History, Outcome};
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
+use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
 
@@ -45,6 +45,7 @@ pub fn plan(root: PathBuf, setup: &Script, scripts: &[Script]) -> ExplorePlan {
         faults: Vec::new(),
         fault_bound: 1,
         budget: ExploreBudget { schedules: u64::MAX, time_ns: 600_000_000_000 },
+        repeat: RepeatPlan::All,
         payload_bytes: 0,
         step_ns: 60_000_000_000,
         steps_max: 1000,

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use flockwork_harness::cli::exploration;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, ExploreRun};
-use flockwork_harness::plan::{ExplorePlan, StrategyPlan};
+use flockwork_harness::plan::{ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::report::verdict::Verdict;
 use flockwork_harness::scenario::{BUILTIN, Expect, Kind, Plan, Scenario};
@@ -24,13 +24,15 @@ const SCHEDULES_MAX: u64 = 1_000;
 /// The library's spaces are tried to their end.
 const SCHEDULES_ALL: u64 = 200_000;
 /// Strategies that choose at random get so many, first few and then, where that was not enough, many.
-const SCHEDULES_SAMPLED: [u64; 3] = [20, 200, 1_000];
+const SCHEDULES_SAMPLED: [u64; 2] = [50, 1_000];
+/// What is measured is how many schedules it takes, and tests see to it that they repeat.
+const REPEAT_ONE_IN: u64 = 50;
 const SEEDS: u64 = 20;
 /// No process that is explored here computes for long.
 const STEP_NS: u64 = 120_000_000_000;
 
 /// The scenario that explores a bug: that of its name, where it is one, and else one beside it.
-fn scenario_of(bug: &Bug) -> Scenario {
+pub fn scenario_of(bug: &Bug) -> Scenario {
     if BUILTIN.iter().any(|builtin| builtin.name() == bug.name) {
         let named = scenario(bug.name);
         if named.kind() == Kind::Explore {
@@ -41,8 +43,12 @@ fn scenario_of(bug: &Bug) -> Scenario {
     scenario(folder.join(format!("{}-explored.toml", bug.name)))
 }
 
-fn with_plan<T>(scenario: &Scenario, act: impl FnOnce(ExplorePlan) -> T) -> T {
-    let folder = tempfile::tempdir().unwrap();
+/// Acts on the plan of an exploration, which has a folder in memory, where there is one: it is about the order of calls, not
+/// about the disk.
+pub fn with_plan<T>(scenario: &Scenario, act: impl FnOnce(ExplorePlan) -> T) -> T {
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = tempfile::Builder::new().prefix("flockwork-matrix-").tempdir_in(parent).unwrap();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
     let Plan::Explore(mut plan) = scenario.plan(&root, 1) else {
@@ -132,7 +138,10 @@ pub fn print(zygote: &mut Zygote, is_wanted: impl Fn(&str) -> bool) {
     println!("|---|---|---|---|---|---|");
     for bug in BUGS.iter().filter(|bug| is_wanted(bug.name)) {
         let scenario = scenario_of(bug);
-        let run = explore(zygote, &scenario, |plan| plan.budget.schedules = SCHEDULES_MAX);
+        let run = explore(zygote, &scenario, |plan| {
+            plan.budget.schedules = SCHEDULES_MAX;
+            plan.repeat = RepeatPlan::one_in(REPEAT_ONE_IN);
+        });
         let exhaustive = first_schedules(&run);
         let sampled = [StrategyPlan::Random, StrategyPlan::Pct { depth: 3 }, StrategyPlan::Pos]
             .map(|strategy| Sampled::with(zygote, &scenario, &strategy));
@@ -163,6 +172,7 @@ impl Sampled {
             let run = explore(zygote, scenario, |plan| {
                 (plan.seed, plan.strategy) = (seed, strategy.clone());
                 plan.budget.schedules = schedules;
+                plan.repeat = RepeatPlan::one_in(REPEAT_ONE_IN);
             });
             first = first_schedules(&run);
             if scenario.expect.violations.iter().all(|class| first.contains_key(class)) {

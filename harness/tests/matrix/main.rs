@@ -4,7 +4,8 @@
 //! Always: every command that the document prints does as it says, its matrix is this one, every stepped test that a
 //! cell rests on exists, and every bug is found by exploration within a thousand schedules, and not on the library. With `--ignored` (or `FLOCKWORK_MATRIX=full`), which takes some minutes: every cell that a
 //! run can decide is decided by a run, and the library is clean. With `--measure`, and the names of scenarios or none:
-//! the document's table of times; with `--measure-explored`, and the names of bugs or none: its table of schedules.
+//! the document's table of times; with `--measure-explored`, and the names of bugs or none: its table of schedules; with `--measure-shrunk`, the same: that of
+//! shrunk schedules.
 //!
 //! Without libtest, whose threads would forbid the zygote's fork.
 
@@ -14,6 +15,7 @@ mod measure;
 mod runs;
 #[path = "../support/serial.rs"]
 mod serial;
+mod shrunk;
 mod table;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ const ALL: &[Case] = &[
     ("every_bug_has_its_command", |_| document::names_every_bug(), When::Always),
     ("the_documents_commands_do_as_they_say", |_| document::commands_run(), When::Always),
     ("every_bug_is_found_under_control", explored::every_bug_is_found, When::Always),
+    ("every_bug_shrinks_to_what_it_needs_and_replays", shrunk::every_bug_shrinks, When::Always),
     ("the_library_is_clean_under_control", explored::library_is_clean, When::Always),
     ("every_cell_is_as_the_table_says", table::every_cell, When::Asked),
     ("the_library_is_clean", table::library_is_clean, When::Asked),
@@ -55,6 +58,10 @@ fn main() -> ExitCode {
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
     if has("--measure-explored") {
         explored::print(&mut zygote, |name| filters.is_empty() || filters.iter().any(|only| *only == name));
+        return ExitCode::SUCCESS;
+    }
+    if has("--measure-shrunk") {
+        shrunk::print(&mut zygote, |name| filters.is_empty() || filters.iter().any(|only| *only == name));
         return ExitCode::SUCCESS;
     }
     if has("--measure") {

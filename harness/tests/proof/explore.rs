@@ -8,13 +8,13 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan};
+use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
 
 use super::spaces::{Case, Space};
 
-/// Longest that one case may take.
+/// Longest that one case may take, with every schedule run once more.
 const CASE_TIME: Duration = Duration::from_secs(300);
 const STEP_TIME: Duration = Duration::from_secs(60);
 
@@ -26,6 +26,8 @@ pub struct Sum {
     /// About how many schedules an enumeration of all interleavings without faults would have run.
     pub naive: f64,
     pub faulted: u64,
+    /// Schedules that were run once more, at a random time, and repeated step by step.
+    pub repeated: u64,
     pub steps: u64,
     pub blocked: u64,
     pub duration_ns: u64,
@@ -45,6 +47,7 @@ impl Sum {
         self.schedules += run.schedules;
         self.naive += run.naive.unwrap_or(0.0);
         self.faulted += run.faulted;
+        self.repeated += run.repeated;
         self.steps += run.steps;
         self.blocked += run.blocked;
         self.duration_ns += run.duration_ns;
@@ -55,10 +58,11 @@ impl Sum {
     }
 }
 
-/// Explores every case of a space.
-pub fn space(zygote: &mut Zygote, space: &Space) -> Sum {
+/// Explores every case of a space. `progress` hears how far it is, each time that a case ends.
+pub fn space(zygote: &mut Zygote, space: &Space, mut progress: impl FnMut(&Sum)) -> Sum {
     let mut sum = Sum::default();
     for case in &space.cases {
+        progress(&sum);
         let run = one(zygote, space, case);
         let is_whole = match (run.coverage, space.preemptions_max) {
             (Coverage::Exhausted, _) => true,
@@ -89,6 +93,7 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         fault_bound: u32::from(!faults.is_empty()),
         faults,
         budget: ExploreBudget { schedules: 10_000_000, time_ns: ns(CASE_TIME) },
+        repeat: RepeatPlan::All,
         payload_bytes: 64,
         step_ns: ns(STEP_TIME),
         steps_max: 10_000,

@@ -8,8 +8,9 @@ use super::spaces::{Case, DEFAULT, Faults, STATUSES, Setting, Space};
 
 fn must_be_clean(zygote: &mut Zygote, setting: Setting, faults: Faults, cases: Vec<Case>) -> Sum {
     let space = Space { setting, faults, programs: "some", cases, preemptions_max: None };
-    let sum = explore::space(zygote, &space);
+    let sum = explore::space(zygote, &space, |_| ());
     assert!(sum.is_clean(), "{}: {:?}\n{}", space.name(), sum.partial, sum.broken.join("\n"));
+    assert_eq!(sum.repeated, sum.schedules, "{}: every schedule is run once more", space.name());
     // Processes that never met prove nothing.
     assert!(sum.blocked > 0, "{}: nobody ever waited for a lock", space.name());
     sum

@@ -43,6 +43,12 @@ fn samplers_repeat_by_the_seed_in_any_lanes() {
 }
 
 #[test]
+fn only_pct_promises() {
+    let promises: Vec<bool> = samplers(7, 10).iter().map(|strategy| strategy.promise().is_some()).collect();
+    assert_eq!(promises, [false, true, false]);
+}
+
+#[test]
 fn samplers_run_as_many_as_asked_and_find_what_is_common() {
     for mut strategy in samplers(7, 100) {
         let explored = explore(&mut increments(2), &mut *strategy, Lanes::ONE, 1_000).expect("few");
@@ -57,20 +63,72 @@ fn samplers_run_as_many_as_asked_and_find_what_is_common() {
 fn pct_keeps_its_guarantee() {
     let mut toy = toy(vec![vec![Op::Read(0), Op::Store(1)], vec![Op::Read(1), Op::Store(0), Op::Read(2)]]);
     let rare = |seen: &Seen| seen.observations == [vec![0], vec![1, 0]];
-    let (mut strategy, executions) = (Pct::new(3, 2_000, 2), 2_000);
+    let (mut strategy, executions) = (Pct::new(3, 2_000, 2), 2_000_u32);
     let mut met = 0;
     while let Some(mut assignment) = strategy.next() {
         let Ok(execution) = toy.run(&mut *assignment.chooser);
         met += u32::from(rare(&execution.outcome));
         strategy.learn(assignment.ticket, &execution.split().0);
     }
-    let guarantee = strategy.sampler().guarantee(2, strategy.statistics().depth_max);
-    assert_eq!((guarantee.steps, guarantee.probability()), (5, 0.1));
-    assert_eq!(
-        guarantee.to_string(),
-        "a failure of depth 2 at least once in 10 executions on average (2 processes, 5 steps)"
-    );
-    assert!(f64::from(met) >= guarantee.probability() * f64::from(executions), "{met}");
+    let promise = strategy.promise().expect("pct promises");
+    assert_eq!((promise.guarantee.processes, promise.guarantee.steps), (2, 5));
+    let each = promise.guarantee.probability();
+    assert!((each - 0.1).abs() < 1e-12);
+    // The first execution could not know how many steps there are.
+    assert_eq!(promise.executions, u64::from(executions) - 1);
+    assert!(f64::from(met) >= each * f64::from(executions), "{met}");
+}
+
+/// The rarest order of a chain in which each process waits for the other's last word is met as often, over many runs of
+/// few executions, as is promised for all of a run together.
+#[test]
+fn pct_keeps_what_it_promises_for_a_whole_run() {
+    let mut toy = toy(vec![vec![Op::Read(0), Op::Store(1)], vec![Op::Read(1), Op::Store(0), Op::Read(2)]]);
+    let rare = |seen: &Seen| seen.observations == [vec![0], vec![1, 0]];
+    let (runs, mut met, mut least) = (400, 0, 1.0_f64);
+    for seed in 0..runs {
+        let mut strategy = Pct::new(seed, 5, 2);
+        let mut is_met = false;
+        while let Some(mut assignment) = strategy.next() {
+            let Ok(execution) = toy.run(&mut *assignment.chooser);
+            is_met |= rare(&execution.outcome);
+            strategy.learn(assignment.ticket, &execution.split().0);
+        }
+        met += u32::from(is_met);
+        least = least.min(strategy.promise().expect("pct promises").probability());
+    }
+    // Four executions of the five knew how many steps there are.
+    assert!((least - (1.0 - 0.9_f64.powi(4))).abs() < 1e-12, "{least}");
+    assert!(f64::from(met) >= least * runs as f64, "{met} of {runs}");
+}
+
+/// Where a later execution takes more steps than those before, what these chose among was too little.
+#[test]
+fn pct_promises_nothing_for_executions_that_knew_of_too_few_steps() {
+    // The loop of the second is longer the later the first writes.
+    let waits = vec![Op::Read(0), Op::SkipIfOdd(2), Op::Read(1), Op::Read(1), Op::Read(1)];
+    let mut toy = toy(vec![vec![Op::Write(0, 1)], waits]);
+    let mut informed = Vec::new();
+    for seed in 0..50 {
+        let mut strategy = Pct::new(seed, 8, 2);
+        let mut depths = Vec::new();
+        while let Some(mut assignment) = strategy.next() {
+            let Ok(execution) = toy.run(&mut *assignment.chooser);
+            depths.push(execution.events.len());
+            strategy.learn(assignment.ticket, &execution.split().0);
+        }
+        let longest = *depths.iter().max().expect("eight");
+        // Rounds begin at the executions 0, 1, 2 and 4; each knows the most steps of those before.
+        let knew = |at: &usize| {
+            let begun = if *at == 0 { 0 } else { 1 << at.ilog2() };
+            depths[..begun].iter().max() == Some(&longest)
+        };
+        let expected = (0..depths.len()).filter(knew).count() as u64;
+        assert_eq!(strategy.promise().expect("pct promises").executions, expected, "{depths:?}");
+        informed.push(expected);
+    }
+    informed.dedup();
+    assert!(informed.len() > 1, "all runs were alike: {informed:?}");
 }
 
 #[test]

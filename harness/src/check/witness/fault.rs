@@ -36,10 +36,16 @@ impl Kind {
     #[must_use]
     pub fn is_unclaimed_change(self) -> bool {
         match self {
-            Self::Missing | Self::NotDeleted | Self::Vanished => true,
+            Self::Missing | Self::NotDeleted | Self::NotCreated | Self::Vanished => true,
             Self::Illegal(Illegal::WrongStatus(operation, ..)) => !crate::model::can_change(operation),
             _ => false,
         }
+    }
+
+    /// Whether the container came without anybody claiming that.
+    #[must_use]
+    pub fn is_appearance(self) -> bool {
+        self == Self::NotCreated
     }
 
     /// Whether the container went without anybody claiming that.

@@ -10,6 +10,7 @@ use crate::engine::Ended;
 use crate::engine::explore::{Discovery, ExploreRun};
 use crate::finding::Finding;
 use crate::plan::ExplorePlan;
+use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::{ControlReport, ExplorationReport, ReachReport, ScenarioReport, ViolationReport};
@@ -18,7 +19,7 @@ use crate::scenario::{Expect, Scenario, describe_subject};
 use crate::violation::{Class, Violation};
 
 /// Longest that all shrinking of one scenario may take.
-const SHRINKING: Duration = Duration::from_secs(30);
+pub(super) const SHRINKING: Duration = Duration::from_secs(30);
 /// Longest that the shrinking of one finding may take.
 pub(super) const SHRINKING_ONE: Duration = Duration::from_secs(5);
 
@@ -137,7 +138,7 @@ fn report(
 ) -> ScenarioReport {
     let run = &trial.run;
     let duration_s = run.duration_ns as f64 / 1e9;
-    let all = run.schedules + run.redundant;
+    let all = run.schedules + run.redundant + run.repeated;
     ScenarioReport {
         name: scenario.name.clone(),
         kind: scenario.kind().as_str(),
@@ -162,6 +163,7 @@ fn report(
             naive: run.naive,
             faulted: run.faulted,
             repeated: run.repeated,
+            guarantee: run.promised.map(GuaranteeReport::from),
             blocked: run.blocked,
             steps: run.steps,
             schedules_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },

@@ -43,6 +43,9 @@ pub fn run(
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
     clear_leftovers(&request.base, output);
+    for note in &request.notes {
+        output.remark(note);
+    }
     say(&format!("seed: {}", request.seed));
 
     let mut runner = Runner { zygote, request: &request, results, interrupt, command_line, output };
@@ -148,7 +151,11 @@ impl Runner<'_> {
         let plan = scenario.plan(&scratch.root(), self.request.seed);
         let kind = scenario.kind();
         let overrides = &self.request.overrides;
-        let overrides = overrides.iter().filter_map(|set| set.assignment(kind).ok()).collect();
+        let overrides = overrides
+            .iter()
+            .filter(|set| set.concerns(kind))
+            .filter_map(|set| set.assignment(kind).ok())
+            .collect();
         let record = ScenarioRecord::new(&scenario.name, &scenario.text, overrides);
         let folder = self
             .results
@@ -201,7 +208,10 @@ impl Runner<'_> {
     /// The command that runs a scenario again.
     fn reproduce(&self, scenario: &Scenario) -> String {
         let request = self.request;
-        reproduce::command(&scenario.argument, request.seed, &request.overrides, request.root.as_deref())
+        // Alone, it would not take what is for others.
+        let kind = scenario.kind();
+        let overrides: Vec<_> = request.overrides.iter().filter(|set| set.concerns(kind)).cloned().collect();
+        reproduce::command(&scenario.argument, request.seed, &overrides, request.root.as_deref())
     }
 }
 

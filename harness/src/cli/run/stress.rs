@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Instant;
 
-use super::explain::Explanation;
+use super::explain::{Explanation, Explanations};
 use super::explore::control_report;
 use super::{Keep, Runner, report_check};
 use crate::cli::pipeline::{self, Trial};
@@ -17,7 +16,7 @@ use crate::report::progress::Bar;
 use crate::report::{ReachReport, ScenarioReport, ViolationReport, story};
 use crate::results::RunFolder;
 use crate::scenario::{Scenario, Stress, describe_subject};
-use crate::violation::{Class, Violation};
+use crate::violation::Violation;
 
 /// How many violations of one class become findings.
 const FINDINGS_PER_CLASS: usize = 4;
@@ -37,7 +36,9 @@ impl Runner<'_> {
         if self.request.keep == Keep::All || !trial.judgement.expected {
             folder.write_history(&trial.run.history)?;
         }
-        let explanations = self.explanations(scenario, plan, &trial, bar);
+        let violations = trial.violations();
+        let sought = (&scenario.expect, plan);
+        let explanations = self.explanations(sought, &trial.run.history, &violations, bar);
         Ok(self.evidence(scenario, plan, &trial, folder, explanations)?)
     }
 
@@ -66,33 +67,7 @@ impl Runner<'_> {
         }
         Ok(report)
     }
-
-    /// Seeks the first violation of each class under control.
-    fn explanations(
-        &mut self,
-        scenario: &Scenario,
-        plan: &StressPlan,
-        trial: &Trial,
-        bar: &Bar,
-    ) -> Explanations {
-        let mut explanations = Explanations::new();
-        let begun = Instant::now();
-        for violation in trial.violations() {
-            let class = violation.class;
-            if explanations.contains_key(&class) {
-                continue;
-            }
-            let sought = (violation, scenario.expect.covers(class));
-            explanations.extend(
-                self.explain(plan, &trial.run.history, sought, begun, bar).map(|found| (class, found)),
-            );
-        }
-        explanations
-    }
 }
-
-/// Of each class that was sought under control, what became of it.
-type Explanations = BTreeMap<Class, Explanation>;
 
 fn report(
     scenario: &Scenario,

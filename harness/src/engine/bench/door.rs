@@ -48,8 +48,10 @@ impl Door {
         if entered.overlaps {
             count(&self.overlaps, 1);
         }
-        if let Some(before) = entered.before.filter(|&before| before != self.process) {
-            count(&self.handoffs, 1);
+        if let Some(before) = entered.before {
+            if before != self.process {
+                count(&self.handoffs, 1);
+            }
             if let Some(came) = self.came_from.get(before as usize) {
                 count(came, 1);
             }
@@ -110,6 +112,16 @@ impl Watch for TimedDoor {
 
     fn leave(&self, container: u32) {
         self.door.leave(container);
+        self.left_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
+    }
+
+    // Readers are timed too; whom they share the lock with is nobody's business.
+
+    fn enter_shared(&self, _container: u32) {
+        self.entered_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
+    }
+
+    fn leave_shared(&self, _container: u32) {
         self.left_ns.store(Monotonic.now_ns(), Ordering::Relaxed);
     }
 }

@@ -96,15 +96,16 @@ fn make(cell: &CellPlan, field: &Field) -> Result<(), EngineError> {
     let names = names(cell.containers);
     let missing = &names[(field.containers as usize).min(names.len())..];
     match &cell.task {
-        Task::Bare { lock: BenchLock::Library(kind), .. } => {
-            Place::open(&field.folder, *kind).map_err(|error| unsupported(&error))?;
+        Task::Bare { lock, .. } => {
+            if let BenchLock::Library(kind) = lock {
+                Place::open(&field.folder, *kind).map_err(|error| unsupported(&error))?;
+            }
             for name in missing {
                 let folder = field.folder.join(name);
                 fs::create_dir(&folder).map_err(|error| refused(&folder, &error))?;
             }
             Ok(())
         }
-        Task::Bare { .. } => Ok(()),
         Task::Operate { subject: BenchSubject::Library, lock, payload_bytes, .. } => {
             create(&field.folder, *lock, *payload_bytes, missing)
         }
@@ -123,6 +124,7 @@ fn create(folder: &Path, lock: LockKind, payload_bytes: u32, names: &[String]) -
             request.spec = spec(sequence, payload_bytes)?;
         }
         store.create(id, request).map_err(|error| unsupported(&error))?;
+        store.container(id).start().map_err(|error| unsupported(&error))?;
     }
     Ok(())
 }
@@ -149,15 +151,17 @@ fn perform_creates(
     };
     let subject = subject::build(&plan).map_err(EngineError::Failed)?;
     let mut session = subject.open(seat).map_err(EngineError::Unsupported)?;
-    for container in 0..names.len() as u32 {
-        let request = Request { operation: Operation::Create, container, sequence: u64::from(container) };
+    let requests = (0..names.len() as u32).flat_map(|container| {
+        // In 2018 a container that was not started could not be paused.
+        let request = |operation| Request { operation, container, sequence: u64::from(container) };
+        [Operation::Create, Operation::Start].map(request)
+    });
+    for request in requests {
         let answer = session.perform(&request);
         if answer.outcome != Outcome::Ok {
             let why = answer.message.unwrap_or_else(|| answer.outcome.to_string());
-            return Err(EngineError::Unsupported(format!(
-                "cannot make containers in {}: {why}",
-                folder.display()
-            )));
+            let folder = folder.display();
+            return Err(EngineError::Unsupported(format!("cannot make containers in {folder}: {why}")));
         }
     }
     Ok(())

@@ -42,6 +42,11 @@ impl Meter {
         self.usage = getrusage(UsageWho::RUSAGE_SELF).ok();
     }
 
+    /// How many acquisitions were recorded.
+    pub const fn acquisitions(&self) -> u64 {
+        self.acquisitions
+    }
+
     /// Records one operation.
     #[inline]
     pub fn record(&mut self, start: Start, performed: &Performed) {

@@ -5,9 +5,13 @@
 //! the folders, send the round to the zygote and put together what its workers left. Nothing here judges.
 
 mod bare;
+#[cfg(test)]
+mod calibrate;
 mod choice;
 mod clock;
 mod collect;
+#[doc(hidden)]
+pub mod cost;
 mod crew;
 mod door;
 mod ground;
@@ -79,6 +83,7 @@ pub fn run(
         marker: Marker::next(),
         ground: Ground::new(&plan.roots),
         cells: plan.cells.iter().map(empty).collect(),
+        begun: vec![0; plan.cells.len()],
     };
     // All that the machine lacks shows before anything is measured.
     for cell in &plan.cells {
@@ -137,11 +142,14 @@ struct Bench<'b> {
     marker: Marker,
     ground: Ground<'b>,
     cells: Vec<Cell>,
+    /// How many rounds of each cell have begun.
+    begun: Vec<u32>,
 }
 
 impl Bench<'_> {
     fn round(&mut self, index: usize, order: u32) -> Result<Ended, EngineError> {
         let cell = &self.plan.cells[index];
+        self.begun[index] += 1;
         let size = Size { processes: cell.processes, containers: cell.containers };
         let arena = Arena::create(size).map_err(|error| {
             EngineError::Failed(format!("cannot make the shared memory of a round: {error}"))
@@ -152,26 +160,32 @@ impl Bench<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Ended::Stopped);
         }
-        let measured = match finished.departures.first() {
-            Some(departure) => Err(departure.words()),
-            None => collect::round(&arena, cell, (order, self.plan.duration_ns), disturbance),
-        };
-        match measured {
+        let timing = (order, self.plan.duration_ns);
+        match finished.and_then(|()| collect::round(&arena, cell, timing, disturbance)) {
             Ok(round) => self.cells[index].rounds.push(round),
             Err(why) => self.invalidate(index, &why),
         }
         Ok(Ended::Over)
     }
 
-    /// The first reason stands. Whoever died may have left the folder in any state, so nobody uses it again.
+    /// Whoever died may have left the folder in any state, so nobody uses it again.
     fn invalidate(&mut self, index: usize, why: &str) {
-        let cell = &mut self.cells[index];
-        let number = cell.rounds.len() + 1;
-        cell.invalid.get_or_insert_with(|| format!("in round {number} {why}"));
+        let why = format!("in round {} {why}", self.begun[index]);
+        let invalid = &mut self.cells[index].invalid;
+        *invalid = Some(match invalid.take() {
+            Some(earlier) => format!("{earlier}; {why}"),
+            None => why,
+        });
         self.ground.abandon(&self.plan.cells[index]);
     }
 
-    fn conduct(&mut self, cell: &CellPlan, order: u32, arena: &Arena) -> Result<Finished, EngineError> {
+    /// Has the zygote run the round; an answer that is an error says why the round counts for nothing.
+    fn conduct(
+        &mut self,
+        cell: &CellPlan,
+        order: u32,
+        arena: &Arena,
+    ) -> Result<Result<(), String>, EngineError> {
         let message = Order {
             cell: cell.clone(),
             folder: self.ground.folder(cell)?,
@@ -189,8 +203,10 @@ impl Bench<'_> {
             }
             match self.zygote.report(UPDATE).map_err(lost)? {
                 None => {}
-                Some(Report::Failed(why)) => return Err(EngineError::Failed(why)),
-                Some(Report::Finished(finished)) => return Ok(finished),
+                Some(Report::Failed(why)) => return Ok(Err(why)),
+                Some(Report::Finished(Finished { departures })) => {
+                    return Ok(departures.first().map_or(Ok(()), |departure| Err(departure.words())));
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::control::{Faults, Planned};
 use super::machine::{Chooser, Execution};
 use super::schedule::Fault;
+use super::strategy::promise::Promise;
 use super::strategy::{Coverage, Strategy, Ticket};
 
 /// Makes the strategy that explores one set of faults.
@@ -47,6 +48,17 @@ impl Task {
     }
 }
 
+/// What a campaign promises to have found, by its strategies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Promised {
+    /// The weakest promise of those made for each set of faults that was tried, that without any among them.
+    pub least: Promise,
+    /// How many sets of faults were tried, that without any not counted.
+    pub fault_sets: u64,
+    /// How many were known and not tried: nothing is promised of them.
+    pub fault_sets_left: u64,
+}
+
 /// One set of faults, and what explores it.
 struct Front {
     number: u64,
@@ -67,6 +79,8 @@ pub(super) struct Campaign {
     tried: HashSet<Vec<Planned>>,
     numbers: u64,
     coverage: Option<Coverage>,
+    /// The weakest promise of the sets that are over.
+    promise: Option<Promise>,
 }
 
 impl Campaign {
@@ -80,6 +94,7 @@ impl Campaign {
             tried: HashSet::new(),
             numbers: 0,
             coverage: None,
+            promise: None,
         }
     }
 
@@ -140,6 +155,7 @@ impl Campaign {
         for front in over {
             let coverage = front.strategy.coverage();
             self.coverage = Some(self.coverage.map_or(coverage, |known| least(known, coverage)));
+            self.promise = weaker(self.promise, front.strategy.promise());
             if front.planned.len() < self.fault_bound {
                 self.plan_more(&front);
             }
@@ -174,6 +190,18 @@ impl Campaign {
             Coverage::Partial
         }
     }
+
+    /// What was promised until now; none where the strategy promises nothing.
+    pub fn promised(&self) -> Option<Promised> {
+        let open = self.fronts.iter().map(|front| front.strategy.promise());
+        let least = open.fold(self.promise, weaker)?;
+        let sets = self.numbers.saturating_sub(1);
+        Some(Promised { least, fault_sets: sets, fault_sets_left: self.waiting.len() as u64 })
+    }
+}
+
+fn weaker(one: Option<Promise>, other: Option<Promise>) -> Option<Promise> {
+    one.into_iter().chain(other).reduce(Promise::least)
 }
 
 fn least(one: Coverage, other: Coverage) -> Coverage {
@@ -185,3 +213,6 @@ fn least(one: Coverage, other: Coverage) -> Coverage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,11 @@ use super::control::{Left, StageError};
 use super::judge::{self, Known, Verdict};
 use super::lane::Lane;
 use super::machine::{Chooser, End, Execution, Machine};
+use super::repeat::{self, Repeat, Repeats};
 use super::schedule::Schedule;
 use super::strategy::Coverage;
 use super::strategy::size::{NaiveSize, naive_size};
-use super::{Discovery, ExploreRun, repeat, strategies};
+use super::{Discovery, ExploreRun, strategies};
 use crate::check::{self, Examination, VIOLATIONS_MAX};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::finding::Finding;
@@ -22,8 +23,6 @@ use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 
-/// One in this many executions is run once more, and must repeat itself step by step.
-const REPEAT_ONE_IN: u64 = 50;
 /// So many interleavings without reduction are counted; more are estimated.
 const NAIVE_COUNT_MAX: u64 = 100;
 /// So many random walks make an estimate.
@@ -86,6 +85,7 @@ struct State {
     run: ExploreRun,
     known: Known,
     examined: HashMap<&'static str, Examination>,
+    repeats: Repeats,
     signatures: HashSet<String>,
     taken: u64,
     is_interrupted: bool,
@@ -125,6 +125,7 @@ impl State {
             coverage: Coverage::Partial,
             naive: None,
             repeated: 0,
+            promised: None,
             duration_ns: 0,
             ended: Ended::Completed,
         };
@@ -133,6 +134,7 @@ impl State {
             run,
             known: Known::default(),
             examined: HashMap::new(),
+            repeats: Repeats::new(plan.seed),
             signatures: HashSet::new(),
             taken: 0,
             is_interrupted: false,
@@ -169,6 +171,21 @@ impl Book<'_> {
             let execution = lane.run(&self.plan.processes, &task.planned, task.chooser.as_mut(), &mut ())?;
             self.conclude(lane, &receipt, &task, execution, number)?;
         }
+        while let Some(repeat) = self.last_repeat() {
+            self.repeat(lane, &repeat)?;
+        }
+        Ok(())
+    }
+
+    /// One that still waits to be run once more, when there is nothing else to do.
+    fn last_repeat(&self) -> Option<Repeat> {
+        let mut state = self.lock();
+        if state.is_failed || state.is_interrupted { None } else { state.repeats.draw() }
+    }
+
+    fn repeat(&self, lane: &mut Lane, repeat: &Repeat) -> Result<(), StageError> {
+        repeat::must_come_again(lane, &self.plan.processes, repeat)?;
+        self.lock().run.repeated += 1;
         Ok(())
     }
 
@@ -236,11 +253,6 @@ impl Book<'_> {
                 }
                 verdict = Some(judged);
             }
-            if number.is_multiple_of(REPEAT_ONE_IN) || number == 1 {
-                let programs = &self.plan.processes;
-                repeat::must_come_again(lane, programs, &task.planned, &execution, number)?;
-                self.lock().run.repeated += 1;
-            }
         }
         let mut state = self.lock();
         state.note(&execution, &left, is_judged);
@@ -248,8 +260,14 @@ impl Book<'_> {
             state.found(verdict, &left.schedule, number, preemptions);
         }
         state.campaign.learn(receipt, &execution, left.chances);
+        let mut repeat = None;
+        if is_judged && self.plan.repeat.wants(state.run.schedules) {
+            let planned = std::sync::Arc::clone(&task.planned);
+            repeat = state.repeats.exchange(Repeat { number, planned, first: execution });
+        }
+        drop(state);
         self.news.notify_all();
-        Ok(())
+        repeat.map_or(Ok(()), |repeat| self.repeat(lane, &repeat))
     }
 
     fn close(self) -> ExploreRun {
@@ -259,6 +277,7 @@ impl Book<'_> {
         run.examinations =
             check::all().iter().filter_map(|check| examined.remove_entry(check.name())).collect();
         run.coverage = state.campaign.coverage();
+        run.promised = state.campaign.promised();
         run.duration_ns = now_ns() - state.begun_ns;
         run.ended = if state.is_interrupted { Ended::Interrupted } else { Ended::Completed };
         run

@@ -17,7 +17,8 @@ pub mod strategy;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-pub(crate) use self::control::{NurseryOrder, raise_nursery};
+pub use self::campaign::Promised;
+pub(crate) use self::control::{FIRST_SEQUENCE, NurseryOrder, raise_nursery};
 #[doc(hidden)]
 pub use self::pace::{Pace, pace};
 
@@ -63,6 +64,8 @@ pub struct ExploreRun {
     pub naive: Option<f64>,
     /// How many schedules were run once more, and repeated step by step.
     pub repeated: u64,
+    /// What the strategy promises to have found; none where its algorithm promises nothing.
+    pub promised: Option<Promised>,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
     /// Why it ended.

@@ -1,22 +1,71 @@
 //! Repetition: an execution is run once more, and must take the same steps. What does not depends on something that is
 //! not controlled, and then nothing that was concluded from one execution holds for another.
+//!
+//! Not at once: what an execution left in its processes by accident, the same processes would still have. So executions
+//! wait in a small pool, out of which one is drawn at random for each that comes in, and whichever lane is free runs it,
+//! after others and often with other processes. At the end the pool is emptied.
 
 use std::io;
+use std::sync::Arc;
 
 use super::control::{Planned, StageError};
 use super::lane::Lane;
 use super::machine::Execution;
 use super::strategy::replay::{Fidelity, Follower, Turn};
+use super::strategy::sampling::Dice;
 use crate::plan::Call;
+
+/// So many executions wait to be run once more: each costs memory for its steps.
+const WAITING_MAX: usize = 64;
+/// Its own stream of random numbers: strategies number theirs from 0.
+const STREAM: u64 = u64::MAX;
+
+/// An execution to be run once more.
+#[derive(Debug)]
+pub(super) struct Repeat {
+    /// Which one it was, counted from 1.
+    pub number: u64,
+    /// The faults that were planned for it.
+    pub planned: Arc<[Planned]>,
+    /// What happened.
+    pub first: Execution<()>,
+}
+
+/// Those that wait.
+pub(super) struct Repeats {
+    waiting: Vec<Repeat>,
+    dice: Dice,
+}
+
+impl Repeats {
+    /// None yet.
+    pub fn new(seed: u64) -> Self {
+        Self { waiting: Vec::new(), dice: Dice::of(seed, STREAM) }
+    }
+
+    /// Puts one in; where too many wait, one of them comes out.
+    pub fn exchange(&mut self, repeat: Repeat) -> Option<Repeat> {
+        self.waiting.push(repeat);
+        if self.waiting.len() > WAITING_MAX { self.draw() } else { None }
+    }
+
+    /// Takes one out, all equally likely.
+    pub fn draw(&mut self) -> Option<Repeat> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let drawn = self.dice.below(self.waiting.len());
+        Some(self.waiting.swap_remove(drawn))
+    }
+}
 
 /// Runs an execution again; the error tells both traces where they part.
 pub(super) fn must_come_again(
     lane: &mut Lane,
     programs: &[Vec<Call>],
-    planned: &[Planned],
-    first: &Execution<()>,
-    number: u64,
+    repeat: &Repeat,
 ) -> Result<(), StageError> {
+    let Repeat { number, planned, first } = repeat;
     let turns: Vec<Turn> = first.events.iter().map(Turn::from).collect();
     let mut follower = Follower::new(turns.into(), Fidelity::Strict);
     let (again, _) = lane.run(programs, planned, &mut follower, &mut ())?.split();
@@ -48,4 +97,33 @@ fn around(execution: &Execution<()>, step: usize) -> String {
         format!("  {mark} {:>3} p{} {}", index + 1, event.process + 1, event.step.label)
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::explore::machine::End;
+
+    fn repeat(number: u64) -> Repeat {
+        let first = Execution {
+            events: Vec::new(),
+            enabled: Vec::new(),
+            pending: Vec::new(),
+            end: End::Completed,
+            outcome: (),
+        };
+        Repeat { number, planned: Arc::from([]), first }
+    }
+
+    #[test]
+    fn every_execution_comes_out_once_and_not_in_the_order_of_its_first_run() {
+        let mut repeats = Repeats::new(7);
+        let mut drawn: Vec<u64> =
+            (1..=500).filter_map(|number| repeats.exchange(repeat(number))).map(|one| one.number).collect();
+        assert_eq!(drawn.len(), 500 - WAITING_MAX, "none waits longer than the pool makes it");
+        drawn.extend(std::iter::from_fn(|| repeats.draw()).map(|one| one.number));
+        assert!(!drawn.is_sorted());
+        drawn.sort_unstable();
+        assert_eq!(drawn, (1..=500).collect::<Vec<_>>());
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn of(lines: &[Line]) -> Option<Reason> {
 fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
     let actor = lines[acted].process;
     labels[acted].changed().find_map(|path| {
-        let read = (0..acted).rev().find(|&step| lines[step].process == actor && labels[step].reads(path))?;
+        let read = read_before(lines, labels, acted, path)?;
         let changed = (read..acted).find(|&step| {
             lines[step].process != actor
                 && lines[step].fault.is_none()
@@ -57,6 +57,13 @@ fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
             acted: acted + 1,
         })
     })
+}
+
+/// The step in which the process of this step last read the file before. A file is read until there is no more, and the
+/// read that says so got nothing: of reads that follow one another it is the first.
+fn read_before(lines: &[Line], labels: &[Label<'_>], acted: usize, path: &str) -> Option<usize> {
+    let own = (0..acted).rev().filter(|&step| lines[step].process == lines[acted].process);
+    own.skip_while(|&step| !labels[step].reads(path)).take_while(|&step| labels[step].reads(path)).last()
 }
 
 /// Whether this step goes on with a change that another process looked at in between.
@@ -108,6 +115,22 @@ mod tests {
             "p1 rename c1/meta.json.tmp to c1/meta.json",
         ];
         assert!(told(&renamed).unwrap().contains("in step 3: p2 had changed it in step 2"));
+    }
+
+    #[test]
+    fn the_read_that_got_the_data_is_named_and_not_the_one_that_found_the_end() {
+        let to_the_end = [
+            "p1 read c1/meta.json",
+            "p1 close c1/meta.json",
+            "p1 open c1/meta.json",
+            "p1 read c1/meta.json #2",
+            "p2 write c1/meta.json",
+            "p1 read c1/meta.json #3",
+            "p1 close c1/meta.json",
+            "p1 write c1/meta.json",
+        ];
+        let words = told(&to_the_end).unwrap();
+        assert!(words.contains("in step 4 was") && words.contains("had changed it in step 5"), "{words}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::source::{Place, Problem, nearest};
 use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
 use super::tree::{Node, Value};
 use crate::engine::explore::schedule::{Fault, Injected};
-use crate::plan::{Call, ExploreBudget, ExplorePlan, StrategyPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use calls::Calls;
 pub use calls::{show_call, show_program};
 
@@ -20,6 +20,7 @@ pub const PROCESSES_MAX: usize = 16;
 /// Most operations of one process, and of a setup.
 const OPERATIONS_MAX: usize = 64;
 const SCHEDULES_MAX: u64 = 1_000_000_000_000;
+const REPEAT_ONE_IN_MAX: u64 = 1_000_000;
 const FAULTS_MAX: u32 = 8;
 const STEPS: RangeInclusive<u64> = 10..=1_000_000;
 const SCHEDULES_DEFAULT: u64 = 200_000;
@@ -41,6 +42,8 @@ pub struct Explore {
     pub fault_bound: u32,
     /// How much is done at most.
     pub budget: ExploreBudget,
+    /// Which schedules are run once more.
+    pub repeat: RepeatPlan,
     /// Size of the payload of each save.
     pub payload_bytes: u32,
     /// Longest that one process may run between two of its stops.
@@ -64,6 +67,7 @@ impl Explore {
             faults: self.faults.clone(),
             fault_bound: self.fault_bound,
             budget: self.budget,
+            repeat: self.repeat,
             payload_bytes: self.payload_bytes,
             step_ns: self.step_ns,
             steps_max: self.steps_max,
@@ -83,6 +87,7 @@ pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
     let strategy = strategy::read(&mut reader, processes.as_ref().map(Vec::len));
     let (faults, fault_bound) = read_faults(&mut reader, strategy.as_ref());
     let budget = read_budget(&mut reader);
+    let repeat = read_repeat(&mut reader, strategy.as_ref());
     let payload = reader.size_bytes("payload", PAYLOAD_BYTES).unwrap_or(0);
     let step_ns = reader.duration_ns("step_limit", 10 * MS_NS..=DAY_NS).unwrap_or(5 * S_NS);
     let steps_max = reader.count("steps", STEPS, "steps").unwrap_or(10_000) as usize;
@@ -95,6 +100,7 @@ pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
         faults,
         fault_bound,
         budget,
+        repeat,
         payload_bytes: u32::try_from(payload).expect("the bounds are below"),
         step_ns,
         steps_max,
@@ -194,6 +200,29 @@ fn read_budget(reader: &mut Reader<'_>) -> ExploreBudget {
     let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(60 * S_NS);
     section.finish();
     ExploreBudget { schedules, time_ns }
+}
+
+/// Which schedules are run once more.
+fn read_repeat(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> RepeatPlan {
+    const EXAMPLE: &str = "\"all\", or a share such as \"1/50\"";
+    let Some((text, place)) = reader.text("repeat") else { return RepeatPlan::USUAL };
+    let place = place.clone();
+    if matches!(strategy, Some(StrategyPlan::Replay(_))) {
+        let message =
+            "repeat: one schedule is replayed; `flockwork replay --times` says how often it repeats";
+        reader.complain(Problem::new(&place, message));
+        return RepeatPlan::USUAL;
+    }
+    let share = || {
+        let count = text.strip_prefix("1/")?.parse().ok()?;
+        (1..=REPEAT_ONE_IN_MAX).contains(&count).then(|| RepeatPlan::one_in(count))
+    };
+    let repeat = if text == "all" { Some(RepeatPlan::All) } else { share() };
+    repeat.unwrap_or_else(|| {
+        let message = format!("repeat: expected {EXAMPLE}, found {text:?}");
+        reader.complain(Problem::new(&place, message));
+        RepeatPlan::USUAL
+    })
 }
 
 /// A subject that cannot be explored: what its processes start would run without control.

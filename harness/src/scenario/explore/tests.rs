@@ -31,7 +31,7 @@ fn explore(text: &str, sets: &[&str]) -> Explore {
     let sets: Vec<_> = sets.iter().map(|set| ("--set", *set)).collect();
     match parse(text, &sets).unwrap().work {
         Work::Explore(explore) => explore,
-        Work::Stress(_) => panic!("it is no stress run"),
+        Work::Stress(_) | Work::Bench(_) => panic!("it is another run"),
     }
 }
 
@@ -50,6 +50,7 @@ fn a_good_one_has_defaults() {
     assert_eq!((plan.faults.len(), plan.fault_bound, plan.seed), (0, 0, 7));
     assert_eq!(plan.budget, ExploreBudget { schedules: 200_000, time_ns: 60 * S_NS });
     assert_eq!((plan.step_ns, plan.steps_max), (5 * S_NS, 10_000));
+    assert_eq!(plan.repeat, RepeatPlan::USUAL);
     assert!(plan.lanes >= 1);
 }
 
@@ -70,6 +71,18 @@ fn strategies_have_their_keys() {
         panic!("it is a replay")
     };
     assert_eq!(Vec::from(schedule), ["p2 read c1/meta.json", "p1 exit ! kill"]);
+}
+
+#[test]
+fn schedules_are_run_once_more_as_asked() {
+    assert_eq!(explore(GOOD, &["explore.repeat=all"]).repeat, RepeatPlan::All);
+    let tenth = explore(GOOD, &["explore.repeat=1/10"]).repeat;
+    let wanted = |repeat: RepeatPlan, numbers: RangeInclusive<u64>| {
+        numbers.filter(|number| repeat.wants(*number)).collect::<Vec<_>>()
+    };
+    assert_eq!(wanted(tenth, 1..=31), [1, 10, 20, 30]);
+    assert_eq!(wanted(RepeatPlan::USUAL, 998..=1_101), [998, 999, 1_000, 1_050, 1_100]);
+    assert_eq!(wanted(RepeatPlan::All, 5_001..=5_003), [5_001, 5_002, 5_003]);
 }
 
 #[test]
@@ -115,6 +128,9 @@ fn each_mistake_is_named() {
         ("explore.faults=[\"ENOSPACE\"]", &["expected a fault", "the nearest known fault is \"ENOSPC\""]),
         ("explore.faults=kill", &["faults: expected a list of faults"]),
         ("explore.fault_bound=2", &["there are no faults to bound"]),
+        ("explore.repeat=none", &["repeat: expected \"all\", or a share such as \"1/50\", found \"none\""]),
+        ("explore.repeat=1/0", &["repeat: expected \"all\""]),
+        ("explore.repeat=7", &["repeat: expected a text"]),
         ("explore.budget.time=5", &["expected a duration with a unit"]),
         ("explore.budget.schedule=5", &["unknown key \"schedule\" in budget", "\"schedules\""]),
         ("explore.budget.schedules=0", &["from 1 to"]),
@@ -150,6 +166,8 @@ fn a_schedule_is_read_line_by_line() {
     }
     let faulty = format!("{GOOD}strategy = \"replay\"\nschedule = []\nfaults = [\"kill\"]\n");
     assert!(parse(&faulty, &[]).unwrap_err().contains("says itself which step meets which fault"));
+    let again = format!("{GOOD}strategy = \"replay\"\nschedule = []\nrepeat = \"all\"\n");
+    assert!(parse(&again, &[]).unwrap_err().contains("replay --times"));
 }
 
 #[test]

@@ -100,6 +100,18 @@ impl Sandbox for Watched {
         }
     }
 
+    fn entered_shared(&self, id: &ContainerId) {
+        if let Some(&container) = self.numbers.get(id) {
+            self.watch.enter_shared(container);
+        }
+    }
+
+    fn leaving_shared(&self, id: &ContainerId) {
+        if let Some(&container) = self.numbers.get(id) {
+            self.watch.leave_shared(container);
+        }
+    }
+
     fn annotate(&self, id: &ContainerId, operation: Operation, record: &mut SandboxRecord) -> io::Result<()> {
         self.behind.annotate(id, operation, record)?;
         if let Some(signature) = self.signature() {

@@ -23,5 +23,5 @@ pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
 pub(crate) use predict::Faults;
 pub(crate) use record::{Recorder, SETUP, number};
 pub(crate) use snapshot::Digest;
-pub(crate) use stage::{Control, Left};
+pub(crate) use stage::{Control, FIRST_SEQUENCE, Left};
 pub(crate) use stand::Planned;

@@ -67,7 +67,7 @@ impl Faults {
         1 << error as u8
     }
 
-    const fn of(errors: &[Injected]) -> Self {
+    pub const fn of(errors: &[Injected]) -> Self {
         let (mut bits, mut at) = (0, 0);
         while at < errors.len() {
             bits |= Self::bit(errors[at]);

@@ -32,7 +32,7 @@ use crate::process::sys::seccomp::Reply;
 use crate::subject::{Answer, Request};
 
 /// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
-const FIRST_SEQUENCE: u64 = 1_000_000;
+pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
 
 /// What an execution left: enough to judge it by.
 #[derive(Debug)]

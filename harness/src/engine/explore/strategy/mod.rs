@@ -11,6 +11,7 @@ pub mod naive;
 pub mod order;
 pub mod pct;
 pub mod pos;
+pub mod promise;
 pub mod race;
 pub mod random;
 pub mod replay;
@@ -20,6 +21,7 @@ pub mod size;
 pub mod tree;
 
 use super::machine::{Chooser, Execution};
+use promise::Promise;
 
 /// Which part of the space has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,4 +86,9 @@ pub trait Strategy: Send {
 
     /// How far it is.
     fn statistics(&self) -> Statistics;
+
+    /// What it promises to have found, by the executions so far; none where its algorithm promises nothing.
+    fn promise(&self) -> Option<Promise> {
+        None
+    }
 }

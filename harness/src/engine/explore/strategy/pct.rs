@@ -7,11 +7,12 @@
 //! [`Guarantee::probability`] gives.
 //!
 //! The number of steps is not known before: it is the most that an execution has taken in the rounds before. So the
-//! guarantee speaks of the executions from the second on, and holds as far as none takes more steps than those.
+//! guarantee speaks only of executions whose changes were chosen among as many steps as any execution has taken.
 
 use crate::engine::explore::machine::{Chooser, Pick, Point};
 use crate::engine::explore::step::Event;
 
+use super::promise::Guarantee;
 use super::sampling::{Dice, Sampler, Sampling};
 
 /// Chooses by random priorities.
@@ -30,47 +31,14 @@ impl Pct {
     }
 }
 
-impl Priorities {
-    /// What is promised of programs of so many processes and steps.
-    #[must_use]
-    pub fn guarantee(&self, processes: usize, steps: usize) -> Guarantee {
-        Guarantee { processes, steps, depth: self.depth }
-    }
-}
-
-/// The probability with which one execution meets a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guarantee {
-    /// How many processes there are.
-    pub processes: usize,
-    /// The most steps of an execution.
-    pub steps: usize,
-    /// How many ordering constraints the failure takes.
-    pub depth: u32,
-}
-
-impl Guarantee {
-    /// At least this: 1 / (processes · steps^(depth - 1)).
-    #[must_use]
-    pub fn probability(self) -> f64 {
-        let changes = i32::try_from(self.depth - 1).unwrap_or(i32::MAX);
-        1.0 / (self.processes.max(1) as f64 * (self.steps.max(1) as f64).powi(changes))
-    }
-}
-
-impl std::fmt::Display for Guarantee {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { processes, steps, depth } = self;
-        let once_in = 1.0 / self.probability();
-        write!(f, "a failure of depth {depth} at least once in {once_in:.0} executions on average")?;
-        write!(f, " ({processes} processes, {steps} steps)")
-    }
-}
-
 impl Sampler for Priorities {
     fn chooser(&self, mut dice: Dice, steps_max: usize) -> Box<dyn Chooser + Send> {
         let changes = (1..self.depth).map(|_| dice.below(steps_max.max(1))).collect();
         Box::new(Prioritised { dice, changes, priorities: Vec::new() })
+    }
+
+    fn guarantee(&self, processes: usize, steps: usize) -> Option<Guarantee> {
+        Some(Guarantee { processes, steps, depth: self.depth })
     }
 }
 

@@ -11,6 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::engine::explore::machine::{Chooser, Execution};
 
+use super::promise::{Guarantee, Promise};
 use super::{Assignment, Coverage, Statistics, Strategy, Ticket};
 
 const DOMAIN: &[u8; 24] = b"flockwork executions v1\0";
@@ -19,6 +20,12 @@ const DOMAIN: &[u8; 24] = b"flockwork executions v1\0";
 pub trait Sampler: Send {
     /// The chooser of one execution. `steps_max` is the most steps of an execution in the rounds before, 0 in the first.
     fn chooser(&self, dice: Dice, steps_max: usize) -> Box<dyn Chooser + Send>;
+
+    /// What is promised of each execution, in programs of so many processes whose executions take at most so many
+    /// steps, when its chooser knew of as many; none where nothing is.
+    fn guarantee(&self, _processes: usize, _steps: usize) -> Option<Guarantee> {
+        None
+    }
 }
 
 /// Random numbers: `ChaCha8`, whose output is a published standard. The key is the seed as eight bytes, little end
@@ -57,6 +64,10 @@ pub struct Sampling<S> {
     /// The most steps of an execution in the rounds before this one.
     steps_max: usize,
     under_way: BTreeSet<Ticket>,
+    /// How many processes there are.
+    processes: usize,
+    /// Executions whose choosers knew of as many steps as any execution has taken until now.
+    informed: u64,
     statistics: Statistics,
 }
 
@@ -71,14 +82,10 @@ impl<S: Sampler> Sampling<S> {
             handed_out: 0,
             steps_max: 0,
             under_way: BTreeSet::new(),
+            processes: 0,
+            informed: 0,
             statistics: Statistics::default(),
         }
-    }
-
-    /// What makes the choosers.
-    #[must_use]
-    pub fn sampler(&self) -> &S {
-        &self.sampler
     }
 }
 
@@ -101,9 +108,18 @@ impl<S: Sampler> Strategy for Sampling<S> {
     }
 
     fn learn(&mut self, ticket: Ticket, execution: &Execution<()>) {
-        if self.under_way.remove(&ticket) {
-            self.statistics.executions += 1;
-            self.statistics.depth_max = self.statistics.depth_max.max(execution.events.len());
+        if !self.under_way.remove(&ticket) {
+            return;
+        }
+        self.statistics.executions += 1;
+        self.processes = self.processes.max(execution.pending.len());
+        if execution.events.len() > self.statistics.depth_max {
+            self.statistics.depth_max = execution.events.len();
+            self.informed = 0;
+        }
+        // A round is over before the next begins, so this execution's chooser knew of this many.
+        if self.steps_max == self.statistics.depth_max {
+            self.informed += 1;
         }
     }
 
@@ -114,5 +130,10 @@ impl<S: Sampler> Strategy for Sampling<S> {
     fn statistics(&self) -> Statistics {
         let waiting = usize::try_from(self.executions_max - self.handed_out).unwrap_or(usize::MAX);
         Statistics { waiting, ..self.statistics }
+    }
+
+    fn promise(&self) -> Option<Promise> {
+        let guarantee = self.sampler.guarantee(self.processes, self.statistics.depth_max)?;
+        Some(Promise { guarantee, executions: self.informed })
     }
 }
