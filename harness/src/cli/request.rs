@@ -11,11 +11,7 @@ use crate::report::human::plural;
 use crate::results::scratch;
 use crate::scenario::source::Problem;
 use crate::scenario::units::{DURATION_FORM, duration_ns};
-<<<<<<< HEAD
-use crate::scenario::{Found, Override, Scenario, find};
-=======
-use crate::scenario::{Kind, Override, Scenario, find, kind_of};
->>>>>>> rest
+use crate::scenario::{Found, Kind, Override, Scenario, find, kind_of};
 use crate::subject;
 
 /// What to run, and how.
@@ -103,17 +99,12 @@ pub fn parse(
 ) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios = Vec::new();
     let mut problems = Vec::new();
-<<<<<<< HEAD
-    for found in found {
-        match Scenario::parse(&found, overrides) {
-=======
-    let found = find(paths)?;
+    let found: Vec<Found> = found.into_iter().collect();
     let kinds: Vec<Kind> = found.iter().map(|found| kind_of(found, overrides)).collect();
     let is_taken = |set: &Override| kinds.iter().any(|kind| set.concerns(*kind));
     for (found, kind) in found.iter().zip(&kinds) {
         let sets = overrides.iter().filter(|set| set.concerns(*kind) || !is_taken(set));
         match Scenario::parse(found, &sets.cloned().collect::<Vec<_>>()) {
->>>>>>> rest
             Ok(scenario) => scenarios.push(scenario),
             Err(more) => problems.extend(more),
         }

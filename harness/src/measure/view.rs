@@ -106,7 +106,8 @@ impl<'a> View<'a> {
         let mut values: Vec<_> = values.collect();
         values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         let (low, high) = (values.first()?, values.last()?);
-        let is_flat = low.0.total_cmp(&high.0).is_eq();
+        // A difference in the third digit is not worth a mark.
+        let is_flat = high.0 - low.0 <= 0.005 * high.0.abs();
         match metric.better() {
             _ if is_flat => None,
             Better::Higher => Some((high.1, low.1)),
