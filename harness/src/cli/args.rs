@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::bench::ExportArgs;
 use super::compare::CompareArgs;
 use super::report::ReportArgs;
 
@@ -205,6 +206,9 @@ pub struct BenchArgs {
     /// Measure even what takes longer than its budget
     #[arg(long, action = ArgAction::SetTrue)]
     pub yes: bool,
+    /// Where the results are written besides.
+    #[command(flatten)]
+    pub exports: ExportArgs,
 }
 
 /// What `replay` takes.

@@ -95,7 +95,8 @@ struct Header {
     schema_version: u64,
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<BenchRecord, ReadError> {
+/// Reads a record from its text; the path is for messages.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<BenchRecord, ReadError> {
     let told = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Eof => {
             ReadError::Cut { path: path.to_owned(), line: error.line(), column: error.column() }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Latency, Stretch};
 
 /// What one round measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// Its place in the order of running, over all cells of the run, from 0: drift shows along it.
     pub order: u32,

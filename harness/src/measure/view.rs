@@ -1,5 +1,8 @@
 //! A record as tables and charts see it: which axes tell its cells apart, and what each cell came to.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use rayon::prelude::*;
 
 use super::statistics::{CellStatistics, is_bound};
@@ -12,10 +15,44 @@ pub struct View<'a> {
     pub record: &'a BenchRecord,
     /// The axes on which cells differ.
     pub varying: Vec<Axis>,
-    /// The axes on which they do not, with the one value.
-    pub constant: Vec<(Axis, Value)>,
+    /// The axes on which they do not.
+    pub constant: Vec<Constant>,
     /// The cells, in the record's order.
     pub rows: Vec<Row<'a>>,
+}
+
+/// An axis on which cells do not differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constant {
+    /// The axis.
+    pub axis: Axis,
+    /// The one value on it.
+    pub value: Value,
+    /// Whether every cell has it.
+    pub extent: Extent,
+}
+
+/// Whether every cell has a value on an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every cell has it.
+    Everywhere,
+    /// Some cells have none: where nothing is locked, there is no way of waiting.
+    WhereItApplies,
+}
+
+impl fmt::Display for Constant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match (self.axis, &self.value) {
+            (Axis::Payload, Value::Number(number)) => size(*number),
+            (_, value) => value.to_string(),
+        };
+        write!(formatter, "{} {value}", self.axis)?;
+        match self.extent {
+            Extent::Everywhere => Ok(()),
+            Extent::WhereItApplies => formatter.write_str(" (where it applies)"),
+        }
+    }
 }
 
 /// A cell with its statistics.
@@ -47,8 +84,7 @@ impl<'a> View<'a> {
     /// The axes that do not vary, in words: `wait block, work nothing`.
     #[must_use]
     pub fn constants(&self) -> String {
-        let words: Vec<String> =
-            self.constant.iter().map(|(axis, value)| format!("{axis} {value}")).collect();
+        let words: Vec<String> = self.constant.iter().map(ToString::to_string).collect();
         words.join(", ")
     }
 
@@ -70,7 +106,8 @@ impl<'a> View<'a> {
         let mut values: Vec<_> = values.collect();
         values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         let (low, high) = (values.first()?, values.last()?);
-        let is_flat = low.0.total_cmp(&high.0).is_eq();
+        // A difference in the third digit is not worth a mark.
+        let is_flat = high.0 - low.0 <= 0.005 * high.0.abs();
         match metric.better() {
             _ if is_flat => None,
             Better::Higher => Some((high.1, low.1)),
@@ -91,7 +128,7 @@ pub fn named(point: &Point, axes: &[Axis]) -> String {
 pub fn told(axis: Axis, value: &Value) -> String {
     match (axis, value) {
         (Axis::Reads, Value::Number(number)) => format!("{number} reads a write"),
-        (Axis::Payload, Value::Number(number)) => format!("{number} B"),
+        (Axis::Payload, Value::Number(number)) => size(*number),
         (_, Value::Number(1)) => format!("1 {}", singular(axis)),
         (_, Value::Number(number)) => format!("{number} {axis}"),
         (
@@ -110,20 +147,50 @@ fn singular(axis: Axis) -> &'static str {
     }
 }
 
-/// The axes on which points differ, and those on which they do not.
+/// A size, as exact as it is.
 #[must_use]
-pub fn axes_of<'p>(points: impl Iterator<Item = &'p Point> + Clone) -> (Vec<Axis>, Vec<(Axis, Value)>) {
-    let (mut varying, mut constant) = (Vec::new(), Vec::new());
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        1.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        1.. if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} B"),
+    }
+}
+
+/// The axes that tell points apart, and those that do not: points have one value on them, or some have none and the
+/// other axes tell them apart all the same.
+#[must_use]
+pub fn axes_of<'p>(points: impl Iterator<Item = &'p Point>) -> (Vec<Axis>, Vec<Constant>) {
+    let points: Vec<&Point> = points.collect();
+    let (mut varying, mut constant, mut partial) = (Vec::new(), Vec::new(), Vec::new());
     for axis in Axis::ALL {
-        let mut values: Vec<Option<&Value>> = points.clone().map(|point| point.get(axis)).collect();
-        values.sort_unstable();
-        values.dedup();
+        let values = values_on(axis, points.iter().copied());
+        let is_everywhere = points.iter().all(|point| point.get(axis).is_some());
         match values.as_slice() {
-            [] | [None] => {}
-            [Some(value)] => constant.push((axis, (*value).clone())),
+            [] => {}
+            [value] if is_everywhere => {
+                constant.push(Constant { axis, value: value.clone(), extent: Extent::Everywhere });
+            }
+            [value] => {
+                varying.push(axis);
+                partial.push(Constant { axis, value: value.clone(), extent: Extent::WhereItApplies });
+            }
             _ => varying.push(axis),
         }
     }
+    let told_apart = |axes: &[Axis]| {
+        let keys = points.iter().map(|point| axes.iter().map(|axis| point.get(*axis)).collect::<Vec<_>>());
+        keys.collect::<HashSet<_>>().len()
+    };
+    let all = told_apart(&varying);
+    for candidate in partial {
+        let rest: Vec<Axis> = varying.iter().copied().filter(|axis| *axis != candidate.axis).collect();
+        if told_apart(&rest) == all {
+            varying = rest;
+            constant.push(candidate);
+        }
+    }
+    constant.sort_by_key(|constant| constant.axis);
     (varying, constant)
 }
 
@@ -134,4 +201,33 @@ pub fn values_on<'p>(axis: Axis, points: impl Iterator<Item = &'p Point>) -> Vec
     values.sort_unstable();
     values.dedup();
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(word: &str) -> Value {
+        Value::Word(word.into())
+    }
+
+    #[test]
+    fn an_axis_that_tells_nothing_apart_is_no_column() {
+        let fs2 = Point::default().with(Axis::Lock, word("fs2")).with(Axis::Wait, word("block"));
+        let none = Point::default().with(Axis::Lock, word("none"));
+        let (varying, constant) = axes_of([&fs2, &none].into_iter());
+        assert_eq!(varying, [Axis::Lock]);
+        assert_eq!(constant[0].to_string(), "wait block (where it applies)");
+        // Here it is all that tells them apart.
+        let bare = Point::default().with(Axis::Lock, word("fs2"));
+        assert_eq!(axes_of([&fs2, &bare].into_iter()).0, [Axis::Wait]);
+    }
+
+    #[test]
+    fn sizes_are_exact() {
+        assert_eq!(
+            (size(1024), size(1 << 20), size(1500), size(0)),
+            ("1 KiB".into(), "1 MiB".into(), "1500 B".into(), "0 B".into())
+        );
+    }
 }

@@ -10,7 +10,7 @@ use flockwork_harness::measure::{Axis, BenchRecord, Cell, Round, Value};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, ends_with, json, json_file, skip, stderr, stdout};
+use crate::support::{Place, ends_with, json, json_file, skip, stderr};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -236,8 +236,11 @@ fn the_default_benchmark_says_first_how_long_it_takes() {
         "{}",
         stderr(&output)
     );
-    let record: BenchRecord = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(record, place.record());
+    let (document, record) = (json(&output), place.record());
+    assert_eq!(document["kind"], "bench");
+    assert_eq!(document["cells"].as_array().unwrap().len(), record.cells.len());
+    assert_eq!(document["started_at"], record.started_at);
+    assert!(place.runs()[0].join("report.html").is_file());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One benchmark from its folders to its evidence: for `flockwork bench`, and for `flockwork run` where it meets one.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::engine::bench::{self, BenchRun};
 use crate::measure::{BenchRecord, NamedFilesystem, SCHEMA_VERSION};
 use crate::plan::bench::BenchPlan;
 use crate::process::Zygote;
+use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
 use crate::report::human::plural;
 use crate::results::machine::Filesystem;
@@ -54,6 +56,15 @@ pub struct Conducted {
     pub verdict: BenchVerdict,
     /// Where the evidence lies.
     pub folder: PathBuf,
+}
+
+impl Conducted {
+    /// What was measured, as reports show it; the thresholds are the scenario's.
+    #[must_use]
+    pub fn report(&self, scenario: &Scenario) -> BenchReport<'_> {
+        let thresholds = scenario.bench().map_or(&[] as &[_], |bench| &bench.thresholds);
+        BenchReport::of(&self.record, thresholds)
+    }
 }
 
 /// `summary.json` of a benchmark.
@@ -143,12 +154,16 @@ impl Conductor<'_> {
             left_out,
             cells: run.cells,
         };
-        let verdict = judge(&record, &plan.cells, self.interrupt.is_set());
+        let bench = scenario.bench().expect("only benchmarks are conducted");
+        let report = BenchReport::of(&record, &bench.thresholds);
+        let verdict = judge(&report, &plan.cells, self.interrupt.is_set());
+        let page = report.html(&Scene { reproduce: None, scenario: Some(scenario.text.clone()) });
         let path = folder.path().to_owned();
         let failed = |error: io::Error| {
             Failure::new(Exit::HarnessFailed, format!("cannot write to {}: {error}", path.display()))
         };
         folder.write_json("bench.json", &record).map_err(failed)?;
+        fs::write(path.join("report.html"), page).map_err(failed)?;
         let summary = Summary {
             schema_version: crate::results::SCHEMA_VERSION,
             kind: Kind::Bench.as_str(),

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use crate::measure::{BenchRecord, Cell};
+use crate::measure::Cell;
+use crate::measure::threshold::Outcome;
 use crate::plan::bench::{BenchLock, CellPlan, Task};
+use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
+use crate::report::human::plural;
 use crate::report::table::grouped;
 use crate::report::verdict::Verdict;
 
@@ -22,8 +25,9 @@ pub struct BenchVerdict {
     pub exit: Exit,
 }
 
-/// Judges a record; `plans` are its cells' plans.
-pub fn judge(record: &BenchRecord, plans: &[CellPlan], is_interrupted: bool) -> BenchVerdict {
+/// Judges what was measured; `plans` are its cells' plans.
+pub fn judge(report: &BenchReport<'_>, plans: &[CellPlan], is_interrupted: bool) -> BenchVerdict {
+    let record = report.view.record;
     let mut exit = Exit::AsExpected;
     let mut reasons = Vec::new();
     for (cell, plan) in record.cells.iter().zip(plans) {
@@ -39,6 +43,25 @@ pub fn judge(record: &BenchRecord, plans: &[CellPlan], is_interrupted: bool) -> 
     if is_interrupted {
         exit = exit.and(Exit::Inconclusive);
         reasons.push("interrupted before every cell had all its rounds".into());
+    }
+    let missed = |outcome| report.verdicts.iter().filter(move |verdict| verdict.outcome == outcome).count();
+    match report.outcome() {
+        Outcome::Met => {}
+        // One that is certainly exceeded is a result, however many others are open.
+        Outcome::Exceeded => {
+            if exit == Exit::AsExpected {
+                exit = Exit::ThresholdExceeded;
+            }
+            reasons.push(format!(
+                "{} of thresholds exceeded",
+                plural(missed(Outcome::Exceeded) as u64, "verdict")
+            ));
+        }
+        Outcome::Inconclusive => {
+            exit = exit.and(Exit::Inconclusive);
+            let open = plural(missed(Outcome::Inconclusive) as u64, "verdict");
+            reasons.push(format!("{open} of thresholds inconclusive"));
+        }
     }
     BenchVerdict { verdict: Verdict::of_exit(exit), exit_code: exit.code(), reasons, exit }
 }

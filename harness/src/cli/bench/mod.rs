@@ -1,10 +1,10 @@
 //! `flockwork bench`: measures the cells of benchmarks, with evidence on disk before, and a report after.
 
 mod conduct;
+mod export;
 mod judge;
 mod progress;
 mod request;
-mod table;
 
 use std::io;
 
@@ -14,11 +14,14 @@ use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::run::clear_leftovers;
 use crate::process::Zygote;
+use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
 use crate::results::Results;
+use judge::BenchVerdict;
 use request::BenchRequest;
 
 pub use conduct::{Conducted, Conductor};
+pub use export::ExportArgs;
 pub use request::{Consent, check_size};
 
 /// Measures what the arguments ask for, and reports.
@@ -59,14 +62,24 @@ pub fn run(
         .conduct(scenario)?;
         exit = exit.and(conducted.verdict.exit);
         if output.format == Format::Human {
-            print(&table::of(&conducted.record))?;
+            print(&conducted.report(scenario).human(output.detail))?;
             conducted.verdict.reasons.iter().for_each(|reason| say(reason));
             say(&format!("results: {}", conducted.folder.display()));
         }
-        measured.push(conducted.record);
+        measured.push(conducted);
     }
+    if output.format == Format::Human && request.exports.are_none() {
+        return Ok(exit);
+    }
+    let scenarios = measured.iter().zip(&request.scenarios);
+    let results: Vec<(BenchReport<'_>, &BenchVerdict)> =
+        scenarios.map(|(conducted, scenario)| (conducted.report(scenario), &conducted.verdict)).collect();
+    request.exports.write(&results)?;
     if output.format == Format::Json {
-        match measured.as_slice() {
+        let documents =
+            results.iter().map(|(report, verdict)| report.document(verdict.exit, &verdict.reasons));
+        let documents: Vec<_> = documents.collect();
+        match documents.as_slice() {
             [only] => print_json(only)?,
             all => print_json(&all)?,
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::export::ExportArgs;
 use crate::cli::args::BenchArgs;
 use crate::cli::failure::Failure;
 use crate::cli::request;
@@ -43,6 +44,8 @@ pub struct BenchRequest {
     pub results_dir: PathBuf,
     /// Where temporary folders are made; at least one.
     pub bases: Vec<PathBuf>,
+    /// Where the results are written besides.
+    pub exports: ExportArgs,
 }
 
 impl BenchRequest {
@@ -60,7 +63,8 @@ impl BenchRequest {
             check_size(&scenario.name, bench, bases.len(), consent)?;
         }
         let seed = args.seed.unwrap_or_else(request::random_seed);
-        Ok(Self { scenarios, overrides, seed, results_dir: args.results_dir, bases })
+        let (results_dir, exports) = (args.results_dir, args.exports);
+        Ok(Self { scenarios, overrides, seed, results_dir, bases, exports })
     }
 }
 

@@ -8,6 +8,8 @@
 //! 69, 2015). Rates and times are estimated by their logarithms. The ratio of two estimates is Welch's: B. L. Welch, The
 //! generalization of `Student's` problem, Biometrika 34, 1947; Satterthwaite's degrees of freedom.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
@@ -77,14 +79,14 @@ impl Estimate {
     pub(super) fn of(sample: &Sample, resamples: &Resamples, on_log_scale: impl Fn() -> bool) -> Self {
         let count = sample.len();
         let value = sample.value(&vec![1; count]);
-        let values: Vec<f64> = resamples.times(count).map(|times| sample.value(times)).collect();
-        let scale = if on_log_scale() && value > 0.0 && values.iter().all(|value| *value > 0.0) {
+        let values = resamples.values(sample);
+        let scale = if on_log_scale() && value > 0.0 && values.iter().all(|(value, _)| *value > 0.0) {
             Scale::Logarithmic
         } else {
             Scale::Plain
         };
         let widening = (count as f64 / (count as f64 - 1.0).max(1.0)).sqrt();
-        let error = widening * deviation(values.into_iter().map(|value| scale.to(value)));
+        let error = widening * deviation(values.iter().map(|(value, count)| (scale.to(*value), *count)));
         let resolution = sample.resolution();
         let spread = Spread { error, scale, degrees: count as f64 - 1.0, resolution };
         let interval = (count > 1).then(|| {
@@ -156,39 +158,44 @@ fn welch((one, one_degrees): (f64, f64), (other, other_degrees): (f64, f64)) -> 
     (one + other).powi(2) / (one * one / one_degrees + other * other / other_degrees)
 }
 
-/// The standard deviation of all there is, not of a sample.
-fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let (count, sum) = values.clone().fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
-    let mean = sum / count;
-    (values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+/// The standard deviation of values that each came up so often: of all there is, not of a sample.
+fn deviation(values: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let (sum, all) =
+        values.clone().fold((0.0, 0.0), |(sum, all), (value, count)| (sum + value * count, all + count));
+    let mean = sum / all;
+    (values.map(|(value, count)| (value - mean).powi(2) * count).sum::<f64>() / all).sqrt()
 }
 
 /// How many times each round counts in each resampling.
 #[derive(Clone, Debug)]
 pub(super) struct Resamples {
     rounds: usize,
-    times: Vec<u8>,
+    /// Each with how often it came up: of five rounds there are but 126 different ones.
+    drawn: Vec<(Vec<u8>, f64)>,
 }
 
 impl Resamples {
     /// All resamplings of so many rounds.
     pub(super) fn of(rounds: usize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
-        let mut times = vec![0_u8; rounds * RESAMPLES];
-        for resample in times.chunks_exact_mut(rounds.max(1)) {
+        let mut drawn = BTreeMap::<Vec<u8>, f64>::new();
+        for _ in 0..RESAMPLES {
+            let mut times = vec![0_u8; rounds];
             for _ in 0..rounds {
                 // Scaled into the range: the bias is of the order of 2⁻³².
                 let pick = (u64::from(random.next_u32()) * rounds as u64) >> 32;
-                let picked = &mut resample[pick as usize];
+                let picked = &mut times[pick as usize];
                 *picked = picked.saturating_add(1);
             }
+            *drawn.entry(times).or_default() += 1.0;
         }
-        Self { rounds, times }
+        Self { rounds, drawn: drawn.into_iter().collect() }
     }
 
-    fn times(&self, rounds: usize) -> impl Iterator<Item = &[u8]> {
-        assert_eq!(self.rounds, rounds, "resampled for as many rounds as there are");
-        self.times.chunks_exact(rounds.max(1))
+    /// The value of each resampling, with how often it came up.
+    fn values(&self, sample: &Sample) -> Vec<(f64, f64)> {
+        assert_eq!(self.rounds, sample.len(), "resampled for as many rounds as there are");
+        self.drawn.iter().map(|(times, count)| (sample.value(times), *count)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The columns of the tables for people, and what stands in them.
 
 use crate::measure::statistics::CellStatistics;
-use crate::measure::view::{Row, View};
+use crate::measure::view::{Row, View, size};
 use crate::measure::{Axis, Better, Metric, Percentile, Stretch, Value};
 use crate::report::table::{grouped, rate};
 use crate::scenario::units::show_ns;
@@ -55,6 +55,7 @@ pub fn row(view: &View<'_>, row: &Row<'_>) -> Vec<String> {
 
 fn axis_value(row: &Row<'_>, axis: Axis) -> String {
     match row.cell.point.get(axis) {
+        Some(Value::Number(bytes)) if axis == Axis::Payload => size(*bytes),
         Some(Value::Number(number)) => grouped(*number),
         Some(Value::Word(word)) => word.clone(),
         None => "-".into(),

@@ -27,7 +27,7 @@ pub fn human(
     let points = || comparison.cells.iter().map(|cell| &cell.point);
     let (varying, constant) = axes_of(points());
     if !constant.is_empty() {
-        let words: Vec<String> = constant.iter().map(|(axis, value)| format!("{axis} {value}")).collect();
+        let words: Vec<String> = constant.iter().map(ToString::to_string).collect();
         line(&mut text, &format!("everywhere: {}\n", words.join(", ")));
     }
     table(&mut text, comparison, &varying);

@@ -7,9 +7,11 @@ use serde::Serialize;
 use super::BenchReport;
 use crate::measure::statistics::noise::NoisyRound;
 use crate::measure::statistics::{CellStatistics, Estimate, Spread};
-use crate::measure::threshold::{Outcome, Verdict};
+use crate::measure::threshold::{self, Outcome};
 use crate::measure::view::Row;
 use crate::measure::{Metric, NamedFilesystem, Percentile, Point, Stretch};
+use crate::report::exit::Exit;
+use crate::report::verdict::Verdict;
 use crate::results::machine::Machine;
 
 /// Version of this document.
@@ -27,12 +29,15 @@ pub struct Document<'a> {
     version: &'a str,
     started_at: &'a str,
     complete: bool,
-    outcome: Outcome,
+    verdict: Verdict,
     exit_code: u8,
+    reasons: &'a [String],
+    thresholds_outcome: Outcome,
     machine: &'a Machine,
     filesystems: &'a [NamedFilesystem],
     cells: Vec<CellDocument<'a>>,
-    thresholds: &'a [Verdict],
+    left_out: u64,
+    thresholds: &'a [threshold::Verdict],
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -80,7 +85,7 @@ struct ExclusionDocument {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn of(report: &'a BenchReport<'_>) -> Self {
+    pub(super) fn of(report: &'a BenchReport<'_>, exit: Exit, reasons: &'a [String]) -> Self {
         let record = report.view.record;
         Self {
             schema_version: SCHEMA_VERSION,
@@ -92,11 +97,14 @@ impl<'a> Document<'a> {
             version: &record.version,
             started_at: &record.started_at,
             complete: record.complete,
-            outcome: report.outcome(),
-            exit_code: report.exit().code(),
+            verdict: Verdict::of_exit(exit),
+            exit_code: exit.code(),
+            reasons,
+            thresholds_outcome: report.outcome(),
             machine: &record.machine,
             filesystems: &record.filesystems,
             cells: report.view.rows.iter().map(CellDocument::of).collect(),
+            left_out: record.left_out,
             thresholds: &report.verdicts,
         }
     }

@@ -3,13 +3,13 @@
 //! ```text
 //! let report = BenchReport::of(&record, &thresholds);
 //! report.human(detail)   the table for people, with colours
-//! report.document()      what `--format json` and `--export-json` write (docs/bench.md)
+//! report.document(…)     what `--format json` and `--export-json` write (docs/bench.md)
 //! report.csv()           a row a cell, all numbers in base units
 //! report.markdown()      a table for README files and pull requests
 //! report.bencher()       Bencher Metric Format
 //! report.charts()        SVG, each a file of its own
 //! report.html(&scene)    report.html: all of the above in one file
-//! report.exit()          0, 102 or 103
+//! report.outcome()       what the thresholds came to
 //! ```
 //!
 //! None of it prints, starts anything, or reads a file.
@@ -56,30 +56,16 @@ impl<'a> BenchReport<'a> {
         overall(&self.verdicts)
     }
 
-    /// The exit code that says the same. A run without thresholds has no verdict to miss; one that is cut short, or has an
-    /// invalid cell, is not complete.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        let is_whole =
-            self.view.record.complete && self.view.record.cells.iter().all(|cell| cell.invalid.is_none());
-        match self.outcome() {
-            Outcome::Exceeded => Exit::ThresholdExceeded,
-            Outcome::Inconclusive => Exit::Inconclusive,
-            Outcome::Met if !is_whole => Exit::Inconclusive,
-            Outcome::Met => Exit::AsExpected,
-        }
-    }
-
     /// For people. It has colours; whoever prints it strips them where they are not wanted.
     #[must_use]
     pub fn human(&self, detail: Detail) -> String {
         human::show(self, detail)
     }
 
-    /// For programs.
+    /// For programs: with the exit code that the run ends with, and why where it is not simply as expected.
     #[must_use]
-    pub fn document(&self) -> Document<'_> {
-        Document::of(self)
+    pub fn document<'d>(&'d self, exit: Exit, reasons: &'d [String]) -> Document<'d> {
+        Document::of(self, exit, reasons)
     }
 
     /// Comma-separated values: a header, and a row a cell. Latencies are in nanoseconds.

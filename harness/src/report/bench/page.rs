@@ -13,6 +13,12 @@ use crate::report::human::plural;
 use crate::report::reproduce::quoted;
 use crate::report::table::bytes;
 
+/// The warnings about more cells than these are folded.
+const WARNED_MAX: usize = 8;
+
+/// More charts of one kind than these are folded.
+const SHOWN_MAX: usize = 8;
+
 /// What a page tells besides the record.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
@@ -156,13 +162,20 @@ fn thresholds(verdicts: &[Verdict]) -> Markup {
     } }
 }
 
+/// A cell's warnings stand together; many cells' are folded.
 fn warnings(report: &BenchReport<'_>) -> Markup {
     let warnings = report.warnings();
+    let cells: Vec<&[(String, String)]> = warnings.chunk_by(|one, other| one.0 == other.0).collect();
+    let list = html! { ul { @for cell in &cells {
+        li { @if !cell[0].0.is_empty() { strong { (cell[0].0) } ": " }
+            @for (index, (_, warning)) in cell.iter().enumerate() { @if index > 0 { "; " } (warning) }
+        }
+    } } };
     html! { @if !warnings.is_empty() {
         h2 { "Warnings" }
-        ul { @for (name, warning) in &warnings {
-            li { @if !name.is_empty() { strong { (name) } ": " } (warning) }
-        } }
+        @if cells.len() > WARNED_MAX {
+            details { summary { (plural(warnings.len() as u64, "warning")) " about " (plural(cells.len() as u64, "cell")) } (list) }
+        } @else { (list) }
     } }
 }
 
@@ -173,12 +186,17 @@ fn charts(charts: &[Chart]) -> Markup {
     html! {
         @for (name, kind) in groups { @if of(kind).next().is_some() {
             h2 { (name) }
-            @for chart in of(kind) { figure { (PreEscaped(&chart.svg)) } }
+            @let (first, rest) = (of(kind).take(SHOWN_MAX), of(kind).skip(SHOWN_MAX));
+            @for chart in first { figure { (PreEscaped(chart.inline())) } }
+            @if of(kind).nth(SHOWN_MAX).is_some() { details {
+                summary { (plural((of(kind).count() - SHOWN_MAX) as u64, "more chart")) }
+                @for chart in rest { figure { (PreEscaped(chart.inline())) } }
+            } }
         } }
         @for (name, kind) in small { @if of(kind).next().is_some() {
             h2 { (name) }
             p.faint { "Of the cells with the most processes, at most " (chart::CELLS_MAX) "." }
-            div.grid { @for chart in of(kind) { figure { (PreEscaped(&chart.svg)) } } }
+            div.grid { @for chart in of(kind) { figure { (PreEscaped(chart.inline())) } } }
         } }
     }
 }

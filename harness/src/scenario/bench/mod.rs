@@ -10,6 +10,7 @@ use super::reader::Reader;
 use super::source::{Place, Problem};
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use super::tree::Value;
+use crate::measure::threshold::{Side, Threshold, ThresholdError};
 use crate::plan::bench::BenchPlan;
 
 pub use axes::Axes;
@@ -37,19 +38,6 @@ pub struct Bench {
     pub budget_ns: u64,
     /// What must be reached.
     pub thresholds: Vec<Threshold>,
-}
-
-/// A line of `[thresholds]`, as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Threshold {
-    /// The key: the metric.
-    pub left: String,
-    /// Where the key stands.
-    pub left_place: Place,
-    /// The value: the bound.
-    pub right: String,
-    /// Where the value stands.
-    pub right_place: Place,
 }
 
 impl Bench {
@@ -93,26 +81,39 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Bench> {
     bench
 }
 
-/// Reads `[thresholds]`: a metric and a bound each, which whoever judges them parses.
+/// Reads `[thresholds]`: a metric and a bound each.
 pub(super) fn read_thresholds(mut reader: Reader<'_>) -> Vec<Threshold> {
     let mut thresholds = Vec::new();
     for entry in reader.take_all() {
-        match &entry.node.value {
-            Value::Text(right) => thresholds.push(Threshold {
-                left: entry.key.clone(),
-                left_place: entry.key_place.clone(),
-                right: right.clone(),
-                right_place: entry.node.place.clone(),
-            }),
-            other => {
-                let message = format!(
-                    "{}: expected a bound as a text, such as \"< 5ms\", found {}",
-                    entry.key,
-                    other.describe()
-                );
-                reader.complain(Problem::new(&entry.node.place, message));
-            }
+        let Value::Text(right) = &entry.node.value else {
+            let found = entry.node.value.describe();
+            let message =
+                format!("{}: expected a bound as a text, such as \"< 5ms\", found {found}", entry.key);
+            let problem = Problem::new(&entry.node.place, message);
+            reader
+                .complain(problem.with_help("a metric's name has a point, so it needs quotes: \"wait.p99\""));
+            continue;
+        };
+        match Threshold::parse(&entry.key, right) {
+            Ok(threshold) => thresholds.push(threshold),
+            Err(error) => reader.complain(problem(&entry.key_place, &entry.node.place, error)),
         }
     }
     thresholds
+}
+
+/// Points at what is wrong: a quote stands before the text, and escapes are rare enough to be off by one.
+fn problem(left: &Place, right: &Place, error: ThresholdError) -> Problem {
+    let whole = match error.side {
+        Side::Left => left,
+        Side::Right => right,
+    };
+    let start = whole.span.start + 1 + error.span.start;
+    let end = (whole.span.start + 1 + error.span.end).min(whole.span.end);
+    let span = if error.side == Side::Left { whole.span.clone() } else { start..end.max(start) };
+    let problem = Problem::new(&Place { span, ..whole.clone() }, error.message);
+    match error.help {
+        Some(help) => problem.with_help(help),
+        None => problem,
+    }
 }

@@ -28,15 +28,17 @@ pub fn draw(
     {
         let surface = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
         let drawn = surface.fill(&BACKGROUND.light).map_err(Into::into).and_then(|()| {
+            let title = clipped(title, width * 10 / 96);
+            let note = clipped(note, width * 10 / 62);
             write(
                 &surface,
-                title,
+                &title,
                 (MARGIN, 22),
                 Style { size: 16, role: TEXT, anchor: HPos::Left, bold: Weight::Bold },
             )?;
             write(
                 &surface,
-                note,
+                &note,
                 (MARGIN, 42),
                 Style { size: 12, role: FAINT, anchor: HPos::Left, bold: Weight::Plain },
             )?;
@@ -105,7 +107,17 @@ pub fn marker(surface: &Surface<'_>, line: usize, (x, y): (i32, i32)) -> Drawn {
 
 /// About how wide a text of the size 12 is, in pixels.
 pub fn width_of(text: &str) -> u32 {
-    text.chars().count() as u32 * 7
+    (text.chars().count() * 32).div_ceil(5) as u32
+}
+
+/// What of a text fits; that something is missing is seen.
+fn clipped(text: &str, characters: u32) -> String {
+    let characters = characters as usize;
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(characters.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// A style sheet and a name that is read aloud, and the size left to where it stands.

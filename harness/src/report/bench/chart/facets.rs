@@ -2,7 +2,7 @@
 
 use super::palette::LINES_MAX;
 use crate::measure::statistics::CellStatistics;
-use crate::measure::view::{Row, View, named, values_on};
+use crate::measure::view::{Row, View, axes_of, named, values_on};
 use crate::measure::{Axis, Point};
 
 /// The cells of one chart, by line.
@@ -48,22 +48,31 @@ fn divide<'v, 'a>(rows: &Rows<'v, 'a>, free: &[Axis], fixed: &[Axis], facets: &m
     }
 }
 
+/// What people compare within one chart, as far as it can be: other axes divide first.
+const COMPARED: [Axis; 5] = [Axis::Subject, Axis::Lock, Axis::Wait, Axis::Read, Axis::Write];
+
 /// The axis that leaves few enough lines with the fewest charts; where none does, the one with the most values.
 fn dividing(free: &[Axis], lines: usize, count: impl Fn(Axis) -> usize) -> Axis {
-    let counts: Vec<(usize, Axis)> = free.iter().map(|axis| (count(*axis).max(1), *axis)).collect();
-    let enough = counts.iter().filter(|(count, _)| lines.div_ceil(*count) <= LINES_MAX).min();
-    enough.or_else(|| counts.iter().max()).expect("there is a free axis").1
+    let counts: Vec<(usize, Axis)> = free.iter().map(|axis| (count(*axis), *axis)).collect();
+    let (compared, mut others): (Vec<_>, Vec<_>) =
+        counts.iter().partition(|(_, axis)| COMPARED.contains(axis));
+    others.retain(|(count, _)| *count > 1);
+    let candidates = if others.is_empty() { compared } else { others };
+    let enough = candidates.iter().filter(|(count, _)| lines.div_ceil((*count).max(1)) <= LINES_MAX).min();
+    enough.or_else(|| candidates.iter().max()).map_or(free[0], |(_, axis)| *axis)
 }
 
 fn grouped<'v, 'a>(rows: &Rows<'v, 'a>, free: &[Axis]) -> Vec<Group<'v, 'a>> {
     let key = |point: &Point| -> Vec<_> { free.iter().map(|axis| point.get(*axis).cloned()).collect() };
+    let told_apart: Vec<Axis> = axes_of(rows.iter().map(|(row, _)| &row.cell.point)).0;
+    let telling: Vec<Axis> = free.iter().copied().filter(|axis| told_apart.contains(axis)).collect();
     let mut groups: Vec<(Vec<_>, Group<'v, 'a>)> = Vec::new();
     for (row, statistics) in rows {
         let own = key(&row.cell.point);
         match groups.iter_mut().find(|(known, _)| *known == own) {
             Some((_, group)) => group.rows.push((row, statistics)),
             None => {
-                let name = named(&row.cell.point, free);
+                let name = named(&row.cell.point, &telling);
                 groups.push((own, Group { name, rows: vec![(row, statistics)] }));
             }
         }

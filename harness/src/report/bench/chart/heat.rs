@@ -8,6 +8,7 @@ use super::palette::{AXIS, FAINT, HEAT, HIGH_FROM, ON_HIGH, ON_LOW, TEXT};
 use super::shares::crowded;
 use super::{Chart, Kind, file_name};
 use crate::measure::view::{Row, View};
+use crate::report::table::grouped;
 
 const WIDTH: i32 = 440;
 const SIDE: i32 = 300;
@@ -25,9 +26,9 @@ fn chart(view: &View<'_>, row: &Row<'_>) -> Option<Chart> {
     let all: u64 = matrix.iter().flatten().sum();
     let name = view.name(&row.cell.point);
     let title = if name.is_empty() { "Handoffs".to_owned() } else { format!("Handoffs: {name}") };
-    let note = format!("share of {all} successions · the diagonal: the same process again");
+    let head = format!("Handoffs, as shares of {} successions", grouped(all));
     let height = HEAD + 30 + SIDE + 84;
-    let svg = draw((WIDTH as u32, height as u32), &title, &note, |surface| paint(surface, &matrix, all));
+    let svg = draw((WIDTH as u32, height as u32), &head, &name, |surface| paint(surface, &matrix, all));
     Some(Chart { name: file_name(&["handoffs", &name]), title, kind: Kind::Handoffs, svg })
 }
 
@@ -48,21 +49,33 @@ fn paint(surface: &Surface<'_>, matrix: &[Vec<u64>], all: u64) -> Drawn {
     let most = matrix.iter().flatten().copied().max().unwrap_or(1).max(1);
     let top = HEAD + 30;
     let edge = |index: usize| (f64::from(SIDE) * index as f64 / size as f64).round() as i32;
+    let frame = [(LEFT, top), (LEFT + SIDE, top + SIDE)];
+    let square = |from: usize, to: std::ops::Range<usize>| {
+        [(LEFT + edge(to.start), top + edge(from)), (LEFT + edge(to.end), top + edge(from + 1))]
+    };
+    surface.draw(&Rectangle::new(frame, HEAT[0].light.filled()))?;
     for (from, row) in matrix.iter().enumerate() {
-        for (to, count) in row.iter().enumerate() {
-            let square = [(LEFT + edge(to), top + edge(from)), (LEFT + edge(to + 1), top + edge(from + 1))];
-            let level = level(*count, most);
-            surface.draw(&Rectangle::new(square, HEAT[level].light.filled()))?;
-            if size <= WRITTEN_MAX {
-                let middle =
-                    (i32::midpoint(square[0].0, square[1].0), i32::midpoint(square[0].1, square[1].1));
-                let role = if level < HIGH_FROM { ON_LOW } else { ON_HIGH };
-                let style = Style { size: 11, role, anchor: HPos::Center, bold: Weight::Plain };
-                write(surface, &part(*count, all), middle, style)?;
+        let mut to = 0;
+        // Neighbours of one level are one rectangle: of 128 processes there are 16384 pairs.
+        for run in row.chunk_by(|one, other| level(*one, most) == level(*other, most)) {
+            let level = level(run[0], most);
+            if level > 0 {
+                surface
+                    .draw(&Rectangle::new(square(from, to..to + run.len()), HEAT[level].light.filled()))?;
             }
+            to += run.len();
+        }
+        if size > WRITTEN_MAX {
+            continue;
+        }
+        for (to, count) in row.iter().enumerate() {
+            let [start, end] = square(from, to..to + 1);
+            let middle = (i32::midpoint(start.0, end.0), i32::midpoint(start.1, end.1));
+            let role = if level(*count, most) < HIGH_FROM { ON_LOW } else { ON_HIGH };
+            let style = Style { size: 11, role, anchor: HPos::Center, bold: Weight::Plain };
+            write(surface, &part(*count, all), middle, style)?;
         }
     }
-    let frame = [(LEFT, top), (LEFT + SIDE, top + SIDE)];
     surface.draw(&Rectangle::new(frame, AXIS.light.stroke_width(1)))?;
     let faint = |anchor| Style { size: 12, role: FAINT, anchor, bold: Weight::Plain };
     let text = Style { size: 12, role: TEXT, anchor: HPos::Center, bold: Weight::Plain };
@@ -72,7 +85,7 @@ fn paint(surface: &Surface<'_>, matrix: &[Vec<u64>], all: u64) -> Drawn {
         write(surface, &process.to_string(), (LEFT - 8, top + middle), faint(HPos::Right))?;
         write(surface, &process.to_string(), (LEFT + middle, top + SIDE + 12), faint(HPos::Center))?;
     }
-    write(surface, "to process", (LEFT + SIDE / 2, top + SIDE + 30), text)?;
+    write(surface, "to process (the diagonal: the same again)", (LEFT + SIDE / 2, top + SIDE + 30), text)?;
     let left = Style { anchor: HPos::Left, ..text };
     write(surface, "from process", (MARGIN, top - 16), left)?;
     legend(surface, top + SIDE + 56, &part(most, all))

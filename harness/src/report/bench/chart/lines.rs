@@ -77,10 +77,8 @@ fn chart(view: &View<'_>, axis: Axis, metric: Metric, facet: &Facet<'_, '_>) -> 
 /// What does not vary, and what the bars at the points are.
 pub fn note(view: &View<'_>) -> String {
     let constants = view.constants();
-    let shown: String = constants.chars().take(110).collect();
-    let cut = if shown.len() < constants.len() { "…" } else { "" };
     let between = if constants.is_empty() { "" } else { " · " };
-    format!("{shown}{cut}{between}bars: 95 % confidence")
+    format!("bars: 95 % confidence{between}{constants}")
 }
 
 /// A metric as a title has it.
@@ -107,7 +105,11 @@ fn along(axis: Axis, lines: &[Line]) -> Scale {
 
 fn upright(metric: Metric, lines: &[Line]) -> Scale {
     let spots = || lines.iter().flat_map(|line| &line.points);
-    let ends = |spot: &Spot| [spot.y, spot.interval.map_or(spot.y, |interval| interval.1)];
+    // An interval that reaches far down would press all lines together: it may be cut.
+    let ends = |spot: &Spot| {
+        let (low, high) = spot.interval.unwrap_or((spot.y, spot.y));
+        [low.max(spot.y / 3.0), high.min(spot.y * 3.0)]
+    };
     let values = || spots().flat_map(ends);
     scale(metric, values)
 }

@@ -44,6 +44,15 @@ pub enum Kind {
     Handoffs,
 }
 
+impl Chart {
+    /// The chart as a part of a page that has [`css`] already.
+    #[must_use]
+    pub fn inline(&self) -> String {
+        let parts = self.svg.split_once("<style>").zip(self.svg.split_once("</style>"));
+        parts.map_or_else(|| self.svg.clone(), |((before, _), (_, after))| format!("{before}{after}"))
+    }
+}
+
 /// All charts that a record can have.
 #[must_use]
 pub fn all(view: &View<'_>) -> Vec<Chart> {

@@ -39,9 +39,9 @@ fn chart(view: &View<'_>, row: &Row<'_>, statistics: &CellStatistics) -> Option<
     let jain = statistics.value(Metric::Jain)?;
     let name = view.name(&row.cell.point);
     let title = if name.is_empty() { "Shares".to_owned() } else { format!("Shares: {name}") };
-    let note = format!("1 is an equal part · Jain's index {jain:.3}");
+    let head = format!("Shares, as multiples of an equal part · Jain {jain:.3}");
     let scale = Scale::fit(String::new(), Spread::Even, shares.iter().copied().chain([1.0]), plain);
-    let svg = draw((WIDTH as u32, HEIGHT as u32), &title, &note, |surface| paint(surface, &shares, &scale));
+    let svg = draw((WIDTH as u32, HEIGHT as u32), &head, &name, |surface| paint(surface, &shares, &scale));
     Some(Chart { name: file_name(&["shares", &name]), title, kind: Kind::Shares, svg })
 }
 
@@ -93,25 +93,9 @@ fn paint(surface: &Surface<'_>, shares: &[f64], scale: &Scale) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Exclusion, Latency};
 
     fn round(shares: &[u64]) -> Round {
-        Round {
-            order: 0,
-            duration_ns: 1,
-            shares: shares.to_vec(),
-            wait: Latency::new(),
-            hold: Latency::new(),
-            whole: Latency::new(),
-            handoffs: 0,
-            handoff_matrix: Vec::new(),
-            cpu_user_ns: 0,
-            cpu_system_ns: 0,
-            switches_voluntary: 0,
-            switches_involuntary: 0,
-            reads: 0,
-            exclusion: Exclusion::default(),
-        }
+        Round { duration_ns: 1, shares: shares.to_vec(), ..Round::default() }
     }
 
     #[test]

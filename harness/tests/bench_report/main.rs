@@ -1,0 +1,13 @@
+//! Reports of benchmarks, on records whose statistics are known: made by a generator, from a seed.
+
+mod charts;
+mod commands;
+mod comparison;
+mod formats;
+mod generator;
+mod pages;
+mod statistics;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "it serves the tests of the command line as well")]
+mod support;
+mod thresholds;
