@@ -173,17 +173,19 @@ impl Folder {
 #[derive(Default)]
 struct Plan {
     repairs: Vec<Repair>,
-    /// Folders that may list their entries in another order: what was renamed back comes as the youngest.
+    /// Folders that may list their entries in another order: what was renamed back or
+    /// is made anew comes as the youngest.
     disordered: Vec<PathBuf>,
 }
 
 impl Plan {
     /// Finds out what is to be put back, throughout a folder; `false` where that is not files alone.
     fn add(&mut self, base: &OwnedFd, folder: &Folder, inode: Inode, path: &Path, seen: Seen<'_>) -> bool {
-        if seen.within(inode).any(|name| folder.entries.contains_key(name)) {
+        let changed = seen.changed(inode, folder);
+        if changed.iter().any(|name| folder.entries.contains_key(*name)) {
             self.disordered.push(path.to_owned());
         }
-        for name in seen.changed(inode, folder) {
+        for name in changed {
             let found = statat(base, path.join(name), AtFlags::SYMLINK_NOFOLLOW).ok();
             let known = folder.entries.get(name);
             if known.map(|known| known.inode) == found.map(|stat| Found::from(&stat).inode)
