@@ -116,3 +116,6 @@ pub(super) fn read_thresholds(mut reader: Reader<'_>) -> Vec<Threshold> {
     }
     thresholds
 }
+
+#[cfg(test)]
+mod tests;
