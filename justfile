@@ -43,6 +43,19 @@ locks TMPFS="/dev/shm" DISK="target":
     target/release/examples/locks publish target/locks/*-locks-*
     target/release/examples/locks document
 
+# What the instrument of `flockwork bench` costs: each acquisition measured against the bare loop
+bench-cost:
+    cargo bench -p flockwork-harness --bench contention -- cost
+
+# The same lock measured by a loop in C and by stress-ng (where installed), in turns
+bench-c:
+    cargo bench -p flockwork-harness --bench contention -- others
+
+# Measure tmpfs, ext4, xfs, btrfs and overlay, each made for the purpose and removed again: needs root
+bench-filesystems *ARGS="scenarios/bench/filesystems.toml":
+    cargo build --release
+    harness/benches/contention/filesystems.sh target/release/flockwork {{ARGS}}
+
 # Prove the library by controlled exploration: the table of docs/proof.md, of all spaces or of those named (fs2/rename/kill)
 proof *SPACES:
     cargo test --release -p flockwork-harness --test proof -- --table {{SPACES}}

@@ -1,6 +1,7 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
-//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive` or `rates` for a part.
+//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`
+//! or `kills` for a part.
 //!
 //! A `main` of its own: the zygote must be forked before there is a thread.
 
@@ -24,7 +25,8 @@ fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, Part); 3] = [("steps", steps), ("exhaustive", exhaustive), ("rates", rates)];
+    let parts: [(&str, Part); 4] =
+        [("steps", steps), ("exhaustive", exhaustive), ("rates", rates), ("kills", kills)];
     for (name, measure) in parts {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
             measure(&mut zygote);
@@ -79,10 +81,12 @@ fn per_second(run: &ExploreRun) -> f64 {
     (run.schedules + run.redundant) as f64 / (run.duration_ns as f64 / 1e9)
 }
 
+/// How many schedules make a sample.
+const SCHEDULES: u64 = 2_000;
+
 /// Schedules a second, each round one of each kind; and how much a second lane adds, round by round.
 fn rates(zygote: &mut Zygote) {
-    const SCHEDULES: u64 = 2_000;
-    let [mut two, mut three, mut killed, mut ratio] = [const { Vec::new() }; 4];
+    let [mut two, mut three, mut ratio] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let random = || StrategyPlan::Random;
         let one_lane = per_second(&explored(zygote, 2, random(), SCHEDULES, |_| {}));
@@ -90,15 +94,22 @@ fn rates(zygote: &mut Zygote) {
         ratio.push(two_lanes / one_lane);
         two.push(one_lane);
         three.push(per_second(&explored(zygote, 3, random(), SCHEDULES, |_| {})));
-        let run = explored(zygote, 2, random(), SCHEDULES, |plan| {
+    }
+    row("two processes, one pause each, schedules/s", two);
+    row("three processes, one pause each, schedules/s", three);
+    row("two lanes over one", ratio);
+}
+
+/// Schedules a second with a kill in each: another process has to be forked for the next.
+fn kills(zygote: &mut Zygote) {
+    let mut killed = Vec::new();
+    for _ in 0..ROUNDS {
+        let run = explored(zygote, 2, StrategyPlan::Random, SCHEDULES, |plan| {
             (plan.faults, plan.fault_bound) = (vec![Fault::Kill], 1);
         });
         killed.push(run.faulted as f64 / (run.duration_ns as f64 / 1e9));
     }
-    row("two processes, one pause each, schedules/s", two);
-    row("three processes, one pause each, schedules/s", three);
     row("two processes, one of them killed, schedules/s", killed);
-    row("two lanes over one", ratio);
 }
 
 /// What a stop takes in a controlled execution, over a bare notification, on the same processes.

@@ -17,9 +17,9 @@ use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, St
 use crate::violation::Violation;
 
 /// At most this many schedules are tried of one guess by a strategy that samples. With faults they are shared among the
-/// sets of faults.
+/// sets of faults, one in 64 for each.
 const SCHEDULES_SAMPLED: u64 = 400;
-const SCHEDULES_SAMPLED_WITH_FAULTS: u64 = 4_000;
+const SCHEDULES_SAMPLED_WITH_FAULTS: u64 = 1_280;
 /// At most this many are tried of one guess, where they are tried one after the other.
 const SCHEDULES: u64 = 20_000;
 /// Bounds of the preemptions, in the order in which they are tried: most races need one.
@@ -97,7 +97,7 @@ fn guesses(stress: &StressPlan, history: &History, container: u32, part: &[&Reco
         setup: setup(status),
         processes: processes.clone(),
         strategy: StrategyPlan::Pos,
-        faults: if is_killed { vec![Fault::Kill] } else { Vec::new() },
+        faults: if is_killed { vec![Fault::Kill, Fault::ShortWriteKill] } else { Vec::new() },
         fault_bound: u32::from(is_killed),
         budget: ExploreBudget { schedules: SCHEDULES, time_ns: u64::MAX },
         repeat: RepeatPlan::one_in(REPEAT_ONE_IN),

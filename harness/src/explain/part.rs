@@ -27,8 +27,8 @@ pub(super) fn container(history: &History, violation: &Violation) -> Option<u32>
     violation.container.or_else(named).filter(|container| (*container as usize) < history.containers.len())
 }
 
-/// The operations that show the violation with those that ran at the same time, and these with those that ran between
-/// them. None is empty.
+/// Where no operation shows the violation, each of the last alone; then the operations that show it with those that ran at the same time, and these with those that ran between
+/// them. No part is empty.
 pub(super) fn parts<'h>(history: &'h History, violation: &Violation, container: u32) -> Vec<Vec<&'h Record>> {
     let on_it = on(history, container);
     let mut decisive: Vec<&Record> = violation
@@ -37,8 +37,11 @@ pub(super) fn parts<'h>(history: &'h History, violation: &Violation, container: 
         .filter_map(|index| history.records.get(*index))
         .filter(|record| on_it.iter().any(|other| std::ptr::eq(*other, *record)))
         .collect();
+    let mut parts = Vec::new();
     if decisive.is_empty() {
         decisive = last(&on_it);
+        // It may have taken nobody else.
+        parts.extend(decisive.iter().map(|record| vec![*record]));
     }
     let overlaps = |record: &Record| {
         decisive
@@ -50,7 +53,7 @@ pub(super) fn parts<'h>(history: &'h History, violation: &Violation, container: 
         beside.iter().map(|record| record.invoke_ns).min(),
         decisive.iter().map(|record| record.invoke_ns).max(),
     ) else {
-        return Vec::new();
+        return parts;
     };
     let between = |record: &Record| record.deadline_ns() >= from && record.invoke_ns <= to;
     let mut wide: Vec<&Record> =
@@ -65,7 +68,9 @@ pub(super) fn parts<'h>(history: &'h History, violation: &Violation, container: 
     let wide = chosen(&decisive, wide);
     let is_new = |record: &&Record| !beside.iter().any(|other| std::ptr::eq(*other, *record));
     let is_other = wide.iter().any(is_new);
-    if is_other { vec![beside, wide] } else { vec![beside] }
+    parts.push(beside);
+    parts.extend(is_other.then_some(wide));
+    parts
 }
 
 /// The operations on a container, but for those of whoever looks at it when all is quiet.
@@ -128,6 +133,8 @@ pub(super) fn lives<'h>(part: &[&'h Record]) -> Vec<Vec<&'h Record>> {
         let ended = records.split_inclusive(|record| record.outcome == Outcome::Unknown);
         lives.extend(ended.map(<[&Record]>::to_vec));
     }
+    // Kills are tried process by process: those that were killed come first.
+    lives.sort_by_key(|life| life.last().is_some_and(|record| record.outcome != Outcome::Unknown));
     lives
 }
 

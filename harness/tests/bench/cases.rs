@@ -69,7 +69,8 @@ fn hold_against(what: &str, reported: &Latency, mut truth: Vec<u64>, shares: &[f
     truth.sort_unstable();
     assert_eq!(reported.count(), truth.len() as u64, "{what}");
     for &share in shares {
-        let rank = ((share * truth.len() as f64).ceil() as usize).clamp(1, truth.len());
+        let at_or_below = |rank: &usize| *rank as f64 >= share * truth.len() as f64;
+        let rank = (1..=truth.len()).find(at_or_below).expect("a share of 1 at most");
         close(&format!("{what} at {share}"), reported.quantile_ns(share) as f64, truth[rank - 1] as f64);
     }
 }

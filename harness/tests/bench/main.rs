@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     let mut zygote = Zygote::fork_with(subject::build).expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     if arguments.iter().any(|argument| argument == "--list") {
-        cases::ALL.iter().for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in cases::ALL {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();

@@ -12,6 +12,7 @@ use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject,
 
 /// What one operation really was.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in every name of a number")]
 pub struct Truth {
     pub asked_ns: u64,
     pub got_ns: u64,

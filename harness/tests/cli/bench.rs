@@ -328,6 +328,25 @@ fn interrupted_it_writes_what_was_measured() {
 }
 
 #[test]
+fn several_roots_are_values_of_an_axis() {
+    let place = Place::new();
+    for folder in ["one", "other"] {
+        fs::create_dir(place.path().join(folder)).unwrap();
+    }
+    place.file("b.toml", &scenario("processes = 1"));
+    ends_with(&mut place.flockwork(&["bench", "b.toml", "--root", "one", "--root", "other"]), 0);
+    let record = place.record();
+    let roots: Vec<String> = record.cells.iter().map(|cell| word(cell, Axis::Root)).collect();
+    let named: Vec<String> = record.filesystems.iter().map(|filesystem| filesystem.root.clone()).collect();
+    assert_eq!(roots, named);
+    // Both lie on one filesystem, so that its type does not tell them apart.
+    assert!(roots[0].ends_with("/one") && roots[1].ends_with("/other"), "{roots:?}");
+    for folder in ["one", "other"] {
+        assert_eq!(fs::read_dir(place.path().join(folder)).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_root_that_cannot_be_used_is_said_so() {
     let place = Place::new();
     place.file("b.toml", &scenario("processes = 1"));

@@ -92,7 +92,7 @@ fn where_nothing_can_be_controlled_it_is_told(_: &mut Zygote) {
         ("seccomp", "seccomp offers no user notification"),
         ("listener", "controlled by somebody else already"),
         ("getfd", "this machine lets no process be controlled"),
-        ("memory", "this machine lets no process be controlled"),
+        ("handle", "this machine lets no process be controlled"),
     ] {
         let place = Place::new();
         let deprived = || {
@@ -125,7 +125,7 @@ pub fn be_deprived(arguments: &[String]) -> ExitCode {
     let of = match arguments[0].as_str() {
         "seccomp" => Deprivation::Denied(libc::SYS_seccomp, libc::ENOSYS),
         "getfd" => Deprivation::Denied(libc::SYS_pidfd_getfd, libc::EPERM),
-        "memory" => Deprivation::Denied(libc::SYS_process_vm_readv, libc::EPERM),
+        "handle" => Deprivation::Denied(libc::SYS_pidfd_open, libc::EPERM),
         "listener" => Deprivation::Controlled,
         other => panic!("no deprivation: {other}"),
     };

@@ -257,9 +257,11 @@ impl Book<'_> {
         let mut state = self.lock();
         state.note(&execution, &left, is_judged);
         if let Some(verdict) = verdict {
-            state.found(verdict, &left.schedule, number, preemptions);
+            state.found(verdict, &left.schedule(), number, preemptions);
         }
-        state.campaign.learn(receipt, &execution, left.chances);
+        // Without faults to be planned nobody asks where they could be.
+        let chances = if self.plan.faults.is_empty() { Vec::new() } else { left.chances };
+        state.campaign.learn(receipt, &execution, chances);
         let mut repeat = None;
         if is_judged && self.plan.repeat.wants(state.run.schedules) {
             let planned = std::sync::Arc::clone(&task.planned);
@@ -292,7 +294,7 @@ impl State {
         run.met = run.met || left.blocked > 0 || execution.has_met();
         if is_judged {
             run.schedules += 1;
-            run.faulted += u64::from(left.faults > 0);
+            run.faulted += u64::from(!left.faults.is_empty());
             run.operations += left.recorder.history.records.len() as u64;
         } else {
             run.redundant += 1;

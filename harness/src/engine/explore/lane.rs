@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::control::{Control, Digest, Left, Planned, Recorder, SETUP, StageError};
+use super::control::{Control, Digest, Left, NURSERY, Planned, Recorder, SETUP, StageError};
 use super::follow::Observer;
 use super::judge::{self, Examined, Verdict};
 use super::machine::{Chooser, Execution};
@@ -36,7 +36,7 @@ impl Lane {
         }
         let root = folder(&plan.root, number)
             .map_err(|error| EngineError::Failed(format!("no folder in {}: {error}", plan.root.display())))?;
-        let processor = processors().get(number as usize).copied();
+        let processor = processor(number);
         let control = Control::open(zygote, plan, root, processor)?;
         let subject = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?;
         let mut lane = Self {
@@ -104,8 +104,45 @@ fn folder(root: &Path, number: u32) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The processors that this program may use.
-fn processors() -> Vec<usize> {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
-    (0..CpuSet::count()).filter(|&processor| set.is_set(processor).unwrap_or(false)).collect()
+/// The processor for the lane of this number; none where there are more lanes than processors.
+///
+/// Of those that this program may use, it is one that the fewest explorations work on, whoever runs them. Nobody is asked
+/// to wait for that: two that choose at the same moment can choose the same, and then share it.
+fn processor(number: u32) -> Option<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let allowed: Vec<usize> =
+        (0..CpuSet::count()).filter(|&processor| set.is_set(processor).unwrap_or(false)).collect();
+    (allowed.len() > number as usize).then(|| least_used(&allowed, &taken()))?
+}
+
+/// The first of those that appear the fewest times among those taken.
+fn least_used(allowed: &[usize], taken: &[usize]) -> Option<usize> {
+    let uses = |processor: &&usize| taken.iter().filter(|other| other == processor).count();
+    allowed.iter().min_by_key(uses).copied()
+}
+
+/// The processor of each nursery that there is on this machine.
+fn taken() -> Vec<usize> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pinned = |entry: std::fs::DirEntry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+        let set = sched_getaffinity(Pid::from_raw(pid)).ok().filter(|_| name.trim_end() == NURSERY)?;
+        let mut processors = (0..CpuSet::count()).filter(|&processor| set.is_set(processor).unwrap_or(false));
+        processors.next().filter(|_| processors.next().is_none())
+    };
+    processes.filter_map(|entry| pinned(entry.ok()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_used_processor_is_chosen() {
+        assert_eq!(least_used(&[2, 5, 7], &[]), Some(2));
+        assert_eq!(least_used(&[2, 5, 7], &[2, 9, 9, 9]), Some(5));
+        assert_eq!(least_used(&[2, 5, 7], &[2, 5, 2, 7, 5]), Some(7));
+        assert_eq!(least_used(&[], &[1]), None);
+    }
 }

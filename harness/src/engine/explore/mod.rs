@@ -157,8 +157,8 @@ impl Stage {
         let Execution { events, enabled, pending, end, outcome } =
             self.lane.run(programs, &planned, chooser, &mut ())?;
         let outcome = Remains {
+            schedule: outcome.schedule(),
             history: outcome.recorder.history,
-            schedule: outcome.schedule,
             exits: outcome.recorder.exits,
             stall: outcome.stall,
         };
@@ -189,7 +189,7 @@ impl Stage {
         Ok(Followed {
             violations: verdict.violations,
             history: verdict.history,
-            schedule: left.schedule,
+            schedule: left.schedule(),
             divergence: follow::Divergence::of(follower.followed(), schedule),
             preemptions,
             end: execution.end,

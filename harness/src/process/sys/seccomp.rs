@@ -16,8 +16,6 @@ pub(crate) type Instruction = libc::sock_filter;
 pub(crate) struct Notification {
     /// Names this stop until it is answered.
     pub id: u64,
-    /// The thread that stopped, as the listener's process numbers it.
-    pub pid: u32,
     /// The call's number.
     pub number: i64,
     /// Its architecture, as `AUDIT_ARCH_*`.
@@ -68,7 +66,6 @@ impl Listener {
         Errno::result(done)?;
         Ok(Notification {
             id: stopped.id,
-            pid: stopped.pid,
             number: i64::from(stopped.data.nr),
             arch: stopped.data.arch,
             args: stopped.data.args,

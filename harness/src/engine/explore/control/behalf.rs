@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use super::call::{self, Call, LockKind, Mode};
+use super::call::{Call, LockKind, Mode};
 use super::error::{Result, StageError};
 use super::inmate::Inmate;
 use super::locks::Holding;
@@ -55,7 +55,7 @@ pub(super) fn give_up(inmate: &Inmate, given: &Holding) -> Result<()> {
 pub(super) fn write_half(inmate: &Inmate, call: &Call) -> Result<i64> {
     let Call::Write { fd, bytes, buffer: Some(buffer), offset } = call else { return Ok(0) };
     let mut half = vec![0; (*bytes / 2).max(1) as usize];
-    let read = call::read_memory(inmate.pid, *buffer, &mut half);
+    let read = inmate.memory.read(*buffer, &mut half);
     let copy = inmate.descriptor(*fd)?;
     let written = match offset {
         Some(offset) => rustix::io::pwrite(&copy, &half[..read], offset.cast_unsigned()),

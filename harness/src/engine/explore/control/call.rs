@@ -1,17 +1,17 @@
 //! System calls as a controlled process makes them: decoded from numbers and registers, with their paths read from the
 //! process's memory. Nothing here knows what the files are.
 
-use std::io::{self, IoSliceMut};
-
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::Pid;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use super::filter;
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
 
 /// Longest path there is, with its end.
 const PATH_BYTES_MAX: usize = 4096;
-const PAGE_BYTES: usize = 4096;
+/// As long as most are.
+const TEXT_BYTES: usize = 128;
 
 /// A path, and the folder that it is relative to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,11 +168,11 @@ pub(super) enum Call {
 }
 
 /// Decodes a stop. The process stands still, so its memory is as the kernel will find it.
-pub(super) fn decode(stop: &Notification) -> Call {
+pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
     if stop.arch != filter::ARCH {
         return Call::Escape("calls the kernel as another architecture");
     }
-    let a = Arguments(stop);
+    let a = Arguments { stop, memory, window: Window::over(stop, memory) };
     match stop.number {
         libc::SYS_prctl if stop.args[0] as i32 == RENDEZVOUS => Call::Ready,
         libc::SYS_openat => Call::Open { at: a.at(0, 1), opening: Opening(a.int(2)) },
@@ -285,26 +285,90 @@ fn old(_a: &Arguments<'_>, _number: i64) -> Call {
     Call::Escape("makes a system call that cannot be controlled")
 }
 
-struct Arguments<'s>(&'s Notification);
+struct Arguments<'s> {
+    stop: &'s Notification,
+    memory: &'s Memory,
+    window: Option<Window>,
+}
+
+/// A stretch of memory in which two arguments lie, read at once.
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// Longest that is worth it.
+    const BYTES_MAX: u64 = 4096;
+
+    /// Over what the two pointers of a call lead to, where it has two, near each other.
+    fn over(stop: &Notification, memory: &Memory) -> Option<Self> {
+        let (one, other) = match stop.number {
+            libc::SYS_openat2 => (1, 2),
+            libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (1, 3),
+            _ => return None,
+        };
+        let (one, other) = (stop.args[one], stop.args[other]);
+        let (start, last) = (one.min(other), one.max(other));
+        let length = (last - start).checked_add(TEXT_BYTES as u64)?;
+        if length > Self::BYTES_MAX {
+            return None;
+        }
+        let mut bytes = vec![0; length as usize];
+        let read = memory.read(start, &mut bytes);
+        bytes.truncate(read);
+        Some(Self { start, bytes })
+    }
+
+    /// So many bytes from an address, if all of them are in it.
+    fn get(&self, address: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(length)?)
+    }
+}
 
 impl Arguments<'_> {
     fn int(&self, index: usize) -> i32 {
-        self.0.args[index] as i32
+        self.stop.args[index] as i32
+    }
+
+    /// Reads a stretch of the process's memory; gives back how much could be read.
+    fn read(&self, address: u64, into: &mut [u8]) -> usize {
+        match self.window.as_ref().and_then(|window| window.get(address, into.len())) {
+            Some(known) => {
+                into.copy_from_slice(known);
+                known.len()
+            }
+            None => self.memory.read(address, into),
+        }
+    }
+
+    /// Reads a text that ends with a zero.
+    fn text(&self, address: u64) -> String {
+        let mut bytes = [0; TEXT_BYTES];
+        let read = self.read(address, &mut bytes);
+        if let Some(end) = bytes[..read].iter().position(|&byte| byte == 0) {
+            return String::from_utf8_lossy(&bytes[..end]).into_owned();
+        }
+        let mut bytes = vec![0; PATH_BYTES_MAX];
+        let read = self.memory.read(address, &mut bytes);
+        let end = bytes[..read].iter().position(|&byte| byte == 0).unwrap_or(read);
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
     /// The word that an argument points to.
     fn word_at(&self, index: usize) -> u64 {
         let mut word = [0; 8];
-        read_memory(self.0.pid, self.0.args[index], &mut word);
+        self.read(self.stop.args[index], &mut word);
         u64::from_ne_bytes(word)
     }
 
     fn at(&self, folder: usize, path: usize) -> At {
-        At { folder: self.int(folder), path: text(self.0.pid, self.0.args[path]) }
+        At { folder: self.int(folder), path: self.text(self.stop.args[path]) }
     }
 
     fn here(&self, path: usize) -> At {
-        At { folder: libc::AT_FDCWD, path: text(self.0.pid, self.0.args[path]) }
+        At { folder: libc::AT_FDCWD, path: self.text(self.stop.args[path]) }
     }
 
     fn look(&self, flags: i32) -> Call {
@@ -316,7 +380,7 @@ impl Arguments<'_> {
     }
 
     fn write(&self, offset: Option<i64>) -> Call {
-        Call::Write { fd: self.int(0), bytes: self.0.args[2], buffer: Some(self.0.args[1]), offset }
+        Call::Write { fd: self.int(0), bytes: self.stop.args[2], buffer: Some(self.stop.args[1]), offset }
     }
 
     fn flock(&self) -> Call {
@@ -342,7 +406,7 @@ impl Arguments<'_> {
         let ask = if wait { Ask::Wait } else { Ask::Try };
         // struct flock: type and whence are 16 bits each, start and length 64, each aligned to its size.
         let mut bytes = [0; 24];
-        read_memory(self.0.pid, self.0.args[2], &mut bytes);
+        self.read(self.stop.args[2], &mut bytes);
         let number = |at: usize| i64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let whence = i16::from_ne_bytes([bytes[2], bytes[3]]);
         let range = match (i32::from(whence), number(8), number(16)) {
@@ -364,38 +428,27 @@ impl Arguments<'_> {
     }
 }
 
-/// Reads a stretch of a stopped process's memory; gives back how much could be read.
-pub(super) fn read_memory(pid: u32, address: u64, into: &mut [u8]) -> usize {
-    // What lies in one page is there or not as a whole.
-    let first = (PAGE_BYTES - address as usize % PAGE_BYTES).min(into.len());
-    let remote = [
-        RemoteIoVec { base: address as usize, len: first },
-        RemoteIoVec { base: address as usize + first, len: into.len() - first },
-    ];
-    let pages = if into.len() > first { 2 } else { 1 };
-    let pid = Pid::from_raw(pid.cast_signed());
-    process_vm_readv(pid, &mut [IoSliceMut::new(into)], &remote[..pages]).unwrap_or(0)
-}
+/// The memory of a process, which is read while it stands still.
+#[derive(Debug)]
+pub(super) struct Memory(File);
 
-/// Whether the memory of a process, forked by this program, can be read at all: what cannot be read would look empty.
-pub(super) fn probe_memory(pid: u32) -> io::Result<()> {
-    static WORD: u64 = 0x666c_6f63_6b77_6f72;
-    let mut seen = [0; 8];
-    let remote = [RemoteIoVec { base: std::ptr::from_ref(&WORD).addr(), len: seen.len() }];
-    let pid = Pid::from_raw(pid.cast_signed());
-    process_vm_readv(pid, &mut [IoSliceMut::new(&mut seen)], &remote)?;
-    if u64::from_ne_bytes(seen) == WORD { Ok(()) } else { Err(io::Error::other("its memory reads wrong")) }
-}
-
-/// Reads a text that ends with a zero.
-fn text(pid: u32, address: u64) -> String {
-    let mut bytes = [0; 128];
-    let read = read_memory(pid, address, &mut bytes);
-    if let Some(end) = bytes[..read].iter().position(|&byte| byte == 0) {
-        return String::from_utf8_lossy(&bytes[..end]).into_owned();
+impl Memory {
+    /// Of a process forked by this program, to which it must be open: what cannot be read would look empty.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        static WORD: u64 = 0x666c_6f63_6b77_6f72;
+        // Whether it may be read is asked for once, here, and not again by every read.
+        let memory = Self(File::open(format!("/proc/{pid}/mem"))?);
+        let mut seen = [0; 8];
+        memory.0.read_exact_at(&mut seen, std::ptr::from_ref(&WORD).addr() as u64)?;
+        if u64::from_ne_bytes(seen) == WORD {
+            Ok(memory)
+        } else {
+            Err(io::Error::other("its memory reads wrong"))
+        }
     }
-    let mut bytes = vec![0; PATH_BYTES_MAX];
-    let read = read_memory(pid, address, &mut bytes);
-    let end = bytes[..read].iter().position(|&byte| byte == 0).unwrap_or(read);
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+
+    /// Reads a stretch; gives back how much could be read.
+    pub fn read(&self, address: u64, into: &mut [u8]) -> usize {
+        self.0.read_at(into, address).unwrap_or(0)
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::predict;
 use super::stand::Next;
-use crate::engine::explore::schedule::{Fault, Line};
+use crate::engine::explore::schedule::Fault;
 use crate::engine::explore::step::{Event, Mask, Step};
 
 /// What an execution came to so far.
@@ -12,8 +12,8 @@ use crate::engine::explore::step::{Event, Mask, Step};
 pub(super) struct Course {
     pub events: Vec<Event>,
     pub enabled: Vec<Mask>,
-    pub lines: Vec<Line>,
-    pub faults: u64,
+    /// At which steps a fault met somebody.
+    pub faults: Vec<(usize, Fault)>,
     pub blocked: u64,
     pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
     pub stall: Option<Vec<String>>,
@@ -22,8 +22,7 @@ pub(super) struct Course {
 impl Course {
     /// Notes a step that is about to be taken.
     pub fn note(&mut self, process: usize, step: &Step, fault: Option<Fault>, next: &Next) {
-        self.lines.push(Line { process, label: step.label.to_string(), fault });
-        self.faults += u64::from(fault.is_some());
+        self.faults.extend(fault.map(|fault| (self.chances.len(), fault)));
         let faults = match next {
             Next::Call(call) => call.1.faults,
             _ => predict::Faults::default(),

@@ -261,7 +261,7 @@ impl Crew {
                     let words = exit.last_words.unwrap_or_else(|| format!("{:?}", exit.how));
                     return Err(StageError::Nursery(words));
                 }
-                Arrival::Stopped(stop) => match call::decode(&stop) {
+                Arrival::Stopped(stop) => match call::decode(&stop, &self.inmate(process).memory) {
                     Call::Ready if meetings > 0 => return Ok(()),
                     Call::Ready => {
                         meetings += 1;

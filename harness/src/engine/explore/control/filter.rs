@@ -10,6 +10,7 @@ const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const JUMP_GREATER_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// Offsets into `struct seccomp_data`.
@@ -213,27 +214,76 @@ pub(super) fn program() -> Vec<Instruction> {
         const X32_BIT: u32 = 0x4000_0000;
         program.extend([jump(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
     }
-    for number in OLD.iter().chain(ALWAYS) {
-        program.extend([jump(JUMP_EQUAL, low(*number), 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
-    }
-    for call in SOMETIMES {
-        program.extend(call.test());
-    }
-    program.push(give(libc::SECCOMP_RET_ALLOW));
+    program.extend(search(&stretches()));
     program
 }
 
-impl Sometimes {
-    /// For a call of this number: stops for one of the values, and else lets it pass; for any other goes on behind.
-    fn test(&self) -> Vec<Instruction> {
-        let mut inside = vec![load(ARGS_AT + 8 * self.argument), act(AND, self.mask)];
-        for value in self.values {
-            inside.extend([jump(JUMP_EQUAL, *value, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+/// Whether calls stop.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Stops,
+    Passes,
+    Depends(&'static Sometimes),
+}
+
+/// All numbers, in stretches of one verdict, each from a number to the next stretch's.
+fn stretches() -> Vec<(u32, Verdict)> {
+    let always = OLD.iter().chain(ALWAYS).map(|number| (low(*number), Verdict::Stops));
+    let sometimes = SOMETIMES.iter().map(|call| (low(call.number), Verdict::Depends(call)));
+    let mut told: Vec<_> = always.chain(sometimes).collect();
+    told.sort_by_key(|(number, _)| *number);
+    let mut stretches = vec![(0, Verdict::Passes)];
+    let mut next = 0;
+    for (number, verdict) in told {
+        if number > next {
+            stretches.push((next, Verdict::Passes));
         }
-        inside.push(give(libc::SECCOMP_RET_ALLOW));
-        let over = u8::try_from(inside.len()).expect("a handful of instructions");
-        let mut test = vec![jump(JUMP_EQUAL, low(self.number), 0, over)];
-        test.append(&mut inside);
+        stretches.push((number, verdict));
+        next = number + 1;
+    }
+    stretches.push((next, Verdict::Passes));
+    // Where one stretch begins as another does, that one is empty; where the verdict stays, they are one.
+    stretches.dedup_by(|later, earlier| {
+        let is_empty = later.0 == earlier.0;
+        if is_empty {
+            *earlier = *later;
+        }
+        is_empty
+    });
+    stretches.dedup_by(|later, earlier| {
+        matches!((later.1, earlier.1), (Verdict::Stops, Verdict::Stops) | (Verdict::Passes, Verdict::Passes))
+    });
+    stretches
+}
+
+/// Finds the stretch that a number lies in, by halves: each call of a controlled process goes through this.
+fn search(stretches: &[(u32, Verdict)]) -> Vec<Instruction> {
+    let [below @ .., _] = stretches else { return Vec::new() };
+    if below.is_empty() {
+        return match stretches[0].1 {
+            Verdict::Stops => vec![give(libc::SECCOMP_RET_USER_NOTIF)],
+            Verdict::Passes => vec![give(libc::SECCOMP_RET_ALLOW)],
+            Verdict::Depends(call) => call.test(),
+        };
+    }
+    let (low, high) = stretches.split_at(stretches.len() / 2);
+    let below = search(low);
+    // A condition skips few instructions at most, an unconditional jump as many as there are.
+    let over = u32::try_from(below.len()).expect("a program is short");
+    let mut search_in = vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)];
+    search_in.extend(below);
+    search_in.extend(search(high));
+    search_in
+}
+
+impl Sometimes {
+    /// For a call of its number: stops for one of the values, and else lets it pass.
+    fn test(&self) -> Vec<Instruction> {
+        let mut test = vec![load(ARGS_AT + 8 * self.argument), act(AND, self.mask)];
+        for value in self.values {
+            test.extend([jump(JUMP_EQUAL, *value, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        }
+        test.push(give(libc::SECCOMP_RET_ALLOW));
         test
     }
 }
@@ -282,6 +332,7 @@ mod tests {
                 AND => word &= k,
                 JUMP_EQUAL => at += skip(word == k),
                 JUMP_GREATER_EQUAL => at += skip(word >= k),
+                JUMP => at += k as usize,
                 RETURN => return k,
                 _ => unreachable!("instruction {code}"),
             }
@@ -318,6 +369,29 @@ mod tests {
         assert!(
             stops(libc::SYS_prctl, at(0, RENDEZVOUS)) && !stops(libc::SYS_prctl, at(0, libc::PR_SET_NAME))
         );
+    }
+
+    /// The search by halves against the lists themselves.
+    #[test]
+    fn every_number_meets_its_verdict() {
+        for number in 0..1_000_i64 {
+            let always = OLD.iter().chain(ALWAYS).any(|known| *known == number);
+            let sometimes = SOMETIMES.iter().find(|call| call.number == number);
+            assert!(!(always && sometimes.is_some()), "{number} is told twice");
+            for argument in 0..6 {
+                for value in sometimes.iter().flat_map(|call| call.values).chain(&[0, 0x7777_7777]) {
+                    let mut args = [0; 6];
+                    args[argument] = *value;
+                    let stops = always
+                        || sometimes.is_some_and(|call| {
+                            call.values.contains(&(args[call.argument as usize] & call.mask))
+                        });
+                    let wanted = if stops { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
+                    assert_eq!(verdict(ARCH, number, args), wanted, "{number} {args:?}");
+                }
+            }
+        }
+        assert!(program().len() < 4096, "the kernel takes no more");
     }
 
     #[test]

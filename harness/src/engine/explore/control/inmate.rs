@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::call;
+use super::call::Memory;
 use crate::process::clock::now_ns;
 use crate::process::procfs;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
@@ -27,6 +27,7 @@ pub(super) struct Inmate {
     handle: OwnedFd,
     listener: Listener,
     stop: Option<u64>,
+    pub memory: Memory,
     /// Whether the kernel wakes it as soon as it is answered.
     pub wakes_in_step: bool,
 }
@@ -48,8 +49,7 @@ impl Inmate {
         let listener = Listener::from_fd(pidfd_getfd(&handle, listener, PidfdGetfdFlags::empty())?);
         // Without it everything works, and takes longer.
         let wakes_in_step = listener.wake_in_step().is_ok();
-        call::probe_memory(pid)?;
-        Ok(Self { pid, handle, listener, stop: None, wakes_in_step })
+        Ok(Self { pid, handle, listener, stop: None, memory: Memory::of(pid)?, wakes_in_step })
     }
 
     /// A copy of one of its descriptors, of the same open file description.

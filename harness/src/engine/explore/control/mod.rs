@@ -5,6 +5,7 @@ mod behalf;
 mod call;
 mod course;
 mod crew;
+mod entries;
 mod error;
 mod filter;
 mod inmate;
@@ -19,7 +20,7 @@ mod stage;
 mod stand;
 
 pub(crate) use error::StageError;
-pub(crate) use nursery::{NurseryOrder, raise as raise_nursery};
+pub(crate) use nursery::{NAME as NURSERY, NurseryOrder, raise as raise_nursery};
 pub(crate) use predict::Faults;
 pub(crate) use record::{Recorder, SETUP, number};
 pub(crate) use snapshot::Digest;

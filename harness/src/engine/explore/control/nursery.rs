@@ -23,6 +23,9 @@ use crate::process::witness::{Identity, Witness};
 use crate::process::{Builder, Channel, lifeline};
 use crate::subject::{Seat, Session, Subject};
 
+/// What nurseries are called in lists of processes.
+pub(crate) const NAME: &str = "fw-nursery";
+
 /// Be a nursery for this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NurseryOrder {
@@ -141,7 +144,7 @@ fn attend(site: &Site, identity: Identity) -> Result<i32, String> {
 
 /// The nursery's life.
 fn be(line: &Channel, order: NurseryOrder, memory: OwnedFd, build: Builder) -> io::Result<()> {
-    lifeline::call_oneself("fw-nursery");
+    lifeline::call_oneself(NAME);
     if let Some(processor) = order.processor {
         let mut set = CpuSet::new();
         set.set(processor)?;

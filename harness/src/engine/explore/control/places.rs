@@ -2,21 +2,31 @@
 //!
 //! Inodes are named by the path under which they were first met in an execution, so that a name is the same in every
 //! execution that began with the same steps. What lies outside the folder of the exploration is nobody's concern.
+//!
+//! The kernel is asked as little as can be: where a path leads is known until a step that is let go touches something
+//! on its way. Builds with debug assertions walk it all the same, and compare; likewise with descriptors.
+
+mod descriptor;
+mod walk;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
+use rustc_hash::FxHashMap;
+use rustix::fs::{Mode, OFlags, fstat, openat};
 
-use super::call::{At, LockKind, Range};
-use super::inmate::Inmate;
+use super::call::{LockKind, Range};
+use super::entries::{Entries, EntryName, Found, Kind};
 use crate::engine::explore::step::{Access, Object};
+
+pub(super) use descriptor::Opened;
+pub(super) use walk::Place;
+use walk::Walked;
 
 /// How many symbolic links a path may lead through.
 const LINKS_MAX: u32 = 8;
@@ -28,12 +38,12 @@ pub(super) const ATTRIBUTES: &str = "attributes";
 pub(super) type Inode = (u64, u64);
 
 /// A file that a process has open, or a path that leads to one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
     pub inode: Inode,
     pub name: Object,
     /// Relative to the exploration's folder.
-    pub shown: String,
+    pub shown: Arc<str>,
     pub is_folder: bool,
 }
 
@@ -70,56 +80,13 @@ impl File {
     }
 }
 
-/// Where a path leads.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// What was looked at on the way, the last entry included.
-    pub way: Vec<(Object, Access)>,
-    /// The folder of the last entry; none where the way does not lead that far.
-    pub folder: Option<File>,
-    /// The last entry's name.
-    pub name: String,
-    /// What is there.
-    pub file: Option<File>,
-    /// Relative to the exploration's folder.
-    pub shown: String,
+/// Whether this lies beside the exploration's folder, among the images.
+pub(super) fn is_beside(shown: &str) -> bool {
+    shown.starts_with("..") || shown.starts_with(IMAGES)
 }
 
-/// A path that is being walked.
-struct Walk {
-    base: Arc<OwnedFd>,
-    root: File,
-    /// Where it is.
-    folder: File,
-    /// The same, from `base`.
-    path: String,
-    way: Vec<(Object, Access)>,
-    ahead: VecDeque<String>,
-}
-
-impl Walk {
-    /// It leads to an entry of a folder.
-    fn arrived(self, name: String, file: Option<File>, shown: String) -> Place {
-        Place { way: self.way, folder: Some(self.folder), name, file, shown }
-    }
-
-    /// It leads nowhere, or out of what concerns the exploration.
-    fn lost(self, name: &str) -> Place {
-        let shown = join(&self.folder.shown, name);
-        Place { way: self.way, folder: None, name: name.to_owned(), file: None, shown }
-    }
-
-    /// It ends where it is.
-    fn stayed(self) -> Place {
-        let shown = self.folder.shown.clone();
-        Place { way: self.way, folder: None, name: String::new(), file: Some(self.folder), shown }
-    }
-}
-
-/// The entries that a path goes through.
-fn parts(path: &str) -> VecDeque<String> {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
-}
+/// How the folder of the images is shown.
+const IMAGES: &str = "~images";
 
 /// What paths and descriptors mean, in one execution.
 #[derive(Debug)]
@@ -128,11 +95,17 @@ pub(super) struct Places {
     images: PathBuf,
     root: Arc<OwnedFd>,
     root_inode: Inode,
-    names: HashMap<Inode, Object>,
+    /// What folders hold, in this execution and the next.
+    entries: Entries,
+    /// Where paths lead at present.
+    walked: Vec<Walked>,
+    names: FxHashMap<Inode, Object>,
     /// How many inodes were met under each path.
-    met: HashMap<String, u32>,
+    met: FxHashMap<String, u32>,
     /// What descriptors are, by process and number; outside files are none.
-    open: HashMap<(usize, i32), Option<File>>,
+    open: FxHashMap<(usize, i32), Option<File>>,
+    /// What each process last opened, as long as no name has changed since.
+    opened: FxHashMap<usize, Opened>,
     /// Processes that copied a descriptor.
     copied: HashSet<usize>,
     /// Inodes that lost a name in this execution.
@@ -150,7 +123,7 @@ impl Places {
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let stat = rustix::fs::fstat(&descriptor)?;
+        let stat = fstat(&descriptor)?;
         let mut images = OsString::from(&arena);
         images.push(".images");
         Ok(Self {
@@ -158,9 +131,12 @@ impl Places {
             arena,
             root: Arc::new(descriptor),
             root_inode: (stat.st_dev, stat.st_ino),
-            names: HashMap::new(),
-            met: HashMap::new(),
-            open: HashMap::new(),
+            entries: Entries::default(),
+            walked: Vec::new(),
+            names: FxHashMap::default(),
+            met: FxHashMap::default(),
+            open: FxHashMap::default(),
+            opened: FxHashMap::default(),
             copied: HashSet::new(),
             kept: HashMap::new(),
             pids: Vec::new(),
@@ -174,11 +150,43 @@ impl Places {
 
     /// A new execution begins: all names are given anew.
     pub fn begin(&mut self) {
+        self.walked.clear();
+        self.opened.clear();
         self.names.clear();
         self.met.clear();
         self.copied.clear();
         self.kept.clear();
         self.open.retain(|_, file| file.as_ref().is_some_and(|file| file.inode == self.root_inode));
+    }
+
+    /// A step is about to be let go that makes or removes these entries, and touches this.
+    pub fn forget_entries(&mut self, changed: &[EntryName], touches: &[(Object, Access)]) {
+        if !changed.is_empty() {
+            for entry in changed {
+                self.entries.forget(entry);
+            }
+            self.walked.retain(|walked| !walked.place.depends_on(touches));
+            self.opened.clear();
+        }
+    }
+
+    /// The folder was put back, by which these entries changed: none leads to a folder, or did.
+    pub fn forget_restored(&mut self, changed: &[EntryName]) {
+        for entry in changed {
+            self.entries.forget_file(entry);
+        }
+    }
+
+    /// Anything may have changed.
+    pub fn forget_everywhere(&mut self) {
+        self.entries.forget_all();
+        self.walked.clear();
+        self.opened.clear();
+    }
+
+    /// A process opens this.
+    pub fn note_opened(&mut self, process: usize, opened: Opened) {
+        self.opened.insert(process, opened);
     }
 
     /// What lies there is about to lose its name, and may be gone by that. As long as the execution lasts it keeps its
@@ -189,7 +197,7 @@ impl Places {
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // What is gone already has nothing to keep.
-        if let Ok(descriptor) = openat(self.root.as_fd(), place.shown.as_str(), flags, Mode::empty()) {
+        if let Ok(descriptor) = openat(self.root.as_fd(), &*place.shown, flags, Mode::empty()) {
             self.kept.insert(file.inode, descriptor);
         }
     }
@@ -211,6 +219,7 @@ impl Places {
 
     /// Nothing is known of a process's descriptors any more.
     pub fn forget_all(&mut self, process: usize) {
+        self.opened.remove(&process);
         self.open.retain(|(owner, _), _| *owner != process);
     }
 
@@ -222,17 +231,26 @@ impl Places {
     /// The same text with the processes' pids replaced by their numbers. Some put their pid into names of files; it is
     /// another in every life of a process, and names must be the same in every execution.
     pub fn without_pids<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for (process, pid) in self.pids.iter().enumerate().filter(|(_, pid)| !pid.is_empty()) {
-            if let Some(at) = text.find(pid.as_str()) {
-                let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
-                let (before, behind) = (&text[..at], &text[at + pid.len()..]);
-                if !is_digit(before.as_bytes().last()) && !is_digit(behind.as_bytes().first()) {
-                    text = Cow::Owned(format!("{before}PID{}{behind}", process + 1));
-                }
+        let mut alike = String::new();
+        let mut copied = 0;
+        let mut at = 0;
+        for run in text.as_bytes().chunk_by(|one, other| one.is_ascii_digit() == other.is_ascii_digit()) {
+            let end = at + run.len();
+            if run[0].is_ascii_digit()
+                && let Some(process) = self.pids.iter().position(|pid| pid.as_bytes() == run)
+            {
+                alike.push_str(&text[copied..at]);
+                alike.push_str("PID");
+                alike.push_str(&(process + 1).to_string());
+                copied = end;
             }
+            at = end;
         }
-        text
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        alike.push_str(&text[copied..]);
+        Cow::Owned(alike)
     }
 
     fn give_name(&mut self, inode: Inode, shown: &str) -> Object {
@@ -244,11 +262,14 @@ impl Places {
         name
     }
 
-    fn file(&mut self, stat: &Stat, shown: &str) -> File {
-        let inode = (stat.st_dev, stat.st_ino);
+    fn file(&mut self, found: Found, shown: &Arc<str>) -> File {
+        let inode = found.inode;
         let name = self.names.get(&inode).copied().unwrap_or_else(|| self.give_name(inode, shown));
-        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        File { inode, name, shown: shown.to_owned(), is_folder }
+        File { inode, name, shown: Arc::clone(shown), is_folder: found.kind == Kind::Folder }
+    }
+
+    fn root_file(&mut self) -> File {
+        self.file(Found { inode: self.root_inode, kind: Kind::Folder }, &Arc::from(""))
     }
 
     /// The path as it is shown, where it lies within the exploration's folder or beside it among the images.
@@ -258,128 +279,5 @@ impl Places {
         }
         let relative = path.strip_prefix(&self.images).ok()?;
         Some(format!("~images/{}", relative.to_string_lossy()))
-    }
-
-    /// What a descriptor is about; `None` for what is no concern of the exploration.
-    pub fn descriptor(&mut self, process: usize, inmate: &Inmate, fd: i32) -> Option<File> {
-        if let Some(known) = self.open.get(&(process, fd)) {
-            return known.clone();
-        }
-        let link = format!("/proc/{}/fd/{fd}", inmate.pid);
-        let file = fs::read_link(&link).ok().and_then(|path| {
-            let text = path.to_string_lossy();
-            let path = Path::new(text.strip_suffix(" (deleted)").unwrap_or(&text));
-            let shown = self.inside(path)?;
-            let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
-            Some(self.file(&stat, &shown))
-        });
-        self.open.insert((process, fd), file.clone());
-        file
-    }
-
-    /// Where a path leads; `None` for what is no concern of the exploration.
-    pub fn path(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool) -> Option<Place> {
-        let (base, folder, rest) = self.start(process, inmate, at)?;
-        let stat = rustix::fs::fstat(&self.root).ok()?;
-        let root = self.file(&stat, "");
-        let way = vec![(Object::named(&ATTRIBUTES), Access::Read)];
-        let walk = Walk { base, root, folder, path: String::new(), way, ahead: parts(&rest) };
-        self.walk(walk, follow).ok()
-    }
-
-    /// The walk that is left to do, entry by entry: links on the way are followed, and each entry that was looked at is
-    /// part of the way.
-    fn walk(&mut self, mut walk: Walk, follow: bool) -> io::Result<Place> {
-        let mut links = 0;
-        while let Some(name) = walk.ahead.pop_front() {
-            if name == ".." && walk.folder.inode == self.root_inode {
-                return Ok(walk.lost(&name));
-            }
-            let alike = self.without_pids(&name).into_owned();
-            walk.way.push((walk.folder.entry(&alike), Access::Read));
-            let path = join(&walk.path, &name);
-            let shown = join(&walk.folder.shown, &name);
-            let stat = statat(&walk.base, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok();
-            let is_last = walk.ahead.is_empty();
-            let is_link = stat.is_some_and(|stat| {
-                FileType::from_raw_mode(stat.st_mode) == FileType::Symlink && (follow || !is_last)
-            });
-            if is_link {
-                links += 1;
-                if links > LINKS_MAX || !self.step_through(&mut walk, &path)? {
-                    return Ok(walk.lost(&name));
-                }
-                continue;
-            }
-            let file = stat.map(|stat| self.file(&stat, &shown));
-            match file {
-                file if is_last => return Ok(walk.arrived(alike, file, shown)),
-                Some(folder) => (walk.folder, walk.path) = (folder, path),
-                None => return Ok(walk.lost(&name)),
-            }
-        }
-        Ok(walk.stayed())
-    }
-
-    /// Goes on behind a symbolic link; `false` where it leads out of what concerns the exploration.
-    fn step_through(&self, walk: &mut Walk, path: &str) -> io::Result<bool> {
-        let target = rustix::fs::readlinkat(&walk.base, path, Vec::new())?;
-        let target = target.to_string_lossy();
-        let inside = if target.starts_with('/') {
-            let Some(shown) = self.inside(Path::new(&*target)) else { return Ok(false) };
-            walk.base = Arc::clone(&self.root);
-            walk.path.clear();
-            walk.folder = walk.root.clone();
-            shown
-        } else {
-            target.into_owned()
-        };
-        let mut ahead = parts(&inside);
-        ahead.append(&mut walk.ahead);
-        walk.ahead = ahead;
-        Ok(true)
-    }
-
-    /// From where a path starts: a descriptor to look from, the folder it is, and the rest of the path.
-    fn start(&mut self, process: usize, inmate: &Inmate, at: &At) -> Option<(Arc<OwnedFd>, File, String)> {
-        let is_absolute = at.path.starts_with('/');
-        if !is_absolute && at.folder != libc::AT_FDCWD {
-            let folder = self.descriptor(process, inmate, at.folder)?;
-            let base = if folder.inode == self.root_inode {
-                Arc::clone(&self.root)
-            } else {
-                open_folder(Path::new(&format!("/proc/{}/fd/{}", inmate.pid, at.folder)))?
-            };
-            return Some((base, folder, at.path.clone()));
-        }
-        let path = if is_absolute {
-            PathBuf::from(&at.path)
-        } else {
-            fs::read_link(format!("/proc/{}/cwd", inmate.pid)).ok()?.join(&at.path)
-        };
-        let shown = self.inside(&path)?;
-        if let Some(image) = shown.strip_prefix("~images/") {
-            // Images are made as they are needed, the folder too.
-            let base = open_folder(self.images.parent()?)?;
-            let stat = rustix::fs::fstat(&base).ok()?;
-            let beside = self.file(&stat, "..");
-            let name = self.images.file_name()?.to_string_lossy().into_owned();
-            return Some((base, beside, join(&name, image)));
-        }
-        let stat = rustix::fs::fstat(&self.root).ok()?;
-        let root = self.file(&stat, "");
-        Some((Arc::clone(&self.root), root, shown))
-    }
-}
-
-fn open_folder(path: &Path) -> Option<Arc<OwnedFd>> {
-    openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(Arc::new)
-}
-
-fn join(folder: &str, name: &str) -> String {
-    match (folder.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => folder.to_owned(),
-        _ => format!("{folder}/{name}"),
     }
 }

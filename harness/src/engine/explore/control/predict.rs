@@ -6,16 +6,19 @@
 //! files and folders, as the clock is not controlled), and the size and link count of folders, which tell nothing that
 //! their entries do not.
 
-use std::borrow::Cow;
+mod lock;
+mod path;
 
-use super::call::{Ask, At, Call, LockKind, Mode, Range};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::call::{Ask, At, Call, Mode};
+use super::entries::EntryName;
 use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
-use super::places::{ATTRIBUTES, File, Inode, Place, Places};
+use super::places::{ATTRIBUTES, File, Inode, Opened, Place, Places, is_beside};
 use crate::engine::explore::schedule::{Fault, Injected};
 use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
-
-use rustix::fs::OFlags;
 
 use Access::{Read, Update, Write};
 
@@ -30,8 +33,12 @@ pub(super) struct Prediction {
     pub effect: Effect,
     /// A file whose content it changes.
     pub writes: Option<Inode>,
+    /// The entries that it makes or removes.
+    pub entries: Vec<EntryName>,
     /// Whether it makes, removes or changes anything.
     pub changes: bool,
+    /// Whether that is more than entries and the content of a file, or lies beside the exploration's folder.
+    pub is_wide: bool,
     /// Which faults it can meet.
     pub faults: Faults,
 }
@@ -40,6 +47,8 @@ pub(super) struct Prediction {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     None,
+    /// A file is opened.
+    Open(Box<Opened>),
     /// A lock is taken; whether the call would wait for it in the kernel.
     Take(Holding, Ask),
     /// Locks are given up.
@@ -117,7 +126,9 @@ impl Prediction {
             label: label.into(),
             effect: Effect::None,
             writes: None,
+            entries: Vec::new(),
             changes: false,
+            is_wide: false,
             faults: NO_FAULT,
         }
     }
@@ -152,20 +163,22 @@ impl Prediction {
     }
 
     /// Permissions change, on which it depends what can be reached: whoever walks a path reads them.
-    fn changing_attributes(self, file: &File) -> Self {
+    fn changing_attributes(mut self, file: &File) -> Self {
+        self.is_wide = true;
         self.writing(file).touching([(Object::named(&ATTRIBUTES), Write)])
     }
 
     fn writing(mut self, file: &File) -> Self {
         self.touches.push((file.content(), Write));
         self.writes = Some(file.inode);
+        self.is_wide |= is_beside(&file.shown);
         self.changing()
     }
 
     /// As a step, with what else it touches.
-    pub fn step(&self, label: String, more: impl IntoIterator<Item = (Object, Access)>) -> Step {
+    pub fn step(&self, label: Arc<str>, more: impl IntoIterator<Item = (Object, Access)>) -> Step {
         let touches = self.touches.iter().copied().chain(more).collect();
-        Step { footprint: Footprint::of(touches), gate: self.gate, lock: self.lock, label: label.into() }
+        Step { footprint: Footprint::of(touches), gate: self.gate, lock: self.lock, label }
     }
 }
 
@@ -259,7 +272,7 @@ const fn touched_by(mode: Mode) -> Access {
 }
 
 impl Scene<'_> {
-    fn place(&mut self, at: &At, follow: bool) -> Option<Place> {
+    fn place(&mut self, at: &At, follow: bool) -> Option<Arc<Place>> {
         self.places.path(self.process, self.inmate, at, follow)
     }
 
@@ -294,19 +307,6 @@ impl Scene<'_> {
         }
     }
 
-    /// A call that takes a name away.
-    fn removal(
-        &mut self,
-        verb: &str,
-        at: &At,
-        then: impl FnOnce(Prediction, &Place) -> Prediction,
-    ) -> Prediction {
-        if let Some(place) = self.place(at, false) {
-            self.places.keep(&place);
-        }
-        self.path_call(verb, at, then)
-    }
-
     /// What lies outside is nobody's concern, unless it tells of another controlled process.
     fn outside(&self, at: &At) -> Prediction {
         let about = at.path.strip_prefix("/proc/").and_then(|rest| {
@@ -318,29 +318,6 @@ impl Scene<'_> {
                 Prediction::new(format!("look at p{}", process + 1)).touching([(life(process), Read)])
             }
             None => Prediction::new(""),
-        }
-    }
-
-    fn open(&mut self, at: &At, opening: super::call::Opening) -> Prediction {
-        let creates = opening.has(libc::O_CREAT);
-        let is_own = creates && opening.has(libc::O_EXCL);
-        let follow = !is_own && !opening.has(libc::O_NOFOLLOW);
-        let Some(place) = self.place(at, follow) else { return self.outside(at) };
-        let mut words = format!("open {}", shown(&place.shown));
-        for (flag, word) in
-            [(libc::O_CREAT, "create"), (libc::O_EXCL, "exclusive"), (libc::O_TRUNC, "truncate")]
-        {
-            if opening.has(flag) {
-                words.push(' ');
-                words.push_str(word);
-            }
-        }
-        let open = Prediction::new(words).touching(place.way.iter().copied()).meeting(OPENING);
-        match (&place.file, &place.folder) {
-            (None, Some(folder)) if creates => made(open, folder, &place.name).meeting(MAKING_FILE),
-            (Some(_), _) if creates && opening.has(libc::O_EXCL) => open,
-            (Some(file), _) if opening.has(libc::O_TRUNC) => open.writing(file),
-            _ => open,
         }
     }
 
@@ -369,217 +346,6 @@ impl Scene<'_> {
             }
             None => copy,
         }
-    }
-
-    /// A link at the end is followed: where it is not, only the link's own attributes change, and they read those.
-    fn change(&mut self, at: &At, verb: &str, how: fn(Prediction, &File) -> Prediction) -> Prediction {
-        let Some(place) = self.place(at, true) else { return self.outside(at) };
-        let change = Prediction::new(format!("{verb} {}", shown(&place.shown))).touching(place.way);
-        match &place.file {
-            Some(file) => how(change, file),
-            None => change,
-        }
-    }
-
-    fn look(&mut self, at: &At, follow: bool) -> Prediction {
-        let Some(place) = self.place(at, follow) else { return self.outside(at) };
-        let look =
-            Prediction::new(format!("stat {}", shown(&place.shown))).touching(place.way.iter().copied());
-        match &place.file {
-            Some(file) => look.touching(looked_at(file)),
-            None => look,
-        }
-    }
-
-    fn make(&mut self, at: &At, verb: &str) -> Prediction {
-        self.path_call(verb, at, |make, place| match (&place.file, &place.folder) {
-            (None, Some(folder)) => made(make, folder, &place.name).meeting(MAKING),
-            _ => make,
-        })
-    }
-
-    fn remove(&mut self, at: &At, verb: &str) -> Prediction {
-        self.removal(verb, at, |remove, place| match (&place.file, &place.folder) {
-            (Some(file), Some(folder)) if !file.is_folder => {
-                removed(remove, folder, &place.name).touching([(file.links(), Write)]).meeting(REMOVING)
-            }
-            _ => remove,
-        })
-    }
-
-    fn remove_folder(&mut self, at: &At) -> Prediction {
-        self.removal("rmdir", at, |remove, place| match (&place.file, &place.folder) {
-            // Whether it is empty is not looked at: that it goes and that it stays depend on its entries alike.
-            (Some(file), Some(folder)) if file.is_folder => {
-                removed(remove, folder, &place.name).touching([(file.list(), Write)]).meeting(REMOVING)
-            }
-            _ => remove,
-        })
-    }
-
-    fn link(&mut self, from: &At, to: &At) -> Prediction {
-        let source = self.place(from, false);
-        let link = self.make(to, "link");
-        match source {
-            Some(source) => {
-                let links = source.file.as_ref().map(|file| (file.links(), Write));
-                link.touching(source.way.into_iter().chain(links))
-            }
-            None => link,
-        }
-    }
-
-    fn rename(&mut self, from: &At, to: &At) -> Prediction {
-        let (Some(source), Some(target)) = (self.place(from, false), self.place(to, false)) else {
-            return Prediction::new("");
-        };
-        self.places.keep(&target);
-        let label = format!("rename {} to {}", shown(&source.shown), shown(&target.shown));
-        let ways = source.way.iter().chain(&target.way).copied();
-        let rename = Prediction::new(label).touching(ways);
-        let (Some(moved), Some(old), Some(new)) = (&source.file, &source.folder, &target.folder) else {
-            return rename;
-        };
-        let rename = removed(made(rename, new, &target.name), old, &source.name).meeting(MAKING);
-        // What is above a folder is seen from within it.
-        let above = moved.is_folder.then(|| (moved.entry(".."), Write));
-        let rename = rename.touching(above);
-        match &target.file {
-            Some(file) if file.is_folder => rename.touching([(file.list(), Write)]),
-            Some(file) => rename.touching([(file.links(), Write)]),
-            None => rename,
-        }
-    }
-
-    fn exchange(&mut self, from: &At, to: &At) -> Prediction {
-        let mut exchange = self.rename(from, to);
-        exchange.label = exchange.label.replacen("rename", "exchange", 1);
-        exchange
-    }
-
-    /// A descriptor is copied: whoever locks by one of two numbers of one open file description holds it by both.
-    fn copied(&mut self, fd: i32) -> Result<(), &'static str> {
-        let is_inside = self.file(fd).is_some();
-        if is_inside && self.locks.of(self.process).any(|held| held.fd == fd) {
-            return Err("copies a descriptor by which it holds a lock");
-        }
-        if is_inside {
-            self.places.note_copy(self.process);
-        }
-        Ok(())
-    }
-
-    /// The lock that a call is about; none where it is no concern of the exploration.
-    fn wanted(
-        &mut self,
-        fd: i32,
-        kind: LockKind,
-        mode: Mode,
-        range: Range,
-    ) -> Result<Option<(Holding, File)>, &'static str> {
-        let Some(file) = self.file(fd) else { return Ok(None) };
-        if kind != LockKind::Posix && self.places.has_copies(self.process) {
-            return Err("locks a file while it has copies of descriptors");
-        }
-        if kind != LockKind::Flock {
-            if !self.can_lock(fd, mode) {
-                // The kernel refuses it at once.
-                return Ok(None);
-            }
-            self.locks.note_part(file.name, range)?;
-        }
-        let lock = file.lock(kind, range);
-        let wanted = Holding { lock, file: file.name, process: self.process, fd, kind, mode, range };
-        Ok(Some((wanted, file)))
-    }
-
-    /// Whether a descriptor is open in a way that allows a lock by `fcntl`.
-    fn can_lock(&self, fd: i32, mode: Mode) -> bool {
-        let Ok(copy) = self.inmate.descriptor(fd) else { return false };
-        let Ok(flags) = rustix::fs::fcntl_getfl(&copy) else { return false };
-        match mode {
-            Mode::Shared => flags & OFlags::ACCMODE != OFlags::WRONLY,
-            Mode::Exclusive => flags & OFlags::ACCMODE != OFlags::RDONLY,
-        }
-    }
-
-    fn query_lock(&mut self, fd: i32, kind: LockKind, range: Range) -> Result<Prediction, &'static str> {
-        // Whoever may read may ask, for any kind of lock.
-        let asked = self.wanted(fd, kind, Mode::Shared, range)?;
-        Ok(asked.map_or_else(
-            || Prediction::new(""),
-            |(asked, file)| {
-                Prediction::new(format!("query-lock {}", shown(&file.shown))).touching([(asked.lock, Read)])
-            },
-        ))
-    }
-
-    fn lock(
-        &mut self,
-        fd: i32,
-        kind: LockKind,
-        mode: Mode,
-        ask: Ask,
-        range: Range,
-    ) -> Result<Prediction, &'static str> {
-        let Some((wanted, file)) = self.wanted(fd, kind, mode, range)? else {
-            return Ok(Prediction::new(""));
-        };
-        let lock = wanted.lock;
-        let own = self.locks.own(&wanted).copied();
-        if let Some(own) = own.filter(|own| own.mode != mode && kind == LockKind::Flock) {
-            // flock(2): the lock that is there is removed, and then the new one taken; others may come between.
-            let give_up = Prediction::new(format!("give up {} to lock it anew", shown(&file.shown)));
-            return Ok(Prediction {
-                lock: Some(LockPart::Release(lock)),
-                effect: Effect::GiveUp(own),
-                ..give_up.touching([(lock, touched_by(own.mode))])
-            });
-        }
-        let verb = match (kind, ask) {
-            (LockKind::Flock, Ask::Wait) => "flock",
-            (LockKind::Flock, Ask::Try) => "try-flock",
-            (_, Ask::Wait) => "fcntl-lock",
-            (_, Ask::Try) => "try-fcntl-lock",
-        };
-        let word = if mode == Mode::Shared { "shared" } else { "exclusive" };
-        let call = Prediction::new(format!("{verb} {} {word}", shown(&file.shown)));
-        if ask == Ask::Try && !self.locks.is_free(&wanted) {
-            return Ok(call.touching([(lock, Read)]));
-        }
-        let faults = if ask == Ask::Wait { WAITING } else { NO_FAULT };
-        // A lock by fcntl changes its mode at once: from exclusive to shared it lets others in.
-        let was = own.map(|own| own.mode);
-        let lets_in = was == Some(Mode::Exclusive) && mode == Mode::Shared;
-        let part = if lets_in { LockPart::Release(lock) } else { LockPart::Acquire(lock) };
-        // By the gate it is told from a release after which nothing is held.
-        let gate = if ask == Ask::Wait || lets_in { Gate::Lock(lock) } else { Gate::Open };
-        let access = was.map_or(touched_by(mode), |was| touched_by(was).max(touched_by(mode)));
-        Ok(Prediction {
-            gate,
-            lock: Some(part),
-            effect: Effect::Take(wanted, ask),
-            ..call.touching([(lock, access)]).meeting(faults)
-        })
-    }
-
-    fn unlock(&mut self, fd: i32, kind: LockKind, range: Range) -> Result<Prediction, &'static str> {
-        let Some(file) = self.file(fd) else { return Ok(Prediction::new("")) };
-        let is_own = |held: &&Holding| {
-            held.file == file.name && held.kind == kind && (kind == LockKind::Posix || held.fd == fd)
-        };
-        let hit = |held: &&Holding| is_own(held) && held.range.overlaps(range);
-        let held: Vec<Holding> = self.locks.of(self.process).filter(hit).copied().collect();
-        if held.iter().any(|held| !range.covers(held.range)) {
-            return Err("unlocks a part of what it locked");
-        }
-        let Some(first) = held.first() else { return Ok(Prediction::new("")) };
-        let unlock = Prediction::new(format!("unlock {}", shown(&file.shown)));
-        Ok(Prediction {
-            lock: Some(LockPart::Release(first.lock)),
-            ..unlock.touching(held.iter().map(|held| (held.lock, touched_by(held.mode))))
-        }
-        .letting_go(held))
     }
 
     fn signal(&self, pid: i32, signal: i32) -> Result<Prediction, &'static str> {
@@ -615,14 +381,6 @@ fn looked_at(file: &File) -> [(Object, Access); 2] {
     // How large a folder is, and how many links it has, depends on its entries.
     let inside = if file.is_folder { file.list() } else { file.content() };
     [(inside, Read), (file.links(), Read)]
-}
-
-fn made(prediction: Prediction, folder: &File, name: &str) -> Prediction {
-    prediction.touching([(folder.entry(name), Write), (folder.list(), Update)]).changing()
-}
-
-fn removed(prediction: Prediction, folder: &File, name: &str) -> Prediction {
-    made(prediction, folder, name)
 }
 
 /// The exploration's folder itself is shown as a dot.

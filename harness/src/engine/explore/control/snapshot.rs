@@ -3,11 +3,14 @@
 //! It is restored, not made again: a file that no step changed stays what it is, inode and all. A folder lists its entries
 //! in the order in which it did: who removes a whole folder takes what it lists, one after the other.
 
+mod touched;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,11 @@ const NOWHERE: Inode = (0, 0);
 #[derive(Debug)]
 pub(super) struct Snapshot {
     root: PathBuf,
+    /// The folder itself.
+    base: OwnedFd,
+    inode: Inode,
+    /// Folders that were listed, by their path, until all is put back.
+    handles: BTreeMap<PathBuf, OwnedFd>,
     /// Whether every write since the last restoration was seen.
     is_trusted: bool,
     folder: Folder,
@@ -37,6 +45,7 @@ struct Entry {
     /// The inode that holds this at present.
     inode: Inode,
     mode: u32,
+    owner: (u32, u32),
     digest: Digest,
     what: What,
 }
@@ -55,7 +64,10 @@ enum What {
 impl Snapshot {
     /// Remembers a folder.
     pub fn take(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.to_owned(), is_trusted: true, folder: Folder::read(root)? })
+        let base = OwnedFd::from(File::open(root)?);
+        let inode = inode(&fs::metadata(root)?);
+        let (root, folder) = (root.to_owned(), Folder::read(root)?);
+        Ok(Self { root, base, inode, handles: BTreeMap::new(), is_trusted: true, folder })
     }
 
     /// Somebody was at work whose writes were not seen: any file may have another content.
@@ -66,6 +78,7 @@ impl Snapshot {
     /// Puts everything back. `written` are the inodes whose content may have changed; whatever else differs is seen.
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
         let changed = Changed { written, is_trusted: self.is_trusted };
+        self.handles.clear();
         let mut twins = Twins::new();
         clear(&self.root, &mut self.folder, &changed, &mut twins)?;
         fill(&self.root, &mut self.folder, &mut twins)?;
@@ -75,13 +88,28 @@ impl Snapshot {
 
     /// Numbers for what lies in the folder now.
     pub fn digest(&self, written: &HashSet<Inode>) -> io::Result<Digest> {
-        let (mut whole, mut timeless) = (DefaultHasher::new(), DefaultHasher::new());
+        let mut hashed = Hashed::default();
         let changed = Changed { written, is_trusted: self.is_trusted };
-        digest(&self.root, Some(&self.folder), &changed, &mut |name, part| {
-            (name, part.whole).hash(&mut whole);
-            (name, part.timeless).hash(&mut timeless);
-        })?;
-        Ok(Digest { whole: whole.finish(), timeless: timeless.finish() })
+        digest(&self.root, Some(&self.folder), &changed, &mut |name, part| hashed.tell(name, part))?;
+        Ok(hashed.finish())
+    }
+}
+
+/// The numbers of entries on their way to those of the whole.
+#[derive(Debug, Default)]
+struct Hashed {
+    whole: DefaultHasher,
+    timeless: DefaultHasher,
+}
+
+impl Hashed {
+    fn tell(&mut self, name: &OsStr, part: Digest) {
+        (name, part.whole).hash(&mut self.whole);
+        (name, part.timeless).hash(&mut self.timeless);
+    }
+
+    fn finish(&self) -> Digest {
+        Digest { whole: self.whole.finish(), timeless: self.timeless.finish() }
     }
 }
 
@@ -274,18 +302,16 @@ fn clear(folder: &Path, known: &mut Folder, changed: &Changed<'_>, twins: &mut T
 
 /// Makes what is missing, throughout, in the order that the folder had.
 fn fill(folder: &Path, known: &mut Folder, twins: &mut Twins) -> io::Result<()> {
-    let mut is_new = false;
     for (name, entry) in &mut known.entries {
         let path = folder.join(name);
         if entry.inode == NOWHERE {
             entry.make(&path, twins)?;
-            is_new = true;
         }
         if let What::Folder(inner) = &mut entry.what {
             fill(&path, inner, twins)?;
         }
     }
-    if is_new { known.order(folder) } else { Ok(()) }
+    known.order(folder)
 }
 
 /// Removes a folder with all that is in it, even if its permissions forbid that.
@@ -325,7 +351,8 @@ impl Entry {
             let what = format!("{} is no file, folder or link: it could not be put back", path.display());
             return Err(io::Error::other(what));
         };
-        Ok(Self { inode: inode(&metadata), mode: mode(&metadata), digest, what })
+        let owner = (metadata.uid(), metadata.gid());
+        Ok(Self { inode: inode(&metadata), mode: mode(&metadata), owner, digest, what })
     }
 
     /// Nothing holds it any more, nor anything within it.

@@ -11,6 +11,7 @@ use super::behalf;
 use super::call::{self, Ask, Call, LockKind};
 use super::course::Course;
 use super::crew::{Crew, Hired};
+use super::entries::EntryName;
 use super::error::{Result, StageError};
 use super::inmate::Arrival;
 use super::locks::{Holding, Locks};
@@ -22,7 +23,7 @@ use super::snapshot::{Beside, Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
 use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
-use crate::engine::explore::schedule::{Fault, Schedule};
+use crate::engine::explore::schedule::{Fault, Line, Schedule};
 use crate::engine::explore::step::{Event, Footprint, Mask, Step};
 use crate::engine::stress::no_answer;
 use crate::evidence::Exit;
@@ -38,15 +39,39 @@ pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Left {
     pub recorder: Recorder,
-    pub schedule: Schedule,
-    /// Steps at which a fault met somebody.
-    pub faults: u64,
+    /// At which steps a fault met somebody.
+    pub faults: Vec<(usize, Fault)>,
     /// Points at which somebody waited for a lock.
     pub blocked: u64,
     /// Every step that was about to be taken and the faults that it could meet, by process.
     pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
     /// Who waits for whom, where nobody could go on.
     pub stall: Option<Vec<String>>,
+}
+
+impl Left {
+    /// The schedule that was taken.
+    pub fn schedule(&self) -> Schedule {
+        let line = |(process, label, _): &(usize, Arc<str>, _)| Line {
+            process: *process,
+            label: label.to_string(),
+            fault: None,
+        };
+        let mut lines: Vec<Line> = self.chances.iter().map(line).collect();
+        for &(step, fault) in &self.faults {
+            lines[step].fault = Some(fault);
+        }
+        Schedule { lines }
+    }
+}
+
+/// What of the folder has to be put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Changed {
+    Nothing,
+    /// Files that were written and entries that were touched.
+    Known,
+    Anything,
 }
 
 /// Processes under control.
@@ -59,7 +84,11 @@ pub(crate) struct Control {
     snapshot: Option<Snapshot>,
     images: Option<Beside>,
     written: HashSet<Inode>,
-    is_changed: bool,
+    /// Which entries may have changed.
+    touched: HashSet<EntryName>,
+    /// What has to be put back.
+    changed: Changed,
+    pids: Vec<Option<u32>>,
     /// What the end of a process touched that ended by itself, within the step at hand.
     fell: Option<Footprint>,
     planned: Vec<Planned>,
@@ -85,7 +114,9 @@ impl Control {
             snapshot: None,
             images: None,
             written: HashSet::new(),
-            is_changed: false,
+            touched: HashSet::new(),
+            changed: Changed::Nothing,
+            pids: Vec::new(),
             fell: None,
             planned: Vec::new(),
             recorder: Recorder::default(),
@@ -105,7 +136,8 @@ impl Control {
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.distrust();
         }
-        self.is_changed = true;
+        self.changed = Changed::Anything;
+        self.places.forget_everywhere();
         self.crew.ask(call)
     }
 
@@ -122,29 +154,44 @@ impl Control {
     /// The state that every execution starts from is the present one.
     pub fn remember(&mut self) -> Result<()> {
         self.snapshot = Some(Snapshot::take(&self.root)?);
+        self.places.forget_everywhere();
+        self.changed = Changed::Nothing;
         self.images = Some(Beside::take(self.places.images().to_owned())?);
         Ok(())
     }
 
     /// Puts the folder back to the state that every execution starts from.
     pub fn restore(&mut self) -> Result<()> {
-        if let Some(snapshot) = self.snapshot.as_mut().filter(|_| self.is_changed) {
-            snapshot.restore(&self.written)?;
+        if let Some(snapshot) = &mut self.snapshot {
+            let restored = match self.changed {
+                Changed::Nothing => Some(Vec::new()),
+                Changed::Known => snapshot.restore_touched(&self.written, &self.touched)?,
+                Changed::Anything => None,
+            };
+            if let Some(entries) = restored {
+                self.places.forget_restored(&entries);
+            } else {
+                snapshot.restore(&self.written)?;
+                self.places.forget_everywhere();
+            }
         }
-        if let Some(images) = self.images.as_mut().filter(|_| self.is_changed) {
+        if let Some(images) = self.images.as_mut().filter(|_| self.changed == Changed::Anything) {
             images.restore()?;
         }
         self.written.clear();
-        self.is_changed = false;
+        self.touched.clear();
+        self.changed = Changed::Nothing;
         Ok(())
     }
 
     /// Numbers for what lies in the folder.
     pub fn digest(&self) -> Result<Digest> {
-        match self.snapshot.as_ref() {
-            Some(snapshot) => Ok(snapshot.digest(&self.written)?),
-            None => Ok(Digest::default()),
-        }
+        let Some(snapshot) = self.snapshot.as_ref() else { return Ok(Digest::default()) };
+        let seen = match self.changed {
+            Changed::Anything => None,
+            _ => snapshot.digest_touched(&self.written, &self.touched)?,
+        };
+        seen.map_or_else(|| Ok(snapshot.digest(&self.written)?), Ok)
     }
 
     /// How many times a process was waited for so far.
@@ -193,6 +240,7 @@ impl Control {
     ) -> Result<Execution<Left>> {
         self.begin(programs, planned, recorder)?;
         let mut course = Course::default();
+        let mut pending: Vec<Option<Step>> = Vec::new();
         let end = loop {
             let enabled = self.enabled();
             course.enabled.push(enabled);
@@ -207,7 +255,8 @@ impl Control {
                 break End::TooLong;
             }
             self.count_waiting(enabled, &mut course);
-            let pending: Vec<Option<Step>> = self.stands.iter().map(|stand| stand.step.clone()).collect();
+            pending.clear();
+            pending.extend(self.stands.iter().map(|stand| stand.step.clone()));
             let last = course.events.last().map(|event| event.process);
             let point = Point { depth: course.events.len(), enabled, pending: &pending, last };
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
@@ -232,7 +281,6 @@ impl Control {
         self.finish(end, course.events.len())?;
         let left = Left {
             recorder: std::mem::take(&mut self.recorder),
-            schedule: Schedule { lines: course.lines },
             faults: course.faults,
             blocked: course.blocked,
             chances: course.chances,
@@ -263,7 +311,8 @@ impl Control {
                 self.places.forget_all(process);
             }
         }
-        self.places.know(&self.crew.pids());
+        self.pids = self.crew.pids();
+        self.places.know(&self.pids);
         for process in 0..programs.len() {
             self.invoke(process, 0)?;
         }
@@ -405,20 +454,31 @@ impl Control {
             self.foresee(process, call)?;
             return Ok(());
         }
-        let reply = self.apply(process, prediction.effect.clone())?;
+        let reply = self.apply(process, prediction.effect)?;
         self.crew.answer(process, reply)?;
         self.advance(process, depth)
     }
 
     fn note_change(&mut self, prediction: &Prediction) {
-        self.is_changed |= prediction.changes;
+        if !prediction.changes {
+            return;
+        }
         self.written.extend(prediction.writes);
+        self.touched.extend(prediction.entries.iter().cloned());
+        if prediction.is_wide {
+            self.changed = Changed::Anything;
+            self.places.forget_everywhere();
+        } else {
+            self.changed = self.changed.max(Changed::Known);
+            self.places.forget_entries(&prediction.entries, &prediction.touches);
+        }
     }
 
     /// Keeps the books for a step; gives back how the call is answered.
     fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
         match effect {
             Effect::None | Effect::Exit | Effect::GiveUp(_) => {}
+            Effect::Open(opened) => self.places.note_opened(process, *opened),
             Effect::Take(wanted, ask) => {
                 if ask == Ask::Wait && wanted.kind != LockKind::Posix {
                     behalf::take(self.crew.inmate(process), &wanted)?;
@@ -449,6 +509,9 @@ impl Control {
         let exit = self.crew.bury(process)?;
         self.locks.forget(process);
         self.places.forget_all(process);
+        if let Some(pid) = self.pids.get_mut(process) {
+            *pid = None;
+        }
         Ok(exit)
     }
 
@@ -507,7 +570,7 @@ impl Control {
                 Arrival::Stopped(stop) => stop,
                 Arrival::Dead => return self.crashed(process, depth),
             };
-            match call::decode(&stop) {
+            match call::decode(&stop, &self.crew.inmate(process).memory) {
                 Call::Ready => {
                     self.about_to_return(process);
                     return Ok(());
@@ -535,7 +598,6 @@ impl Control {
     }
 
     fn predict(&mut self, process: usize, call: &Call) -> Result<Prediction> {
-        let pids = self.crew.pids();
         let inmate = self.crew.inmate(process);
         let mut scene = Scene {
             process,
@@ -543,15 +605,15 @@ impl Control {
             places: &mut self.places,
             locks: &mut self.locks,
             seen: &self.stands[process].seen,
-            pids: &pids,
+            pids: &self.pids,
         };
         predict::predict(call, &mut scene).map_err(|what| self.escape(process, what))
     }
 
     /// Puts a predicted call before a process as its next step.
     fn place(&mut self, process: usize, call: Call, prediction: Prediction) {
-        let kill = self.footprint_of_kill(process);
-        self.stands[process].foresee(process, call, prediction, &self.planned, &kill);
+        let kill = || footprint_of_kill(process, &self.locks);
+        self.stands[process].foresee(process, call, prediction, &self.planned, kill);
     }
 
     fn about_to_return(&mut self, process: usize) {
@@ -559,16 +621,12 @@ impl Control {
         let answer = mail::take_answer(&self.crew.region, process as u32).unwrap_or_else(missing);
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
-        let kill = self.footprint_of_kill(process);
-        self.stands[process].return_with(process, answer, &words, &self.planned, &kill);
+        let kill = || footprint_of_kill(process, &self.locks);
+        self.stands[process].return_with(process, answer, &words, &self.planned, kill);
     }
 
     fn words(&self, call: plan::Call) -> String {
         call.words(&self.containers)
-    }
-
-    fn footprint_of_kill(&self, process: usize) -> Footprint {
-        Footprint::of(predict::killed(process, &self.locks))
     }
 
     /// It ended without being asked to.
@@ -589,7 +647,7 @@ impl Control {
         if let Some(call) = stand.operation() {
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
-        self.fell = Some(self.footprint_of_kill(process));
+        self.fell = Some(footprint_of_kill(process, &self.locks));
         let mut exit = self.bury(process)?;
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);
@@ -602,4 +660,8 @@ impl Control {
         let operation = operation.map_or_else(|| "setup".into(), |call| self.words(call));
         StageError::Escape { process: process + 1, what, operation }
     }
+}
+
+fn footprint_of_kill(process: usize, locks: &Locks) -> Footprint {
+    Footprint::of(predict::killed(process, locks))
 }

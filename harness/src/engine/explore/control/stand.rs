@@ -1,7 +1,8 @@
 //! Where one controlled process stands in an execution: its program, the operation at hand, and its next step.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::call::Call;
 use super::predict::{Effect, Prediction};
@@ -49,12 +50,14 @@ pub(super) struct Stand {
     pub next: Next,
     /// What `next` is as a step.
     pub step: Option<Step>,
+    /// The label of `step`, without its number.
+    plain: Arc<str>,
     /// The last step that it took.
     pub last: Option<Arc<str>>,
     /// The fault that will meet it there.
     pub fault: Option<Fault>,
     /// How many steps it took of each label.
-    taken: HashMap<String, u32>,
+    taken: FxHashMap<Arc<str>, u32>,
     /// What it looked at since it last slept or began.
     pub seen: Vec<(Object, Access)>,
     /// Whether another changed any of that since.
@@ -69,9 +72,10 @@ impl Stand {
             invoked: None,
             next: Next::Over,
             step: None,
+            plain: Arc::from(""),
             last: None,
             fault: None,
-            taken: HashMap::new(),
+            taken: FxHashMap::default(),
             seen: Vec::new(),
             is_stale: false,
         }
@@ -94,9 +98,9 @@ impl Stand {
         call: Call,
         prediction: Prediction,
         planned: &[Planned],
-        kill: &Footprint,
+        kill: impl FnOnce() -> Footprint,
     ) {
-        let label = self.numbered(&prediction.label);
+        let label = self.number(&prediction.label);
         let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
         let step = prediction.step(label, more);
         self.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
@@ -111,13 +115,13 @@ impl Stand {
         answer: Answer,
         words: &str,
         planned: &[Planned],
-        kill: &Footprint,
+        kill: impl FnOnce() -> Footprint,
     ) {
-        let label = self.numbered(&format!("return {words} {}", answer.outcome));
+        let label = self.number(&format!("return {words} {}", answer.outcome));
         let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
         let touches = [(Object::REAL_TIME, Access::Update)].into_iter().chain(more).collect();
         let footprint = Footprint::of(touches);
-        let step = Step { footprint, gate: Gate::Open, lock: None, label: label.into() };
+        let step = Step { footprint, gate: Gate::Open, lock: None, label };
         self.fault = planned_for(planned, process, &step.label).filter(|fault| *fault == Fault::Kill);
         self.step = Some(under(step, self.fault, kill, more));
         self.next = Next::Return(answer);
@@ -126,8 +130,7 @@ impl Stand {
     /// The step has been taken.
     pub fn took(&mut self, step: &Step) {
         self.last = Some(Arc::clone(&step.label));
-        let label = step.label.split(" #").next().unwrap_or_default();
-        *self.taken.entry(label.to_owned()).or_insert(0) += 1;
+        *self.taken.entry(Arc::clone(&self.plain)).or_insert(0) += 1;
         if let Next::Call(call) = &self.next
             && call.1.effect == Effect::Sleep
         {
@@ -140,17 +143,17 @@ impl Stand {
 
     /// Another took a step.
     pub fn witness(&mut self, footprint: &Footprint) {
-        if !self.is_stale && !self.seen.is_empty() {
-            let seen = self.seen.iter().map(|(object, _)| (*object, Access::Read));
-            self.is_stale = Footprint::of(seen.collect()).conflicts(footprint);
-        }
+        let changed = footprint.touches().iter().filter(|(_, access)| *access != Access::Read);
+        self.is_stale = self.is_stale
+            || changed.into_iter().any(|(object, _)| self.seen.iter().any(|(seen, _)| seen == object));
     }
 
-    /// A label that the process has met before gets a number.
-    fn numbered(&self, label: &str) -> String {
+    /// Gives a label to the next step: one that the process has met before gets a number.
+    fn number(&mut self, label: &str) -> Arc<str> {
+        self.plain = label.into();
         match self.taken.get(label) {
-            None | Some(0) => label.to_owned(),
-            Some(count) => format!("{label} #{}", count + 1),
+            None => Arc::clone(&self.plain),
+            Some(count) => format!("{label} #{}", count + 1).into(),
         }
     }
 }
@@ -161,15 +164,20 @@ fn planned_for(planned: &[Planned], process: usize, label: &str) -> Option<Fault
 }
 
 /// The step under a fault: an error does nothing, a kill gives up what was held.
-fn under(step: Step, fault: Option<Fault>, kill: &Footprint, more: Option<(Object, Access)>) -> Step {
+fn under(
+    step: Step,
+    fault: Option<Fault>,
+    kill: impl FnOnce() -> Footprint,
+    more: Option<(Object, Access)>,
+) -> Step {
     match fault {
         None | Some(Fault::ShortWrite) => step,
         Some(Fault::ShortWriteKill) => {
-            let both = step.footprint.touches().iter().chain(kill.touches()).copied().collect();
+            let both = step.footprint.touches().iter().chain(kill().touches()).copied().collect();
             Step { footprint: Footprint::of(both), ..step }
         }
         Some(Fault::Kill) => {
-            let touches = kill.touches().iter().copied().chain(more).collect();
+            let touches = kill().touches().iter().copied().chain(more).collect();
             Step { footprint: Footprint::of(touches), gate: Gate::Open, lock: None, ..step }
         }
         Some(Fault::Error(_)) => Step {
