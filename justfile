@@ -30,6 +30,19 @@ doctor:
 bench:
     cargo bench --workspace
 
+# Measure what docs/locks.md states, publish it in results/published/, and fill in the tables: some minutes, on a quiet machine.
+# ROOTS are a tmpfs and, for how to write, another filesystem
+locks TMPFS="/dev/shm" DISK="target":
+    cargo build --release --package flockwork-harness --bin flockwork --example locks
+    rm -rf target/locks
+    for name in choice wait pause read containers replica; do \
+        target/release/flockwork bench scenarios/bench/locks-$name.toml --results-dir target/locks --seed 1 --root {{TMPFS}} --quiet || exit; done
+    target/release/flockwork bench scenarios/bench/locks-write.toml --results-dir target/locks --seed 1 --root {{TMPFS}} --root {{DISK}} --quiet
+    mkdir -p results/published
+    find results/published -name 'locks-*' -delete
+    target/release/examples/locks publish target/locks/*-locks-*
+    target/release/examples/locks document
+
 # What the instrument of `flockwork bench` costs: each acquisition measured against the bare loop
 bench-cost:
     cargo bench -p flockwork-harness --bench contention -- cost

@@ -41,13 +41,20 @@ pub enum Extent {
     WhereItApplies,
 }
 
+impl Constant {
+    /// The axis and its value: `payload 1 KiB`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (self.axis, &self.value) {
+            (Axis::Payload, Value::Number(number)) => format!("{} {}", self.axis, size(*number)),
+            (axis, value) => format!("{axis} {value}"),
+        }
+    }
+}
+
 impl fmt::Display for Constant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = match (self.axis, &self.value) {
-            (Axis::Payload, Value::Number(number)) => size(*number),
-            (_, value) => value.to_string(),
-        };
-        write!(formatter, "{} {value}", self.axis)?;
+        formatter.write_str(&self.words())?;
         match self.extent {
             Extent::Everywhere => Ok(()),
             Extent::WhereItApplies => formatter.write_str(" (where it applies)"),

@@ -42,7 +42,7 @@ fn a_grid_has_every_kind_of_chart_and_each_names_its_units() {
             ChartKind::Metric if chart.name.starts_with("fairness") => "Jain's index",
             ChartKind::Metric | ChartKind::Percentiles => "time (lower is better)",
             ChartKind::Shares => "multiples of an equal part",
-            ChartKind::Handoffs => "successions",
+            ChartKind::Handoffs => "as shares of",
         };
         assert!(text.contains(units), "{}: no {units:?} in\n{text}", chart.name);
         assert!(chart.svg.contains("prefers-color-scheme:dark"), "{}", chart.name);

@@ -154,3 +154,61 @@ fn a_stress_run_has_a_page_too() {
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("the run was cut short"), "{page}");
 }
+
+const BENCH: &str = r#"
+about = "Two processes."
+kind = "bench"
+
+[bench]
+lock = ["fs2", "std"]
+processes = 2
+warm_up = "1ms"
+duration = "5ms"
+rounds = 6
+
+[thresholds]
+"#;
+
+#[test]
+fn a_benchmark_is_judged_exported_and_reported() {
+    let place = Place::new();
+    place.file("b.toml", &format!("{BENCH}\"wait.p50\" = \"< 10h\"\n"));
+    let words = ["bench", "b.toml", "--root", "root", "--export-csv", "r.csv", "--export-markdown", "r.md"];
+    let more = ["--export-json", "r.json", "--export-bencher", "r.bmf.json", "--seed", "3"];
+    let said = stdout(&ends_with(place.flockwork(&words).args(more), 0));
+    assert!(said.contains("thresholds: 2 of 2 met") && said.contains("everywhere: "), "{said}");
+    let written = |name: &str| fs::read_to_string(place.path().join(name)).unwrap();
+    assert_eq!(written("r.csv").lines().count(), 3);
+    assert!(written("r.md").contains("| lock |") && written("r.json").contains("\"kind\": \"bench\""));
+    let metrics: serde_json::Value = serde_json::from_str(&written("r.bmf.json")).unwrap();
+    assert_eq!(metrics.as_object().unwrap().len(), 2);
+    let run = place.runs().remove(0);
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(
+        page.contains("Two processes.") && page.contains("Thresholds"),
+        "the page has scenario and verdicts"
+    );
+    // What it says on how to do it again is what was typed.
+    assert!(page.contains("flockwork bench b.toml --root root"), "the command");
+
+    place.file("b.toml", &format!("{BENCH}\"throughput\" = \"> 1e15/s\"\n"));
+    let missed = ends_with(&mut place.flockwork(&["bench", "b.toml", "--root", "root"]), 103);
+    assert!(stdout(&missed).contains("exceeded: throughput > 1e15/s at "), "{}", stdout(&missed));
+}
+
+#[test]
+fn mistakes_in_thresholds_are_pointed_at() {
+    let place = Place::new();
+    let cases = [
+        ("\"wait.p98\" = \"< 5ms\"", ":14:1: unknown metric", "the nearest is \"wait.p9"),
+        ("\"wait.p99\" = \"< 5\"", ":14:17: wait.p99: expected a duration", "| \"wait.p99\" = \"< 5\""),
+        ("\"throughput\" = \"> 0.9 * lok:std\"", ":14:25: unknown axis", "the nearest is \"lock\""),
+        ("wait.p99 = \"< 5ms\"", "expected a bound as a text", "needs quotes"),
+    ];
+    for (threshold, at, help) in cases {
+        place.file("b.toml", &format!("{BENCH}{threshold}\n"));
+        let said = stderr(&ends_with(&mut place.flockwork(&["bench", "b.toml", "--root", "root"]), 2));
+        assert!(said.contains(at) && said.contains(help), "{threshold}: {said}");
+        assert!(place.runs().is_empty(), "nothing ran");
+    }
+}

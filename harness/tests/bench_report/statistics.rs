@@ -86,6 +86,11 @@ fn what_cannot_be_said_is_not_said() {
     assert!(alone.warnings()[0].contains("one round has no spread"), "{:?}", alone.warnings());
     let empty = Cell { point: point("fs2", 1), rounds: Vec::new(), invalid: None, warnings: Vec::new() };
     assert!(CellStatistics::of(&empty).is_none());
+    // A round in which nobody got anything takes nothing from what the others measured.
+    let idle =
+        statistics(vec![round(&[4], 1_000, &[10; 4]), round(&[0], 1_000, &[]), round(&[4], 1_000, &[10; 4])]);
+    near(idle.latency_ns(Stretch::Wait, Percentile::P99), 10.0);
+    near(idle.value(Metric::Throughput), 8.0 / 3e-6);
     // Rounds in which nobody got anything.
     let none = statistics(vec![round(&[0, 0], 1_000, &[]), round(&[0, 0], 1_000, &[])]);
     near(none.value(Metric::Starved), 2.0);

@@ -192,10 +192,11 @@ impl Resamples {
         Self { rounds, drawn: drawn.into_iter().collect() }
     }
 
-    /// The value of each resampling, with how often it came up.
+    /// The value of each resampling that has one, with how often it came up.
     fn values(&self, sample: &Sample) -> Vec<(f64, f64)> {
         assert_eq!(self.rounds, sample.len(), "resampled for as many rounds as there are");
-        self.drawn.iter().map(|(times, count)| (sample.value(times), *count)).collect()
+        let all = self.drawn.iter().map(|(times, count)| (sample.value(times), *count));
+        all.filter(|(value, _)| value.is_finite()).collect()
     }
 }
 

@@ -34,8 +34,7 @@ impl Sample {
     pub fn of(metric: Metric, rounds: &[&Round]) -> Option<Self> {
         let ratio = |part: fn(&Round) -> (f64, f64)| {
             let pairs: Vec<_> = rounds.iter().map(|round| part(round)).collect();
-            // A resampling may leave out all but one round.
-            pairs.iter().all(|(_, below)| *below > 0.0).then_some(Self::Ratio(pairs))
+            pairs.iter().any(|(_, below)| *below > 0.0).then_some(Self::Ratio(pairs))
         };
         let each = |part: fn(&Round) -> f64| rounds.iter().map(|round| part(round)).collect::<Vec<_>>();
         if rounds.is_empty() {
@@ -65,7 +64,7 @@ impl Sample {
 
     fn latency(stretch: Stretch, percentile: Percentile, rounds: &[&Round]) -> Option<Self> {
         let latencies: Vec<&Latency> = rounds.iter().map(|round| round.latency(stretch)).collect();
-        if latencies.iter().any(|latency| latency.count() == 0) {
+        if latencies.iter().all(|latency| latency.count() == 0) {
             return None;
         }
         Some(Self::Quantile(Merged::of(&latencies), percentile.share()))
@@ -81,7 +80,7 @@ impl Sample {
         }
     }
 
-    /// The value that the metric takes where each round counts so many times.
+    /// The value that the metric takes where each round counts so many times; not a number where those that do have none.
     #[must_use]
     pub fn value(&self, times: &[u8]) -> f64 {
         match self {
@@ -99,7 +98,9 @@ impl Sample {
                 let present = values.iter().zip(times).filter(|(_, times)| **times > 0);
                 present.map(|(value, _)| *value).fold(f64::NEG_INFINITY, f64::max)
             }
-            Self::Quantile(merged, share) => merged.quantile_ns(*share, times) as f64,
+            Self::Quantile(merged, share) => {
+                merged.quantile_ns(*share, times).map_or(f64::NAN, |ns| ns as f64)
+            }
         }
     }
 
@@ -129,11 +130,14 @@ impl Merged {
     }
 
     /// The least value at or below which this share lies, as [`Latency::quantile_ns`] has it.
-    fn quantile_ns(&self, share: f64, times: &[u8]) -> u64 {
+    fn quantile_ns(&self, share: f64, times: &[u8]) -> Option<u64> {
         let at = |index: usize| -> u64 {
             self.up_to.iter().zip(times).map(|(up_to, times)| up_to[index] * u64::from(*times)).sum()
         };
         let last = self.values_ns.len() - 1;
+        if at(last) == 0 {
+            return None;
+        }
         #[expect(clippy::cast_sign_loss, reason = "a share of a count")]
         let wanted = ((share * at(last) as f64).ceil() as u64).max(1);
         let (mut low, mut high) = (0, last);
@@ -141,7 +145,7 @@ impl Merged {
             let middle = low.midpoint(high);
             if at(middle) >= wanted { high = middle } else { low = middle + 1 }
         }
-        self.values_ns[low]
+        Some(self.values_ns[low])
     }
 }
 
@@ -174,7 +178,11 @@ mod tests {
                 (0..times).for_each(|_| whole.merge(round));
             }
             for share in [0.001, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0] {
-                assert_eq!(merged.quantile_ns(share, &times), whole.quantile_ns(share), "{share} {times:?}");
+                assert_eq!(
+                    merged.quantile_ns(share, &times),
+                    Some(whole.quantile_ns(share)),
+                    "{share} {times:?}"
+                );
             }
         }
     }

@@ -5,15 +5,12 @@ use anstyle::{AnsiColor, Style};
 use super::BenchReport;
 use super::columns::{self, Remark};
 use crate::measure::threshold::{JudgedScale, Outcome, Verdict};
-use crate::report::human::{Detail, STRONG, line, plural};
+use crate::report::human::{Detail, STRONG, line};
 use crate::report::table::render_columns;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
-
-/// More warnings than these nobody reads at a terminal.
-const WARNINGS_MAX: usize = 8;
 
 pub fn show(report: &BenchReport<'_>, detail: Detail) -> String {
     let mut text = String::new();
@@ -76,19 +73,29 @@ fn invalid(text: &mut String, report: &BenchReport<'_>) {
     }
 }
 
+/// Warnings that differ in numbers only stand for each other.
 fn warnings(text: &mut String, report: &BenchReport<'_>, detail: Detail) {
     let warnings = report.warnings();
-    let shown = if detail == Detail::Full { warnings.len() } else { warnings.len().min(WARNINGS_MAX) };
-    if shown > 0 {
+    let without_numbers = |warning: &str| warning.replace(|c: char| c.is_ascii_digit(), "");
+    let mut kinds: Vec<(String, &(String, String), usize)> = Vec::new();
+    for told in &warnings {
+        let kind = without_numbers(&told.1);
+        match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((.., count)) if detail == Detail::Normal => *count += 1,
+            _ => kinds.push((kind, told, 1)),
+        }
+    }
+    if !kinds.is_empty() {
         text.push('\n');
     }
-    for (name, warning) in &warnings[..shown] {
+    for (_, (name, warning), count) in &kinds {
         let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        line(text, &format!("{DOUBTFUL}warning{DOUBTFUL:#}: {name}{warning}"));
-    }
-    if shown < warnings.len() {
-        let rest = plural((warnings.len() - shown) as u64, "more warning");
-        line(text, &format!("{rest}: --verbose shows all"));
+        let more = if *count > 1 {
+            format!(" (and {} more of this kind: --verbose shows all)", count - 1)
+        } else {
+            String::new()
+        };
+        line(text, &format!("{DOUBTFUL}warning{DOUBTFUL:#}: {name}{warning}{more}"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Percentile curves: each latency over how rare it is, along the logarithm of 1 / (1 − share), as `HdrHistogram` plots.
 
 use super::facets::{Group, facets};
+use super::lines::constants;
 use super::plot::{Line, Mark, Plot, Spot};
 use super::scale::{Scale, Spread, duration};
 use super::{Chart, Kind, file_name};
@@ -27,7 +28,7 @@ pub fn all(view: &View<'_>) -> Vec<Chart> {
             let written: Vec<f64> = MARKED.into_iter().filter(|rarity| *rarity <= rarest).collect();
             let plot = Plot {
                 title: title.clone(),
-                note: view.constants(),
+                note: constants(view),
                 x: Scale::at("percentile".into(), &written_to(&written, rarest), percentile),
                 y: Scale::fit("time (lower is better)".into(), Spread::Logarithmic, times(), duration),
                 lines,

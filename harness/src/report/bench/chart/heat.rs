@@ -26,7 +26,7 @@ fn chart(view: &View<'_>, row: &Row<'_>) -> Option<Chart> {
     let all: u64 = matrix.iter().flatten().sum();
     let name = view.name(&row.cell.point);
     let title = if name.is_empty() { "Handoffs".to_owned() } else { format!("Handoffs: {name}") };
-    let head = format!("Handoffs, as shares of {} successions", grouped(all));
+    let head = format!("Handoffs, as shares of {}", grouped(all));
     let height = HEAD + 30 + SIDE + 84;
     let svg = draw((WIDTH as u32, height as u32), &head, &name, |surface| paint(surface, &matrix, all));
     Some(Chart { name: file_name(&["handoffs", &name]), title, kind: Kind::Handoffs, svg })
@@ -85,7 +85,7 @@ fn paint(surface: &Surface<'_>, matrix: &[Vec<u64>], all: u64) -> Drawn {
         write(surface, &process.to_string(), (LEFT - 8, top + middle), faint(HPos::Right))?;
         write(surface, &process.to_string(), (LEFT + middle, top + SIDE + 12), faint(HPos::Center))?;
     }
-    write(surface, "to process (the diagonal: the same again)", (LEFT + SIDE / 2, top + SIDE + 30), text)?;
+    write(surface, "to process", (LEFT + SIDE / 2, top + SIDE + 30), text)?;
     let left = Style { anchor: HPos::Left, ..text };
     write(surface, "from process", (MARGIN, top - 16), left)?;
     legend(surface, top + SIDE + 56, &part(most, all))

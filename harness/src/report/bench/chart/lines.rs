@@ -4,7 +4,7 @@ use super::facets::{Facet, facets};
 use super::plot::{Line, Mark, Plot, Spot};
 use super::scale::{Scale, Spread, count, duration, per_second, plain, size};
 use super::{Chart, Kind, file_name};
-use crate::measure::view::{View, values_on};
+use crate::measure::view::{Constant, View, values_on};
 use crate::measure::{Axis, Metric, Percentile, Stretch, Unit, Value};
 use crate::report::bench::columns::tendency;
 
@@ -76,9 +76,15 @@ fn chart(view: &View<'_>, axis: Axis, metric: Metric, facet: &Facet<'_, '_>) -> 
 
 /// What does not vary, and what the bars at the points are.
 pub fn note(view: &View<'_>) -> String {
-    let constants = view.constants();
+    let constants = constants(view);
     let between = if constants.is_empty() { "" } else { " · " };
     format!("bars: 95 % confidence{between}{constants}")
+}
+
+/// What does not vary, in few words.
+pub fn constants(view: &View<'_>) -> String {
+    let words: Vec<String> = view.constant.iter().map(Constant::words).collect();
+    words.join(", ")
 }
 
 /// A metric as a title has it.

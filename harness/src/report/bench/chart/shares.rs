@@ -39,9 +39,11 @@ fn chart(view: &View<'_>, row: &Row<'_>, statistics: &CellStatistics) -> Option<
     let jain = statistics.value(Metric::Jain)?;
     let name = view.name(&row.cell.point);
     let title = if name.is_empty() { "Shares".to_owned() } else { format!("Shares: {name}") };
-    let head = format!("Shares, as multiples of an equal part · Jain {jain:.3}");
+    let head = "Shares, as multiples of an equal part";
+    let between = if name.is_empty() { "" } else { " · " };
+    let note = format!("{name}{between}Jain's index {jain:.3}");
     let scale = Scale::fit(String::new(), Spread::Even, shares.iter().copied().chain([1.0]), plain);
-    let svg = draw((WIDTH as u32, HEIGHT as u32), &head, &name, |surface| paint(surface, &shares, &scale));
+    let svg = draw((WIDTH as u32, HEIGHT as u32), head, &note, |surface| paint(surface, &shares, &scale));
     Some(Chart { name: file_name(&["shares", &name]), title, kind: Kind::Shares, svg })
 }
 
