@@ -66,14 +66,15 @@ fn cheap_locks_are_timed_now_and_then_and_others_always() {
 }
 
 #[test]
-fn thresholds_are_handed_over_with_their_places() {
-    let bench =
-        bench("processes = 1\n[thresholds]\n\"wait.p99\" = \"< 5ms\"\n\"throughput\" = \"> 0.9 * lock:std\"");
-    let texts: Vec<_> =
-        bench.thresholds.iter().map(|line| (line.left.as_str(), line.right.as_str())).collect();
-    assert_eq!(texts, [("wait.p99", "< 5ms"), ("throughput", "> 0.9 * lock:std")]);
-    let place = &bench.thresholds[1].right_place;
-    assert_eq!(&place.source.text[place.span.clone()], "\"> 0.9 * lock:std\"");
+fn thresholds_are_read_and_a_mistake_in_one_is_told_with_its_place() {
+    let good = "processes = 1\n[thresholds]\n\"wait.p99\" = \"< 5ms\"\n\"throughput\" = \"> 0.9 * lock:std\"";
+    let texts: Vec<String> = bench(good).thresholds.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["wait.p99 < 5ms", "throughput > 0.9 * lock:std"]);
+    let bad = "kind = \"bench\"\n[bench]\nprocesses = 1\n[thresholds]\n\"wait.p99\" = \"< 5 apples\"";
+    let found = Found { argument: "a.toml".into(), text: bad.into() };
+    let problems = Scenario::parse(&found, &[]).unwrap_err();
+    let told = problems.iter().map(ToString::to_string).collect::<String>();
+    assert!(told.contains("apples") && told.contains("a.toml:"), "{told}");
 }
 
 #[test]
