@@ -21,7 +21,7 @@ pub fn table() {
     println!("{:<15}{:>25}{:>25}{:>25}", "", "bare ns", "measured ns", "overhead ns");
     println!("{:<6} {:>8}{}", "lock", "timed", format!("{:>13} {:>11}", "median", "p10").repeat(3));
     for lock in LOCKS {
-        for timed_every in [1, 4, 16] {
+        for timed_every in [1, 8] {
             let turns = turns(folder.path(), lock, timed_every, (TURNS, TURN_NS)).expect("turns");
             row(lock, timed_every, &turns);
         }

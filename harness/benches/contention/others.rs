@@ -95,7 +95,7 @@ fn flockwork(zygote: &mut Zygote, folder: &Path, processes: u32, descriptor: Des
         skew: Skew::Uniform,
         load: Load::Closed(0),
         root: 0,
-        timed_every: if descriptor == Descriptor::Kept { 4 } else { 1 },
+        timed_every: if descriptor == Descriptor::Kept { 8 } else { 1 },
     };
     let plan = BenchPlan {
         cells: vec![cell],

@@ -164,21 +164,42 @@ impl Times<'_> {
 pub struct Arena {
     region: Arc<Region>,
     size: Size,
+    /// Where each part begins in the mapping: kept, because the marks are looked up at each acquisition.
+    at: Offsets,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Offsets {
+    times: usize,
+    marks: usize,
+    mutexes: usize,
+    tallies: usize,
+    histograms: usize,
 }
 
 impl Arena {
     /// Makes a new one, all zero, its mutexes ready.
     pub fn create(size: Size) -> io::Result<Self> {
-        let region = Arc::new(Region::create_with_room(size.layout(), size.bytes())?);
-        let arena = Self { region, size };
+        let arena = Self::of(Region::create_with_room(size.layout(), size.bytes())?, size);
         arena.mutexes().iter().try_for_each(Mutex::prepare)?;
         Ok(arena)
     }
 
     /// Maps one that another process made.
     pub fn attach(memory: OwnedFd, size: Size) -> io::Result<Self> {
-        let region = Arc::new(Region::attach_with_room(memory, size.layout(), size.bytes())?);
-        Ok(Self { region, size })
+        Ok(Self::of(Region::attach_with_room(memory, size.layout(), size.bytes())?, size))
+    }
+
+    fn of(region: Region, size: Size) -> Self {
+        let times = region.room_at();
+        let at = Offsets {
+            times,
+            marks: times + PAGE_BYTES,
+            mutexes: times + size.mutexes_at(),
+            tallies: times + size.tallies_at(),
+            histograms: times + size.histograms_at(),
+        };
+        Self { region: Arc::new(region), size, at }
     }
 
     /// The region in front of it.
@@ -196,36 +217,34 @@ impl Arena {
     /// When to measure.
     #[must_use]
     pub fn times(&self) -> Times<'_> {
-        let (mapping, at) = self.region.room();
-        Times(mapping.view(at, 2))
+        Times(self.region.mapping().view(self.at.times, 2))
     }
 
     /// The containers' marks.
+    #[inline]
     #[must_use]
     pub fn marks(&self) -> &[Mark] {
-        let (mapping, at) = self.region.room();
-        mapping.view(at + PAGE_BYTES, self.size.containers as usize)
+        self.region.mapping().view(self.at.marks, self.size.containers as usize)
     }
 
     /// The containers' mutexes.
+    #[inline]
     pub(crate) fn mutexes(&self) -> &[Mutex] {
-        let (mapping, at) = self.region.room();
-        mapping.mutexes(at + self.size.mutexes_at(), self.size.containers as usize)
+        self.region.mapping().mutexes(self.at.mutexes, self.size.containers as usize)
     }
 
     /// The processes' tallies.
     #[must_use]
     pub fn tallies(&self) -> &[Tally] {
-        let (mapping, at) = self.region.room();
-        mapping.view(at + self.size.tallies_at(), self.size.processes as usize)
+        self.region.mapping().view(self.at.tallies, self.size.processes as usize)
     }
 
     /// Room for one process's encoded histograms.
     #[must_use]
     pub fn histograms(&self, process: u32) -> &[AtomicU8] {
         assert!(process < self.size.processes, "no such process");
-        let (mapping, at) = self.region.room();
-        mapping.view(at + self.size.histograms_at() + process as usize * HISTOGRAM_BYTES, HISTOGRAM_BYTES)
+        let at = self.at.histograms + process as usize * HISTOGRAM_BYTES;
+        self.region.mapping().view(at, HISTOGRAM_BYTES)
     }
 }
 

@@ -216,9 +216,13 @@ impl Region {
         Ok(Self { memory, mapping, layout })
     }
 
-    /// The mapping, and where the room behind the region begins in it.
-    pub(super) fn room(&self) -> (&Mapping, usize) {
-        (&self.mapping, self.layout.bytes())
+    /// Where the room behind the region begins in its mapping.
+    pub(super) const fn room_at(&self) -> usize {
+        self.layout.bytes()
+    }
+
+    pub(super) const fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     /// The memory file.

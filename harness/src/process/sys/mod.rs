@@ -126,6 +126,7 @@ impl Mapping {
     /// # Panics
     ///
     /// Where they would not lie within it, or not be aligned.
+    #[inline]
     pub(crate) fn view<T: Shared>(&self, offset: usize, count: usize) -> &[T] {
         let end = size_of::<T>().checked_mul(count).and_then(|size| size.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.bytes), "view beyond the mapping");

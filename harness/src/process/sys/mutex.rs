@@ -80,6 +80,7 @@ impl Mutex {
 
 impl Mapping {
     /// The `count` mutexes that start `offset` bytes into the mapping.
+    #[inline]
     pub(crate) fn mutexes(&self, offset: usize, count: usize) -> &[Mutex] {
         let end = size_of::<Mutex>().checked_mul(count).and_then(|size| size.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.bytes), "view beyond the mapping");

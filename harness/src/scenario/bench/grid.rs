@@ -15,8 +15,9 @@ use crate::plan::bench::{
     BenchLock, BenchSubject, CellPlan, Descriptor, Load, Operations, Skew, Task, Waiting,
 };
 
-/// A lock that costs less than this many nanoseconds is not worth two readings of the clock each time.
-const TIMED_EVERY_FAST: u32 = 4;
+/// A cheap lock costs little more than a reading of the clock: one acquisition in so many is timed in parts.
+const TIMED_EVERY_FAST: u32 = 8;
+/// Work that is longer than this makes no lock cheap.
 const SPIN_NS_SLOW: u64 = 2_000;
 
 /// The cells of a grid.
