@@ -6,6 +6,7 @@ mod comparison;
 mod formats;
 mod generator;
 mod pages;
+mod published;
 mod statistics;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "it serves the tests of the command line as well")]
