@@ -1,5 +1,7 @@
 //! Reports of benchmarks, on records whose statistics are known: made by a generator, from a seed.
 
+#![expect(clippy::cast_sign_loss, reason = "rates and times are not negative")]
+
 mod charts;
 mod commands;
 mod comparison;
