@@ -124,8 +124,6 @@ pub struct Tally {
     pub cpu_user_ns: AtomicU64,
     /// Processor time in the kernel while measuring, in nanoseconds.
     pub cpu_system_ns: AtomicU64,
-    /// Processor time since the fork, in nanoseconds.
-    pub cpu_life_ns: AtomicU64,
     /// Context switches by waiting while measuring.
     pub switches_voluntary: AtomicU64,
     /// Context switches by being displaced while measuring.

@@ -39,7 +39,7 @@ pub(super) fn round(
         reads: sum(|tally| &tally.reads),
         refused: sum(|tally| &tally.refused),
         timed_every: cell.timed_every,
-        foreign_cpu_ns: disturbance.foreign_cpu_ns(sum(|tally| &tally.cpu_life_ns)),
+        foreign_cpu_ns: disturbance.foreign_cpu_ns,
         stolen_ns: disturbance.stolen_ns,
         exclusion: Exclusion { watched: sum(|tally| &tally.watched), overlaps: sum(|tally| &tally.overlaps) },
     })

@@ -68,7 +68,6 @@ impl Meter {
         store(&tally.reads, self.reads);
         store(&tally.refused, self.refused);
         let now = getrusage(UsageWho::RUSAGE_SELF)?;
-        store(&tally.cpu_life_ns, user_ns(&now) + system_ns(&now));
         if let Some(then) = &self.usage {
             let since = |of: fn(&Usage) -> u64| of(&now).saturating_sub(of(then));
             store(&tally.cpu_user_ns, since(user_ns));
@@ -108,6 +107,11 @@ impl Meter {
         }
         Ok(())
     }
+}
+
+/// Processor time of the calling process, or of its children that were reaped, so far; 0 where nobody tells.
+pub(super) fn cpu_ns(whose: UsageWho) -> u64 {
+    getrusage(whose).map_or(0, |usage| user_ns(&usage) + system_ns(&usage))
 }
 
 fn user_ns(usage: &Usage) -> u64 {

@@ -30,11 +30,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::resource::UsageWho;
 pub(crate) use supervise::supervise;
 pub(crate) use wire::Order;
 
 use self::choice::{below, stream};
 use self::ground::Ground;
+use self::meter::cpu_ns;
 use self::noise::Counters;
 use self::wire::{Finished, Report};
 use super::EngineError;
@@ -154,14 +156,15 @@ impl Bench<'_> {
         let arena = Arena::create(size).map_err(|error| {
             EngineError::Failed(format!("cannot make the shared memory of a round: {error}"))
         })?;
-        let before = Counters::look();
+        let (counters, own_ns) = (Counters::look(), cpu_ns(UsageWho::RUSAGE_SELF));
         let finished = self.conduct(cell, order, &arena)?;
-        let disturbance = Counters::look().since(before);
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Ended::Stopped);
         }
+        let own_ns = cpu_ns(UsageWho::RUSAGE_SELF) - own_ns;
+        let finished = finished.map(|cpu_ns| Counters::look().since(counters, own_ns + cpu_ns));
         let timing = (order, self.plan.duration_ns);
-        match finished.and_then(|()| collect::round(&arena, cell, timing, disturbance)) {
+        match finished.and_then(|disturbance| collect::round(&arena, cell, timing, disturbance)) {
             Ok(round) => self.cells[index].rounds.push(round),
             Err(why) => self.invalidate(index, &why),
         }
@@ -179,13 +182,14 @@ impl Bench<'_> {
         self.ground.abandon(&self.plan.cells[index]);
     }
 
-    /// Has the zygote run the round; an answer that is an error says why the round counts for nothing.
+    /// Has the zygote run the round, and gives back how much of the processors all its processes had; an answer that is
+    /// an error says why the round counts for nothing.
     fn conduct(
         &mut self,
         cell: &CellPlan,
         order: u32,
         arena: &Arena,
-    ) -> Result<Result<(), String>, EngineError> {
+    ) -> Result<Result<u64, String>, EngineError> {
         let message = Order {
             cell: cell.clone(),
             folder: self.ground.folder(cell)?,
@@ -204,8 +208,8 @@ impl Bench<'_> {
             match self.zygote.report(UPDATE).map_err(lost)? {
                 None => {}
                 Some(Report::Failed(why)) => return Ok(Err(why)),
-                Some(Report::Finished(Finished { departures })) => {
-                    return Ok(departures.first().map_or(Ok(()), |departure| Err(departure.words())));
+                Some(Report::Finished(Finished { departures, cpu_ns })) => {
+                    return Ok(departures.first().map_or(Ok(cpu_ns), |departure| Err(departure.words())));
                 }
             }
         }

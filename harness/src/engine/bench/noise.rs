@@ -15,7 +15,8 @@ pub(super) struct Counters {
 /// What happened between two looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Disturbance {
-    busy_ns: u64,
+    /// What others had of the processors.
+    pub foreign_cpu_ns: u64,
     /// What the hypervisor took away.
     pub stolen_ns: u64,
 }
@@ -37,24 +38,20 @@ impl Counters {
         Some(Self { busy: user + nice + system + irq + softirq, stolen })
     }
 
-    /// What has happened since.
-    pub fn since(self, before: Self) -> Disturbance {
+    /// What has happened since, where we had this much of the processors ourselves.
+    pub fn since(self, before: Self, own_ns: u64) -> Disturbance {
+        let busy_ns = self.busy.saturating_sub(before.busy) * TICK_NS;
         Disturbance {
-            busy_ns: self.busy.saturating_sub(before.busy) * TICK_NS,
+            foreign_cpu_ns: busy_ns.saturating_sub(own_ns),
             stolen_ns: self.stolen.saturating_sub(before.stolen) * TICK_NS,
         }
     }
 }
 
-impl Disturbance {
-    /// Processor time of others, where the round's own processes had this much.
-    pub fn foreign_cpu_ns(self, own_ns: u64) -> u64 {
-        self.busy_ns.saturating_sub(own_ns)
-    }
-}
-
 /// Others had more than this share of one processor.
 const FOREIGN_SHARE_MAX: f64 = 0.25;
+/// Less than this is within what the kernel's ticks can tell.
+const FOREIGN_NS_MIN: u64 = 4 * TICK_NS;
 /// The hypervisor took more than this share of one processor.
 const STOLEN_SHARE_MAX: f64 = 0.05;
 /// Modified z-scores beyond this are outliers (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
@@ -74,7 +71,7 @@ pub(super) fn warnings(rounds: &[Round], warmed_up_ns: u64) -> Vec<String> {
                 "round {number}: the hypervisor took {stolen} of processor time; measure on a machine of your own"
             ));
         }
-        if share(round.foreign_cpu_ns) > FOREIGN_SHARE_MAX {
+        if share(round.foreign_cpu_ns) > FOREIGN_SHARE_MAX && round.foreign_cpu_ns > FOREIGN_NS_MIN {
             let foreign = show_ns(round.foreign_cpu_ns);
             warnings.push(format!(
                 "round {number}: other programs used {foreign} of processor time; stop them and measure again"
@@ -166,7 +163,7 @@ mod tests {
         let text = "cpu  10 1 5 100 3 2 4 7 0 0\ncpu0 1 2 3\n";
         assert_eq!(Counters::parse(text), Some(Counters { busy: 22, stolen: 7 }));
         assert_eq!(Counters::parse("intr 1"), None);
-        let since = Counters { busy: 30, stolen: 9 }.since(Counters { busy: 22, stolen: 7 });
-        assert_eq!((since.foreign_cpu_ns(50_000_000), since.stolen_ns), (30_000_000, 20_000_000));
+        let since = Counters { busy: 30, stolen: 9 }.since(Counters { busy: 22, stolen: 7 }, 50_000_000);
+        assert_eq!((since.foreign_cpu_ns, since.stolen_ns), (30_000_000, 20_000_000));
     }
 }

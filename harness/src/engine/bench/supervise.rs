@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flockwork::lock::measured::Place;
+use nix::sys::resource::UsageWho;
 use rustix::thread::futex;
 
 use super::crew::Crew;
+use super::meter::cpu_ns;
 use super::operate::subject_of;
 use super::wire::{Finished, Order, Report};
 use super::worker::{Site, container_ids, make_room_for_descriptors};
@@ -29,6 +31,7 @@ const DEATH_NS_MAX: u64 = 10_000_000_000;
 
 /// Runs a round and reports; an error means that the zygote can go on no more.
 pub(crate) fn supervise(channel: &Channel, order: Order, memory: OwnedFd, build: Builder) -> io::Result<()> {
+    let before_ns = cpu_ns(UsageWho::RUSAGE_SELF) + cpu_ns(UsageWho::RUSAGE_CHILDREN);
     let ran = prepare(order, memory, build).and_then(|site| {
         let mut crew = Crew::new(&site, channel).map_err(|error| error.to_string())?;
         let ran = run(&site, &mut crew).map_err(|error| error.to_string());
@@ -36,7 +39,8 @@ pub(crate) fn supervise(channel: &Channel, order: Order, memory: OwnedFd, build:
             crew.kill_all();
             wait_until_gone(&mut crew, DEATH_NS_MAX).map_err(|error| error.to_string())?;
         }
-        ran.map(|()| Finished { departures: crew.departures })
+        let after_ns = cpu_ns(UsageWho::RUSAGE_SELF) + cpu_ns(UsageWho::RUSAGE_CHILDREN);
+        ran.map(|()| Finished { departures: crew.departures, cpu_ns: after_ns - before_ns })
     });
     channel.send(&ran.map_or_else(Report::Failed, Report::Finished), None)
 }

@@ -35,6 +35,8 @@ pub(crate) enum Report {
 pub(crate) struct Finished {
     /// Who did not work to the end.
     pub departures: Vec<Departure>,
+    /// Processor time of the round's processes, from fork to burial, and of the zygote meanwhile.
+    pub cpu_ns: u64,
 }
 
 /// A process that ended before the round did.

@@ -117,3 +117,6 @@ fn problem(left: &Place, right: &Place, error: ThresholdError) -> Problem {
         None => problem,
     }
 }
+
+#[cfg(test)]
+mod tests;

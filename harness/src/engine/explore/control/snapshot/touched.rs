@@ -173,17 +173,19 @@ impl Folder {
 #[derive(Default)]
 struct Plan {
     repairs: Vec<Repair>,
-    /// Folders that may list their entries in another order: what was renamed back comes as the youngest.
+    /// Folders that may list their entries in another order: what was renamed back or
+    /// is made anew comes as the youngest.
     disordered: Vec<PathBuf>,
 }
 
 impl Plan {
     /// Finds out what is to be put back, throughout a folder; `false` where that is not files alone.
     fn add(&mut self, base: &OwnedFd, folder: &Folder, inode: Inode, path: &Path, seen: Seen<'_>) -> bool {
-        if seen.within(inode).any(|name| folder.entries.contains_key(name)) {
+        let changed = seen.changed(inode, folder);
+        if changed.iter().any(|name| folder.entries.contains_key(*name)) {
             self.disordered.push(path.to_owned());
         }
-        for name in seen.changed(inode, folder) {
+        for name in changed {
             let found = statat(base, path.join(name), AtFlags::SYMLINK_NOFOLLOW).ok();
             let known = folder.entries.get(name);
             if known.map(|known| known.inode) == found.map(|stat| Found::from(&stat).inode)
@@ -294,5 +296,55 @@ fn read(base: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {
         if read < STRETCH_BYTES {
             return Ok(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn what_was_touched_is_put_back_and_listed_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        for name in ["a", "z"] {
+            fs::write(root.join(name), "first").expect("a file");
+        }
+        let mut snapshot = Snapshot::take(root).expect("taken");
+        let entry = |name: &str| (snapshot.inode, name.to_owned());
+        let [a, b, z] = ["a", "b", "z"].map(entry);
+        let inode = |name: &str| {
+            let metadata = fs::metadata(root.join(name)).expect("there");
+            (metadata.dev(), metadata.ino())
+        };
+        let mut back = |written: &[Inode], touched: &[&EntryName]| {
+            let written = written.iter().copied().collect();
+            let touched = touched.iter().map(|entry| (*entry).clone()).collect();
+            let digest = snapshot.digest_touched(&written, &touched).expect("read").expect("files alone");
+            assert_eq!(digest, snapshot.digest(&written).expect("read"));
+            snapshot.restore_touched(&written, &touched).expect("put back").expect("files alone");
+            assert!(snapshot.is_put_back().expect("read"));
+        };
+        // Written in place, longer and by another name that is gone again: it is made anew.
+        let first = inode("a");
+        fs::write(root.join("a"), "something longer").expect("written");
+        back(&[first], &[]);
+        assert_eq!(inode("a"), first, "its content alone had to change");
+        fs::hard_link(root.join("a"), root.join("b")).expect("linked");
+        fs::write(root.join("b"), "x").expect("written");
+        back(&[first], &[&b]);
+        // Replaced; renamed and renamed back; removed.
+        fs::write(root.join("b"), "new").expect("made");
+        fs::rename(root.join("b"), root.join("a")).expect("replaced");
+        back(&[inode("a")], &[&a, &b]);
+        fs::rename(root.join("z"), root.join("b")).expect("renamed");
+        fs::rename(root.join("b"), root.join("z")).expect("renamed back");
+        back(&[], &[&z, &b]);
+        fs::remove_file(root.join("z")).expect("removed");
+        back(&[], &[&z]);
+        assert_eq!(fs::read(root.join("a")).expect("read"), b"first");
     }
 }
