@@ -30,8 +30,8 @@ doctor:
 bench:
     cargo bench --workspace
 
-# Measure what docs/locks.md states, publish it in results/published/, and fill in the tables: some minutes, on a quiet machine.
-# ROOTS are a tmpfs and, for how to write, another filesystem
+# TMPFS is where all is measured, DISK where writing is measured besides; some minutes, on a quiet machine.
+# Measure what docs/locks.md states, publish it in results/published/, and fill in its tables
 locks TMPFS="/dev/shm" DISK="target":
     cargo build --release --package flockwork-harness --bin flockwork --example locks
     rm -rf target/locks

@@ -5,6 +5,7 @@
 //! `<!-- machine locks-wait -->` is filled in with the machine.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -64,15 +65,15 @@ fn table(asked: &str, published: &Path) -> Result<String, Error> {
     let (rows, columns) = (order(&shown, &asked.rows), order(&shown, &asked.columns));
     let mut text = format!("\n| {} |", asked.rows);
     for column in &columns {
-        text.push_str(&format!(" {} |", heading(&asked.columns, column)));
+        write!(text, " {} |", heading(&asked.columns, column))?;
     }
-    text.push_str(&format!("\n|---|{}\n", "---:|".repeat(columns.len())));
+    writeln!(text, "\n|---|{}", "---:|".repeat(columns.len()))?;
     for row in &rows {
-        text.push_str(&format!("| {} |", row_name(&asked.rows, row)));
+        write!(text, "| {} |", row_name(&asked.rows, row))?;
         for column in &columns {
             let is_here = |cell: &&&Row| cell[&asked.rows] == *row && cell[&asked.columns] == *column;
             let shown = shown.iter().find(is_here).and_then(|cell| asked.shown(cell, &cells));
-            text.push_str(&format!(" {} |", shown.unwrap_or_else(|| "-".into())));
+            write!(text, " {} |", shown.unwrap_or_else(|| "-".into()))?;
         }
         text.push('\n');
     }

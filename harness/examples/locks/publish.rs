@@ -38,20 +38,15 @@ fn about(record: &BenchRecord) -> String {
     let machine = &record.machine;
     let model = machine.processor_model.as_deref().unwrap_or("unknown");
     let kinds: Vec<&str> = record.filesystems.iter().map(|named| named.filesystem.kind.as_str()).collect();
-    let foreign_ns: u64 = rounds(record, |round| round.foreign_cpu_ns + round.stolen_ns);
-    let measured_ns: u64 = rounds(record, |round| round.duration_ns);
-    let busy = foreign_ns as f64 * 100.0 / (measured_ns as f64 * machine.processors as f64);
+    let disturbed = record.cells.iter().filter(|cell| !cell.warnings.is_empty()).count();
     format!(
-        "{} processors ({model}), {}, {}; flockwork {}, seed {}, {}; other programs used {busy:.1} % of the processors",
+        "{} processors ({model}), {}, {}; flockwork {}, seed {}, {}; {disturbed} of {} cells were disturbed by other programs",
         machine.processors,
         machine.kernel,
         kinds.join(" and "),
         record.version,
         record.seed,
-        record.started_at
+        record.started_at,
+        record.cells.len()
     )
-}
-
-fn rounds(record: &BenchRecord, part: fn(&flockwork_harness::measure::Round) -> u64) -> u64 {
-    record.cells.iter().flat_map(|cell| &cell.rounds).map(part).sum()
 }

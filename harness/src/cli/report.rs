@@ -110,11 +110,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         Ok(file)
     });
     let written = file.and_then(|file| file.persist(path).map_err(|error| error.error));
-    written.and_then(readable).map_err(|error| failed(path, &error))
+    written.and_then(|file| readable(&file)).map_err(|error| failed(path, &error))
 }
 
 /// A temporary file is for its owner alone; a report is for whoever may read files.
-fn readable(file: fs::File) -> std::io::Result<()> {
+fn readable(file: &fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }

@@ -117,8 +117,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<BenchRecord, ReadError> {
 fn consistent(record: &BenchRecord) -> Result<(), String> {
     let mut points: Vec<_> = record.cells.iter().map(|cell| &cell.point).collect();
     points.sort_unstable();
-    if let Some(twice) = points.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("two cells are at {}", twice[0]));
+    let mut pairs = points.iter().zip(points.iter().skip(1));
+    if let Some((twice, _)) = pairs.find(|(one, other)| one == other) {
+        return Err(format!("two cells are at {twice}"));
     }
     for cell in &record.cells {
         for round in &cell.rounds {

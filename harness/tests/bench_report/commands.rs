@@ -200,9 +200,9 @@ fn a_benchmark_is_judged_exported_and_reported() {
 fn mistakes_in_thresholds_are_pointed_at() {
     let place = Place::new();
     let cases = [
-        ("\"wait.p98\" = \"< 5ms\"", ":14:1: unknown metric", "the nearest is \"wait.p9"),
-        ("\"wait.p99\" = \"< 5\"", ":14:17: wait.p99: expected a duration", "| \"wait.p99\" = \"< 5\""),
-        ("\"throughput\" = \"> 0.9 * lok:std\"", ":14:25: unknown axis", "the nearest is \"lock\""),
+        ("\"wait.p98\" = \"< 5ms\"", ":13:1: unknown metric", "the nearest is \"wait.p9"),
+        ("\"wait.p99\" = \"< 5\"", ":13:17: wait.p99: expected a duration", "| \"wait.p99\" = \"< 5\""),
+        ("\"throughput\" = \"> 0.9 * lok:std\"", ":13:25: unknown axis", "the nearest is \"lock\""),
         ("wait.p99 = \"< 5ms\"", "expected a bound as a text", "needs quotes"),
     ];
     for (threshold, at, help) in cases {

@@ -52,6 +52,10 @@ fn every_csv_row_has_every_column() {
     let text = BenchReport::of(&report_of, &[]).csv();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().unwrap().clone();
+    let mut names: Vec<&str> = header.iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), header.len(), "two columns have one name");
     let at = |name: &str| header.iter().position(|column| column == name).unwrap();
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 8);

@@ -7,7 +7,9 @@ use crate::generator::{Kind, point, record};
 
 fn latency(durations_ns: &[u64]) -> Latency {
     let mut latency = Latency::new();
-    durations_ns.iter().for_each(|duration_ns| latency.record(*duration_ns));
+    for duration_ns in durations_ns {
+        latency.record(*duration_ns);
+    }
     latency
 }
 

@@ -11,6 +11,7 @@ use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
 
 /// Where the results are written besides.
+#[expect(clippy::struct_field_names, reason = "the flags are named after the fields")]
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Exports")]
 pub struct ExportArgs {

@@ -214,12 +214,12 @@ mod tests {
 
     #[test]
     fn the_interval_of_a_mean_is_students() {
-        // Mean 10, sample deviation √2.5 = 1.5811, √5 rounds: 0.70711 · t(4) = 2.7764.
+        // Mean 10, sample deviation √2.5, 5 rounds: √0.5 · t(4) = 2.7764.
         let known = estimate(&[8.0, 9.0, 10.0, 11.0, 12.0]);
         let interval = known.interval.unwrap();
         near(known.value, 10.0, 1e-12);
-        near(10.0 - interval.lower, 0.707_11 * 2.776_4, 0.03);
-        near(interval.upper - 10.0, 0.707_11 * 2.776_4, 0.03);
+        near(10.0 - interval.lower, 0.5_f64.sqrt() * 2.776_4, 0.03);
+        near(interval.upper - 10.0, 0.5_f64.sqrt() * 2.776_4, 0.03);
         assert_eq!(estimate(&[8.0, 9.0, 10.0, 11.0, 12.0]), known, "the same every time");
         assert_eq!(estimate(&[3.0]).interval, None);
         assert_eq!(estimate(&[3.0, 3.0]).interval, Some(Interval { lower: 3.0, upper: 3.0 }));

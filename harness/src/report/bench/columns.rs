@@ -10,8 +10,11 @@ use crate::scenario::units::show_ns;
 pub const MARKED: [Metric; 3] =
     [Metric::Throughput, Metric::Latency(Stretch::Wait, Percentile::P99), Metric::Jain];
 
+/// What stands in a column; `None` where there is no value.
+type Show = fn(&CellStatistics) -> Option<String>;
+
 /// What comes after the axes.
-const MEASURES: [(&str, fn(&CellStatistics) -> Option<String>); 12] = [
+const MEASURES: [(&str, Show); 12] = [
     ("throughput", |cell| Some(rate(cell.value(Metric::Throughput)?))),
     ("±", |cell| {
         let throughput = cell.get(Metric::Throughput)?;
@@ -70,8 +73,8 @@ pub fn remarks(view: &View<'_>, row: &Row<'_>) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for metric in MARKED {
         if let Some((best, worst)) = view.extremes(metric) {
-            remarks.extend((row.cell.point == *best).then(|| Remark::Best(metric)));
-            remarks.extend((row.cell.point == *worst).then(|| Remark::Worst(metric)));
+            remarks.extend((row.cell.point == *best).then_some(Remark::Best(metric)));
+            remarks.extend((row.cell.point == *worst).then_some(Remark::Worst(metric)));
         }
     }
     if let Some(statistics) = &row.statistics {

@@ -101,9 +101,8 @@ fn style(cell: &CellComparison, change: &Change) -> Style {
     match (change.outcome, change.direction) {
         _ if cell.invalid.is_some() => BAD,
         (Some(Outcome::Exceeded), _) => BAD,
-        (Some(Outcome::Inconclusive), _) => DOUBTFUL,
+        (Some(Outcome::Inconclusive), _) | (_, Direction::Worse) => DOUBTFUL,
         (_, Direction::Better) => GOOD,
-        (_, Direction::Worse) => DOUBTFUL,
         (_, Direction::Unclear) => Style::new(),
     }
 }

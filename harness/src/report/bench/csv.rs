@@ -7,7 +7,7 @@ use crate::measure::view::View;
 use crate::measure::{Axis, Metric, Unit};
 
 const COUNTS: [&str; 7] =
-    ["rounds", "measured_ns", "acquisitions", "reads", "noisy_rounds", "watched", "overlaps"];
+    ["rounds", "measured_ns", "acquisitions", "acquisitions_reading", "noisy_rounds", "watched", "overlaps"];
 
 pub fn show(view: &View<'_>) -> String {
     let mut writer = Writer::from_writer(Vec::new());

@@ -1,5 +1,7 @@
 //! The table in Markdown.
 
+use std::fmt::Write as _;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::{self, Remark};
@@ -8,7 +10,7 @@ use crate::measure::view::View;
 pub fn show(view: &View<'_>) -> String {
     let mut text = String::new();
     if !view.constant.is_empty() {
-        text.push_str(&format!("Everywhere: {}.\n\n", escaped(&view.constants())));
+        writeln!(text, "Everywhere: {}.\n", escaped(&view.constants())).expect("a String takes all");
     }
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
@@ -49,7 +51,7 @@ fn aligned(table: &str, columns: usize, is_number: impl Fn(usize) -> bool) -> St
                     if is_right { format!("{}:", &rule[..rule.len() - 1]) } else { rule.to_owned() }
                 })
                 .collect();
-            text.push_str(&format!("|{}|\n", rules.join("|")));
+            writeln!(text, "|{}|", rules.join("|")).expect("a String takes all");
         } else {
             text.push_str(line);
             text.push('\n');

@@ -69,12 +69,11 @@ fn grouped<'v, 'a>(rows: &Rows<'v, 'a>, free: &[Axis]) -> Vec<Group<'v, 'a>> {
     let mut groups: Vec<(Vec<_>, Group<'v, 'a>)> = Vec::new();
     for (row, statistics) in rows {
         let own = key(&row.cell.point);
-        match groups.iter_mut().find(|(known, _)| *known == own) {
-            Some((_, group)) => group.rows.push((row, statistics)),
-            None => {
-                let name = named(&row.cell.point, &telling);
-                groups.push((own, Group { name, rows: vec![(row, statistics)] }));
-            }
+        if let Some((_, group)) = groups.iter_mut().find(|(known, _)| *known == own) {
+            group.rows.push((row, statistics));
+        } else {
+            let name = named(&row.cell.point, &telling);
+            groups.push((own, Group { name, rows: vec![(row, statistics)] }));
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()

@@ -1,5 +1,11 @@
 //! Charts of a benchmark, as SVG files that stand alone: units, title and legend inside, right in light and in dark.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "places on a chart are small and not negative"
+)]
+
 mod bars;
 mod canvas;
 mod curves;
