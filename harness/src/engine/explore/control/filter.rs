@@ -268,9 +268,15 @@ fn search(stretches: &[(u32, Verdict)]) -> Vec<Instruction> {
     }
     let (low, high) = stretches.split_at(stretches.len() / 2);
     let below = search(low);
-    // A condition skips few instructions at most, an unconditional jump as many as there are.
-    let over = u32::try_from(below.len()).expect("a program is short");
-    let mut search_in = vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)];
+    // The kernel compiles the filter for each process anew, so what is shorter is sooner begun. A condition skips few
+    // instructions at most, an unconditional jump as many as there are.
+    let mut search_in = match u8::try_from(below.len()) {
+        Ok(over) => vec![jump(JUMP_GREATER_EQUAL, high[0].0, over, 0)],
+        Err(_) => {
+            let over = u32::try_from(below.len()).expect("a program is short");
+            vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)]
+        }
+    };
     search_in.extend(below);
     search_in.extend(search(high));
     search_in
@@ -280,10 +286,11 @@ impl Sometimes {
     /// For a call of its number: stops for one of the values, and else lets it pass.
     fn test(&self) -> Vec<Instruction> {
         let mut test = vec![load(ARGS_AT + 8 * self.argument), act(AND, self.mask)];
-        for value in self.values {
-            test.extend([jump(JUMP_EQUAL, *value, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        for (at, value) in self.values.iter().enumerate() {
+            let to_the_stop = u8::try_from(self.values.len() - at).expect("the values are few");
+            test.push(jump(JUMP_EQUAL, *value, to_the_stop, 0));
         }
-        test.push(give(libc::SECCOMP_RET_ALLOW));
+        test.extend([give(libc::SECCOMP_RET_ALLOW), give(libc::SECCOMP_RET_USER_NOTIF)]);
         test
     }
 }
