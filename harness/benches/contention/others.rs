@@ -110,7 +110,7 @@ fn flockwork(zygote: &mut Zygote, folder: &Path, processes: u32, descriptor: Des
 }
 
 fn beside_stress_ng(folder: &Path) {
-    println!("stress-ng, bogo operations a second: see docs/bench.md for what it counts");
+    println!("stress-ng, bogo operations a second: see docs/performance.md for what it counts");
     println!("{:<10} {:>9} {:>14}", "stressor", "instances", "operations/s");
     for stressor in ["flock", "lockofd", "lockf"] {
         for instances in [1, 2, 8] {
