@@ -1,5 +1,5 @@
 //! The instrument of `flockwork bench`: what it costs, and what others measure of the same locks. The tables of
-//! docs/bench.md.
+//! docs/performance.md.
 //!
 //! `cargo bench -p flockwork-harness --bench contention -- cost` or `-- others` (a C compiler is needed, and stress-ng is
 //! measured where it is installed); without a word, both.
