@@ -1,7 +1,7 @@
 //! Fills in the tables of a document: each stands after a comment that says what it shows.
 //!
 //! `<!-- table locks-wait rows=wait columns=processes show=throughput_per_s -->` up to `<!-- end -->`; with
-//! `where=root:ext4` only of cells there, and with `over=work:pause` divided by the cells there.
+//! `where=root:ext4` only of cells there, and with `over=work:pause` divided by the cells there; `show=refused` is a part of all.
 //! `<!-- machine locks-wait -->` is filled in with the machine.
 
 use std::collections::BTreeMap;
@@ -111,6 +111,10 @@ impl Asked {
         if !cell["invalid"].is_empty() {
             return Some("invalid".into());
         }
+        if self.show == "refused" {
+            let part = number(cell, "acquisitions_refused")? / number(cell, "acquisitions")?;
+            return Some(format!("{:.1} %", part * 100.0));
+        }
         let value = number(cell, &self.show)?;
         let Some((axis, at)) = &self.over else {
             let half = (number(cell, &format!("{}_upper", self.show))?
@@ -158,6 +162,8 @@ fn order(cells: &[&Row], axis: &str) -> Vec<String> {
 fn heading(axis: &str, value: &str) -> String {
     match (axis, value) {
         ("processes", "1") => "1 process".into(),
+        ("containers", "1") => "1 container".into(),
+        ("reads", "1") => "1 read a write".into(),
         ("payload", bytes) => {
             bytes.parse().map_or_else(|_| bytes.into(), flockwork_harness::measure::view::size)
         }
@@ -169,5 +175,9 @@ fn heading(axis: &str, value: &str) -> String {
 }
 
 fn row_name(axis: &str, value: &str) -> String {
-    if value.parse::<u64>().is_ok() { heading(axis, value) } else { format!("`{value}`") }
+    match value.parse::<u64>() {
+        Ok(_) => heading(axis, value),
+        Err(_) if value.is_empty() => "(no choice)".into(),
+        Err(_) => format!("`{value}`"),
+    }
 }

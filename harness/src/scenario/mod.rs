@@ -195,7 +195,10 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
 
 fn read_bench(reader: &mut Reader<'_>) -> Option<Bench> {
     let bench = bench::read(reader.section("bench", "[bench]"));
-    let thresholds = bench::read_thresholds(reader.section("thresholds", "[thresholds]"));
+    let thresholds = bench::read_thresholds(
+        reader.section("thresholds", "[thresholds]"),
+        bench.as_ref().map(|bench| &bench.axes),
+    );
     bench.map(|bench| Bench { thresholds, ..bench })
 }
 

@@ -29,6 +29,8 @@ pub struct CellStatistics {
     pub acquisitions: u64,
     /// How many of them read only.
     pub reads: u64,
+    /// How many of them ended in a refusal (or with what a replica's bug made of the operation): no save was made.
+    pub refused: u64,
     /// The throughput of the middle round, of the slowest and of the quickest.
     pub throughput_rounds: Spread,
     /// Processor time in user mode over measured time.
@@ -82,6 +84,7 @@ impl CellStatistics {
             measured_ns,
             acquisitions: sum(Round::acquisitions),
             reads: sum(|round| round.reads),
+            refused: sum(|round| round.refused),
             throughput_rounds: Spread::of(&throughputs),
             cpu_user: sum(|round| round.cpu_user_ns) as f64 / measured_ns as f64,
             cpu_system: sum(|round| round.cpu_system_ns) as f64 / measured_ns as f64,

@@ -82,6 +82,10 @@ pub fn remarks(view: &View<'_>, row: &Row<'_>) -> Vec<Remark> {
         if starved > 0.0 {
             remarks.push(Remark::Starved(starved.round().abs().to_string()));
         }
+        let refused = statistics.refused as f64 / statistics.acquisitions.max(1) as f64;
+        if refused >= 0.001 {
+            remarks.push(Remark::Refused(percent(refused)));
+        }
         let noisy = statistics.noisy.len();
         if noisy > 0 {
             remarks.push(Remark::Noisy(format!("{noisy} of {}", statistics.rounds)));
@@ -99,6 +103,8 @@ pub enum Remark {
     Worst(Metric),
     /// Processes that got nothing in some round.
     Starved(String),
+    /// The part of operations that were refused: they count, and saved nothing.
+    Refused(String),
     /// Rounds that were disturbed.
     Noisy(String),
     /// Nothing may be concluded from it.
@@ -112,6 +118,7 @@ impl Remark {
             Self::Best(metric) => format!("best {metric}"),
             Self::Worst(metric) => format!("worst {metric}"),
             Self::Starved(count) => format!("{count} got nothing"),
+            Self::Refused(part) => format!("{part} refused"),
             Self::Noisy(count) => format!("noisy rounds: {count}"),
             Self::Invalid => "invalid".into(),
         }

@@ -6,8 +6,16 @@ use crate::measure::statistics::CellStatistics;
 use crate::measure::view::View;
 use crate::measure::{Axis, Metric, Unit};
 
-const COUNTS: [&str; 7] =
-    ["rounds", "measured_ns", "acquisitions", "acquisitions_reading", "noisy_rounds", "watched", "overlaps"];
+const COUNTS: [&str; 8] = [
+    "rounds",
+    "measured_ns",
+    "acquisitions",
+    "acquisitions_reading",
+    "acquisitions_refused",
+    "noisy_rounds",
+    "watched",
+    "overlaps",
+];
 
 pub fn show(view: &View<'_>) -> String {
     let mut writer = Writer::from_writer(Vec::new());
@@ -53,6 +61,7 @@ fn numbers(statistics: &CellStatistics, metrics: &[Metric]) -> Vec<String> {
         statistics.measured_ns,
         statistics.acquisitions,
         statistics.reads,
+        statistics.refused,
         statistics.noisy.len() as u64,
         statistics.watched,
         statistics.overlaps,

@@ -59,7 +59,7 @@ fn coloured(remark: &Remark) -> String {
     let style = match remark {
         Remark::Best(_) => GOOD,
         Remark::Worst(_) | Remark::Invalid => BAD,
-        Remark::Starved(_) | Remark::Noisy(_) => DOUBTFUL,
+        Remark::Starved(_) | Remark::Refused(_) | Remark::Noisy(_) => DOUBTFUL,
     };
     format!("{style}{}{style:#}", remark.words())
 }

@@ -131,7 +131,7 @@ const fn class_of(remark: &Remark) -> &'static str {
     match remark {
         Remark::Best(_) => "good",
         Remark::Worst(_) | Remark::Invalid => "bad",
-        Remark::Starved(_) | Remark::Noisy(_) => "doubtful",
+        Remark::Starved(_) | Remark::Refused(_) | Remark::Noisy(_) => "doubtful",
     }
 }
 

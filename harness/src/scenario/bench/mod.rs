@@ -4,13 +4,15 @@ mod axes;
 mod grid;
 mod work;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::reader::Reader;
-use super::source::{Place, Problem};
+use super::source::{Place, Problem, nearest};
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use super::tree::Value;
-use crate::measure::threshold::{Side, Threshold, ThresholdError};
+use crate::measure::Axis;
+use crate::measure::threshold::{Bound, Side, Threshold, ThresholdError};
 use crate::plan::bench::BenchPlan;
 
 pub use axes::Axes;
@@ -81,9 +83,10 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Bench> {
     bench
 }
 
-/// Reads `[thresholds]`: a metric and a bound each.
-pub(super) fn read_thresholds(mut reader: Reader<'_>) -> Vec<Threshold> {
+/// Reads `[thresholds]`: a metric and a bound each. What a bound is relative to must lie in the grid, where there is one.
+pub(super) fn read_thresholds(mut reader: Reader<'_>, axes: Option<&Axes>) -> Vec<Threshold> {
     let mut thresholds = Vec::new();
+    let mut grid = None;
     for entry in reader.take_all() {
         let Value::Text(right) = &entry.node.value else {
             let found = entry.node.value.describe();
@@ -95,11 +98,51 @@ pub(super) fn read_thresholds(mut reader: Reader<'_>) -> Vec<Threshold> {
             continue;
         };
         match Threshold::parse(&entry.key, right) {
-            Ok(threshold) => thresholds.push(threshold),
+            Ok(threshold) => {
+                let stray = axes.and_then(|axes| stray(&threshold, grid.get_or_insert_with(|| values(axes))));
+                if let Some((message, help)) = stray {
+                    reader.complain(Problem::new(&entry.node.place, message).with_help(help));
+                }
+                thresholds.push(threshold);
+            }
             Err(error) => reader.complain(problem(&entry.key_place, &entry.node.place, error)),
         }
     }
     thresholds
+}
+
+/// The values that cells have, on each axis.
+type Values = BTreeMap<Axis, BTreeSet<String>>;
+
+fn values(axes: &Axes) -> Values {
+    let mut values = Values::new();
+    for cell in Grid::of(axes, &[""]).cells {
+        for (axis, value) in cell.point.iter().filter(|(axis, _)| *axis != Axis::Root) {
+            values.entry(axis).or_default().insert(value.to_string());
+        }
+    }
+    values
+}
+
+/// What is wrong with a bound that is relative to a value that no cell has, and what helps. The names of roots come from
+/// the command line, so nothing is said of them.
+fn stray(threshold: &Threshold, grid: &Values) -> Option<(String, String)> {
+    let Bound::Relative { at, .. } = &threshold.bound else { return None };
+    let none = BTreeSet::new();
+    let is_stray = |(axis, value): &&(Axis, String)| {
+        *axis != Axis::Root && !grid.get(axis).unwrap_or(&none).contains(value)
+    };
+    let (axis, value) = at.iter().find(is_stray)?;
+    let there = grid.get(axis).unwrap_or(&none);
+    let message = format!("no cell of the grid has {axis} = {value}");
+    let help = match (nearest(value, there.iter().map(String::as_str)), there.is_empty()) {
+        (Some(near), _) => format!("did you mean {axis}:{near}?"),
+        (None, true) => format!("its cells have nothing on the axis {axis}"),
+        (None, false) => {
+            format!("there are {}", there.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Some((message, help))
 }
 
 /// Points at what is wrong: a quote stands before the text, and escapes are rare enough to be off by one.

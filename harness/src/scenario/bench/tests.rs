@@ -67,14 +67,31 @@ fn cheap_locks_are_timed_now_and_then_and_others_always() {
 
 #[test]
 fn thresholds_are_read_and_a_mistake_in_one_is_told_with_its_place() {
-    let good = "processes = 1\n[thresholds]\n\"wait.p99\" = \"< 5ms\"\n\"throughput\" = \"> 0.9 * lock:std\"";
+    let good = "lock = [\"fs2\", \"ofd\"]\nprocesses = 1\n[thresholds]\n\"wait.p99\" = \"< 5ms\"\n\"throughput\" = \"> 0.9 * lock:ofd\"";
     let texts: Vec<String> = bench(good).thresholds.iter().map(ToString::to_string).collect();
-    assert_eq!(texts, ["wait.p99 < 5ms", "throughput > 0.9 * lock:std"]);
+    assert_eq!(texts, ["wait.p99 < 5ms", "throughput > 0.9 * lock:ofd"]);
     let bad = "kind = \"bench\"\n[bench]\nprocesses = 1\n[thresholds]\n\"wait.p99\" = \"< 5 apples\"";
     let found = Found { argument: "a.toml".into(), text: bad.into() };
     let problems = Scenario::parse(&found, &[]).unwrap_err();
     let told = problems.iter().map(ToString::to_string).collect::<String>();
     assert!(told.contains("apples") && told.contains("a.toml:"), "{told}");
+}
+
+#[test]
+fn a_threshold_relative_to_what_no_cell_has_is_told_at_once() {
+    let told = |bound: &str| {
+        let text = format!(
+            "kind = \"bench\"\n[bench]\nlock = [\"fs2\", \"ofd\"]\nprocesses = 1\n[thresholds]\n\"throughput\" = \"> 0.9 * {bound}\""
+        );
+        let found = Found { argument: "a.toml".into(), text };
+        Scenario::parse(&found, &[]).map(|_| ()).map_err(|problems| problems[0].to_string())
+    };
+    assert!(told("lock:ofd").is_ok());
+    assert!(told("root:tmpfs").is_ok(), "roots are named on the command line");
+    let near = told("lock:odf").unwrap_err();
+    assert!(near.contains("no cell of the grid has lock = odf") && near.contains("lock:ofd?"), "{near}");
+    let other = told("lock:mutex").unwrap_err();
+    assert!(other.contains("there are fs2, ofd") && other.contains("a.toml:6"), "{other}");
 }
 
 #[test]
