@@ -270,12 +270,11 @@ fn search(stretches: &[(u32, Verdict)]) -> Vec<Instruction> {
     let below = search(low);
     // The kernel compiles the filter for each process anew, so what is shorter is sooner begun. A condition skips few
     // instructions at most, an unconditional jump as many as there are.
-    let mut search_in = match u8::try_from(below.len()) {
-        Ok(over) => vec![jump(JUMP_GREATER_EQUAL, high[0].0, over, 0)],
-        Err(_) => {
-            let over = u32::try_from(below.len()).expect("a program is short");
-            vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)]
-        }
+    let mut search_in = if let Ok(over) = u8::try_from(below.len()) {
+        vec![jump(JUMP_GREATER_EQUAL, high[0].0, over, 0)]
+    } else {
+        let over = u32::try_from(below.len()).expect("a program is short");
+        vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)]
     };
     search_in.extend(below);
     search_in.extend(search(high));
