@@ -9,6 +9,7 @@
 
 pub mod arena;
 mod channel;
+pub(crate) mod children;
 pub mod clock;
 pub mod lifeline;
 pub mod log;

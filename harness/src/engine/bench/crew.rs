@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::wire::{Departure, How};
 use super::worker::{Site, work};
 use crate::process::sys::{self, Forked};
-use crate::process::{Channel, lifeline};
+use crate::process::{Channel, children, lifeline};
 
 /// The processes of one round.
 pub(super) struct Crew<'s> {
@@ -32,10 +32,7 @@ pub(super) struct Crew<'s> {
 
 impl<'s> Crew<'s> {
     pub fn new(site: &'s Site, channel: &'s Channel) -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGCHLD);
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let signals = children::watch()?;
         let zygote = nix::unistd::getpid();
         Ok(Self {
             site,

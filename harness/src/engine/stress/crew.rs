@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -20,7 +20,7 @@ use crate::process::clock::now_ns;
 use crate::process::procfs::Stat;
 use crate::process::sys::{self, Forked};
 use crate::process::witness::{Identity, clear_all};
-use crate::process::{Channel, lifeline};
+use crate::process::{Channel, children, lifeline};
 
 /// How long a process may take to die of SIGKILL before the harness gives it up.
 const DEATH_NS_MAX: u64 = 10_000_000_000;
@@ -55,10 +55,7 @@ pub(super) struct Crew<'s> {
 
 impl<'s> Crew<'s> {
     pub fn new(site: &'s Site, channel: &'s Channel) -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGCHLD);
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let signals = children::watch()?;
         let members = vec![Member::Vacant; site.order.layout.slots() as usize];
         Ok(Self { site, channel, signals, members, incarnations: 0 })
     }

@@ -50,23 +50,7 @@ impl Grid {
     /// How many combinations there are, of which some may be no cell.
     #[must_use]
     pub fn combinations(axes: &Axes, roots: usize) -> u64 {
-        let lengths = [
-            axes.subject.len(),
-            axes.lock.len(),
-            axes.wait.len(),
-            axes.descriptor.len(),
-            axes.work.len(),
-            axes.read.len(),
-            axes.write.len(),
-            axes.reads.len(),
-            axes.payload_bytes.len(),
-            axes.processes.len(),
-            axes.containers.len(),
-            axes.skew.len(),
-            axes.load.len(),
-            roots,
-        ];
-        lengths.into_iter().fold(1, |product, length| product.saturating_mul(length as u64))
+        lengths(axes).into_iter().fold(roots as u64, |product, length| product.saturating_mul(length as u64))
     }
 }
 
@@ -115,9 +99,9 @@ struct Combination {
     load: Load,
 }
 
-/// Every combination, the first axis varying slowest.
-fn for_each(axes: &Axes, mut visit: impl FnMut(Combination)) {
-    let lengths = [
+/// How many values each axis has, in the order of a combination.
+fn lengths(axes: &Axes) -> [usize; 13] {
+    [
         axes.subject.len(),
         axes.lock.len(),
         axes.wait.len(),
@@ -131,7 +115,12 @@ fn for_each(axes: &Axes, mut visit: impl FnMut(Combination)) {
         axes.containers.len(),
         axes.skew.len(),
         axes.load.len(),
-    ];
+    ]
+}
+
+/// Every combination, the first axis varying slowest.
+fn for_each(axes: &Axes, mut visit: impl FnMut(Combination)) {
+    let lengths = lengths(axes);
     let mut digits = [0; 13];
     loop {
         visit(Combination {
