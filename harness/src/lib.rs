@@ -3,23 +3,18 @@
 //! A pipeline, a folder a stage: scenario → subject + engine → history → check (with model) → finding → report.
 //! Beneath the engines lies [`process`]: the zygote, the workers and the shared log.
 
-pub mod check;
 pub mod cli;
 pub mod doctor;
 pub mod engine;
-pub mod evidence;
 pub mod explain;
 pub mod finding;
-pub mod history;
-pub mod judge;
 pub mod measure;
-pub mod model;
 pub mod plan;
 pub mod process;
-pub mod reach;
 pub mod report;
 pub mod results;
 pub mod scenario;
 pub mod shrink;
 pub mod subject;
-pub mod violation;
+
+pub use flockwork_judge::{check, document, evidence, history, judge, model, reach, violation, words};

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use flockwork_harness::report::table::rate;
-use flockwork_harness::scenario::units::show_ns;
+use flockwork_harness::words::units::show_ns;
 
 use crate::Error;
 

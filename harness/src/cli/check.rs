@@ -15,8 +15,9 @@ use crate::history::read::{self, ReadError};
 use crate::judge::{Checker, Judgement, judge};
 use crate::model::{self, Builtin, Model};
 use crate::report::exit::Exit;
-use crate::report::human::{Detail, plural};
-use crate::report::verdict::Verdict;
+use crate::report::human::Detail;
+use crate::report::verdict::{self, Verdict};
+use crate::words::plural;
 
 /// What `check` found.
 #[derive(Debug, Serialize)]
@@ -61,7 +62,7 @@ pub fn run(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let exit = histories.iter().map(|history| history.exit).fold(Exit::AsExpected, Exit::and);
     let report = CheckReport {
         schema_version: crate::report::SCHEMA_VERSION,
-        verdict: Verdict::of_exit(exit),
+        verdict: verdict::of_exit(exit),
         exit_code: exit.code(),
         histories,
     };
@@ -158,7 +159,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         Verdict::Inconclusive | Verdict::Error => Exit::Inconclusive,
     };
     report.exit = report.containers.iter().map(exit).fold(Exit::AsExpected, Exit::and);
-    report.verdict = Verdict::of_exit(report.exit);
+    report.verdict = verdict::of_exit(report.exit);
     report.model = Some(model);
     report
 }

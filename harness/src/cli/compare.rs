@@ -13,7 +13,7 @@ use crate::measure::threshold::Outcome;
 use crate::measure::{BenchRecord, Metric, read};
 use crate::report::bench::comparison;
 use crate::report::exit::Exit;
-use crate::scenario::source::nearest;
+use crate::words::nearest;
 
 /// Version of the JSON document.
 const SCHEMA_VERSION: u32 = 1;

@@ -10,11 +10,11 @@ use crate::engine::explore::{self, Discovery, ExploreRun, Stage};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::plan::{ExplorePlan, StrategyPlan};
 use crate::process::Zygote;
-use crate::report::human::plural;
 use crate::report::verdict::{Case, Doubt, Judgement, judge};
 use crate::scenario::Expect;
-use crate::scenario::units::show_ns;
 use crate::violation::Class;
+use crate::words::plural;
+use crate::words::units::show_ns;
 
 /// What an exploration came to.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::args::RunArgs;
 use super::failure::Failure;
+use crate::document::source::Problem;
 use crate::report::exit::Exit;
-use crate::report::human::plural;
 use crate::results::scratch;
-use crate::scenario::source::Problem;
-use crate::scenario::units::{DURATION_FORM, duration_ns};
 use crate::scenario::{Found, Kind, Override, Scenario, find, kind_of};
 use crate::subject;
+use crate::words::plural;
+use crate::words::units::{DURATION_FORM, duration_ns};
 
 /// What to run, and how.
 #[derive(Debug)]

@@ -16,11 +16,11 @@ use super::stand::{Stand, engine_failed};
 use crate::finding::{Exploration, Finding};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
-use crate::report::human::plural;
 use crate::report::interleaving::{Interleaving, size, terminal_width};
 use crate::report::reproduce::quoted;
 use crate::scenario::describe_subject;
-use crate::scenario::units::{DURATION_FORM, duration_ns};
+use crate::words::plural;
+use crate::words::units::{DURATION_FORM, duration_ns};
 
 /// Where scenarios go that were findings.
 const REGRESSIONS: &str = "scenarios/regressions";

@@ -10,10 +10,10 @@ use super::{Finding, Health};
 use crate::cli::pipeline;
 use crate::engine::Ended;
 use crate::process::Zygote;
-use crate::report::human::plural;
 use crate::results::scratch::Scratch;
 use crate::scenario::{Found, Scenario};
 use crate::violation::Class;
+use crate::words::plural;
 
 const SCENARIO: &str = r#"
 about = "The canary: a protocol without any lock, which must be caught."

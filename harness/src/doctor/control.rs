@@ -13,8 +13,8 @@ use crate::engine::explore::machine::{Chooser, Pick, Point};
 use crate::engine::explore::step::Event;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::process::Zygote;
-use crate::report::human::plural;
 use crate::results::scratch::Scratch;
+use crate::words::plural;
 
 /// Names what explorations rest on.
 const NAME: &str = "user notification";

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::schedule::Schedule;
 use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
-use crate::report::human::plural;
 use crate::results::machine::Machine;
 use crate::scenario::{describe_subject, show_program};
 use crate::violation::Class;
+use crate::words::plural;
 
 /// All that it takes to follow a schedule again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use flockwork::LockKind;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Point;
-use crate::scenario::units::{duration_ns, duration_range_ns, show_exact_ns};
+use crate::words::units::{duration_ns, duration_range_ns, show_exact_ns};
 
 /// One benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::human::plural;
-use super::table::grouped;
 use crate::engine::explore::Promised;
 use crate::engine::explore::strategy::promise::Promise;
+use crate::words::grouped;
+use crate::words::plural;
 
 /// With which probability a failure that is there was found.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::table::{grouped, render};
+use super::table::render;
 use super::verdict::Verdict;
 use super::{ControlReport, ExplorationReport, RunReport, ScenarioReport, ViolationReport, summary};
-use crate::scenario::units::show_ns;
 use crate::violation::Class;
+use crate::words::units::show_ns;
+use crate::words::{grouped, plural};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,17 +243,6 @@ pub(super) const fn style_of(verdict: Verdict, expected: bool) -> Style {
         (Verdict::Inconclusive, false) => DOUBTFUL,
         (_, false) => BAD,
     }
-}
-
-/// `1 scenario`, `2 scenarios`.
-#[must_use]
-pub fn plural(count: u64, noun: &str) -> String {
-    let ending = match count {
-        1 => "",
-        _ if noun.ends_with('s') => "es",
-        _ => "s",
-    };
-    format!("{} {noun}{ending}", grouped(count))
 }
 
 fn indented(text: &mut String, block: &str) {

@@ -7,11 +7,12 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::ScenarioReport;
-use super::human::plural;
-use super::table::{grouped, rate};
+use super::table::rate;
 use crate::engine::Progress;
 use crate::plan::Budget;
-use crate::scenario::units::show_ns;
+use crate::words::grouped;
+use crate::words::plural;
+use crate::words::units::show_ns;
 
 /// How much is shown while a run lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::ScenarioReport;
 use super::human::{STRONG, line, style_of, verdict_words};
-use super::table::{grouped, rate, render};
+use super::table::{rate, render};
+use crate::words::grouped;
 
 /// The tables of these scenarios.
 #[must_use]

@@ -35,20 +35,6 @@ pub fn render_columns<H: AsRef<str>>(
     text
 }
 
-/// 1234567 as `1,234,567`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Operations a second, to three digits.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
@@ -75,9 +61,6 @@ mod tests {
 
     #[test]
     fn numbers_are_read_at_a_glance() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(rate(999.0), "999/s");
         assert_eq!(rate(312_400.0), "312.4k/s");
         assert_eq!(bytes(3 << 30), "3.0 GiB");

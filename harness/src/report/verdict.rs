@@ -2,49 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+pub use flockwork_judge::verdict::Verdict;
 
 use super::exit::Exit;
 use crate::engine::Ended;
 use crate::scenario::Expect;
 use crate::violation::Class;
 
-/// What was seen, whether expected or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Everything was judged, and no promise was broken.
-    Clean,
-    /// A promise was broken.
-    Violation,
-    /// No violation, and no right to call it clean.
-    Inconclusive,
-    /// It did not run.
-    Error,
-}
-
-impl Verdict {
-    /// The verdict as reports spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clean => "clean",
-            Self::Violation => "violation",
-            Self::Inconclusive => "inconclusive",
-            Self::Error => "error",
-        }
-    }
-
-    /// The verdict of a whole run, from the exit code it ends with.
-    #[must_use]
-    pub const fn of_exit(exit: Exit) -> Self {
-        match exit {
-            Exit::AsExpected => Self::Clean,
-            Exit::Violation | Exit::ThresholdExceeded => Self::Violation,
-            Exit::Inconclusive => Self::Inconclusive,
-            Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported | Exit::Diverged => {
-                Self::Error
-            }
+/// The verdict of a whole run, from the exit code it ends with.
+#[must_use]
+pub const fn of_exit(exit: Exit) -> Verdict {
+    match exit {
+        Exit::AsExpected => Verdict::Clean,
+        Exit::Violation | Exit::ThresholdExceeded => Verdict::Violation,
+        Exit::Inconclusive => Verdict::Inconclusive,
+        Exit::HarnessFailed | Exit::Usage | Exit::NothingToRun | Exit::Unsupported | Exit::Diverged => {
+            Verdict::Error
         }
     }
 }

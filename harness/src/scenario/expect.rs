@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::reader::Reader;
-use super::source::{Problem, nearest};
-use super::tree::Value;
+use crate::document::reader::Reader;
+use crate::document::source::Problem;
+use crate::document::tree::Value;
 use crate::violation::Class;
+use crate::words::nearest;
 
 /// What should come of a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::builtin::{BUILTIN, Builtin};
-use super::source::nearest;
+use crate::words::nearest;
 
 /// A scenario is something a person wrote. What is larger is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -8,12 +8,8 @@ mod expect;
 mod explore;
 mod find;
 mod overrides;
-pub(crate) mod reader;
-pub mod source;
 mod stress;
 mod subject;
-pub(crate) mod tree;
-pub mod units;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,10 +23,12 @@ pub use overrides::{Override, kind_of};
 pub use stress::Stress;
 pub use subject::describe as describe_subject;
 
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem, Source, SourceKind};
+use crate::document::tree;
 use crate::plan::bench::BenchPlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
-use reader::Reader;
-use source::{Place, Problem, Source, SourceKind, nearest};
+use crate::words::nearest;
 
 /// A validated scenario.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::source::{Place, Problem, Source, SourceKind};
-use super::tree::{self, Table, Value};
 use super::{Found, Kind};
+use crate::document::source::{Place, Problem, Source, SourceKind};
+use crate::document::tree::{self, Table, Value};
 
 /// A value set on the command line, over whatever the scenario says.
 #[derive(Clone, Debug, PartialEq, Eq)]

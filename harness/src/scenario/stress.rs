@@ -5,11 +5,12 @@ use std::path::Path;
 
 use flockwork::Operation;
 
-use super::reader::Reader;
-use super::source::{Problem, nearest};
-use super::tree::{Entry, Value};
-use super::units::DURATION_FORM;
+use crate::document::reader::Reader;
+use crate::document::source::Problem;
+use crate::document::tree::{Entry, Value};
 use crate::plan::{Audit, Budget, StressPlan, SubjectPlan};
+use crate::words::nearest;
+use crate::words::units::DURATION_FORM;
 
 /// Most processes of one run, workers and auditors each: beyond it the kernel's scheduler is what is tested.
 pub const PROCESSES_MAX: u32 = 4096;

@@ -2,9 +2,10 @@
 
 use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
 
-use super::reader::Reader;
-use super::source::{Problem, nearest};
+use crate::document::reader::Reader;
+use crate::document::source::Problem;
 use crate::plan::{FailCreate, FailCreateAt, SubjectPlan};
+use crate::words::nearest;
 
 const SANDBOXES: [&str; 2] = ["inert", "process"];
 const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";

@@ -9,9 +9,9 @@ pub mod replica;
 
 use std::path::{Path, PathBuf};
 
-use flockwork::{Operation, Status};
+use flockwork::Operation;
+pub use flockwork_judge::answer::Answer;
 
-use crate::history::{Outcome, Reason};
 use crate::plan::SubjectPlan;
 
 /// One request to a session.
@@ -23,23 +23,6 @@ pub struct Request {
     pub container: u32,
     /// Number of this request among the worker's: with the worker's number it derives the payload of the save.
     pub sequence: u64,
-}
-
-/// What the subject answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// How it ended; never [`Outcome::Unknown`].
-    pub outcome: Outcome,
-    /// Why it was refused or failed.
-    pub reason: Option<Reason>,
-    /// Status it saw or left.
-    pub status: Option<Status>,
-    /// Generation it saw or left.
-    pub generation: Option<u64>,
-    /// Revision it saw or left.
-    pub revision: Option<u64>,
-    /// The subject's own words, for failures.
-    pub message: Option<String>,
 }
 
 /// Watches the critical section from inside: a subject says when it has the container's exclusive lock.

@@ -19,12 +19,12 @@ use crate::plan::bench::BenchPlan;
 use crate::process::Zygote;
 use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
-use crate::report::human::plural;
 use crate::results::machine::Filesystem;
 use crate::results::scratch::Scratch;
 use crate::results::{Results, RunFolder, ScenarioRecord};
 use crate::scenario::bench::Grid;
 use crate::scenario::{Kind, Override, Scenario};
+use crate::words::plural;
 
 /// All that is needed to conduct a benchmark.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use crate::measure::threshold::Outcome;
 use crate::plan::bench::{BenchLock, CellPlan, Task};
 use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
-use crate::report::human::plural;
-use crate::report::table::grouped;
-use crate::report::verdict::Verdict;
+use crate::report::verdict::{self, Verdict};
+use crate::words::grouped;
+use crate::words::plural;
 
 /// What a benchmark comes to.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +63,7 @@ pub fn judge(report: &BenchReport<'_>, plans: &[CellPlan], is_interrupted: bool)
             reasons.push(format!("{open} of thresholds inconclusive"));
         }
     }
-    BenchVerdict { verdict: Verdict::of_exit(exit), exit_code: exit.code(), reasons, exit }
+    BenchVerdict { verdict: verdict::of_exit(exit), exit_code: exit.code(), reasons, exit }
 }
 
 fn overlaps(cell: &Cell) -> Option<String> {

@@ -8,10 +8,10 @@ use crate::cli::failure::Failure;
 use crate::cli::request;
 use crate::plan::bench::BenchPlan;
 use crate::report::exit::Exit;
-use crate::report::table::grouped;
 use crate::scenario::bench::Grid;
-use crate::scenario::units::show_ns;
 use crate::scenario::{Bench, Found, Override, Scenario};
+use crate::words::grouped;
+use crate::words::units::show_ns;
 
 /// The benchmark that is run where none is named, compiled in so that an installed binary needs no checkout.
 const DEFAULT: (&str, &str) =

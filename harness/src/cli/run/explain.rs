@@ -11,13 +11,13 @@ use crate::engine::explore::{self, Discovery};
 use crate::explain::explorations;
 use crate::history::History;
 use crate::plan::{ExploreBudget, ExplorePlan, StressPlan};
-use crate::report::human::plural;
 use crate::report::progress::Bar;
-use crate::report::table::grouped;
 use crate::results::scratch::Scratch;
 use crate::scenario::Expect;
-use crate::scenario::units::show_ns;
 use crate::violation::{Class, Violation};
+use crate::words::grouped;
+use crate::words::plural;
+use crate::words::units::show_ns;
 
 /// Of one class so many violations are looked at, until one is such that it can be sought under control.
 const VIOLATIONS_MAX: usize = 8;

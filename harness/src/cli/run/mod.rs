@@ -20,13 +20,14 @@ use crate::engine::EngineError;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
-use crate::report::human::{self, plural};
+use crate::report::human;
 use crate::report::progress::Bar;
-use crate::report::verdict::Verdict;
+use crate::report::verdict::{self, Verdict};
 use crate::report::{CheckReport, ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
 use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, ScenarioRecord};
 use crate::scenario::{Kind, Plan, Scenario, Work, describe_subject};
+use crate::words::plural;
 
 /// Runs what the arguments ask for, and reports.
 pub fn run(
@@ -120,7 +121,7 @@ impl Runner<'_> {
         let report = RunReport {
             schema_version: SCHEMA_VERSION,
             seed: self.request.seed,
-            verdict: Verdict::of_exit(exit),
+            verdict: verdict::of_exit(exit),
             exit_code: exit.code(),
             interrupted: self.interrupt.is_set(),
             scenarios,

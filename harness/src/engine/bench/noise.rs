@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::measure::Round;
-use crate::scenario::units::show_ns;
+use crate::words::units::show_ns;
 
 /// The kernel's counters of processor time, in its ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

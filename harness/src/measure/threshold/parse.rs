@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::{Bound, Relation, Threshold};
 use crate::measure::{Axis, Metric, Unit};
-use crate::scenario::source::nearest;
-use crate::scenario::units;
+use crate::words::nearest;
+use crate::words::units;
 
 /// Which of the two texts is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use crate::measure::statistics::CellStatistics;
 use crate::measure::view::{Row, View, size};
 use crate::measure::{Axis, Better, Metric, Percentile, Stretch, Value};
-use crate::report::table::{grouped, rate};
-use crate::scenario::units::show_ns;
+use crate::report::table::rate;
+use crate::words::grouped;
+use crate::words::units::show_ns;
 
 /// The metrics whose best and worst cells are marked.
 pub const MARKED: [Metric; 3] =

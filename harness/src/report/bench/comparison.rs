@@ -7,8 +7,9 @@ use crate::measure::compare::{CellComparison, Change, Comparison, Direction};
 use crate::measure::threshold::Outcome;
 use crate::measure::view::axes_of;
 use crate::measure::{Axis, BenchRecord, Point};
-use crate::report::human::{STRONG, line, plural};
+use crate::report::human::{STRONG, line};
 use crate::report::table::render_columns;
+use crate::words::plural;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();

@@ -11,7 +11,7 @@ use crate::measure::threshold::{self, Outcome};
 use crate::measure::view::Row;
 use crate::measure::{Metric, NamedFilesystem, Percentile, Point, Stretch};
 use crate::report::exit::Exit;
-use crate::report::verdict::Verdict;
+use crate::report::verdict::{self, Verdict};
 use crate::results::machine::Machine;
 
 /// Version of this document.
@@ -98,7 +98,7 @@ impl<'a> Document<'a> {
             version: &record.version,
             started_at: &record.started_at,
             complete: record.complete,
-            verdict: Verdict::of_exit(exit),
+            verdict: verdict::of_exit(exit),
             exit_code: exit.code(),
             reasons,
             thresholds_outcome: report.outcome(),

@@ -9,9 +9,9 @@ use crate::measure::statistics::RESAMPLES;
 use crate::measure::threshold::{Outcome, Verdict};
 use crate::measure::view::Row;
 use crate::report::html::{facts, machine, page};
-use crate::report::human::plural;
 use crate::report::reproduce::quoted;
 use crate::report::table::bytes;
+use crate::words::plural;
 
 /// The warnings about more cells than these are folded.
 const WARNED_MAX: usize = 8;

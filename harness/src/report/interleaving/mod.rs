@@ -12,11 +12,11 @@ use std::fmt::Write;
 use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::human::plural;
 use crate::engine::explore::schedule::{Fault, Line, without_number};
 use crate::finding::Exploration;
 use crate::history::History;
 use crate::violation::Violation;
+use crate::words::plural;
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::{Interleaving, reason};
 use crate::engine::explore::schedule::{Fault, Line, without_number};
 use crate::history::{Outcome, Record};
-use crate::report::human::plural;
 use crate::violation::Class;
+use crate::words::plural;
 
 /// What comes behind so many switches is told by the table alone.
 const BLOCKS_MAX: usize = 6;

@@ -6,14 +6,15 @@ use std::str::FromStr;
 use flockwork::{ReadPolicy, WritePolicy};
 
 use super::work::{WORK_FORM, Work};
+use crate::document::reader::Reader;
+use crate::document::source::Problem;
+use crate::document::tree::{Entry, Node, Value};
 use crate::plan::bench::{
     BenchLock, BenchSubject, Descriptor, LOAD_FORM, Load, SKEW_FORM, Skew, WAITING_FORM, Waiting,
 };
-use crate::scenario::reader::Reader;
-use crate::scenario::source::{Problem, nearest};
 use crate::scenario::stress::{CONTAINERS_MAX, PAYLOAD_BYTES, PROCESSES_MAX};
-use crate::scenario::tree::{Entry, Node, Value};
-use crate::scenario::units;
+use crate::words::nearest;
+use crate::words::units;
 
 /// The values of every axis; none is empty.
 #[derive(Clone, Debug, PartialEq)]

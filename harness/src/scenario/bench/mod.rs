@@ -7,13 +7,14 @@ mod work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::reader::Reader;
-use super::source::{Place, Problem, nearest};
 use super::stress::{DAY_NS, MS_NS, S_NS};
-use super::tree::Value;
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem};
+use crate::document::tree::Value;
 use crate::measure::Axis;
 use crate::measure::threshold::{Bound, Side, Threshold, ThresholdError};
 use crate::plan::bench::BenchPlan;
+use crate::words::nearest;
 
 pub use axes::Axes;
 pub use grid::Grid;

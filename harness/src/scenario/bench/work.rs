@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scenario::units::{duration_ns, show_exact_ns};
+use crate::words::units::{duration_ns, show_exact_ns};
 
 /// What is done under the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

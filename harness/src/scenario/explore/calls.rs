@@ -2,11 +2,12 @@
 
 use flockwork::{ContainerId, Operation};
 
-use super::super::reader::Reader;
-use super::super::source::{Place, Problem, nearest};
-use super::super::tree::{Node, Value};
 use super::OPERATIONS_MAX;
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem};
+use crate::document::tree::{Node, Value};
 use crate::plan::Call;
+use crate::words::nearest;
 
 /// The calls read so far: what gathers are the containers they name.
 #[derive(Debug, Default)]

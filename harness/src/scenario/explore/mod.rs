@@ -6,12 +6,13 @@ mod strategy;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::reader::Reader;
-use super::source::{Place, Problem, nearest};
 use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
-use super::tree::{Node, Value};
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem};
+use crate::document::tree::{Node, Value};
 use crate::engine::explore::schedule::{Fault, Injected};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
+use crate::words::nearest;
 use calls::Calls;
 pub use calls::{show_call, show_program};
 

@@ -1,8 +1,8 @@
 //! Which interleavings are tried: the strategy, and the keys that belong to one strategy only.
 
-use super::super::reader::Reader;
-use super::super::source::Problem;
-use super::super::tree::Value;
+use crate::document::reader::Reader;
+use crate::document::source::Problem;
+use crate::document::tree::Value;
 use crate::engine::explore::schedule::{Line, Schedule};
 use crate::plan::StrategyPlan;
 

@@ -1,6 +1,5 @@
 //! The core library as a subject: what it promises is what the suite verifies.
 
-mod answer;
 mod sandbox;
 mod session;
 

@@ -8,7 +8,7 @@ use super::palette::{AXIS, FAINT, HEAT, HIGH_FROM, ON_HIGH, ON_LOW, TEXT};
 use super::shares::crowded;
 use super::{Chart, Kind, file_name};
 use crate::measure::view::{Row, View};
-use crate::report::table::grouped;
+use crate::words::grouped;
 
 const WIDTH: i32 = 440;
 const SIDE: i32 = 300;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use crate::scenario::source::nearest;
+use crate::words::nearest;
 
 /// A text.
 pub(super) fn text<'a>(field: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, String> {

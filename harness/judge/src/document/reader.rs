@@ -4,9 +4,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::source::{Place, Problem, nearest};
+use super::source::{Place, Problem};
 use super::tree::{Entry, Node, Table, Value};
-use super::units;
+use crate::words::{nearest, units};
 
 /// Reads one table.
 #[derive(Debug)]

@@ -1,14 +1,31 @@
-//! What the library returns, as an answer of a session.
+//! What a subject answered to one operation, and what the library returns as such an answer.
 
 use flockwork::status::Refusal;
-use flockwork::{Error, Metadata, Stamp, Tombstone};
+use flockwork::{Error, Metadata, Stamp, Status, Tombstone};
 
 use crate::history::{Outcome, Reason};
-use crate::subject::Answer;
+
+/// What the subject answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// How it ended; never [`Outcome::Unknown`].
+    pub outcome: Outcome,
+    /// Why it was refused or failed.
+    pub reason: Option<Reason>,
+    /// Status it saw or left.
+    pub status: Option<Status>,
+    /// Generation it saw or left.
+    pub generation: Option<u64>,
+    /// Revision it saw or left.
+    pub revision: Option<u64>,
+    /// The subject's own words, for failures.
+    pub message: Option<String>,
+}
 
 impl Answer {
     /// It did what it is for, and there is nothing more to tell.
-    pub(super) const fn done() -> Self {
+    #[must_use]
+    pub const fn done() -> Self {
         Self {
             outcome: Outcome::Ok,
             reason: None,
@@ -20,7 +37,7 @@ impl Answer {
     }
 
     /// It failed.
-    pub(super) fn failed(reason: Reason, message: impl Into<String>) -> Self {
+    pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed, reason: Some(reason), message: Some(message.into()), ..Self::done() }
     }
 

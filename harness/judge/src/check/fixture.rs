@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use flockwork::{Operation, Status};
 
 use super::{Check, Examination};
+use crate::answer::Answer;
 use crate::evidence::{Evidence, Exit, Overlap, Quiet, QuietContainer, Stall};
 use crate::history::{History, Outcome, Reason, Record};
-use crate::subject::Answer;
 
 /// Evidence that owns its parts.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@ use flockwork::Operation;
 
 use super::collect::Collector;
 use super::{Check, Examination};
+use crate::answer::Answer;
 use crate::evidence::Evidence;
 use crate::history::{Outcome, Reason};
-use crate::subject::Answer;
 use crate::violation::{Class, Violation};
 
 /// The check.

@@ -129,17 +129,6 @@ fn char_start(text: &str, byte: usize) -> usize {
     (0..=byte.min(text.len())).rev().find(|byte| text.is_char_boundary(*byte)).unwrap_or(0)
 }
 
-/// The nearest of the known words, where one is near enough to have been meant.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|&(distance, candidate)| distance <= 1 + candidate.len().max(word.len()) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,11 +152,5 @@ mod tests {
         for span in [0..0, 1..9, 90..91, 2..3] {
             let _ = Problem::new(&Place { source: file("äö\n"), span }, "odd").to_string();
         }
-    }
-
-    #[test]
-    fn nearest_is_silent_about_words_that_are_far_from_all() {
-        assert_eq!(nearest("proceses", ["processes", "containers"]), Some("processes"));
-        assert_eq!(nearest("xyzzy", ["processes", "containers"]), None);
     }
 }

@@ -13,10 +13,11 @@ use flockwork::{Operation, Status};
 use super::Builtin;
 use super::compile::Model;
 use super::rules::{Otherwise, Place as At, Rule, Rules, Target, spelled};
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem, Source, SourceKind};
+use crate::document::tree::{self, Entry, Node, Value};
 use crate::history::Deaths;
-use crate::scenario::reader::Reader;
-use crate::scenario::source::{Place, Problem, Source, SourceKind, nearest};
-use crate::scenario::tree::{self, Entry, Node, Value};
+use crate::words::nearest;
 
 /// A model is something a person wrote. What is larger is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;

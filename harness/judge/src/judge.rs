@@ -10,7 +10,7 @@ use crate::check::witness::{Deaths, Order};
 use crate::evidence::{Evidence, Quiet};
 use crate::history::History;
 use crate::model::{Builtin, Model};
-use crate::report::verdict::Verdict;
+use crate::verdict::Verdict;
 use crate::violation::Class;
 
 /// Which tier is to judge.

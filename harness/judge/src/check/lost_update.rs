@@ -181,7 +181,7 @@ mod tests {
 
     use super::super::fixture::{Case, Saw, answer, ok};
     use super::*;
-    use crate::subject::Answer;
+    use crate::answer::Answer;
 
     fn started() -> Vec<Record> {
         vec![ok(0, Create, 1..=2).saw(Created, 1, 1), ok(0, Start, 3..=4).saw(Running, 1, 2)]

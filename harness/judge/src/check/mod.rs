@@ -24,7 +24,7 @@ mod torn_read;
 mod unrecoverable;
 pub mod witness;
 
-pub(crate) use lives::examiner;
+pub use lives::examiner;
 use rayon::prelude::*;
 
 use crate::evidence::Evidence;

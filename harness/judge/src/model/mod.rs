@@ -209,7 +209,7 @@ fn refuse(state: State, seen: Seen, refusal: Refusal) -> Result<State, Illegal> 
 ///
 /// ```
 /// use flockwork::Operation;
-/// use flockwork_harness::model::{Seen, State, answer, step};
+/// use flockwork_judge::model::{Seen, State, answer, step};
 ///
 /// let (seen, next) = answer(State::Running, Operation::Pause);
 /// assert_eq!(next, State::PausedFromRunning);

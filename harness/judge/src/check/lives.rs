@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 
 /// The process that only looked and tidied when all was quiet: the highest, if all it did came after all else.
-pub(crate) fn examiner(history: &History) -> Option<u32> {
+pub fn examiner(history: &History) -> Option<u32> {
     let examiner = history.records.iter().map(|record| record.process).max()?;
     let others = history.records.iter().filter(|record| record.process != examiner);
     let others_end_ns = others.filter_map(Record::return_ns).max()?;

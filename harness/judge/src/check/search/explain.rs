@@ -190,8 +190,8 @@ impl Explanation {
     #[must_use]
     pub fn lines(&self, table: &Table) -> Vec<String> {
         let mut lines = vec![self.sentence.clone(), String::new()];
-        let operations = crate::report::human::plural(self.window.len() as u64, "operation");
-        let processes = crate::report::human::plural(self.processes.len() as u64, "process");
+        let operations = crate::words::plural(self.window.len() as u64, "operation");
+        let processes = crate::words::plural(self.processes.len() as u64, "process");
         let before = if self.begins_in.len() == table.states().len() {
             "whatever the container was before".to_owned()
         } else {

@@ -2,8 +2,8 @@
 
 use flockwork::Status;
 
+use crate::answer::Answer;
 use crate::history::History;
-use crate::subject::Answer;
 
 /// All that checks may look at.
 #[derive(Clone, Copy, Debug)]

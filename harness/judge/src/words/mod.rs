@@ -1,0 +1,8 @@
+//! Words: how numbers, nouns and units are spelled, and which known word an unknown one was meant to be.
+
+mod nearest;
+mod number;
+pub mod units;
+
+pub use nearest::nearest;
+pub use number::{grouped, plural};
