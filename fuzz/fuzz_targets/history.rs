@@ -2,7 +2,7 @@
 //! after it was written again.
 #![no_main]
 
-use flockwork_harness::history::{read, write};
+use flockwork_judge::history::{read, write};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
