@@ -4,6 +4,7 @@
 //! Beneath the engines lies [`process`]: the zygote, the workers and the shared log.
 
 pub mod cli;
+pub mod disk;
 pub mod doctor;
 pub mod engine;
 pub mod explain;

@@ -1,0 +1,38 @@
+//! docs/disks.md, made from the models' own tables, so that it cannot say anything else than the code does.
+
+use std::fmt::Write;
+
+use super::model::{ALL, Disk};
+
+const BEFORE: &str = include_str!("document-before.md");
+const AFTER: &str = include_str!("document-after.md");
+
+/// The whole page.
+#[must_use]
+pub fn page() -> String {
+    let sections = ALL.map(section);
+    format!("{BEFORE}\n{}\n{AFTER}", sections.join("\n"))
+}
+
+fn section(disk: &dyn Disk) -> String {
+    let mut text = format!("## `{}`\n\n{}.\n\n", disk.name(), capitalised(disk.about()));
+    let tearing = match disk.tears_at() {
+        Some(bytes) => format!("A write may tear at every multiple of {bytes} bytes."),
+        None => "A write never tears.".to_owned(),
+    };
+    text += &tearing;
+    text += "\n\n| what happens | what the model promises or allows | source |\n|---|---|---|\n";
+    for rule in disk.rules() {
+        writeln!(text, "| {} | {} | {} |", rule.event, rule.promise, rule.source).expect("memory takes it");
+    }
+    text
+}
+
+/// With a capital letter, unless the sentence begins with a filesystem's name.
+fn capitalised(text: &str) -> String {
+    if ["ext4", "xfs", "btrfs"].iter().any(|name| text.starts_with(name)) {
+        return text.to_owned();
+    }
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

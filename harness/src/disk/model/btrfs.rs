@@ -1,0 +1,102 @@
+//! `btrfs`: commits in order, and an fsync that makes its own file last, out of order.
+
+use super::super::journal::{Inode, Sync};
+use super::super::piece::{Part, Piece};
+use super::{Disk, Rule, of_one_file};
+
+const SEEN: &str = "seen, below";
+const COW: &str = "btrfs documentation, copy on write; seen, below";
+const LOG: &str = "btrfs documentation, tree log; seen, below";
+
+/// btrfs as it comes.
+pub(super) struct Btrfs;
+
+impl Disk for Btrfs {
+    fn name(&self) -> &'static str {
+        "btrfs"
+    }
+
+    fn about(&self) -> &'static str {
+        "btrfs as it comes: copy on write, commits in order, fsync of one file alone"
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        &[
+            Rule {
+                event: "operations on metadata",
+                promise: "last in order, but for what fsync writes ahead",
+                source: SEEN,
+            },
+            Rule { event: "write", promise: "old or new as a whole: data and size together", source: COW },
+            Rule {
+                event: "write, then rename",
+                promise: "the name may last without the write: empty, also over a file",
+                source: "kernel commit 8d875f95da43; seen, below",
+            },
+            Rule {
+                event: "fsync of a file",
+                promise: "that file, its names and their folders last; no other call does",
+                source: LOG,
+            },
+            Rule {
+                event: "rename to another folder, then fsync",
+                promise: "both names are possible",
+                source: LOG,
+            },
+            Rule { event: "fsync of a folder", promise: "the names in it last", source: LOG },
+        ]
+    }
+
+    fn tears_at(&self) -> Option<u64> {
+        None
+    }
+
+    fn splits_rename(&self, within_one_folder: bool) -> bool {
+        !within_one_folder
+    }
+
+    fn syncs_ahead(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, later: &Piece, earlier: &Piece) -> bool {
+        match (&earlier.part, &later.part) {
+            // The extent and the size are set by one transaction, whichever of the two is asked about.
+            (Part::Data { .. }, Part::Grown { .. }) | (Part::Grown { .. }, Part::Data { .. })
+                if earlier.line == later.line =>
+            {
+                of_one_file(earlier, later)
+            }
+            _ if earlier.line >= later.line => false,
+            (Part::Resized { .. }, Part::Data { .. }) | (Part::Grown { .. }, Part::Grown { .. }) => {
+                of_one_file(earlier, later)
+            }
+            (earlier, _) => earlier.is_metadata(),
+        }
+    }
+
+    fn lasts(&self, pieces: &[Piece], inode: Inode, _what: Sync) -> Vec<usize> {
+        // The file, its names, and the folders in which they are, up to the root of the journal.
+        let mut wanted = vec![inode];
+        let mut at = 0;
+        while let Some(&this) = wanted.get(at) {
+            at += 1;
+            for piece in pieces {
+                let Part::Entries { set, .. } = &piece.part else { continue };
+                for (folder, _, to) in set {
+                    if *to == Some(this) && !wanted.contains(folder) {
+                        wanted.push(*folder);
+                    }
+                }
+            }
+        }
+        let lasts = |piece: &Piece| match &piece.part {
+            Part::Entries { set, .. } => set
+                .iter()
+                .any(|(folder, _, to)| to.is_some_and(|to| wanted.contains(&to)) || *folder == inode),
+            Part::Mode { inode: of, .. } => *of == inode,
+            part => part.content_of() == Some(inode),
+        };
+        (0..pieces.len()).filter(|&index| lasts(&pieces[index])).collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! Disk models: one trait, one file per model.
+
+mod btrfs;
+mod ext4;
+mod ext4_writeback;
+mod posix;
+mod xfs;
+
+use super::journal::{Inode, Sync};
+use super::piece::{Part, Piece};
+
+/// One line of a model's table: an event, and what it promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What happens: a call, or two calls in a row.
+    pub event: &'static str,
+    /// What the model allows or promises.
+    pub promise: &'static str,
+    /// Where that is known from.
+    pub source: &'static str,
+}
+
+/// What a filesystem keeps in order, and what makes what last.
+pub trait Disk: std::marker::Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in one sentence.
+    fn about(&self) -> &'static str;
+
+    /// Its table, as documentation shows it.
+    fn rules(&self) -> &'static [Rule];
+
+    /// Bytes at whose multiples a write may tear; `None` where a write is whole or absent.
+    fn tears_at(&self) -> Option<u64>;
+
+    /// Whether the new name of a rename may reach the disk without the old one's removal.
+    fn splits_rename(&self, within_one_folder: bool) -> bool;
+
+    /// Whether a sync may make a piece last ahead of others that it needs otherwise.
+    fn syncs_ahead(&self) -> bool {
+        false
+    }
+
+    /// Whether the later piece can only be on disk when the earlier one is. Both are of one journal, in its order;
+    /// pieces of one call count as a pair in both directions.
+    fn needs(&self, later: &Piece, earlier: &Piece) -> bool;
+
+    /// Which pieces a sync of this inode makes last, among all that came before it.
+    fn lasts(&self, pieces: &[Piece], inode: Inode, what: Sync) -> Vec<usize>;
+}
+
+/// Every model, the strictest first.
+pub const ALL: [&dyn Disk; 6] =
+    [&posix::Posix, &ext4::NOLOCK, &ext4::LOCK, &ext4_writeback::Ext4Writeback, &xfs::Xfs, &btrfs::Btrfs];
+
+/// The model of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static dyn Disk> {
+    ALL.into_iter().find(|disk| disk.name() == name)
+}
+
+/// What an fsync of a filesystem with one journal makes last: the file's content, and every operation on metadata up to
+/// the last that the commit waits for.
+fn by_commit(pieces: &[Piece], inode: Inode, what: Sync) -> Vec<usize> {
+    let waits_for = |piece: &Piece| match (&piece.part, what) {
+        (Part::Data { .. }, _) => false,
+        (part, Sync::All) => part.concerns(inode),
+        // Only what is needed to find the content: that the file was made, and its size.
+        (Part::Entries { made, .. }, Sync::Data) => made.as_ref().is_some_and(|(made, _)| *made == inode),
+        (part, Sync::Data) => part.content_of() == Some(inode),
+    };
+    let last = pieces.iter().rposition(waits_for);
+    let lasts = |piece: &Piece, index: usize| {
+        piece.part.content_of() == Some(inode)
+            || (piece.part.is_metadata() && last.is_some_and(|last| index <= last))
+    };
+    (0..pieces.len()).filter(|&index| lasts(&pieces[index], index)).collect()
+}
+
+/// Whether both are about the content of one file.
+fn of_one_file(one: &Piece, other: &Piece) -> bool {
+    one.part.content_of().is_some() && one.part.content_of() == other.part.content_of()
+}

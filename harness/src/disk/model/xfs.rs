@@ -1,0 +1,78 @@
+//! `xfs`: metadata in order, and a size only with its data.
+
+use super::super::journal::{Inode, Sync};
+use super::super::piece::{Part, Piece};
+use super::{Disk, Rule, by_commit, of_one_file};
+
+const SEEN: &str = "seen, below";
+
+/// xfs as it comes.
+pub(super) struct Xfs;
+
+impl Disk for Xfs {
+    fn name(&self) -> &'static str {
+        "xfs"
+    }
+
+    fn about(&self) -> &'static str {
+        "xfs as it comes: metadata in order, a size only with its data"
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        &[
+            Rule { event: "operations on metadata", promise: "last in order", source: SEEN },
+            Rule {
+                event: "write beyond the end",
+                promise: "the old size, or the new one with its data: never zeros",
+                source: SEEN,
+            },
+            Rule {
+                event: "write, then rename",
+                promise: "the name may last without the size: empty, also over a file",
+                source: SEEN,
+            },
+            Rule {
+                event: "write in place",
+                promise: "any mix of blocks of 4 KiB, before or after any other call",
+                source: SEEN,
+            },
+            Rule {
+                event: "fsync of a file",
+                promise: "its content lasts, and all metadata up to its last change",
+                source: SEEN,
+            },
+            Rule {
+                event: "fsync of a folder",
+                promise: "all metadata up to the folder's last change lasts",
+                source: SEEN,
+            },
+        ]
+    }
+
+    fn tears_at(&self) -> Option<u64> {
+        Some(4096)
+    }
+
+    fn splits_rename(&self, _within_one_folder: bool) -> bool {
+        false
+    }
+
+    fn needs(&self, later: &Piece, earlier: &Piece) -> bool {
+        match (&earlier.part, &later.part) {
+            (Part::Data { .. }, Part::Grown { .. }) => {
+                earlier.line <= later.line && of_one_file(earlier, later)
+            }
+            _ if earlier.line >= later.line => false,
+            (Part::Resized { .. }, Part::Data { .. }) | (Part::Grown { .. }, Part::Grown { .. }) => {
+                of_one_file(earlier, later)
+            }
+            (earlier, later) => {
+                earlier.is_metadata() && (later.is_metadata() || matches!(later, Part::Grown { .. }))
+            }
+        }
+    }
+
+    fn lasts(&self, pieces: &[Piece], inode: Inode, what: Sync) -> Vec<usize> {
+        by_commit(pieces, inode, what)
+    }
+}

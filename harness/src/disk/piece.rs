@@ -1,0 +1,268 @@
+//! Pieces: the parts of a call's effect that reach the disk apart.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::image::Node;
+use super::journal::{Change, Inode, Journal, Start};
+use super::model::Disk;
+
+/// A part of a call's effect, whole on disk or not there at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The call: index into the journal's lines.
+    pub line: usize,
+    /// What reaches the disk.
+    pub part: Part,
+}
+
+/// What reaches the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Names that change together: all of them, or none.
+    Entries {
+        /// Names that stand for something else, or for nothing, from now on.
+        set: Vec<(Inode, Box<str>, Option<Inode>)>,
+        /// What was made, where something was: it is there as soon as any name of it is.
+        made: Option<(Inode, Node)>,
+        /// The inode that a rename put over another one.
+        over: Option<Inode>,
+    },
+    /// The size that a write gave a file.
+    Grown {
+        /// The file.
+        inode: Inode,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The size that a call other than a write gave a file.
+    Resized {
+        /// The file.
+        inode: Inode,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Bytes of a file.
+    Data {
+        /// The file.
+        inode: Inode,
+        /// From which byte on.
+        offset: u64,
+        /// Which: a range of what the call wrote.
+        bytes: Box<[u8]>,
+    },
+    /// Permission bits.
+    Mode {
+        /// Of what.
+        inode: Inode,
+        /// The bits.
+        mode: u32,
+    },
+}
+
+impl Part {
+    /// The file whose content it is about.
+    #[must_use]
+    pub fn content_of(&self) -> Option<Inode> {
+        match self {
+            Self::Grown { inode, .. } | Self::Resized { inode, .. } | Self::Data { inode, .. } => {
+                Some(*inode)
+            }
+            Self::Entries { .. } | Self::Mode { .. } => None,
+        }
+    }
+
+    /// Whether it is one of the operations on metadata that a journalling filesystem keeps in order.
+    #[must_use]
+    pub const fn is_metadata(&self) -> bool {
+        matches!(self, Self::Entries { .. } | Self::Resized { .. } | Self::Mode { .. })
+    }
+
+    /// Whether it concerns this inode: as what a name stands for, as the folder of a name, or as the file itself.
+    #[must_use]
+    pub fn concerns(&self, inode: Inode) -> bool {
+        match self {
+            Self::Entries { set, .. } => {
+                set.iter().any(|(folder, _, to)| *folder == inode || *to == Some(inode))
+            }
+            Self::Mode { inode: of, .. } => *of == inode,
+            Self::Grown { .. } | Self::Resized { .. } | Self::Data { .. } => self.content_of() == Some(inode),
+        }
+    }
+
+    /// Whether it gives this inode a name.
+    #[must_use]
+    pub fn names(&self, inode: Inode) -> bool {
+        matches!(self, Self::Entries { set, .. } if set.iter().any(|(_, _, to)| *to == Some(inode)))
+    }
+
+    /// The effect on a folder.
+    pub(super) fn apply(&self, state: &mut Start, sizes: &mut Sizes) {
+        match self {
+            Self::Entries { set, .. } => {
+                for (folder, name, to) in set {
+                    let key = (*folder, name.clone());
+                    match to {
+                        Some(inode) => _ = state.entries.insert(key, *inode),
+                        None => _ = state.entries.remove(&key),
+                    }
+                }
+            }
+            Self::Grown { inode, size } => sizes.grow(state, *inode, *size),
+            Self::Resized { inode, size } => sizes.resize(state, *inode, *size),
+            Self::Data { inode, offset, bytes } => sizes.write(state, *inode, *offset, bytes),
+            Self::Mode { inode, mode: bits } => match state.inodes.get_mut(inode) {
+                Some(Node::File { mode, .. } | Node::Folder { mode }) => *mode = *bits,
+                Some(Node::Link { .. }) | None => {}
+            },
+        }
+    }
+}
+
+/// The sizes of files whose blocks reach further: what lies beyond cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(HashMap<Inode, u64>);
+
+impl Sizes {
+    fn of(&mut self, inode: Inode, bytes: &[u8]) -> &mut u64 {
+        self.0.entry(inode).or_insert(bytes.len() as u64)
+    }
+
+    fn grow(&mut self, state: &mut Start, inode: Inode, to: u64) {
+        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
+        let size = self.of(inode, bytes);
+        *size = (*size).max(to);
+    }
+
+    fn resize(&mut self, state: &mut Start, inode: Inode, to: u64) {
+        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
+        *self.of(inode, bytes) = to;
+        Arc::make_mut(bytes).truncate(usize::try_from(to).unwrap_or(usize::MAX));
+    }
+
+    fn write(&mut self, state: &mut Start, inode: Inode, offset: u64, new: &[u8]) {
+        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
+        self.of(inode, bytes);
+        let bytes = Arc::make_mut(bytes);
+        let start = usize::try_from(offset).expect("a file that fits into memory");
+        let end = start + new.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[start..end].copy_from_slice(new);
+    }
+
+    /// Cuts or fills every file to its size.
+    pub(super) fn settle(&self, state: &mut Start) {
+        for (inode, size) in &self.0 {
+            if let Some(Node::File { bytes, .. }) = state.inodes.get_mut(inode) {
+                let size = usize::try_from(*size).expect("a file that fits into memory");
+                if bytes.len() != size {
+                    Arc::make_mut(bytes).resize(size, 0);
+                }
+            }
+        }
+    }
+}
+
+/// At most so many pieces does one write make: larger ones tear at coarser places.
+const CUTS_MAX: usize = 16;
+
+/// Cuts a journal into pieces, in the order of its calls.
+#[must_use]
+pub fn cut(journal: &Journal, disk: &dyn Disk) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut sizes: HashMap<Inode, u64> = journal
+        .start
+        .inodes
+        .iter()
+        .filter_map(|(inode, node)| match node {
+            Node::File { bytes, .. } => Some((*inode, bytes.len() as u64)),
+            Node::Folder { .. } | Node::Link { .. } => None,
+        })
+        .collect();
+    for (line, call) in journal.lines.iter().enumerate() {
+        let mut push = |part| pieces.push(Piece { line, part });
+        let entries = |set, over| Part::Entries { set, made: None, over };
+        match &call.change {
+            Change::Create { inode, node, folder, name } => push(Part::Entries {
+                set: vec![(*folder, name.clone(), Some(*inode))],
+                made: Some((*inode, node.clone())),
+                over: None,
+            }),
+            Change::Link { inode, folder, name } => {
+                push(entries(vec![(*folder, name.clone(), Some(*inode))], None));
+            }
+            Change::Unlink { folder, name } => push(entries(vec![(*folder, name.clone(), None)], None)),
+            Change::Rename { inode, from, to, replaced } => {
+                let over = replaced.map(|_| *inode);
+                let gone = (from.0, from.1.clone(), None);
+                let come = (to.0, to.1.clone(), Some(*inode));
+                if disk.splits_rename(from.0 == to.0) {
+                    push(entries(vec![come], over));
+                    push(entries(vec![gone], None));
+                } else {
+                    push(entries(vec![gone, come], over));
+                }
+            }
+            Change::Exchange { one, other } => push(entries(
+                vec![(one.0, one.1.clone(), Some(other.2)), (other.0, other.1.clone(), Some(one.2))],
+                None,
+            )),
+            Change::Write { inode, offset, bytes } => {
+                for (at, cut) in cuts(*offset, bytes, disk.tears_at()) {
+                    push(Part::Data { inode: *inode, offset: at, bytes: cut.into() });
+                }
+                let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
+                if end > *size {
+                    *size = end;
+                    push(Part::Grown { inode: *inode, size: end });
+                }
+            }
+            Change::Resize { inode, size } => {
+                sizes.insert(*inode, *size);
+                push(Part::Resized { inode: *inode, size: *size });
+            }
+            Change::Mode { inode, mode } => push(Part::Mode { inode: *inode, mode: *mode }),
+            Change::Sync { .. } | Change::SyncAll => {}
+        }
+    }
+    pieces
+}
+
+/// A write, torn wherever the disk may tear it; `None` for a disk that never does.
+fn cuts(offset: u64, bytes: &[u8], unit: Option<u64>) -> Vec<(u64, &[u8])> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let Some(unit) = unit else { return vec![(offset, bytes)] };
+    let units = (offset + bytes.len() as u64).div_ceil(unit) - offset / unit;
+    let unit = unit * units.div_ceil(CUTS_MAX as u64).max(1);
+    let mut cut = Vec::new();
+    let (mut at, mut rest) = (offset, bytes);
+    while !rest.is_empty() {
+        let length = usize::try_from(unit - at % unit).unwrap_or(usize::MAX).min(rest.len());
+        let (this, next) = rest.split_at(length);
+        cut.push((at, this));
+        (at, rest) = (at + length as u64, next);
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_tears_where_its_units_end_and_never_into_too_many_pieces() {
+        let bytes = vec![1; 10_000];
+        let lengths = |offset, unit| -> Vec<usize> {
+            cuts(offset, &bytes, unit).into_iter().map(|(_, cut)| cut.len()).collect()
+        };
+        assert_eq!(lengths(0, Some(4096)), [4096, 4096, 1808]);
+        assert_eq!(lengths(4000, Some(4096)), [96, 4096, 4096, 1712]);
+        assert_eq!(lengths(0, None), [10_000]);
+        assert!(lengths(0, Some(512)).len() <= CUTS_MAX);
+        assert_eq!(lengths(0, Some(512)).iter().sum::<usize>(), 10_000);
+    }
+}
