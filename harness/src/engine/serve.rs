@@ -5,7 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::{bench, explore, stress};
-use crate::process::{Builder, Channel};
+use crate::process::{Builder, Channel, spawner};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub(crate) enum Order {
     Nursery(Box<explore::NurseryOrder>),
     /// Run a round of a benchmark.
     Bench(Box<bench::Order>),
+    /// Fork a spawner of commands; the descriptor is the line over which it is talked to.
+    Spawner(Box<spawner::Settings>),
 }
 
 /// Serves orders until the other end of the channel is closed.
@@ -27,6 +29,7 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
             Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
             Order::Nursery(order) => explore::raise_nursery(channel, *order, memory, build)?,
             Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
+            Order::Spawner(settings) => spawner::raise(channel, &settings, memory)?,
         }
     }
     Ok(())

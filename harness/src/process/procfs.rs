@@ -44,6 +44,31 @@ pub fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The children of a process that are there, dead ones among them.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(path(pid, "task")) else { return Vec::new() };
+    let listed: Option<Vec<String>> = threads
+        .flatten()
+        .map(|thread| match fs::read_to_string(thread.path().join("children")) {
+            // A thread that is gone has none.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Some(String::new()),
+            listed => listed.ok(),
+        })
+        .collect();
+    let parse = |listed: &String| -> Vec<u32> {
+        listed.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+    };
+    match listed {
+        Some(listed) => listed.iter().flat_map(parse).collect(),
+        // Not every kernel lists them.
+        None => pids()
+            .into_iter()
+            .filter(|&other| Stat::of(other).is_some_and(|stat| stat.parent == pid))
+            .collect(),
+    }
+}
+
 /// A variable of the environment that a process was started with; `None` where it has none, or may not be asked.
 #[must_use]
 pub fn environment(pid: u32, variable: &str) -> Option<String> {

@@ -80,6 +80,11 @@ impl Zygote {
         self.channel()?.send(&(), Some(descriptor))
     }
 
+    /// Sends an order, with the line over which it is answered.
+    pub(crate) fn order_over<T: Serialize>(&self, order: &T, line: BorrowedFd<'_>) -> io::Result<()> {
+        self.channel()?.send(order, Some(line))
+    }
+
     /// Waits a while for a report.
     pub(crate) fn report<T: DeserializeOwned>(&self, at_most: Duration) -> io::Result<Option<T>> {
         let channel = self.channel()?;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is small, and safe to call as its documentation says; nothing here knows what it is used for.
 
+pub(crate) mod child;
 pub(crate) mod mutex;
 pub(crate) mod seccomp;
 

@@ -1,0 +1,182 @@
+//! A spawner: a small process without threads that starts commands where the harness, which has threads, must not fork.
+//!
+//! It is forked from the zygote for a run, enters a mount namespace of its own where copies are to lie in the place of the
+//! user's folders, and starts commands with `posix_spawn`: never by way of a shell. It tells how each ended, and is the
+//! reaper of whatever commands leave behind. All of it is gone when this hold on it is dropped, or when the harness dies.
+
+mod life;
+mod stage;
+mod words;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::{Channel, Zygote};
+use crate::engine::Order;
+
+pub(crate) use life::raise;
+pub use words::{
+    Bind, Ended, FilterInstruction, NotStarted, Settings, Start, Started, Status, Stray, Unready,
+};
+use words::{Tidings, Wish};
+
+/// How long a spawner may take to answer what it can answer at once.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A spawner cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnerError {
+    /// It is not there.
+    #[error(transparent)]
+    Unready(#[from] Unready),
+    /// It cannot be talked to.
+    #[error("the spawner of commands is gone: {0}")]
+    Gone(#[from] io::Error),
+}
+
+/// The harness's hold on a spawner. When it is dropped, the spawner kills all that it started, and ends.
+#[derive(Debug)]
+pub struct Spawner {
+    line: Channel,
+    pid: u32,
+    listener: Option<OwnedFd>,
+    /// Ends that were told while another answer was waited for.
+    ended: VecDeque<Ended>,
+}
+
+impl Spawner {
+    /// Has one forked, and waits until it is ready.
+    pub fn open(zygote: &Zygote, settings: Settings) -> Result<Self, SpawnerError> {
+        let (ours, theirs) = Channel::pair()?;
+        zygote.order_over(&Order::Spawner(Box::new(settings)), theirs.as_fd())?;
+        drop(theirs);
+        if !ours.wait(ANSWER)? {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());
+        }
+        match ours.receive::<Tidings>()? {
+            Some((Tidings::Ready(pid), listener)) => {
+                Ok(Self { line: ours, pid, listener, ended: VecDeque::new() })
+            }
+            Some((Tidings::Unready(why), _)) => Err(why.into()),
+            _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it was ready").into()),
+        }
+    }
+
+    /// Its pid: the reaper of all that its commands start.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The listener of its filter, once, where it has one.
+    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
+    /// Starts commands, as much at once as can be.
+    pub fn start(&mut self, commands: Vec<Start>) -> io::Result<Vec<Result<Started, NotStarted>>> {
+        self.line.send(&Wish::Start(commands), None)?;
+        self.answer(ANSWER, |tidings| match tidings {
+            Tidings::Started(started) => Some(started),
+            _ => None,
+        })
+    }
+
+    /// Asks to start commands and does not wait for the answer, which [`Spawner::started`] gives: for whoever must serve the
+    /// spawner's own calls meanwhile.
+    pub fn ask_start(&mut self, commands: Vec<Start>) -> io::Result<()> {
+        self.line.send(&Wish::Start(commands), None)
+    }
+
+    /// The answer to [`Spawner::ask_start`], if it has come within this time.
+    pub fn started(&mut self, at_most: Duration) -> io::Result<Option<Vec<Result<Started, NotStarted>>>> {
+        let until = Instant::now() + at_most;
+        loop {
+            match self.hear(until.saturating_duration_since(Instant::now()))? {
+                None => return Ok(None),
+                Some(Tidings::Started(started)) => return Ok(Some(started)),
+                Some(Tidings::Ended(ended)) => self.ended.push_back(ended),
+                Some(_) => return Err(io::Error::other("the spawner answered what was not asked")),
+            }
+        }
+    }
+
+    /// The next command that ended, if one does within this time.
+    pub fn ended(&mut self, at_most: Duration) -> io::Result<Option<Ended>> {
+        if let Some(ended) = self.ended.pop_front() {
+            return Ok(Some(ended));
+        }
+        match self.hear(at_most)? {
+            None => Ok(None),
+            Some(Tidings::Ended(ended)) => Ok(Some(ended)),
+            Some(_) => Err(io::Error::other("the spawner answered what was not asked")),
+        }
+    }
+
+    /// Sends a signal to the process group of a command; nothing happens where it has ended.
+    pub fn signal(&mut self, slot: u32, signal: nix::sys::signal::Signal) -> io::Result<()> {
+        self.line.send(&Wish::Signal { slot, signal: signal as i32 }, None)
+    }
+
+    /// Lets what commands left behind end by itself for a time; tells what is there still, and kills it where that is wanted.
+    pub fn settle(&mut self, grace: Duration, then: Then) -> io::Result<Vec<Stray>> {
+        let grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+        self.line.send(&Wish::Settle { grace_ns, kill: then == Then::Kill }, None)?;
+        self.answer(grace + ANSWER, settled)
+    }
+
+    /// Kills every command, and all that commands left behind, which it tells. The ends of the commands are still to be heard
+    /// by [`Spawner::ended`].
+    pub fn clear(&mut self) -> io::Result<Vec<Stray>> {
+        self.line.send(&Wish::Clear, None)?;
+        self.answer(ANSWER, settled)
+    }
+
+    fn answer<T>(&mut self, at_most: Duration, of: impl Fn(Tidings) -> Option<T>) -> io::Result<T> {
+        let until = Instant::now() + at_most;
+        loop {
+            match self.hear(until.saturating_duration_since(Instant::now()))? {
+                None => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
+                Some(Tidings::Ended(ended)) => self.ended.push_back(ended),
+                Some(tidings) => {
+                    let wrong = || io::Error::other("the spawner answered what was not asked");
+                    return of(tidings).ok_or_else(wrong);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, at_most: Duration) -> io::Result<Option<Tidings>> {
+        let until = Instant::now() + at_most;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.line.wait(left)? {
+                return match self.line.receive()? {
+                    Some((tidings, _)) => Ok(Some(tidings)),
+                    None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended")),
+                };
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// What becomes of what commands left behind, when the grace is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is killed.
+    Kill,
+    /// It lives on.
+    Leave,
+}
+
+fn settled(tidings: Tidings) -> Option<Vec<Stray>> {
+    match tidings {
+        Tidings::Settled(strays) => Some(strays),
+        _ => None,
+    }
+}
