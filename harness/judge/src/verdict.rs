@@ -4,7 +4,7 @@
 //! default and no field beside it that could say otherwise: a judge that cannot decide has no way to be taken for one
 //! that found nothing wrong.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a judge says of one object: a container, a register, a queue.
 ///
@@ -135,7 +135,7 @@ pub fn fold(parts: impl IntoIterator<Item = Ruling>) -> Ruling {
 }
 
 /// What was seen, in one word: what reports show. Only a [`Ruling`] decides it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything was judged, and no promise was broken.

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::bench::ExportArgs;
 use super::compare::CompareArgs;
+pub use super::output::Format;
 use super::report::ReportArgs;
 
 const EXIT_CODES: &str = "\
@@ -51,8 +52,8 @@ pub struct Cli {
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// How to report
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
+    #[arg(long, global = true, value_enum, default_value_t = FormatArg::Human)]
+    pub format: FormatArg,
     /// When to use colours; `NO_COLOR` and a stdout that is no terminal are honoured by `auto`
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
@@ -66,11 +67,15 @@ pub struct Common {
 
 /// How to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum FormatArg {
     /// Tables and sentences
     Human,
     /// One JSON document on stdout
     Json,
+    /// `JUnit` XML on stdout: a suite per scenario, a case per check
+    Junit,
+    /// For GitHub Actions: the same as human, an annotation per finding, and a summary of the step
+    Github,
 }
 
 /// When to use colours.
@@ -130,6 +135,13 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it ends with a verdict on scenarios, which is what CI servers are told.
+    pub const fn reports_scenarios(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+}
+
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -171,6 +183,9 @@ pub struct RunArgs {
     /// Keep the history of every run, not only of failures
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
+    /// Write `JUnit` XML to this file, whatever the format
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// What `bench` takes.

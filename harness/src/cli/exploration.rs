@@ -179,15 +179,3 @@ pub fn describe_strategy(strategy: &StrategyPlan) -> String {
         StrategyPlan::Replay(_) => "replay".into(),
     }
 }
-
-/// A coverage in a few words.
-#[must_use]
-pub fn describe_coverage(coverage: Coverage) -> String {
-    match coverage {
-        Coverage::Exhausted => "exhausted".into(),
-        Coverage::ExhaustedTo { preemptions } => {
-            format!("exhausted to {}", plural(u64::from(preemptions), "preemption"))
-        }
-        Coverage::Partial => "partial".into(),
-    }
-}

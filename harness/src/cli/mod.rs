@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod doctor;
 pub mod exploration;
+mod deliver;
 mod failure;
 mod findings;
 mod interrupt;
@@ -57,6 +58,10 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
 
 fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> Result<Exit, Failure> {
     let output = Output::new(typed.common);
+    if output.ci.is_some() && !typed.command.reports_scenarios() {
+        let why = "--format junit and --format github are for run and merge; this command has human and json";
+        return Err(Failure::new(Exit::Usage, why));
+    }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
         Command::Bench(args) => bench::run(zygote, args, command_line, output),

@@ -4,17 +4,38 @@ use std::io::{self, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::args::{Color, Common, Format};
+use super::args::{Color, Common, FormatArg};
 use super::failure::Failure;
 use crate::report::exit::Exit;
+use crate::report::github::harmless;
 use crate::report::human::Detail;
 use crate::report::progress::Talk;
+
+/// How to report, for commands that only people and programs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Tables and sentences.
+    Human,
+    /// One JSON document on stdout.
+    Json,
+}
+
+/// A format of a CI server, for commands that end with a verdict on scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ci {
+    /// `JUnit` XML.
+    Junit,
+    /// GitHub Actions.
+    Github,
+}
 
 /// How to speak.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     /// How to report.
     pub format: Format,
+    /// The CI server that is reported to, where one is.
+    pub ci: Option<Ci>,
     /// How much to report.
     pub detail: Detail,
     /// How much to show while a run lasts.
@@ -32,7 +53,12 @@ impl Output {
         };
         choice.write_global();
         Self {
-            format: common.format,
+            format: if common.format == FormatArg::Json { Format::Json } else { Format::Human },
+            ci: match common.format {
+                FormatArg::Human | FormatArg::Json => None,
+                FormatArg::Junit => Some(Ci::Junit),
+                FormatArg::Github => Some(Ci::Github),
+            },
             detail: if common.verbose { Detail::Full } else { Detail::Normal },
             talk: if common.quiet { Talk::Quiet } else { Talk::Normal },
         }
@@ -46,9 +72,10 @@ impl Output {
     }
 }
 
-/// Says something on stderr. Nobody is left to tell when that fails.
+/// Says something on stderr. Nobody is left to tell when that fails. GitHub's runner obeys commands there as well, so no
+/// line is one.
 pub fn say(words: &str) {
-    let _ = writeln!(anstream::stderr(), "{words}");
+    let _ = writeln!(anstream::stderr(), "{}", harmless(words));
 }
 
 /// Writes data to stdout, without its colours where they are not wanted.

@@ -15,7 +15,8 @@ use crate::measure::threshold::Threshold;
 use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
 use crate::report::html;
-use crate::results::RunRecord;
+use crate::report::stored::StoredRun;
+use crate::results::{RunRecord, write_whole};
 
 /// What `report` takes.
 #[derive(Debug, Args)]
@@ -76,12 +77,8 @@ pub fn run(args: &ReportArgs, output: Output) -> Result<Exit, Failure> {
 }
 
 fn of_run(folder: &Path) -> Result<String, Failure> {
-    let path = folder.join("run.json");
-    let run: RunRecord = json(&path)?.ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("{}: no such file; expected the folder of a run", path.display()))
-    })?;
-    let summary: Option<serde_json::Value> = json(&folder.join("summary.json"))?;
-    Ok(html::run::show(&run, summary.as_ref()))
+    let stored = StoredRun::read(folder).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    Ok(html::run::show(&stored))
 }
 
 /// `None` where there is no such file.
@@ -102,21 +99,8 @@ fn parent(file: &Path) -> PathBuf {
     }
 }
 
-/// A file is there as a whole or not at all.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = parent(path);
-    let file = tempfile::NamedTempFile::new_in(&folder).and_then(|file| {
-        fs::write(file.path(), text)?;
-        Ok(file)
-    });
-    let written = file.and_then(|file| file.persist(path).map_err(|error| error.error));
-    written.and_then(|file| readable(&file)).map_err(|error| failed(path, &error))
-}
-
-/// A temporary file is for its owner alone; a report is for whoever may read files.
-fn readable(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+    write_whole(path, text.as_bytes()).map_err(|error| failed(path, &error))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

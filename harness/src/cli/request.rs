@@ -35,6 +35,8 @@ pub struct RunRequest {
     pub keep: Keep,
     /// Which violations of stress runs are sought under control.
     pub explain: Explain,
+    /// Where JUnit is written besides.
+    pub junit: Option<PathBuf>,
 }
 
 /// Which violations of stress runs are sought under control, and how long each.
@@ -81,6 +83,7 @@ impl RunRequest {
             base: base(args.root.as_deref())?,
             root: args.root,
             explain: explain(args.explain.as_deref(), args.no_explain)?,
+            junit: args.junit,
             keep: if args.keep_history { Keep::All } else { Keep::Failures },
         })
     }

@@ -1,7 +1,10 @@
 //! Exit codes, and which of several wins.
 
-/// How the program ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// How the program ends. Stored as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub enum Exit {
     /// Every scenario ended as it expects.
     AsExpected,
@@ -24,6 +27,19 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::AsExpected,
+        Self::HarnessFailed,
+        Self::Usage,
+        Self::NothingToRun,
+        Self::Unsupported,
+        Self::Violation,
+        Self::Inconclusive,
+        Self::ThresholdExceeded,
+        Self::Diverged,
+    ];
+
     /// The number.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -61,6 +77,25 @@ impl Exit {
     }
 }
 
+/// A number that no run ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no exit code of flockwork")]
+pub struct UnknownExit(u8);
+
+impl TryFrom<u8> for Exit {
+    type Error = UnknownExit;
+
+    fn try_from(code: u8) -> Result<Self, UnknownExit> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code).ok_or(UnknownExit(code))
+    }
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        exit.code()
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         exit.code().into()
@@ -70,6 +105,14 @@ impl From<Exit> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_is_read_from_its_number() {
+        for exit in Exit::ALL {
+            assert_eq!(Exit::try_from(exit.code()), Ok(exit));
+        }
+        assert!(Exit::try_from(77).is_err());
+    }
 
     #[test]
     fn the_gravest_wins_whatever_the_order() {

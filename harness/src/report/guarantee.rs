@@ -1,6 +1,6 @@
 //! What a strategy that samples promises of failures that it did not meet, for people and for programs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::Promised;
 use crate::engine::explore::strategy::promise::Promise;
@@ -8,7 +8,7 @@ use crate::words::grouped;
 use crate::words::plural;
 
 /// With which probability a failure that is there was found.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuaranteeReport {
     /// How many ordering constraints the failure may take.
     pub depth: u32,

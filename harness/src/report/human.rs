@@ -7,7 +7,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::table::render;
 use super::verdict::Verdict;
-use super::{ControlReport, ExplorationReport, RunReport, ScenarioReport, ViolationReport, summary};
+use super::{ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, summary};
+use crate::history::Outcome;
 use crate::violation::Class;
 use crate::words::units::show_ns;
 use crate::words::{grouped, plural};
@@ -33,6 +34,7 @@ const FAINT: Style = Style::new().dimmed();
 /// The whole report. It has colours; whoever prints it strips them where they are not wanted.
 #[must_use]
 pub fn run(report: &RunReport, detail: Detail) -> String {
+    let report = &plain::report(report);
     let mut text = String::new();
     let is_alone = report.scenarios.len() == 1;
     for scenario in &report.scenarios {
@@ -82,7 +84,7 @@ fn tell_failures(text: &mut String, scenario: &ScenarioReport) {
 
 /// What a strategy that samples is good for, nobody can see in the number of its schedules.
 fn tell_guarantee(text: &mut String, scenario: &ScenarioReport) {
-    let Some(exploration) = &scenario.exploration else { return };
+    let Some(exploration) = scenario.exploration() else { return };
     if let Some(guarantee) = exploration.guarantee {
         line(text, &format!("{}: {}: {guarantee}", scenario.name, exploration.strategy));
     }
@@ -179,23 +181,29 @@ fn tell_control(text: &mut String, control: &ControlReport) {
 }
 
 fn tell_details(text: &mut String, scenario: &ScenarioReport) {
-    if let Some(exploration) = &scenario.exploration {
+    if let Some(exploration) = scenario.exploration() {
         return tell_exploration(text, scenario, exploration);
     }
-    let startup = show_ns(std::time::Duration::from_secs_f64(scenario.startup_s.max(0.0)).as_nanos() as u64);
-    line(text, &format!("  first operation after {startup}, then {:.3}s", scenario.duration_s));
-    let reach = &scenario.reach;
+    if let Some(startup_s) = scenario.startup_s {
+        let startup = show_ns(std::time::Duration::from_secs_f64(startup_s.max(0.0)).as_nanos() as u64);
+        line(text, &format!("  first operation after {startup}, then {:.3}s", scenario.duration_s));
+    }
+    if let Some(reach) = &scenario.reach {
+        tell_reach(text, reach);
+    }
+    tell_checks(text, scenario);
+}
+
+fn tell_reach(text: &mut String, reach: &ReachReport) {
     line(text, &format!("  pairs of processes that met: {} of {}", reach.pairs_seen, reach.pairs_possible));
     if !reach.counts.is_empty() {
-        let outcomes = ["ok", "refused", "failed", "unknown"];
-        let header: Vec<&str> = std::iter::once("operation").chain(outcomes).collect();
+        let header: Vec<&str> = std::iter::once("operation").chain(Outcome::ALL.map(Outcome::as_str)).collect();
         let rows = reach.counts.iter().map(|(operation, counts)| {
-            let counts = outcomes.map(|outcome| grouped(counts.get(outcome).copied().unwrap_or(0)));
-            std::iter::once((*operation).to_owned()).chain(counts).collect()
+            let counts = Outcome::ALL.map(|outcome| grouped(counts.get(&outcome).copied().unwrap_or(0)));
+            std::iter::once(operation.clone()).chain(counts).collect()
         });
         indented(text, &render(&header, &rows.collect::<Vec<_>>(), 1..5));
     }
-    tell_checks(text, scenario);
 }
 
 fn tell_exploration(text: &mut String, scenario: &ScenarioReport, exploration: &ExplorationReport) {
@@ -221,9 +229,9 @@ fn tell_checks(text: &mut String, scenario: &ScenarioReport) {
         let rows = scenario.checks.iter().map(|check| {
             let verdict = match &check.inconclusive {
                 Some(why) => format!("{}: {why}", check.verdict),
-                None => check.verdict.to_owned(),
+                None => check.verdict.to_string(),
             };
-            vec![check.name.to_owned(), grouped(check.examined), verdict]
+            vec![check.name.clone(), grouped(check.examined), verdict]
         });
         indented(text, &render(&["check", "examined", "verdict"], &rows.collect::<Vec<_>>(), 1..2));
     }

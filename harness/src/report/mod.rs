@@ -1,15 +1,22 @@
 //! Reports: what a run came to, for people and for programs.
 //!
-//! One value, [`RunReport`], holds all of it; each format only shows that value.
+//! One value, [`RunReport`], holds all of it; each format only shows that value. It can be read back, so that what a run
+//! left is shown, merged and compared as the types it was written from.
 
 pub mod bench;
+pub mod cases;
+pub mod coverage;
 pub mod exit;
+pub mod github;
 pub mod guarantee;
 pub mod html;
 pub mod human;
 pub mod interleaving;
+pub mod junit;
+pub mod plain;
 pub mod progress;
 pub mod reproduce;
+pub mod stored;
 pub mod story;
 pub mod summary;
 pub mod table;
@@ -18,11 +25,13 @@ pub mod verdict;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::history::Outcome;
 use crate::reach::Reach;
-use crate::scenario::Expect;
+use crate::scenario::{Expect, Kind};
 use crate::violation::Class;
+use coverage::CoverageReport;
 use exit::Exit;
 use guarantee::GuaranteeReport;
 use verdict::Verdict;
@@ -31,7 +40,7 @@ use verdict::Verdict;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a whole run came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// Version of this format.
     pub schema_version: u32,
@@ -50,12 +59,13 @@ pub struct RunReport {
 }
 
 /// What one scenario came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioReport {
     /// Its name.
     pub name: String,
-    /// Which engine ran it.
-    pub kind: &'static str,
+    /// Which engine ran it, and what only that engine can tell.
+    #[serde(flatten)]
+    pub work: WorkReport,
     /// What it tested.
     pub subject: String,
     /// What was seen.
@@ -74,19 +84,16 @@ pub struct ScenarioReport {
     pub first_failure: Option<String>,
     /// From the first invocation to the last return, in seconds.
     pub duration_s: f64,
-    /// From the call of the engine to the first invocation, in seconds.
-    pub startup_s: f64,
+    /// From the call of the engine to the first invocation, in seconds; null where the engine has no such moment.
+    pub startup_s: Option<f64>,
     /// How many workers.
     pub processes: u32,
-    /// How many workers were killed and replaced.
-    pub kills: u64,
+    /// How many workers were killed and replaced; null where none could be.
+    pub kills: Option<u64>,
     /// How often the lock changed hands, from 0 to 1; null where it did not run.
     pub handoff_ratio: Option<f64>,
     /// How many schedules were explored; null for a stress run.
     pub schedules: Option<u64>,
-    /// More about them.
-    #[serde(flatten)]
-    pub exploration: Option<ExplorationReport>,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// The violations, the gravest classes first.
@@ -95,16 +102,63 @@ pub struct ScenarioReport {
     pub violations_total: u64,
     /// What each check came to.
     pub checks: Vec<CheckReport>,
-    /// How much the processes met.
-    pub reach: ReachReport,
+    /// How much the processes met; null where that was not counted.
+    pub reach: Option<ReachReport>,
     /// The folder that holds the evidence.
     pub results: Option<PathBuf>,
     /// The exit code that this scenario alone would end with.
-    #[serde(skip)]
+    #[serde(rename = "exit_code")]
     pub exit: Exit,
 }
 
+/// What one engine can tell and the others cannot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum WorkReport {
+    /// Processes ran freely.
+    Stress,
+    /// Processes were held at their system calls.
+    Explore {
+        /// What was explored; absent where the exploration did not run.
+        #[serde(flatten)]
+        exploration: Option<ExplorationReport>,
+    },
+    /// Something was measured; `bench.json` holds the figures.
+    Bench,
+}
+
+impl WorkReport {
+    /// Of a scenario that did not run.
+    #[must_use]
+    pub const fn nothing(kind: Kind) -> Self {
+        match kind {
+            Kind::Stress => Self::Stress,
+            Kind::Explore => Self::Explore { exploration: None },
+            Kind::Bench => Self::Bench,
+        }
+    }
+
+    /// Which engine.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Stress => Kind::Stress,
+            Self::Explore { .. } => Kind::Explore,
+            Self::Bench => Kind::Bench,
+        }
+    }
+}
+
 impl ScenarioReport {
+    /// What was explored, where something was.
+    #[must_use]
+    pub const fn exploration(&self) -> Option<&ExplorationReport> {
+        match &self.work {
+            WorkReport::Explore { exploration } => exploration.as_ref(),
+            WorkReport::Stress | WorkReport::Bench => None,
+        }
+    }
+
     /// Operations a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -113,12 +167,12 @@ impl ScenarioReport {
 }
 
 /// What an exploration did, besides the number of its schedules.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplorationReport {
     /// Which strategy.
     pub strategy: String,
     /// Which part of the space was seen.
-    pub coverage: String,
+    pub coverage: CoverageReport,
     /// Schedules that were left half-way, as nothing new could follow.
     pub redundant: u64,
     /// About how many schedules an enumeration of all interleavings would have run.
@@ -138,7 +192,7 @@ pub struct ExplorationReport {
 }
 
 /// One violation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViolationReport {
     /// Which promise was broken.
     pub class: Class,
@@ -160,12 +214,12 @@ pub struct ViolationReport {
     /// that was not tried.
     pub explained: Option<String>,
     /// The few operations around it, a line each.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub story: Vec<String>,
 }
 
 /// A schedule that shows a violation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlReport {
     /// The number of the schedule that showed it first.
     pub found_by_schedule: u64,
@@ -185,12 +239,12 @@ pub struct ControlReport {
 }
 
 /// What one check came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Its name.
-    pub name: &'static str,
-    /// `clean`, `violation`, `inconclusive`, or `not-applicable` where it had nothing to judge.
-    pub verdict: &'static str,
+    pub name: String,
+    /// What it came to.
+    pub verdict: CheckVerdict,
     /// How many things it looked at.
     pub examined: u64,
     /// Violations it found, beyond those kept.
@@ -199,22 +253,55 @@ pub struct CheckReport {
     pub inconclusive: Option<String>,
 }
 
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckVerdict {
+    /// It had nothing to judge.
+    NotApplicable,
+    /// It judged, and no promise was broken.
+    Clean,
+    /// It could not judge.
+    Inconclusive,
+    /// A promise was broken.
+    Violation,
+}
+
+impl CheckVerdict {
+    /// As reports spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not-applicable",
+            Self::Clean => "clean",
+            Self::Inconclusive => "inconclusive",
+            Self::Violation => "violation",
+        }
+    }
+}
+
+impl std::fmt::Display for CheckVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How much the processes met.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReachReport {
     /// Ordered pairs of processes of which one took a lock next after the other.
     pub pairs_seen: u64,
     /// How many such pairs there could be.
     pub pairs_possible: u64,
     /// How often each operation ended how.
-    pub counts: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    pub counts: BTreeMap<String, BTreeMap<Outcome, u64>>,
 }
 
 impl From<&Reach> for ReachReport {
     fn from(reach: &Reach) -> Self {
         let mut counts = BTreeMap::<_, BTreeMap<_, _>>::new();
         for ((operation, outcome), count) in &reach.counts {
-            counts.entry(operation.as_str()).or_default().insert(outcome.as_str(), *count);
+            counts.entry(operation.to_string()).or_default().insert(*outcome, *count);
         }
         Self { pairs_seen: reach.pairs_seen, pairs_possible: reach.pairs_possible, counts }
     }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::ScenarioReport;
+use super::github::harmless;
 use super::table::rate;
+use super::{ScenarioReport, plain};
 use crate::engine::Progress;
 use crate::plan::Budget;
 use crate::words::grouped;
@@ -47,7 +48,7 @@ impl Bar {
         let style = ProgressStyle::with_template("{prefix:19!} [{bar:12}] {percent:>3}%  {wide_msg}")
             .expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(plain::one_line(name).into_owned());
         Self { shown: bar, talk, budget, started: Instant::now(), operations: AtomicU64::new(0) }
     }
 
@@ -79,9 +80,9 @@ impl Bar {
             Some(schedules) => plural(schedules, "schedule"),
             None => plural(report.operations, "operation"),
         };
-        let line = format!("{}: {verdict}, {done} in {}", report.name, show_ns(duration_ns));
+        let line = format!("{}: {verdict}, {done} in {}", plain::one_line(&report.name), show_ns(duration_ns));
         // Nobody is left to tell when stderr is gone.
-        let _ = writeln!(anstream::stderr(), "{line}");
+        let _ = writeln!(anstream::stderr(), "{}", harmless(&line));
     }
 }
 

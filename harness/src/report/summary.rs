@@ -3,13 +3,14 @@
 use super::ScenarioReport;
 use super::human::{STRONG, line, style_of, verdict_words};
 use super::table::{rate, render};
+use crate::scenario::Kind;
 use crate::words::grouped;
 
 /// The tables of these scenarios.
 #[must_use]
 pub fn of(scenarios: &[ScenarioReport]) -> String {
     let (explored, stressed): (Vec<_>, Vec<_>) =
-        scenarios.iter().partition(|scenario| scenario.schedules.is_some());
+        scenarios.iter().partition(|scenario| scenario.work.kind() == Kind::Explore);
     let mut text = String::new();
     if !stressed.is_empty() {
         table(&mut text, &STRESS, 2..8, &stressed, stress_row);
@@ -34,7 +35,7 @@ fn stress_row(scenario: &ScenarioReport) -> Vec<String> {
         format!("{:.2}s", scenario.duration_s),
         rate(scenario.rate()),
         scenario.processes.to_string(),
-        scenario.kills.to_string(),
+        scenario.kills.map_or("-".into(), |kills| kills.to_string()),
         scenario.handoff_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
     ]
 }
@@ -43,7 +44,7 @@ const EXPLORE: [&str; 9] =
     ["scenario", "subject", "schedules", "naive", "time", "rate", "processes", "coverage", "verdict"];
 
 fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
-    let exploration = scenario.exploration.as_ref();
+    let exploration = scenario.exploration();
     vec![
         scenario.name.clone(),
         scenario.subject.clone(),
@@ -52,7 +53,7 @@ fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
         format!("{:.2}s", scenario.duration_s),
         exploration.map_or("-".into(), |exploration| rate(exploration.schedules_per_s)),
         scenario.processes.to_string(),
-        exploration.map_or("-".into(), |exploration| exploration.coverage.clone()),
+        exploration.map_or("-".into(), |exploration| exploration.coverage.to_string()),
     ]
 }
 

@@ -4,12 +4,13 @@
 //! has ended. So a crash of the harness leaves a run that can be read and cannot be mistaken for a finished one.
 
 pub mod machine;
+pub mod read;
 pub mod scratch;
 
 use std::fmt::Write;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -231,15 +232,26 @@ impl RunFolder {
         self.write_json("run.json", &self.record)
     }
 
-    /// A file is there as a whole or not at all.
+    /// Writes a value as JSON.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
-        let path = self.path.join(name);
-        let fresh = path.with_extension("tmp");
-        fs::write(&fresh, text)?;
-        fs::rename(fresh, path)
+        write_whole(&self.path.join(name), text.as_bytes())
     }
+}
+
+/// Writes a file that is there as a whole or not at all, and that whoever may read files can read.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".flockwork-")
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn sha256_hex(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! The `[expect]` table: which violations must appear, and which may.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
@@ -9,7 +9,7 @@ use crate::violation::Class;
 use crate::words::nearest;
 
 /// What should come of a scenario.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expect {
     /// Classes of which each must appear.
     pub violations: Vec<Class>,

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod doctor;
 mod explore;
+mod formats;
 mod run;
 mod signals;
 mod support;

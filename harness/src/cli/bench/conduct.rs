@@ -4,8 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::judge::{BenchVerdict, judge};
 use super::progress::Bar;
 use super::request::lasting;
@@ -19,6 +17,7 @@ use crate::plan::bench::BenchPlan;
 use crate::process::Zygote;
 use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
+use crate::report::stored::BenchSummary;
 use crate::results::machine::Filesystem;
 use crate::results::scratch::Scratch;
 use crate::results::{Results, RunFolder, ScenarioRecord};
@@ -65,21 +64,6 @@ impl Conducted {
         let thresholds = scenario.bench().map_or(&[] as &[_], |bench| &bench.thresholds);
         BenchReport::of(&self.record, thresholds)
     }
-}
-
-/// `summary.json` of a benchmark.
-#[derive(Debug, Serialize)]
-struct Summary<'s> {
-    schema_version: u32,
-    kind: &'static str,
-    scenario: &'s str,
-    seed: u64,
-    complete: bool,
-    cells: usize,
-    invalid: usize,
-    left_out: u64,
-    #[serde(flatten)]
-    verdict: &'s BenchVerdict,
 }
 
 impl Conductor<'_> {
@@ -164,16 +148,18 @@ impl Conductor<'_> {
         };
         folder.write_json("bench.json", &record).map_err(failed)?;
         fs::write(path.join("report.html"), page).map_err(failed)?;
-        let summary = Summary {
+        let summary = BenchSummary {
             schema_version: crate::results::SCHEMA_VERSION,
-            kind: Kind::Bench.as_str(),
-            scenario: &scenario.name,
+            kind: Kind::Bench.as_str().into(),
+            scenario: scenario.name.clone(),
             seed: self.seed,
             complete: record.complete,
             cells: record.cells.len(),
             invalid: record.cells.iter().filter(|cell| cell.invalid.is_some()).count(),
             left_out,
-            verdict: &verdict,
+            verdict: verdict.verdict,
+            exit_code: verdict.exit,
+            reasons: verdict.reasons.clone(),
         };
         folder.finish(&summary).map_err(failed)?;
         Ok(Conducted { record, verdict, folder: path })

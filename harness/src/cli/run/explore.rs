@@ -13,7 +13,7 @@ use crate::plan::ExplorePlan;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
-use crate::report::{ControlReport, ExplorationReport, ReachReport, ScenarioReport, ViolationReport};
+use crate::report::{ControlReport, ExplorationReport, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
 use crate::scenario::{Expect, Scenario, describe_subject};
 use crate::violation::{Class, Violation};
@@ -139,9 +139,21 @@ fn report(
     let run = &trial.run;
     let duration_s = run.duration_ns as f64 / 1e9;
     let all = run.schedules + run.redundant + run.repeated;
+    let exploration = ExplorationReport {
+        strategy: exploration::describe_strategy(&plan.strategy),
+        coverage: run.coverage.into(),
+        redundant: run.redundant,
+        naive: run.naive,
+        faulted: run.faulted,
+        repeated: run.repeated,
+        guarantee: run.promised.map(GuaranteeReport::from),
+        blocked: run.blocked,
+        steps: run.steps,
+        schedules_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
+    };
     ScenarioReport {
         name: scenario.name.clone(),
-        kind: scenario.kind().as_str(),
+        work: WorkReport::Explore { exploration: Some(exploration) },
         subject: describe_subject(&scenario.subject),
         verdict: trial.judgement.verdict,
         expected: trial.judgement.expected,
@@ -151,28 +163,16 @@ fn report(
         failed: 0,
         first_failure: None,
         duration_s,
-        startup_s: 0.0,
+        startup_s: None,
         processes: scenario.processes(),
-        kills: 0,
+        kills: None,
         handoff_ratio: None,
         schedules: Some(run.schedules),
-        exploration: Some(ExplorationReport {
-            strategy: exploration::describe_strategy(&plan.strategy),
-            coverage: exploration::describe_coverage(run.coverage),
-            redundant: run.redundant,
-            naive: run.naive,
-            faulted: run.faulted,
-            repeated: run.repeated,
-            guarantee: run.promised.map(GuaranteeReport::from),
-            blocked: run.blocked,
-            steps: run.steps,
-            schedules_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
-        }),
         interrupted: run.ended == Ended::Interrupted,
         violations_total: exploration::violations_total(run),
         violations,
         checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),
-        reach: ReachReport::default(),
+        reach: None,
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,
     }

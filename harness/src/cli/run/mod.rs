@@ -8,10 +8,11 @@ mod explain;
 mod explore;
 mod stress;
 
-use super::args::{Format, RunArgs};
+use super::args::RunArgs;
+use super::deliver::deliver;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::output::{Output, print, print_json, say};
+use super::output::{Output, say};
 use super::pipeline;
 use super::request::{Keep, RunRequest};
 use super::stand::{exit_of, words_of};
@@ -23,7 +24,10 @@ use crate::report::exit::Exit;
 use crate::report::human;
 use crate::report::progress::Bar;
 use crate::report::verdict::{self, Verdict};
-use crate::report::{CheckReport, ReachReport, RunReport, SCHEMA_VERSION, ScenarioReport, reproduce};
+use crate::report::stored::Summary;
+use crate::report::{
+    CheckReport, CheckVerdict, RunReport, SCHEMA_VERSION, ScenarioReport, WorkReport, reproduce,
+};
 use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, ScenarioRecord};
 use crate::scenario::{Kind, Plan, Scenario, Work, describe_subject};
@@ -51,11 +55,7 @@ pub fn run(
 
     let mut runner = Runner { zygote, request: &request, results, interrupt, command_line, output };
     let (report, exit) = runner.run_all();
-    match output.format {
-        Format::Human => print(&human::run(&report, output.detail)),
-        Format::Json => print_json(&report),
-    }
-    .map_err(|failure| Failure { exit: exit.and(failure.exit), ..failure })?;
+    deliver(&report, output, request.junit.as_deref(), exit)?;
     Ok(exit)
 }
 
@@ -166,7 +166,7 @@ impl Runner<'_> {
             let report = did_not_run(scenario, NotRun::of(&*error));
             ScenarioReport { results: Some(folder.path().to_owned()), ..report }
         });
-        folder.finish(&report).map_err(NotRun::harness)?;
+        folder.finish(&Summary::new(self.request.seed, &report)).map_err(NotRun::harness)?;
         if let Err(error) = scratch.remove() {
             say(&format!("the temporary folder of {} cannot be removed: {error}", scenario.name));
         }
@@ -219,7 +219,7 @@ impl Runner<'_> {
 fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
     ScenarioReport {
         name: scenario.name.clone(),
-        kind: scenario.kind().as_str(),
+        work: WorkReport::nothing(scenario.kind()),
         subject: describe_subject(&scenario.subject),
         verdict: Verdict::Error,
         expected: false,
@@ -229,31 +229,30 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         failed: 0,
         first_failure: None,
         duration_s: 0.0,
-        startup_s: 0.0,
+        startup_s: None,
         processes: scenario.processes(),
-        kills: 0,
+        kills: None,
         handoff_ratio: None,
         schedules: (scenario.kind() == Kind::Explore).then_some(0),
-        exploration: None,
         interrupted: false,
         violations: Vec::new(),
         violations_total: 0,
         checks: Vec::new(),
-        reach: ReachReport::default(),
+        reach: None,
         results: None,
         exit: not_run.exit,
     }
 }
 
-fn report_check(name: &'static str, examination: &Examination) -> CheckReport {
+fn report_check(name: &str, examination: &Examination) -> CheckReport {
     let verdict = match examination {
-        Examination { violations, .. } if !violations.is_empty() => "violation",
-        Examination { inconclusive: Some(_), .. } => "inconclusive",
-        Examination { examined: 0, .. } => "not-applicable",
-        _ => "clean",
+        Examination { violations, .. } if !violations.is_empty() => CheckVerdict::Violation,
+        Examination { inconclusive: Some(_), .. } => CheckVerdict::Inconclusive,
+        Examination { examined: 0, .. } => CheckVerdict::NotApplicable,
+        _ => CheckVerdict::Clean,
     };
     CheckReport {
-        name,
+        name: name.to_owned(),
         verdict,
         examined: examination.examined,
         violations_total: examination.violations_total.max(examination.violations.len() as u64),

@@ -13,7 +13,7 @@ use crate::finding::Finding;
 use crate::history::Outcome;
 use crate::plan::StressPlan;
 use crate::report::progress::Bar;
-use crate::report::{ReachReport, ScenarioReport, ViolationReport, story};
+use crate::report::{ReachReport, ScenarioReport, ViolationReport, WorkReport, story};
 use crate::results::RunFolder;
 use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
@@ -81,7 +81,7 @@ fn report(
     let run = &trial.run;
     ScenarioReport {
         name: scenario.name.clone(),
-        kind: scenario.kind().as_str(),
+        work: WorkReport::Stress,
         subject: describe_subject(&scenario.subject),
         verdict: trial.judgement.verdict,
         expected: trial.judgement.expected,
@@ -91,17 +91,16 @@ fn report(
         failed: run.history.records.iter().filter(|record| record.outcome == Outcome::Failed).count() as u64,
         first_failure: pipeline::first_failure(&run.history).map(str::to_owned),
         duration_s: run.duration_ns as f64 / 1e9,
-        startup_s: run.startup_ns as f64 / 1e9,
+        startup_s: Some(run.startup_ns as f64 / 1e9),
         processes: scenario.processes(),
-        kills: run.kills,
+        kills: Some(run.kills),
         handoff_ratio: Some(trial.reach.handoff_ratio),
         schedules: None,
-        exploration: None,
         interrupted: run.ended == Ended::Interrupted,
         violations,
         violations_total: trial.violations_total(),
         checks,
-        reach: ReachReport::from(&trial.reach),
+        reach: Some(ReachReport::from(&trial.reach)),
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,
     }

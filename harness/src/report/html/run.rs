@@ -1,32 +1,33 @@
-//! report.html of a stress run or an exploration, from what it left: run.json and summary.json.
+//! report.html of a run, from what it left.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::{facts, machine, page};
+use crate::history::Outcome;
+use crate::report::stored::{BenchSummary, Stored, StoredRun};
+use crate::report::verdict::Verdict;
+use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport};
 use crate::results::{RunRecord, RunStatus};
+use crate::words::grouped;
 
 /// The page. Without a summary the run was cut short, and the page says so.
 #[must_use]
-pub fn show(run: &RunRecord, summary: Option<&Value>) -> String {
+pub fn show(stored: &StoredRun) -> String {
+    let run = &stored.run;
     let title = format!("Run of {}", run.scenario.name);
     let body = html! {
         h1 { (title) }
-        @match summary {
-            Some(summary) => (verdict(summary)),
+        @match &stored.summary {
+            Some(Stored::Scenario(report)) => (verdict(report.verdict, report.expected, &report.reasons)),
+            Some(Stored::Bench(bench)) => (measured(bench)),
             None => p.doubtful { "No summary: the run was cut short, or is not over." },
         }
-        @if run.status == RunStatus::Incomplete && summary.is_some() {
+        @if run.status == RunStatus::Incomplete && stored.summary.is_some() {
             p.doubtful { "The run is marked incomplete." }
         }
         h2 { "Machine" }
         (facts(&place(run)))
-        @if let Some(summary) = summary {
-            (numbers(summary))
-            (violations(summary))
-            (checks(summary))
-            (reach(summary))
-        }
+        @if let Some(Stored::Scenario(report)) = &stored.summary { (outcome(report)) }
         h2 { "Command" }
         pre { code { (run.argv.join(" ")) } }
         h2 { "Scenario" }
@@ -38,31 +39,24 @@ pub fn show(run: &RunRecord, summary: Option<&Value>) -> String {
     page(&title, "", &body)
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or("-")
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
-}
-
-/// A number or a word as it stands in the summary.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn verdict(summary: &Value) -> Markup {
-    let is_expected = summary["expected"].as_bool().unwrap_or(false);
-    let class = match text(summary, "verdict") {
-        _ if is_expected => "good",
-        "inconclusive" => "doubtful",
+fn verdict(verdict: Verdict, expected: bool, reasons: &[String]) -> Markup {
+    let class = match verdict {
+        _ if expected => "good",
+        Verdict::Inconclusive => "doubtful",
         _ => "bad",
     };
     html! {
-        p { strong class=(class) { (text(summary, "verdict")) }
-            @if is_expected { ", as the scenario expects" } @else { ", which the scenario does not expect" }
+        p { strong class=(class) { (verdict.as_str()) }
+            @if expected { ", as the scenario expects" } @else { ", which the scenario does not expect" }
         }
-        ul { @for reason in list(summary, "reasons") { li { (plain(reason)) } } }
+        ul { @for reason in reasons { li { (reason) } } }
+    }
+}
+
+fn measured(bench: &BenchSummary) -> Markup {
+    html! {
+        (verdict(bench.verdict, bench.verdict == Verdict::Clean, &bench.reasons))
+        p { "bench.json, which holds the figures, is not in the folder." }
     }
 }
 
@@ -78,64 +72,69 @@ fn place(run: &RunRecord) -> Vec<(&'static str, String)> {
     all
 }
 
-const NUMBERS: [(&str, &str); 10] = [
-    ("Subject", "subject"),
-    ("Processes", "processes"),
-    ("Operations", "operations"),
-    ("Failed operations", "failed"),
-    ("Seconds", "duration_s"),
-    ("Kills", "kills"),
-    ("Handoff ratio", "handoff_ratio"),
-    ("Schedules", "schedules"),
-    ("Strategy", "strategy"),
-    ("Coverage", "coverage"),
-];
-
-fn numbers(summary: &Value) -> Markup {
-    let known = NUMBERS.into_iter().filter(|(_, key)| !summary[*key].is_null());
-    let all: Vec<_> = known.map(|(name, key)| (name, plain(&summary[key]))).collect();
-    html! { h2 { "Numbers" } (facts(&all)) }
-}
-
-fn violations(summary: &Value) -> Markup {
-    let violations = list(summary, "violations");
+fn outcome(report: &ScenarioReport) -> Markup {
     html! {
+        h2 { "Numbers" }
+        (facts(&numbers(report)))
         h2 { "Violations" }
-        @if violations.is_empty() { p { "None." } }
-        @for violation in violations {
-            h3 { (text(violation, "class")) " " code.faint { (text(violation, "signature")) } }
-            p { (text(violation, "message")) }
-            @if let Some(explained) = violation["explained"].as_str() { p { (explained) } }
-            pre { code { (text(violation, "reproduce")) } }
-        }
+        @if report.violations.is_empty() { p { "None." } }
+        @for violation in &report.violations { (broken(violation)) }
+        (checks(&report.checks))
+        @if let Some(reach) = &report.reach { (reached(reach)) }
     }
 }
 
-fn checks(summary: &Value) -> Markup {
+/// What was observed; what was not is left out.
+fn numbers(report: &ScenarioReport) -> Vec<(&'static str, String)> {
+    let exploration = report.exploration();
+    let known = [
+        ("Subject", Some(report.subject.clone())),
+        ("Processes", Some(report.processes.to_string())),
+        ("Operations", Some(grouped(report.operations))),
+        ("Failed operations", Some(grouped(report.failed))),
+        ("Seconds", Some(format!("{:.3}", report.duration_s))),
+        ("Kills", report.kills.map(grouped)),
+        ("Handoff ratio", report.handoff_ratio.map(|ratio| format!("{ratio:.3}"))),
+        ("Schedules", report.schedules.map(grouped)),
+        ("Strategy", exploration.map(|exploration| exploration.strategy.clone())),
+        ("Coverage", exploration.map(|exploration| exploration.coverage.to_string())),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn broken(violation: &ViolationReport) -> Markup {
+    html! {
+        h3 { (violation.class.as_str()) " " code.faint { (violation.signature) } }
+        p { (violation.message) }
+        @if let Some(explained) = &violation.explained { p { (explained) } }
+        pre { code { (violation.reproduce) } }
+    }
+}
+
+fn checks(checks: &[CheckReport]) -> Markup {
     html! {
         h2 { "Checks" }
         div.wide { table {
             thead { tr { th { "check" } th.number { "examined" } th { "verdict" } } }
-            tbody { @for check in list(summary, "checks") { tr {
-                td { (text(check, "name")) }
-                td.number { (plain(&check["examined"])) }
-                td.words { (text(check, "verdict"))
-                    @if let Some(why) = check["inconclusive"].as_str() { ": " (why) } }
+            tbody { @for check in checks { tr {
+                td { (check.name) }
+                td.number { (grouped(check.examined)) }
+                td.words { (check.verdict) @if let Some(why) = &check.inconclusive { ": " (why) } }
             } } }
         } }
     }
 }
 
-fn reach(summary: &Value) -> Markup {
-    let counts = summary["reach"]["counts"].as_object();
-    let outcomes = ["ok", "refused", "failed", "unknown"];
-    html! { @if let Some(counts) = counts.filter(|counts| !counts.is_empty()) {
+fn reached(reach: &ReachReport) -> Markup {
+    html! { @if !reach.counts.is_empty() {
         h2 { "Operations" }
         div.wide { table {
-            thead { tr { th { "operation" } @for outcome in outcomes { th.number { (outcome) } } } }
-            tbody { @for (operation, counts) in counts { tr {
+            thead { tr { th { "operation" } @for outcome in Outcome::ALL { th.number { (outcome) } } } }
+            tbody { @for (operation, counts) in &reach.counts { tr {
                 td { (operation) }
-                @for outcome in outcomes { td.number { (counts[outcome].as_u64().unwrap_or(0)) } }
+                @for outcome in Outcome::ALL {
+                    td.number { (grouped(counts.get(&outcome).copied().unwrap_or(0))) }
+                }
             } } }
         } }
     } }
