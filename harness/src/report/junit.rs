@@ -99,7 +99,7 @@ mod tests {
         let root = document.root_element();
         assert_eq!((root.attribute("failures"), root.attribute("tests")), (Some("2"), Some("5")), "{text}");
         let suite = root.children().find(|node| node.has_tag_name("testsuite")).unwrap();
-        assert_eq!((suite.attribute("name"), suite.attribute("disabled")), (Some("words"), Some("2")));
+        assert_eq!((suite.attribute("name"), suite.attribute("skipped")), (Some("words"), Some("2")));
         let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
         assert_eq!(failure.attribute("type"), Some("lost-update"));
         assert!(failure.text().unwrap().contains("run it again: flockwork run 'words'"), "{text}");

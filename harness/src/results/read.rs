@@ -94,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(versioned::<RunRecord>(&folder.path().join("absent.json"), 1).unwrap().is_none());
         for (text, told) in [
-            ("{\"schema_version\": 1, \"sta", "it is cut: it ends at line 1 column 27"),
+            ("{\"schema_version\": 1, \"sta", "it is cut: it ends at line 1 column 26"),
             ("{\"schema_version\": 2}", "schema version 2, and this flockwork reads 1: a newer"),
             ("{\"schema_version\": 1}", "missing field `status`"),
             ("[1]", "it is not what flockwork writes"),

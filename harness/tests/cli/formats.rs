@@ -54,7 +54,8 @@ fn github_gets_annotations_and_a_summary_of_the_step() {
     let log = stdout(&ends_with(command.env("GITHUB_STEP_SUMMARY", &summary), 100));
     let annotations = commands(&log);
     assert!((1..=10).contains(&annotations.len()), "{log}");
-    assert!(annotations.iter().all(|line| line.starts_with("::error title=broken%3A ")), "{log}");
+    assert!(annotations.iter().all(|line| line.starts_with("::error title=")), "{log}");
+    assert!(annotations[0].starts_with("::error title=broken%3A "), "{log}");
     let text = fs::read_to_string(summary).unwrap();
     assert!(text.starts_with("earlier\n## flockwork: violation") && text.contains("| broken |"), "{text}");
 }
@@ -91,7 +92,7 @@ fn whatever_is_in_a_name_stays_a_name_in_every_format() {
                 assert_eq!(commands(&err), Vec::<&str>::new());
                 assert!(!fs::read_to_string(&summary).unwrap().contains("<script"));
             }
-            _ => assert_eq!(commands(&out), Vec::<&str>::new(), "{out}"),
+            _ => assert!(!out.lines().any(|line| line.trim_start().starts_with("::")), "{out}"),
         }
     }
     let run = place.runs().pop().unwrap();
