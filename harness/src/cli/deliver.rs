@@ -14,7 +14,12 @@ use crate::report::{RunReport, human, junit};
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// Prints the report, and writes JUnit to a file where one is named. The failure keeps the gravest exit code.
-pub fn deliver(report: &RunReport, output: Output, junit_file: Option<&Path>, exit: Exit) -> Result<(), Failure> {
+pub fn deliver(
+    report: &RunReport,
+    output: Output,
+    junit_file: Option<&Path>,
+    exit: Exit,
+) -> Result<(), Failure> {
     let printed = match (output.ci, output.format) {
         (Some(Ci::Junit), _) => print(&junit::show(report)),
         (Some(Ci::Github), _) => github(report, output),

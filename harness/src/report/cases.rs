@@ -131,9 +131,7 @@ fn expectation(scenario: &ScenarioReport) -> Case {
     let told: Vec<bool> = scenario
         .violations
         .iter()
-        .map(|violation| {
-            scenario.checks.iter().any(|check| check::class_of(&check.name) == violation.class)
-        })
+        .map(|violation| scenario.checks.iter().any(|check| check::class_of(&check.name) == violation.class))
         .collect();
     let mut failures: Vec<Failure> = scenario
         .violations

@@ -204,7 +204,9 @@ pub fn markdown(text: &str) -> String {
         match c {
             '\n' => shown.push(' '),
             '-' | '.' | '/' | ',' | ' ' | '=' => shown.push(c),
-            c if c.is_ascii_punctuation() => write!(shown, "&#{};", u32::from(c)).expect("a String takes all"),
+            c if c.is_ascii_punctuation() => {
+                write!(shown, "&#{};", u32::from(c)).expect("a String takes all");
+            }
             c => shown.push(c),
         }
     }
@@ -241,7 +243,10 @@ mod tests {
             assert_eq!(text.lines().count(), shown, "{text}");
             assert!(text.lines().all(|line| line.starts_with("::error title=")), "{text}");
         }
-        assert!(annotations(&many(500)).ends_with("and 491 more findings: the step's summary and report.html tell all\n"));
+        assert!(
+            annotations(&many(500))
+                .ends_with("and 491 more findings: the step's summary and report.html tell all\n")
+        );
         let mut twice = many(1);
         twice.scenarios.push(twice.scenarios[0].clone());
         assert_eq!(annotations(&twice).lines().count(), 1);

@@ -7,7 +7,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::table::render;
 use super::verdict::Verdict;
-use super::{ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, summary};
+use super::{
+    ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, summary,
+};
 use crate::history::Outcome;
 use crate::violation::Class;
 use crate::words::units::show_ns;
@@ -197,7 +199,8 @@ fn tell_details(text: &mut String, scenario: &ScenarioReport) {
 fn tell_reach(text: &mut String, reach: &ReachReport) {
     line(text, &format!("  pairs of processes that met: {} of {}", reach.pairs_seen, reach.pairs_possible));
     if !reach.counts.is_empty() {
-        let header: Vec<&str> = std::iter::once("operation").chain(Outcome::ALL.map(Outcome::as_str)).collect();
+        let header: Vec<&str> =
+            std::iter::once("operation").chain(Outcome::ALL.map(Outcome::as_str)).collect();
         let rows = reach.counts.iter().map(|(operation, counts)| {
             let counts = Outcome::ALL.map(|outcome| grouped(counts.get(&outcome).copied().unwrap_or(0)));
             std::iter::once(operation.clone()).chain(counts).collect()

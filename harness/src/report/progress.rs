@@ -80,7 +80,8 @@ impl Bar {
             Some(schedules) => plural(schedules, "schedule"),
             None => plural(report.operations, "operation"),
         };
-        let line = format!("{}: {verdict}, {done} in {}", plain::one_line(&report.name), show_ns(duration_ns));
+        let line =
+            format!("{}: {verdict}, {done} in {}", plain::one_line(&report.name), show_ns(duration_ns));
         // Nobody is left to tell when stderr is gone.
         let _ = writeln!(anstream::stderr(), "{}", harmless(&line));
     }

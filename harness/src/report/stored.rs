@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::ScenarioReport;
 use super::exit::Exit;
 use super::verdict::Verdict;
-use super::ScenarioReport;
 use crate::results::read::{ReadError, run_record, versioned};
 use crate::results::{RunRecord, SCHEMA_VERSION};
 use crate::scenario::Kind;
@@ -88,9 +88,8 @@ type Fields = serde_json::Map<String, serde_json::Value>;
 fn read_summary(path: &Path) -> Result<Option<Stored>, ReadError> {
     let Some(mut fields) = versioned::<Fields>(path, SCHEMA_VERSION)? else { return Ok(None) };
     let is_bench = fields.get("kind").is_some_and(|kind| kind == Kind::Bench.as_str());
-    let wrong = |error: serde_json::Error| {
-        ReadError::new(path, format!("it is not what flockwork writes: {error}"))
-    };
+    let wrong =
+        |error: serde_json::Error| ReadError::new(path, format!("it is not what flockwork writes: {error}"));
     if is_bench && !fields.contains_key("name") {
         return serde_json::from_value(fields.into()).map(|bench| Some(Stored::Bench(bench))).map_err(wrong);
     }
@@ -98,7 +97,9 @@ fn read_summary(path: &Path) -> Result<Option<Stored>, ReadError> {
         let exit = exit_of(&fields);
         fields.insert("exit_code".into(), exit.code().into());
     }
-    serde_json::from_value(fields.into()).map(|report| Some(Stored::Scenario(Box::new(report)))).map_err(wrong)
+    serde_json::from_value(fields.into())
+        .map(|report| Some(Stored::Scenario(Box::new(report))))
+        .map_err(wrong)
 }
 
 /// The exit code of a summary from before summaries held theirs.

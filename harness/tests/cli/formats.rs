@@ -5,7 +5,8 @@ use std::fs;
 use crate::support::{BROKEN, Place, SOUND, ends_with, json, stderr, stdout};
 
 /// A file's name may hold anything but a slash.
-const HOSTILE: &str = "<script>alert(1)<script> ]]> &amp;\n::error::injected\n##[error]old \u{1b}[31m | `x` %0A \u{202e}";
+const HOSTILE: &str =
+    "<script>alert(1)<script> ]]> &amp;\n::error::injected\n##[error]old \u{1b}[31m | `x` %0A \u{202e}";
 
 /// Each line of a log that GitHub's runner would obey.
 fn commands(log: &str) -> Vec<&str> {
@@ -24,7 +25,10 @@ fn junit_is_written_beside_any_format_and_by_itself() {
     let text = fs::read_to_string(place.path().join("out.xml")).unwrap();
     let document = roxmltree::Document::parse(&text).expect(&text);
     let suites: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testsuite")).collect();
-    assert_eq!(suites.iter().map(|suite| suite.attribute("name").unwrap()).collect::<Vec<_>>(), ["broken", "sound"]);
+    assert_eq!(
+        suites.iter().map(|suite| suite.attribute("name").unwrap()).collect::<Vec<_>>(),
+        ["broken", "sound"]
+    );
     for (suite, scenario) in suites.iter().zip(report["scenarios"].as_array().unwrap()) {
         let cases = suite.children().filter(|node| node.has_tag_name("testcase")).count();
         assert_eq!(cases, scenario["checks"].as_array().unwrap().len() + 1, "{text}");

@@ -23,8 +23,8 @@ use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
 use crate::report::human;
 use crate::report::progress::Bar;
-use crate::report::verdict::{self, Verdict};
 use crate::report::stored::Summary;
+use crate::report::verdict::{self, Verdict};
 use crate::report::{
     CheckReport, CheckVerdict, RunReport, SCHEMA_VERSION, ScenarioReport, WorkReport, reproduce,
 };
