@@ -25,6 +25,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("kill:     {}", web.kill()?);
     let tombstone = web.delete()?;
     println!("delete:   generation {}, revision {}", tombstone.generation, tombstone.revision);
-    println!("list:     {:?}", store.list()?);
+    println!("list:     {:?}", store.list()?.ids);
     Ok(())
 }

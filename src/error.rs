@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::ContainerId;
 use crate::lock::Holder;
+use crate::printable::printable;
 use crate::metadata::Stamp;
 use crate::status::{Operation, Refusal, Status};
 
@@ -55,7 +56,7 @@ pub enum Error {
         seen: Stamp,
     },
     /// The lock was not to be had within the bound.
-    #[error("{} is locked{}; waited {waited:?}", path.display(), by(holder.as_ref()))]
+    #[error("{} is locked{}; waited {waited:?}", shown(path), by(holder.as_ref()))]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -65,7 +66,7 @@ pub enum Error {
         waited: Duration,
     },
     /// A file is not what the library wrote. It is left as it is.
-    #[error("{} is corrupt: {why}", path.display())]
+    #[error("{} is corrupt: {}", shown(path), printable(why))]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -81,7 +82,7 @@ pub enum Error {
         why: &'static str,
     },
     /// This machine, this filesystem or this combination of options cannot do it.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {}", shown(path), printable(why))]
     Unsupported {
         /// Where.
         path: PathBuf,
@@ -99,7 +100,7 @@ pub enum Error {
         seen: Stamp,
     },
     /// The sandbox could not do what the operation asked of it.
-    #[error("cannot {operation} container {id}: its sandbox failed: {source}")]
+    #[error("cannot {operation} container {id}: its sandbox failed: {}", printable(&source.to_string()))]
     Sandbox {
         /// The container.
         id: ContainerId,
@@ -109,7 +110,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A system call failed.
-    #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
+    #[error("cannot {action} {}: {source}{}", shown(path), hint(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -166,6 +167,10 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).to_string()
 }
 
 fn list(ids: &[ContainerId]) -> String {

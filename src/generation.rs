@@ -5,52 +5,58 @@
 //! counter's. The file is replaced as a whole, so that a kill leaves the old or the new number; a number that is
 //! taken and not used is no harm. A counter that cannot be read is reported, never set back.
 
+use std::ffi::CStr;
+
 use crate::lock::{Exclusive, LockKind, Opening, Request, Wait};
 use crate::read::regular_file;
-use crate::root::{RelPath, Root};
+use crate::folder::Folder;
+use crate::root::Root;
 use crate::write::{WritePolicy, write_new};
 use crate::{Error, Result};
 
-const COUNTER: &str = "~generation";
-const COUNTER_TEMPORARY: &str = "~generation.tmp";
-const COUNTER_LOCK: &str = "~generation.lock";
+const COUNTER: &CStr = c"~generation";
+const COUNTER_TEMPORARY: &CStr = c"~generation.tmp";
+const COUNTER_LOCK: &CStr = c"~generation.lock";
 
 /// More digits than a `u64` has.
 const COUNTER_BYTES_MAX: u64 = 64;
 
 /// Takes the next generation.
 pub(crate) fn next(root: &Root, kind: LockKind, wait: Wait, policy: WritePolicy) -> Result<u64> {
-    let path = RelPath::top(COUNTER_LOCK);
-    let request = Request { opening: Opening::Create, ..Request::exclusive(root, &path, wait) };
-    let lock = request.acquire(kind.backend())?.map(Exclusive).ok_or_else(|| {
-        Error::unsupported(
-            root.path(),
-            "the root folder was removed while a store had it open; open it again",
-        )
-    })?;
-    let counter = RelPath::top(COUNTER);
-    let generation = read(root, &counter)? + 1;
-    let temporary = RelPath::top(COUNTER_TEMPORARY);
-    write_new(&lock, root, &temporary, policy, format!("{generation}\n").as_bytes())?;
-    if let Err(errno) = root.rename(&temporary, &counter) {
-        let _ = root.unlink(&temporary);
-        return Err(root.error("replace", &counter, errno));
+    let lock = lock(root, kind, wait)?;
+    let folder = lock.folder();
+    let generation = read(folder)? + 1;
+    write_new(&lock, COUNTER_TEMPORARY, policy, format!("{generation}\n").as_bytes())?;
+    if let Err(errno) = folder.rename(COUNTER_TEMPORARY, COUNTER) {
+        let _ = folder.unlink(COUNTER_TEMPORARY);
+        return Err(folder.error("replace", COUNTER, errno));
     }
     if policy == WritePolicy::Fsync {
-        root.sync_folder(None)?;
+        root.sync()?;
     }
     Ok(generation)
 }
 
+/// Takes the counter's lock: the one lock of a whole root.
+pub(crate) fn lock(root: &Root, kind: LockKind, wait: Wait) -> Result<Exclusive<'_>> {
+    let request = Request { opening: Opening::Create, ..Request::exclusive(root, None, COUNTER_LOCK, wait) };
+    request.acquire(kind.backend())?.map(Exclusive).ok_or_else(|| {
+        Error::unsupported(
+            root.path(),
+            "the root folder was removed while a store had it open; open it again",
+        )
+    })
+}
+
 /// The last generation that was taken: 0 in a new root.
-fn read(root: &Root, counter: &RelPath) -> Result<u64> {
-    let Some(bytes) = regular_file(root, counter, COUNTER_BYTES_MAX)? else { return Ok(0) };
+fn read(folder: &Folder<'_>) -> Result<u64> {
+    let Some(bytes) = regular_file(folder, COUNTER, COUNTER_BYTES_MAX)? else { return Ok(0) };
     let text = std::str::from_utf8(&bytes).ok();
     text.and_then(|text| text.trim_end_matches('\n').parse().ok())
         .filter(|generation| *generation < u64::MAX)
         .ok_or_else(|| {
             Error::corrupt(
-                root.full(counter),
+                folder.full(COUNTER),
                 "it holds no generation; write the greatest generation of all containers into it",
             )
         })
@@ -70,9 +76,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let root = Root::open(folder.path()).unwrap();
             assert_eq!(take(&root, *kind).unwrap(), 1);
-            std::fs::write(folder.path().join(COUNTER_TEMPORARY), "cut").unwrap();
+            std::fs::write(folder.path().join("~generation.tmp"), "cut").unwrap();
             assert_eq!(take(&root, *kind).unwrap(), 2);
-            assert!(!folder.path().join(COUNTER_TEMPORARY).exists());
+            assert!(!folder.path().join("~generation.tmp").exists());
         }
     }
 
@@ -81,9 +87,9 @@ mod tests {
         for bad in ["", "x", "-1", "18446744073709551615", "1 2", &"1".repeat(100)] {
             let folder = tempfile::tempdir().unwrap();
             let root = Root::open(folder.path()).unwrap();
-            std::fs::write(folder.path().join(COUNTER), bad).unwrap();
+            std::fs::write(folder.path().join("~generation"), bad).unwrap();
             assert!(matches!(take(&root, LockKind::Fs2), Err(Error::Corrupt { .. })), "{bad:?}");
-            assert_eq!(std::fs::read_to_string(folder.path().join(COUNTER)).unwrap(), bad);
+            assert_eq!(std::fs::read_to_string(folder.path().join("~generation")).unwrap(), bad);
         }
     }
 }

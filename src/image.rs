@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::metadata::{MAX_METADATA_BYTES, Metadata};
-use crate::write::WritePolicy;
+use crate::write::{WritePolicy, close};
 use crate::{Error, Result};
 
 /// The newest version of the format.
@@ -84,9 +84,10 @@ fn write_durably(path: &Path, bytes: &[u8], policy: WritePolicy) -> std::io::Res
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
     file.write_all(bytes)?;
     match policy {
-        WritePolicy::Fsync => file.sync_all(),
-        WritePolicy::InPlace | WritePolicy::Rename => Ok(()),
+        WritePolicy::Fsync => file.sync_all()?,
+        WritePolicy::InPlace | WritePolicy::Rename => (),
     }
+    Ok(close(file)?)
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>> {

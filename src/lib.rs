@@ -19,7 +19,7 @@
 //! assert_eq!(store.load("w")?.status, Status::Running);
 //! store.container(&id).kill()?;
 //! store.container(&id).delete()?;
-//! assert!(store.list()?.is_empty());
+//! assert!(store.list()?.ids.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -34,18 +34,21 @@
 //!
 //! # What it relies on
 //!
-//! Linux, `/proc`, and a root folder that only its users can write to: symbolic links are refused wherever a file is
-//! opened, but a person who may exchange folders for links between two system calls could remove files elsewhere.
+//! Linux, and for lock files and process sandboxes the `/proc` of their pid namespace. Nothing outside the root is ever
+//! touched: each file is reached by one name in a folder that is open, and no symbolic link is followed, also where
+//! somebody exchanges folders and links meanwhile.
 #![forbid(unsafe_code)]
 
 mod container;
 mod error;
+mod folder;
 mod generation;
 mod id;
 mod identity;
 mod image;
 pub mod lock;
 mod metadata;
+mod printable;
 mod read;
 mod root;
 pub mod sandbox;
@@ -59,14 +62,15 @@ pub use serde_json::value::RawValue;
 pub use self::container::Container;
 pub use self::error::{Error, Result};
 pub use self::id::ContainerId;
-pub use self::identity::ProcessIdentity;
+pub use self::identity::{NoIdentity, ProcessIdentity, Standing, View};
 pub use self::lock::{Holder, LockKind, Wait};
 pub use self::metadata::{
     CreateRequest, FORMAT_VERSION, MAX_METADATA_BYTES, Metadata, Stamp, Tombstone, UnixNanos,
 };
+pub use self::printable::{Printable, printable};
 pub use self::read::ReadPolicy;
 pub use self::sandbox::{Sandbox, SandboxRecord, Signal};
 pub use self::status::{Operation, Status};
-pub use self::store::{Soundness, Store, StoreOptions};
+pub use self::store::{Listing, Skipped, Soundness, Store, StoreOptions};
 pub use self::words::UnknownWord;
 pub use self::write::WritePolicy;

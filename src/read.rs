@@ -1,10 +1,13 @@
 //! Reading `meta.json`: the file must be what the library wrote, and nothing else is read, however it got there.
 
+use std::ffi::CStr;
+
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::metadata::{MAX_METADATA_BYTES, Metadata, WAY_OUT};
-use crate::root::{META, RelPath, Root};
+use crate::folder::Folder;
+use crate::root::META;
 use crate::words::words;
 use crate::{ContainerId, Error, Result};
 
@@ -29,49 +32,51 @@ pub(crate) struct Loaded {
 
 /// Reads a container's metadata; `None` if there is none. What makes this safe is the caller's: a lock of either
 /// mode, or saves by rename.
-pub(crate) fn metadata(root: &Root, id: &ContainerId) -> Result<Option<Loaded>> {
-    let path = RelPath::in_folder(id, META);
-    let Some(bytes) = regular_file(root, &path, MAX_METADATA_BYTES)? else { return Ok(None) };
-    let metadata = Metadata::of_container(id, &bytes, || root.full(&path))?;
+pub(crate) fn metadata(folder: &Folder<'_>, id: &ContainerId) -> Result<Option<Loaded>> {
+    let Some(bytes) = regular_file(folder, META, MAX_METADATA_BYTES)? else { return Ok(None) };
+    let metadata = Metadata::of_container(id, &bytes, || folder.full(META))?;
     Ok(Some(Loaded { metadata, bytes }))
 }
 
-/// Reads a small regular file; `None` if it, or its folder, is missing.
-pub(crate) fn regular_file(root: &Root, path: &RelPath, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+/// Reads a small regular file; `None` if it is missing.
+pub(crate) fn regular_file(folder: &Folder<'_>, name: &CStr, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     // NONBLOCK: the open of a FIFO that somebody put there must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match root.open_in(path, flags, Mode::empty()) {
+    let file = match folder.open(name, flags, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP) => return Err(root.link_error(path)),
-        Err(Errno::NOTDIR) => {
-            let folder = path.parent().unwrap_or_else(|| path.clone());
-            return Err(Error::corrupt(root.full(&folder), "it is not a container's folder; remove it"));
-        }
-        Err(errno) => return Err(root.error("open", path, errno)),
+        Err(Errno::LOOP) => return Err(folder.link_error(name)),
+        // A socket, or a device with nothing behind it.
+        Err(Errno::NXIO | Errno::NODEV) => return Err(no_regular_file(folder, name)),
+        Err(errno) => return Err(folder.error("open", name, errno)),
     };
-    let stat = fstat(&file).map_err(|errno| root.error("look at", path, errno))?;
+    let stat = fstat(&file).map_err(|errno| folder.error("look at", name, errno))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Error::corrupt(root.full(path), format_args!("it is no regular file; {WAY_OUT}")));
+        return Err(no_regular_file(folder, name));
     }
     let size = u64::try_from(stat.st_size).unwrap_or_default();
     if size > bytes_max {
         let why = format_args!("it has {size} bytes, at most {bytes_max} are read; {WAY_OUT}");
-        return Err(Error::corrupt(root.full(path), why));
+        return Err(Error::corrupt(folder.full(name), why));
     }
     // One byte more than the file has: a read that does not fill the buffer has seen the end.
     let mut bytes = Vec::with_capacity(size as usize + 1);
     loop {
         let space = bytes.capacity() - bytes.len();
         let read = retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)))
-            .map_err(|errno| root.error("read", path, errno))?;
+            .map_err(|errno| folder.error("read", name, errno))?;
         if read < space {
             return Ok(Some(bytes));
         }
         if bytes.len() as u64 > bytes_max {
             let why = format_args!("it grew beyond {bytes_max} bytes while it was read; {WAY_OUT}");
-            return Err(Error::corrupt(root.full(path), why));
+            return Err(Error::corrupt(folder.full(name), why));
         }
         bytes.reserve(bytes.len());
     }
+}
+
+#[cold]
+fn no_regular_file(folder: &Folder<'_>, name: &CStr) -> Error {
+    Error::corrupt(folder.full(name), format_args!("it is no regular file; {WAY_OUT}"))
 }

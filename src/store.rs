@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rustix::fs::FileType;
 
-use crate::container::{Container, clear_ghost, create};
+use crate::container::{Container, clear_ghost, create, exists};
 use crate::lock::{Combination, LockBackend, LockKind, Wait};
 use crate::metadata::{CreateRequest, Metadata, Stamp};
 use crate::read::ReadPolicy;
-use crate::root::{META, RelPath, Root};
+use crate::root::Root;
 use crate::sandbox::{Inert, Sandbox};
 use crate::write::WritePolicy;
 use crate::{ContainerId, Error, Result};
@@ -22,7 +22,7 @@ use crate::{ContainerId, Error, Result};
 ///
 /// let root = tempfile::tempdir()?;
 /// let store = Store::options().lock(LockKind::Ofd).wait("5s".parse::<Wait>()?).open(root.path())?;
-/// assert!(store.list()?.is_empty());
+/// assert!(store.list()?.ids.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -179,8 +179,10 @@ impl Store {
             Err(Error::NotFound { .. }) => (),
             result => return result,
         }
-        let mut candidates = self.list()?;
+        let Listing { ids: mut candidates, skipped } = self.list()?;
+        candidates.extend(skipped.into_iter().map(|skipped| skipped.id));
         candidates.retain(|candidate| candidate.as_str().starts_with(id_or_prefix));
+        candidates.sort_unstable();
         match candidates.as_slice() {
             [] => Err(Error::NotFound { id }),
             [only] => self.container(only).load(),
@@ -189,10 +191,11 @@ impl Store {
     }
 
     /// The ids of all containers, in order. A container whose metadata is corrupt is one of them. What killed
-    /// operations left of containers that are gone is removed on the way.
-    pub fn list(&self) -> Result<Vec<ContainerId>> {
-        let mut ids = Vec::new();
-        let mut entries = self.root.entries(None)?;
+    /// operations left of containers that are gone is removed on the way, and a folder that cannot be looked into, such
+    /// as another user's, is skipped.
+    pub fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let mut entries = self.root.entries()?;
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(|errno| Error::io("list", self.path(), errno))?;
             if !matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
@@ -202,13 +205,36 @@ impl Store {
             else {
                 continue;
             };
-            if self.root.exists(&RelPath::in_folder(&id, META))? {
-                ids.push(id);
-            } else {
-                clear_ghost(self, &id);
+            match exists(self, &id) {
+                Ok(true) => listing.ids.push(id),
+                Ok(false) => clear_ghost(self, &id),
+                // A file, or a link that took a folder's place.
+                Err(Error::Corrupt { .. }) => (),
+                Err(error) => listing.skipped.push(Skipped { id, error }),
             }
         }
-        ids.sort_unstable();
-        Ok(ids)
+        listing.ids.sort_unstable();
+        listing.skipped.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        Ok(listing)
     }
+}
+
+/// What [`Store::list`] found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The containers, in order.
+    pub ids: Vec<ContainerId>,
+    /// Folders that may be those of containers, in order, and could not be looked into.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A folder that could not be looked into.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// Whose it would be.
+    pub id: ContainerId,
+    /// Why it could not.
+    pub error: Error,
 }

@@ -3,16 +3,18 @@
 //!
 //! Every function takes the exclusive guard: nothing is ever written without the lock.
 
-use std::os::fd::OwnedFd;
+use std::ffi::CStr;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::lock::Exclusive;
 use crate::metadata::{MAX_METADATA_BYTES, Metadata};
-use crate::root::{META, META_TEMPORARY, RelPath, Root};
+use crate::folder::Folder;
+use crate::root::{META, META_TEMPORARY};
 use crate::words::words;
-use crate::{ContainerId, Error, Result};
+use crate::{Error, Result};
 
 words! {
     /// How a save reaches the disk.
@@ -29,8 +31,7 @@ words! {
 /// The files of one container that a save is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    pub root: &'a Root,
-    pub id: &'a ContainerId,
+    pub folder: &'a Folder<'a>,
     pub policy: WritePolicy,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct CommitError {
 impl<'a> Target<'a> {
     /// Gets everything ready that may fail.
     pub(crate) fn prepare(self, lock: &Exclusive<'_>, metadata: &Metadata) -> Result<Prepared<'a>> {
-        let path = || self.root.full(&RelPath::in_folder(self.id, META));
+        let path = || self.folder.full(META);
         let bytes = metadata.to_json().map_err(|error| Error::unsupported(path(), error))?;
         if bytes.len() as u64 > MAX_METADATA_BYTES {
             let why = format_args!(
@@ -68,15 +69,14 @@ impl<'a> Target<'a> {
     pub(crate) fn prepare_bytes(self, lock: &Exclusive<'_>, bytes: Vec<u8>) -> Result<Prepared<'a>> {
         let has_temporary = self.policy != WritePolicy::InPlace;
         if has_temporary {
-            let path = RelPath::in_folder(self.id, META_TEMPORARY);
-            write_new(lock, self.root, &path, self.policy, &bytes)?;
+            write_new(lock, META_TEMPORARY, self.policy, &bytes)?;
         }
         Ok(Prepared { target: self, bytes, has_temporary })
     }
 
     /// Removes what a killed holder left of its save.
     pub(crate) fn clear_leftover(&self, _lock: &Exclusive<'_>) -> Result<()> {
-        self.root.unlink_if_there(&RelPath::in_folder(self.id, META_TEMPORARY))
+        self.folder.unlink_if_there(META_TEMPORARY)
     }
 }
 
@@ -88,18 +88,16 @@ impl Prepared<'_> {
 
     /// Makes the new metadata the present one.
     pub(crate) fn commit(mut self, lock: &Exclusive<'_>) -> Result<(), CommitError> {
-        let Target { root, id, policy } = self.target;
-        let path = RelPath::in_folder(id, META);
+        let Target { folder, policy } = self.target;
         if policy == WritePolicy::InPlace {
-            return write_in_place(lock, root, &path, &self.bytes);
+            return write_in_place(lock, META, &self.bytes);
         }
-        let temporary = RelPath::in_folder(id, META_TEMPORARY);
-        root.rename(&temporary, &path)
-            .map_err(|errno| CommitError { error: root.error("replace", &path, errno), is_visible: false })?;
+        folder
+            .rename(META_TEMPORARY, META)
+            .map_err(|errno| CommitError { error: folder.error("replace", META, errno), is_visible: false })?;
         self.has_temporary = false;
         if policy == WritePolicy::Fsync {
-            root.sync_folder(Some(&RelPath::folder(id)))
-                .map_err(|error| CommitError { error, is_visible: true })?;
+            folder.sync().map_err(|error| CommitError { error, is_visible: true })?;
         }
         Ok(())
     }
@@ -109,52 +107,56 @@ impl Drop for Prepared<'_> {
     fn drop(&mut self) {
         if self.has_temporary {
             // The next holder clears it where this fails.
-            let _ = self.target.root.unlink(&RelPath::in_folder(self.target.id, META_TEMPORARY));
+            let _ = self.target.folder.unlink(META_TEMPORARY);
         }
     }
 }
 
-/// Writes a file that replaces another one later. One that is there already is the leftover of a killed process:
-/// whoever writes here holds the lock.
+/// Writes a file that replaces another one later, in the folder whose lock is held. One that is there already is the
+/// leftover of a killed process: whoever writes here holds the lock.
 pub(crate) fn write_new(
-    _lock: &Exclusive<'_>,
-    root: &Root,
-    path: &RelPath,
+    lock: &Exclusive<'_>,
+    name: &CStr,
     policy: WritePolicy,
     bytes: &[u8],
 ) -> Result<()> {
+    let folder = lock.folder();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let file = loop {
-        match root.open_in(path, flags, permissions) {
+        match folder.open(name, flags, permissions) {
             Ok(file) => break file,
-            Err(Errno::EXIST) => root.unlink_if_there(path)?,
-            Err(errno) => return Err(root.error("make", path, errno)),
+            Err(Errno::EXIST) => folder.unlink_if_there(name)?,
+            Err(errno) => return Err(folder.error("make", name, errno)),
         }
     };
     let written = write_all(&file, bytes).and_then(|()| match policy {
         WritePolicy::Fsync => retry_on_intr(|| fsync(&file)),
         WritePolicy::InPlace | WritePolicy::Rename => Ok(()),
     });
-    drop(file);
-    written.map_err(|errno| {
-        let _ = root.unlink(path);
-        root.error("write", path, errno)
+    written.and(close(file)).map_err(|errno| {
+        let _ = folder.unlink(name);
+        folder.error("write", name, errno)
     })
 }
 
-fn write_in_place(
-    _lock: &Exclusive<'_>,
-    root: &Root,
-    path: &RelPath,
-    bytes: &[u8],
-) -> Result<(), CommitError> {
+fn write_in_place(lock: &Exclusive<'_>, name: &CStr, bytes: &[u8]) -> Result<(), CommitError> {
+    let folder = lock.folder();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let failed =
-        |is_visible| move |errno| CommitError { error: root.error("write", path, errno), is_visible };
-    let file = root.open_in(path, flags, permissions).map_err(failed(false))?;
-    write_all(&file, bytes).map_err(failed(true))
+        |is_visible| move |errno| CommitError { error: folder.error("write", name, errno), is_visible };
+    let file = folder.open(name, flags, permissions).map_err(failed(false))?;
+    write_all(&file, bytes).and(close(file)).map_err(failed(true))
+}
+
+/// Closes a file that was written to: a filesystem that writes late (NFS, or one with quotas) says only here that it
+/// could not. The descriptor is gone in any case, so that an interrupted close is not made again.
+pub(crate) fn close(file: impl IntoRawFd) -> Result<(), Errno> {
+    match nix::unistd::close(file) {
+        Ok(()) | Err(nix::Error::EINTR) => Ok(()),
+        Err(errno) => Err(Errno::from_raw_os_error(errno as i32)),
+    }
 }
 
 /// Writes everything, however little the system takes at a time.

@@ -40,7 +40,7 @@ fn check_corrupt(scratch: &Scratch, why: &str) {
     }
     assert_eq!(scratch.snapshot(), before, "{why}: nothing was changed");
     assert_eq!(
-        scratch.store.list().unwrap(),
+        scratch.store.list().unwrap().ids,
         std::slice::from_ref(&id),
         "{why}: it is there, and blocks its id"
     );
@@ -160,7 +160,7 @@ fn a_folder_that_is_a_link_or_a_file_is_refused_and_left() {
             assert_eq!(error.path(), Some(&*scratch.path().join(name)), "{error}");
         }
     }
-    assert!(scratch.store.list().unwrap().is_empty(), "neither is a container");
+    assert!(scratch.store.list().unwrap().ids.is_empty(), "neither is a container");
     assert_eq!(outside.snapshot(), before, "nothing was followed");
     assert!(scratch.path().join("c1").is_symlink() && scratch.path().join("c2").is_file());
 }

@@ -74,7 +74,7 @@ fn recover(scratch: &Scratch, round: usize, earlier: u64) -> u64 {
         Err(Error::NotFound { .. }) => (),
         Err(error) => panic!("round {round}: {error}"),
     }
-    assert!(scratch.store.list().unwrap().is_empty(), "round {round}");
+    assert!(scratch.store.list().unwrap().ids.is_empty(), "round {round}");
     assert!(scratch.snapshot().is_empty(), "round {round}: {:?}", scratch.snapshot().keys());
     let stamp = scratch.store.create(&id, CreateRequest::default()).unwrap();
     assert!(stamp.generation > earlier, "round {round}");

@@ -73,7 +73,7 @@ proptest! {
                 Err(refusal) => prop_assert_eq!(result.expect_err("the model forbids it").refusal(), Some(refusal)),
             }
             let listed = scratch.store.list().unwrap();
-            prop_assert_eq!(listed.len(), usize::from(model.is_some()));
+            prop_assert_eq!(listed.ids.len(), usize::from(model.is_some()));
         }
     }
 }

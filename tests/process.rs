@@ -302,7 +302,7 @@ fn a_kill_at_any_time_leaves_a_sandbox_that_the_next_process_masters() {
             Err(error) => panic!("round {round}: {error}"),
         }
         scratch.store.container(&id).force_delete().unwrap();
-        assert!(scratch.store.list().unwrap().is_empty());
+        assert!(scratch.store.list().unwrap().ids.is_empty());
         assert!(scratch.snapshot().is_empty(), "round {round}: {:?}", scratch.snapshot().keys());
         // A shell whose creator was killed before the save ends by itself.
         eventually("no process is left", || marked(scratch.path()).is_empty());

@@ -5,7 +5,6 @@ use rustix::io::Errno;
 
 use super::transaction::Transaction;
 use crate::metadata::{CreateRequest, Metadata, Stamp};
-use crate::root::RelPath;
 use crate::status::Operation;
 use crate::store::Store;
 use crate::write::WritePolicy;
@@ -14,7 +13,7 @@ use crate::{ContainerId, Error, Result, generation, read};
 /// Makes a container, or refuses and leaves the one that is there untouched.
 pub(crate) fn create(store: &Store, id: &ContainerId, request: CreateRequest) -> Result<Stamp> {
     let transaction = begin(store, id)?;
-    if let Some(loaded) = read::metadata(&store.root, id)? {
+    if let Some(loaded) = read::metadata(transaction.folder(), id)? {
         let _ = transaction.target().clear_leftover(transaction.lock());
         return Err(Error::AlreadyExists { id: id.clone(), seen: loaded.metadata.stamp() });
     }
@@ -30,22 +29,21 @@ pub(crate) fn create(store: &Store, id: &ContainerId, request: CreateRequest) ->
 
 /// Makes the folder and takes the lock in it. A delete may remove the folder between the two; then it is made again.
 fn begin<'a>(store: &'a Store, id: &'a ContainerId) -> Result<Transaction<'a>> {
-    let folder = RelPath::folder(id);
     let permissions = Mode::RWXU | Mode::XGRP | Mode::XOTH;
     loop {
-        match store.root.make_folder(&folder, permissions) {
+        match store.root.make_folder(id, permissions) {
             Ok(()) | Err(Errno::EXIST) => (),
             Err(Errno::NOENT) => {
-                return Err(store.root.error("make (the root folder was removed)", &folder, Errno::NOENT));
+                return Err(store.root.error("make (the root folder was removed)", id, Errno::NOENT));
             }
-            Err(errno) => return Err(store.root.error("make the folder", &folder, errno)),
+            Err(errno) => return Err(store.root.error("make the folder", id, errno)),
         }
         match Transaction::begin_with_new_lock(store, id, Operation::Create) {
             Ok(Some(transaction)) => return Ok(transaction),
             Ok(None) => (),
             Err(error) => {
                 // If the folder is empty it is one that no container is in, most likely the one just made.
-                let _ = store.root.remove_folder_if_empty(&folder);
+                let _ = store.root.remove_folder_if_empty(id);
                 return Err(error);
             }
         }
@@ -75,7 +73,7 @@ fn save_and_hold(transaction: &Transaction<'_>, metadata: &mut Metadata) -> Resu
     let prepared = transaction.target().prepare(transaction.lock(), metadata)?;
     prepared.commit(transaction.lock()).map_err(|commit| commit.error)?;
     if store.options.write == WritePolicy::Fsync {
-        store.root.sync_folder(None)?;
+        store.root.sync()?;
     }
     transaction.sandbox_did(sandbox.hold(id, &metadata.sandbox))
 }

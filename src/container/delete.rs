@@ -3,31 +3,34 @@
 //! Without force only a container in order is deleted. Force is the way out of everything else: a status that
 //! forbids, metadata that is corrupt, a folder with strange files in it. Neither ever touches a file without the lock.
 
-use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{CStr, CString};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
-use super::transaction::{Transaction, is_own_file};
+use super::rubble;
+use super::transaction::Transaction;
+use crate::folder::Folder;
+use crate::lock::{LockKind, is_break_lock};
 use crate::metadata::{MAX_METADATA_BYTES, SandboxRecord, Tombstone};
-use crate::read::{self, regular_file};
-use crate::root::{LOCK, META, RelPath, Root};
+use crate::read::{self, Loaded, regular_file};
+use crate::root::{LOCK, META, META_TEMPORARY};
 use crate::status::Operation;
 use crate::store::Store;
-use crate::{ContainerId, Error, Result};
+use crate::{ContainerId, Error, Result, generation};
 
 /// Removes a container that does not run.
 pub(super) fn delete(store: &Store, id: &ContainerId) -> Result<Tombstone> {
     let (transaction, loaded) = Transaction::begin(store, id, Operation::Delete)?.load()?;
     transaction.permit(&loaded.metadata)?;
-    if let Some(name) = strange_files(&store.root, id)?.into_iter().next() {
-        let folder = store.root.full(&RelPath::folder(id));
+    let folder = transaction.folder();
+    if let Some((name, _)) = strange_files(folder, store.options.lock)?.first() {
         let action = "delete with strange files in it (remove them, or delete with force):";
-        return Err(Error::io(action, folder.join(OsStr::from_bytes(name.to_bytes())), Errno::NOTEMPTY));
+        return Err(folder.error(action, name, Errno::NOTEMPTY));
     }
+    // What cannot be removed is found out before the sandbox is.
+    transaction.target().clear_leftover(transaction.lock())?;
     transaction.sandbox_did(store.sandbox().destroy(id, &loaded.metadata.sandbox))?;
     transaction.remove_container(&loaded)?;
     Ok(loaded.metadata.tombstone())
@@ -36,22 +39,26 @@ pub(super) fn delete(store: &Store, id: &ContainerId) -> Result<Tombstone> {
 /// Removes whatever is there.
 pub(super) fn force_delete(store: &Store, id: &ContainerId) -> Result<Option<Tombstone>> {
     let Some(transaction) = begin_by_force(store, id)? else { return Ok(None) };
-    let root = &store.root;
-    let (record, loaded) = match read::metadata(root, id) {
-        Ok(Some(loaded)) => (Some(loaded.metadata.sandbox.clone()), Some(loaded)),
-        Ok(None) => (None, None),
-        Err(Error::Corrupt { .. }) => (salvage(root, id), None),
-        Err(error) => return Err(error),
+    let folder = transaction.folder();
+    let kind = folder.kind_of(META);
+    let (record, loaded) = match kind {
+        // What is no file holds no metadata, and a device is not opened to see.
+        Ok(kind) if kind != FileType::RegularFile => (None, None),
+        _ => read_by_force(folder, id)?,
     };
+    // What may be in the way goes first: once meta.json is gone, nobody is told to come back for it, and what cannot be
+    // removed is told while the container is still there.
+    for (name, _) in strange_files(folder, store.options.lock)? {
+        if *name != *META {
+            remove_strange(folder, &name)?;
+        }
+    }
+    transaction.target().clear_leftover(transaction.lock())?;
     if let Some(record) = record {
         transaction.sandbox_did(store.sandbox().destroy(id, &record))?;
     }
-    // Strange files go first: once meta.json is gone, nobody is told to come back for them.
-    for name in strange_files(root, id)? {
-        remove_from_folder(root, id, &name)?;
-    }
-    if root.kind_of(&RelPath::in_folder(id, META)) == Ok(FileType::Directory) {
-        remove_from_folder(root, id, c"meta.json")?;
+    if kind == Ok(FileType::Directory) {
+        remove_strange(folder, META)?;
     }
     let tombstone = loaded.as_ref().map(|loaded| loaded.metadata.tombstone());
     match &loaded {
@@ -61,94 +68,81 @@ pub(super) fn force_delete(store: &Store, id: &ContainerId) -> Result<Option<Tom
     Ok(tombstone)
 }
 
+/// Reads what can be read: metadata, or at least the sandbox's record, whose process must not outlive the container.
+fn read_by_force(folder: &Folder<'_>, id: &ContainerId) -> Result<(Option<SandboxRecord>, Option<Loaded>)> {
+    match read::metadata(folder, id) {
+        Ok(Some(loaded)) => Ok((Some(loaded.metadata.sandbox.clone()), Some(loaded))),
+        Ok(None) => Ok((None, None)),
+        Err(Error::Corrupt { .. }) => Ok((salvage(folder), None)),
+        // Its owner may have taken the right to read it from himself.
+        Err(_) if rubble::make_readable(folder, META) => read_by_force(folder, id),
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes the lock of whatever is there, and makes a lock file where it is missing or of no use; `None`: nothing is
 /// there.
 fn begin_by_force<'a>(store: &'a Store, id: &'a ContainerId) -> Result<Option<Transaction<'a>>> {
-    let root = &store.root;
     loop {
-        match root.kind_of(&RelPath::folder(id)) {
-            Err(Errno::NOENT) => return Ok(None),
-            // A folder that is a link or a file is not the library's to remove; opening the lock reports it.
-            Ok(_) => (),
-            Err(errno) => return Err(root.error("look at", &RelPath::folder(id), errno)),
-        }
+        // A folder that is a link or a file is not the library's to remove: that is reported.
+        let Some(folder) = store.root.folder(id)? else { return Ok(None) };
         match Transaction::begin_with_new_lock(store, id, Operation::ForceDelete) {
             Ok(None) => (),
             Ok(some) => return Ok(some),
-            // A folder in the lock's place is nobody's lock. Only folders are removed here: a lock file that somebody
-            // made meanwhile is not hit.
-            Err(Error::Corrupt { .. })
-                if root.kind_of(&RelPath::in_folder(id, LOCK)) == Ok(FileType::Directory) =>
-            {
-                let folder = open_folder(root, id)?;
-                let lock = CString::new(LOCK).unwrap_or_default();
-                remove_folder_at(&folder, &lock)
-                    .map_err(|errno| root.error("remove", &RelPath::in_folder(id, LOCK), errno))?;
+            Err(error) => {
+                if !clear_the_locks_place(store, &folder)? {
+                    return Err(error);
+                }
             }
-            Err(error) => return Err(error),
         }
     }
 }
 
-/// The names in a container's folder that this library does not make.
-fn strange_files(root: &Root, id: &ContainerId) -> Result<Vec<CString>> {
-    let folder = RelPath::folder(id);
-    let mut strange = Vec::new();
-    let mut entries = root.entries(Some(&folder))?;
-    while let Some(entry) = entries.read() {
-        let entry = entry.map_err(|errno| root.error("list", &folder, errno))?;
-        let name = entry.file_name();
-        if !name.to_str().is_ok_and(|name| matches!(name, "." | "..") || is_own_file(name)) {
-            strange.push(name.to_owned());
-        }
-    }
-    Ok(strange)
-}
-
-fn open_folder(root: &Root, id: &ContainerId) -> Result<OwnedFd> {
-    let path = RelPath::folder(id);
-    root.open_in(&path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
-        .map_err(|errno| root.error("open", &path, errno))
-}
-
-fn remove_from_folder(root: &Root, id: &ContainerId, name: &CStr) -> Result<()> {
-    let folder = open_folder(root, id)?;
-    let failed = |errno| {
-        let path = root.full(&RelPath::folder(id)).join(OsStr::from_bytes(name.to_bytes()));
-        Error::io("remove", path, errno)
+/// Removes what lies in the place of the lock, or of a lock that guards its removal, and can be nobody's lock: whether
+/// anything did. The counter's lock is held meanwhile, so that none of those who do this hits the lock file that
+/// another of them has made since.
+fn clear_the_locks_place(store: &Store, folder: &Folder<'_>) -> Result<bool> {
+    let in_the_way = |folder: &Folder<'_>| -> Result<Vec<_>> {
+        let is_in_a_locks_place = |name: &CStr| name == LOCK || is_break_lock(name.to_bytes(), LOCK);
+        let can_be_a_lock = |kind| matches!(kind, FileType::RegularFile | FileType::Symlink);
+        let mut found = folder.entries()?;
+        found.retain(|(name, kind)| is_in_a_locks_place(name) && !can_be_a_lock(*kind));
+        Ok(found)
     };
-    remove_at(&folder, name).map_err(failed)
+    if in_the_way(folder)?.is_empty() {
+        return Ok(false);
+    }
+    let _alone = generation::lock(&store.root, store.options.lock, store.options.wait)?;
+    for (name, _) in in_the_way(folder)? {
+        remove_strange(folder, &name)?;
+    }
+    Ok(true)
 }
 
-/// Removes a file, or a folder with everything beneath it. No link is followed.
-fn remove_at(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    match unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => remove_folder_at(folder, name),
-        Err(errno) => Err(errno),
-    }
+/// What is in a container's folder that this library does not make, or not so.
+fn strange_files(folder: &Folder<'_>, lock: LockKind) -> Result<Vec<(CString, FileType)>> {
+    let mut found = folder.entries()?;
+    found.retain(|(name, kind)| {
+        let is_own = match name.to_bytes() {
+            name if name == META.to_bytes() || name == META_TEMPORARY.to_bytes() => {
+                *kind == FileType::RegularFile
+            }
+            // It is held.
+            name if name == LOCK.to_bytes() => true,
+            name => lock == LockKind::Lockfile && *kind == FileType::Symlink && is_break_lock(name, LOCK),
+        };
+        !is_own
+    });
+    Ok(found)
 }
 
-/// Removes a folder with everything beneath it, and nothing that is no folder.
-fn remove_folder_at(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = openat(parent, name, flags, Mode::empty())?;
-    let mut entries = Dir::read_from(&folder)?;
-    while let Some(entry) = entries.read() {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            remove_at(&folder, entry.file_name())?;
-        }
-    }
-    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
-    }
+fn remove_strange(folder: &Folder<'_>, name: &CStr) -> Result<()> {
+    rubble::remove(folder.fd(), name).map_err(|errno| folder.error("remove", name, errno))
 }
 
 /// Reads the sandbox's record from metadata that is corrupt elsewhere: its process must not outlive the container.
-fn salvage(root: &Root, id: &ContainerId) -> Option<SandboxRecord> {
-    let bytes = regular_file(root, &RelPath::in_folder(id, META), MAX_METADATA_BYTES).ok()??;
+fn salvage(folder: &Folder<'_>) -> Option<SandboxRecord> {
+    let bytes = regular_file(folder, META, MAX_METADATA_BYTES).ok()??;
     let mut record = None;
     // An error further on does not matter: what was read until then is kept.
     let _ = Salvage(&mut record).deserialize(&mut serde_json::Deserializer::from_slice(&bytes));

@@ -3,13 +3,14 @@
 
 mod create;
 mod delete;
+mod rubble;
 mod transaction;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::create::create;
-pub(crate) use self::transaction::clear_ghost;
+pub(crate) use self::transaction::{clear_ghost, exists};
 use self::transaction::{Transaction, lock};
 use crate::image::Image;
 use crate::lock::{Exclusive, Mode, Shared};
@@ -201,13 +202,16 @@ impl<'a> Container<'a> {
         let loaded = match store.options.read {
             ReadPolicy::Exclusive => None,
             ReadPolicy::Shared => {
-                let _shared = self.lock_shared()?;
+                let shared = self.lock_shared()?;
                 store.sandbox().entered_shared(id);
-                let loaded = read::metadata(&store.root, id);
+                let loaded = read::metadata(shared.folder(), id);
                 store.sandbox().leaving_shared(id);
                 Some(loaded?)
             }
-            ReadPolicy::LockFree => Some(read::metadata(&store.root, id)?),
+            ReadPolicy::LockFree => {
+                let folder = store.root.folder(id)?;
+                Some(folder.map_or(Ok(None), |folder| read::metadata(&folder, id))?)
+            }
         };
         match loaded {
             Some(None) => Err(Error::NotFound { id: id.clone() }),

@@ -6,7 +6,8 @@ use std::io;
 use crate::lock::{Exclusive, Guard, Mode, Naming, Opening, Request, Wait};
 use crate::metadata::Metadata;
 use crate::read::{self, Loaded};
-use crate::root::{BREAK, LOCK, META, META_TEMPORARY, RelPath, Root};
+use crate::folder::Folder;
+use crate::root::{LOCK, META};
 use crate::sandbox::{Observed, reapply};
 use crate::status::{Effect, Operation, Status};
 use crate::store::Store;
@@ -18,36 +19,40 @@ use crate::{ContainerId, Error, Result};
 const MISSING_LOCK_TRIES: usize = 100;
 
 /// Takes the lock of a container that exists.
-pub(super) fn lock<'a>(store: &'a Store, id: &ContainerId, mode: Mode) -> Result<Guard<'a>> {
-    let path = RelPath::in_folder(id, LOCK);
-    let request = Request { mode, ..Request::exclusive(&store.root, &path, store.options.wait) };
+pub(super) fn lock<'a>(store: &'a Store, id: &'a ContainerId, mode: Mode) -> Result<Guard<'a>> {
+    let request = Request { mode, ..Request::exclusive(&store.root, Some(id), LOCK, store.options.wait) };
     for _ in 0..MISSING_LOCK_TRIES {
         if let Some(guard) = request.acquire(store.backend())? {
             return Ok(guard);
         }
-        if !store.root.exists(&RelPath::in_folder(id, META))? {
+        if !exists(store, id)? {
             return Err(Error::NotFound { id: id.clone() });
         }
     }
     Err(Error::corrupt(
-        store.root.full(&path),
+        store.path().join(id.as_str()).join("meta.lock"),
         "it is missing, though meta.json is there; delete the container with force",
     ))
 }
 
+/// Whether a container has metadata, good or bad.
+pub(crate) fn exists(store: &Store, id: &ContainerId) -> Result<bool> {
+    store.root.folder(id)?.map_or(Ok(false), |folder| folder.exists(META))
+}
+
 /// Removes what a killed create or delete left of a container that is gone, unless somebody is at it.
 pub(crate) fn clear_ghost(store: &Store, id: &ContainerId) {
-    let path = RelPath::in_folder(id, LOCK);
-    let request = Request { naming: Naming::Nobody, ..Request::exclusive(&store.root, &path, Wait::Try) };
+    let request =
+        Request { naming: Naming::Nobody, ..Request::exclusive(&store.root, Some(id), LOCK, Wait::Try) };
     match request.acquire(store.backend()) {
         Ok(Some(guard)) => {
             let transaction = Transaction::enter(store, id, Operation::List, Exclusive(guard));
-            if matches!(store.root.exists(&RelPath::in_folder(id, META)), Ok(false)) {
+            if matches!(transaction.folder().exists(META), Ok(false)) {
                 let _ = transaction.remove();
             }
         }
         // Whoever is about to create this container makes the folder again.
-        Ok(None) => drop(store.root.remove_folder_if_empty(&RelPath::folder(id))),
+        Ok(None) => drop(store.root.remove_folder_if_empty(id)),
         // It is in use, or not the library's: whoever operates on it is told.
         Err(_) => (),
     }
@@ -75,11 +80,9 @@ impl<'a> Transaction<'a> {
         id: &'a ContainerId,
         operation: Operation,
     ) -> Result<Option<Self>> {
-        let path = RelPath::in_folder(id, LOCK);
-        let request = Request {
-            opening: Opening::Create,
-            ..Request::exclusive(&store.root, &path, store.options.wait)
-        };
+        let opening = if operation == Operation::ForceDelete { Opening::Force } else { Opening::Create };
+        let request =
+            Request { opening, ..Request::exclusive(&store.root, Some(id), LOCK, store.options.wait) };
         let guard = request.acquire(store.backend())?;
         Ok(guard.map(|guard| Self::enter(store, id, operation, Exclusive(guard))))
     }
@@ -93,18 +96,19 @@ impl<'a> Transaction<'a> {
         self.lock.as_ref().expect("a transaction holds the lock until it ends")
     }
 
-    pub fn root(&self) -> &'a Root {
-        &self.store.root
+    /// The container's folder.
+    pub fn folder(&self) -> &Folder<'a> {
+        self.lock().folder()
     }
 
-    pub fn target(&self) -> Target<'a> {
-        Target { root: &self.store.root, id: self.id, policy: self.store.options.write }
+    pub fn target(&self) -> Target<'_> {
+        Target { folder: self.folder(), policy: self.store.options.write }
     }
 
     /// Reads the metadata and sees to a sandbox that is not as it says. A container without metadata is absent, and
     /// what is left of it is removed.
     pub fn load(self) -> Result<(Self, Loaded)> {
-        let Some(mut loaded) = read::metadata(self.root(), self.id)? else {
+        let Some(mut loaded) = read::metadata(self.folder(), self.id)? else {
             let absent = Error::NotFound { id: self.id.clone() };
             self.remove()?;
             return Err(absent);
@@ -189,11 +193,11 @@ impl<'a> Transaction<'a> {
     /// Removes the container's files, and gives the lock back. The order is what makes it safe to be killed here,
     /// and to be met by others:
     ///
-    /// 1. `meta.json`: from here on the container is absent. What a kill leaves is a folder without it, which the
+    /// 1. What a killed holder left of its save. Where it cannot be removed nothing has changed yet.
+    /// 2. `meta.json`: from here on the container is absent. What a kill leaves is a folder without it, which the
     ///    next holder, a create or a list removes.
-    /// 2. What else is in the folder, but for the lock.
     /// 3. `meta.lock`: this gives the lock back, whatever is still open. Whoever waits for the old file finds that it
-    ///    is not at its path any more and comes again; whoever comes makes a new one. All that is done after it is
+    ///    is not in its place any more and comes again; whoever comes makes a new one. All that is done after it is
     ///    the removal of the folder, which fails unless it is empty: so it cannot hit the container of somebody who
     ///    holds the new lock, and there are never two who may write.
     pub fn remove(self) -> Result<()> {
@@ -207,27 +211,23 @@ impl<'a> Transaction<'a> {
     }
 
     fn remove_or_put_back(mut self, loaded: Option<&Loaded>) -> Result<()> {
-        let (root, folder) = (self.root(), RelPath::folder(self.id));
-        root.unlink_if_there(&RelPath::in_folder(self.id, META))?;
+        self.target().clear_leftover(self.lock())?;
+        self.folder().unlink_if_there(META)?;
         // The container is absent: what fails from here on leaves a folder that others remove.
         let is_durable = self.store.options.write == WritePolicy::Fsync;
-        let mut made_durable = Ok(());
-        let _ = root.unlink_if_there(&RelPath::in_folder(self.id, META_TEMPORARY));
-        if is_durable {
-            made_durable = root.sync_folder(Some(&folder));
-        }
+        let made_durable = if is_durable { self.folder().sync() } else { Ok(()) };
         if let (Err(_), Some(loaded)) = (&made_durable, loaded) {
             self.put_back(loaded);
             return made_durable;
         }
         if let Some(lock) = self.leave() {
-            let _ = lock.retire(&RelPath::in_folder(self.id, LOCK));
+            let _ = lock.retire();
         }
-        let _ = root.remove_folder_if_empty(&folder);
+        let _ = self.store.root.remove_folder_if_empty(self.id);
         if is_durable {
             // It is durable that the container is absent. A folder that a crash brings back is empty, and removed by
             // others.
-            let _ = root.sync_folder(None);
+            let _ = self.store.root.sync();
         }
         made_durable
     }
@@ -244,10 +244,4 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         drop(self.leave());
     }
-}
-
-/// Whether a file in a container's folder is one that this library makes.
-pub(super) fn is_own_file(name: &str) -> bool {
-    matches!(name, META | META_TEMPORARY)
-        || name.strip_prefix(LOCK).is_some_and(|rest| rest.replace(BREAK, "").is_empty())
 }

@@ -3,15 +3,18 @@
 //! The comparison is what makes deletion safe. A waiter may be handed the lock of a file that was unlinked while it
 //! waited; such a lock guards nothing, so it is given back and the file that is there now is locked instead.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode as Permissions, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::wait::Patience;
 use super::{Held, LockBackend, LockKind, Mode, Opening, Request, holder};
-use crate::root::{RelPath, Root};
+use crate::folder::Folder;
+use crate::root::Root;
 use crate::{Error, Result};
 
 /// The three calls in which the backends differ.
@@ -29,20 +32,20 @@ pub(super) trait Primitive: std::fmt::Debug + Send + Sync {
 }
 
 impl<P: Primitive> LockBackend for P {
-    fn acquire(&self, request: &Request<'_, '_>) -> Result<Option<Held>> {
-        let file = acquire(self, request, &mut Patience::new(request.wait))?;
-        Ok(file.map(Held::File))
+    fn acquire<'a>(&self, request: &Request<'a>) -> Result<Option<(Folder<'a>, Held)>> {
+        let taken = acquire(self, request, &mut Patience::new(request.wait))?;
+        Ok(taken.map(|(folder, file)| (folder, Held::File(file))))
     }
 
-    fn release(&self, _root: &Root, held: Held) {
+    fn release(&self, _folder: &Folder<'_>, _name: &CStr, held: Held) {
         if let Held::File(file) = held {
             unlock(self, &file);
         }
     }
 
-    fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
-        let unlinked = root.unlink_if_there(path);
-        self.release(root, held);
+    fn retire(&self, folder: &Folder<'_>, name: &CStr, held: Held) -> Result<()> {
+        let unlinked = folder.unlink_if_there(name);
+        self.release(folder, name, held);
         unlinked
     }
 
@@ -51,18 +54,20 @@ impl<P: Primitive> LockBackend for P {
     }
 }
 
-/// Takes the lock of the file that is at the path when this returns.
+/// Takes the lock of the file that is in its place when this returns. The folder is opened anew each time: one that was
+/// removed meanwhile never has a lock file again.
 #[inline]
-pub(super) fn acquire<P: Primitive>(
+pub(super) fn acquire<'a, P: Primitive>(
     primitive: &P,
-    request: &Request<'_, '_>,
+    request: &Request<'a>,
     patience: &mut Patience,
-) -> Result<Option<File>> {
+) -> Result<Option<(Folder<'a>, File)>> {
     loop {
-        let Some(file) = open(request)? else { return Ok(None) };
+        let Some(folder) = request.folder()? else { return Ok(None) };
+        let Some(file) = open(request, &folder)? else { return Ok(None) };
         wait_for(primitive, request, &file, patience)?;
-        match is_in_place(request, &file) {
-            Ok(true) => return Ok(Some(file)),
+        match is_in_place(request, &folder, &file) {
+            Ok(true) => return Ok(Some((folder, file))),
             Ok(false) => unlock(primitive, &file),
             Err(error) => {
                 unlock(primitive, &file);
@@ -80,54 +85,49 @@ pub(super) fn unlock<P: Primitive>(primitive: &P, file: &File) {
     let _ = retry(|| primitive.unlock(file));
 }
 
-/// Opens the lock file; `None` if it is missing and not to be made, or its folder is missing.
+/// Opens the lock file; `None` if it is missing and not to be made, or its folder was removed.
 #[inline]
-pub(super) fn open(request: &Request<'_, '_>) -> Result<Option<File>> {
+pub(super) fn open(request: &Request<'_>, folder: &Folder<'_>) -> Result<Option<File>> {
     let mut flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if request.opening == Opening::Create {
+    let mut permissions = Permissions::empty();
+    if request.opening != Opening::Existing {
         flags |= OFlags::CREATE;
+        permissions = Permissions::RUSR | Permissions::WUSR;
     }
-    let Request { root, path, .. } = *request;
-    match root.open_in(path, flags, Permissions::RUSR | Permissions::WUSR) {
+    match folder.open(request.name, flags, permissions) {
         Ok(fd) => Ok(Some(fd.into())),
         Err(Errno::NOENT) => Ok(None),
-        Err(Errno::LOOP) => Err(link_error(root, path)),
-        Err(Errno::ISDIR) => Err(Error::corrupt(
-            root.full(path),
-            "it is a folder, not a lock file; delete the container with force",
-        )),
-        Err(Errno::NOTDIR) => Err(not_a_folder(root, path)),
-        Err(errno) => Err(root.error("open the lock file", path, errno)),
+        Err(errno) => Err(open_error(folder, request.name, errno)),
     }
 }
 
-/// The error for a container's folder that is something else.
 #[cold]
-pub(super) fn not_a_folder(root: &Root, path: &RelPath) -> Error {
-    let folder = path.parent().unwrap_or_else(|| path.clone());
-    Error::corrupt(root.full(&folder), "it is not a container's folder; remove it")
-}
-
-#[cold]
-fn link_error(root: &Root, path: &RelPath) -> Error {
-    match root.kind_of(path) {
-        Ok(FileType::Symlink)
-            if path.parent().is_none_or(|folder| root.kind_of(&folder) == Ok(FileType::Directory)) =>
-        {
-            Error::unsupported(
-                root.full(path),
-                "it is a symbolic link, as the lockfile backend makes them: use one lock backend for all processes \
-                 of a root",
-            )
+fn open_error(folder: &Folder<'_>, name: &CStr, errno: Errno) -> Error {
+    match errno {
+        Errno::LOOP => Error::unsupported(
+            folder.full(name),
+            "it is a symbolic link, as the lockfile backend makes them: use one lock backend for all processes of a \
+             root",
+        ),
+        Errno::ISDIR => {
+            Error::corrupt(folder.full(name), "it is a folder, not a lock file; delete the container with force")
         }
-        _ => root.link_error(path),
+        // A socket, or a device with nothing behind it.
+        Errno::NXIO | Errno::NODEV => no_lock_file(folder, name),
+        _ => folder.error("open the lock file", name, errno),
     }
+}
+
+#[cold]
+fn no_lock_file(folder: &Folder<'_>, name: &CStr) -> Error {
+    let why = "it is no regular file, so no lock file; delete the container with force";
+    Error::corrupt(folder.full(name), why)
 }
 
 #[inline]
 pub(super) fn wait_for<P: Primitive>(
     primitive: &P,
-    request: &Request<'_, '_>,
+    request: &Request<'_>,
     file: &File,
     patience: &mut Patience,
 ) -> Result<()> {
@@ -137,7 +137,7 @@ pub(super) fn wait_for<P: Primitive>(
             // The kernel takes two threads of one process for one waiter and may see a circle where there is none.
             // Polling finds out: a real circle cannot be, for locks are always taken in the same order.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::DEADLK) => (),
-            Err(error) => return Err(lock_error(P::KIND, request.root, request.path, error)),
+            Err(error) => return Err(lock_error(P::KIND, request.path(), error)),
         }
     }
     loop {
@@ -147,32 +147,43 @@ pub(super) fn wait_for<P: Primitive>(
             Ok(false) => {
                 return Err(request.held_elsewhere(patience, || holder::of_file(P::KIND, file)));
             }
-            Err(error) => return Err(lock_error(P::KIND, request.root, request.path, error)),
+            Err(error) => return Err(lock_error(P::KIND, request.path(), error)),
         }
     }
 }
 
-/// Whether the locked file is the one that the path names now.
+/// Whether the locked file is the one that lies in its place now.
 #[inline]
-pub(super) fn is_in_place(request: &Request<'_, '_>, file: &File) -> Result<bool> {
-    let Request { root, path, .. } = *request;
-    let locked = fstat(file).map_err(|errno| root.error("look at", path, errno))?;
+pub(super) fn is_in_place(request: &Request<'_>, folder: &Folder<'_>, file: &File) -> Result<bool> {
+    let name = request.name;
+    let locked = fstat(file).map_err(|errno| folder.error("look at", name, errno))?;
     if FileType::from_raw_mode(locked.st_mode) != FileType::RegularFile {
-        return Err(Error::corrupt(root.full(path), "it is no regular file, so no lock file; remove it"));
+        return Err(no_lock_file(folder, name));
     }
-    match root.stat(path) {
+    if locked.st_nlink > 1 && request.opening != Opening::Force {
+        return Err(has_several_names(folder, name));
+    }
+    match folder.stat(name) {
         Ok(there) => Ok((there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(errno) => Err(root.error("look at", path, errno)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(folder.error("look at", name, errno)),
     }
+}
+
+/// Two names of one lock file would be one lock for two containers, and whoever holds one would wait for itself at the
+/// other.
+#[cold]
+fn has_several_names(folder: &Folder<'_>, name: &CStr) -> Error {
+    let why = "it has other names (hard links), so it may be the lock of something else too; remove those names, or \
+               delete the container with force";
+    Error::corrupt(folder.full(name), why)
 }
 
 /// Asks whether the filesystem knows such locks, by one on the root folder itself.
 pub(super) fn probe<P: Primitive>(primitive: &P, root: &Root) -> Result<()> {
-    let path = RelPath::top(".");
-    let folder = root
-        .open_in(&path, OFlags::RDONLY | OFlags::DIRECTORY, Permissions::empty())
-        .map_err(|errno| root.error("open", &path, errno))?;
+    let folder = Folder::of_root(root)
+        .open(c".", OFlags::RDONLY | OFlags::DIRECTORY, Permissions::empty())
+        .map_err(|errno| Error::io("open", root.path(), errno))?;
     let folder = File::from(folder);
     match retry(|| primitive.try_lock(&folder, Mode::Shared)) {
         Ok(true) => {
@@ -180,22 +191,22 @@ pub(super) fn probe<P: Primitive>(primitive: &P, root: &Root) -> Result<()> {
             Ok(())
         }
         Ok(false) => Ok(()),
-        Err(error) => Err(lock_error(P::KIND, root, &path, error)),
+        Err(error) => Err(lock_error(P::KIND, root.path().to_owned(), error)),
     }
 }
 
 #[cold]
-fn lock_error(kind: LockKind, root: &Root, path: &RelPath, error: io::Error) -> Error {
+fn lock_error(kind: LockKind, path: PathBuf, error: io::Error) -> Error {
     match Errno::from_io_error(&error) {
         // OPNOTSUPP is ENOTSUP on Linux. EINVAL: a kernel that does not know the kind of lock.
         Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Error::unsupported(
-            root.full(path),
+            path,
             format_args!(
                 "the filesystem gives no {kind} locks ({error}); use another lock backend (lockfile needs none of \
                  the filesystem's) or another filesystem"
             ),
         ),
-        _ => Error::io("lock", root.full(path), error),
+        _ => Error::io("lock", path, error),
     }
 }
 
@@ -247,9 +258,10 @@ mod tests {
     fn lock_with(errno: Errno, times: usize, wait: Wait) -> Result<Option<Held>> {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::open(folder.path()).unwrap();
-        let path = RelPath::top("meta.lock");
-        let request = Request { opening: Opening::Create, ..Request::exclusive(&root, &path, wait) };
-        Failing { errno, times: AtomicUsize::new(times) }.acquire(&request)
+        let request =
+            Request { opening: Opening::Create, ..Request::exclusive(&root, None, c"meta.lock", wait) };
+        let taken = Failing { errno, times: AtomicUsize::new(times) }.acquire(&request)?;
+        Ok(taken.map(|(_, held)| held))
     }
 
     #[test]

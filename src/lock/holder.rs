@@ -11,6 +11,7 @@ use rustix::fs::fstat;
 use super::LockKind;
 use super::ofd::whole_file;
 use crate::identity;
+use crate::printable::printable;
 
 /// A process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)?;
-        self.command.as_ref().map_or(Ok(()), |command| write!(f, " ({command})"))
+        self.command.as_ref().map_or(Ok(()), |command| write!(f, " ({})", printable(command)))
     }
 }
 

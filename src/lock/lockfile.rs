@@ -7,22 +7,25 @@
 //! else could have removed it in between, therefore nobody can have replaced it. The break lock is taken by the same
 //! function, and may be broken in the same way.
 //!
-//! There is no shared mode: a shared lock is an exclusive one. And an owner of another boot counts as dead, so this
-//! backend is not for a filesystem that several running machines share.
+//! There is no shared mode: a shared lock is an exclusive one. An owner of another pid namespace cannot be looked at, and
+//! counts as alive. One of another boot counts as dead, so this backend is not for a filesystem that several running
+//! machines share.
 
-use std::fmt;
-use std::fs;
-use std::str::FromStr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::ffi::{CStr, CString};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, readlinkat, symlinkat};
 use rustix::io::Errno;
 
 use super::wait::Patience;
-use super::{Held, Holder, LockBackend, Naming, Request, Wait, descriptor};
-use crate::identity::ProcessIdentity;
-use crate::root::{BREAK, RelPath, Root};
+use super::{Held, Holder, LockBackend, Naming, Request, Wait};
+use crate::folder::Folder;
+use crate::identity::{self, ProcessIdentity};
+use crate::root::Root;
 use crate::{Error, Result};
+
+/// What is appended to a lock's name for the lock that guards the removal of a dead owner's lock.
+const BREAK: &[u8] = b".break";
 
 /// How many break locks of dead owners may lie above each other. Each needs a process that was killed in the few
 /// system calls between taking a break lock and giving it back, so more than one is rare.
@@ -36,105 +39,118 @@ const GIVE_BACK_TRIES: usize = 3;
 pub(super) struct Lockfile;
 
 impl LockBackend for Lockfile {
-    fn acquire(&self, request: &Request<'_, '_>) -> Result<Option<Held>> {
-        let Request { root, path, wait, .. } = *request;
-        if let Some(folder) = path.parent() {
-            match root.kind_of(&folder) {
-                Ok(FileType::Directory) => (),
-                Ok(FileType::Symlink) => return Err(root.link_error(path)),
-                Ok(_) => return Err(descriptor::not_a_folder(root, path)),
-                Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => return Err(root.error("look at", &folder, errno)),
-            }
-        }
-        take(request, &mut Patience::new(wait), 0)
+    fn acquire<'a>(&self, request: &Request<'a>) -> Result<Option<(Folder<'a>, Held)>> {
+        let Some(folder) = request.folder()? else { return Ok(None) };
+        let taken = take(request, &folder, request.name, &mut Patience::new(request.wait), 0)?;
+        Ok(taken.then_some((folder, Held::Link)))
     }
 
-    fn release(&self, root: &Root, held: Held) {
-        if let Held::Link(path) = held {
-            give_back(root, &path);
+    fn release(&self, folder: &Folder<'_>, name: &CStr, held: Held) {
+        if let Held::Link = held {
+            give_back(folder, name);
         }
     }
 
-    fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
-        clear_break_lock(root, path);
-        self.release(root, held);
+    fn retire(&self, folder: &Folder<'_>, name: &CStr, held: Held) -> Result<()> {
+        clear_break_lock(folder, name);
+        self.release(folder, name, held);
         Ok(())
     }
 
     fn probe(&self, root: &Root) -> Result<()> {
-        Owner::own(root).map(|_| ())
+        own(&Folder::of_root(root)).map(|_| ())
     }
 }
 
-/// Makes the link, waiting for a living owner and breaking the lock of a dead one.
-fn take(request: &Request<'_, '_>, patience: &mut Patience, depth: usize) -> Result<Option<Held>> {
-    let Request { root, path, .. } = *request;
-    let own = Owner::own(root)?.to_string();
+/// Whether this is the name of a lock that guards the removal of another.
+pub(crate) fn is_break_lock(name: &[u8], lock: &CStr) -> bool {
+    let rest = name.strip_prefix(lock.to_bytes());
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chunks(BREAK.len()).all(|part| part == BREAK))
+}
+
+fn break_lock_of(name: &CStr) -> CString {
+    CString::new([name.to_bytes(), BREAK].concat()).unwrap_or_default()
+}
+
+/// Makes the link, waiting for a living owner and breaking the lock of a dead one; `false` if the folder is gone.
+fn take(
+    request: &Request<'_>,
+    folder: &Folder<'_>,
+    name: &CStr,
+    patience: &mut Patience,
+    depth: usize,
+) -> Result<bool> {
+    let own = own(folder)?.to_string();
     loop {
-        match symlinkat(own.as_str(), root.fd(), path.as_c_str()) {
-            Ok(()) => return Ok(Some(Held::Link(Box::new(path.clone())))),
+        match symlinkat(own.as_str(), folder.fd(), name) {
+            Ok(()) => return Ok(true),
             Err(Errno::EXIST) => (),
-            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(false),
             Err(Errno::PERM | Errno::OPNOTSUPP) => {
-                return Err(Error::unsupported(root.full(path), "the filesystem has no symbolic links"));
+                return Err(Error::unsupported(folder.full(name), "the filesystem has no symbolic links"));
             }
-            Err(errno) => return Err(root.error("make the lock file", path, errno)),
+            Err(errno) => return Err(folder.error("make the lock file", name, errno)),
         }
-        let Some(owner) = read_owner(root, path)? else { continue };
+        let Some(owner) = read_owner(folder, name)? else { continue };
         if !owner.is_alive() {
-            break_lock(request, &owner, patience, depth)?;
+            break_lock(request, folder, (name, &owner), patience, depth)?;
         } else if !patience.pause() {
-            return Err(request.held_elsewhere(patience, || Some(Holder::new(owner.process.pid))));
+            return Err(request.held_elsewhere(patience, || Some(Holder::new(owner.pid))));
         }
     }
 }
 
 /// Removes the link of a dead owner, if it is still that one.
-fn break_lock(request: &Request<'_, '_>, dead: &Owner, patience: &mut Patience, depth: usize) -> Result<()> {
-    let Request { root, path, .. } = *request;
-    let above = path.with_suffix(BREAK).filter(|_| depth < DEPTH_MAX).ok_or_else(|| {
-        Error::corrupt(
-            root.full(path),
-            "too many locks of dead owners lie above each other; remove them by hand",
-        )
-    })?;
+fn break_lock(
+    request: &Request<'_>,
+    folder: &Folder<'_>,
+    (name, dead): (&CStr, &ProcessIdentity),
+    patience: &mut Patience,
+    depth: usize,
+) -> Result<()> {
+    if depth == DEPTH_MAX {
+        let why = "too many locks of dead owners lie above each other; remove them by hand";
+        return Err(Error::corrupt(folder.full(name), why));
+    }
+    let above = break_lock_of(name);
     // No folder: the container was deleted meanwhile, and its lock with it.
-    let Some(_break_lock) = take(&Request { path: &above, ..*request }, patience, depth + 1)? else {
+    if !take(request, folder, &above, patience, depth + 1)? {
         return Ok(());
-    };
-    let result = match read_owner(root, path) {
-        Ok(Some(owner)) if owner == *dead => root.unlink_if_there(path),
+    }
+    let result = match read_owner(folder, name) {
+        Ok(Some(owner)) if owner == *dead => folder.unlink_if_there(name),
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
-    give_back(root, &above);
+    give_back(folder, &above);
     result
 }
 
 /// Removes what a killed breaker left, before the folder is removed. The lock of a living breaker stays: to remove
 /// it would let in a second one. It goes away by itself, and the folder with it.
-fn clear_break_lock(root: &Root, path: &RelPath) {
-    let Some(above) = path.with_suffix(BREAK) else { return };
-    let request = Request { naming: Naming::Nobody, ..Request::exclusive(root, &above, Wait::Try) };
-    let is_ours = || take(&request, &mut Patience::new(Wait::Try), 1).is_ok_and(|held| held.is_some());
-    if root.stat(&above).is_ok() && is_ours() {
-        clear_break_lock(root, &above);
-        give_back(root, &above);
+fn clear_break_lock(folder: &Folder<'_>, name: &CStr) {
+    let above = break_lock_of(name);
+    if folder.stat(&above).is_err() {
+        return;
+    }
+    let request = Request { naming: Naming::Nobody, ..folder.request(Wait::Try) };
+    if take(&request, folder, &above, &mut Patience::new(Wait::Try), 1).is_ok_and(|is_ours| is_ours) {
+        clear_break_lock(folder, &above);
+        give_back(folder, &above);
     }
 }
 
 /// Removes the link that this process made. While it stays, everybody waits for this process to end: so an error is not
 /// taken for the last word. Before it is tried again the link is looked at, for it may be gone in spite of the error, and
 /// another's be there.
-fn give_back(root: &Root, path: &RelPath) {
+fn give_back(folder: &Folder<'_>, name: &CStr) {
     for _ in 0..GIVE_BACK_TRIES {
-        match root.unlink(path) {
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => return,
+        match folder.unlink(name) {
+            Ok(()) | Err(Errno::NOENT) => return,
             Err(_) => (),
         }
-        let is_own = |owner: Owner| Owner::own(root).is_ok_and(|own| own == owner);
-        if !read_owner(root, path).is_ok_and(|owner| owner.is_some_and(is_own)) {
+        let is_own = |owner| own(folder).is_ok_and(|own| own == owner);
+        if !read_owner(folder, name).is_ok_and(|owner| owner.is_some_and(is_own)) {
             return;
         }
     }
@@ -142,95 +158,63 @@ fn give_back(root: &Root, path: &RelPath) {
 }
 
 /// Who made the link; `None` when it is gone.
-fn read_owner(root: &Root, path: &RelPath) -> Result<Option<Owner>> {
-    match readlinkat(root.fd(), path.as_c_str(), Vec::new()) {
+fn read_owner(folder: &Folder<'_>, name: &CStr) -> Result<Option<ProcessIdentity>> {
+    match readlinkat(folder.fd(), name, Vec::new()) {
         Ok(target) => {
             let text = target.to_string_lossy();
-            text.parse().map(Some).map_err(|()| {
+            text.parse().map(Some).map_err(|_| {
                 Error::corrupt(
-                    root.full(path),
+                    folder.full(name),
                     "it is a symbolic link that names no owner; remove it by hand",
                 )
             })
         }
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(Errno::INVAL) if root.kind_of(path) == Ok(FileType::Directory) => Err(Error::corrupt(
-            root.full(path),
-            "it is a folder, not a lock file; delete the container with force",
-        )),
-        Err(Errno::INVAL) => Err(Error::unsupported(
-            root.full(path),
-            "it is a file, as the other lock backends make them: use one lock backend for all processes of a root",
-        )),
-        Err(errno) => Err(root.error("read the owner of", path, errno)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::INVAL) => Err(no_link(folder, name)),
+        Err(errno) => Err(folder.error("read the owner of", name, errno)),
     }
 }
 
-/// Who holds the lock: a process of this or an earlier boot, spelled `<pid>.<start time>.<boot>.<pid namespace>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Owner {
-    process: ProcessIdentity,
-    boot_id: String,
-    namespace: String,
-}
-
-/// This process as an owner. Kept, because finding out takes two files; with its pid, because a fork changes it.
-static OWN: Mutex<Option<Owner>> = Mutex::new(None);
-static BOOT_ID: LazyLock<String> = LazyLock::new(|| {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-});
-static NAMESPACE: LazyLock<String> = LazyLock::new(|| {
-    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
-});
-
-impl Owner {
-    fn own(root: &Root) -> Result<Self> {
-        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = own.as_ref().filter(|own| own.process.pid == std::process::id()) {
-            return Ok(known.clone());
+#[cold]
+fn no_link(folder: &Folder<'_>, name: &CStr) -> Error {
+    match folder.kind_of(name) {
+        Ok(FileType::Directory) => {
+            Error::corrupt(folder.full(name), "it is a folder, not a lock file; delete the container with force")
         }
-        let process = ProcessIdentity::own().filter(|_| !BOOT_ID.is_empty()).ok_or_else(|| {
-            Error::unsupported(root.path(), "lock files name their owner, which needs /proc to be mounted")
-        })?;
-        Ok(own.insert(Self::here(process)).clone())
-    }
-
-    fn here(process: ProcessIdentity) -> Self {
-        Self { process, boot_id: BOOT_ID.clone(), namespace: NAMESPACE.clone() }
-    }
-
-    /// A process of another pid namespace cannot be looked at: it counts as alive, for to break the lock of a living
-    /// owner would be worse than to wait.
-    fn is_alive(&self) -> bool {
-        self.boot_id == *BOOT_ID && (self.namespace != *NAMESPACE || self.process.is_alive())
+        Ok(FileType::RegularFile | FileType::Symlink) | Err(_) => Error::unsupported(
+            folder.full(name),
+            "it is a file, as the other lock backends make them: use one lock backend for all processes of a root",
+        ),
+        Ok(_) => {
+            Error::corrupt(folder.full(name), "it is no lock file; delete the container with force")
+        }
     }
 }
 
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProcessIdentity { pid, start_time } = self.process;
-        write!(f, "{pid}.{start_time}.{}.{}", self.boot_id, self.namespace)
-    }
-}
+/// This process as an owner. Kept, because finding out takes some files; with its pid, because a fork changes it.
+static OWN: Mutex<Option<ProcessIdentity>> = Mutex::new(None);
 
-impl FromStr for Owner {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.splitn(4, '.');
-        let mut next = || parts.next().ok_or(());
-        let pid = next()?.parse().map_err(|_| ())?;
-        let start_time = next()?.parse().map_err(|_| ())?;
-        let process = ProcessIdentity { pid, start_time };
-        Ok(Self { process, boot_id: next()?.to_owned(), namespace: next()?.to_owned() })
+fn own(folder: &Folder<'_>) -> Result<ProcessIdentity> {
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = own.filter(|own| own.pid == std::process::id()) {
+        return Ok(known);
     }
+    let process = ProcessIdentity::own().ok_or_else(|| {
+        let why = format_args!("lock files name their owner, which cannot be: {}", identity::FOREIGN_PROC);
+        Error::unsupported(folder.path(), why)
+    })?;
+    Ok(*own.insert(process))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::identity::View;
     use crate::lock::LockKind;
+
+    const LOCK: &CStr = c"meta.lock";
 
     fn scratch() -> (tempfile::TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
@@ -238,61 +222,87 @@ mod tests {
         (folder, root)
     }
 
-    fn dead(pid: u32) -> Owner {
-        Owner::here(ProcessIdentity { pid, start_time: 1 })
+    fn dead(pid: u32) -> String {
+        ProcessIdentity { pid, ..ProcessIdentity::own().unwrap() }.to_string()
     }
 
-    fn try_take(root: &Root, path: &RelPath) -> Result<bool> {
-        let request = Request::exclusive(root, path, Wait::Try);
+    fn try_take(root: &Root) -> Result<bool> {
+        let request = Request::exclusive(root, None, LOCK, Wait::Try);
         Ok(request.acquire(LockKind::Lockfile.backend())?.is_some())
     }
 
     #[test]
     fn the_lock_of_a_dead_owner_is_broken_and_so_are_the_locks_above_it() {
         let (folder, root) = scratch();
-        let path = RelPath::top("meta.lock");
-        let above = path.with_suffix(BREAK).unwrap();
-        let higher = above.with_suffix(BREAK).unwrap();
-        for (pid, path) in [(u32::MAX, &path), (u32::MAX - 1, &above), (u32::MAX - 2, &higher)] {
-            symlinkat(dead(pid).to_string(), root.fd(), path.as_c_str()).unwrap();
+        let above = break_lock_of(LOCK);
+        let higher = break_lock_of(&above);
+        for (pid, name) in [(u32::MAX, LOCK), (u32::MAX - 1, &above), (u32::MAX - 2, &higher)] {
+            symlinkat(dead(pid), root.fd(), name).unwrap();
         }
-        assert!(try_take(&root, &path).unwrap());
+        assert!(try_take(&root).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     }
 
     #[test]
-    fn an_owner_of_another_boot_is_dead_and_one_of_another_start_too() {
-        let own = ProcessIdentity::own().unwrap();
-        assert!(!Owner { boot_id: "another".to_owned(), ..Owner::here(own) }.is_alive());
-        let earlier = ProcessIdentity { start_time: own.start_time - 1, ..own };
-        assert!(!Owner::here(earlier).is_alive());
-        assert!(
-            Owner { namespace: "7".to_owned(), ..Owner::here(earlier) }.is_alive(),
-            "it cannot be looked at"
-        );
-        assert!(Owner::here(own).is_alive());
-        assert_eq!(Owner::here(own).to_string().parse(), Ok(Owner::here(own)));
+    fn locks_of_dead_owners_do_not_lie_above_each_other_without_end() {
+        let (_folder, root) = scratch();
+        let mut name = LOCK.to_owned();
+        for _ in 0..=DEPTH_MAX {
+            symlinkat(dead(u32::MAX), root.fd(), &*name).unwrap();
+            name = break_lock_of(&name);
+        }
+        let error = try_take(&root).unwrap_err();
+        assert!(error.to_string().contains("too many locks of dead owners"), "{error}");
     }
 
     #[test]
-    fn a_living_owner_is_named() {
+    fn an_owner_of_whom_nothing_can_be_told_is_not_broken() {
         let (_folder, root) = scratch();
-        let path = RelPath::top("meta.lock");
-        symlinkat(Owner::own(&root).unwrap().to_string(), root.fd(), path.as_c_str()).unwrap();
-        let Err(Error::Locked { holder: Some(holder), .. }) = try_take(&root, &path) else {
-            panic!("the lock is held")
-        };
-        assert_eq!(holder.pid, std::process::id());
+        let own = ProcessIdentity::own().unwrap();
+        let here = own.view.unwrap();
+        let later = own.start_time + 1;
+        for (owner, is_broken) in [
+            (own, false),
+            (ProcessIdentity { start_time: later, ..own }, true),
+            (ProcessIdentity { view: Some(View { boot: !here.boot, ..here }), ..own }, true),
+            (ProcessIdentity { view: Some(View { pid_namespace: 7, ..here }), start_time: later, ..own }, false),
+            (ProcessIdentity { view: Some(View { time_namespace: 7, ..here }), inode: None, ..own }, false),
+        ] {
+            symlinkat(owner.to_string(), root.fd(), LOCK).unwrap();
+            let taken = try_take(&root);
+            assert_eq!(taken.is_ok(), is_broken, "{owner}");
+            if let Err(error) = taken {
+                let Error::Locked { holder: Some(holder), .. } = error else { panic!("{error}") };
+                assert_eq!(holder.pid, own.pid);
+                Folder::of_root(&root).unlink(LOCK).unwrap();
+            }
+        }
     }
 
     #[test]
     fn what_is_no_lock_of_this_backend_is_refused() {
         let (folder, root) = scratch();
-        let path = RelPath::top("meta.lock");
         fs::write(folder.path().join("meta.lock"), "").unwrap();
-        assert!(matches!(try_take(&root, &path), Err(Error::Unsupported { .. })));
+        assert!(matches!(try_take(&root), Err(Error::Unsupported { .. })));
         fs::remove_file(folder.path().join("meta.lock")).unwrap();
-        symlinkat("/etc/passwd", root.fd(), path.as_c_str()).unwrap();
-        assert!(matches!(try_take(&root, &path), Err(Error::Corrupt { .. })));
+        for target in ["/etc/passwd", "1.1.another-boot.1", "4294967295.1"] {
+            symlinkat(target, root.fd(), LOCK).unwrap();
+            let taken = try_take(&root);
+            Folder::of_root(&root).unlink(LOCK).unwrap_or_default();
+            match target {
+                "4294967295.1" => assert!(taken.is_ok(), "one that has ended, wherever it was seen from"),
+                _ => assert!(matches!(taken, Err(Error::Corrupt { .. })), "{target}"),
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_break_locks_are_known() {
+        for good in ["meta.lock.break", "meta.lock.break.break"] {
+            assert!(is_break_lock(good.as_bytes(), LOCK), "{good}");
+        }
+        for bad in ["meta.lock", "meta.lock.bre", "meta.lock.breaks", "meta.lock.break.brea", "x.break"] {
+            assert!(!is_break_lock(bad.as_bytes(), LOCK), "{bad}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::descriptor;
 use super::wait::Patience;
 use super::{Held, LockKind, Mode, Naming, Opening, Request, Wait, flock_fs2, flock_std, ofd, posix};
-use crate::root::{LOCK, RelPath, Root};
+use crate::folder::Folder;
+use crate::root::{LOCK, Root};
 use crate::{ContainerId, Error, Result};
 
 /// The lock file of one container, and a backend to lock it with.
@@ -16,7 +17,7 @@ use crate::{ContainerId, Error, Result};
 #[derive(Debug)]
 pub struct Parts<'r> {
     root: &'r Root,
-    path: RelPath,
+    id: &'r ContainerId,
     kind: LockKind,
 }
 
@@ -34,10 +35,14 @@ impl Place {
 
     /// The lock of a container, whose folder must exist.
     #[must_use]
-    pub fn lock_of(&self, id: &ContainerId, kind: LockKind) -> Parts<'_> {
-        Parts { root: &self.0, path: RelPath::in_folder(id, LOCK), kind }
+    pub fn lock_of<'r>(&'r self, id: &'r ContainerId, kind: LockKind) -> Parts<'r> {
+        Parts { root: &self.0, id, kind }
     }
 }
+
+/// The container's folder, opened.
+#[derive(Debug)]
+pub struct OpenFolder<'r>(Folder<'r>);
 
 /// Calls the same function of whichever backend locks an open file.
 macro_rules! call {
@@ -52,17 +57,29 @@ macro_rules! call {
     };
 }
 
-impl Parts<'_> {
-    fn request(&self, wait: Wait) -> Request<'_, '_> {
-        let Self { root, path, .. } = self;
+impl<'r> Parts<'r> {
+    fn request(&self, wait: Wait) -> Request<'r> {
+        let Self { root, id, .. } = *self;
         let (mode, opening) = (Mode::Exclusive, Opening::Create);
-        Request { root, path, mode, opening, wait, naming: Naming::Nobody }
+        Request { root, id: Some(id), name: LOCK, mode, opening, wait, naming: Naming::Nobody }
     }
 
-    /// Opens the lock file, and makes it where it is missing.
+    /// Opens the container's folder.
+    #[inline]
+    pub fn folder(&self) -> Result<OpenFolder<'r>> {
+        self.root.folder(self.id)?.map(OpenFolder).ok_or_else(|| self.missing())
+    }
+
+    /// Opens the lock file in it, and makes it where it is missing.
+    #[inline]
+    pub fn open_in(&self, folder: &OpenFolder<'_>) -> Result<File> {
+        descriptor::open(&self.request(Wait::Block), &folder.0)?.ok_or_else(|| self.missing())
+    }
+
+    /// Opens the lock file, by way of its folder.
     #[inline]
     pub fn open(&self) -> Result<File> {
-        descriptor::open(&self.request(Wait::Block))?.ok_or_else(|| self.missing())
+        self.open_in(&self.folder()?)
     }
 
     /// Waits for the lock of an open file.
@@ -85,32 +102,33 @@ impl Parts<'_> {
         call!(self, unlock(file));
     }
 
-    /// Whether an open file is the one that the path names now.
+    /// Whether an open file is the one that lies in its place now.
     #[inline]
-    pub fn is_in_place(&self, file: &File) -> Result<bool> {
-        descriptor::is_in_place(&self.request(Wait::Block), file)
+    pub fn is_in_place(&self, folder: &OpenFolder<'_>, file: &File) -> Result<bool> {
+        descriptor::is_in_place(&self.request(Wait::Block), &folder.0, file)
     }
 
-    /// Makes the link that is the lock of the backend `lockfile`, or fails to because it is there; waits where `wait`
-    /// says so.
+    /// Makes the link that is the lock of the backend `lockfile`, and gives back the folder that it is in; `None` where
+    /// it is there already. Waits where `wait` says so.
     #[inline]
-    pub fn make_link(&self, wait: Wait) -> Result<bool> {
+    pub fn make_link(&self, wait: Wait) -> Result<Option<OpenFolder<'r>>> {
         match LockKind::Lockfile.backend().acquire(&self.request(wait)) {
-            Ok(Some(_)) => Ok(true),
+            Ok(Some((folder, _))) => Ok(Some(OpenFolder(folder))),
             Ok(None) => Err(self.missing()),
-            Err(error) => unless_held(Err(error)),
+            Err(Error::Locked { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// Removes that link.
     #[inline]
-    pub fn remove_link(&self) {
-        LockKind::Lockfile.backend().release(self.root, Held::Link(Box::new(self.path.clone())));
+    pub fn remove_link(&self, folder: &OpenFolder<'_>) {
+        LockKind::Lockfile.backend().release(&folder.0, LOCK, Held::Link);
     }
 
     #[cold]
     fn missing(&self) -> Error {
-        Error::corrupt(self.root.full(&self.path), "its folder is missing")
+        Error::corrupt(self.root.path_of(self.id), "it is missing")
     }
 }
 

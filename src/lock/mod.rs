@@ -17,16 +17,21 @@ mod ofd;
 mod posix;
 mod wait;
 
+use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 pub use self::holder::Holder;
 pub use self::wait::Wait;
 
 pub(crate) use self::combination::Combination;
-use crate::root::{RelPath, Root};
+pub(crate) use self::lockfile::is_break_lock;
+use crate::folder::Folder;
+use crate::root::Root;
 use crate::words::words;
-use crate::{Error, Result};
+use crate::{ContainerId, Error, Result};
 
 words! {
     /// How the lock is taken. Processes that share a root must agree on it.
@@ -72,6 +77,8 @@ pub(crate) enum Opening {
     Existing,
     /// It is.
     Create,
+    /// It is, and one that has several names, which is refused to all others, is taken too: to remove it.
+    Force,
 }
 
 /// Whether the error for a lock that is held says by whom. To find out costs a look at many processes.
@@ -85,26 +92,48 @@ pub(crate) enum Naming {
 
 /// A lock that is asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct Request<'a, 'p> {
+pub(crate) struct Request<'a> {
     pub root: &'a Root,
-    pub path: &'p RelPath,
+    /// In whose folder the lock file is; `None`: in the root itself.
+    pub id: Option<&'a ContainerId>,
+    pub name: &'static CStr,
     pub mode: Mode,
     pub opening: Opening,
     pub wait: Wait,
     pub naming: Naming,
 }
 
-impl<'a, 'p> Request<'a, 'p> {
+impl<'a> Request<'a> {
     /// Asks for the exclusive lock of a file that exists, waits as long as `wait` says, and names the holder.
-    pub(crate) const fn exclusive(root: &'a Root, path: &'p RelPath, wait: Wait) -> Self {
-        Self { root, path, mode: Mode::Exclusive, opening: Opening::Existing, wait, naming: Naming::Holder }
+    pub(crate) const fn exclusive(
+        root: &'a Root,
+        id: Option<&'a ContainerId>,
+        name: &'static CStr,
+        wait: Wait,
+    ) -> Self {
+        let (mode, opening, naming) = (Mode::Exclusive, Opening::Existing, Naming::Holder);
+        Self { root, id, name, mode, opening, wait, naming }
     }
 
     /// Asks for the lock. `None`: the file is missing and not to be made, or its folder is missing.
     pub(crate) fn acquire(&self, backend: &'static dyn LockBackend) -> Result<Option<Guard<'a>>> {
-        let held = backend.acquire(self)?;
-        let guard = |held| Guard { backend, root: self.root, held: Some(held) };
-        Ok(held.map(guard))
+        let taken = backend.acquire(self)?;
+        Ok(taken.map(|(folder, held)| Guard { backend, folder, name: self.name, held: Some(held) }))
+    }
+
+    /// Opens the folder in which the lock file is; `None` if there is none.
+    #[inline]
+    fn folder(&self) -> Result<Option<Folder<'a>>> {
+        match self.id {
+            Some(id) => self.root.folder(id),
+            None => Ok(Some(Folder::of_root(self.root))),
+        }
+    }
+
+    /// The path of the lock file, for errors.
+    fn path(&self) -> PathBuf {
+        let folder = self.id.map_or_else(|| self.root.path().to_owned(), |id| self.root.path_of(id));
+        folder.join(OsStr::from_bytes(self.name.to_bytes()))
     }
 
     /// The error for a lock that another holds.
@@ -113,7 +142,7 @@ impl<'a, 'p> Request<'a, 'p> {
             Naming::Holder => holder(),
             Naming::Nobody => None,
         };
-        Error::Locked { path: self.root.full(self.path), holder, waited: patience.waited() }
+        Error::Locked { path: self.path(), holder, waited: patience.waited() }
     }
 }
 
@@ -124,37 +153,39 @@ pub(crate) enum Held {
     File(File),
     /// An open lock file that this process may not open a second time.
     Registered(File, posix::Entry),
-    /// A link that is there. Its path is kept apart: other guards are the smaller for it, and the faster.
-    Link(Box<RelPath>),
+    /// A link that is there.
+    Link,
 }
 
 /// One way to lock: one file of this module each.
 pub(crate) trait LockBackend: fmt::Debug + Send + Sync {
-    /// Takes the lock. `None`: the file is missing and not to be made, or its folder is missing.
-    fn acquire(&self, request: &Request<'_, '_>) -> Result<Option<Held>>;
+    /// Takes the lock of the file that is there when this returns, and opens the folder that it is in. `None`: the file
+    /// is missing and not to be made, or its folder is missing.
+    fn acquire<'a>(&self, request: &Request<'a>) -> Result<Option<(Folder<'a>, Held)>>;
 
     /// Gives the lock back.
-    fn release(&self, root: &Root, held: Held);
+    fn release(&self, folder: &Folder<'_>, name: &CStr, held: Held);
 
     /// Removes the lock file of a container that is gone, and gives the lock back. Nothing may be done under the
     /// lock from here on: whoever comes next makes a lock file of its own.
-    fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()>;
+    fn retire(&self, folder: &Folder<'_>, name: &CStr, held: Held) -> Result<()>;
 
     /// Whether this filesystem has such locks, found out without making anything.
     fn probe(&self, root: &Root) -> Result<()>;
 }
 
-/// A lock that is held until this is dropped.
+/// A lock that is held until this is dropped, and the folder that it guards.
 pub(crate) struct Guard<'a> {
     backend: &'static dyn LockBackend,
-    root: &'a Root,
+    folder: Folder<'a>,
+    name: &'static CStr,
     held: Option<Held>,
 }
 
 impl Guard<'_> {
-    fn retire(mut self, path: &RelPath) -> Result<()> {
+    fn retire(mut self) -> Result<()> {
         match self.held.take() {
-            Some(held) => self.backend.retire(self.root, path, held),
+            Some(held) => self.backend.retire(&self.folder, self.name, held),
             None => Ok(()),
         }
     }
@@ -163,7 +194,7 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            self.backend.release(self.root, held);
+            self.backend.release(&self.folder, self.name, held);
         }
     }
 }
@@ -186,14 +217,28 @@ impl fmt::Debug for Guard<'_> {
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Exclusive<'a>(pub(crate) Guard<'a>);
 
-impl Exclusive<'_> {
+impl<'a> Exclusive<'a> {
+    /// The folder whose lock this is.
+    #[inline]
+    pub(crate) fn folder(&self) -> &Folder<'a> {
+        &self.0.folder
+    }
+
     /// Removes the lock file, which gives the lock back; see [`LockBackend::retire`].
-    pub(crate) fn retire(self, path: &RelPath) -> Result<()> {
-        self.0.retire(path)
+    pub(crate) fn retire(self) -> Result<()> {
+        self.0.retire()
     }
 }
 
 /// Proof that a shared lock is held: enough to read, never to write.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
-pub struct Shared<'a>(#[expect(dead_code, reason = "held for its drop")] pub(crate) Guard<'a>);
+pub struct Shared<'a>(pub(crate) Guard<'a>);
+
+impl<'a> Shared<'a> {
+    /// The folder whose lock this is.
+    #[inline]
+    pub(crate) fn folder(&self) -> &Folder<'a> {
+        &self.0.folder
+    }
+}

@@ -6,6 +6,7 @@
 //! asking the registry; [`super::Combination`] keeps them off the roots that this one uses.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,9 @@ use super::descriptor::{self, Primitive};
 use super::ofd::{lock_type, taken, whole_file};
 use super::wait::Patience;
 use super::{Held, Holder, LockBackend, LockKind, Mode, Request};
-use crate::Result;
-use crate::root::{RelPath, Root};
+use crate::folder::Folder;
+use crate::root::Root;
+use crate::{ContainerId, Result};
 
 /// The calls themselves, without the registry.
 #[derive(Debug)]
@@ -47,14 +49,14 @@ impl Primitive for Calls {
 pub(super) struct Posix;
 
 impl LockBackend for Posix {
-    fn acquire(&self, request: &Request<'_, '_>) -> Result<Option<Held>> {
+    fn acquire<'a>(&self, request: &Request<'a>) -> Result<Option<(Folder<'a>, Held)>> {
         let mut patience = Patience::new(request.wait);
         let entry = Entry::enter(request, &mut patience)?;
-        let file = descriptor::acquire(&Calls, request, &mut patience)?;
-        Ok(file.map(|file| Held::Registered(file, entry)))
+        let taken = descriptor::acquire(&Calls, request, &mut patience)?;
+        Ok(taken.map(|(folder, file)| (folder, Held::Registered(file, entry))))
     }
 
-    fn release(&self, _root: &Root, held: Held) {
+    fn release(&self, _folder: &Folder<'_>, _name: &CStr, held: Held) {
         if let Held::Registered(file, entry) = held {
             descriptor::unlock(&Calls, &file);
             // In this order: as soon as the entry is gone another thread opens the file, and this close would take
@@ -64,9 +66,9 @@ impl LockBackend for Posix {
         }
     }
 
-    fn retire(&self, root: &Root, path: &RelPath, held: Held) -> Result<()> {
-        let unlinked = root.unlink_if_there(path);
-        self.release(root, held);
+    fn retire(&self, folder: &Folder<'_>, name: &CStr, held: Held) -> Result<()> {
+        let unlinked = folder.unlink_if_there(name);
+        self.release(folder, name, held);
         unlinked
     }
 
@@ -75,8 +77,8 @@ impl LockBackend for Posix {
     }
 }
 
-/// Which lock file: device and inode of the root, and the path beneath it.
-type Key = ((u64, u64), Box<[u8]>);
+/// Which lock file: device and inode of the root, the container, and the file's name.
+type Key = ((u64, u64), Option<ContainerId>, &'static CStr);
 
 /// The lock files that this process has open.
 #[derive(Debug, Default)]
@@ -103,8 +105,8 @@ fn registry() -> MutexGuard<'static, Registry> {
 pub(crate) struct Entry(Key);
 
 impl Entry {
-    fn enter(request: &Request<'_, '_>, patience: &mut Patience) -> Result<Self> {
-        let key: Key = (request.root.identity(), request.path.as_bytes().into());
+    fn enter(request: &Request<'_>, patience: &mut Patience) -> Result<Self> {
+        let key: Key = (request.root.identity(), request.id.cloned(), request.name);
         let mut registry = registry();
         while !registry.open.insert(key.clone()) {
             registry = if patience.is_endless() {

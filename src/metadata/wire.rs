@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{FORMAT_VERSION, Metadata, SandboxRecord};
 use crate::Status;
-use crate::identity::ProcessIdentity;
+use crate::identity::{ProcessIdentity, View, boot_of};
 
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,6 +41,14 @@ impl Serialize for SandboxRecord {
         if let Some(process) = &self.process {
             map.serialize_entry("pid", &process.pid)?;
             map.serialize_entry("start_time", &process.start_time)?;
+            if let Some(View { boot, pid_namespace, time_namespace }) = process.view {
+                map.serialize_entry("boot", &format_args!("{boot:032x}"))?;
+                map.serialize_entry("pid_namespace", &pid_namespace)?;
+                map.serialize_entry("time_namespace", &time_namespace)?;
+            }
+            if let Some(inode) = process.inode {
+                map.serialize_entry("pidfd_inode", &inode)?;
+            }
         }
         if let Some(data) = &self.data {
             map.serialize_entry("data", data)?;
@@ -229,7 +237,8 @@ impl<'de> Deserialize<'de> for SandboxRecord {
 struct SandboxVisitor;
 
 impl Names for SandboxVisitor {
-    const KNOWN: &'static [&'static str] = &["pid", "start_time", "data"];
+    const KNOWN: &'static [&'static str] =
+        &["pid", "start_time", "boot", "pid_namespace", "time_namespace", "pidfd_inode", "data"];
 }
 
 impl<'de> Visitor<'de> for SandboxVisitor {
@@ -242,22 +251,49 @@ impl<'de> Visitor<'de> for SandboxVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SandboxRecord, A::Error> {
         let mut pid = Field::<Option<u32>>::new("pid");
         let mut start_time = Field::<Option<u64>>::new("start_time");
+        let mut boot = Field::<Option<String>>::new("boot");
+        let mut pid_namespace = Field::<Option<u64>>::new("pid_namespace");
+        let mut time_namespace = Field::<Option<u64>>::new("time_namespace");
+        let mut inode = Field::<Option<u64>>::new("pidfd_inode");
         let mut data = Field::<Option<Box<RawValue>>>::new("data");
         let mut unknown = Vec::new();
         while let Some(NameOf(name, _)) = map.next_key::<NameOf<Self>>()? {
             match name {
                 Name::Known(0) => pid.read(&mut map)?,
                 Name::Known(1) => start_time.read(&mut map)?,
+                Name::Known(2) => boot.read(&mut map)?,
+                Name::Known(3) => pid_namespace.read(&mut map)?,
+                Name::Known(4) => time_namespace.read(&mut map)?,
+                Name::Known(5) => inode.read(&mut map)?,
                 Name::Known(_) => data.read(&mut map)?,
                 Name::Other(name) => unknown.push((name, map.next_value()?)),
             }
         }
+        let view =
+            view_of(boot.value.flatten(), pid_namespace.value.flatten(), time_namespace.value.flatten())?;
         let process = match (pid.value.flatten(), start_time.value.flatten()) {
-            (Some(pid), Some(start_time)) => Some(ProcessIdentity { pid, start_time }),
+            (Some(pid), Some(start_time)) => {
+                Some(ProcessIdentity { pid, start_time, view, inode: inode.value.flatten() })
+            }
             (None, None) => None,
             _ => return Err(A::Error::custom("pid and start_time must come together")),
         };
         Ok(SandboxRecord { process, data: data.value.flatten(), unknown })
+    }
+}
+
+fn view_of<E: serde::de::Error>(
+    boot: Option<String>,
+    pid_namespace: Option<u64>,
+    time_namespace: Option<u64>,
+) -> Result<Option<View>, E> {
+    match (boot, pid_namespace, time_namespace) {
+        (Some(boot), Some(pid_namespace), Some(time_namespace)) => {
+            let number = boot_of(&boot).ok_or_else(|| E::custom(format_args!("{boot:?} names no boot")))?;
+            Ok(Some(View { boot: number, pid_namespace, time_namespace }))
+        }
+        (None, None, None) => Ok(None),
+        _ => Err(E::custom("boot, pid_namespace and time_namespace must come together")),
     }
 }
 
@@ -266,10 +302,17 @@ mod tests {
     use super::*;
     use crate::{ContainerId, CreateRequest};
 
+    const PROCESS: ProcessIdentity = ProcessIdentity {
+        pid: 12,
+        start_time: 34,
+        view: Some(View { boot: 56, pid_namespace: 78, time_namespace: 90 }),
+        inode: Some(21),
+    };
+
     fn sample() -> Metadata {
         let request = CreateRequest::with_spec(&serde_json::json!({"a": [1, 2.50, "x"]})).unwrap();
         let mut metadata = Metadata::new(ContainerId::new("c1").unwrap(), request, 7);
-        metadata.sandbox.process = Some(ProcessIdentity { pid: 12, start_time: 34 });
+        metadata.sandbox.process = Some(PROCESS);
         metadata.become_status(Status::Paused);
         metadata
     }
@@ -284,7 +327,7 @@ mod tests {
         let read = Metadata::from_json(json.as_bytes()).unwrap();
         assert_eq!(read.to_json().unwrap(), json.into_bytes());
         assert_eq!((read.status, read.paused_from), (Status::Paused, Some(Status::Created)));
-        assert_eq!(read.sandbox.process, Some(ProcessIdentity { pid: 12, start_time: 34 }));
+        assert_eq!(read.sandbox.process, Some(PROCESS));
     }
 
     #[test]
@@ -301,6 +344,15 @@ mod tests {
             assert_eq!(read.spec.get(), spec);
             assert_eq!(read.to_json().unwrap(), json.into_bytes());
         }
+    }
+
+    #[test]
+    fn a_process_without_a_view_is_read_as_an_older_version_wrote_it() {
+        let json = sample_json();
+        let (from, to) = (json.find(",\"boot\"").unwrap(), json.find(",\"pidfd_inode\"").unwrap());
+        let old = format!("{}{}", &json[..from], &json[to..]).replace(",\"pidfd_inode\":21", "");
+        let process = Metadata::from_json(old.as_bytes()).unwrap().sandbox.process.unwrap();
+        assert_eq!(process, ProcessIdentity { view: None, inode: None, ..PROCESS });
     }
 
     #[test]
@@ -346,6 +398,10 @@ mod tests {
             (good.replace("\"revision\":2", "\"revision\":0"), "revision 0 is out of range"),
             (good.replace("\"id\":\"c1\"", "\"id\":\"../c1\""), "is no container id"),
             (good.replace("\"start_time\":34", "\"start\":34"), "must come together"),
+            (good.replace("\"boot\"", "\"boots\""), "time_namespace must come together"),
+            (good.replace("\"pid_namespace\":78,", ""), "time_namespace must come together"),
+            (good.replace("\"time_namespace\":90,", ""), "time_namespace must come together"),
+            (good.replace("0000000038\"", "\""), "names no boot"),
             ("[]".to_owned(), "expected the metadata of a container"),
         ] {
             let error = Metadata::from_json(bad.as_bytes()).unwrap_err().to_string();

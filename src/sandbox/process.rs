@@ -8,8 +8,8 @@
 //! * The line is written after the save, and create returns when the shell has stopped itself.
 //!
 //! The session is its own because the kernel ends stopped processes whose creator ends, if they are of the same one
-//! (SIGHUP and SIGCONT to an orphaned process group). Nothing here may signal a number without having compared the
-//! start time: it may be somebody else's by now.
+//! (SIGHUP and SIGCONT to an orphaned process group). Nothing here may signal a number without having asked whom it
+//! means: it may be somebody else's by now, or always have been, in this pid namespace.
 
 use std::io::{self, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -19,11 +19,12 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Fate, Observed, Sandbox, SandboxRecord, Signal};
-use crate::identity::{Life, ProcessIdentity, all_pids, glance};
+use crate::identity::{self, ProcessIdentity, Standing, View, all_pids, glance};
 use crate::{ContainerId, Status};
 
 /// What the leader does before it becomes the command.
@@ -94,13 +95,19 @@ impl Process {
 
     /// Ends every process of the group, and returns when it is so.
     fn end(&self, process: ProcessIdentity) -> io::Result<()> {
-        // Another process with that number: the group has ended, for a number is not used again while it names one.
-        let is_ours = glance(process.pid).is_none_or(|glance| glance.start_time == process.start_time);
-        if is_ours {
-            send_to_group(process, Signal::SIGKILL)?;
+        // A number that none can have, whatever wrote it: there is nothing to end.
+        if pid_of(process).is_ok() {
             let has_ended = || !process.is_alive() && !group_lives(process);
-            if !look_until(PATIENCE, has_ended) {
-                return Err(timed_out(process, "does not end after SIGKILL"));
+            match process.standing() {
+                Standing::Unknown => return Err(cannot_be_told(process)),
+                // Its group has ended with it: a number is not used again while it names one.
+                Standing::Replaced => (),
+                Standing::Lives(_) | Standing::Ended => {
+                    send_to_group(process, Signal::SIGKILL)?;
+                    if !look_until(PATIENCE, has_ended) {
+                        return Err(timed_out(process, "does not end after SIGKILL"));
+                    }
+                }
             }
         }
         self.reap();
@@ -115,6 +122,10 @@ impl Sandbox for Process {
 
     fn create(&self, _id: &ContainerId, record: &mut SandboxRecord) -> io::Result<()> {
         self.reap();
+        if View::here().is_none() {
+            let why = format!("it would not be found again: {}", identity::FOREIGN_PROC);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let child = Command::new("setsid")
             .args(["/bin/sh", "-c", HOLD, "flockwork-sandbox"])
             .args(&self.command)
@@ -179,9 +190,7 @@ impl Sandbox for Process {
             }
             _ => (),
         }
-        if process.is_alive() {
-            kill(pid_of(process)?, signal)?;
-        }
+        send(process, signal)?;
         self.reap();
         Ok(if process.is_alive() { Fate::Alive } else { Fate::Ended })
     }
@@ -209,11 +218,12 @@ impl Sandbox for Process {
 
     fn probe(&self, _id: &ContainerId, record: &SandboxRecord) -> Observed {
         self.reap();
-        match record.process.map_or(Life::Dead, ProcessIdentity::life) {
-            Life::Dead => Observed::Dead,
-            Life::Alive(Some(b'T')) => Observed::Halted,
-            Life::Alive(Some(_)) => record.process.map_or(Observed::Going, heading),
-            Life::Alive(None) => Observed::AsRecorded,
+        let Some(process) = record.process else { return Observed::Dead };
+        match process.standing() {
+            Standing::Ended | Standing::Replaced => Observed::Dead,
+            Standing::Lives(Some(b'T')) => Observed::Halted,
+            Standing::Lives(Some(_)) => heading(process),
+            Standing::Lives(None) | Standing::Unknown => Observed::AsRecorded,
         }
     }
 }
@@ -237,8 +247,35 @@ fn heading(process: ProcessIdentity) -> Observed {
     }
 }
 
+/// The process that is recorded, where it can be told which that is.
 fn process_of(record: &SandboxRecord) -> io::Result<ProcessIdentity> {
-    record.process.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the metadata names no process"))
+    let process = record.process.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "the metadata names no process")
+    })?;
+    match process.standing() {
+        Standing::Unknown => Err(cannot_be_told(process)),
+        _ => Ok(process),
+    }
+}
+
+/// The error for a process that may not be touched, as it cannot be told which it is.
+#[cold]
+fn cannot_be_told(process: ProcessIdentity) -> io::Error {
+    let pid = process.pid;
+    let why = match (View::here(), process.view) {
+        (None, _) => format!("it cannot be told what became of process {pid}: {}", identity::FOREIGN_PROC),
+        (Some(here), Some(there)) if here.pid_namespace != there.pid_namespace => format!(
+            "process {pid} belongs to the pid namespace {}, and this is {}: do it from there (nsenter --pid), or remove \
+             the container's folder by hand if that namespace is gone",
+            there.pid_namespace, here.pid_namespace
+        ),
+        (Some(here), Some(there)) if here.time_namespace != there.time_namespace => format!(
+            "process {pid} was started in the time namespace {}, and this is {}: do it from there (nsenter --time)",
+            there.time_namespace, here.time_namespace
+        ),
+        _ => format!("process {pid} may not be looked at, or there are no descriptors left to look with"),
+    };
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 fn pid_of(process: ProcessIdentity) -> io::Result<Pid> {
@@ -248,9 +285,39 @@ fn pid_of(process: ProcessIdentity) -> io::Result<Pid> {
     })
 }
 
-/// Signals the whole group. One that is gone is left to whoever looks whether it lives.
+/// Signals the leader, if it lives: by a descriptor of it, which never means another, where such can be had.
+fn send(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
+    let pid = pid_of(process)?;
+    let number = rustix::process::Pid::from_raw(pid.as_raw());
+    let pidfd = number.and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
+    match process.standing() {
+        // Whoever had the number when the descriptor was opened has it still.
+        Standing::Lives(_) => (),
+        Standing::Ended | Standing::Replaced => return Ok(()),
+        Standing::Unknown => return Err(cannot_be_told(process)),
+    }
+    let named = rustix::process::Signal::from_named_raw(signal as i32);
+    let sent = match (&pidfd, named) {
+        (Some(pidfd), Some(named)) => pidfd_send_signal(pidfd, named).map_err(io::Error::from),
+        _ => kill(pid, signal).map_err(io::Error::from),
+    };
+    match sent {
+        // It ended at this very moment.
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
+        sent => sent,
+    }
+}
+
+/// Signals the whole group. One that is gone is left to whoever looks whether it lives; one whose leader's number means
+/// another process by now is not touched.
 fn send_to_group(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
-    match killpg(pid_of(process)?, signal) {
+    let group = pid_of(process)?;
+    match process.standing() {
+        Standing::Lives(_) | Standing::Ended => (),
+        Standing::Replaced => return Ok(()),
+        Standing::Unknown => return Err(cannot_be_told(process)),
+    }
+    match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -267,7 +334,7 @@ fn group_lives(process: ProcessIdentity) -> bool {
 
 /// Whether the leader stands still, or has ended.
 fn is_settled(process: ProcessIdentity) -> bool {
-    matches!(process.life(), Life::Dead | Life::Alive(Some(b'T')))
+    matches!(process.standing(), Standing::Ended | Standing::Replaced | Standing::Lives(Some(b'T')))
 }
 
 /// Returns once the leader stands still.

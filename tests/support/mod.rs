@@ -195,7 +195,16 @@ const READY: &str = "child is ready";
 
 impl Child {
     pub fn spawn(role: &str, root: &Path, lock: LockKind) -> Self {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
+        Self::spawn_by(&[], role, root, lock)
+    }
+
+    /// The same, started by another command such as `unshare`.
+    pub fn spawn_by(command: &[&str], role: &str, root: &Path, lock: LockKind) -> Self {
+        let own = std::env::current_exe().unwrap();
+        let mut line: Vec<_> = command.iter().map(std::ffi::OsStr::new).collect();
+        line.push(own.as_os_str());
+        let child = std::process::Command::new(line[0])
+            .args(&line[1..])
             .args(["--exact", "child_process", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .env(ROOT, root)

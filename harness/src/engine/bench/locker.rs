@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use flockwork::lock::measured::{Parts, Place};
+use flockwork::lock::measured::{OpenFolder, Parts, Place};
 use flockwork::{ContainerId, LockKind, Wait};
 
 use super::clock::Clock;
@@ -155,7 +155,7 @@ impl Locker for Kept<'_> {
 pub(super) struct Fresh<'p> {
     pub files: Files<'p>,
     pub inode: Inode,
-    pub open: Option<File>,
+    pub open: Option<(OpenFolder<'p>, File)>,
 }
 
 /// Whether the locked inode is compared with the one at the path.
@@ -172,10 +172,11 @@ impl Locker for Fresh<'_> {
     fn acquire(&mut self, clock: &impl Clock, container: u32) -> Result<(), String> {
         let parts = self.files.parts(container);
         loop {
-            let file = parts.open().map_err(words)?;
+            let folder = parts.folder().map_err(words)?;
+            let file = parts.open_in(&folder).map_err(words)?;
             self.files.take(&parts, &file, clock)?;
-            if self.inode == Inode::Trusted || parts.is_in_place(&file).map_err(words)? {
-                self.open = Some(file);
+            if self.inode == Inode::Trusted || parts.is_in_place(&folder, &file).map_err(words)? {
+                self.open = Some((folder, file));
                 return Ok(());
             }
             parts.unlock(&file);
@@ -184,7 +185,7 @@ impl Locker for Fresh<'_> {
 
     #[inline]
     fn release(&mut self, container: u32) -> Result<(), String> {
-        if let Some(file) = self.open.take() {
+        if let Some((_folder, file)) = self.open.take() {
             self.files.parts(container).unlock(&file);
         }
         Ok(())
@@ -193,22 +194,33 @@ impl Locker for Fresh<'_> {
 
 /// Locks that are there as long as a link is.
 #[derive(Debug)]
-pub(super) struct Links<'p>(pub Files<'p>);
+pub(super) struct Links<'p> {
+    pub files: Files<'p>,
+    /// Where the link is that is held.
+    pub folder: Option<OpenFolder<'p>>,
+}
 
 impl Locker for Links<'_> {
     #[inline]
     fn acquire(&mut self, clock: &impl Clock, container: u32) -> Result<(), String> {
-        let parts = self.0.parts(container);
-        match self.0.waiting.pauses_ns() {
+        let parts = self.files.parts(container);
+        let Self { files, folder } = self;
+        let mut make = |wait| {
+            *folder = parts.make_link(wait).map_err(words)?;
+            Ok(folder.is_some())
+        };
+        match files.waiting.pauses_ns() {
             // There is nothing to wait for in the kernel: the library polls, with pauses that grow.
-            None => parts.make_link(Wait::Block).map(drop).map_err(words),
-            Some(pauses_ns) => poll(clock, pauses_ns, || parts.make_link(Wait::Try).map_err(words)),
+            None => make(Wait::Block).map(drop),
+            Some(pauses_ns) => poll(clock, pauses_ns, || make(Wait::Try)),
         }
     }
 
     #[inline]
     fn release(&mut self, container: u32) -> Result<(), String> {
-        self.0.parts(container).remove_link();
+        if let Some(folder) = self.folder.take() {
+            self.files.parts(container).remove_link(&folder);
+        }
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ impl Worker<'_> {
         let ids = container_ids(&self.site.names)?;
         let files = Files { place: &place, kind, ids: &ids, waiting };
         match (kind, descriptor) {
-            (LockKind::Lockfile, _) => self.locked(Links(files), spin_ns, door),
+            (LockKind::Lockfile, _) => self.locked(Links { files, folder: None }, spin_ns, door),
             (_, Descriptor::Kept) => {
                 make_room_for_descriptors(ids.len())?;
                 self.locked(Kept::open(files)?, spin_ns, door)

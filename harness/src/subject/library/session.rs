@@ -105,8 +105,11 @@ impl LibrarySession {
             Operation::State => self.saw(&container.state()?),
             Operation::Load => self.load(id)?,
             Operation::List => {
-                self.store.list()?;
-                Answer::done()
+                // All folders of the root are ours: one that cannot be looked into is a failure.
+                match self.store.list()?.skipped.into_iter().next() {
+                    Some(skipped) => return Err(skipped.error),
+                    None => Answer::done(),
+                }
             }
             Operation::Delete => container.delete()?.into(),
             Operation::ForceDelete => container.force_delete()?.map_or_else(Answer::done, Answer::from),

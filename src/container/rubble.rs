@@ -1,0 +1,153 @@
+//! Removal of what lies in a container's folder and is not the library's: files, and folders with everything beneath
+//! them, however deep. No link is followed, and no path is walked.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmod, fstat, openat, renameat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::folder::Folder;
+
+/// How folders are called that were taken out of the depth, until they are removed too.
+const LIFTED: &str = "~lifted";
+
+/// Removes a file, or a folder with everything beneath it. One that is not there is no error.
+pub(crate) fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // Some systems say PERM of a folder.
+        Err(Errno::ISDIR | Errno::PERM) => remove_folder(parent, name),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes a folder, and nothing that is no folder.
+///
+/// It may be deeper than the stack, or the number of descriptors, allows to follow. So no more than two folders are open
+/// at a time: what has folders in it gives them to the uppermost one, where they are emptied in their turn.
+fn remove_folder(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    let top = match open_folder(parent, name) {
+        Ok(top) => top,
+        Err(Errno::NOENT) => return Ok(()),
+        // It is no folder after all: what unlink said stands.
+        Err(Errno::NOTDIR) => return Err(Errno::PERM),
+        Err(errno) => return Err(errno),
+    };
+    let mut lifted = 0_u64;
+    while let Some(folder) = empty_of_files(&top)? {
+        empty_into(&top, &folder, &mut lifted)?;
+    }
+    remove_empty(parent, name)
+}
+
+/// Removes what is no folder with something in it; one that is, if any is left.
+fn empty_of_files(folder: &OwnedFd) -> Result<Option<std::ffi::CString>, Errno> {
+    let mut entries = Dir::read_from(folder)?;
+    while let Some(entry) = entries.read() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !matches!(name.to_bytes(), b"." | b"..") && remove_unless_full(folder, name)? == Left::Full {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Empties a folder, and removes it. Folders in it are lifted out of it.
+fn empty_into(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> Result<(), Errno> {
+    let folder = match open_folder(top.as_fd(), name) {
+        Ok(folder) => folder,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    // Again from the start as long as something is found: a listing may miss what lies behind what is removed.
+    loop {
+        let mut is_empty = true;
+        let mut entries = Dir::read_from(&folder)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry?;
+            let inner = entry.file_name();
+            if matches!(inner.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            is_empty = false;
+            if remove_unless_full(&folder, inner)? == Left::Full {
+                lift(&folder, inner, top, lifted)?;
+            }
+        }
+        if is_empty {
+            return remove_empty(top.as_fd(), name);
+        }
+    }
+}
+
+/// Moves a folder to the uppermost one, under a name that is free there.
+fn lift(folder: &OwnedFd, name: &CStr, top: &OwnedFd, lifted: &mut u64) -> Result<(), Errno> {
+    loop {
+        *lifted += 1;
+        let free = format!("{LIFTED}{lifted}");
+        match renameat_with(folder, name, top, &*free, RenameFlags::NOREPLACE) {
+            // A filesystem that cannot promise it: a folder replaces none but an empty one.
+            Err(Errno::INVAL | Errno::NOSYS) => match renameat(folder, name, top, &*free) {
+                Err(Errno::EXIST | Errno::NOTEMPTY) => (),
+                result => return result,
+            },
+            Err(Errno::EXIST) => (),
+            result => return result,
+        }
+    }
+}
+
+/// What became of an entry.
+#[derive(PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// A folder with something in it.
+    Full,
+}
+
+/// Removes a file or an empty folder.
+fn remove_unless_full(folder: &OwnedFd, name: &CStr) -> Result<Left, Errno> {
+    let refused = match unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(Left::Nothing),
+        Err(refused @ (Errno::ISDIR | Errno::PERM)) => refused,
+        Err(errno) => return Err(errno),
+    };
+    match unlinkat(folder, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(Left::Nothing),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Left::Full),
+        Err(Errno::NOTDIR) => Err(refused),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn remove_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_folder(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+/// Gives the owner the right to read a regular file of his, whose permissions do not: whether that was so.
+pub(super) fn make_readable(folder: &Folder<'_>, name: &CStr) -> bool {
+    let attempt = || {
+        let file = folder.open(name, OFlags::PATH, Mode::empty())?;
+        let stat = fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+            || Mode::from_raw_mode(stat.st_mode).contains(Mode::RUSR)
+        {
+            return Err(Errno::PERM);
+        }
+        // By its descriptor, so that it is this file and no other.
+        chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), Mode::RUSR | Mode::WUSR | Mode::RGRP)
+    };
+    attempt().is_ok()
+}
