@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use flockwork::{ContainerId, CreateRequest, Store};
-use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How many processes measure.
@@ -110,7 +110,7 @@ fn measure(pairs: usize) -> [Medians; 2] {
         black_box(stamp.expect("pauses and resumes take turns"));
     };
     [
-        compare(pairs, take_and_drop, || raw.lock_with_openat()),
+        compare(pairs, take_and_drop, || raw.lock_and_unlock()),
         compare(pairs, pause_or_resume, || raw.transaction()),
     ]
 }
@@ -170,9 +170,10 @@ struct Raw {
     json: Vec<u8>,
 }
 
-const LOCK: &CStr = c"c1/meta.lock";
-const META: &CStr = c"c1/meta.json";
-const TEMPORARY: &CStr = c"c1/meta.json.tmp";
+const CONTAINER: &CStr = c"c1";
+const LOCK: &CStr = c"meta.lock";
+const META: &CStr = c"meta.json";
+const TEMPORARY: &CStr = c"meta.json.tmp";
 
 impl Raw {
     fn new(path: &std::path::Path) -> Self {
@@ -181,42 +182,47 @@ impl Raw {
         Self { root: root.expect("the root"), json }
     }
 
-    /// open, flock, fstat, stat, flock, close: with a plain open, the cheapest there is.
-    fn lock_with_openat(&self) {
-        let lock = fs::openat(&self.root, LOCK, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .expect("the lock file");
-        self.lock(&lock);
+    /// The container's folder: without it, each name would be a path that a link can lead out of the root.
+    fn folder(&self) -> OwnedFd {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(&self.root, CONTAINER, flags, Mode::empty()).expect("the container's folder")
+    }
+
+    /// open of the folder, open, flock, fstat, stat, flock, and both closed.
+    fn lock_and_unlock(&self) {
+        let folder = self.folder();
+        let lock = open(&folder, LOCK, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        take(&folder, &lock);
         fs::flock(&lock, FlockOperation::Unlock).expect("an unlock");
     }
 
-    fn lock(&self, lock: &OwnedFd) {
-        fs::flock(lock, FlockOperation::LockExclusive).expect("the lock");
-        let locked = fs::fstat(lock).expect("its inode");
-        let there = fs::statat(&self.root, LOCK, AtFlags::SYMLINK_NOFOLLOW).expect("the inode at its path");
-        assert_eq!(locked.st_ino, there.st_ino);
-    }
-
-    /// The library opens with openat2, which costs a little more and follows no link: the same here.
-    fn open(&self, path: &CStr, flags: OFlags, mode: Mode) -> OwnedFd {
-        let resolve = ResolveFlags::NO_SYMLINKS;
-        fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, resolve).expect("the file")
-    }
-
     fn transaction(&self) {
-        let lock = self.open(LOCK, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
-        self.lock(&lock);
-        let meta = self.open(META, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+        let folder = self.folder();
+        let lock = open(&folder, LOCK, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        take(&folder, &lock);
+        let meta = open(&folder, META, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
         let size = fs::fstat(&meta).expect("its size").st_size;
         let mut bytes = Vec::with_capacity(usize::try_from(size).expect("a size") + 1);
         rustix::io::read(&meta, rustix::buffer::spare_capacity(&mut bytes)).expect("its bytes");
         black_box(&bytes);
         drop(meta);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let temporary = self.open(TEMPORARY, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP);
+        let temporary = open(&folder, TEMPORARY, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP);
         let written = rustix::io::write(&temporary, black_box(&self.json)).expect("a write");
         assert_eq!(written, self.json.len());
         drop(File::from(temporary));
-        fs::renameat(&self.root, TEMPORARY, &self.root, META).expect("a rename");
+        fs::renameat(&folder, TEMPORARY, &folder, META).expect("a rename");
         fs::flock(&lock, FlockOperation::Unlock).expect("an unlock");
     }
+}
+
+fn open(folder: &OwnedFd, name: &CStr, flags: OFlags, mode: Mode) -> OwnedFd {
+    fs::openat(folder, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode).expect("the file")
+}
+
+fn take(folder: &OwnedFd, lock: &OwnedFd) {
+    fs::flock(lock, FlockOperation::LockExclusive).expect("the lock");
+    let locked = fs::fstat(lock).expect("its inode");
+    let there = fs::statat(folder, LOCK, AtFlags::SYMLINK_NOFOLLOW).expect("the inode in its place");
+    assert_eq!(locked.st_ino, there.st_ino);
 }

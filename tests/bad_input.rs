@@ -401,3 +401,36 @@ fn reading_without_a_lock_what_is_written_in_place_is_refused() {
     assert!(matches!(options.clone().open(folder.path()), Err(Error::Unsupported { .. })));
     assert!(options.even_if_unsound().open(folder.path()).is_ok());
 }
+
+/// Not a test by itself: a child whose close of the next metadata fails.
+#[test]
+fn child_process() {
+    let Some((_, root, _)) = support::role() else { return };
+    let store = Store::options().open(&root).unwrap();
+    for result in [
+        store.container(&id("c1")).pause().map(|_| ()),
+        store.create(&id("c2"), CreateRequest::default()).map(|_| ()),
+    ] {
+        let error = result.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Io { .. }) && text.contains("free some space"), "{text}");
+    }
+}
+
+/// Filesystems that write late say only at the close that they could not.
+#[test]
+fn a_close_that_fails_is_an_error_and_changes_nothing() {
+    let scratch = Scratch::new();
+    scratch.create(&id("c1"));
+    let paths = ["c1", "c2"].map(|id| scratch.path().join(id).join("meta.json.tmp"));
+    let [first, second] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let inject = "inject=close:error=EDQUOT";
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", first, "-P", second, "-e", inject];
+    if !Command::new(strace[0]).args(&strace[1..]).arg("true").output().is_ok_and(|done| done.status.success()) {
+        support::skip("a_close_that_fails_is_an_error_and_changes_nothing", "strace cannot be used here");
+        return;
+    }
+    let before = scratch.snapshot();
+    support::Child::spawn_by(&strace, "fail", scratch.path(), flockwork::LockKind::Fs2).join();
+    assert_eq!(scratch.snapshot(), before);
+}

@@ -67,7 +67,7 @@ mod tests {
     fn what_names_no_process_is_an_error() {
         let boot = "000000000000000000000000000000ff";
         for bad in [
-            "".to_owned(),
+            String::new(),
             "1".to_owned(),
             "1.".to_owned(),
             "1.2.3".to_owned(),
