@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use crate::ContainerId;
 use crate::lock::Holder;
-use crate::printable::printable;
 use crate::metadata::Stamp;
+use crate::printable::printable;
 use crate::status::{Operation, Refusal, Status};
 
 /// What the library's functions return.

@@ -7,9 +7,9 @@
 
 use std::ffi::CStr;
 
+use crate::folder::Folder;
 use crate::lock::{Exclusive, LockKind, Opening, Request, Wait};
 use crate::read::regular_file;
-use crate::folder::Folder;
 use crate::root::Root;
 use crate::write::{WritePolicy, write_new};
 use crate::{Error, Result};

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::metadata::{MAX_METADATA_BYTES, Metadata, WAY_OUT};
 use crate::folder::Folder;
+use crate::metadata::{MAX_METADATA_BYTES, Metadata, WAY_OUT};
 use crate::root::META;
 use crate::words::words;
 use crate::{ContainerId, Error, Result};

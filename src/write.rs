@@ -9,9 +9,9 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::folder::Folder;
 use crate::lock::Exclusive;
 use crate::metadata::{MAX_METADATA_BYTES, Metadata};
-use crate::folder::Folder;
 use crate::root::{META, META_TEMPORARY};
 use crate::words::words;
 use crate::{Error, Result};
@@ -92,9 +92,10 @@ impl Prepared<'_> {
         if policy == WritePolicy::InPlace {
             return write_in_place(lock, META, &self.bytes);
         }
-        folder
-            .rename(META_TEMPORARY, META)
-            .map_err(|errno| CommitError { error: folder.error("replace", META, errno), is_visible: false })?;
+        folder.rename(META_TEMPORARY, META).map_err(|errno| CommitError {
+            error: folder.error("replace", META, errno),
+            is_visible: false,
+        })?;
         self.has_temporary = false;
         if policy == WritePolicy::Fsync {
             folder.sync().map_err(|error| CommitError { error, is_visible: true })?;
@@ -114,12 +115,7 @@ impl Drop for Prepared<'_> {
 
 /// Writes a file that replaces another one later, in the folder whose lock is held. One that is there already is the
 /// leftover of a killed process: whoever writes here holds the lock.
-pub(crate) fn write_new(
-    lock: &Exclusive<'_>,
-    name: &CStr,
-    policy: WritePolicy,
-    bytes: &[u8],
-) -> Result<()> {
+pub(crate) fn write_new(lock: &Exclusive<'_>, name: &CStr, policy: WritePolicy, bytes: &[u8]) -> Result<()> {
     let folder = lock.folder();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;

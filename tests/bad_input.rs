@@ -426,7 +426,12 @@ fn a_close_that_fails_is_an_error_and_changes_nothing() {
     let [first, second] = paths.each_ref().map(|path| path.to_str().unwrap());
     let inject = "inject=close:error=EDQUOT";
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", first, "-P", second, "-e", inject];
-    if !Command::new(strace[0]).args(&strace[1..]).arg("true").output().is_ok_and(|done| done.status.success()) {
+    if !Command::new(strace[0])
+        .args(&strace[1..])
+        .arg("true")
+        .output()
+        .is_ok_and(|done| done.status.success())
+    {
         support::skip("a_close_that_fails_is_an_error_and_changes_nothing", "strace cannot be used here");
         return;
     }

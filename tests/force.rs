@@ -25,9 +25,8 @@ const SOCKET: (&str, Make) = ("a socket", |path| UnixListener::bind(path).is_ok(
 const DEVICE: (&str, Make) =
     ("a device", |path| mknod(path, SFlag::S_IFCHR, Mode::S_IRWXU, makedev(240, 77)).is_ok());
 const LINK: (&str, Make) = ("a link", |path| symlink("/nowhere", path).is_ok());
-const UNREADABLE: (&str, Make) = ("mode 000", |path| {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).is_ok()
-});
+const UNREADABLE: (&str, Make) =
+    ("mode 000", |path| fs::set_permissions(path, fs::Permissions::from_mode(0o000)).is_ok());
 
 fn put(scratch: &Scratch, name: &str, (what, make): (&str, Make)) -> bool {
     let path = scratch.file(&id("c1"), name);
@@ -110,11 +109,15 @@ fn a_record_of_a_process_that_cannot_be_is_no_obstacle() {
     for pid in ["0", "1", "4294967295"] {
         scratch.create(&id("c1"));
         let process = scratch.state(&id("c1")).sandbox.process.unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid.cast_signed()), flockwork::Signal::SIGKILL)
-            .unwrap();
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(process.pid.cast_signed()),
+            flockwork::Signal::SIGKILL,
+        )
+        .unwrap();
         let path = scratch.file(&id("c1"), "meta.json");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace(&format!("\"pid\":{}", process.pid), &format!("\"pid\":{pid}"))).unwrap();
+        fs::write(&path, text.replace(&format!("\"pid\":{}", process.pid), &format!("\"pid\":{pid}")))
+            .unwrap();
         scratch.store.container(&id("c1")).force_delete().unwrap();
         assert!(scratch.snapshot().is_empty(), "{pid}");
     }
@@ -175,7 +178,10 @@ fn a_folder_in_the_place_of_the_next_metadata_stops_a_delete() {
     assert!(put(&scratch, "meta.json.tmp", FOLDER));
     let before = scratch.snapshot();
     let error = scratch.store.container(&id("c1")).delete().unwrap_err();
-    assert!(error.to_string().contains("strange") && error.path().unwrap().ends_with("meta.json.tmp"), "{error}");
+    assert!(
+        error.to_string().contains("strange") && error.path().unwrap().ends_with("meta.json.tmp"),
+        "{error}"
+    );
     assert_eq!(scratch.snapshot(), before);
 }
 
@@ -200,12 +206,15 @@ fn ten_thousand_folders_in_each_other_are_removed() {
     // A thread with little stack, as those that a runtime starts have.
     std::thread::scope(|scope| {
         let small = std::thread::Builder::new().stack_size(128 << 10);
-        let deleter = small.spawn_scoped(scope, || scratch.store.container(&id("c1")).force_delete().unwrap());
+        let deleter =
+            small.spawn_scoped(scope, || scratch.store.container(&id("c1")).force_delete().unwrap());
         deleter.unwrap().join().unwrap();
     });
-    assert!(fs::read_dir(scratch.path()).unwrap().all(|entry| {
-        entry.unwrap().file_name().to_string_lossy().starts_with('~')
-    }));
+    assert!(
+        fs::read_dir(scratch.path())
+            .unwrap()
+            .all(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with('~') })
+    );
     assert!(Path::new("/etc/passwd").exists(), "no link was followed");
 }
 
@@ -231,11 +240,17 @@ fn a_lock_file_with_two_names_is_refused_and_not_waited_for() {
         let lock = scratch.file(&id("c2"), "meta.lock");
         fs::hard_link(scratch.path().join("~generation.lock"), &lock).unwrap();
         let error = scratch.store.create(&id("c2"), CreateRequest::default()).unwrap_err();
-        assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("hard links"), "{error}");
+        assert!(
+            matches!(error, Error::Corrupt { .. }) && error.to_string().contains("hard links"),
+            "{error}"
+        );
         assert_eq!(error.path(), Some(&*lock));
         assert_eq!(fs::metadata(&lock).unwrap().nlink(), 2, "{kind}: it was left");
         // Any other create is told of it too, and force clears it.
-        assert!(matches!(scratch.store.create(&id("c3"), CreateRequest::default()), Err(Error::Corrupt { .. })));
+        assert!(matches!(
+            scratch.store.create(&id("c3"), CreateRequest::default()),
+            Err(Error::Corrupt { .. })
+        ));
         scratch.store.container(&id("c2")).force_delete().unwrap();
         scratch.create(&id("c2"));
         scratch.create(&id("c3"));

@@ -246,7 +246,8 @@ fn break_locks_of_dead_processes_go_with_the_container() {
         let names = ["meta.lock.break", "meta.lock.break.break", "meta.lock"];
         for name in &names[..if also_the_lock { 3 } else { 2 }] {
             // A process of another boot.
-            std::os::unix::fs::symlink(format!("1.1.{:032x}.1.1.1", 1), scratch.file(&id("c1"), name)).unwrap();
+            std::os::unix::fs::symlink(format!("1.1.{:032x}.1.1.1", 1), scratch.file(&id("c1"), name))
+                .unwrap();
         }
         scratch.store.container(&id("c1")).delete().unwrap();
         assert!(scratch.snapshot().is_empty(), "{:?}", scratch.snapshot().keys());

@@ -35,7 +35,8 @@ fn a_folder_that_may_not_be_looked_into_is_skipped_and_told() {
     without_privileges(|| {
         let Listing { ids, skipped, .. } = scratch.store.list().unwrap();
         assert_eq!(ids, [id("mine"), id("web-1")]);
-        let skipped: Vec<_> = skipped.iter().map(|skipped| (skipped.id.as_str(), skipped.error.to_string())).collect();
+        let skipped: Vec<_> =
+            skipped.iter().map(|skipped| (skipped.id.as_str(), skipped.error.to_string())).collect();
         assert_eq!(skipped.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ["theirs", "web-2"]);
         assert!(skipped[0].1.contains("theirs") && skipped[0].1.contains("denied"), "{skipped:?}");
         assert_eq!(scratch.store.load("mi").unwrap().id, id("mine"));

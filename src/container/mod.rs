@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::create::create;
-pub(crate) use self::transaction::{clear_ghost, exists};
 use self::transaction::{Transaction, lock};
+pub(crate) use self::transaction::{clear_ghost, exists};
 use crate::image::Image;
 use crate::lock::{Exclusive, Mode, Shared};
 use crate::metadata::{Metadata, Stamp, Tombstone};

@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmod, fstat, openat, renameat, renameat_with, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmod, fstat, openat, renameat, renameat_with,
+    unlinkat,
 };
 use rustix::io::Errno;
 

@@ -3,10 +3,10 @@
 
 use std::io;
 
+use crate::folder::Folder;
 use crate::lock::{Exclusive, Guard, Mode, Naming, Opening, Request, Wait};
 use crate::metadata::Metadata;
 use crate::read::{self, Loaded};
-use crate::folder::Folder;
 use crate::root::{LOCK, META};
 use crate::sandbox::{Observed, reapply};
 use crate::status::{Effect, Operation, Status};

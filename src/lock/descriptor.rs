@@ -109,9 +109,10 @@ fn open_error(folder: &Folder<'_>, name: &CStr, errno: Errno) -> Error {
             "it is a symbolic link, as the lockfile backend makes them: use one lock backend for all processes of a \
              root",
         ),
-        Errno::ISDIR => {
-            Error::corrupt(folder.full(name), "it is a folder, not a lock file; delete the container with force")
-        }
+        Errno::ISDIR => Error::corrupt(
+            folder.full(name),
+            "it is a folder, not a lock file; delete the container with force",
+        ),
         // A socket, or a device with nothing behind it.
         Errno::NXIO | Errno::NODEV => no_lock_file(folder, name),
         _ => folder.error("open the lock file", name, errno),

@@ -178,16 +178,15 @@ fn read_owner(folder: &Folder<'_>, name: &CStr) -> Result<Option<ProcessIdentity
 #[cold]
 fn no_link(folder: &Folder<'_>, name: &CStr) -> Error {
     match folder.kind_of(name) {
-        Ok(FileType::Directory) => {
-            Error::corrupt(folder.full(name), "it is a folder, not a lock file; delete the container with force")
-        }
+        Ok(FileType::Directory) => Error::corrupt(
+            folder.full(name),
+            "it is a folder, not a lock file; delete the container with force",
+        ),
         Ok(FileType::RegularFile | FileType::Symlink) | Err(_) => Error::unsupported(
             folder.full(name),
             "it is a file, as the other lock backends make them: use one lock backend for all processes of a root",
         ),
-        Ok(_) => {
-            Error::corrupt(folder.full(name), "it is no lock file; delete the container with force")
-        }
+        Ok(_) => Error::corrupt(folder.full(name), "it is no lock file; delete the container with force"),
     }
 }
 
@@ -265,7 +264,10 @@ mod tests {
             (own, false),
             (ProcessIdentity { start_time: later, ..own }, true),
             (ProcessIdentity { view: Some(View { boot: !here.boot, ..here }), ..own }, true),
-            (ProcessIdentity { view: Some(View { pid_namespace: 7, ..here }), start_time: later, ..own }, false),
+            (
+                ProcessIdentity { view: Some(View { pid_namespace: 7, ..here }), start_time: later, ..own },
+                false,
+            ),
             (ProcessIdentity { view: Some(View { time_namespace: 7, ..here }), inode: None, ..own }, false),
         ] {
             symlinkat(owner.to_string(), root.fd(), LOCK).unwrap();

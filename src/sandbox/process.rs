@@ -249,9 +249,9 @@ fn heading(process: ProcessIdentity) -> Observed {
 
 /// The process that is recorded, where it can be told which that is.
 fn process_of(record: &SandboxRecord) -> io::Result<ProcessIdentity> {
-    let process = record.process.ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "the metadata names no process")
-    })?;
+    let process = record
+        .process
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the metadata names no process"))?;
     match process.standing() {
         Standing::Unknown => Err(cannot_be_told(process)),
         _ => Ok(process),
