@@ -15,7 +15,9 @@ type Answer = (Option<i32>, String);
 fn both_programs_answer_alike_one_after_the_other() {
     for name in names() {
         let pair = Pair::read(&name);
-        if ALSO_ALONE.contains(&name.as_str()) || pair.is_skipped("both_programs_answer_alike") {
+        if ALSO_ALONE.contains(&name.as_str())
+            || pair.is_skipped("both_programs_answer_alike_one_after_the_other", &[])
+        {
             continue;
         }
         for race in &pair.races {

@@ -2,5 +2,7 @@
 //! find every broken one with nothing but command lines, and must find every twin clean.
 
 mod alone;
+mod held;
 mod pair;
+mod strace;
 mod tidy;

@@ -41,6 +41,9 @@ pub struct Race {
     /// Commands that run after.
     #[serde(default)]
     pub then: Vec<String>,
+    /// The shortest interleaving that goes wrong, as steps (see `held`); none where no order of calls shows it.
+    #[serde(default)]
+    pub shown: Vec<String>,
     /// What it takes for the fault to show.
     pub by: By,
     /// The class of the finding.
@@ -100,10 +103,11 @@ impl Pair {
         Self { name: name.to_owned(), ..pair }
     }
 
-    /// Whether the test must do without it, as this machine lacks a program; said aloud, and a failure where all must be
-    /// there.
-    pub fn is_skipped(&self, test: &str) -> bool {
-        let lacks = self.lacks();
+    /// Whether the test must do without it, as this machine lacks a program that it or the test needs; said aloud, and a
+    /// failure where all must be there.
+    pub fn is_skipped(&self, test: &str, needs: &[&str]) -> bool {
+        let needs = self.needs.iter().map(String::as_str).chain(needs.iter().copied());
+        let lacks: Vec<&str> = needs.filter(|program| !is_installed(program)).collect();
         if lacks.is_empty() {
             return false;
         }
@@ -111,16 +115,6 @@ impl Pair {
         assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "{test}: {name} needs {lacks}");
         eprintln!("{test}: skipped {name}, which needs {lacks}");
         true
-    }
-
-    /// The programs it needs that this machine lacks.
-    fn lacks(&self) -> Vec<&str> {
-        let found = |program: &str| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            program.starts_with('/') && Path::new(program).exists()
-                || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        };
-        self.needs.iter().map(String::as_str).filter(|program| !found(program)).collect()
     }
 
     /// One of its programs, built in a folder of its own with an empty `state` beside it.
@@ -140,4 +134,11 @@ impl Pair {
         fs::create_dir(place.path().join("state")).expect("made");
         place
     }
+}
+
+/// Whether a program is there, by its path or on the `PATH`.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    program.starts_with('/') && Path::new(program).exists()
+        || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
