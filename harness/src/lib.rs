@@ -18,4 +18,6 @@ pub mod scenario;
 pub mod shrink;
 pub mod subject;
 
-pub use flockwork_judge::{check, document, evidence, history, judge, model, reach, violation, words};
+pub use flockwork_judge::{
+    check, document, evidence, failures, history, judge, model, reach, violation, words,
+};

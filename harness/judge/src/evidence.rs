@@ -24,6 +24,31 @@ pub struct Evidence<'a> {
     pub stall: Option<&'a Stall>,
 }
 
+/// Nobody looked when all was quiet.
+static UNSEEN: Quiet = Quiet {
+    containers: Vec::new(),
+    strays: Vec::new(),
+    remains: Vec::new(),
+    processes: Vec::new(),
+    list: None,
+};
+
+impl<'a> Evidence<'a> {
+    /// What a stored history is evidence of: its operations alone.
+    #[must_use]
+    pub fn of_history(history: &'a History) -> Self {
+        Self {
+            history,
+            overlaps: &[],
+            watched_sections: 0,
+            exits: &[],
+            quiet: &UNSEEN,
+            starvation_ns: u64::MAX,
+            stall: None,
+        }
+    }
+}
+
 /// Two processes were inside one container's critical section at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap {

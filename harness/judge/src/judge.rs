@@ -3,14 +3,17 @@
 //! The witness order is fastest and knows most, but needs generation and revision; the search needs neither. Nothing
 //! here reads a file or starts a process.
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
+use crate::check::certificate::Proof;
 use crate::check::search::{self, Budget, Explanation};
-use crate::check::witness::{Deaths, Order};
-use crate::evidence::{Evidence, Quiet};
+use crate::check::witness::{self, Deaths, Fault, Witnessed};
+use crate::evidence::Evidence;
+use crate::failures::Failures;
 use crate::history::History;
 use crate::model::{Builtin, Model};
-use crate::verdict::Verdict;
+use crate::verdict::{self, Verdict};
 use crate::violation::Class;
 
 /// Which tier is to judge.
@@ -45,43 +48,131 @@ impl Tier {
     }
 }
 
-/// What is said of one container.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// Why a container has no legal order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grounds {
+    /// Intervals and outcomes alone show it.
+    Explained(Box<Explanation>),
+    /// Generations and revisions show it, in these words.
+    Told(String),
+}
+
+impl Grounds {
+    /// In one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> &str {
+        match self {
+            Self::Explained(explanation) => &explanation.sentence,
+            Self::Told(sentence) => sentence,
+        }
+    }
+}
+
+/// What is said of a container: it is legal by an order that was validated, or not, or nobody knows.
+pub type Ruling = verdict::Ruling<Proof, Grounds>;
+
+/// What is said of one container, and by whom.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// The container.
     pub container: String,
     /// How many operations it had.
     pub operations: u64,
-    /// The verdict: a violation is always `not-linearizable`.
-    pub verdict: Verdict,
-    /// Who reached it.
+    /// What is said.
+    pub ruling: Ruling,
+    /// Who said it.
     pub tier: Tier,
+}
+
+impl Judgement {
+    /// The verdict in one word; a violation is always `not-linearizable`.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.ruling.verdict()
+    }
+
     /// Why, where it is not clean.
-    pub why: Option<String>,
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        match &self.ruling {
+            Ruling::Legal(_) => None,
+            Ruling::Illegal(grounds) => Some(grounds.sentence()),
+            Ruling::Undecided(undecided) => Some(undecided.why()),
+        }
+    }
+
     /// Why no order is legal, where intervals and outcomes alone show that.
-    pub explanation: Option<Box<Explanation>>,
+    #[must_use]
+    pub fn explanation(&self) -> Option<&Explanation> {
+        match &self.ruling {
+            Ruling::Illegal(Grounds::Explained(explanation)) => Some(explanation),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Judgement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Judgement", 7)?;
+        fields.serialize_field("container", &self.container)?;
+        fields.serialize_field("operations", &self.operations)?;
+        fields.serialize_field("decided", &self.ruling.legal().map(Proof::decided))?;
+        fields.serialize_field("verdict", &self.verdict())?;
+        fields.serialize_field("tier", &self.tier)?;
+        fields.serialize_field("why", &self.why())?;
+        fields.serialize_field("explanation", &self.explanation())?;
+        fields.end()
+    }
+}
+
+/// What is said of a whole history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What is said of each container that has operations, in the order of the history's names.
+    pub containers: Vec<Judgement>,
+    /// What failed.
+    pub failures: Failures,
+}
+
+impl Judged {
+    /// Judges a whole history.
+    #[must_use]
+    pub fn of(history: &History, model: &Model, checker: Checker, budget: Budget) -> Self {
+        Self { containers: judge(history, model, checker, budget), failures: Failures::of(history) }
+    }
+
+    /// What follows for the whole: the one place where a history's verdict is made.
+    #[must_use]
+    pub fn ruling(&self) -> verdict::Ruling {
+        if self.containers.is_empty() {
+            let why = "nothing was verified: the history has no operation on a container";
+            return verdict::fold([verdict::Ruling::nothing(why), self.failures.ruling()]);
+        }
+        let containers = self.containers.iter().map(|judgement| judgement.ruling.bare());
+        verdict::fold(containers.chain([self.failures.ruling()]))
+    }
 }
 
 /// Judges every container that has operations, in the order of the history's names.
 #[must_use]
 pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget) -> Vec<Judgement> {
     // The witness knows the model runsc only.
-    let has_witness = model.name() == Builtin::Runsc.as_str();
-    let order = match checker {
-        Checker::Auto | Checker::Witness if has_witness => {
-            Some(Order::of_history(history, Deaths::of_history(history)))
-        }
-        _ => None,
-    };
+    let has_witness = checker != Checker::Search && model.name() == Builtin::Runsc.as_str();
     let lanes = search::lanes(history);
     let budget = budget.shared(lanes.len());
-    search::each_lane(lanes, |lane| {
-        let bench = Bench { history, model, budget, order: order.as_ref() };
-        match checker {
-            Checker::Witness => bench.by_witness(lane.container, lane.indexes.len() as u64),
-            Checker::Search => bench.by_search(&lane),
-            Checker::Auto => bench.by_both(&lane),
-        }
+    let mut witness = Vec::new();
+    if has_witness {
+        witness.extend(witness::judge(history, model, Deaths::of_history(history)).into_iter().map(Some));
+    }
+    let lanes = lanes.into_iter().map(|lane| {
+        let witness = witness.get_mut(lane.container as usize).and_then(Option::take);
+        (lane, witness)
+    });
+    let bench = Bench { history, model, budget };
+    search::each_lane(lanes.collect(), |(lane, witness)| {
+        let (tier, ruling) = bench.judge(&lane, witness, checker);
+        let container = history.containers[lane.container as usize].clone();
+        Judgement { container, operations: lane.indexes.len() as u64, ruling, tier }
     })
 }
 
@@ -90,76 +181,51 @@ struct Bench<'a> {
     history: &'a History,
     model: &'a Model,
     budget: search::Allowance,
-    order: Option<&'a Order>,
 }
 
 impl Bench<'_> {
-    fn judgement(&self, container: u32, operations: u64, tier: Tier, verdict: Verdict) -> Judgement {
-        let container = self.history.containers[container as usize].clone();
-        Judgement { container, operations, verdict, tier, why: None, explanation: None }
-    }
-
-    fn by_witness(&self, container: u32, operations: u64) -> Judgement {
-        let judgement = |verdict| self.judgement(container, operations, Tier::Witness, verdict);
-        let Some(order) = self.order else {
-            let why = format!("there is no witness order for the model {}", self.model.name());
-            return Judgement { why: Some(why), ..judgement(Verdict::Inconclusive) };
+    /// `witness`: what the witness says, where it knows the model.
+    fn judge(
+        &self,
+        lane: &search::Operations,
+        witness: Option<Witnessed>,
+        checker: Checker,
+    ) -> (Tier, Ruling) {
+        let witness = match witness {
+            _ if checker == Checker::Search => return (Tier::Search, self.by_search(lane)),
+            None => Ruling::open(format!("there is no witness order for the model {}", self.model.name())),
+            Some(Witnessed::Ruled(ruling)) => {
+                ruling.map_illegal(|fault| Grounds::Told(self.sentence(&fault)))
+            }
+            Some(Witnessed::Unplaced(why)) if checker == Checker::Auto => {
+                return match self.by_search(lane) {
+                    Ruling::Illegal(_) => (Tier::Witness, Ruling::open(why)),
+                    ruling => (Tier::Search, ruling),
+                };
+            }
+            Some(Witnessed::Unplaced(why)) => Ruling::open(why),
         };
-        if let Some(fault) = order.faults.iter().find(|fault| fault.container == container) {
-            let quiet = Quiet::default();
-            let evidence = Evidence {
-                history: self.history,
-                overlaps: &[],
-                watched_sections: 0,
-                exits: &[],
-                quiet: &quiet,
-                starvation_ns: u64::MAX,
-                stall: None,
-            };
-            let message = fault.violation(&evidence, Class::NotLinearizable, "").message;
-            // Whoever shows a judgement names the container anyway.
-            let name = &self.history.containers[container as usize];
-            let message = message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned);
-            return Judgement { why: Some(message), ..judgement(Verdict::Violation) };
-        }
-        match order.undecided.iter().find(|(undecided, _)| *undecided == container) {
-            Some((_, why)) => Judgement { why: Some(why.clone()), ..judgement(Verdict::Inconclusive) },
-            None => judgement(Verdict::Clean),
-        }
-    }
-
-    fn by_search(&self, lane: &search::Operations) -> Judgement {
-        let verdict = search::judge_one(self.history, self.model, self.budget, lane);
-        let judgement =
-            |verdict| self.judgement(lane.container, lane.indexes.len() as u64, Tier::Search, verdict);
-        match verdict {
-            search::Verdict::Linearizable => judgement(Verdict::Clean),
-            search::Verdict::Inconclusive(why) => {
-                Judgement { why: Some(why), ..judgement(Verdict::Inconclusive) }
-            }
-            search::Verdict::NotLinearizable(explanation) => Judgement {
-                why: Some(explanation.sentence.clone()),
-                explanation: Some(explanation),
-                ..judgement(Verdict::Violation)
+        match (checker, witness) {
+            (Checker::Auto, Ruling::Undecided(_)) => (Tier::Search, self.by_search(lane)),
+            // Where the search shows the same without tokens, its window and order explain it; where it does not, it is
+            // the tokens that show it.
+            (Checker::Auto, Ruling::Illegal(grounds)) => match self.by_search(lane) {
+                Ruling::Illegal(explained) => (Tier::Witness, Ruling::Illegal(explained)),
+                Ruling::Legal(_) | Ruling::Undecided(_) => (Tier::Witness, Ruling::Illegal(grounds)),
             },
+            (_, ruling) => (Tier::Witness, ruling),
         }
     }
 
-    fn by_both(&self, lane: &search::Operations) -> Judgement {
-        let witness = self.by_witness(lane.container, lane.indexes.len() as u64);
-        match witness.verdict {
-            Verdict::Clean => witness,
-            Verdict::Violation => {
-                // Where the search shows the same without tokens, its window and order explain it; where it does not,
-                // it is the tokens that show it.
-                let searched = self.by_search(lane);
-                if searched.verdict == Verdict::Violation {
-                    Judgement { tier: Tier::Witness, ..searched }
-                } else {
-                    witness
-                }
-            }
-            Verdict::Inconclusive | Verdict::Error => self.by_search(lane),
-        }
+    fn by_search(&self, lane: &search::Operations) -> Ruling {
+        search::judge_one(self.history, self.model, self.budget, lane).map_illegal(Grounds::Explained)
+    }
+
+    fn sentence(&self, fault: &Fault) -> String {
+        let evidence = Evidence::of_history(self.history);
+        let message = fault.violation(&evidence, Class::NotLinearizable, "").message;
+        // Whoever shows a judgement names the container anyway.
+        let name = &self.history.containers[fault.container as usize];
+        message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned)
     }
 }

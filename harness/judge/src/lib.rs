@@ -7,6 +7,7 @@ pub mod answer;
 pub mod check;
 pub mod document;
 pub mod evidence;
+pub mod failures;
 pub mod history;
 pub mod judge;
 pub mod model;

@@ -10,13 +10,15 @@ use super::args::{CheckArgs, CheckerArg, Format};
 use super::failure::Failure;
 use super::output::{Output, print, print_json};
 use crate::check::search::Budget;
+use crate::failures::Failures;
 use crate::history::History;
-use crate::history::read::{self, ReadError};
-use crate::judge::{Checker, Judgement, judge};
+use crate::history::read::{self, Limits, ReadError};
+use crate::judge::{Checker, Judged, Judgement};
 use crate::model::{self, Builtin, Model};
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
 use crate::report::verdict::{self, Verdict};
+use crate::violation::{Class, Violation};
 use crate::words::plural;
 
 /// What `check` found.
@@ -36,8 +38,14 @@ struct HistoryReport {
     #[serde(serialize_with = "name")]
     model: Option<Model>,
     verdict: Verdict,
+    /// Why it is inconclusive as a whole, where it is.
+    why: Option<String>,
     operations: usize,
     processes: usize,
+    /// The operations that failed; null where it cannot be read.
+    failures: Option<Failures>,
+    /// What failures prove.
+    violations: Vec<Proved>,
     read_s: f64,
     judge_s: f64,
     /// Why it cannot be read or held, where it cannot.
@@ -45,6 +53,13 @@ struct HistoryReport {
     containers: Vec<Judgement>,
     #[serde(skip)]
     exit: Exit,
+}
+
+/// A violation that needs no order to be seen.
+#[derive(Debug, Serialize)]
+struct Proved {
+    class: Class,
+    message: String,
 }
 
 /// What the arguments mean.
@@ -119,8 +134,11 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         path: path.display().to_string(),
         model: None,
         verdict: Verdict::Error,
+        why: None,
         operations: 0,
         processes: 0,
+        failures: None,
+        violations: Vec::new(),
         read_s: 0.0,
         judge_s: 0.0,
         error: None,
@@ -128,10 +146,11 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         exit: Exit::Usage,
     };
     let start = Instant::now();
-    let history = match read(path, request.budget.memory_bytes) {
+    let until = request.budget.time.map(|time| start + time);
+    let history = match read(path, Limits { memory_bytes: request.budget.memory_bytes, until }) {
         Ok(history) => history,
         Err(error) => {
-            if let ReadError::TooLarge { .. } = error {
+            if let ReadError::TooLarge { .. } | ReadError::TooLate { .. } = error {
                 (report.verdict, report.exit) = (Verdict::Inconclusive, Exit::Inconclusive);
             }
             report.error = Some(told(path, &error));
@@ -146,20 +165,24 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         return report;
     }
     let start = Instant::now();
-    report.containers = judge(&history, &model, request.checker, request.budget);
+    // What reading took is gone.
+    let time = until.map(|until| until.saturating_duration_since(start));
+    let judged = Judged::of(&history, &model, request.checker, Budget { time, ..request.budget });
     report.judge_s = start.elapsed().as_secs_f64();
     report.operations = history.records.len();
     let mut processes: Vec<u32> = history.records.iter().map(|record| record.process).collect();
     processes.sort_unstable();
     processes.dedup();
     report.processes = processes.len();
-    let exit = |judgement: &Judgement| match judgement.verdict {
-        Verdict::Clean => Exit::AsExpected,
-        Verdict::Violation => Exit::Violation,
-        Verdict::Inconclusive | Verdict::Error => Exit::Inconclusive,
-    };
-    report.exit = report.containers.iter().map(exit).fold(Exit::AsExpected, Exit::and);
-    report.verdict = verdict::of_exit(report.exit);
+    let ruling = judged.ruling();
+    report.exit = Exit::from(&ruling);
+    report.verdict = ruling.verdict();
+    report.why = ruling.undecided().map(|undecided| undecided.why().to_owned());
+    report.containers = judged.containers;
+    let proved =
+        |violation: &Violation| Proved { class: violation.class, message: violation.message.clone() };
+    report.violations = judged.failures.torn.violations.iter().map(proved).collect();
+    report.failures = Some(judged.failures);
     report.model = Some(model);
     report
 }
@@ -169,8 +192,8 @@ fn name<S: Serializer>(model: &Option<Model>, serializer: S) -> Result<S::Ok, S:
     model.as_ref().map(Model::name).serialize(serializer)
 }
 
-fn read(path: &Path, memory_bytes: usize) -> Result<History, ReadError> {
-    read::read_within(read::open(path)?, memory_bytes)
+fn read(path: &Path, limits: Limits) -> Result<History, ReadError> {
+    read::read_within(read::open(path)?, limits)
 }
 
 /// An error with its place, as compilers give it.
@@ -180,6 +203,9 @@ fn told(path: &Path, error: &ReadError) -> String {
         ReadError::Io(error) => format!("{}: {error}", path.display()),
         ReadError::TooLarge { .. } => {
             format!("{}: inconclusive: {error}; `--memory` gives more", path.display())
+        }
+        ReadError::TooLate { .. } => {
+            format!("{}: inconclusive: {error}; `--budget` gives more", path.display())
         }
     }
 }
@@ -201,18 +227,21 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
     let operations = plural(history.operations as u64, "operation");
     let processes = plural(history.processes as u64, "process");
     let containers = plural(history.containers.len() as u64, "container");
-    let verdict = match history.verdict {
-        Verdict::Clean => "linearizable",
-        Verdict::Violation => "not linearizable",
-        verdict => verdict.as_str(),
+    let is_illegal = |judgement: &Judgement| judgement.verdict() == Verdict::Violation;
+    let verdict = match (history.verdict, &history.why) {
+        (Verdict::Clean, _) => "linearizable".to_owned(),
+        (Verdict::Violation, _) if history.containers.iter().any(is_illegal) => "not linearizable".to_owned(),
+        (verdict, Some(why)) if history.containers.is_empty() => format!("{}: {why}", verdict.as_str()),
+        (verdict, _) => verdict.as_str().to_owned(),
     };
     line(text, &format!("{}: {verdict} ({operations} by {processes} on {containers})", history.path));
+    tell_failures(text, history);
     for judgement in &history.containers {
-        if judgement.verdict == Verdict::Clean && detail != Detail::Full {
+        if judgement.verdict() == Verdict::Clean && detail != Detail::Full {
             continue;
         }
-        let (name, verdict) = (&judgement.container, judgement.verdict.as_str());
-        match (judgement.explanation.as_ref().zip(history.model.as_ref()), &judgement.why) {
+        let (name, verdict) = (&judgement.container, judgement.verdict().as_str());
+        match (judgement.explanation().zip(history.model.as_ref()), judgement.why()) {
             (Some((explanation, model)), _) => {
                 line(text, &format!("\n  {name}:"));
                 for words in explanation.lines(model.table()) {
@@ -228,5 +257,25 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
     }
     if detail == Detail::Full {
         line(text, &format!("  read in {:.3} s, judged in {:.3} s", history.read_s, history.judge_s));
+    }
+}
+
+/// How many operations failed, and what that proves.
+fn tell_failures(text: &mut String, history: &HistoryReport) {
+    let mut line = |words: &str| writeln!(text, "{words}").expect("a String takes all");
+    let Some(failures) = history.failures.as_ref().filter(|failures| failures.count > 0) else { return };
+    let reasons = failures.by_reason.iter().map(|(reason, count)| format!("{count} {reason}"));
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
+    let all = plural(history.operations as u64, "operation");
+    line(&format!("  {} of {all} failed ({reasons})", failures.count));
+    if let Some(first) = &failures.first {
+        line(&format!("  the first: {first}"));
+    }
+    for violation in &history.violations {
+        line(&format!("  {}: {}", violation.class.as_str(), violation.message));
+    }
+    let untold = failures.torn.violations_total.saturating_sub(history.violations.len() as u64);
+    if untold > 0 {
+        line(&format!("  and {untold} more of {}", Class::TornRead.as_str()));
     }
 }

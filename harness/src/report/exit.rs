@@ -1,5 +1,6 @@
 //! Exit codes, and which of several wins.
 
+use flockwork_judge::verdict::Ruling;
 use serde::{Deserialize, Serialize};
 
 /// How the program ends. Stored as its number.
@@ -93,6 +94,17 @@ impl TryFrom<u8> for Exit {
 impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
         exit.code()
+    }
+}
+
+/// What is undecided is never as expected: neither what was left open, nor where nothing was verified.
+impl<P, E> From<&Ruling<P, E>> for Exit {
+    fn from(ruling: &Ruling<P, E>) -> Self {
+        match ruling {
+            Ruling::Legal(_) => Self::AsExpected,
+            Ruling::Illegal(_) => Self::Violation,
+            Ruling::Undecided(_) => Self::Inconclusive,
+        }
     }
 }
 

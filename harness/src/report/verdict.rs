@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-pub use flockwork_judge::verdict::Verdict;
+pub use flockwork_judge::verdict::{Ruling, Undecided, Verdict};
 
 use super::exit::Exit;
 use crate::engine::Ended;

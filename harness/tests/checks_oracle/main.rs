@@ -58,7 +58,7 @@ fn judge(seed: u64, tally: &mut Tally) {
     let order = Order::of_history(&history, deaths);
     let has_unknown = history.records.iter().any(|record| record.outcome == Outcome::Unknown);
     tally.with_unknown += u64::from(has_unknown);
-    if order.inconclusive.is_some() {
+    if order.open().next().is_some() {
         let is_bare = |reason| matches!(reason, Some(Reason::Exists | Reason::Status));
         let has_tokens = |record: &Record| record.generation.is_some() && record.revision.is_some();
         let bare = history.records.iter().any(|record| is_bare(record.reason) && !has_tokens(record));
@@ -67,7 +67,7 @@ fn judge(seed: u64, tally: &mut Tally) {
         return;
     }
     assert_eq!(
-        order.faults.is_empty(),
+        order.faults().next().is_none(),
         is_legal,
         "seed {seed} ({deaths:?}): the oracle says {is_legal}, the witness {order:?}\n{}",
         text(&history)

@@ -232,7 +232,8 @@ fn a_budget_that_runs_out_is_inconclusive_and_never_clean() {
     place.file("hard.jsonl", &hard());
     let report = check_json(&place, &["clean.jsonl", "--budget", "0s"], 102);
     assert_eq!(report["verdict"], "inconclusive");
-    assert_eq!(report["histories"][0]["containers"][0]["why"], "the time budget ran out");
+    let error = report["histories"][0]["error"].as_str().unwrap();
+    assert!(error.contains("the time budget ran out at line 1"), "{error}");
     let report = check_json(&place, &["hard.jsonl", "--memory", "4kB"], 102);
     let why = report["histories"][0]["containers"][0]["why"].as_str().unwrap();
     assert!(why.contains("memory budget"), "{why}");
@@ -272,4 +273,105 @@ fn a_run_with_processes_behind_its_containers_is_clean_by_every_judge() {
     for checker in ["auto", "witness", "search"] {
         check(&place, &[history.to_str().unwrap(), "--checker", checker], 0);
     }
+}
+
+/// Histories of containers that are there at the start, which the witness cannot judge, were once called linearizable.
+#[test]
+fn what_the_witness_cannot_judge_is_never_clean() {
+    let place = Place::new();
+    let started = HEADER.replace("absent", "running");
+    let pauses = [line(1, "pause", [10, 15], "ok", ""), line(2, "pause", [20, 50], "ok", "")];
+    place.file("started.jsonl", &text(&started, &pauses));
+    for (checker, code) in [("auto", 100), ("search", 100), ("witness", 102)] {
+        check(&place, &["started.jsonl", "--checker", checker], code);
+    }
+    let tokens = r#","generation":1,"revision":1"#;
+    let creates = [line(0, "create", [10, 20], "ok", tokens), line(1, "create", [30, 40], "ok", tokens)];
+    place.file("oci.jsonl", &text(&HEADER.replace("runsc", "oci"), &creates));
+    check(&place, &["oci.jsonl", "--model", "runsc"], 100);
+    let three =
+        r#"{"flockwork_history":1,"model":"runsc","initial":{"c1":"absent","c2":"running","c3":"paused"}}"#;
+    let other = |container: &str, line: String| line.replace("c1", container);
+    let lines = [
+        line(0, "create", [10, 20], "ok", ""),
+        other("c2", line(1, "start", [10, 20], "ok", "")),
+        other("c3", line(2, "resume", [10, 20], "ok", "")),
+    ];
+    place.file("three.jsonl", &text(three, &lines));
+    let report = check_json(&place, &["three.jsonl"], 100);
+    let containers = report["histories"][0]["containers"].as_array().unwrap();
+    let verdicts: Vec<_> = containers.iter().map(|container| &container["verdict"]).collect();
+    assert_eq!(verdicts, ["clean", "violation", "clean"]);
+}
+
+/// A history that says nothing is not linearizable: nothing was verified.
+#[test]
+fn where_nothing_was_verified_nothing_is_clean() {
+    let place = Place::new();
+    let list = r#"{"process":0,"op":"list","invoke_ns":1,"return_ns":2,"outcome":"ok"}"#.to_owned();
+    let failed = line(0, "create", [10, 20], "failed", r#","reason":"io""#);
+    let unknown = line(1, "create", [10, 20], "unknown", "");
+    for (name, lines, why) in [
+        ("header", vec![], "no operation on a container"),
+        ("lists", vec![list], "no operation on a container"),
+        ("failures", vec![failed.clone()], "of 1 operation (1 failed) none says anything"),
+        ("unknowns", vec![unknown.clone()], "of 1 operation (1 unknown) none says anything"),
+        ("both", vec![failed, unknown], "of 2 operations (1 failed, 1 unknown) none says anything"),
+    ] {
+        let file = format!("{name}.jsonl");
+        place.file(&file, &text(HEADER, &lines));
+        for checker in ["auto", "witness", "search"] {
+            let report = check_json(&place, &[&file, "--checker", checker], 102);
+            let told = report["histories"][0]["why"].as_str().unwrap_or_default().to_owned();
+            assert!(checker == "witness" || told.contains(why), "{name}: {told}");
+        }
+        let told = stdout(&check(&place, &[&file], 102));
+        assert!(told.contains("inconclusive") && told.contains("nothing was verified"), "{told}");
+    }
+    // Beside a container of which something was verified, one of which nothing was takes nothing from it, and is told.
+    let other = line(0, "create", [30, 40], "failed", r#","reason":"io""#).replace("c1", "c2");
+    place.file("beside.jsonl", &text(HEADER, &[line(0, "create", [10, 20], "ok", ""), other]));
+    let told = stdout(&check(&place, &["beside.jsonl"], 0));
+    assert!(told.contains("c2: inconclusive: nothing was verified"), "{told}");
+}
+
+#[test]
+fn failures_are_counted_and_shown_and_torn_metadata_is_a_violation() {
+    let place = Place::new();
+    let torn = r#","reason":"corrupt","message":"EOF while parsing""#;
+    let lines = [
+        line(0, "create", [10, 20], "ok", ""),
+        line(1, "state", [30, 40], "failed", torn),
+        line(2, "state", [30, 45], "failed", r#","reason":"locked""#),
+    ];
+    place.file("torn.jsonl", &text(HEADER, &lines));
+    let told = stdout(&check(&place, &["torn.jsonl"], 100));
+    assert!(told.starts_with("torn.jsonl: violation (3 operations"), "{told}");
+    assert!(told.contains("2 of 3 operations failed (1 corrupt, 1 locked)"), "{told}");
+    assert!(told.contains("torn-read: c1: p1 read metadata that no single save wrote"), "{told}");
+    let report = check_json(&place, &["torn.jsonl"], 100);
+    let history = &report["histories"][0];
+    assert_eq!(
+        (&history["failures"]["count"], &history["failures"]["by_reason"]["corrupt"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(history["violations"][0]["class"], "torn-read");
+    assert_eq!(history["containers"][0]["verdict"], "clean", "no order is wrong for its sake");
+    place.file("locked.jsonl", &text(HEADER, &[lines[0].clone(), lines[2].clone()]));
+    let told = stdout(&check(&place, &["locked.jsonl"], 0));
+    assert!(told.contains("1 of 2 operations failed (1 locked)"), "{told}");
+}
+
+/// Whatever is read, the time that was given is kept: blank lines count, and what a small file is decompressed to.
+#[test]
+fn a_budget_holds_while_a_history_is_read() {
+    let place = Place::new();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.write_all(HEADER.as_bytes()).unwrap();
+    for _ in 0..512 {
+        encoder.write_all(&vec![b'\n'; 1 << 20]).unwrap();
+    }
+    fs::write(place.path().join("blank.zst"), encoder.finish().unwrap()).unwrap();
+    let told = stdout(&check(&place, &["blank.zst", "--budget", "50ms"], 102));
+    assert!(told.contains("inconclusive: the time budget ran out at line"), "{told}");
 }

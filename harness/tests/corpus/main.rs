@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flockwork_harness::check::search::{self, Budget};
+use flockwork_harness::check::search::{self, Budget, Ruling};
 use flockwork_harness::history::{History, Record, read};
 use flockwork_harness::judge::{Checker, Judgement, judge};
 use flockwork_harness::model::{Builtin, Model, load};
@@ -73,9 +73,9 @@ impl Named {
     fn told(&self) -> String {
         let mut text = format!("{}\n", self.header["about"].as_str().unwrap());
         for judgement in self.judge(Checker::Auto) {
-            let (container, verdict) = (&judgement.container, judgement.verdict.as_str());
+            let (container, verdict) = (&judgement.container, judgement.verdict().as_str());
             writeln!(text, "\n{container}: {verdict}, by {}", judgement.tier.as_str()).unwrap();
-            match (&judgement.explanation, &judgement.why) {
+            match (judgement.explanation(), judgement.why()) {
                 (Some(explanation), _) => {
                     for line in explanation.lines(self.model.table()) {
                         writeln!(text, "{}", format!("  {line}").trim_end()).unwrap();
@@ -91,7 +91,7 @@ impl Named {
 
 /// The gravest of several verdicts.
 fn whole(judgements: &[Judgement]) -> Verdict {
-    let gravest = |verdict| judgements.iter().any(|judgement| judgement.verdict == verdict);
+    let gravest = |verdict| judgements.iter().any(|judgement| judgement.verdict() == verdict);
     let order = [Verdict::Violation, Verdict::Error, Verdict::Inconclusive];
     order.into_iter().find(|&verdict| gravest(verdict)).unwrap_or(Verdict::Clean)
 }
@@ -164,9 +164,7 @@ fn each_verdict_is_that_of_every_order_tried() {
         let verdict = if is_linearizable { Verdict::Clean } else { Verdict::Violation };
         let pinned = named.pinned("without_tokens").or(named.pinned("verdict"));
         assert_eq!(Some(verdict), pinned, "{}", named.name());
-        for explanation in
-            named.judge(Checker::Search).iter().filter_map(|judgement| judgement.explanation.as_ref())
-        {
+        for explanation in named.judge(Checker::Search).iter().filter_map(Judgement::explanation) {
             assert_eq!(
                 oracle::window_has_an_order(model, history, explanation),
                 Some(false),
@@ -183,12 +181,17 @@ fn whoever_says_clean_has_an_order_that_shows_it() {
         let (history, model, pinned) = (&named.history, &named.model, named.pinned("verdict"));
         let allowance = Budget::default().shared(1);
         let lanes = search::lanes(history);
-        let orders: Result<Vec<_>, _> =
-            lanes.iter().map(|lane| search::certify(history, model, allowance, lane)).collect();
+        let orders: Result<Vec<_>, _> = lanes
+            .iter()
+            .map(|lane| match search::judge_one(history, model, allowance, lane) {
+                Ruling::Legal(proof) => Ok(proof),
+                other => Err(other),
+            })
+            .collect();
         let clean = named.pinned("without_tokens").or(pinned) == Some(Verdict::Clean);
         assert_eq!(orders.is_ok(), clean, "{}", named.name());
         for order in orders.iter().flatten() {
-            assert_eq!(order.validate(history, model), Ok(()), "{}: {order:?}", named.name());
+            assert_eq!(order.certificate().validate(history, model), Ok(()), "{}: {order:?}", named.name());
         }
     }
 }

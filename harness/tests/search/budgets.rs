@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flockwork::Operation;
-use flockwork_harness::check::search::{self, Budget, Verdict};
+use flockwork_harness::check::search::{self, Budget, Ruling};
 use flockwork_harness::history::{History, Outcome, Reason, Record};
 use flockwork_harness::model::{Builtin, Model};
 
@@ -13,7 +13,7 @@ use crate::simulation::Random;
 const NO_TIME: Budget = Budget { time: Some(Duration::ZERO), memory_bytes: 1 << 30, width: 6 };
 const NO_MEMORY: Budget = Budget { time: None, memory_bytes: 1, width: 6 };
 
-fn judge(history: &History, budget: Budget) -> Verdict {
+fn judge(history: &History, budget: Budget) -> Ruling {
     search::judge(history, &Model::builtin(Builtin::Runsc), budget).remove(0)
 }
 
@@ -44,16 +44,16 @@ fn hard() -> History {
 fn without_time_nothing_is_said() {
     for seed in 0..20 {
         let history = crowd::history(&mut Random::new(seed), 100, 1 + seed);
-        assert_eq!(judge(&history, NO_TIME), Verdict::Inconclusive("the time budget ran out".into()));
+        assert_eq!(judge(&history, NO_TIME), Ruling::open("the time budget ran out"));
     }
-    assert!(matches!(judge(&hard(), NO_TIME), Verdict::Inconclusive(_)));
+    assert!(matches!(judge(&hard(), NO_TIME), Ruling::Undecided(_)));
 }
 
 #[test]
 fn without_memory_what_needs_it_is_inconclusive() {
-    let Verdict::Inconclusive(why) = judge(&hard(), NO_MEMORY) else { panic!("64 ways cannot hold this") };
-    assert!(why.contains("memory budget"), "{why}");
-    assert!(matches!(judge(&hard(), Budget::default()), Verdict::NotLinearizable(_)));
+    let Ruling::Undecided(why) = judge(&hard(), NO_MEMORY) else { panic!("64 ways cannot hold this") };
+    assert!(why.why().contains("memory budget"), "{why:?}");
+    assert!(matches!(judge(&hard(), Budget::default()), Ruling::Illegal(_)));
 }
 
 /// With as little memory as there is, the verdict is the same or none.
@@ -68,9 +68,8 @@ fn without_memory_no_verdict_is_another() {
         }
         let (poor, rich) = (judge(&history, NO_MEMORY), judge(&history, Budget::default()));
         match (&poor, &rich) {
-            (Verdict::Inconclusive(_), _) => undecided += 1,
-            (Verdict::Linearizable, Verdict::Linearizable)
-            | (Verdict::NotLinearizable(_), Verdict::NotLinearizable(_)) => {}
+            (Ruling::Undecided(_), _) => undecided += 1,
+            (Ruling::Legal(_), Ruling::Legal(_)) | (Ruling::Illegal(_), Ruling::Illegal(_)) => {}
             _ => panic!("seed {seed}: {poor:?} without memory, {rich:?} with"),
         }
     }

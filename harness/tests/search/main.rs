@@ -9,10 +9,11 @@ mod simulation;
 
 use flockwork::Operation;
 use flockwork_harness::check::certificate::Flaw;
-use flockwork_harness::check::search::{self, Budget, Verdict};
+use flockwork_harness::check::search::{self, Budget, Ruling};
 use flockwork_harness::check::witness::{Deaths, Order};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
 use flockwork_harness::model::{self, Builtin, Model};
+use flockwork_harness::report::verdict::Undecided;
 use oracle::Reads;
 use simulation::{Random, Simulation};
 
@@ -103,12 +104,19 @@ fn turn(random: &mut Random, records: &mut [Record]) {
 /// Whether the search has an order for every container, and one that stands on its own.
 fn certify(history: &History, model: &Model, budget: Budget) -> Result<bool, Flaw> {
     for lane in search::lanes(history) {
-        match search::certify(history, model, budget.shared(1), &lane) {
-            Ok(certificate) => certificate.validate(history, model)?,
-            Err(_) => return Ok(false),
+        match search::judge_one(history, model, budget.shared(1), &lane) {
+            Ruling::Legal(proof) => proof.certificate().validate(history, model)?,
+            // Where nothing was verified there is no order, and none is needed.
+            Ruling::Undecided(Undecided::Nothing(_)) => {}
+            _ => return Ok(false),
         }
     }
     Ok(true)
+}
+
+/// Whether it is legal; where nothing says anything, nothing is illegal.
+fn is_linearizable(ruling: &Ruling) -> bool {
+    matches!(ruling, Ruling::Legal(_) | Ruling::Undecided(Undecided::Nothing(_)))
 }
 
 fn judge(seed: u64, model: &Model, tally: &mut Tally) {
@@ -117,13 +125,14 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     for width in [1, 4, usize::MAX] {
         let budget = Budget { width, ..Budget::default() };
         let verdicts = search::judge(&history, model, budget);
-        let is_linearizable = verdicts.iter().all(|verdict| *verdict == Verdict::Linearizable);
+        let is_linearizable = verdicts.iter().all(is_linearizable);
         let told = || format!("seed {seed}, width {width}\n{verdicts:?}\n{}", text(&history));
-        let is_decided = !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Inconclusive(_)));
+        let is_decided =
+            !verdicts.iter().any(|verdict| matches!(verdict, Ruling::Undecided(Undecided::Open(_))));
         assert!(is_decided, "{}", told());
         assert_eq!(is_linearizable, is_legal, "the oracle says {is_legal}: {}", told());
         for verdict in &verdicts {
-            let Verdict::NotLinearizable(explanation) = verdict else { continue };
+            let Ruling::Illegal(explanation) = verdict else { continue };
             let has_an_order = oracle::window_has_an_order(model, &history, explanation);
             assert_eq!(has_an_order, Some(false), "no proof: {}", told());
         }
@@ -131,10 +140,11 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     let told = || format!("seed {seed}\n{}", text(&history));
     assert_eq!(certify(&history, model, Budget::default()), Ok(is_legal), "{}", told());
     let order = Order::of_history(&history, Deaths::of_history(&history));
-    if order.inconclusive.is_none() {
+    if order.open().next().is_none() {
         // The witness knows more, so it may find more; what the search finds, it finds as well.
-        assert!(is_legal || !order.faults.is_empty(), "the witness finds nothing: {}", told());
-        tally.illegal_only_by_tokens += u64::from(is_legal && !order.faults.is_empty());
+        let finds = order.faults().next().is_some();
+        assert!(is_legal || finds, "the witness finds nothing: {}", told());
+        tally.illegal_only_by_tokens += u64::from(is_legal && finds);
         tally.with_tokens += 1;
     }
     let records = &history.records;
@@ -187,7 +197,7 @@ fn the_search_agrees_by_other_models() {
             let mut history = history_of(seed, &runsc).0;
             history.records.retain(|record| model.rules().rule(record.operation).is_some());
             let verdicts = search::judge(&history, &model, Budget::default());
-            let is_linearizable = verdicts.iter().all(|verdict| *verdict == Verdict::Linearizable);
+            let is_linearizable = verdicts.iter().all(is_linearizable);
             let lives =
                 search::lanes(&history).iter().all(|lane| search::tells_lives(&history, &model, lane));
             let reads = if lives { Reads::Generations } else { Reads::Statuses };
@@ -215,8 +225,8 @@ fn a_narrow_search_says_what_the_exact_one_says() {
         let judge = |history: &History, width| {
             let budget = Budget { width, ..Budget::default() };
             match search::judge(history, &model, budget).as_slice() {
-                [Verdict::Linearizable] => true,
-                [Verdict::NotLinearizable(_)] => false,
+                [Ruling::Legal(_)] => true,
+                [Ruling::Illegal(_)] => false,
                 other => panic!("seed {seed}, width {width}: {other:?}"),
             }
         };

@@ -38,7 +38,7 @@ pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
     let without_effect =
         |record: &&Record| matches!(record.outcome, Outcome::Refused | Outcome::Failed) && can_harm(record);
     let mut collector = Collector::of(history.records.iter().filter(without_effect).count() as u64);
-    for fault in &order.faults {
+    for fault in order.faults() {
         let Some(culprit) = culprit(history, fault) else { continue };
         let (from_ns, _) = fault.span_ns(&history.records);
         collector.add(from_ns, || {

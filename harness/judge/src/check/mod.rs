@@ -75,6 +75,12 @@ pub fn all() -> &'static [&'static dyn Check] {
     ]
 }
 
+/// Reads of torn metadata, as the operations told of them.
+#[must_use]
+pub fn torn_reads(evidence: &Evidence<'_>) -> Examination {
+    torn_read::TornRead.examine(evidence)
+}
+
 /// The class of the violations that the check of this name yields.
 #[must_use]
 pub fn class_of(name: &str) -> Class {

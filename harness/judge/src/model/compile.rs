@@ -98,9 +98,12 @@ impl Model {
     /// nothing and the model does: a container that is there and has not stopped is stopped.
     #[must_use]
     pub fn death(&self, history: &History) -> Option<Row> {
-        if history.deaths.unwrap_or(self.rules.deaths) == Deaths::Never {
-            return None;
-        }
+        let deaths = history.deaths.unwrap_or(self.rules.deaths);
+        (deaths != Deaths::Never).then(|| self.death_row())
+    }
+
+    /// What a death makes of each state, whether the history permits one or not.
+    pub(crate) fn death_row(&self) -> Row {
         let mut row = [ILLEGAL; STATES_MAX];
         for (state, after) in row.iter_mut().enumerate().take(self.states.len()) {
             let lives = self.states[state].place.is_some_and(|status| status != Status::Stopped);
@@ -109,7 +112,7 @@ impl Model {
                 *after = go.enter(state, Some(Status::Stopped)) as u8;
             }
         }
-        Some(row)
+        row
     }
 
     /// Whether the model can judge the history: it knows every operation and every first status. If not, why.

@@ -14,6 +14,7 @@ use super::sweep::Limits;
 const REACH: usize = 256;
 /// What looking may cost.
 const CONFIGS: usize = 1 << 14;
+const STEPS: usize = 1 << 24;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A case of writers alone that has no order, if there is one around the read that has no place; else the case as it is.
@@ -34,7 +35,8 @@ fn writers_alone(lane: &Lane, dead: &Dead) -> Option<(Case, Box<Dead>)> {
     let everywhere = ((1_u32 << lane.states) - 1) as States;
     let mut case = Case::cut(lane, at.saturating_sub(REACH), to, everywhere);
     case.items.retain(Item::may_change);
-    let limits = Limits { width: usize::MAX, configs: CONFIGS, until: Some(Instant::now() + PATIENCE) };
+    let limits =
+        Limits { width: usize::MAX, configs: CONFIGS, steps: STEPS, until: Some(Instant::now() + PATIENCE) };
     match case.judge(limits) {
         Fate::Dead(dead) => Some((case, dead)),
         Fate::Alive | Fate::Undecided => None,

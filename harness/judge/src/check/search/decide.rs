@@ -24,13 +24,15 @@ const WIDEST: usize = 1 << 17;
 const PROVE_FROM: u32 = 1;
 /// How many places to go back to are kept; beyond that, half of the earlier ones are given up.
 const MARKS_MAX: usize = 1024;
+/// How many steps are recorded before any is forgotten.
+const STEPS_MIN: usize = 1 << 16;
 /// How many configurations the first proof may hold; each further one four times as many.
 const PROOF_CONFIGS: usize = 1 << 14;
 
 /// What came of it.
 pub(super) enum Decision {
-    /// There is an order: this one, where it was asked for.
-    Linearizable(Option<Found>),
+    /// There is an order: this one.
+    Linearizable(Found),
     /// There is none, and this part of it proves that.
     Not(Case, Box<Dead>),
     /// Why nothing can be said.
@@ -44,38 +46,29 @@ pub(super) struct Found {
     pub last: u8,
 }
 
-/// What is wanted of the search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
-    /// Whether there is an order.
-    Verdict,
-    /// An order as well: every step is recorded.
-    Order,
-}
-
 /// What the search of one container may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// When it must have ended.
     pub until: Option<Instant>,
-    /// How much memory its configurations may take.
+    /// How much memory its configurations and the steps that led to them may take.
     pub memory_bytes: usize,
     /// How many configurations the first sweep keeps.
     pub width: usize,
 }
 
 /// Decides.
-pub(super) fn decide(lane: &Lane, allowance: Allowance, want: Want) -> Decision {
+pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
     if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
         return Decision::Inconclusive("too many operations may act for ever".into());
     }
     match (lane.words(), lane.states) {
-        (1, ..=8) => Search::<1, 8>::new(lane, allowance, want).decide(),
-        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance, want).decide(),
-        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance, want).decide(),
-        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance, want).decide(),
-        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance, want).decide(),
-        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance, want).decide(),
+        (1, ..=8) => Search::<1, 8>::new(lane, allowance).decide(),
+        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance).decide(),
+        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance).decide(),
+        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance).decide(),
+        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance).decide(),
+        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance).decide(),
         _ => Decision::Inconclusive(format!("{} operations are under way at once, too many", lane.slots)),
     }
 }
@@ -90,6 +83,8 @@ struct Search<'a, const W: usize, const S: usize> {
     room: Room<W, S>,
     /// Places to go back to, the earliest first.
     marks: Vec<Sweep<'a, W, S>>,
+    /// From how many recorded steps on those are forgotten that lead nowhere.
+    steps_max: usize,
 }
 
 /// What came of a place where the narrow sweep was stuck.
@@ -99,15 +94,17 @@ enum Recovery<'a, const W: usize, const S: usize> {
 }
 
 impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
-    fn new(lane: &'a Lane, allowance: Allowance, want: Want) -> Self {
-        let room = if want == Want::Order { Room::recording() } else { Room::default() };
-        Self { lane, allowance, room, marks: Vec::new() }
+    fn new(lane: &'a Lane, allowance: Allowance) -> Self {
+        Self { lane, allowance, room: Room::recording(), marks: Vec::new(), steps_max: STEPS_MIN }
     }
 
     fn limits(&self, width: usize) -> Limits {
         // Every configuration may be held about three times: in the frontier, in what is worked on, in what comes of it.
         let size = 3 * size_of::<super::config::Config<W, S>>() + 32;
-        Limits { width, configs: (self.allowance.memory_bytes / size).max(64), until: self.allowance.until }
+        // Half is for configurations, half for the steps that led to them.
+        let half = self.allowance.memory_bytes / 2;
+        let steps = (half / size_of::<Step>()).clamp(STEPS_MIN, u32::MAX as usize - STEPS_MIN);
+        Limits { width, configs: (half / size).max(64), steps, until: self.allowance.until }
     }
 
     fn decide(mut self) -> Decision {
@@ -117,6 +114,7 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
             if sweep.position == end {
                 return Decision::Linearizable(self.found(&sweep));
             }
+            self.forget_steps(&mut sweep);
             self.mark(&sweep);
             let to = (sweep.position + MARK_EVERY).min(end);
             match sweep.run(to, self.limits(self.allowance.width.max(1)), &mut self.room) {
@@ -131,10 +129,18 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
         }
     }
 
-    fn found(&self, sweep: &Sweep<'a, W, S>) -> Option<Found> {
-        self.room.steps.as_ref()?;
+    fn found(&self, sweep: &Sweep<'a, W, S>) -> Found {
         let config = sweep.frontier.first().expect("what got through has a way");
-        Some(Found { steps: self.room.steps_to(config), last: config.state })
+        Found { steps: self.room.steps_to(config), last: config.state }
+    }
+
+    /// Where many steps are recorded, forgets those that lead nowhere.
+    fn forget_steps(&mut self, sweep: &mut Sweep<'a, W, S>) {
+        if self.room.steps.as_ref().is_some_and(|steps| steps.len() >= self.steps_max) {
+            let marked = self.marks.iter_mut().flat_map(|mark| &mut mark.frontier);
+            self.room.forget_steps(marked.chain(&mut sweep.frontier).collect());
+            self.steps_max = (2 * self.room.steps.as_ref().map_or(0, Vec::len)).max(STEPS_MIN);
+        }
     }
 
     fn crowded(&self) -> Decision {

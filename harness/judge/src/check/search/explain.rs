@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::case::{Case, Dead};
-use super::lane::Duty;
+use super::lane::{Duty, States};
 use super::lives::Fault;
 use super::shrink::shrink;
 use super::words;
@@ -148,7 +148,9 @@ pub(super) fn explain(
 }
 
 /// Explains generations that contradict each other.
-pub(super) fn by_generations(history: &History, table: &Table, fault: Fault) -> Explanation {
+pub(super) fn by_generations(history: &History, table: &Table, fault: Fault, starts: States) -> Explanation {
+    let begins = |state: u8| !fault.needs_the_start() || starts & (1 << state) != 0;
+    let states = (0..).zip(table.states()).filter(|&(state, _)| begins(state));
     let origin = Origin::of(history);
     let mut members = fault.members();
     members.sort_unstable_by_key(|&index| (history.records[index as usize].invoke_ns, index));
@@ -164,7 +166,7 @@ pub(super) fn by_generations(history: &History, table: &Table, fault: Fault) -> 
         from_ms: origin.ms(records().map(|record| record.invoke_ns).min().unwrap_or(0)),
         to_ms: origin.ms(records().map(Record::deadline_ns).max().unwrap_or(0)),
         processes,
-        begins_in: table.states().to_vec(),
+        begins_in: states.map(|(_, name)| name.clone()).collect(),
         window: members.iter().map(|&index| member(history, index, role(index), origin)).collect(),
         order: Vec::new(),
         order_begins: String::new(),

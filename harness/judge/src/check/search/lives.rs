@@ -6,7 +6,8 @@
 //! invoked. Within a life that is the life's own affair; across lives it does not depend on the orders within. Hence a
 //! container is linearizable, with what it tells of generations, exactly if
 //!
-//! - each life is by itself: it begins with its only create, and nothing of it acts while the container is absent,
+//! - each life is by itself: it begins with its only create (the first one with none, if the container was there at the
+//!   start), and nothing of it acts while the container is absent,
 //! - each life but the last is ended by a delete of its own,
 //! - no operation of a life was invoked after one of a later life had returned,
 //! - and every refusal for absence has a gap. It takes the earliest it can: the gaps that end early enough and those
@@ -31,6 +32,8 @@ pub(super) struct Lives {
     pub gaps: Vec<Vec<u32>>,
     /// What changes nothing wherever it acts.
     pub idle: Vec<u32>,
+    /// The states in which the first life can begin.
+    first: States,
 }
 
 /// One life.
@@ -45,6 +48,8 @@ pub(super) struct Life {
 /// What the operations tell of generations contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
+    /// It created a life, but the container was there from the start, in a life that nobody ended.
+    There(u32),
     /// Two creates tell one generation.
     Twice(u32, u32),
     /// The first is of a life that nobody ended, the second of a later one.
@@ -105,13 +110,22 @@ impl Lives {
             return None;
         }
         let lives: Vec<Life> = lives.into_values().collect();
-        let starts_absent = model.starts(history, operations.container).all(|state| state == absent);
-        Some(judge(history, &lives, &sightings, starts_absent).map(|gaps| Self { all: lives, gaps, idle }))
+        let starts = model.starts(history, operations.container).fold(0, |states, state| states | 1 << state);
+        let first = match (lives[0].creators.first(), starts & (1 << absent), starts & !(1 << absent)) {
+            (Some(&creator), 0, _) => return Some(Err(Fault::There(creator))),
+            // Who is created was not there, and who is not was, if the history leaves that open.
+            (Some(_), was_absent, _) | (None, was_absent, 0) => was_absent,
+            (None, _, was_there) => was_there,
+        };
+        let starts_absent = first == 1 << absent;
+        let gaps = judge(history, &lives, &sightings, starts_absent);
+        Some(gaps.map(|gaps| Self { all: lives, gaps, idle, first }))
     }
 
     /// The states in which a life can begin.
-    pub fn starts(number: usize, starts: States, model: &Model) -> States {
-        if number == 0 { starts } else { model.states_of(None).fold(0, |states, state| states | 1 << state) }
+    pub fn starts(&self, number: usize, model: &Model) -> States {
+        let absent = || model.states_of(None).fold(0, |states, state| states | 1 << state);
+        if number == 0 { self.first } else { absent() }
     }
 }
 
@@ -195,6 +209,7 @@ impl Fault {
     /// The operations that contradict each other.
     pub fn members(self) -> Vec<u32> {
         match self {
+            Self::There(creator) => vec![creator],
             Self::Twice(one, other) | Self::NotDeleted(one, other) | Self::Back(one, other) => {
                 vec![one, other]
             }
@@ -204,9 +219,15 @@ impl Fault {
         }
     }
 
+    /// Whether it takes the states that the container begins in to show it.
+    pub fn needs_the_start(self) -> bool {
+        matches!(self, Self::There(_) | Self::Nowhere { before: None, .. })
+    }
+
     /// The one that cannot be, if the others are.
     pub fn impossible(self) -> u32 {
         match self {
+            Self::There(creator) => creator,
             Self::Twice(_, other) | Self::NotDeleted(_, other) => other,
             Self::Back(found, _) | Self::Nowhere { found, .. } => found,
         }
@@ -222,6 +243,13 @@ impl Fault {
             (format!("{} by process {} at {at_ms:.3} ms", record.operation, record.process), generation)
         };
         match self {
+            Self::There(creator) => {
+                let (create, generation) = told(creator);
+                format!(
+                    "{create} created generation {generation}, yet the container was there from the start, and nobody \
+                     deleted it."
+                )
+            }
             Self::Twice(one, other) => {
                 let ((one, generation), (other, _)) = (told(one), told(other));
                 format!("{one} and {other} both created generation {generation}, which begins only once.")
@@ -241,21 +269,20 @@ impl Fault {
                 )
             }
             Self::Nowhere { found, before, after } => {
-                let (before, after) = (before.map(told), after.map(told));
-                let generation = before.as_ref().or(after.as_ref()).map_or(0, |(_, generation)| *generation);
-                let because = match (before, after) {
-                    (Some((before, _)), Some((after, _))) => {
-                        format!("was there before ({before}) and after ({after}), and never comes back")
+                let because = match (before.map(told), after.map(told)) {
+                    (Some((before, generation)), Some((after, _))) => format!(
+                        "generation {generation} was there before ({before}) and after ({after}), and never comes back"
+                    ),
+                    (Some((before, generation)), None) => {
+                        format!("generation {generation} was there before ({before}), and nobody deleted it")
                     }
-                    (Some((before, _)), None) => {
-                        format!("was there before ({before}), and nobody deleted it")
+                    (None, Some((after, generation))) => {
+                        format!("generation {generation} was there from the start, and after ({after})")
                     }
-                    (None, _) => "was there from the start, and after".to_owned(),
+                    (None, None) => "it was there from the start, and nobody deleted it".to_owned(),
                 };
                 let found = told(found).0;
-                format!(
-                    "{found} was refused because the container is absent, yet generation {generation} {because}."
-                )
+                format!("{found} was refused because the container is absent, yet {because}.")
             }
         }
     }

@@ -38,13 +38,13 @@
 //!
 //! # What proves what
 //!
-//! - A narrow sweep forgets ways, so it proves one thing only: where it gets through, there is an order. [`certify`]
+//! - A narrow sweep forgets ways, so it proves one thing only: where it gets through, there is an order. The ruling
 //!   hands it out, and [`certificate`](crate::check::certificate) checks it without any of the above.
 //! - A violation is proved by an exact sweep of a part: what was under way at its beginning may have acted before it or
 //!   not, the container may have been in any state, and what is under way at its end may act later. Any order of the
 //!   whole would give one of the part, so where the part has none, neither has the whole (`case`). `shrink` makes
 //!   the part smaller by steps that keep that so, and judges it again after each.
-//! - Where neither is reached within the budget, the verdict is [`Verdict::Inconclusive`].
+//! - Where neither is reached within the budget, the ruling is [undecided](crate::verdict::Undecided).
 //!
 //! Tests hold all of it against an oracle that tries every order (`harness/tests/search`), every order found against the
 //! validator, and every window against the oracle.
@@ -73,12 +73,15 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::check::certificate::{Certificate, Step};
+use crate::check::certificate::{Certificate, Proof as Proven, Step, decides};
 use crate::history::{History, Outcome};
 use crate::model::Model;
 use crate::model::table::Table;
+use crate::verdict;
+
+use crate::words::plural;
 pub use decide::Allowance;
-use decide::{Decision, Want};
+use decide::Decision;
 pub use explain::{Explanation, Member, Placed, Proof, Role};
 use lane::{Duty, Item, Lane, States};
 use lives::Lives;
@@ -100,16 +103,8 @@ impl Default for Budget {
     }
 }
 
-/// The verdict on one container.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    /// There is a legal order.
-    Linearizable,
-    /// There is none, and why.
-    NotLinearizable(Box<Explanation>),
-    /// Nothing can be said, and why.
-    Inconclusive(String),
-}
+/// What the search says of one container.
+pub type Ruling = verdict::Ruling<Proven, Box<Explanation>>;
 
 /// The operations of one container.
 #[derive(Clone, Debug)]
@@ -147,14 +142,14 @@ impl Budget {
 
 /// Judges every container of a history by itself, in the order of their names.
 #[must_use]
-pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Verdict> {
+pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Ruling> {
     let lanes = lanes(history);
     let allowance = budget.shared(lanes.len());
     each_lane(lanes, |lane| judge_one(history, model, allowance, &lane))
 }
 
-/// Judges every container, in threads where there are several.
-pub fn each_lane<T: Send>(lanes: Vec<Operations>, judge: impl Fn(Operations) -> T + Send + Sync) -> Vec<T> {
+/// Judges each container by itself, in threads where there are several.
+pub fn each_lane<L: Send, T: Send>(lanes: Vec<L>, judge: impl Fn(L) -> T + Send + Sync) -> Vec<T> {
     if lanes.len() > 1 {
         lanes.into_par_iter().map(judge).collect()
     } else {
@@ -163,21 +158,38 @@ pub fn each_lane<T: Send>(lanes: Vec<Operations>, judge: impl Fn(Operations) -> 
 }
 
 /// Judges one container. Where its operations tell generations, those count as well: see [`tells_lives`].
+///
+/// What is legal has an order that was validated, and that anybody can validate again.
 #[must_use]
-pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Verdict {
-    let decided = Decided { history, model, allowance, want: Want::Verdict };
-    decided.whole(operations).map_or_else(|verdict| verdict, |_| Verdict::Linearizable)
+pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Ruling {
+    let records = || operations.indexes.iter().map(|&index| &history.records[index as usize]);
+    if !records().any(|record| decides(model, record)) {
+        return Ruling::nothing(undecisive(history, operations));
+    }
+    match (Decided { history, model, allowance }).whole(operations) {
+        Err(ruling) => ruling,
+        Ok(certificate) => match certificate.prove(history, model, operations) {
+            Ok(proof) => Ruling::Legal(proof),
+            Err(flaw) => Ruling::open(format!(
+                "the search found an order that does not hold ({flaw}): that is a bug of the search; please report it"
+            )),
+        },
+    }
 }
 
-/// Judges one container, and hands out the order that explains it, as a certificate that anybody can check; or the
-/// verdict, where that is another one. It takes more memory than the verdict alone, and the budget does not count it.
-pub fn certify(
-    history: &History,
-    model: &Model,
-    allowance: Allowance,
-    operations: &Operations,
-) -> Result<Certificate, Verdict> {
-    Decided { history, model, allowance, want: Want::Order }.whole(operations)
+/// That none of the operations decides anything, and what became of them.
+fn undecisive(history: &History, operations: &Operations) -> String {
+    let count = |outcome| {
+        let records = operations.indexes.iter().map(|&index| &history.records[index as usize]);
+        records.filter(|record| record.outcome == outcome).count()
+    };
+    let told = [Outcome::Failed, Outcome::Unknown, Outcome::Ok, Outcome::Refused].map(|outcome| {
+        let count = count(outcome);
+        (count > 0).then(|| format!("{count} {outcome}"))
+    });
+    let told = told.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let all = plural(operations.indexes.len() as u64, "operation");
+    format!("nothing was verified: of {all} ({told}) none says anything that an order could contradict")
 }
 
 /// Whether the operations tell so much of generations that they are judged life by life. Then an operation acted in the
@@ -192,11 +204,10 @@ struct Decided<'a> {
     history: &'a History,
     model: &'a Model,
     allowance: Allowance,
-    want: Want,
 }
 
 impl Decided<'_> {
-    fn whole(&self, operations: &Operations) -> Result<Certificate, Verdict> {
+    fn whole(&self, operations: &Operations) -> Result<Certificate, Ruling> {
         let (history, model) = (self.history, self.model);
         let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
         match Lives::of(history, model, operations) {
@@ -206,23 +217,23 @@ impl Decided<'_> {
                 self.part(items, starts, operations, Proof::Order)
             }
             Some(Err(fault)) => {
-                let explanation = explain::by_generations(history, model.table(), fault);
-                Err(Verdict::NotLinearizable(Box::new(explanation)))
+                let explanation = explain::by_generations(history, model.table(), fault, starts);
+                Err(Ruling::Illegal(Box::new(explanation)))
             }
-            Some(Ok(lives)) => self.lives(lives, starts, operations.container),
+            Some(Ok(lives)) => self.lives(lives, operations.container),
         }
     }
 
     /// Decides life by life.
-    fn lives(&self, lives: Lives, starts: States, container: u32) -> Result<Certificate, Verdict> {
-        let mut whole = Certificate { container, first: starts.trailing_zeros() as u8, steps: Vec::new() };
-        let mut gaps = lives.gaps.into_iter();
+    fn lives(&self, mut lives: Lives, container: u32) -> Result<Certificate, Ruling> {
+        let mut whole = Certificate { container, first: 0, steps: Vec::new() };
+        let mut gaps = std::mem::take(&mut lives.gaps).into_iter();
         let mut next_gap = || gaps.next().into_iter().flatten().map(Step::Acts);
         whole.steps.extend(next_gap());
-        for (number, life) in lives.all.into_iter().enumerate() {
+        for (number, life) in std::mem::take(&mut lives.all).into_iter().enumerate() {
             let indexes = life.items.iter().map(|item| item.record).collect();
             let operations = Operations { container, indexes };
-            let starts = Lives::starts(number, starts, self.model);
+            let starts = lives.starts(number, self.model);
             let order = self.part(life.items, starts, &operations, Proof::Life)?;
             if number == 0 {
                 whole.first = order.first;
@@ -230,41 +241,29 @@ impl Decided<'_> {
             whole.steps.extend(order.steps);
             whole.steps.extend(next_gap());
         }
-        if self.want == Want::Order {
-            order::place_idle(self.history, &mut whole, &lives.idle);
-        }
+        order::place_idle(self.history, &mut whole, &lives.idle);
         Ok(whole)
     }
 
-    /// Decides operations that begin in one of the states. Where no order is wanted, the certificate is empty.
+    /// Decides operations that begin in one of the states.
     fn part(
         &self,
         items: Vec<Item>,
         starts: States,
         operations: &Operations,
         proof: Proof,
-    ) -> Result<Certificate, Verdict> {
+    ) -> Result<Certificate, Ruling> {
         let (history, model) = (self.history, self.model);
         let lane = Lane::of(items, starts, model.table().states().len(), model.death(history));
-        match decide::decide(&lane, self.allowance, self.want) {
-            Decision::Linearizable(Some(found)) => Ok(order::certificate(history, &lane, operations, &found)),
-            Decision::Linearizable(None) => {
-                Ok(Certificate { container: operations.container, first: 0, steps: Vec::new() })
+        match decide::decide(&lane, self.allowance) {
+            Decision::Linearizable(found) => Ok(order::certificate(history, &lane, operations, &found)),
+            Decision::Inconclusive(why) => Err(Ruling::open(why)),
+            Decision::Not(case, dead) => {
+                let (case, dead) = cause::behind(&lane, case, dead);
+                drop(lane);
+                let explanation = explain::explain(history, model.table(), case, dead, proof);
+                Err(Ruling::Illegal(Box::new(explanation)))
             }
-            other => Err(refuted(history, model, lane, other, proof)),
-        }
-    }
-}
-
-/// The verdict of a decision that found no order.
-fn refuted(history: &History, model: &Model, lane: Lane, decision: Decision, proof: Proof) -> Verdict {
-    match decision {
-        Decision::Linearizable(_) => Verdict::Linearizable,
-        Decision::Inconclusive(why) => Verdict::Inconclusive(why),
-        Decision::Not(case, dead) => {
-            let (case, dead) = cause::behind(&lane, case, dead);
-            drop(lane);
-            Verdict::NotLinearizable(Box::new(explain::explain(history, model.table(), case, dead, proof)))
         }
     }
 }

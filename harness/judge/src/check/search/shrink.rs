@@ -21,6 +21,7 @@ use crate::model::table::STATES_MAX;
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How many configurations a case may hold while it is shrunk.
 const CONFIGS: usize = 1 << 16;
+const STEPS: usize = 1 << 24;
 /// From how many operations on a window is too large to be read, so that its beginning is told as a set of states.
 const READABLE: usize = 24;
 
@@ -36,7 +37,8 @@ pub(super) struct Shrink<'a> {
 
 /// Shrinks the case; `process` tells whose operation a record is.
 pub(super) fn shrink(case: Case, dead: Box<Dead>, process: &dyn Fn(u32) -> u32) -> (Case, Box<Dead>) {
-    let limits = Limits { width: usize::MAX, configs: CONFIGS, until: Some(Instant::now() + PATIENCE) };
+    let limits =
+        Limits { width: usize::MAX, configs: CONFIGS, steps: STEPS, until: Some(Instant::now() + PATIENCE) };
     let mut shrink = Shrink { case, dead, limits, process, eased: Vec::new() };
     shrink.drop_end();
     shrink.begin_later(&|_, case| everywhere(case.states));

@@ -42,6 +42,8 @@ pub(super) struct Limits {
     pub width: usize,
     /// How many it may hold at all.
     pub configs: usize,
+    /// How many steps may be recorded.
+    pub steps: usize,
     /// When it must have ended.
     pub until: Option<Instant>,
 }
@@ -132,6 +134,45 @@ impl<const W: usize, const S: usize> Room<W, S> {
         }
         path.reverse();
         path
+    }
+
+    /// Forgets every step that led to none of these configurations.
+    pub fn forget_steps<'c>(&mut self, mut configs: Vec<&'c mut Config<W, S>>)
+    where
+        Config<W, S>: 'c,
+    {
+        let Some(steps) = &mut self.steps else { return };
+        let mut number = vec![NO_TRACE; steps.len()];
+        for config in &configs {
+            if config.trace != NO_TRACE {
+                number[config.trace as usize] = 0;
+            }
+        }
+        for index in (0..steps.len()).rev() {
+            let before = steps[index].before;
+            if number[index] != NO_TRACE && before != NO_TRACE {
+                number[before as usize] = 0;
+            }
+        }
+        let mut kept = 0;
+        for index in 0..steps.len() {
+            if number[index] == NO_TRACE {
+                continue;
+            }
+            number[index] = kept as u32;
+            let mut step = steps[index];
+            if step.before != NO_TRACE {
+                step.before = number[step.before as usize];
+            }
+            steps[kept] = step;
+            kept += 1;
+        }
+        steps.truncate(kept);
+        for config in &mut configs {
+            if config.trace != NO_TRACE {
+                config.trace = number[config.trace as usize];
+            }
+        }
     }
 }
 
@@ -316,7 +357,8 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
                 self.is_narrowed = true;
                 break;
             }
-            if room.work.len() + room.results.len() > limits.configs {
+            let recorded = room.steps.as_ref().map_or(0, Vec::len);
+            if room.work.len() + room.results.len() > limits.configs || recorded > limits.steps {
                 return Err(End::Crowded);
             }
             if position.is_multiple_of(LOOK_EVERY)

@@ -37,7 +37,12 @@ pub(super) struct Config {
     pub used: Vec<u32>,
     /// Whether a sighting of an absent container had to delay a create: then earliest times are no longer exact.
     pub delayed: bool,
+    /// The latest guess on the way here, by number; [`NO_TRAIL`]: there was none.
+    pub trail: u32,
 }
+
+/// No guess was made.
+pub(super) const NO_TRAIL: u32 = u32::MAX;
 
 /// Why an operation cannot come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,7 @@ impl Config {
             absents: 0,
             used: Vec::new(),
             delayed: false,
+            trail: NO_TRAIL,
         }
     }
 

@@ -8,37 +8,51 @@
 mod config;
 mod existence;
 mod fault;
+mod proof;
 mod sort;
 mod unknown;
 mod walk;
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 pub use fault::{Fault, Kind};
 pub use unknown::Deaths;
 
+use super::certificate::{Proof, Step};
 use super::collateral::culprit;
 use super::collect::Collector;
+use super::search::Operations;
 use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::history::History;
-use crate::model::Builtin;
+use crate::model::{Builtin, Model};
+use crate::verdict::{Ruling, Undecided};
 use crate::violation::Class;
+use crate::words::plural;
 
 /// Its name in reports.
 pub const NAME: &str = "witness";
 
 /// What the witness order shows of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// How many operations have a place in it.
     pub examined: u64,
-    /// Where no legal order goes on, the first place of each container.
-    pub faults: Vec<Fault>,
-    /// Why some container's operations could not be judged.
-    pub inconclusive: Option<String>,
-    /// The containers whose operations could not be judged, and why.
-    pub undecided: Vec<(u32, String)>,
+    /// What it shows of each container, in the order of the history's names: that a legal order goes through, or the
+    /// first place from which none goes on.
+    pub containers: Vec<Ruling<Walked, Fault>>,
+}
+
+/// A container's operations have a legal order: that of their tokens, and these guesses where the tokens leave something
+/// open. Only the walk makes one; a certificate can be made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// What no token says, each with how many of the keys come before it.
+    guesses: Vec<(u32, Step)>,
+    /// Keys that the guesses put in order.
+    tied: Vec<Range<u32>>,
 }
 
 impl Order {
@@ -51,57 +65,93 @@ impl Order {
     /// Orders a history.
     #[must_use]
     pub fn of_history(history: &History, deaths: Deaths) -> Self {
-        let judge = |lane: &sort::Lane| {
-            let mut order = Self { examined: lane.operations(), ..Self::default() };
-            if let Some(why) = beyond(history, lane.container) {
-                order.inconclusive = Some(why);
-                return order;
-            }
-            if lane.untokened > 0 {
-                let count = lane.untokened;
-                return order.undecided(
-                    history,
-                    lane,
-                    format!("{count} operations tell no generation and revision; their order needs a search"),
-                );
-            }
-            match walk::Walk::through(&history.records, lane, deaths) {
-                Ok(()) => {}
-                Err(walk::Stop::Fault(fault)) => order.faults.push(fault),
-                Err(walk::Stop::Exhausted(why)) => return order.undecided(history, lane, why),
-            }
-            order
-        };
-        sort::lanes(history).par_iter().map(judge).reduce(Self::default, Self::merge)
+        let lanes = sort::lanes(history);
+        let examined =
+            lanes.iter().filter(|lane| !is_beyond(history, lane)).map(sort::Lane::operations).sum();
+        let containers = lanes.par_iter().map(|lane| judge_one(history, lane, deaths)).collect();
+        Self { examined, containers }
     }
 
-    fn undecided(mut self, history: &History, lane: &sort::Lane, why: String) -> Self {
-        let name = &history.containers[lane.container as usize];
-        self.inconclusive = Some(format!("{name}: {why}"));
-        self.undecided.push((lane.container, why));
-        self
+    /// Where no legal order goes on, the first place of each container.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.containers.iter().filter_map(Ruling::illegal)
     }
 
-    fn merge(mut self, other: Self) -> Self {
-        self.examined += other.examined;
-        self.faults.extend(other.faults);
-        self.inconclusive = self.inconclusive.or(other.inconclusive);
-        self.undecided.extend(other.undecided);
-        self
+    /// The containers that were left open, and why.
+    pub fn open(&self) -> impl Iterator<Item = (usize, &str)> {
+        let containers = self.containers.iter().enumerate();
+        containers.filter_map(|(container, ruling)| match ruling {
+            Ruling::Undecided(Undecided::Open(why)) => Some((container, why.as_str())),
+            _ => None,
+        })
     }
+}
+
+fn judge_one(history: &History, lane: &sort::Lane, deaths: Deaths) -> Ruling<Walked, Fault> {
+    if lane.untokened == 0 && !lane.decides() {
+        return Ruling::nothing("no operation says anything that an order could contradict");
+    }
+    if let Some(why) = beyond(history, lane.container) {
+        return Ruling::open(why);
+    }
+    if lane.untokened > 0 {
+        let told = plural(lane.untokened, "operation");
+        return Ruling::open(format!(
+            "{told} without generation and revision: to order what tells none needs a search"
+        ));
+    }
+    match walk::Walk::through(&history.records, lane, deaths) {
+        Ok(walked) => Ruling::Legal(walked),
+        Err(walk::Stop::Fault(fault)) => Ruling::Illegal(fault),
+        Err(walk::Stop::Exhausted(why)) => Ruling::open(why),
+    }
+}
+
+/// What the witness says of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Witnessed {
+    /// A legal order that was validated, a place from which none goes on, or neither.
+    Ruled(Ruling<Proof, Fault>),
+    /// A legal order goes through, but it has no place for every operation without tokens; why. Whether there is another
+    /// that has is for a search to find; that there is none is not for a search to say, which knows less of deaths.
+    Unplaced(String),
+}
+
+/// What the witness order proves of each container, in the order of the history's names. The model must be runsc.
+#[must_use]
+pub fn judge(history: &History, model: &Model, deaths: Deaths) -> Vec<Witnessed> {
+    let lanes = sort::lanes(history);
+    let by_container = super::lives::by_container(history);
+    let judge = |(lane, indexes): (&sort::Lane, Vec<u32>)| match judge_one(history, lane, deaths) {
+        Ruling::Illegal(fault) => Witnessed::Ruled(Ruling::Illegal(fault)),
+        Ruling::Undecided(why) => Witnessed::Ruled(Ruling::Undecided(why)),
+        Ruling::Legal(walked) => {
+            let operations = Operations { container: lane.container, indexes };
+            let certificate = proof::certificate(history, model, lane, &walked, &operations);
+            match certificate.map(|certificate| certificate.prove(history, model, &operations)) {
+                Some(Ok(proof)) => Witnessed::Ruled(Ruling::Legal(proof)),
+                Some(Err(flaw)) => Witnessed::Unplaced(format!("{UNPLACED}: {flaw}")),
+                None => Witnessed::Unplaced(UNPLACED.to_owned()),
+            }
+        }
+    };
+    lanes.par_iter().zip(by_container).map(judge).collect()
+}
+
+const UNPLACED: &str = "the order of the tokens has no place for every operation without tokens";
+
+fn is_beyond(history: &History, lane: &sort::Lane) -> bool {
+    beyond(history, lane.container).is_some()
 }
 
 /// Why this check cannot judge a container, whatever its operations are: its order begins with a create, by the
 /// library's model.
 fn beyond(history: &History, container: u32) -> Option<String> {
-    let name = &history.containers[container as usize];
     if let Some(model) = history.model.filter(|&model| model != Builtin::Runsc) {
-        return Some(format!(
-            "{name}: generations and revisions are those of runsc; model {model} needs a search"
-        ));
+        return Some(format!("generations and revisions are those of runsc; model {model} needs a search"));
     }
     let status = history.initial(container)?;
-    Some(format!("{name}: it is {status} at the start, in a generation that nobody tells; it needs a search"))
+    Some(format!("it is {status} at the start, in a generation that nobody tells; it needs a search"))
 }
 
 /// The check.
@@ -121,12 +171,13 @@ impl Check for Witness {
 /// Judges the evidence by its order. What a refused or failed operation can have done is collateral's to tell.
 pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
     let mut collector = Collector::of(order.examined);
-    for fault in order.faults.iter().filter(|fault| culprit(evidence.history, fault).is_none()) {
+    for fault in order.faults().filter(|fault| culprit(evidence.history, fault).is_none()) {
         let (from_ns, _) = fault.span_ns(&evidence.history.records);
         collector.add(from_ns, || fault.violation(evidence, Class::NotLinearizable, ""));
     }
-    if order.faults.is_empty() {
-        collector.inconclusive.clone_from(&order.inconclusive);
+    if order.faults().next().is_none() {
+        let told = |(container, why)| format!("{}: {why}", evidence.history.containers[container]);
+        collector.inconclusive = order.open().next().map(told);
     }
     collector.finish()
 }

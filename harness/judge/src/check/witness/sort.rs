@@ -65,6 +65,8 @@ fn part(record: &Record) -> Part {
         _ if has_tokens => Part::Token,
         (Outcome::Refused, None) => Part::Untokened,
         (Outcome::Refused, _) => Part::Existence,
+        // Whoever tells half of a token has found a container: in which life and revision, only a search can say.
+        _ if record.generation.is_some() || record.revision.is_some() => Part::Untokened,
         // Force delete of an absent container is ok, and so is an audit that finds nothing.
         (Outcome::Ok, _) if record.operation == Operation::ForceDelete => Part::Absent,
         (Outcome::Ok, _)
@@ -109,6 +111,11 @@ impl Lane {
         self.absents.par_sort();
         self.unknowns.sort_unstable();
         self.existences.sort_unstable();
+    }
+
+    /// Whether some operation says something that an order could contradict.
+    pub fn decides(&self) -> bool {
+        !(self.keys.is_empty() && self.absents.is_empty() && self.existences.is_empty())
     }
 
     /// How many operations are judged by this lane.

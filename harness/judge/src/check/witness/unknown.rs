@@ -6,8 +6,9 @@ use crate::evidence::{Evidence, ProcessState};
 use crate::history::{self, History, Outcome, Record};
 use crate::model::{self, State};
 
-use super::config::Config;
+use super::config::{Config, NO_TRAIL};
 use super::sort::Lane;
+use crate::check::certificate::Step;
 
 /// Which change is to be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,19 @@ pub(super) struct Search<'a> {
     first_killer: usize,
     /// How many more operations may be tried, all in all.
     tries_left: u64,
+    /// How many of the lane's keys have been placed.
+    pub placed: u32,
+    /// Every guess, each with the one before it.
+    trail: Vec<Guess>,
+}
+
+/// Something that no key says, and that was taken to have happened.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    before: u32,
+    /// How many of the lane's keys come before it.
+    placed: u32,
+    step: Step,
 }
 
 impl<'a> Search<'a> {
@@ -103,7 +117,37 @@ impl<'a> Search<'a> {
             Deaths::AfterUnknown => unknowns.filter(may_kill).map(|(position, _)| position).collect(),
             Deaths::Never | Deaths::Free => Vec::new(),
         };
-        Self { records, lane, deaths, killers, first: 0, first_killer: 0, tries_left: TRIES_MAX }
+        Self {
+            records,
+            lane,
+            deaths,
+            killers,
+            first: 0,
+            first_killer: 0,
+            tries_left: TRIES_MAX,
+            placed: 0,
+            trail: Vec::new(),
+        }
+    }
+
+    /// Remembers a guess; gives back its number.
+    pub fn guess(&mut self, before: u32, step: Step) -> u32 {
+        let number = u32::try_from(self.trail.len()).expect("tries are bounded far below 2^32");
+        self.trail.push(Guess { before, placed: self.placed, step });
+        number
+    }
+
+    /// The guesses that led to this one, each with how many keys come before it.
+    pub fn guesses(&self, last: u32) -> Vec<(u32, Step)> {
+        let mut guesses = Vec::new();
+        let mut next = last;
+        while next != NO_TRAIL {
+            let guess = self.trail[next as usize];
+            guesses.push((guess.placed, guess.step));
+            next = guess.before;
+        }
+        guesses.reverse();
+        guesses
     }
 
     fn record(&self, position: usize) -> &'a Record {
@@ -142,35 +186,27 @@ impl<'a> Search<'a> {
     }
 
     /// Lets the operation do in full what it was killed over.
-    fn act(&self, config: &Config, position: usize, want: Want, next: &mut Vec<Config>) {
+    fn act(&mut self, config: &Config, position: usize, want: Want, next: &mut Vec<Config>) {
         let record = self.record(position);
         let at_ns = config.at_ns.max(record.invoke_ns);
         if at_ns <= record.deadline_ns()
             && let Some(state) = model::acts(config.state, record.operation)
             && want.is_met_by(config.state, state)
+            && let Some(mut acted) = Self::used(config, position)
+            && acted.pass(self.records, self.lane, state, at_ns, record.deadline_ns()).is_ok()
         {
-            next.extend(Self::used(config, position).and_then(|mut acted| {
-                acted
-                    .pass(self.records, self.lane, state, at_ns, record.deadline_ns())
-                    .is_ok()
-                    .then_some(acted)
-            }));
+            acted.trail = self.guess(acted.trail, Step::Acts(self.lane.unknowns[position].1));
+            next.push(acted);
         }
     }
 
     /// Lets somebody notice that the sandbox is dead, and save that.
     fn die(&mut self, config: &Config, limit_ns: u64, next: &mut Vec<Config>) -> Result<(), Exhausted> {
-        let mut add = |died: Option<Config>, invoke_ns: u64| {
-            let died = died.and_then(|mut died| {
-                let at_ns = died.at_ns.max(invoke_ns);
-                died.pass(self.records, self.lane, State::Stopped, at_ns, u64::MAX).is_ok().then_some(died)
-            });
-            next.extend(died);
-        };
         if self.deaths == Deaths::Free {
-            add(Some(config.clone()), 0);
+            next.extend(self.died(config.clone(), 0, Step::Dies));
         }
-        for &position in &self.killers[self.first_killer..] {
+        for number in self.first_killer..self.killers.len() {
+            let position = self.killers[number];
             let record = self.record(position);
             if record.invoke_ns > limit_ns {
                 break;
@@ -180,15 +216,21 @@ impl<'a> Search<'a> {
             // as far on a container that it may delete and that has a live sandbox.
             if config.born_ns <= record.deadline_ns()
                 && (record.operation != Operation::Delete || config.state == State::Created)
+                && let Some(mut used) = Self::used(config, position)
             {
-                let used = Self::used(config, position).map(|mut used| {
-                    used.room_ns = used.room_ns.min(record.deadline_ns());
-                    used
-                });
-                add(used, record.invoke_ns);
+                used.room_ns = used.room_ns.min(record.deadline_ns());
+                let step = Step::DiesBy(self.lane.unknowns[position].1);
+                next.extend(self.died(used, record.invoke_ns, step));
             }
         }
         Ok(())
+    }
+
+    fn died(&mut self, mut config: Config, invoke_ns: u64, step: Step) -> Option<Config> {
+        let at_ns = config.at_ns.max(invoke_ns);
+        config.pass(self.records, self.lane, State::Stopped, at_ns, u64::MAX).ok()?;
+        config.trail = self.guess(config.trail, step);
+        Some(config)
     }
 
     /// The configuration with this operation used up; `None`: it is already.

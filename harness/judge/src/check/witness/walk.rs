@@ -5,9 +5,11 @@
 //! is no legal order. Times are earliest times: an operation acts no earlier than its invocation and than what comes
 //! before, so if that is after its deadline, no order helps.
 
+use crate::check::certificate::Step;
 use crate::history::Record;
 use crate::model::State;
 
+use super::Walked;
 use super::config::{Config, Why};
 use super::existence::{self, Timeline};
 use super::fault::{Fault, Kind};
@@ -37,17 +39,20 @@ pub(super) struct Walk<'a> {
     /// The latest operation placed.
     latest: Option<u32>,
     timeline: Timeline,
+    /// Keys that claim one revision with others, by position: guesses say in which order they came.
+    tied: Vec<std::ops::Range<u32>>,
 }
 
 impl<'a> Walk<'a> {
-    /// Walks through the lane to its end.
-    pub fn through(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Result<(), Stop> {
+    /// Walks through the lane to its end; gives back by which guesses it got there.
+    pub fn through(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Result<Walked, Stop> {
         let mut walk = Self {
             search: Search::new(records, lane, deaths),
             frontier: vec![Config::first()],
             at: None,
             latest: None,
             timeline: Timeline::default(),
+            tied: Vec::new(),
         };
         if let Some((illegal, index)) = lane.contradiction {
             return Err(walk.fault(Kind::Illegal(illegal), &[index]));
@@ -68,21 +73,24 @@ impl<'a> Walk<'a> {
                 _ => walk.place_tied(&rest[..changing])?,
             }
             rest = &rest[changing.max(1)..];
+            walk.search.placed = (lane.keys.len() - rest.len()) as u32;
             while let Some(key) = rest.first()
                 && !key.changes()
                 && (key.generation, key.revision()) == (first.generation, first.revision())
             {
                 walk.place(key)?;
                 rest = &rest[1..];
+                walk.search.placed += 1;
             }
         }
-        walk.finish()?;
+        let last = walk.finish()?;
         existence::judge(records, lane, deaths, &walk.timeline).map_err(|stop| match stop {
             existence::Stop::Nowhere(index) => walk.fault(Kind::Nowhere, &[index]),
             existence::Stop::Undecided => {
                 Stop::Exhausted("refusals without tokens that fit only a delayed order".into())
             }
-        })
+        })?;
+        Ok(Walked { guesses: walk.search.guesses(last), tied: walk.tied })
     }
 
     fn records(&self) -> &'a [Record] {
@@ -201,6 +209,7 @@ impl<'a> Walk<'a> {
                     // A create after a delete that claims the same revision would be a second life of one generation.
                     let is_reborn = config.state == State::Absent && !placed.is_empty();
                     if !is_reborn && config.place(records, lane, &records[index as usize]).is_ok() {
+                        config.trail = self.search.guess(config.trail, Step::Acts(index));
                         let mut placed = placed.clone();
                         placed.push(index);
                         next.push((config, placed));
@@ -215,25 +224,29 @@ impl<'a> Walk<'a> {
         }
         self.search.prune(&mut self.frontier);
         self.note_branching();
+        self.tied.push(self.search.placed..self.search.placed + tied.len() as u32);
         self.latest = indexes.last().copied();
         Ok(())
     }
 
-    /// Sees to it that what found the container absent at the end has its place.
-    fn finish(&mut self) -> Result<(), Stop> {
+    /// Sees to it that what found the container absent at the end has its place; gives back the last guess of a way
+    /// that gives it one.
+    fn finish(&mut self) -> Result<u32, Stop> {
         let (records, lane) = (self.records(), self.search.lane);
         let unplaced: Vec<_> = self.frontier.iter().map(|config| config.unplaced(lane)).collect();
-        if unplaced.contains(&None) {
+        if let Some(way) = unplaced.iter().position(Option::is_none) {
             self.timeline.end(&self.frontier, lane);
-            return Ok(());
+            return Ok(self.frontier[way].trail);
         }
         self.search.forget_the_past(&self.frontier);
         let limit_ns = lane.absents.iter().map(|&(_, index)| records[index as usize].deadline_ns()).max();
         self.bury(limit_ns.unwrap_or(0))?;
-        match unplaced.into_iter().flatten().min_by_key(|&index| records[index as usize].invoke_ns) {
-            Some(index) if self.frontier.is_empty() => Err(self.fault(Kind::Vanished, &[index])),
-            _ => Ok(()),
-        }
+        let Some(way) = self.frontier.first() else {
+            let earliest =
+                unplaced.into_iter().flatten().min_by_key(|&index| records[index as usize].invoke_ns);
+            return Err(self.fault(Kind::Vanished, &Vec::from_iter(earliest)));
+        };
+        Ok(way.trail)
     }
 
     fn cannot(&self, why: Why, index: u32) -> Stop {

@@ -1,6 +1,7 @@
 //! Lines of bounded length, with their numbers. Blank ones are skipped.
 
 use std::io::{self, BufRead, Read};
+use std::time::Instant;
 
 use super::ReadError;
 
@@ -12,11 +13,32 @@ pub(super) struct Lines<R> {
     input: R,
     number: u64,
     buffer: Vec<u8>,
+    /// When reading must have ended.
+    until: Option<Instant>,
+    /// How many bytes may pass before the next look at the clock.
+    unwatched_bytes: usize,
 }
 
+/// How many bytes pass between two looks at the clock: a small part of a second's reading.
+const LOOK_EVERY_BYTES: usize = 1 << 18;
+
 impl<R: BufRead> Lines<R> {
-    pub fn new(input: R) -> Self {
-        Self { input, number: 0, buffer: Vec::new() }
+    /// `until`: when reading must have ended.
+    pub fn new(input: R, until: Option<Instant>) -> Self {
+        Self { input, number: 0, buffer: Vec::new(), until, unwatched_bytes: 0 }
+    }
+
+    /// Looks at the clock from time to time.
+    fn watch(&mut self) -> Result<(), ReadError> {
+        let Some(until) = self.until else { return Ok(()) };
+        // A line end counts as much as a few bytes: a line of nothing takes time as well.
+        let read_bytes = self.buffer.len() + 16;
+        match self.unwatched_bytes.checked_sub(read_bytes) {
+            Some(left) => self.unwatched_bytes = left,
+            None if Instant::now() >= until => return Err(ReadError::TooLate { line: self.number }),
+            None => self.unwatched_bytes = LOOK_EVERY_BYTES,
+        }
+        Ok(())
     }
 
     /// Goes on to the next line that is not blank; false: there is none.
@@ -35,6 +57,7 @@ impl<R: BufRead> Lines<R> {
                     LINE_BYTES_MAX >> 20
                 )));
             }
+            self.watch()?;
             if !self.buffer.trim_ascii().is_empty() {
                 return Ok(true);
             }

@@ -15,6 +15,7 @@ mod value;
 use std::collections::HashMap;
 use std::io::{self, BufRead};
 use std::path::Path;
+use std::time::Instant;
 
 use super::{History, Record};
 use line::Line;
@@ -46,6 +47,26 @@ pub enum ReadError {
         /// How much memory its operations may take.
         memory_bytes: usize,
     },
+    /// It was not read to its end in the time that there was.
+    #[error("the time budget ran out at line {line}, before the end of the history")]
+    TooLate {
+        /// How far it was read.
+        line: u64,
+    },
+}
+
+/// What reading a history may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How much memory its operations may take, with the messages and names that they bring.
+    pub memory_bytes: usize,
+    /// When it must have ended.
+    pub until: Option<Instant>,
+}
+
+impl Limits {
+    /// As long, and as much, as it takes.
+    pub const NONE: Self = Self { memory_bytes: usize::MAX, until: None };
 }
 
 /// Reads a history record by record.
@@ -61,7 +82,12 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// Reads the header. The history that comes with it holds the containers' names and first statuses, and no record.
     pub fn new(input: R) -> Result<(Self, History), ReadError> {
-        let mut lines = Lines::new(input);
+        Self::until(input, None)
+    }
+
+    /// Reads the header, and gives up at this time, then or later.
+    fn until(input: R, until: Option<Instant>) -> Result<(Self, History), ReadError> {
+        let mut lines = Lines::new(input, until);
         let mut history = History::default();
         if !lines.advance()? {
             return Err(ReadError::Line {
@@ -150,15 +176,16 @@ impl<R: BufRead> Reader<R> {
 
 /// Reads a whole history.
 pub fn read(input: impl BufRead) -> Result<History, ReadError> {
-    read_within(input, usize::MAX)
+    read_within(input, Limits::NONE)
 }
 
-/// Reads a whole history whose operations, with the messages and names that they bring, may take so much memory.
+/// Reads a whole history within limits of memory and time.
 ///
-/// One that needs more is read to its end all the same, line by line and keeping none: what is malformed is told before
-/// what is too large.
-pub fn read_within(input: impl BufRead, memory_bytes: usize) -> Result<History, ReadError> {
-    let (mut reader, mut history) = Reader::new(input)?;
+/// One that needs more memory is read to its end all the same, line by line and keeping none: what is malformed is told
+/// before what is too large.
+pub fn read_within(input: impl BufRead, limits: Limits) -> Result<History, ReadError> {
+    let memory_bytes = limits.memory_bytes;
+    let (mut reader, mut history) = Reader::until(input, limits.until)?;
     while let Some(record) = reader.next(&mut history)? {
         history.records.push(record);
         if history.memory_bytes() > memory_bytes {

@@ -430,7 +430,7 @@ fn what_is_too_large_is_read_to_its_end_and_not_kept() {
     let memory_bytes = 1000 * size_of::<Record>();
     let complaint = |last: &str| {
         let input = Streamed::new(OPERATIONS, last);
-        read_within(input, memory_bytes).expect_err("too large").to_string()
+        read_within(input, within(memory_bytes)).expect_err("too large").to_string()
     };
     assert_eq!(complaint(""), "50000 operations need more memory than the 0 MB that there may be");
     let whole = line_at(OPERATIONS, "");
@@ -438,7 +438,7 @@ fn what_is_too_large_is_read_to_its_end_and_not_kept() {
     assert!(cut.starts_with("line 50002: ") && cut.contains("cut"), "{cut}");
     let again = complaint(&line_at(OPERATIONS - 1, ""));
     assert!(again.contains("two operations open") && again.contains("that of line 50001"), "{again}");
-    let history = read_within(Streamed::new(900, ""), memory_bytes).expect("it is within");
+    let history = read_within(Streamed::new(900, ""), within(memory_bytes)).expect("it is within");
     assert_eq!(history.records.len(), 900);
 }
 
@@ -450,9 +450,9 @@ fn messages_and_names_count_as_memory() {
         (0..300).map(|turn| line_at(turn, "").replace("\"c1\"", &format!("\"c{turn}\""))).collect();
     for (lines, memory_bytes) in [(with_messages, 20_000), (with_names, 300 * size_of::<Record>())] {
         let text = HEADER.to_owned() + &lines;
-        let error = read_within(text.as_bytes(), memory_bytes).expect_err("too large");
+        let error = read_within(text.as_bytes(), within(memory_bytes)).expect_err("too large");
         assert!(matches!(error, ReadError::TooLarge { .. }), "{error}");
-        assert!(read_within(text.as_bytes(), 1 << 20).is_ok(), "a megabyte is enough");
+        assert!(read_within(text.as_bytes(), within(1 << 20)).is_ok(), "a megabyte is enough");
     }
 }
 
@@ -468,4 +468,23 @@ fn nothing_is_read_beyond_a_malformed_line() {
     let input = io::BufReader::new(io::Read::chain(start, Forbidden));
     let error = read(input).expect_err("malformed").to_string();
     assert!(error.starts_with("line 3: "), "{error}");
+}
+
+fn within(memory_bytes: usize) -> Limits {
+    Limits { memory_bytes, ..Limits::NONE }
+}
+
+/// However little a line holds, and however much of it a compressed file makes, the time is kept.
+#[test]
+fn a_time_that_is_over_ends_the_reading() {
+    let now = Instant::now();
+    let limits = Limits { until: Some(now), ..Limits::NONE };
+    let header = "{\"flockwork_history\":1}\n".to_owned();
+    for text in ["\n".repeat(1 << 20), " \n".repeat(1 << 18), String::new()] {
+        let error = read_within((header.clone() + &text).as_bytes(), limits).expect_err("late").to_string();
+        assert!(error.contains("the time budget ran out at line "), "{error}");
+    }
+    // What is malformed at once is told all the same.
+    let later = Limits { until: Some(now + std::time::Duration::from_secs(600)), ..Limits::NONE };
+    assert!(read_within((header + "\n\n").as_bytes(), later).is_ok());
 }
