@@ -1,52 +1,91 @@
 //! Evidence: all that a run left for the checks to judge. Plain values.
+//!
+//! What nobody observed is not here: it is [`Unobserved`], with the reason, and never an empty list or a zero. A check
+//! that needs it does not apply, and says why.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use flockwork::Status;
 
 use crate::answer::Answer;
 use crate::history::History;
 
+/// Why something was not observed: a clause that follows "because".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unobserved {
+    /// It is not there to be observed: the subject does not have it, or this kind of run does not look for it. A check
+    /// that needs it does not apply.
+    Lacking(Cow<'static, str>),
+    /// It was to be observed, and nobody could. A check that needs it is inconclusive.
+    Missed(String),
+}
+
+impl Unobserved {
+    /// It is not there, for this reason.
+    #[must_use]
+    pub const fn lacking(why: &'static str) -> Self {
+        Self::Lacking(Cow::Borrowed(why))
+    }
+}
+
+impl fmt::Display for Unobserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lacking(why) => f.write_str(why),
+            Self::Missed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What was observed, or why it was not.
+pub type Observed<T> = Result<T, Unobserved>;
+
 /// All that checks may look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     /// Every operation, those of the examiner included.
     pub history: &'a History,
-    /// Critical sections that overlapped, as the witness words saw them.
-    pub overlaps: &'a [Overlap],
-    /// How many times a critical section was entered under watch.
-    pub watched_sections: u64,
+    /// Critical sections, as the witness words saw them.
+    pub sections: Observed<Sections<'a>>,
     /// How each worker process ended.
-    pub exits: &'a [Exit],
+    pub exits: Observed<&'a [Exit]>,
     /// What lay in the root when all was quiet, and what the examiner could do with it.
-    pub quiet: &'a Quiet,
-    /// Longest that one operation may take, in nanoseconds.
-    pub starvation_ns: u64,
-    /// Set where no operation ended for the plan's stall time: what each process was doing, in words.
-    pub stall: Option<&'a Stall>,
+    pub quiet: Observed<&'a Quiet>,
+    /// Longest that one operation may take, in nanoseconds, where operations were timed.
+    pub starvation_ns: Observed<u64>,
+    /// Whether the run came to a standstill.
+    pub stall: Observed<Option<&'a Stall>>,
 }
 
-/// Nobody looked when all was quiet.
-static UNSEEN: Quiet = Quiet {
-    containers: Vec::new(),
-    strays: Vec::new(),
-    remains: Vec::new(),
-    processes: Vec::new(),
-    list: None,
-};
-
 impl<'a> Evidence<'a> {
-    /// What a stored history is evidence of: its operations alone.
+    /// The evidence of a history alone: nobody looked at the processes or at the files.
     #[must_use]
     pub fn of_history(history: &'a History) -> Self {
+        const ALONE: Unobserved = Unobserved::lacking("a history alone does not tell");
         Self {
             history,
-            overlaps: &[],
-            watched_sections: 0,
-            exits: &[],
-            quiet: &UNSEEN,
-            starvation_ns: u64::MAX,
-            stall: None,
+            sections: Err(ALONE),
+            exits: Err(ALONE),
+            quiet: Err(ALONE),
+            starvation_ns: Err(ALONE),
+            stall: Err(ALONE),
         }
     }
+
+    /// Each container that was examined when all was quiet, by its index; none where nobody examined any.
+    pub fn containers(&self) -> impl Iterator<Item = (usize, &'a QuietContainer)> {
+        self.quiet.as_ref().ok().into_iter().flat_map(|quiet| quiet.containers.iter().enumerate())
+    }
+}
+
+/// Critical sections under watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Sections<'a> {
+    /// How many times one was entered.
+    pub entered: u64,
+    /// Those that overlapped.
+    pub overlaps: &'a [Overlap],
 }
 
 /// Two processes were inside one container's critical section at once.
@@ -100,32 +139,88 @@ pub struct Stall {
     pub waiting: Vec<String>,
 }
 
+/// What came of asking the subject when all was quiet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It answered.
+    Answered(Answer),
+    /// It did not, and this is why.
+    Silent(String),
+}
+
+impl Reply {
+    /// The answer, where there is one.
+    #[must_use]
+    pub const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Answered(answer) => Some(answer),
+            Self::Silent(_) => None,
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self::Answered(answer)
+    }
+}
+
+/// The reply in words: `refused (absent)`, `failed (io): no space`, `unanswered: no answer in time`.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(answer) => {
+                write!(f, "{}", answer.outcome)?;
+                if let Some(reason) = answer.reason {
+                    write!(f, " ({reason})")?;
+                }
+                answer.message.as_deref().map_or(Ok(()), |words| write!(f, ": {words}"))
+            }
+            Self::Silent(why) => write!(f, "unanswered: {why}"),
+        }
+    }
+}
+
 /// What lay in the root when all was quiet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quiet {
     /// One entry a container of the run, in the order of the history's names.
     pub containers: Vec<QuietContainer>,
     /// Paths below the root that belong to no container of the run and not to the subject itself, before recovery.
-    pub strays: Vec<String>,
+    pub strays: Observed<Vec<String>>,
     /// Paths (but the subject's own) that still lay there after every container had been deleted by force.
-    pub remains: Vec<String>,
+    pub remains: Observed<Vec<String>>,
     /// Processes of this run's sandboxes that still lived after every container had been deleted by force.
-    pub processes: Vec<String>,
+    pub processes: Observed<Vec<String>>,
     /// What `list` answered before anything was tidied.
-    pub list: Option<Answer>,
+    pub list: Observed<Reply>,
 }
 
 /// One container when all was quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietContainer {
     /// What `state` answered.
-    pub state: Answer,
+    pub state: Observed<Reply>,
     /// Files below the root that are this container's, folders with a trailing slash.
-    pub files: Vec<String>,
-    /// What its real process does, where the subject has real processes and metadata names one.
-    pub process: Option<ProcessState>,
-    /// What came of trying to delete it by force, create it anew, and delete that; `None` where it was not tried.
-    pub recovery: Option<Recovery>,
+    pub files: Observed<Vec<String>>,
+    /// What its real process does, where metadata names one.
+    pub process: Observed<ProcessState>,
+    /// What came of trying to delete it by force, create it anew, and delete that.
+    pub recovery: Observed<Recovery>,
+}
+
+impl QuietContainer {
+    /// What `state` answered, where it was asked and did answer.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.state.as_ref().ok()?.answer()
+    }
+
+    /// Its files, where anybody looked.
+    #[must_use]
+    pub fn known_files(&self) -> &[String] {
+        self.files.as_deref().unwrap_or_default()
+    }
 }
 
 /// What a real process does.
@@ -155,9 +250,9 @@ impl ProcessState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
     /// The first delete by force.
-    pub delete: Answer,
+    pub delete: Reply,
     /// The create that follows.
-    pub create: Answer,
+    pub create: Reply,
     /// The last delete by force.
-    pub delete_again: Answer,
+    pub delete_again: Reply,
 }

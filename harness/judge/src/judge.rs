@@ -9,7 +9,6 @@ use serde::{Serialize, Serializer};
 use crate::check::certificate::Proof;
 use crate::check::search::{self, Budget, Explanation};
 use crate::check::witness::{self, Deaths, Fault, Witnessed};
-use crate::evidence::Evidence;
 use crate::failures::Failures;
 use crate::history::History;
 use crate::model::{Builtin, Model};
@@ -222,8 +221,7 @@ impl Bench<'_> {
     }
 
     fn sentence(&self, fault: &Fault) -> String {
-        let evidence = Evidence::of_history(self.history);
-        let message = fault.violation(&evidence, Class::NotLinearizable, "").message;
+        let message = fault.violation(self.history, Class::NotLinearizable, "").message;
         // Whoever shows a judgement names the container anyway.
         let name = &self.history.containers[fault.container as usize];
         message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned)

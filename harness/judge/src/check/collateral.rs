@@ -46,7 +46,7 @@ pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
             let cause = format!(
                 " Meanwhile an operation ran that did not succeed, and must not have changed anything: {told}."
             );
-            let mut violation = fault.violation(evidence, Class::Collateral, &cause);
+            let mut violation = fault.violation(history, Class::Collateral, &cause);
             violation.records.push(culprit);
             violation
         });

@@ -1,6 +1,7 @@
 //! Collects a check's violations: the earliest few are kept, all are counted.
 
 use super::{Examination, VIOLATIONS_MAX};
+use crate::evidence::Unobserved;
 use crate::violation::Violation;
 
 /// Violations by the time at which they show, and how much was examined.
@@ -8,6 +9,7 @@ use crate::violation::Violation;
 pub(super) struct Collector {
     pub examined: u64,
     pub inconclusive: Option<String>,
+    not_applicable: Option<String>,
     kept: Vec<(u64, Violation)>,
     total: u64,
 }
@@ -15,6 +17,14 @@ pub(super) struct Collector {
 impl Collector {
     pub fn of(examined: u64) -> Self {
         Self { examined, ..Self::default() }
+    }
+
+    /// Notes that part of what the check needs was not observed.
+    pub fn lacks(&mut self, why: &Unobserved) {
+        match why {
+            Unobserved::Lacking(_) => _ = self.not_applicable.get_or_insert_with(|| why.to_string()),
+            Unobserved::Missed(why) => _ = self.inconclusive.get_or_insert_with(|| why.clone()),
+        }
     }
 
     /// Adds a violation that shows at `at_ns`. It is only put into words if it is among the earliest.
@@ -31,6 +41,7 @@ impl Collector {
     pub fn merge(mut self, other: Self) -> Self {
         self.examined += other.examined;
         self.inconclusive = self.inconclusive.or(other.inconclusive);
+        self.not_applicable = self.not_applicable.or(other.not_applicable);
         let kept = other.kept.len() as u64;
         for (at_ns, violation) in other.kept {
             self.add(at_ns, || violation);
@@ -50,6 +61,7 @@ impl Collector {
             violations_total: self.total,
             violations: self.kept.into_iter().map(|(_, violation)| violation).collect(),
             inconclusive: self.inconclusive,
+            not_applicable: self.not_applicable.filter(|_| self.examined == 0),
         }
     }
 }

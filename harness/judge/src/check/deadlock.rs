@@ -17,8 +17,12 @@ impl Check for Deadlock {
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
         let records = &evidence.history.records;
+        let stall = match &evidence.stall {
+            Ok(stall) => *stall,
+            Err(why) => return Examination::without(why),
+        };
         let mut collector = Collector::of(records.len() as u64);
-        if let Some(stall) = evidence.stall {
+        if let Some(stall) = stall {
             collector.add(stall.since_ns, || {
                 let since = Origin::of(evidence.history).instant(stall.since_ns);
                 let open = records

@@ -7,19 +7,44 @@ use flockwork::{Operation, Status};
 
 use super::{Check, Examination};
 use crate::answer::Answer;
-use crate::evidence::{Evidence, Exit, Overlap, Quiet, QuietContainer, Stall};
+use crate::evidence::{
+    Evidence, Exit, Observed, Overlap, Quiet, QuietContainer, Sections, Stall, Unobserved,
+};
 use crate::history::{History, Outcome, Reason, Record};
 
 /// Evidence that owns its parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Case {
     pub history: History,
     pub overlaps: Vec<Overlap>,
-    pub watched_sections: u64,
+    /// Critical sections that were entered under watch.
+    pub entered: Observed<u64>,
     pub exits: Vec<Exit>,
     pub quiet: Quiet,
     pub starvation_ns: u64,
     pub stall: Option<Stall>,
+}
+
+impl Default for Case {
+    /// All was looked at, and there is nothing.
+    fn default() -> Self {
+        let quiet = Quiet {
+            containers: Vec::new(),
+            strays: Ok(Vec::new()),
+            remains: Ok(Vec::new()),
+            processes: Ok(Vec::new()),
+            list: Err(Unobserved::lacking("the case asks for no list")),
+        };
+        Self {
+            history: History::default(),
+            overlaps: Vec::new(),
+            entered: Ok(0),
+            exits: Vec::new(),
+            quiet,
+            starvation_ns: 0,
+            stall: None,
+        }
+    }
 }
 
 impl Case {
@@ -33,20 +58,23 @@ impl Case {
 
     /// Sets what the examiner's `state` answered, and which files it found.
     pub fn quiet(mut self, state: Answer, files: &[&str]) -> Self {
-        let files = files.iter().map(|&file| file.to_owned()).collect();
-        self.quiet.containers.push(QuietContainer { state, files, process: None, recovery: None });
+        self.quiet.containers.push(QuietContainer {
+            state: Ok(state.into()),
+            files: Ok(files.iter().map(|&file| file.to_owned()).collect()),
+            process: Err(Unobserved::lacking("the case has no process")),
+            recovery: Err(Unobserved::lacking("the case tries no recovery")),
+        });
         self
     }
 
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
             history: &self.history,
-            overlaps: &self.overlaps,
-            watched_sections: self.watched_sections,
-            exits: &self.exits,
-            quiet: &self.quiet,
-            starvation_ns: self.starvation_ns,
-            stall: self.stall.as_ref(),
+            sections: self.entered.clone().map(|entered| Sections { entered, overlaps: &self.overlaps }),
+            exits: Ok(&self.exits),
+            quiet: Ok(&self.quiet),
+            starvation_ns: Ok(self.starvation_ns),
+            stall: Ok(self.stall.as_ref()),
         }
     }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::collect::Collector;
 use super::lives::Last;
 use super::{Check, Examination};
-use crate::evidence::{Evidence, QuietContainer};
+use crate::answer::Answer;
+use crate::evidence::{Evidence, Observed, Reply};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
@@ -22,37 +23,57 @@ impl Check for Leftover {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
-        let quiet = evidence.quiet;
-        let mut collector = Collector::of(quiet.containers.len() as u64 + u64::from(quiet.list.is_some()));
+        let quiet = match &evidence.quiet {
+            Ok(quiet) => *quiet,
+            Err(why) => return Examination::without(why),
+        };
+        let mut collector = Collector::of(quiet.containers.len() as u64 + u64::from(quiet.list.is_ok()));
         let mut told = BTreeSet::new();
-        for path in &quiet.strays {
+        for path in seen(&quiet.strays, &mut collector) {
             told.insert(path.as_str());
             collector.add(0, || violation(None, format!("{path} belongs to no container.")));
         }
         absent_with_files(evidence, &mut collector, &mut told);
-        for path in quiet.remains.iter().filter(|path| !told.contains(path.as_str())) {
+        let remains = seen(&quiet.remains, &mut collector);
+        for path in remains.iter().filter(|path| !told.contains(path.as_str())) {
             let words = format!("{path} is still there after every container was deleted by force.");
             collector.add(2, || violation(None, words));
         }
-        for process in &quiet.processes {
+        for process in seen(&quiet.processes, &mut collector) {
             let words = format!(
                 "the sandbox process {process} still lives after every container was deleted by force."
             );
             collector.add(3, || violation(None, words));
         }
-        if let Some(list) = quiet.list.as_ref().filter(|list| list.outcome == Outcome::Failed) {
-            let words = list.message.as_deref().unwrap_or("no reason given");
-            collector.add(4, || violation(None, format!("list fails over what was left behind: {words}.")));
+        match &quiet.list {
+            Ok(Reply::Answered(list)) if list.outcome == Outcome::Failed => {
+                let words = list.message.as_deref().unwrap_or("no reason given");
+                collector
+                    .add(4, || violation(None, format!("list fails over what was left behind: {words}.")));
+            }
+            Ok(Reply::Silent(why)) => {
+                collector.add(4, || violation(None, format!("list does not answer: {why}.")));
+            }
+            Ok(_) => {}
+            Err(why) => collector.lacks(why),
         }
         collector.finish()
     }
 }
 
+/// What was seen; that it was not is noted.
+fn seen<'q, T>(what: &'q Observed<Vec<T>>, collector: &mut Collector) -> &'q [T] {
+    what.as_deref().unwrap_or_else(|why| {
+        collector.lacks(why);
+        &[]
+    })
+}
+
 /// Whether the examiner found no container there.
-pub(super) fn is_absent(quiet: &QuietContainer) -> bool {
-    match (quiet.state.outcome, quiet.state.reason) {
+pub(super) fn is_absent(state: &Answer) -> bool {
+    match (state.outcome, state.reason) {
         (Outcome::Refused, reason) => reason == Some(Reason::Absent),
-        (Outcome::Ok, _) => quiet.state.status.is_none(),
+        (Outcome::Ok, _) => state.status.is_none(),
         (Outcome::Failed | Outcome::Unknown, _) => false,
     }
 }
@@ -60,18 +81,19 @@ pub(super) fn is_absent(quiet: &QuietContainer) -> bool {
 fn absent_with_files<'a>(evidence: &Evidence<'a>, collector: &mut Collector, told: &mut BTreeSet<&'a str>) {
     let history = evidence.history;
     let last = Last::of_each(evidence);
-    for (container, (quiet, last)) in evidence.quiet.containers.iter().zip(&last).enumerate() {
-        if !is_absent(quiet)
-            || quiet.files.is_empty()
+    for ((container, quiet), last) in evidence.containers().zip(&last) {
+        let files = seen(&quiet.files, collector);
+        if !quiet.answer().is_some_and(is_absent)
+            || files.is_empty()
             || last.final_delete(history).is_some()
             || last.may_be_half_done(history)
         {
             continue;
         }
-        told.extend(quiet.files.iter().map(String::as_str));
+        told.extend(files.iter().map(String::as_str));
         collector.add(1, || {
             let name = &history.containers[container];
-            let files = quiet.files.join(", ");
+            let files = files.join(", ");
             violation(
                 Some(container as u32),
                 format!("{name} is absent, and no killed operation explains what is left of it: {files}."),
@@ -91,6 +113,8 @@ mod tests {
 
     use super::super::fixture::{Case, Saw, absent, answer, failed, killed, ok, refused};
     use super::*;
+    use crate::check::Ruling;
+    use crate::evidence::Unobserved;
 
     #[test]
     fn files_of_a_container_that_never_was_fail() {
@@ -109,14 +133,24 @@ mod tests {
     #[test]
     fn strays_remains_processes_and_a_failing_list_fail() {
         let mut case = Case::of([]).quiet(absent(), &[]);
-        case.quiet.strays.push("c1.tmp".into());
-        case.quiet.remains = vec!["c1.tmp".into(), "c1/x".into()];
-        case.quiet.processes.push("4711 (sleep)".into());
-        case.quiet.list = Some(answer(Outcome::Failed, Some(Reason::Io), None));
+        case.quiet.strays = Ok(vec!["c1.tmp".into()]);
+        case.quiet.remains = Ok(vec!["c1.tmp".into(), "c1/x".into()]);
+        case.quiet.processes = Ok(vec!["4711 (sleep)".into()]);
+        case.quiet.list = Ok(answer(Outcome::Failed, Some(Reason::Io), None).into());
         let examination = case.examine(&Leftover);
         let messages: Vec<_> = examination.violations.iter().map(|violation| &violation.message).collect();
         assert_eq!(messages.len(), 4, "{messages:?}");
         assert!(messages[1].starts_with("c1/x is still there"));
+    }
+
+    #[test]
+    fn what_nobody_could_look_at_is_not_clean() {
+        let mut case = Case::of([]).quiet(absent(), &[]);
+        case.must_pass(&Leftover);
+        case.quiet.remains = Err(Unobserved::Missed("the examiner ended".into()));
+        assert_eq!(case.examine(&Leftover).ruling(), Ruling::Inconclusive("the examiner ended"));
+        case.quiet.remains = Err(Unobserved::lacking("the subject has no delete by force"));
+        case.must_pass(&Leftover);
     }
 
     #[test]

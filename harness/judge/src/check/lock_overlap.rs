@@ -6,8 +6,10 @@
 use super::collect::Collector;
 use super::tell::Origin;
 use super::{Check, Examination};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Unobserved};
 use crate::violation::{Class, Violation};
+
+const NOBODY_CAME: Unobserved = Unobserved::lacking("nobody entered a critical section under watch");
 
 /// The check.
 #[derive(Debug)]
@@ -20,8 +22,13 @@ impl Check for LockOverlap {
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
         let history = evidence.history;
-        let mut collector = Collector::of(evidence.watched_sections);
-        for overlap in evidence.overlaps {
+        let sections = match &evidence.sections {
+            Ok(sections) if sections.entered > 0 => sections,
+            Ok(_) => return Examination::without(&NOBODY_CAME),
+            Err(why) => return Examination::without(why),
+        };
+        let mut collector = Collector::of(sections.entered);
+        for overlap in sections.overlaps {
             if overlap.inside_killed_ns.is_some_and(|killed_ns| killed_ns <= overlap.at_ns) {
                 continue;
             }
@@ -60,13 +67,14 @@ mod tests {
 
     use super::super::fixture::{Case, ok};
     use super::*;
+    use crate::check::Ruling;
     use crate::evidence::Overlap;
 
     fn case(inside_killed_ns: Option<u64>) -> Case {
         let overlap = Overlap { container: 0, at_ns: 2500, inside: 0, entered: 1, inside_killed_ns };
         let mut case = Case::of([ok(0, Create, 1..=3), ok(1, Pause, 2..=4)]);
         case.overlaps.push(overlap);
-        case.watched_sections = 2;
+        case.entered = Ok(2);
         case
     }
 
@@ -75,6 +83,16 @@ mod tests {
         let message = case(None).must_fail(&LockOverlap);
         assert_eq!(message, "c1: at 0.002 ms p1 got the lock while p0 still held it.");
         assert_eq!(case(Some(2501)).examine(&LockOverlap).violations[0].records, [0, 1]);
+    }
+
+    #[test]
+    fn whom_nobody_watched_is_not_judged() {
+        let unwatched = Unobserved::lacking("nobody watched");
+        for (entered, why) in [(Err(unwatched.clone()), &unwatched), (Ok(0), &NOBODY_CAME)] {
+            let why = why.to_string();
+            let examination = Case { entered, overlaps: Vec::new(), ..case(None) }.examine(&LockOverlap);
+            assert_eq!(examination.ruling(), Ruling::NotApplicable(Some(&why)));
+        }
     }
 
     #[test]

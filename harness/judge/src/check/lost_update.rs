@@ -145,7 +145,8 @@ fn stale(history: &History, indexes: &[u32], saves: &Saves) -> Collector {
 fn missing_in_the_end(evidence: &Evidence<'_>, container: usize, saves: &Saves) -> Collector {
     let history = evidence.history;
     let mut collector = Collector::default();
-    let Some(state) = evidence.quiet.containers.get(container).map(|quiet| &quiet.state) else {
+    let examined = evidence.containers().nth(container);
+    let Some(state) = examined.and_then(|(_, quiet)| quiet.answer()) else {
         return collector;
     };
     let (Outcome::Ok, Some(generation), Some(revision)) = (state.outcome, state.generation, state.revision)

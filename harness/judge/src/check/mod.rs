@@ -27,7 +27,7 @@ pub mod witness;
 pub use lives::examiner;
 use rayon::prelude::*;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Unobserved};
 use crate::violation::{Class, Violation};
 
 /// A judge of evidence.
@@ -50,6 +50,58 @@ pub struct Examination {
     pub violations_total: u64,
     /// Why it could reach no verdict on part of the evidence, where it could not.
     pub inconclusive: Option<String>,
+    /// Why the check does not apply, where it does not: what it needs is not there. Then it examined nothing.
+    pub not_applicable: Option<String>,
+}
+
+/// What an examination comes to: exactly one of these, the gravest that is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling<'e> {
+    /// A promise was broken.
+    Violation,
+    /// Part of the evidence could not be judged, and this is why.
+    Inconclusive(&'e str),
+    /// There was nothing to judge, for this reason where one is known.
+    NotApplicable(Option<&'e str>),
+    /// All was examined, and no promise was broken.
+    Clean,
+}
+
+impl Examination {
+    /// One of a check that lacks what it needs.
+    #[must_use]
+    pub fn without(why: &Unobserved) -> Self {
+        match why {
+            Unobserved::Lacking(_) => Self { not_applicable: Some(why.to_string()), ..Self::default() },
+            Unobserved::Missed(why) => Self { inconclusive: Some(why.clone()), ..Self::default() },
+        }
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub fn ruling(&self) -> Ruling<'_> {
+        match self {
+            Self { violations, .. } if !violations.is_empty() => Ruling::Violation,
+            Self { inconclusive: Some(why), .. } => Ruling::Inconclusive(why),
+            Self { examined: 0, not_applicable, .. } => Ruling::NotApplicable(not_applicable.as_deref()),
+            _ => Ruling::Clean,
+        }
+    }
+
+    /// Takes in another of the same check. Where one of the two applies, both together do.
+    pub fn merge(&mut self, other: Self) {
+        let is_first = *self == Self::default();
+        self.examined += other.examined;
+        self.violations_total += other.violations_total;
+        let room = VIOLATIONS_MAX.saturating_sub(self.violations.len());
+        self.violations.extend(other.violations.into_iter().take(room));
+        self.inconclusive = self.inconclusive.take().or(other.inconclusive);
+        self.not_applicable = match self.not_applicable.take() {
+            _ if self.examined > 0 => None,
+            known if !is_first => known,
+            _ => other.not_applicable,
+        };
+    }
 }
 
 /// How many violations one check keeps.

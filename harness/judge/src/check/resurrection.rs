@@ -133,20 +133,19 @@ fn during_the_run(history: &History, indexes: &[u32]) -> Collector {
 fn when_quiet(evidence: &Evidence<'_>, container: usize, last: &Last) -> Collector {
     let history = evidence.history;
     let mut collector = Collector::default();
-    let (Some(quiet), Some(delete)) = (evidence.quiet.containers.get(container), last.final_delete(history))
-    else {
-        return collector;
-    };
-    if is_absent(quiet) && quiet.files.is_empty() {
+    let examined = evidence.containers().nth(container).map(|(_, quiet)| quiet);
+    let (Some(quiet), Some(delete)) = (examined, last.final_delete(history)) else { return collector };
+    let (state, files) = (quiet.answer(), quiet.known_files());
+    if state.is_none_or(is_absent) && files.is_empty() {
         return collector;
     }
     collector.add(u64::MAX, || {
         let name = &history.containers[container];
         let gone = told(history, &history.records[delete], Origin::of(history));
-        let found = match quiet.state.status {
-            Some(status) => format!("it is {status}"),
-            None if quiet.files.is_empty() => format!("its state is {}", quiet.state.outcome),
-            None => format!("there is {}", quiet.files.join(", ")),
+        let found = match (state.and_then(|state| state.status), state) {
+            (Some(status), _) => format!("it is {status}"),
+            (None, Some(state)) if files.is_empty() => format!("its state is {}", state.outcome),
+            (None, _) => format!("there is {}", files.join(", ")),
         };
         Violation {
             class: Class::Resurrection,

@@ -22,6 +22,10 @@ impl Check for Starvation {
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
         let history = evidence.history;
+        let bound_ns = match &evidence.starvation_ns {
+            Ok(bound_ns) => *bound_ns,
+            Err(why) => return Examination::without(why),
+        };
         let end_ns = history
             .records
             .iter()
@@ -38,7 +42,7 @@ impl Check for Starvation {
         for (index, record) in history.records.iter().enumerate() {
             let Some(took_ns) = took_ns(record) else { continue };
             collector.examined += 1;
-            if took_ns <= evidence.starvation_ns {
+            if took_ns <= bound_ns {
                 continue;
             }
             collector.add(record.invoke_ns, || Violation {
@@ -50,7 +54,7 @@ impl Check for Starvation {
                     record.process,
                     duration(took_ns),
                     record.operation,
-                    duration(evidence.starvation_ns),
+                    duration(bound_ns),
                     told(history, record, Origin::of(history)),
                 ),
                 records: vec![index],

@@ -25,10 +25,21 @@ impl Check for StatusMismatch {
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
         let history = evidence.history;
+        if let Err(why) = &evidence.quiet {
+            return Examination::without(why);
+        }
         let mut collector = Collector::default();
         let mut indexes = None;
-        for (container, quiet) in evidence.quiet.containers.iter().enumerate() {
-            let (Some(process), Some(status)) = (quiet.process, quiet.state.status) else { continue };
+        for (container, quiet) in evidence.containers() {
+            let status = quiet.answer().and_then(|answer| answer.status);
+            let (process, status) = match (&quiet.process, status) {
+                (Ok(process), Some(status)) => (*process, status),
+                (Err(why), _) => {
+                    collector.lacks(why);
+                    continue;
+                }
+                (Ok(_), None) => continue,
+            };
             collector.examined += 1;
             if process.agrees_with(status) {
                 continue;
@@ -105,7 +116,7 @@ mod tests {
             vec![ok(0, Create, 1..=2).saw(Created, 1, 1), ok(0, Start, 3..=4).saw(Running, 1, 2)];
         records.extend(last);
         let mut case = Case::of(records).quiet(answer(Outcome::Ok, None, Some(Running)), &["c1/meta.json"]);
-        case.quiet.containers[0].process = Some(process);
+        case.quiet.containers[0].process = Ok(process);
         case
     }
 

@@ -18,8 +18,12 @@ impl Check for SubjectCrash {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
-        let mut collector = Collector::of(evidence.exits.len() as u64);
-        for exit in evidence.exits {
+        let exits = match &evidence.exits {
+            Ok(exits) => *exits,
+            Err(why) => return Examination::without(why),
+        };
+        let mut collector = Collector::of(exits.len() as u64);
+        for exit in exits {
             let how = match (exit.how, exit.killed_ns) {
                 (ExitHow::Code(0), _) | (ExitHow::Signal(SIGKILL), Some(_)) => continue,
                 (ExitHow::Code(code), _) => format!("exited with code {code}"),

@@ -49,15 +49,17 @@ impl Check for TornRead {
 
 /// What the examiner read when all was quiet, where no record tells of it.
 fn of_the_examiner(evidence: &Evidence<'_>, seen: &[bool]) -> Collector {
-    let mut collector = Collector::of(evidence.quiet.containers.len() as u64);
-    for (container, quiet) in evidence.quiet.containers.iter().enumerate() {
-        let is_torn = (quiet.state.outcome, quiet.state.reason) == (Outcome::Failed, Some(Reason::Corrupt));
+    let mut collector = Collector::default();
+    for (container, quiet) in evidence.containers() {
+        let Some(state) = quiet.answer() else { continue };
+        collector.examined += 1;
+        let is_torn = (state.outcome, state.reason) == (Outcome::Failed, Some(Reason::Corrupt));
         if !is_torn || seen.get(container).copied().unwrap_or(false) {
             continue;
         }
         collector.add(u64::MAX, || {
             let name = evidence.history.containers.get(container).map_or("a container", String::as_str);
-            let why = quiet.state.message.as_deref().unwrap_or("no reason given");
+            let why = state.message.as_deref().unwrap_or("no reason given");
             Violation {
                 class: Class::TornRead,
                 container: Some(container as u32),

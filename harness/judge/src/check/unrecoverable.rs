@@ -7,7 +7,7 @@ use flockwork::Operation;
 use super::collect::Collector;
 use super::{Check, Examination};
 use crate::answer::Answer;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Reply};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
@@ -21,33 +21,38 @@ impl Check for Unrecoverable {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
+        if let Err(why) = &evidence.quiet {
+            return Examination::without(why);
+        }
         let mut collector = Collector::default();
-        for (container, quiet) in evidence.quiet.containers.iter().enumerate() {
-            let Some(recovery) = &quiet.recovery else { continue };
+        for (container, quiet) in evidence.containers() {
+            let recovery = match &quiet.recovery {
+                Ok(recovery) => recovery,
+                Err(why) => {
+                    collector.lacks(why);
+                    continue;
+                }
+            };
             collector.examined += 1;
             let steps = [
                 ("to delete it by force", &recovery.delete),
                 (CREATE, &recovery.create),
                 ("to delete that by force", &recovery.delete_again),
             ];
-            let Some((step, answer)) = steps.into_iter().find(|(_, answer)| answer.outcome != Outcome::Ok)
-            else {
-                continue;
-            };
-            if step == CREATE && never_could_be_created(evidence, container as u32, answer) {
+            let is_done = |reply: &Reply| reply.answer().is_some_and(|answer| answer.outcome == Outcome::Ok);
+            let Some((step, reply)) = steps.into_iter().find(|(_, reply)| !is_done(reply)) else { continue };
+            let answer = reply.answer();
+            if step == CREATE
+                && answer.is_some_and(|answer| never_could_be_created(evidence, container as u32, answer))
+            {
                 continue;
             }
             collector.add(container as u64, || {
                 let name = evidence.history.containers.get(container).map_or("a container", String::as_str);
-                let reason = answer.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-                let words = answer.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
                 Violation {
                     class: Class::Unrecoverable,
                     container: Some(container as u32),
-                    message: format!(
-                        "{name}: when all was quiet, the attempt {step} was {}{reason}{words}.",
-                        answer.outcome
-                    ),
+                    message: format!("{name}: when all was quiet, the attempt {step} was {reply}."),
                     records: Vec::new(),
                 }
             });
@@ -74,15 +79,16 @@ fn never_could_be_created(evidence: &Evidence<'_>, container: u32, answer: &Answ
 mod tests {
     use super::super::fixture::{Case, absent, answer};
     use super::*;
-    use crate::evidence::Recovery;
+    use crate::check::Ruling;
+    use crate::evidence::{Recovery, Unobserved};
     use crate::history::Record;
 
     fn case(create: Outcome) -> Case {
-        let ok = || answer(Outcome::Ok, None, None);
+        let ok = || Reply::from(answer(Outcome::Ok, None, None));
         let reason = (create == Outcome::Failed).then_some(Reason::Io);
         let mut case = Case::of([]).quiet(absent(), &[]);
         case.quiet.containers[0].recovery =
-            Some(Recovery { delete: ok(), create: answer(create, reason, None), delete_again: ok() });
+            Ok(Recovery { delete: ok(), create: answer(create, reason, None).into(), delete_again: ok() });
         case
     }
 
@@ -105,6 +111,22 @@ mod tests {
         let mut record = Record::invoked(0, Some(0), Operation::Create, 1);
         (record.outcome, record.reason) = (outcome, reason);
         record
+    }
+
+    #[test]
+    fn one_whose_examination_got_no_answer_fails_and_one_that_was_not_tried_is_not_judged() {
+        let mut case = case(Outcome::Ok);
+        if let Ok(recovery) = &mut case.quiet.containers[0].recovery {
+            recovery.delete = Reply::Silent("no answer in time".into());
+        }
+        let message = case.must_fail(&Unrecoverable);
+        assert_eq!(
+            message,
+            "c1: when all was quiet, the attempt to delete it by force was unanswered: no answer in time."
+        );
+        let untried = Unobserved::lacking("the subject has no delete by force");
+        case.quiet.containers[0].recovery = Err(untried.clone());
+        assert_eq!(case.examine(&Unrecoverable).ruling(), Ruling::NotApplicable(Some(&untried.to_string())));
     }
 
     #[test]

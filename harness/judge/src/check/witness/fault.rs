@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::check::tell::{Ending, Origin, told};
-use crate::evidence::Evidence;
-use crate::history::Record;
+use crate::history::{History, Record};
 use crate::model::Illegal;
 use crate::violation::{Class, Violation};
 
@@ -87,10 +86,9 @@ impl Fault {
 
     /// The fault as a violation of this class; `cause` is added to the words.
     #[must_use]
-    pub fn violation(&self, evidence: &Evidence<'_>, class: Class, cause: &str) -> Violation {
-        let history = evidence.history;
+    pub fn violation(&self, history: &History, class: Class, cause: &str) -> Violation {
         let origin = Origin::of(history);
-        let mut message = format!("{}: {}", history.containers[self.container as usize], self.why(evidence));
+        let mut message = format!("{}: {}", history.containers[self.container as usize], self.why(history));
         let mut separator = " Seen by: ";
         for &index in &self.records {
             write!(message, "{separator}{}", told(history, &history.records[index], origin))
@@ -102,8 +100,8 @@ impl Fault {
         Violation { class, container: Some(self.container), message, records: self.records.clone() }
     }
 
-    fn why(&self, evidence: &Evidence<'_>) -> String {
-        let records = &evidence.history.records;
+    fn why(&self, history: &History) -> String {
+        let records = &history.records;
         let last = self.records.last().map(|&index| &records[index]);
         let process = last.map_or(0, |record| record.process);
         let operation = last.map_or("operation", |record| record.operation.as_str());

@@ -173,7 +173,7 @@ pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
     let mut collector = Collector::of(order.examined);
     for fault in order.faults().filter(|fault| culprit(evidence.history, fault).is_none()) {
         let (from_ns, _) = fault.span_ns(&evidence.history.records);
-        collector.add(from_ns, || fault.violation(evidence, Class::NotLinearizable, ""));
+        collector.add(from_ns, || fault.violation(evidence.history, Class::NotLinearizable, ""));
     }
     if order.faults().next().is_none() {
         let told = |(container, why)| format!("{}: {why}", evidence.history.containers[container]);

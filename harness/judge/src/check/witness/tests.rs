@@ -123,7 +123,7 @@ fn a_dead_sandbox_is_noticed_after_a_killed_kill_or_with_real_processes() {
     then([killed(2, Kill, 5..=6), stopped]).must_pass(&Witness);
     then([killed(2, ForceDelete, 5..=6), stopped]).must_pass(&Witness);
     let mut real = then([stopped]).quiet(absent(), &[]);
-    real.quiet.containers[0].process = Some(ProcessState::Dead);
+    real.quiet.containers[0].process = Ok(ProcessState::Dead);
     real.must_pass(&Witness);
     // With nothing behind the containers, only the operation itself can have saved it, and in time.
     let late = [ok(1, Read, 7..=8).saw(Running, 1, 2), stopped];

@@ -2,7 +2,7 @@
 
 use flockwork::Operation;
 
-use crate::evidence::{Evidence, ProcessState};
+use crate::evidence::{Evidence, Unobserved};
 use crate::history::{self, History, Outcome, Record};
 use crate::model::{self, State};
 
@@ -54,18 +54,23 @@ impl Deaths {
         }
     }
 
-    /// What the evidence tells: whether the examiner found containers that live, and processes behind them.
+    /// What the evidence tells: what the history says, else whether the examiner found containers that live, and
+    /// processes behind them.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
+        if evidence.history.deaths.is_some() {
+            return Self::of_history(evidence.history);
+        }
         let mut deaths = Self::AfterUnknown;
-        for container in &evidence.quiet.containers {
-            let process: Option<ProcessState> = container.process;
-            let lives = container.state.outcome == Outcome::Ok
-                && container.state.status.is_some_and(|status| status != flockwork::Status::Stopped);
-            match process {
-                Some(_) => return Self::Free,
-                None if lives => deaths = Self::Never,
-                None => {}
+        for (_, container) in evidence.containers() {
+            let lives = container.answer().is_some_and(|state| {
+                state.outcome == Outcome::Ok
+                    && state.status.is_some_and(|status| status != flockwork::Status::Stopped)
+            });
+            match &container.process {
+                Ok(_) => return Self::Free,
+                Err(Unobserved::Lacking(_)) if lives => deaths = Self::Never,
+                Err(_) => {}
             }
         }
         deaths
