@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flockwork_harness::check;
 use flockwork_harness::check::witness::{Deaths, Order};
-use flockwork_harness::evidence::{Evidence, Quiet};
+use flockwork_harness::evidence::Evidence;
 use flockwork_harness::history::{History, Outcome, Record, read, write};
 use flockwork_harness::model::{self, State};
 use support::{Random, peak_mb, perform, processor_time, reset_peak, spread};
@@ -106,16 +106,7 @@ fn measure(name: &str, history: &History) -> [f64; 2] {
 
 /// What the witness shares a run with: every check, and the stored form of the history.
 fn measure_company(history: &History) {
-    let quiet = Quiet::default();
-    let evidence = Evidence {
-        history,
-        overlaps: &[],
-        watched_sections: 0,
-        exits: &[],
-        quiet: &quiet,
-        starvation_ns: u64::MAX,
-        stall: None,
-    };
+    let evidence = Evidence { starvation_ns: Ok(u64::MAX), stall: Ok(None), ..Evidence::of_history(history) };
     let (start, processor_start) = (Instant::now(), processor_time());
     let clean =
         check::examine_all(&evidence).iter().all(|(_, examination)| examination.violations.is_empty());

@@ -11,7 +11,6 @@ use flockwork::Operation;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::schedule::{Fault, Schedule};
-use crate::history::Deaths;
 
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,17 +40,7 @@ pub enum SubjectPlan {
 }
 
 impl SubjectPlan {
-    /// Whether its containers may stop by themselves, where that is known.
-    #[must_use]
-    pub fn deaths(&self) -> Option<Deaths> {
-        match self {
-            Self::Library { sandbox, .. } if sandbox == "inert" => Some(Deaths::Never),
-            Self::Library { .. } => Some(Deaths::Free),
-            Self::Replica { .. } => None,
-        }
-    }
-
-    /// The same, of which only this many workers' creates fail.
+    /// The same subject, of which only this many workers' creates fail.
     #[must_use]
     pub fn with_workers(mut self, processes: u32) -> Self {
         if let Self::Replica { fail_create: Some(fail), .. } = &mut self {

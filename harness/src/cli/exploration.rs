@@ -115,7 +115,6 @@ fn replay(
 /// One schedule that was followed, as the run it is.
 fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
     let operations = followed.history.records.len() as u64;
-    let examined = check::Examination { examined: operations, ..check::Examination::default() };
     let faulted = followed.schedule.lines.iter().any(|line| line.fault.is_some());
     let discovery = Discovery {
         violations: followed.violations,
@@ -130,14 +129,14 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
             .filter(|discovery| !discovery.violations.is_empty())
             .into_iter()
             .collect(),
-        examinations: vec![("schedule", examined)],
+        examinations: followed.examinations,
         schedules: 1,
         faulted: u64::from(faulted),
         redundant: 0,
         operations,
         steps,
-        blocked: 0,
-        met: true,
+        blocked: followed.blocked,
+        met: followed.met,
         coverage: Coverage::Partial,
         naive: None,
         repeated: 0,

@@ -88,10 +88,10 @@ pub fn shrunk(
     Ok(Simplest {
         plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },
         schedule: shrunk.case.schedule,
-        violation: of_class(&shrunk.followed.violations, class),
-        also: others(&shrunk.followed.violations, class),
-        history: shrunk.followed.history,
-        preemptions: shrunk.followed.preemptions,
+        violation: of_class(&shrunk.shown.violations, class),
+        also: others(&shrunk.shown.violations, class),
+        history: shrunk.shown.history,
+        preemptions: shrunk.shown.preemptions,
         is_minimal: shrunk.is_minimal,
     })
 }

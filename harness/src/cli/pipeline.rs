@@ -8,7 +8,6 @@ use flockwork::Operation;
 
 use crate::check::{self, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
-use crate::evidence::Evidence;
 use crate::history::{History, Outcome};
 use crate::plan::{StressPlan, SubjectPlan};
 use crate::process::Zygote;
@@ -61,7 +60,7 @@ pub fn run(
 ) -> Result<Trial, EngineError> {
     let run = stress::run(zygote, plan, stop, progress)?;
     judging();
-    let examinations = examine(plan, &run);
+    let examinations = check::examine_all(&run.evidence(plan.starvation_ns));
     let reach = Reach::of(&run.history);
     let case = Case {
         expect,
@@ -113,19 +112,6 @@ pub fn first_failure(history: &History) -> Option<&str> {
     let failed = history.records.iter().filter(|record| record.outcome == Outcome::Failed);
     let first = failed.min_by_key(|record| record.invoke_ns)?;
     Some(history.message(first).unwrap_or("without a word"))
-}
-
-fn examine(plan: &StressPlan, run: &StressRun) -> Vec<(&'static str, Examination)> {
-    let evidence = Evidence {
-        history: &run.history,
-        overlaps: &run.overlaps,
-        watched_sections: run.watched_sections,
-        exits: &run.exits,
-        quiet: &run.quiet,
-        starvation_ns: plan.starvation_ns,
-        stall: run.stall.as_ref(),
-    };
-    check::examine_all(&evidence)
 }
 
 /// Opens the subject once in an empty root, where nothing but the machine or the filesystem can refuse it.

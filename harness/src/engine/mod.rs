@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use serve::{Order, serve};
 
-use crate::evidence::{Exit, Overlap, Quiet, Stall};
+use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};
 use crate::history::History;
 
 /// What a stress run gives back.
@@ -17,10 +17,10 @@ use crate::history::History;
 pub struct StressRun {
     /// Every operation, those of the examiner included.
     pub history: History,
-    /// Critical sections that overlapped.
-    pub overlaps: Vec<Overlap>,
     /// How many times a critical section was entered under watch.
-    pub watched_sections: u64,
+    pub entered: Observed<u64>,
+    /// Critical sections under watch that overlapped.
+    pub overlaps: Vec<Overlap>,
     /// How each worker process ended.
     pub exits: Vec<Exit>,
     /// What lay in the root when all was quiet.
@@ -36,6 +36,30 @@ pub struct StressRun {
     /// How many workers were killed and replaced.
     pub kills: u64,
 }
+
+impl StressRun {
+    /// What the checks judge it by. No operation may take longer than `starvation_ns`.
+    #[must_use]
+    pub fn evidence(&self, starvation_ns: u64) -> Evidence<'_> {
+        let sections = |entered| Sections { entered, overlaps: &self.overlaps };
+        Evidence {
+            history: &self.history,
+            sections: self.entered.clone().map(sections),
+            exits: Ok(&self.exits),
+            quiet: Ok(&self.quiet),
+            starvation_ns: Ok(starvation_ns),
+            stall: Ok(self.stall.as_ref()),
+        }
+    }
+}
+
+/// Nobody watches critical sections of a subject that does not say when it is in one.
+pub(crate) const UNWATCHED: Unobserved =
+    Unobserved::lacking("the subject does not tell when it holds a container's lock");
+/// What only a delete by force shows is not seen of a subject that has none.
+pub(crate) const NO_FORCE_DELETE: &str = "the subject has no force-delete";
+/// Of a container without a process there is nothing to see.
+pub(crate) const NO_PROCESS: Unobserved = Unobserved::lacking("no process stands behind its containers");
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -198,6 +198,7 @@ pub(super) mod tests {
             examined: 3,
             violations_total: 1,
             inconclusive: (verdict == CheckVerdict::Inconclusive).then(|| words.to_owned()),
+            not_applicable: (verdict == CheckVerdict::NotApplicable).then(|| words.to_owned()),
         };
         ScenarioReport {
             name: words.to_owned(),

@@ -230,9 +230,10 @@ fn tell_exploration(text: &mut String, scenario: &ScenarioReport, exploration: &
 fn tell_checks(text: &mut String, scenario: &ScenarioReport) {
     if !scenario.checks.is_empty() {
         let rows = scenario.checks.iter().map(|check| {
-            let verdict = match &check.inconclusive {
-                Some(why) => format!("{}: {why}", check.verdict),
-                None => check.verdict.to_string(),
+            let verdict = match (&check.not_applicable, &check.inconclusive) {
+                (Some(why), _) => format!("not applicable, because {why}"),
+                (None, Some(why)) => format!("{}: {why}", check.verdict),
+                (None, None) => check.verdict.to_string(),
             };
             vec![check.name.clone(), grouped(check.examined), verdict]
         });

@@ -251,6 +251,9 @@ pub struct CheckReport {
     pub violations_total: u64,
     /// Why it could not judge, where it could not.
     pub inconclusive: Option<String>,
+    /// Why it does not apply, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
 }
 
 /// What a check came to.

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use flockwork::Operation;
 
+use crate::engine::explore::Discovery;
 use crate::engine::explore::follow::Followed;
 use crate::engine::explore::schedule::Schedule;
+use crate::history::History;
 use crate::plan::Call;
+use crate::violation::Violation;
 pub use stage::OnStage;
 
 /// What is shrunk: what is done before, what each process does, and in which order their steps come.
@@ -27,13 +30,40 @@ pub struct Case {
     pub schedule: Schedule,
 }
 
+/// A schedule that was run, and what it broke.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// The schedule that was really taken.
+    pub schedule: Schedule,
+    /// What the processes did and saw; times are numbers of steps.
+    pub history: History,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+}
+
+impl From<Followed> for Shown {
+    fn from(followed: Followed) -> Self {
+        let Followed { violations, schedule, history, preemptions, .. } = followed;
+        Self { violations, schedule, history, preemptions }
+    }
+}
+
+impl From<Discovery> for Shown {
+    fn from(discovery: Discovery) -> Self {
+        let Discovery { violations, schedule, history, preemptions, .. } = discovery;
+        Self { violations, schedule, history, preemptions }
+    }
+}
+
 /// Tries candidates: under control, from the state after their setup.
 pub trait Trials {
     /// Follows the candidate's schedule as far as it fits; what came of it, where the same class showed.
-    fn follow(&mut self, case: &Case) -> Option<Followed>;
+    fn follow(&mut self, case: &Case) -> Option<Shown>;
 
     /// Explores the candidate's programs a little, whatever its schedule; the first schedule that shows the same class.
-    fn explore_briefly(&mut self, case: &Case) -> Option<Followed>;
+    fn explore_briefly(&mut self, case: &Case) -> Option<Shown>;
 }
 
 /// How simple a case is: fewer processes count before fewer operations, and so on down the list.
@@ -93,7 +123,7 @@ pub struct Shrunk {
     /// The case, with the schedule that was really taken.
     pub case: Case,
     /// What came of it.
-    pub followed: Followed,
+    pub shown: Shown,
     /// How simple it is.
     pub size: Size,
     /// How many candidates were tried.
@@ -114,10 +144,10 @@ enum Effort {
 /// Shrinks a case within a time; `None` where not even the case itself shows the class.
 pub fn shrink(trials: &mut impl Trials, case: Case, time: Duration) -> Option<Shrunk> {
     let deadline = Instant::now().checked_add(time);
-    let followed = trials.follow(&case)?;
-    let case = Case { schedule: followed.schedule.clone(), ..case };
-    let size = Size::of(&case, followed.preemptions);
-    let best = Shrunk { case, followed, size, tried: 1, is_minimal: false };
+    let shown = trials.follow(&case)?;
+    let case = Case { schedule: shown.schedule.clone(), ..case };
+    let size = Size::of(&case, shown.preemptions);
+    let best = Shrunk { case, shown, size, tried: 1, is_minimal: false };
     let mut shrinker = Shrinker { trials, deadline, best };
     shrinker.run();
     Some(shrinker.best)
@@ -165,8 +195,8 @@ impl<T: Trials> Shrinker<'_, T> {
             return false;
         }
         self.best.tried += 1;
-        if let Some(followed) = self.trials.follow(candidate)
-            && self.take(candidate, followed)
+        if let Some(shown) = self.trials.follow(candidate)
+            && self.take(candidate, shown)
         {
             return true;
         }
@@ -183,15 +213,15 @@ impl<T: Trials> Shrinker<'_, T> {
 
     fn explore(&mut self, candidate: &Case) -> bool {
         self.best.tried += 1;
-        self.trials.explore_briefly(candidate).is_some_and(|followed| self.take(candidate, followed))
+        self.trials.explore_briefly(candidate).is_some_and(|shown| self.take(candidate, shown))
     }
 
-    fn take(&mut self, candidate: &Case, followed: Followed) -> bool {
-        let case = Case { schedule: followed.schedule.clone(), ..candidate.clone() };
-        let size = Size::of(&case, followed.preemptions);
+    fn take(&mut self, candidate: &Case, shown: Shown) -> bool {
+        let case = Case { schedule: shown.schedule.clone(), ..candidate.clone() };
+        let size = Size::of(&case, shown.preemptions);
         let is_simpler = size < self.best.size;
         if is_simpler {
-            (self.best.case, self.best.followed, self.best.size) = (case, followed, size);
+            (self.best.case, self.best.shown, self.best.size) = (case, shown, size);
         }
         is_simpler
     }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::{Case, Trials};
+use super::{Case, Shown, Trials};
 use crate::engine::EngineError;
 use crate::engine::explore::follow::{Followed, Following};
-use crate::engine::explore::machine::End;
-use crate::engine::explore::{self, Discovery, Stage};
+use crate::engine::explore::{self, Stage};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
@@ -78,7 +77,7 @@ impl<'z> OnStage<'z> {
         open.stage.follow(&case.programs, &case.schedule, Following::Loose, &mut ())
     }
 
-    fn try_explore(&mut self, case: &Case) -> Result<Option<Followed>, EngineError> {
+    fn try_explore(&mut self, case: &Case) -> Result<Option<Shown>, EngineError> {
         let scratch = self.scratch()?;
         let mut faults: Vec<_> = case.schedule.lines.iter().filter_map(|line| line.fault).collect();
         let fault_bound = faults.len() as u32;
@@ -101,14 +100,14 @@ impl<'z> OnStage<'z> {
             .into_iter()
             .filter(|discovery| shows(&discovery.violations, class))
             .min_by_key(|discovery| (discovery.preemptions, discovery.number));
-        Ok(simplest.map(followed))
+        Ok(simplest.map(Shown::from))
     }
 }
 
 impl Trials for OnStage<'_> {
-    fn follow(&mut self, case: &Case) -> Option<Followed> {
+    fn follow(&mut self, case: &Case) -> Option<Shown> {
         match self.try_follow(case) {
-            Ok(followed) => shows(&followed.violations, self.class).then_some(followed),
+            Ok(followed) => shows(&followed.violations, self.class).then(|| followed.into()),
             Err(error) => {
                 // Whatever is on the stage cannot be trusted any more.
                 self.open = None;
@@ -118,7 +117,7 @@ impl Trials for OnStage<'_> {
         }
     }
 
-    fn explore_briefly(&mut self, case: &Case) -> Option<Followed> {
+    fn explore_briefly(&mut self, case: &Case) -> Option<Shown> {
         self.try_explore(case).unwrap_or_else(|error| {
             self.error = Some(error);
             None
@@ -128,16 +127,4 @@ impl Trials for OnStage<'_> {
 
 fn shows(violations: &[Violation], class: Class) -> bool {
     violations.iter().any(|violation| violation.class == class)
-}
-
-/// What an exploration discovered, as if its schedule had been followed.
-fn followed(discovery: Discovery) -> Followed {
-    Followed {
-        violations: discovery.violations,
-        schedule: discovery.schedule,
-        history: discovery.history,
-        divergence: None,
-        preemptions: discovery.preemptions,
-        end: End::Completed,
-    }
 }

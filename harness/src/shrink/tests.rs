@@ -1,7 +1,6 @@
 //! The shrinker on a toy: operations of a few steps on one number, without any lock.
 
 use super::*;
-use crate::engine::explore::machine::End;
 use crate::engine::explore::schedule::{Fault, Line};
 use crate::history::History;
 use crate::violation::{Class, Violation};
@@ -78,7 +77,7 @@ impl World {
         }
     }
 
-    fn finish(mut self) -> Option<Followed> {
+    fn finish(mut self) -> Option<Shown> {
         for process in 0..self.actors.len() {
             while self.actors[process].label().is_some() {
                 self.step(process, None);
@@ -90,19 +89,17 @@ impl World {
             message: "lost".into(),
             records: Vec::new(),
         };
-        self.is_lost.then(|| Followed {
+        self.is_lost.then(|| Shown {
             violations: vec![violation],
             schedule: Schedule { lines: self.taken },
             history: History::default(),
-            divergence: None,
             preemptions: self.preemptions,
-            end: End::Completed,
         })
     }
 }
 
 impl Trials for Toy {
-    fn follow(&mut self, case: &Case) -> Option<Followed> {
+    fn follow(&mut self, case: &Case) -> Option<Shown> {
         self.followed += 1;
         let mut world = World::of(&case.programs);
         for line in &case.schedule.lines {
@@ -114,7 +111,7 @@ impl Trials for Toy {
     }
 
     /// All ways to go from one process to another once and back, the simplest first.
-    fn explore_briefly(&mut self, case: &Case) -> Option<Followed> {
+    fn explore_briefly(&mut self, case: &Case) -> Option<Shown> {
         self.explored += 1;
         let count = case.programs.len();
         let ways = (1..8)

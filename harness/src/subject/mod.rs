@@ -6,11 +6,13 @@
 pub mod library;
 pub mod payload;
 pub mod replica;
+mod traits;
 
 use std::path::{Path, PathBuf};
 
 use flockwork::Operation;
 pub use flockwork_judge::answer::Answer;
+pub use traits::Traits;
 
 use crate::plan::SubjectPlan;
 
@@ -71,6 +73,9 @@ pub enum Owner {
 pub trait Subject: Send + Sync {
     /// Opens the subject for one worker, in the worker.
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String>;
+
+    /// What it can do, and what can be seen of it.
+    fn traits(&self) -> Traits;
 
     /// Whose a path below the root is (relative to the root).
     fn owner(&self, relative: &Path) -> Owner;

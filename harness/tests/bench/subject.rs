@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flockwork::Operation;
 use flockwork_harness::history::Outcome;
 use flockwork_harness::plan::SubjectPlan;
 use flockwork_harness::process::clock::{now_ns, wait_ns};
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Watch};
+use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits, Watch};
 
 /// What one operation really was.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,10 @@ impl Subject for Calibrated {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         let path = truth_path(&seat.root, seat.process);
         Ok(Box::new(Calm { way: self.0, process: seat.process, watch: seat.watch, truths: Vec::new(), path }))
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { operations: &Operation::ALL, watch: true, children: false, deaths: None, volatile: &[] }
     }
 
     fn owner(&self, _relative: &Path) -> Owner {

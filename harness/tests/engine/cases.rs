@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use flockwork::Operation;
 use flockwork_harness::engine::stress::{Terms, run, run_with};
 use flockwork_harness::engine::{Ended, Progress, StressRun};
-use flockwork_harness::evidence::ExitHow;
+use flockwork_harness::evidence::{ExitHow, Reply};
 use flockwork_harness::history::{Outcome, Reason, Record};
 use flockwork_harness::plan::{Audit, Budget, StressPlan, SubjectPlan};
 use flockwork_harness::process::{Zygote, procfs};
+use flockwork_harness::subject::Answer;
 use tempfile::TempDir;
 
 use super::Case;
@@ -125,7 +126,7 @@ fn a_sound_run_is_recorded_whole(zygote: &mut Zygote) {
     assert!(run.overlaps.is_empty() && run.stall.is_none() && run.kills == 0);
     let listed = records.iter().filter(|record| record.operation == Operation::List).count();
     // Those of the examiner too: two states, and three operations a container to recover.
-    assert_eq!(run.watched_sections, 2000 - listed as u64 + 2 + 6);
+    assert_eq!(run.entered, Ok(2000 - listed as u64 + 2 + 6));
     assert_eq!(run.exits.len(), 5, "four workers and the examiner");
     assert!(run.exits.iter().all(|exit| exit.how == ExitHow::Code(0) && exit.last_words.is_none()));
     // Under a lock every number is given out once.
@@ -416,7 +417,12 @@ fn torn_reads_show_in_progress_and_messages(zygote: &mut Zygote) {
     assert_eq!(seen.violations.into_inner(), torn.clone().count() as u64);
     assert!(torn.clone().count() > 100);
     assert!(torn.clone().all(|record| run.history.message(record) == Some("half a file")));
-    assert_eq!(run.quiet.containers[1].state.reason, Some(Reason::Corrupt));
+    assert_eq!(state_of(&run, 1).reason, Some(Reason::Corrupt));
+}
+
+/// What the examiner was answered of a container's state.
+fn state_of(run: &StressRun, container: usize) -> &Answer {
+    run.quiet.containers[container].answer().expect("it answered")
 }
 
 fn the_root_is_examined(zygote: &mut Zygote) {
@@ -424,22 +430,25 @@ fn the_root_is_examined(zygote: &mut Zygote) {
     fs::write(setting.plan.root.join("stray"), "whose?").expect("a stray");
     let run = go(zygote, &setting.plan);
     let quiet = &run.quiet;
-    assert_eq!(quiet.list.as_ref().map(|answer| answer.outcome), Some(Outcome::Ok));
+    let is_ok = |reply: &Reply| reply.answer().is_some_and(|answer| answer.outcome == Outcome::Ok);
+    assert!(quiet.list.as_ref().is_ok_and(is_ok), "{:?}", quiet.list);
     assert_eq!(quiet.containers.len(), 2);
     for (container, name) in quiet.containers.iter().zip(["c1.json", "c2.json"]) {
-        assert_eq!(container.state.outcome, Outcome::Ok);
-        assert!(container.state.revision.is_some());
-        assert_eq!(container.files, [name]);
+        let state = container.answer().expect("it answered");
+        assert_eq!(state.outcome, Outcome::Ok);
+        assert!(state.revision.is_some());
+        assert_eq!(container.files, Ok(vec![name.to_owned()]));
         let recovery = container.recovery.as_ref().expect("tried");
-        assert_eq!(recovery.create.revision, Some(1), "absent before, so the delete came first");
-        assert_eq!(recovery.delete_again.outcome, Outcome::Ok);
+        let created = recovery.create.answer().and_then(|answer| answer.revision);
+        assert_eq!(created, Some(1), "absent before, so the delete came first");
+        assert!(is_ok(&recovery.delete_again));
     }
-    assert_eq!(quiet.strays, ["stray"]);
-    assert_eq!(quiet.remains, ["stray"]);
-    assert!(quiet.processes.is_empty(), "{:?}", quiet.processes);
+    assert_eq!(quiet.strays, Ok(vec!["stray".to_owned()]));
+    assert_eq!(quiet.remains, Ok(vec!["stray".to_owned()]));
+    assert_eq!(quiet.processes, Ok(Vec::new()));
     let left = setting.folder.path().join("root.left");
     let before = fs::read_to_string(left.join("c1.json")).expect("as it was left");
-    assert_eq!(before.trim().parse().ok(), quiet.containers[0].state.revision);
+    assert_eq!(before.trim().parse().ok(), state_of(&run, 0).revision);
     let examiner = run.history.records.iter().filter(|record| record.process == 4);
     assert_eq!(examiner.count(), 3, "list and two states are on record");
 }
@@ -450,8 +459,9 @@ fn littered_processes_are_found_and_killed(zygote: &mut Zygote) {
         setting.plan.budget = Budget::Operations(40);
         let run = go(zygote, &setting.plan);
         let created = run.history.records.iter().filter(|record| record.operation == Operation::Create);
-        assert_eq!(run.quiet.processes.len(), created.count() + 2, "those of the examiner's creates too");
-        for process in &run.quiet.processes {
+        let processes = run.quiet.processes.as_ref().expect("looked for");
+        assert_eq!(processes.len(), created.count() + 2, "those of the examiner's creates too");
+        for process in processes {
             assert!(process.starts_with("sleep (pid "), "{process}");
             let pid = process.trim_start_matches("sleep (pid ").split(',').next();
             let pid = pid.and_then(|pid| pid.parse().ok()).expect("a pid");
@@ -472,15 +482,15 @@ fn a_stuck_examiner_is_cut_short(zygote: &mut Zygote) {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     let run = go(zygote, &setting.plan);
     let [free, stuck] = &run.quiet.containers[..] else { panic!("two containers") };
-    assert_eq!(free.state.outcome, Outcome::Ok);
-    assert!(free.recovery.as_ref().is_some_and(|recovery| recovery.delete_again.outcome == Outcome::Ok));
-    assert_eq!(stuck.state.reason, Some(Reason::Locked));
+    let is_ok = |reply: &Reply| reply.answer().is_some_and(|answer| answer.outcome == Outcome::Ok);
+    assert!(free.state.as_ref().is_ok_and(is_ok));
+    assert!(free.recovery.as_ref().is_ok_and(|recovery| is_ok(&recovery.delete_again)));
+    let silence = Reply::Silent("no answer in time".into());
+    assert_eq!(stuck.state, Ok(silence.clone()));
     let recovery = stuck.recovery.as_ref().expect("tried");
-    assert!(
-        [&recovery.delete, &recovery.create, &recovery.delete_again]
-            .iter()
-            .all(|answer| answer.outcome == Outcome::Failed && answer.message.is_some())
-    );
+    for reply in [&recovery.delete, &recovery.create, &recovery.delete_again] {
+        assert_eq!(*reply, silence);
+    }
     assert_sound(&run, &setting.plan);
 }
 

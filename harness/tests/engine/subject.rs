@@ -9,7 +9,7 @@ use flockwork::{Operation, Status};
 use flockwork_harness::history::{Outcome, Reason};
 use flockwork_harness::plan::SubjectPlan;
 use flockwork_harness::process::Marker;
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject};
+use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits};
 use rustix::fs::FlockOperation;
 
 /// How the subject behaves.
@@ -63,6 +63,16 @@ impl Subject for Odd {
             return Err("out of paper".into());
         }
         Ok(Box::new(OddSession { manner: self.0, seat, performed: 0 }))
+    }
+
+    fn traits(&self) -> Traits {
+        Traits {
+            operations: &Operation::ALL,
+            watch: true,
+            children: self.0 == Manner::Litters || self.0 == Manner::LittersUnmarked,
+            deaths: None,
+            volatile: &[],
+        }
     }
 
     fn owner(&self, relative: &Path) -> Owner {

@@ -17,7 +17,7 @@ use flockwork_harness::violation::Class;
 
 use crate::Case;
 use crate::real::{self, Explored, Real, answers};
-use crate::script::{Action, Ask, LockOwner, Script};
+use crate::script::{Action, Ask, BAD_TOKEN, GOOD_TOKEN, LockOwner, Script, TOKEN};
 use crate::tidy::assert_nobody_left;
 
 pub const ALL: &[Case] = &[
@@ -34,6 +34,7 @@ pub const ALL: &[Case] = &[
     ("an_abort_is_a_crash_of_the_subject", an_abort_is_a_crash_of_the_subject),
     ("a_seed_gives_the_same_schedules", a_seed_gives_the_same_schedules),
     ("two_lanes_find_what_one_finds", two_lanes_find_what_one_finds),
+    ("a_bug_in_a_long_number_is_seen", a_bug_in_a_long_number_is_seen),
     ("every_schedule_is_run_once_more_in_any_lane", every_schedule_is_run_once_more_in_any_lane),
 ];
 
@@ -133,6 +134,24 @@ fn a_poll_waits_for_a_change(zygote: &mut Zygote) {
     assert!(explored.statistics.depth_max < 10, "{:?}", explored.statistics);
     let explored = explore(zygote, &file("a"), &[waits, vec![Action::Stat("a".into())]]);
     assert!(explored.seen.iter().all(|seen| seen.deadlock), "nobody makes the file");
+}
+
+/// Two executions that differ in nothing but a long number left behind: the second is not passed over for the first.
+fn a_bug_in_a_long_number_is_seen(zygote: &mut Zygote) {
+    let made = |path: &str| open(1, path, "write create");
+    let written = |token: &str| [open(0, TOKEN, "write"), Action::Write(0, token.into())];
+    // Each begins before the other ends, so that no history tells who wrote last.
+    let [bad, good] = [written(BAD_TOKEN), written(GOOD_TOKEN)].map(Vec::from);
+    let first = [vec![made("first")], bad, vec![Action::Await("second".into())]].concat();
+    let second = [vec![Action::Await("first".into()), made("second")], good].concat();
+    let setup = vec![open(0, TOKEN, "write create"), Action::Write(0, GOOD_TOKEN.into())];
+    let folder = real::folder();
+    let plan = real::plan(folder.path().to_owned(), &setup, &[first, second]);
+    let run = explore::run(zygote, &plan, &AtomicBool::new(false), &()).expect("an exploration");
+    let found = run.discoveries.iter().flat_map(|found| &found.violations);
+    let classes: BTreeSet<Class> = found.map(|violation| violation.class).collect();
+    assert_eq!(classes, [Class::TornRead].into(), "{} schedules", run.schedules);
+    assert_nobody_left(zygote);
 }
 
 /// What the steps touch is named alike in every lane, so a schedule repeats in a lane that it was not first run in.

@@ -87,9 +87,15 @@ fn a_setup_that_fails_is_told(zygote: &mut Zygote) {
     let error = fails(zygote, &vec![open(0, "missing", "read")], &nothing, |_| ());
     assert!(error.contains("setup: pause s0 was failed") && error.contains("ENOENT"), "{error}");
     let error = fails(zygote, &vec![Action::Panic], &nothing, |_| ());
-    assert!(error.contains("setup: pause s0 was failed") && error.contains("as the script says"), "{error}");
+    assert!(
+        error.contains("setup: pause s0 was unanswered") && error.contains("as the script says"),
+        "{error}"
+    );
     let error = fails(zygote, &vec![Action::Loop], &nothing, |plan| plan.step_ns = 300_000_000);
-    assert!(error.contains("setup: pause s0 was failed") && error.contains("no answer in time"), "{error}");
+    assert!(
+        error.contains("setup: pause s0 was unanswered") && error.contains("no answer in time"),
+        "{error}"
+    );
 }
 
 fn more_programs_than_processes_are_refused(zygote: &mut Zygote) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::history::{Outcome, Reason};
 use flockwork_harness::plan::SubjectPlan;
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject};
+use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits};
 use nix::fcntl::FcntlArg;
 use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -101,6 +101,11 @@ pub enum Action {
     Exit(i32),
 }
 
+/// The file whose content is bad where it is [`BAD_TOKEN`]: the examiner sees that when all is quiet, and nobody else.
+pub const TOKEN: &str = "token";
+pub const GOOD_TOKEN: &str = "1764000000123456789";
+pub const BAD_TOKEN: &str = "1764000000123456780";
+
 /// The plan of a subject with these scripts: an operation on the container of an index does the script of that index.
 pub fn plan(scripts: &[Script]) -> SubjectPlan {
     SubjectPlan::Replica { replica: serde_json::to_string(scripts).expect("scripts"), fail_create: None }
@@ -122,6 +127,10 @@ impl Subject for Scripted {
         let own = pids.join(seat.process.to_string());
         fs::write(own, std::process::id().to_string()).map_err(|error| error.to_string())?;
         Ok(Box::new(Reader { scripts: self.0.clone(), root: seat.root, pids, slots: Vec::new() }))
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { operations: &Operation::ALL, watch: false, children: false, deaths: None, volatile: &[] }
     }
 
     fn owner(&self, _: &Path) -> Owner {
@@ -146,6 +155,12 @@ struct Reader {
 
 impl Session for Reader {
     fn perform(&mut self, request: &Request) -> Answer {
+        if request.operation == Operation::State
+            && fs::read(self.at(TOKEN)).is_ok_and(|it| it == BAD_TOKEN.as_bytes())
+        {
+            let reason = Some(Reason::Corrupt);
+            return Answer { reason, ..answer(Outcome::Failed, "the token is bad".into()) };
+        }
         // What the engine asks when all is quiet is no part of a script.
         if !matches!(request.operation, Operation::Pause | Operation::Resume) {
             return answer(Outcome::Ok, String::new());

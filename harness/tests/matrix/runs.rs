@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 use flockwork_harness::check;
 use flockwork_harness::engine::StressRun;
 use flockwork_harness::engine::stress::run;
-use flockwork_harness::evidence::Evidence;
 use flockwork_harness::history::{History, Record};
 use flockwork_harness::plan::{StressPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
@@ -76,15 +75,7 @@ pub fn sight(zygote: &mut Zygote, scenario: &Scenario, seed: u64) -> Sighting {
 }
 
 fn judge(plan: &StressPlan, ran: &StressRun) -> Sighting {
-    let evidence = Evidence {
-        history: &ran.history,
-        overlaps: &ran.overlaps,
-        watched_sections: ran.watched_sections,
-        exits: &ran.exits,
-        quiet: &ran.quiet,
-        starvation_ns: plan.starvation_ns,
-        stall: ran.stall.as_ref(),
-    };
+    let evidence = ran.evidence(plan.starvation_ns);
     let mut sighting = Sighting { first: BTreeMap::new(), words: Vec::new(), doubts: Vec::new() };
     let records = &ran.history.records;
     let start_ns = records.iter().map(|record| record.invoke_ns).min().unwrap_or(0);

@@ -83,6 +83,9 @@ fn absent_with_files<'a>(evidence: &Evidence<'a>, collector: &mut Collector, tol
     let last = Last::of_each(evidence);
     for ((container, quiet), last) in evidence.containers().zip(&last) {
         let files = seen(&quiet.files, collector);
+        if let Err(why) = &quiet.state {
+            collector.lacks(why);
+        }
         if !quiet.answer().is_some_and(is_absent)
             || files.is_empty()
             || last.final_delete(history).is_some()

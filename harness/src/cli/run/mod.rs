@@ -16,7 +16,7 @@ use super::output::{Output, say};
 use super::pipeline;
 use super::request::{Keep, RunRequest};
 use super::stand::{exit_of, words_of};
-use crate::check::Examination;
+use crate::check::{Examination, Ruling};
 use crate::engine::EngineError;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
@@ -245,11 +245,13 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
 }
 
 fn report_check(name: &str, examination: &Examination) -> CheckReport {
-    let verdict = match examination {
-        Examination { violations, .. } if !violations.is_empty() => CheckVerdict::Violation,
-        Examination { inconclusive: Some(_), .. } => CheckVerdict::Inconclusive,
-        Examination { examined: 0, .. } => CheckVerdict::NotApplicable,
-        _ => CheckVerdict::Clean,
+    let (verdict, not_applicable) = match examination.ruling() {
+        Ruling::Violation => (CheckVerdict::Violation, None),
+        Ruling::Inconclusive(_) => (CheckVerdict::Inconclusive, None),
+        Ruling::NotApplicable(why) => {
+            (CheckVerdict::NotApplicable, Some(why.unwrap_or("there was nothing to judge")))
+        }
+        Ruling::Clean => (CheckVerdict::Clean, None),
     };
     CheckReport {
         name: name.to_owned(),
@@ -257,5 +259,6 @@ fn report_check(name: &str, examination: &Examination) -> CheckReport {
         examined: examination.examined,
         violations_total: examination.violations_total.max(examination.violations.len() as u64),
         inconclusive: examination.inconclusive.clone(),
+        not_applicable: not_applicable.map(str::to_owned),
     }
 }

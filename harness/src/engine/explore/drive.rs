@@ -16,7 +16,7 @@ use super::schedule::Schedule;
 use super::strategy::Coverage;
 use super::strategy::size::{NaiveSize, naive_size};
 use super::{Discovery, ExploreRun, strategies};
-use crate::check::{self, Examination, VIOLATIONS_MAX};
+use crate::check::{self, Examination};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::finding::Finding;
 use crate::plan::{Call, ExplorePlan};
@@ -303,13 +303,7 @@ impl State {
 
     fn found(&mut self, verdict: Verdict, schedule: &Schedule, number: u64, preemptions: u32) {
         for (name, new) in verdict.examinations {
-            let known = self.examined.entry(name).or_default();
-            known.examined += new.examined;
-            known.violations_total += new.violations.len() as u64;
-            if known.violations.len() < VIOLATIONS_MAX {
-                known.violations.extend(new.violations);
-            }
-            known.inconclusive = known.inconclusive.take().or(new.inconclusive);
+            self.examined.entry(name).or_default().merge(new);
         }
         let signature = |violation| Finding::of(&verdict.history, violation, "").signature;
         let signatures: Vec<String> = verdict.violations.iter().map(signature).collect();

@@ -6,6 +6,7 @@ use super::machine::End;
 use super::schedule::{Line, Schedule};
 use super::step::{Mask, Step};
 use super::strategy::replay;
+use crate::check::Examination;
 use crate::history::History;
 use crate::violation::Violation;
 
@@ -67,6 +68,13 @@ pub struct Followed {
     pub preemptions: u32,
     /// How it ended.
     pub end: End,
+    /// What each check found.
+    pub examinations: Vec<(&'static str, Examination)>,
+    /// Points at which a process had to wait for a lock.
+    pub blocked: u64,
+    /// Whether a step of one process depended on a step of another, but for the time at which operations are invoked and
+    /// return.
+    pub met: bool,
 }
 
 /// A moment before a step, for whoever looks on. Every process stands still.

@@ -12,10 +12,11 @@ use flockwork::Operation;
 use super::control::{Control, Digest, Left, StageError, number};
 use crate::check::{self, Examination};
 use crate::engine::stress::{remains, sort};
-use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Stall};
+use crate::engine::{NO_FORCE_DELETE, NO_PROCESS, UNWATCHED};
+use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Reply, Sections, Stall, Unobserved};
 use crate::history::History;
 use crate::plan::Call;
-use crate::subject::{Answer, Subject};
+use crate::subject::Subject;
 use crate::violation::Violation;
 
 /// What is known to be clean.
@@ -39,16 +40,16 @@ impl Known {
 pub(super) struct Examined(HashMap<u64, Found>);
 
 /// One examination: what was found, and what was asked and answered on record.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Found {
     quiet: Quiet,
-    asked: Vec<(Call, Answer)>,
+    asked: Vec<(Call, Reply)>,
 }
 
 /// A number for all that the verdict depends on.
 pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
     let mut hasher = DefaultHasher::new();
-    files.timeless.hash(&mut hasher);
+    files.lasting.hash(&mut hasher);
     let history = &left.recorder.history;
     let mut times: Vec<u64> =
         history.records.iter().flat_map(|record| [record.invoke_ns, record.deadline_ns()]).collect();
@@ -65,7 +66,7 @@ pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
     for exit in &left.recorder.exits {
         (exit.process, exit.killed_ns.is_some(), &exit.last_words).hash(&mut hasher);
     }
-    (left.recorder.overlaps.len(), left.stall.is_some()).hash(&mut hasher);
+    (left.recorder.overlaps.len(), left.entered > 0, left.stall.is_some()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -90,19 +91,19 @@ pub(super) fn judge(
         Entry::Occupied(known) => known.into_mut(),
         Entry::Vacant(new) => new.insert(examine(control, subject, &recorder.history.containers)?),
     };
-    for (call, answer) in &found.asked {
-        recorder.aside(number(control.examiner()), *call, answer);
+    for (call, reply) in &found.asked {
+        recorder.aside(number(control.examiner()), *call, reply);
     }
     let since_ns = recorder.time(0);
     let stall = left.stall.as_ref().map(|waiting| Stall { since_ns, waiting: waiting.clone() });
+    let sections = Sections { entered: left.entered, overlaps: &recorder.overlaps };
     let evidence = Evidence {
         history: &recorder.history,
-        overlaps: &recorder.overlaps,
-        watched_sections: 1,
-        exits: &recorder.exits,
-        quiet: &found.quiet,
-        starvation_ns: u64::MAX,
-        stall: stall.as_ref(),
+        sections: if subject.traits().watch { Ok(sections) } else { Err(UNWATCHED) },
+        exits: Ok(&recorder.exits),
+        quiet: Ok(&found.quiet),
+        starvation_ns: Err(TIMELESS),
+        stall: Ok(stall.as_ref()),
     };
     let examinations: Vec<_> =
         check::all().iter().map(|check| (check.name(), check.examine(&evidence))).collect();
@@ -112,38 +113,50 @@ pub(super) fn judge(
     Ok(Verdict { violations, history: recorder.history, examinations })
 }
 
+const TIMELESS: Unobserved = Unobserved::lacking("the steps of an exploration have no duration");
+const UNCONTROLLED: Unobserved = Unobserved::lacking("exploration takes no subject that starts processes");
+
 /// What lies there, and what can still be done with it.
 fn examine(control: &mut Control, subject: &dyn Subject, containers: &[String]) -> Result<Found, StageError> {
-    let mut found = Found::default();
     let list = Call { operation: Operation::List, container: 0 };
-    let answer = control.ask(list)?;
-    found.asked.push((list, answer.clone()));
-    found.quiet.list = Some(answer);
+    let listed = control.ask(list)?;
+    let mut asked = vec![(list, listed.clone())];
+    let mut states = Vec::new();
     for container in 0..containers.len() as u32 {
         let call = Call { operation: Operation::State, container };
         let state = control.ask(call)?;
-        found.asked.push((call, state.clone()));
-        found.quiet.containers.push(QuietContainer {
-            state,
-            files: Vec::new(),
-            process: None,
-            recovery: None,
-        });
+        asked.push((call, state.clone()));
+        states.push(state);
     }
     let sorted = sort(&control.root, subject, containers);
-    for (container, files) in sorted.containers {
-        found.quiet.containers[container as usize].files = files;
+    let can_force = subject.traits().has(Operation::ForceDelete);
+    let mut examined = Vec::new();
+    for (container, state) in (0..).zip(states) {
+        let files = sorted.containers.iter().find(|(index, _)| *index == container);
+        examined.push(QuietContainer {
+            state: Ok(state),
+            files: Ok(files.map(|(_, files)| files.clone()).unwrap_or_default()),
+            process: Err(NO_PROCESS),
+            recovery: if can_force { Ok(recover(control, container)?) } else { Err(NO_FORCE) },
+        });
     }
-    found.quiet.strays = sorted.strays;
-    for container in 0..containers.len() as u32 {
-        let mut ask = |operation| control.ask(Call { operation, container });
-        let recovery = Recovery {
-            delete: ask(Operation::ForceDelete)?,
-            create: ask(Operation::Create)?,
-            delete_again: ask(Operation::ForceDelete)?,
-        };
-        found.quiet.containers[container as usize].recovery = Some(recovery);
-    }
-    found.quiet.remains = remains(&control.root, subject);
-    Ok(found)
+    let quiet = Quiet {
+        containers: examined,
+        strays: Ok(sorted.strays),
+        remains: if can_force { Ok(remains(&control.root, subject)) } else { Err(NO_FORCE) },
+        processes: Err(UNCONTROLLED),
+        list: Ok(listed),
+    };
+    Ok(Found { quiet, asked })
+}
+
+const NO_FORCE: Unobserved = Unobserved::lacking(NO_FORCE_DELETE);
+
+fn recover(control: &mut Control, container: u32) -> Result<Recovery, StageError> {
+    let mut ask = |operation| control.ask(Call { operation, container });
+    Ok(Recovery {
+        delete: ask(Operation::ForceDelete)?,
+        create: ask(Operation::Create)?,
+        delete_again: ask(Operation::ForceDelete)?,
+    })
 }

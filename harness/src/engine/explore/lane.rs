@@ -46,26 +46,21 @@ impl Lane {
             examined: Examined::default(),
             processor,
         };
-        lane.setup.history.deaths = plan.subject.deaths();
+        lane.setup.history.deaths = lane.subject.traits().deaths;
         lane.set_up(&plan.setup, &plan.containers)?;
         Ok(lane)
     }
 
     fn set_up(&mut self, setup: &[Call], containers: &[String]) -> Result<(), EngineError> {
         for &call in setup {
-            let answer = self.control.ask(call)?;
-            if answer.outcome != Outcome::Ok {
-                let reason = answer.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                let words = answer.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
+            let reply = self.control.ask(call)?;
+            if reply.answer().is_none_or(|answer| answer.outcome != Outcome::Ok) {
                 let what = call.words(containers);
-                return Err(EngineError::Failed(format!(
-                    "setup: {what} was {}{reason}{words}",
-                    answer.outcome
-                )));
+                return Err(EngineError::Failed(format!("setup: {what} was {reply}")));
             }
-            self.setup.aside(SETUP, call, &answer);
+            self.setup.aside(SETUP, call, &reply);
         }
-        Ok(self.control.remember()?)
+        Ok(self.control.remember(self.subject.traits().volatile)?)
     }
 
     /// Works on the lane's own processor from now on: the calling thread does, as its processes do.

@@ -193,6 +193,9 @@ impl Stage {
             divergence: follow::Divergence::of(follower.followed(), schedule),
             preemptions,
             end: execution.end,
+            examinations: verdict.examinations,
+            blocked: left.blocked,
+            met: left.blocked > 0 || execution.has_met(),
         })
     }
 }

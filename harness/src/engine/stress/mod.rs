@@ -23,11 +23,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) use supervise::supervise;
-pub(crate) use wire::{Order, WireAnswer, no_answer};
+pub(crate) use wire::{Order, WireAnswer};
 
 pub(crate) use self::examine::{copy_tree, left_beside, remains, sort};
 use self::wire::{Departure, Finished, Recording, Report};
-use super::{EngineError, Progress, StressRun};
+use super::{EngineError, Progress, StressRun, UNWATCHED};
 use crate::evidence::Stall;
 use crate::plan::StressPlan;
 use crate::process::clock::now_ns;
@@ -74,21 +74,22 @@ pub fn run_with(
     progress: &dyn Progress,
 ) -> Result<StressRun, EngineError> {
     let called_ns = now_ns();
+    let traits = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?.traits();
     let Conducted { region, departures, finished } =
         conduct(zygote, plan, terms, Recording::Full, stop, progress)?;
     let names = site::container_names(plan.containers);
     let overlaps = collect::overlaps(&region, &departures);
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
     let mut history = collect::history(&region, names);
-    history.deaths = plan.subject.deaths();
+    history.deaths = traits.deaths;
     let (first_ns, last_ns) = collect::span_ns(&history, plan.processes).unwrap_or((called_ns, called_ns));
     let stall = finished.stall.map(|still| Stall { since_ns: still.since_ns, waiting: still.waiting });
     Ok(StressRun {
         history,
         overlaps,
-        watched_sections: sections,
+        entered: if traits.watch { Ok(sections) } else { Err(UNWATCHED) },
         exits: departures.into_iter().map(Departure::into_exit).collect(),
-        quiet: examine::quiet_from(finished.findings, plan.containers),
+        quiet: examine::quiet_from(finished.findings, plan.containers, &traits),
         stall,
         duration_ns: last_ns - first_ns,
         startup_ns: first_ns - called_ns,

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::examine::Finding;
 use crate::engine::Ended;
 use crate::evidence::{Exit, ExitHow};
-use crate::history::Outcome;
 use crate::plan::StressPlan;
 use crate::process::log::Packed;
 use crate::process::region::Layout;
@@ -129,21 +128,10 @@ impl From<WireAnswer> for Answer {
     }
 }
 
-/// The answer of somebody who gave none.
-pub(crate) fn no_answer(message: impl Into<String>) -> Answer {
-    Answer {
-        outcome: Outcome::Failed,
-        reason: Some(crate::history::Reason::Locked),
-        status: None,
-        generation: None,
-        revision: None,
-        message: Some(message.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Reason;
 
     #[test]
     fn answers_cross_unchanged() {
@@ -151,7 +139,7 @@ mod tests {
             status: Some(flockwork::Status::Stopped),
             generation: Some(3),
             revision: Some(u64::MAX),
-            ..no_answer("why not")
+            ..Answer::failed(Reason::Corrupt, "why not")
         };
         let text = serde_json::to_string(&WireAnswer::from(answer.clone())).expect("JSON");
         assert_eq!(Answer::from(serde_json::from_str::<WireAnswer>(&text).expect("JSON")), answer);

@@ -119,7 +119,11 @@ fn checks(checks: &[CheckReport]) -> Markup {
             tbody { @for check in checks { tr {
                 td { (check.name) }
                 td.number { (grouped(check.examined)) }
-                td.words { (check.verdict) @if let Some(why) = &check.inconclusive { ": " (why) } }
+                td.words { @if let Some(why) = &check.not_applicable {
+                    "not applicable, because " (why)
+                } @else {
+                    (check.verdict) @if let Some(why) = &check.inconclusive { ": " (why) }
+                } }
             } } }
         } }
     }

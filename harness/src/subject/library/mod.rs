@@ -6,10 +6,11 @@ mod session;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use flockwork::{ContainerId, LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
+use flockwork::{ContainerId, LockKind, Operation, ReadPolicy, StoreOptions, Wait, WritePolicy};
 
 use self::sandbox::Behind;
-use super::{Owner, Seat, Session, Subject};
+use super::{Owner, Seat, Session, Subject, Traits};
+use crate::history::Deaths;
 use crate::plan::SubjectPlan;
 
 /// The library, with the choices it offers.
@@ -48,6 +49,17 @@ impl Subject for Library {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         let session = session::LibrarySession::open(self.options.clone(), self.behind, seat)?;
         Ok(Box::new(session))
+    }
+
+    fn traits(&self) -> Traits {
+        let children = self.behind == Behind::Process;
+        Traits {
+            operations: &Operation::ALL,
+            watch: true,
+            children,
+            deaths: Some(if children { Deaths::Free } else { Deaths::Never }),
+            volatile: &["created_at"],
+        }
     }
 
     fn owner(&self, relative: &Path) -> Owner {

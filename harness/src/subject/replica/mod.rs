@@ -40,9 +40,12 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 
+use flockwork::Operation;
+
 use self::invocation::Runsc;
 use self::protocol::Protocol;
-use super::{Owner, Seat, Session, Subject};
+use super::{Owner, Seat, Session, Subject, Traits};
+use crate::history::Deaths;
 use crate::plan::FailCreate;
 
 /// Every replica, the oldest first.
@@ -78,12 +81,28 @@ struct Replica {
     fail_create: Option<FailCreate>,
 }
 
+/// What all replicas are: nothing stands behind their containers. What differs from run to run decides which life of a
+/// container is meant, so it counts.
+fn traits() -> Traits {
+    Traits {
+        operations: &Operation::ALL,
+        watch: true,
+        children: false,
+        deaths: Some(Deaths::Never),
+        volatile: &[],
+    }
+}
+
 impl Subject for Replica {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         if !seat.root.is_dir() {
             return Err(format!("the root {} is no folder", seat.root.display()));
         }
         Ok(Box::new(Runsc::new(self.protocol, seat, self.fail_create)))
+    }
+
+    fn traits(&self) -> Traits {
+        traits()
     }
 
     fn owner(&self, relative: &Path) -> Owner {

@@ -15,7 +15,7 @@ use super::mail;
 use super::nursery::{NurseryOrder, Tidings, Wish};
 use super::record;
 use crate::engine::Order;
-use crate::engine::stress::no_answer;
+use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
 use crate::process::clock::now_ns;
@@ -23,7 +23,7 @@ use crate::process::procfs::Stat;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::seccomp::Reply;
 use crate::process::{Channel, Marker, Zygote, lifeline, witness};
-use crate::subject::{Answer, Request};
+use crate::subject::Request;
 
 /// How long a forked process may take to be ready.
 const READY_NS_MAX: u64 = 20_000_000_000;
@@ -112,7 +112,7 @@ impl Crew {
     }
 
     /// Has the examiner perform an operation, without control.
-    pub fn ask(&mut self, call: plan::Call) -> Result<Answer> {
+    pub fn ask(&mut self, call: plan::Call) -> Result<evidence::Reply> {
         let examiner = self.examiner();
         let pid = match self.attendant {
             Some(pid) => pid,
@@ -134,16 +134,17 @@ impl Crew {
                 return self.no_attendant(pid, is_late);
             }
         }
-        Ok(mail::take_answer(&self.region, examiner as u32).unwrap_or_else(|| no_answer("no answer")))
+        let answer = mail::take_answer(&self.region, examiner as u32);
+        Ok(evidence::Reply::Answered(answer.ok_or(StageError::Lost { process: examiner + 1 })?))
     }
 
     /// The examiner did not answer: it is dead now, and another one is forked when it is needed.
-    fn no_attendant(&mut self, pid: u32, is_late: bool) -> Result<Answer> {
+    fn no_attendant(&mut self, pid: u32, is_late: bool) -> Result<evidence::Reply> {
         self.attendant = None;
         let how = self.reap(pid)?;
         let examiner = self.examiner() as u32;
         witness::clear_process(&self.region, examiner);
-        Ok(no_answer(match lifeline::take_words(self.region.header(examiner)) {
+        Ok(evidence::Reply::Silent(match lifeline::take_words(self.region.header(examiner)) {
             _ if is_late => "no answer in time".to_owned(),
             Some(words) => format!("the examiner ended: {words}"),
             None => format!("the examiner ended with {how}"),

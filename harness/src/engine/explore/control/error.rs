@@ -34,6 +34,12 @@ pub(crate) enum StageError {
         /// Its last step.
         last: String,
     },
+    /// A process said that it had answered, and no answer could be read.
+    #[error("the answer of p{process} could not be read: the harness is at fault")]
+    Lost {
+        /// Who, counted from 1.
+        process: usize,
+    },
     /// The nursery said so.
     #[error("{0}")]
     Nursery(String),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flockwork::Operation;
 use rustix::thread::futex;
 
-use crate::engine::stress::{WireAnswer, no_answer};
+use crate::engine::stress::WireAnswer;
 use crate::process::region::{Header, Region};
 use crate::subject::{Answer, Request};
 
@@ -127,13 +127,26 @@ pub(super) fn take_request(header: &Header) -> Request {
 /// Lays an answer down.
 pub(super) fn lay_answer(region: &Region, process: u32, answer: Answer) {
     let texts = region.texts(process);
-    let text = serde_json::to_vec(&WireAnswer::from(answer)).ok().filter(|text| text.len() <= texts.len());
-    let too_long = || serde_json::to_vec(&WireAnswer::from(no_answer("an answer too long to tell")));
-    let Some(text) = text.or_else(|| too_long().ok()) else { return };
+    let Ok(text) = serde_json::to_vec(&WireAnswer::from(shortened(answer, texts.len()))) else { return };
+    if text.len() > texts.len() {
+        return;
+    }
     for (shared, byte) in texts.iter().zip(&text) {
         shared.store(*byte, Ordering::Relaxed);
     }
     region.header(process).mail[ANSWER_BYTES].store(text.len() as u32, Ordering::Release);
+}
+
+/// The answer, whose message fits into so many bytes together with the rest, however it is quoted.
+fn shortened(answer: Answer, bytes: usize) -> Answer {
+    // A control character takes six bytes of JSON, and the rest of an answer far less than a quarter of any region.
+    let most = bytes / 8;
+    let shorten = |message: String| {
+        let end = (0..=most.min(message.len())).rev().find(|&end| message.is_char_boundary(end));
+        format!("{} …", &message[..end.unwrap_or(0)])
+    };
+    let message = answer.message.map(|message| if message.len() > most { shorten(message) } else { message });
+    Answer { message, ..answer }
 }
 
 /// The answer that lies there; `None` where there is none.
@@ -147,7 +160,7 @@ pub(super) fn take_answer(region: &Region, process: u32) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Outcome;
+    use crate::history::Reason;
     use crate::process::region::Layout;
 
     #[test]
@@ -165,12 +178,15 @@ mod tests {
         lay_request(region.header(1), &request);
         assert_eq!(take_request(region.header(1)), request);
         assert_eq!(take_answer(&region, 1), None);
-        let answer = no_answer("quoted \" and ünicode");
+        let answer = Answer::failed(Reason::Io, "quoted \" and ünicode");
         lay_answer(&region, 1, answer.clone());
         assert_eq!(take_answer(&region, 1), Some(answer));
         assert_eq!(take_answer(&region, 1), None, "an answer is taken once");
-        lay_answer(&region, 1, no_answer("x".repeat(1 << 20)));
-        assert_eq!(take_answer(&region, 1).map(|answer| answer.outcome), Some(Outcome::Failed));
+        let long = Answer { generation: Some(7), ..Answer::failed(Reason::Corrupt, "\u{1}".repeat(1 << 20)) };
+        lay_answer(&region, 1, long.clone());
+        let taken = take_answer(&region, 1).expect("all but the end of its message");
+        assert!(taken.message.as_ref().is_some_and(|message| message.ends_with('…')), "{taken:?}");
+        assert_eq!(Answer { message: None, ..taken }, Answer { message: None, ..long });
         announce_listener(region.header(0), 5);
         assert_eq!(await_listener(region.header(0), Duration::ZERO), Some(5));
         forget_listener(region.header(0));

@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
-use crate::evidence::{Exit, Overlap};
+use crate::evidence::{Exit, Overlap, Reply};
 use crate::history::{Clock, FIRST_STEP, History, Record};
 use crate::plan::Call;
 use crate::process::region::{OVERLAPS_MAX, Region};
@@ -44,9 +44,10 @@ impl Recorder {
     }
 
     /// Writes down what was done without control, as one after the other: during setup, or when all is quiet.
-    pub fn aside(&mut self, process: u32, call: Call, answer: &Answer) {
+    /// Who gave no answer is dead by then.
+    pub fn aside(&mut self, process: u32, call: Call, reply: &Reply) {
         let now = self.history.records.iter().filter_map(Record::return_ns).max().map_or(0, |last| last + 1);
-        self.add(process, call, now, Some(now + 1), Some(answer));
+        self.add(process, call, now, Some(now + 1), reply.answer());
     }
 
     /// An operation returned.

@@ -3,17 +3,19 @@
 //! It is restored, not made again: a file that no step changed stays what it is, inode and all. A folder lists its entries
 //! in the order in which it did: who removes a whole folder takes what it lists, one after the other.
 
+mod digest;
 mod touched;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata, Permissions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::digest::Digest;
+use self::digest::{Hashed, Volatile, digest};
 use super::places::Inode;
 
 /// The inode of what is not there at present.
@@ -31,6 +33,7 @@ pub(super) struct Snapshot {
     /// Whether every write since the last restoration was seen.
     is_trusted: bool,
     folder: Folder,
+    volatile: Volatile,
 }
 
 #[derive(Debug)]
@@ -63,11 +66,11 @@ enum What {
 
 impl Snapshot {
     /// Remembers a folder.
-    pub fn take(root: &Path) -> io::Result<Self> {
+    pub fn take(root: &Path, volatile: Volatile) -> io::Result<Self> {
         let base = OwnedFd::from(File::open(root)?);
         let inode = inode(&fs::metadata(root)?);
-        let (root, folder) = (root.to_owned(), Folder::read(root)?);
-        Ok(Self { root, base, inode, handles: BTreeMap::new(), is_trusted: true, folder })
+        let (root, folder) = (root.to_owned(), Folder::read(root, volatile)?);
+        Ok(Self { root, base, inode, handles: BTreeMap::new(), is_trusted: true, folder, volatile })
     }
 
     /// Somebody was at work whose writes were not seen: any file may have another content.
@@ -77,7 +80,7 @@ impl Snapshot {
 
     /// Puts everything back. `written` are the inodes whose content may have changed; whatever else differs is seen.
     pub fn restore(&mut self, written: &HashSet<Inode>) -> io::Result<()> {
-        let changed = Changed { written, is_trusted: self.is_trusted };
+        let changed = Changed { written, is_trusted: self.is_trusted, volatile: self.volatile };
         self.handles.clear();
         let mut twins = Twins::new();
         clear(&self.root, &mut self.folder, &changed, &mut twins)?;
@@ -89,27 +92,9 @@ impl Snapshot {
     /// Numbers for what lies in the folder now.
     pub fn digest(&self, written: &HashSet<Inode>) -> io::Result<Digest> {
         let mut hashed = Hashed::default();
-        let changed = Changed { written, is_trusted: self.is_trusted };
+        let changed = Changed { written, is_trusted: self.is_trusted, volatile: self.volatile };
         digest(&self.root, Some(&self.folder), &changed, &mut |name, part| hashed.tell(name, part))?;
         Ok(hashed.finish())
-    }
-}
-
-/// The numbers of entries on their way to those of the whole.
-#[derive(Debug, Default)]
-struct Hashed {
-    whole: DefaultHasher,
-    timeless: DefaultHasher,
-}
-
-impl Hashed {
-    fn tell(&mut self, name: &OsStr, part: Digest) {
-        (name, part.whole).hash(&mut self.whole);
-        (name, part.timeless).hash(&mut self.timeless);
-    }
-
-    fn finish(&self) -> Digest {
-        Digest { whole: self.whole.finish(), timeless: self.timeless.finish() }
     }
 }
 
@@ -124,7 +109,7 @@ pub(super) struct Beside {
 impl Beside {
     /// Remembers the folder, or that there is none.
     pub fn take(folder: PathBuf) -> io::Result<Self> {
-        let was = if folder.is_dir() { Some(Snapshot::take(&folder)?) } else { None };
+        let was = if folder.is_dir() { Some(Snapshot::take(&folder, &[])?) } else { None };
         Ok(Self { folder, was })
     }
 
@@ -141,86 +126,17 @@ impl Beside {
     }
 }
 
-/// What stands for the content of files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Digest {
-    /// For all of it.
-    pub whole: u64,
-    /// For all but times and other long numbers.
-    pub timeless: u64,
-}
-
-impl Digest {
-    fn of(bytes: &[u8]) -> Self {
-        let hash = |bytes: &[u8]| {
-            let mut hasher = DefaultHasher::new();
-            bytes.hash(&mut hasher);
-            hasher.finish()
-        };
-        Self { whole: hash(bytes), timeless: hash(&timeless(bytes)) }
-    }
-}
-
 /// Whose content may have changed.
 struct Changed<'c> {
     written: &'c HashSet<Inode>,
     is_trusted: bool,
+    volatile: Volatile,
 }
 
 impl Changed<'_> {
     fn keeps(&self, inode: Inode) -> bool {
         self.is_trusted && !self.written.contains(&inode)
     }
-}
-
-/// Goes through a folder, in the order of names, with a number for each entry; what did not change is not read.
-fn digest(
-    folder: &Path,
-    known: Option<&Folder>,
-    changed: &Changed<'_>,
-    tell: &mut dyn FnMut(&OsStr, Digest),
-) -> io::Result<()> {
-    let mut found = match fs::read_dir(folder) {
-        Ok(found) => found.collect::<io::Result<Vec<_>>>()?,
-        // A process took its own permissions away: what is in there nobody sees.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    found.sort_by_key(fs::DirEntry::file_name);
-    for entry in found {
-        let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
-        let known = known.and_then(|known| known.entries.get(&name));
-        let known = known.filter(|known| known.inode == inode(&metadata));
-        if metadata.is_dir() {
-            tell(&name, Digest::of(&mode(&metadata).to_ne_bytes()));
-            let inner = known.and_then(|known| match &known.what {
-                What::Folder(inner) => Some(inner),
-                _ => None,
-            });
-            digest(&path, inner, changed, tell)?;
-            tell(OsStr::new(".."), Digest::default());
-        } else if let Some(known) = known.filter(|known| changed.keeps(known.inode)) {
-            tell(&name, known.digest);
-        } else if metadata.is_symlink() {
-            tell(&name, Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes()));
-        } else if metadata.is_file() {
-            tell(&name, Digest::of(&fs::read(&path)?));
-        } else {
-            tell(&name, Digest::default());
-        }
-    }
-    Ok(())
-}
-
-/// Long numbers are times, whatever writes them; they are left out.
-fn timeless(bytes: &[u8]) -> Vec<u8> {
-    const DIGITS_MAX: usize = 8;
-    let mut kept = Vec::with_capacity(bytes.len());
-    for part in bytes.chunk_by(|one, other| one.is_ascii_digit() == other.is_ascii_digit()) {
-        let is_time = part[0].is_ascii_digit() && part.len() > DIGITS_MAX;
-        kept.extend_from_slice(if is_time { b"#" } else { part });
-    }
-    kept
 }
 
 fn mode(metadata: &Metadata) -> u32 {
@@ -237,9 +153,9 @@ fn listing(folder: &Path) -> io::Result<Vec<OsString>> {
 }
 
 impl Folder {
-    fn read(folder: &Path) -> io::Result<Self> {
+    fn read(folder: &Path, volatile: Volatile) -> io::Result<Self> {
         let listing = listing(folder)?;
-        let read = |name: &OsString| Ok((name.clone(), Entry::read(&folder.join(name))?));
+        let read = |name: &OsString| Ok((name.clone(), Entry::read(&folder.join(name), volatile)?));
         let entries = listing.iter().map(read).collect::<io::Result<_>>()?;
         Ok(Self { entries, listing })
     }
@@ -334,17 +250,17 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 impl Entry {
-    fn read(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path, volatile: Volatile) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
         let (what, digest) = if metadata.is_dir() {
-            (What::Folder(Folder::read(path)?), Digest::default())
+            (What::Folder(Folder::read(path, volatile)?), Digest::default())
         } else if metadata.is_symlink() {
             let target = fs::read_link(path)?;
-            let digest = Digest::of(target.as_os_str().as_encoded_bytes());
+            let digest = Digest::of(target.as_os_str().as_encoded_bytes(), &[]);
             (What::Link(target), digest)
         } else if metadata.is_file() {
             let bytes = fs::read(path)?;
-            let digest = Digest::of(&bytes);
+            let digest = Digest::of(&bytes, volatile);
             let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
             (What::File { bytes, twins }, digest)
         } else {
@@ -403,7 +319,7 @@ mod tests {
             fs::write(root.join(file), text).expect("a file");
         }
         symlink("nowhere", root.join("c1/link")).expect("a link");
-        let mut snapshot = Snapshot::take(root).expect("taken");
+        let mut snapshot = Snapshot::take(root, &[]).expect("taken");
         let nothing = HashSet::new();
         let digest = snapshot.digest(&nothing).expect("read");
         let number = |path: &str| fs::metadata(root.join(path)).expect("there").ino();
@@ -438,7 +354,7 @@ mod tests {
         }
         fs::write(root.join("d/one"), "text").expect("a file");
         fs::hard_link(root.join("d/one"), root.join("e/other")).expect("another name");
-        let mut snapshot = Snapshot::take(root).expect("taken");
+        let mut snapshot = Snapshot::take(root, &[]).expect("taken");
         let nothing = HashSet::new();
         let digest = snapshot.digest(&nothing).expect("read");
         let metadata = |path: &str| fs::metadata(root.join(path)).expect("there");
@@ -487,7 +403,7 @@ mod tests {
         for file in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
             fs::write(root.join(file), file).expect("a file");
         }
-        let mut snapshot = Snapshot::take(root).expect("taken");
+        let mut snapshot = Snapshot::take(root, &[]).expect("taken");
         let (before, inside) = (listing(root).expect("listed"), listing(&root.join("c1")).expect("listed"));
         for gone in ["c1/meta.lock", "c1/meta.json", "c1/another"] {
             fs::remove_file(root.join(gone)).expect("removed");
@@ -498,10 +414,5 @@ mod tests {
         snapshot.restore(&HashSet::new()).expect("restored");
         assert_eq!(listing(root).expect("listed"), before);
         assert_eq!(listing(&root.join("c1")).expect("listed"), inside);
-    }
-
-    #[test]
-    fn times_do_not_count() {
-        assert_eq!(timeless(b"{\"a\":1764000000123456789,\"b\":12}"), b"{\"a\":#,\"b\":12}");
     }
 }

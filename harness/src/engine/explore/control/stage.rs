@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::behalf;
 use super::call::{self, Ask, Call, LockKind};
@@ -25,8 +25,7 @@ use crate::engine::explore::follow::{self, Observer};
 use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::engine::explore::schedule::{Fault, Line, Schedule};
 use crate::engine::explore::step::{Event, Footprint, Mask, Step};
-use crate::engine::stress::no_answer;
-use crate::evidence::Exit;
+use crate::evidence::{self, Exit};
 use crate::plan::{self, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
@@ -47,6 +46,8 @@ pub(crate) struct Left {
     pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
     /// Who waits for whom, where nobody could go on.
     pub stall: Option<Vec<String>>,
+    /// How many times a critical section was entered under watch.
+    pub entered: u64,
 }
 
 impl Left {
@@ -132,7 +133,7 @@ impl Control {
     }
 
     /// Has the examiner perform an operation, without control: what it writes is not seen.
-    pub fn ask(&mut self, call: plan::Call) -> Result<Answer> {
+    pub fn ask(&mut self, call: plan::Call) -> Result<evidence::Reply> {
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.distrust();
         }
@@ -151,9 +152,10 @@ impl Control {
         self.crew.wakes_in_step()
     }
 
-    /// The state that every execution starts from is the present one.
-    pub fn remember(&mut self) -> Result<()> {
-        self.snapshot = Some(Snapshot::take(&self.root)?);
+    /// The state that every execution starts from is the present one. What its files hold under the keys that are called
+    /// volatile decides nothing.
+    pub fn remember(&mut self, volatile: &'static [&'static str]) -> Result<()> {
+        self.snapshot = Some(Snapshot::take(&self.root, volatile)?);
         self.places.forget_everywhere();
         self.changed = Changed::Nothing;
         self.images = Some(Beside::take(self.places.images().to_owned())?);
@@ -285,6 +287,7 @@ impl Control {
             blocked: course.blocked,
             chances: course.chances,
             stall: course.stall,
+            entered: self.sections().map(|sections| sections.load(Ordering::Relaxed)).sum(),
         };
         Ok(Execution { events: course.events, enabled: course.enabled, pending, end, outcome: left })
     }
@@ -306,6 +309,7 @@ impl Control {
             word.0.store(0, Ordering::Relaxed);
         }
         self.crew.region.control().overlaps.store(0, Ordering::Relaxed);
+        self.sections().for_each(|sections| sections.store(0, Ordering::Relaxed));
         for process in 0..programs.len() {
             if self.crew.hire(process)? == Hired::Now {
                 self.places.forget_all(process);
@@ -338,6 +342,11 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// How many critical sections each program's process entered.
+    fn sections(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.crew.region.headers()[..self.crew.examiner()].iter().map(|header| &header.sections)
     }
 
     /// Who can take a step.
@@ -572,7 +581,7 @@ impl Control {
             };
             match call::decode(&stop, &self.crew.inmate(process).memory) {
                 Call::Ready => {
-                    self.about_to_return(process);
+                    self.about_to_return(process)?;
                     return Ok(());
                 }
                 Call::Escape(what) => return Err(self.escape(process, what)),
@@ -616,13 +625,14 @@ impl Control {
         self.stands[process].foresee(process, call, prediction, &self.planned, kill);
     }
 
-    fn about_to_return(&mut self, process: usize) {
-        let missing = || no_answer("no answer");
-        let answer = mail::take_answer(&self.crew.region, process as u32).unwrap_or_else(missing);
+    fn about_to_return(&mut self, process: usize) -> Result<()> {
+        let answer = mail::take_answer(&self.crew.region, process as u32);
+        let answer = answer.ok_or(StageError::Lost { process: process + 1 })?;
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
         let kill = || footprint_of_kill(process, &self.locks);
         self.stands[process].return_with(process, answer, &words, &self.planned, kill);
+        Ok(())
     }
 
     fn words(&self, call: plan::Call) -> String {

@@ -138,7 +138,7 @@ fn walk(root: &Path) -> Vec<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::{Seat, Session};
+    use crate::subject::{Seat, Session, Traits};
 
     /// Folders are containers, `lock` is the subject's own.
     struct ByFolder;
@@ -146,6 +146,9 @@ mod tests {
     impl Subject for ByFolder {
         fn open(&self, _seat: Seat) -> Result<Box<dyn Session>, String> {
             Err("only for its owner".into())
+        }
+        fn traits(&self) -> Traits {
+            Traits { operations: &[], watch: false, children: false, deaths: None, volatile: &[] }
         }
         fn owner(&self, relative: &Path) -> Owner {
             let first = relative.iter().next().and_then(|first| first.to_str()).unwrap_or("");

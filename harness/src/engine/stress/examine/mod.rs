@@ -23,9 +23,10 @@ pub(super) use tidy::tidy;
 pub(crate) use self::files::{copy_tree, left_beside, remains, sort};
 use super::site::Post;
 use super::wire::WireAnswer;
+use crate::engine::NO_FORCE_DELETE;
 use crate::evidence::ProcessState;
 use crate::process::log::Writer;
-use crate::subject::{Answer, Request, Session};
+use crate::subject::{Answer, Request, Session, Traits};
 
 /// One step of the examination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,8 @@ enum Found {
     Done,
     /// It took too long, or the examiner ended.
     Nothing(String),
+    /// The subject has no such thing.
+    Lacking(String),
 }
 
 /// [`ProcessState`], as it crosses to the harness.
@@ -115,7 +118,8 @@ fn examine(post: &Post<'_>, first: u32, findings: &File) -> i32 {
         Ok(session) => session,
         Err(code) => return code,
     };
-    let mut examiner = Examiner { post, session: session.as_mut(), sequence: u64::from(first) };
+    let traits = post.site.subject.traits();
+    let mut examiner = Examiner { post, session: session.as_mut(), traits, sequence: u64::from(first) };
     let containers = post.plan().containers;
     for number in first.. {
         let Some(step) = Step::number(number, containers) else { break };
@@ -136,6 +140,7 @@ fn write_line(mut to: &File, finding: &Finding) -> io::Result<()> {
 struct Examiner<'e> {
     post: &'e Post<'e>,
     session: &'e mut dyn Session,
+    traits: Traits,
     sequence: u64,
 }
 
@@ -155,6 +160,11 @@ impl Examiner<'_> {
                 Ok(()) => Found::Done,
                 Err(error) => Found::Nothing(format!("cannot copy the root: {error}")),
             },
+            Step::Delete(_) | Step::Create(_) | Step::DeleteAgain(_) | Step::Remains
+                if !self.traits.has(Operation::ForceDelete) =>
+            {
+                Found::Lacking(NO_FORCE_DELETE.to_owned())
+            }
             Step::Delete(container) | Step::DeleteAgain(container) => {
                 Found::Answer(self.ask(Operation::ForceDelete, container).into())
             }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use self::session::Rules;
 use super::folders;
-use crate::subject::{Owner, Seat, Session, Subject};
+use crate::subject::{Owner, Seat, Session, Subject, Traits};
 
 /// The name of the replica that keeps all rules.
 const NAME: &str = "rules";
@@ -83,6 +83,10 @@ impl Subject for Replica {
             return Err(format!("the root {} is no folder", seat.root.display()));
         }
         Ok(Box::new(Rules::new(seat, self.off)))
+    }
+
+    fn traits(&self) -> Traits {
+        super::traits()
     }
 
     fn owner(&self, relative: &Path) -> Owner {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat, fchmod, fstat, openat, statat, unlinkat};
 
-use super::{Digest, Entry, Folder, Hashed, Snapshot, What};
+use super::{Digest, Entry, Folder, Hashed, Snapshot, Volatile, What};
 use crate::engine::explore::control::entries::{self, EntryName, Found, Kind};
 use crate::engine::explore::control::places::Inode;
 
@@ -25,6 +25,7 @@ struct Seen<'s> {
     written: &'s HashSet<Inode>,
     /// Entries that may have been made or removed.
     touched: &'s HashSet<EntryName>,
+    volatile: Volatile,
 }
 
 impl Seen<'_> {
@@ -78,7 +79,7 @@ impl Snapshot {
         touched: &HashSet<EntryName>,
     ) -> io::Result<Option<Vec<EntryName>>> {
         let mut plan = Plan::default();
-        let seen = Seen { written, touched };
+        let seen = Seen { written, touched, volatile: self.volatile };
         if !self.is_trusted || !plan.add(&self.base, &self.folder, self.inode, Path::new(""), seen) {
             return Ok(None);
         }
@@ -105,7 +106,7 @@ impl Snapshot {
         touched: &HashSet<EntryName>,
     ) -> io::Result<Option<Digest>> {
         let mut hashed = Hashed::default();
-        let seen = Seen { written, touched };
+        let seen = Seen { written, touched, volatile: self.volatile };
         let is_known = self.is_trusted
             && digest(&self.base, &self.folder, self.inode, Path::new(""), seen, &mut hashed)?;
         let digest = hashed.finish();
@@ -144,7 +145,7 @@ impl Snapshot {
     }
 
     fn is_put_back(&self) -> io::Result<bool> {
-        Ok(self.folder.is_like(&Folder::read(&self.root)?))
+        Ok(self.folder.is_like(&Folder::read(&self.root, self.volatile)?))
     }
 }
 
@@ -260,7 +261,7 @@ fn digest(
                 (None, _) => continue,
                 (Some(_), Some(_)) => {}
                 (Some(found), None) if found.kind == Kind::File => {
-                    hashed.tell(name, Digest::of(&read(base, &here)?));
+                    hashed.tell(name, Digest::of(&read(base, &here)?, seen.volatile));
                     continue;
                 }
                 _ => return Ok(false),
@@ -268,7 +269,7 @@ fn digest(
         }
         match known {
             Some(Entry { what: What::Folder(inner), inode, mode, .. }) => {
-                hashed.tell(name, Digest::of(&mode.to_ne_bytes()));
+                hashed.tell(name, Digest::of(&mode.to_ne_bytes(), &[]));
                 if !digest(base, inner, *inode, &here, seen, hashed)? {
                     return Ok(false);
                 }
@@ -313,7 +314,7 @@ mod tests {
         for name in ["a", "z"] {
             fs::write(root.join(name), "first").expect("a file");
         }
-        let mut snapshot = Snapshot::take(root).expect("taken");
+        let mut snapshot = Snapshot::take(root, &[]).expect("taken");
         let entry = |name: &str| (snapshot.inode, name.to_owned());
         let [a, b, z] = ["a", "b", "z"].map(entry);
         let inode = |name: &str| {

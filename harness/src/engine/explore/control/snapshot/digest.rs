@@ -1,0 +1,172 @@
+//! Numbers for what lies in the folder: executions that leave the same are judged once.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::Path;
+
+use super::{Changed, Folder, What, inode, mode};
+
+/// Keys of JSON whose values differ from run to run and decide nothing, as the subject names them.
+pub(super) type Volatile = &'static [&'static str];
+
+/// What stands for the content of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Digest {
+    /// For all of it.
+    pub whole: u64,
+    /// For all but what the subject calls volatile.
+    pub lasting: u64,
+}
+
+impl Digest {
+    /// Of the content of a file.
+    pub(super) fn of(bytes: &[u8], volatile: Volatile) -> Self {
+        let hash = |bytes: &[u8]| {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            hasher.finish()
+        };
+        let whole = hash(bytes);
+        let lasting = if volatile.is_empty() { whole } else { hash(&without(bytes, volatile)) };
+        Self { whole, lasting }
+    }
+}
+
+/// The numbers of entries on their way to those of the whole.
+#[derive(Debug, Default)]
+pub(super) struct Hashed {
+    whole: DefaultHasher,
+    lasting: DefaultHasher,
+}
+
+impl Hashed {
+    pub(super) fn tell(&mut self, name: &OsStr, part: Digest) {
+        (name, part.whole).hash(&mut self.whole);
+        (name, part.lasting).hash(&mut self.lasting);
+    }
+
+    pub(super) fn finish(&self) -> Digest {
+        Digest { whole: self.whole.finish(), lasting: self.lasting.finish() }
+    }
+}
+
+/// Goes through a folder, in the order of names, with a number for each entry; what did not change is not read.
+pub(super) fn digest(
+    folder: &Path,
+    known: Option<&Folder>,
+    changed: &Changed<'_>,
+    tell: &mut dyn FnMut(&OsStr, Digest),
+) -> io::Result<()> {
+    let mut found = match fs::read_dir(folder) {
+        Ok(found) => found.collect::<io::Result<Vec<_>>>()?,
+        // A process took its own permissions away: what is in there nobody sees.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    found.sort_by_key(fs::DirEntry::file_name);
+    for entry in found {
+        let (name, path, metadata) = (entry.file_name(), entry.path(), entry.metadata()?);
+        let known = known.and_then(|known| known.entries.get(&name));
+        let known = known.filter(|known| known.inode == inode(&metadata));
+        if metadata.is_dir() {
+            tell(&name, Digest::of(&mode(&metadata).to_ne_bytes(), &[]));
+            let inner = known.and_then(|known| match &known.what {
+                What::Folder(inner) => Some(inner),
+                _ => None,
+            });
+            digest(&path, inner, changed, tell)?;
+            tell(OsStr::new(".."), Digest::default());
+        } else if let Some(known) = known.filter(|known| changed.keeps(known.inode)) {
+            tell(&name, known.digest);
+        } else if metadata.is_symlink() {
+            tell(&name, Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes(), &[]));
+        } else if metadata.is_file() {
+            tell(&name, Digest::of(&fs::read(&path)?, changed.volatile));
+        } else {
+            tell(&name, Digest::default());
+        }
+    }
+    Ok(())
+}
+
+/// The content without the values of these keys. Everything else counts, whatever it looks like: a number may be a token
+/// as well as a time.
+fn without(bytes: &[u8], volatile: Volatile) -> Cow<'_, [u8]> {
+    let mut kept = Cow::Borrowed(bytes);
+    for key in volatile {
+        let quoted = format!("\"{key}\"");
+        let mut from = 0;
+        while let Some(value) = value_of(&kept[from..], quoted.as_bytes()) {
+            let (start, end) = (from + value.start, from + value.end);
+            kept.to_mut().drain(start..end);
+            from = start;
+        }
+    }
+    kept
+}
+
+/// Where the first value of this key lies: a number, a word or a text. What is put together counts as it is.
+fn value_of(bytes: &[u8], quoted: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut from = 0;
+    loop {
+        let key = from + bytes[from..].windows(quoted.len()).position(|window| window == quoted)?;
+        let blank = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let colon = key + quoted.len() + blank(key + quoted.len());
+        from = key + quoted.len();
+        if bytes.get(colon) != Some(&b':') {
+            continue;
+        }
+        let start = colon + 1 + blank(colon + 1);
+        let end = start + scalar_len(&bytes[start..]);
+        if end > start {
+            return Some(start..end);
+        }
+    }
+}
+
+fn scalar_len(bytes: &[u8]) -> usize {
+    if bytes.first() != Some(&b'"') {
+        return bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+    }
+    let mut is_escaped = false;
+    let end = bytes[1..].iter().position(|&byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    // A text without an end is no value: the file is torn, and that counts.
+    end.map_or(0, |end| end + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_called_volatile_does_not_count() {
+        let first = br#"{"token":1764000000123456789,"created_at": 1764000000123456789,"by":"created_at"}"#;
+        let second = br#"{"token":1764000000123456789,"created_at": 5,"by":"created_at"}"#;
+        let third = br#"{"token":1764000000123456780,"created_at": 5,"by":"created_at"}"#;
+        let [first, second, third] =
+            [&first[..], &second[..], &third[..]].map(|bytes| Digest::of(bytes, &["created_at"]));
+        assert_ne!(first.whole, second.whole);
+        assert_eq!(first.lasting, second.lasting);
+        assert_ne!(second.lasting, third.lasting, "a long number is no time until the subject says so");
+        let nothing = Digest::of(b"1764000000123456789", &[]);
+        assert_eq!(nothing.whole, nothing.lasting);
+    }
+
+    #[test]
+    fn values_of_every_kind_are_left_out_and_torn_ones_count() {
+        let kept =
+            |bytes: &'static [u8]| String::from_utf8(without(bytes, &["t"]).into_owned()).expect("text");
+        assert_eq!(kept(br#"{"t":"a\"b","u":1}"#), r#"{"t":,"u":1}"#);
+        assert_eq!(kept(br#"{"t":-1.5e9,"t" : null}"#), r#"{"t":,"t" : }"#);
+        assert_eq!(kept(br#"{"t":{"t":3}}"#), r#"{"t":{"t":}}"#);
+        assert_eq!(kept(br#"{"t":"cut sho"#), r#"{"t":"cut sho"#);
+        assert_eq!(kept(br#"["t"]"#), r#"["t"]"#);
+    }
+}
