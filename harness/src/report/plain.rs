@@ -64,7 +64,9 @@ pub fn scenario(scenario: &ScenarioReport) -> ScenarioReport {
     }
     shown.violations = shown.violations.iter().map(violation).collect();
     for check in &mut shown.checks {
-        check.inconclusive = check.inconclusive.as_deref().map(|why| one_line(why).into_owned());
+        for why in check.inconclusive.iter_mut().chain(&mut check.not_applicable) {
+            *why = one_line(why).into_owned();
+        }
     }
     shown
 }

@@ -116,7 +116,7 @@ mod tests {
 
     use super::super::fixture::{Case, Saw, absent, answer, failed, killed, ok, refused};
     use super::*;
-    use crate::check::Ruling;
+    use crate::check::Upshot;
     use crate::evidence::Unobserved;
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let mut case = Case::of([]).quiet(absent(), &[]);
         case.must_pass(&Leftover);
         case.quiet.remains = Err(Unobserved::Missed("the examiner ended".into()));
-        assert_eq!(case.examine(&Leftover).ruling(), Ruling::Inconclusive("the examiner ended"));
+        assert_eq!(case.examine(&Leftover).upshot(), Upshot::Inconclusive("the examiner ended"));
         case.quiet.remains = Err(Unobserved::lacking("the subject has no delete by force"));
         case.must_pass(&Leftover);
     }

@@ -67,7 +67,7 @@ mod tests {
 
     use super::super::fixture::{Case, ok};
     use super::*;
-    use crate::check::Ruling;
+    use crate::check::Upshot;
     use crate::evidence::Overlap;
 
     fn case(inside_killed_ns: Option<u64>) -> Case {
@@ -91,7 +91,7 @@ mod tests {
         for (entered, why) in [(Err(unwatched.clone()), &unwatched), (Ok(0), &NOBODY_CAME)] {
             let why = why.to_string();
             let examination = Case { entered, overlaps: Vec::new(), ..case(None) }.examine(&LockOverlap);
-            assert_eq!(examination.ruling(), Ruling::NotApplicable(Some(&why)));
+            assert_eq!(examination.upshot(), Upshot::NotApplicable(Some(&why)));
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Examination {
 
 /// What an examination comes to: exactly one of these, the gravest that is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ruling<'e> {
+pub enum Upshot<'e> {
     /// A promise was broken.
     Violation,
     /// Part of the evidence could not be judged, and this is why.
@@ -79,12 +79,12 @@ impl Examination {
 
     /// What it comes to.
     #[must_use]
-    pub fn ruling(&self) -> Ruling<'_> {
+    pub fn upshot(&self) -> Upshot<'_> {
         match self {
-            Self { violations, .. } if !violations.is_empty() => Ruling::Violation,
-            Self { inconclusive: Some(why), .. } => Ruling::Inconclusive(why),
-            Self { examined: 0, not_applicable, .. } => Ruling::NotApplicable(not_applicable.as_deref()),
-            _ => Ruling::Clean,
+            Self { violations, .. } if !violations.is_empty() => Upshot::Violation,
+            Self { inconclusive: Some(why), .. } => Upshot::Inconclusive(why),
+            Self { examined: 0, not_applicable, .. } => Upshot::NotApplicable(not_applicable.as_deref()),
+            _ => Upshot::Clean,
         }
     }
 

@@ -79,7 +79,7 @@ fn never_could_be_created(evidence: &Evidence<'_>, container: u32, answer: &Answ
 mod tests {
     use super::super::fixture::{Case, absent, answer};
     use super::*;
-    use crate::check::Ruling;
+    use crate::check::Upshot;
     use crate::evidence::{Recovery, Unobserved};
     use crate::history::Record;
 
@@ -126,7 +126,7 @@ mod tests {
         );
         let untried = Unobserved::lacking("the subject has no delete by force");
         case.quiet.containers[0].recovery = Err(untried.clone());
-        assert_eq!(case.examine(&Unrecoverable).ruling(), Ruling::NotApplicable(Some(&untried.to_string())));
+        assert_eq!(case.examine(&Unrecoverable).upshot(), Upshot::NotApplicable(Some(&untried.to_string())));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::output::{Output, say};
 use super::pipeline;
 use super::request::{Keep, RunRequest};
 use super::stand::{exit_of, words_of};
-use crate::check::{Examination, Ruling};
+use crate::check::{Examination, Upshot};
 use crate::engine::EngineError;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
@@ -245,13 +245,13 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
 }
 
 fn report_check(name: &str, examination: &Examination) -> CheckReport {
-    let (verdict, not_applicable) = match examination.ruling() {
-        Ruling::Violation => (CheckVerdict::Violation, None),
-        Ruling::Inconclusive(_) => (CheckVerdict::Inconclusive, None),
-        Ruling::NotApplicable(why) => {
+    let (verdict, not_applicable) = match examination.upshot() {
+        Upshot::Violation => (CheckVerdict::Violation, None),
+        Upshot::Inconclusive(_) => (CheckVerdict::Inconclusive, None),
+        Upshot::NotApplicable(why) => {
             (CheckVerdict::NotApplicable, Some(why.unwrap_or("there was nothing to judge")))
         }
-        Ruling::Clean => (CheckVerdict::Clean, None),
+        Upshot::Clean => (CheckVerdict::Clean, None),
     };
     CheckReport {
         name: name.to_owned(),
