@@ -3,6 +3,7 @@
 //! A pipeline, a folder a stage: scenario → subject + engine → history → check (with model) → finding → report.
 //! Beneath the engines lies [`process`]: the zygote, the workers and the shared log.
 
+pub mod books;
 pub mod cli;
 pub mod disk;
 pub mod doctor;
@@ -17,6 +18,7 @@ pub mod results;
 pub mod scenario;
 pub mod shrink;
 pub mod subject;
+pub mod tracee;
 
 pub use flockwork_judge::{
     check, document, evidence, failures, history, judge, model, reach, violation, words,

@@ -16,6 +16,14 @@ pub fn now_ns() -> u64 {
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
+/// What a clock of the kernel shows, by its number; 0 for one that nobody knows.
+#[must_use]
+pub fn of(clock: i32) -> u64 {
+    let clock = nix::time::ClockId::from_raw(clock);
+    let shown = nix::time::clock_gettime(clock).map(Duration::from);
+    shown.map_or(0, |shown| shown.as_nanos() as u64)
+}
+
 /// Waits at least this long: spins for the shortest of waits, sleeps otherwise. A signal may end the sleep early.
 pub fn wait_ns(duration_ns: u64) {
     if duration_ns == 0 {

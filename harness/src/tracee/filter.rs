@@ -1,0 +1,325 @@
+//! The seccomp filter: which system calls a controlled program stops at. It denies by default: what the table does not
+//! call harmless stops, and so does whatever no table knows.
+//!
+//! A call of another architecture, or with a number of the x32 interface, stops too, and is refused by the controller: it
+//! must never pass unseen.
+//!
+//! It is a search by halves, as short as can be: the kernel works through it at each stop, and as it is installed. What is
+//! harmless is decided by its number alone, which the kernel remembers: such a call never meets the filter at all.
+
+use super::class::{Class, Listed, Test};
+use super::table::TABLE;
+use crate::process::sys::seccomp::Instruction;
+
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const JUMP_GREATER_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Offsets into `struct seccomp_data`.
+const NUMBER_AT: u32 = 0;
+const ARCH_AT: u32 = 4;
+const ARGS_AT: u32 = 16;
+
+/// The architecture that this program is built for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const ARCH: u32 = 0xc000_003e;
+/// The architecture that this program is built for.
+#[cfg(target_arch = "aarch64")]
+pub(crate) const ARCH: u32 = 0xc000_00b7;
+
+/// The word by which a spawner's own calls pass its own filter, as their last argument: drawn anew for each spawner,
+/// which tells nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pass(pub u64);
+
+impl Pass {
+    /// Drawn at random.
+    pub(crate) fn draw() -> std::io::Result<Self> {
+        let mut bytes = [0; 8];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(Self(u64::from_ne_bytes(bytes) | 1))
+    }
+
+    const fn halves(self) -> [u32; 2] {
+        [self.0 as u32, (self.0 >> 32) as u32]
+    }
+}
+
+/// Which argument the word lies in.
+const PASS_ARGUMENT: u32 = 5;
+
+/// The whole filter. With a pass, calls that carry it as their sixth argument go on without a stop.
+pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
+    let mut program = vec![
+        load(ARCH_AT),
+        jump(JUMP_EQUAL, ARCH, 1, 0),
+        give(libc::SECCOMP_RET_USER_NOTIF),
+        load(NUMBER_AT),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    {
+        const X32_BIT: u32 = 0x4000_0000;
+        program.extend([jump(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+    }
+    let mut tree = search(&stretches());
+    let Some([low, high]) = pass.map(Pass::halves) else {
+        program.extend(tree);
+        return program;
+    };
+    // Each stop is a jump to one common end, which looks at the pass.
+    let length = tree.len();
+    for (at, instruction) in tree.iter_mut().enumerate() {
+        if is_stop(*instruction) {
+            *instruction = act(JUMP, (length - at - 1) as u32);
+        }
+    }
+    program.extend(tree);
+    program.extend([
+        load(ARGS_AT + 8 * PASS_ARGUMENT),
+        jump(JUMP_EQUAL, low, 0, 3),
+        load(ARGS_AT + 8 * PASS_ARGUMENT + 4),
+        jump(JUMP_EQUAL, high, 0, 1),
+        give(libc::SECCOMP_RET_ALLOW),
+        give(libc::SECCOMP_RET_USER_NOTIF),
+    ]);
+    program
+}
+
+fn is_stop(instruction: Instruction) -> bool {
+    instruction.code == RETURN && instruction.k == libc::SECCOMP_RET_USER_NOTIF
+}
+
+/// Whether calls stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Stops,
+    Passes,
+    Depends(&'static Test),
+}
+
+impl Verdict {
+    const fn of(class: Class) -> Self {
+        match class {
+            Class::Harmless(_) => Self::Passes,
+            Class::Sometimes(test) => Self::Depends(test),
+            Class::Foreseen | Class::Absent | Class::Refused(_) => Self::Stops,
+        }
+    }
+}
+
+/// All numbers, in stretches of one verdict, each from a number to the next stretch's. What nobody knows stops.
+fn stretches() -> Vec<(u32, Verdict)> {
+    let known = TABLE.iter().filter_map(|call| Some((u32::from(call.number()?), Verdict::of(call.class))));
+    let mut known: Vec<(u32, Verdict)> = known.collect();
+    known.sort_by_key(|(number, _)| *number);
+    let mut stretches: Vec<(u32, Verdict)> = Vec::new();
+    let mut next = 0;
+    let mut add = |number: u32, verdict: Verdict| {
+        let continues = stretches.last().is_some_and(|(_, last)| *last == verdict);
+        if !continues || matches!(verdict, Verdict::Depends(_)) {
+            stretches.push((number, verdict));
+        }
+    };
+    for (number, verdict) in known {
+        if number > next {
+            add(next, Verdict::Stops);
+        }
+        add(number, verdict);
+        next = number + 1;
+    }
+    add(next, Verdict::Stops);
+    stretches
+}
+
+/// Finds the stretch that a number lies in, by halves.
+fn search(stretches: &[(u32, Verdict)]) -> Vec<Instruction> {
+    let [below @ .., _] = stretches else { return Vec::new() };
+    if below.is_empty() {
+        return match stretches[0].1 {
+            Verdict::Stops => vec![give(libc::SECCOMP_RET_USER_NOTIF)],
+            Verdict::Passes => vec![give(libc::SECCOMP_RET_ALLOW)],
+            Verdict::Depends(test) => examine(test),
+        };
+    }
+    let (low, high) = stretches.split_at(stretches.len() / 2);
+    let below = search(low);
+    // A condition skips few instructions at most, an unconditional jump as many as there are.
+    let mut search_in = if let Ok(over) = u8::try_from(below.len()) {
+        vec![jump(JUMP_GREATER_EQUAL, high[0].0, over, 0)]
+    } else {
+        let over = u32::try_from(below.len()).expect("a program is short");
+        vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)]
+    };
+    search_in.extend(below);
+    search_in.extend(search(high));
+    search_in
+}
+
+/// For a call whose argument decides.
+fn examine(test: &Test) -> Vec<Instruction> {
+    let mut examined = vec![load(ARGS_AT + 8 * test.argument), act(AND, test.mask)];
+    for (at, value) in test.values.iter().enumerate() {
+        let to_the_listed = u8::try_from(test.values.len() - at).expect("the values are few");
+        examined.push(jump(JUMP_EQUAL, *value, to_the_listed, 0));
+    }
+    let (listed, others) = match test.listed {
+        Listed::Stop => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
+        Listed::Pass => (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF),
+    };
+    examined.extend([give(others), give(listed)]);
+    examined
+}
+
+const fn load(offset: u32) -> Instruction {
+    act(LOAD_WORD, offset)
+}
+
+const fn give(action: u32) -> Instruction {
+    act(RETURN, action)
+}
+
+const fn act(code: u16, k: u32) -> Instruction {
+    jump(code, k, 0, 0)
+}
+
+const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
+    Instruction { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::class::Harmless;
+    use super::super::table;
+    use super::*;
+    use crate::process::sys::seccomp::RENDEZVOUS;
+
+    /// Runs a filter as the kernel would.
+    fn run(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        let (mut at, mut word) = (0, 0_u32);
+        loop {
+            let Instruction { code, jt, jf, k } = program[at];
+            at += 1;
+            let skip = |taken| usize::from(if taken { jt } else { jf });
+            match code {
+                LOAD_WORD => {
+                    word = match k {
+                        NUMBER_AT => number,
+                        ARCH_AT => arch,
+                        _ => {
+                            let (argument, half) = ((k - ARGS_AT) / 8, (k - ARGS_AT) % 8);
+                            (args[argument as usize] >> (8 * half)) as u32
+                        }
+                    }
+                }
+                AND => word &= k,
+                JUMP_EQUAL => at += skip(word == k),
+                JUMP_GREATER_EQUAL => at += skip(word >= k),
+                JUMP => at += k as usize,
+                RETURN => return k,
+                _ => unreachable!("instruction {code}"),
+            }
+        }
+    }
+
+    fn stops(number: i64, args: [u64; 6]) -> bool {
+        let number = u32::try_from(number).expect("a number");
+        run(&program(None), ARCH, number, args) == libc::SECCOMP_RET_USER_NOTIF
+    }
+
+    /// The search by halves against the table, for each number and each value that counts.
+    #[test]
+    fn every_number_meets_its_verdict() {
+        let (bare, passing) = (program(None), program(Some(Pass(0x1234_5678_9abc_def1))));
+        for number in 0..1_000_u32 {
+            let class = table::of(i64::from(number)).map(|call| call.class);
+            let test = match class {
+                Some(Class::Sometimes(test)) => Some(test),
+                _ => None,
+            };
+            for argument in 0..5 {
+                for value in test.iter().flat_map(|test| test.values).chain(&[0, 0x7777_7777]) {
+                    let mut args = [0; 6];
+                    args[argument] = u64::from(*value);
+                    let stops = match class {
+                        None | Some(Class::Foreseen | Class::Absent | Class::Refused(_)) => true,
+                        Some(Class::Harmless(_)) => false,
+                        Some(Class::Sometimes(test)) => {
+                            let listed =
+                                test.values.contains(&(args[test.argument as usize] as u32 & test.mask));
+                            listed == (test.listed == Listed::Stop)
+                        }
+                    };
+                    let wanted = if stops { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
+                    assert_eq!(run(&bare, ARCH, number, args), wanted, "{number} {args:?}");
+                    assert_eq!(run(&passing, ARCH, number, args), wanted, "{number} {args:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_pass_never_stops() {
+        let filter = program(Some(Pass(0x1234_5678_9abc_def1)));
+        for call in TABLE.iter().filter_map(table::Call::number) {
+            let with = |word| run(&filter, ARCH, u32::from(call), [0, 0, 0, 0, 0, word]);
+            assert_eq!(with(0x1234_5678_9abc_def1), libc::SECCOMP_RET_ALLOW, "{call}");
+            for wrong in [0x9abc_def1, 0x1234_5678_0000_0000, 0x1234_5678_9abc_def0] {
+                assert_eq!(with(wrong), with(0), "{call}");
+            }
+        }
+        let another = run(&filter, 0x4000_0003, 1, [0, 0, 0, 0, 0, 0x1234_5678_9abc_def1]);
+        assert_eq!(another, libc::SECCOMP_RET_USER_NOTIF, "whatever it carries");
+    }
+
+    #[test]
+    fn what_is_not_known_stops() {
+        for number in [470, 471, 600, 0x3fff_ffff] {
+            assert!(stops(number, [0; 6]), "{number}");
+        }
+        assert!(!stops(libc::SYS_getpid, [0; 6]) && !stops(libc::SYS_futex, [0; 6]));
+        assert_eq!(
+            run(&program(None), 0x4000_0003, 20, [0; 6]),
+            libc::SECCOMP_RET_USER_NOTIF,
+            "another architecture"
+        );
+        #[cfg(target_arch = "x86_64")]
+        assert!(stops(0x4000_0000 | libc::SYS_getpid, [0; 6]), "x32");
+    }
+
+    #[test]
+    fn arguments_decide_where_they_must() {
+        let at = |argument: usize, value: i32| {
+            let mut args = [0; 6];
+            args[argument] = u64::from(value.cast_unsigned());
+            args
+        };
+        assert!(
+            stops(libc::SYS_fcntl, at(1, libc::F_OFD_SETLKW))
+                && !stops(libc::SYS_fcntl, at(1, libc::F_GETFD))
+        );
+        assert!(stops(libc::SYS_fcntl, at(1, 4711)), "a command that nobody knows");
+        assert!(stops(libc::SYS_ioctl, at(1, 0x4004_9409)) && !stops(libc::SYS_ioctl, at(1, 0x5401)));
+        assert!(
+            stops(libc::SYS_lseek, at(2, libc::SEEK_END)) && !stops(libc::SYS_lseek, at(2, libc::SEEK_SET))
+        );
+        assert!(
+            stops(libc::SYS_mmap, at(3, libc::MAP_SHARED)) && stops(libc::SYS_mmap, at(3, libc::MAP_PRIVATE))
+        );
+        assert!(!stops(libc::SYS_mmap, at(3, libc::MAP_SHARED | libc::MAP_ANONYMOUS)));
+        assert!(
+            stops(libc::SYS_prctl, at(0, RENDEZVOUS)) && !stops(libc::SYS_prctl, at(0, libc::PR_SET_NAME))
+        );
+    }
+
+    /// Each instruction is paid for at each stop and by each spawner.
+    #[test]
+    fn the_filter_is_short() {
+        let length = program(Some(Pass(1))).len();
+        assert!(length < 230, "{length} instructions");
+        let harmless = TABLE.iter().filter(|call| call.class == Class::Harmless(Harmless::Memory)).count();
+        assert!(harmless > 20, "{harmless}");
+    }
+}
