@@ -16,6 +16,7 @@ pub mod log;
 pub mod marker;
 pub mod procfs;
 pub mod region;
+pub mod slot;
 pub mod spawner;
 pub(crate) mod sys;
 pub mod witness;

@@ -15,7 +15,6 @@ const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const JUMP_GREATER_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
-const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// Offsets into `struct seccomp_data`.
@@ -53,43 +52,118 @@ const PASS_ARGUMENT: u32 = 5;
 
 /// The whole filter. With a pass, calls that carry it as their sixth argument go on without a stop.
 pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
-    let mut program = vec![
-        load(ARCH_AT),
-        jump(JUMP_EQUAL, ARCH, 1, 0),
-        give(libc::SECCOMP_RET_USER_NOTIF),
-        load(NUMBER_AT),
-    ];
+    let mut code = Code::default();
+    code.plain(LOAD_WORD, ARCH_AT);
+    // Another architecture stops, whatever it carries.
+    code.branch(JUMP_EQUAL, ARCH, Target::Next, Target::End);
+    code.plain(LOAD_WORD, NUMBER_AT);
     #[cfg(target_arch = "x86_64")]
     {
         const X32_BIT: u32 = 0x4000_0000;
-        program.extend([jump(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        code.branch(JUMP_GREATER_EQUAL, X32_BIT, Target::End, Target::Next);
     }
-    let mut tree = search(&stretches());
-    let Some([low, high]) = pass.map(Pass::halves) else {
-        program.extend(tree);
-        return program;
-    };
-    // Each stop is a jump to one common end, which looks at the pass.
-    let length = tree.len();
-    for (at, instruction) in tree.iter_mut().enumerate() {
-        if is_stop(*instruction) {
-            *instruction = act(JUMP, (length - at - 1) as u32);
-        }
+    let begin = code.0.len();
+    let first = code.search(&stretches());
+    debug_assert_eq!(first, Target::At(begin), "a table with one verdict needs no search");
+    let stop = code.0.len();
+    if let Some([low, high]) = pass.map(Pass::halves) {
+        code.plain(LOAD_WORD, ARGS_AT + 8 * PASS_ARGUMENT);
+        code.branch(JUMP_EQUAL, low, Target::Next, Target::End);
+        code.plain(LOAD_WORD, ARGS_AT + 8 * PASS_ARGUMENT + 4);
+        code.branch(JUMP_EQUAL, high, Target::Pass, Target::End);
     }
-    program.extend(tree);
-    program.extend([
-        load(ARGS_AT + 8 * PASS_ARGUMENT),
-        jump(JUMP_EQUAL, low, 0, 3),
-        load(ARGS_AT + 8 * PASS_ARGUMENT + 4),
-        jump(JUMP_EQUAL, high, 0, 1),
-        give(libc::SECCOMP_RET_ALLOW),
-        give(libc::SECCOMP_RET_USER_NOTIF),
-    ]);
-    program
+    code.finish(stop)
 }
 
-fn is_stop(instruction: Instruction) -> bool {
-    instruction.code == RETURN && instruction.k == libc::SECCOMP_RET_USER_NOTIF
+/// Where a branch leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// To the next instruction.
+    Next,
+    /// To the instruction of this index.
+    At(usize),
+    /// The call goes on.
+    Pass,
+    /// The call stops, unless it carries the pass.
+    Stop,
+    /// The call stops.
+    End,
+}
+
+/// The filter as it is written, its branches not yet counted out.
+#[derive(Debug, Default)]
+struct Code(Vec<(Instruction, Target, Target)>);
+
+impl Code {
+    fn plain(&mut self, code: u16, k: u32) {
+        self.0.push((Instruction { code, jt: 0, jf: 0, k }, Target::Next, Target::Next));
+    }
+
+    fn branch(&mut self, code: u16, k: u32, then: Target, otherwise: Target) {
+        self.0.push((Instruction { code, jt: 0, jf: 0, k }, then, otherwise));
+    }
+
+    /// Finds the stretch that a number lies in, by halves; gives back where that begins.
+    fn search(&mut self, stretches: &[(u32, Verdict)]) -> Target {
+        if let [(_, verdict)] = stretches {
+            return match verdict {
+                Verdict::Stops => Target::Stop,
+                Verdict::Passes => Target::Pass,
+                Verdict::Depends(test) => self.examine(test),
+            };
+        }
+        let (low, high) = stretches.split_at(stretches.len() / 2);
+        let begin = self.0.len();
+        self.branch(JUMP_GREATER_EQUAL, high[0].0, Target::Next, Target::Next);
+        let below = self.search(low);
+        let above = self.search(high);
+        (self.0[begin].1, self.0[begin].2) = (above, below);
+        Target::At(begin)
+    }
+
+    /// For a call whose argument decides.
+    fn examine(&mut self, test: &Test) -> Target {
+        let begin = self.0.len();
+        self.plain(LOAD_WORD, ARGS_AT + 8 * test.argument);
+        if test.mask != u32::MAX {
+            self.plain(AND, test.mask);
+        }
+        let (listed, others) = match test.listed {
+            Listed::Stop => (Target::Stop, Target::Pass),
+            Listed::Pass => (Target::Pass, Target::Stop),
+        };
+        for (at, value) in test.values.iter().enumerate() {
+            let is_last = at + 1 == test.values.len();
+            self.branch(JUMP_EQUAL, *value, listed, if is_last { others } else { Target::Next });
+        }
+        Target::At(begin)
+    }
+
+    /// Counts the branches out. What stops is looked at from the instruction `stop` on.
+    fn finish(self, stop: usize) -> Vec<Instruction> {
+        let (pass, end) = (self.0.len(), self.0.len() + 1);
+        let stop = if stop == pass { end } else { stop };
+        let counted = self.0.into_iter().enumerate().map(|(at, (instruction, then, otherwise))| {
+            let skip = |target| {
+                let to = match target {
+                    Target::Next => at + 1,
+                    Target::At(to) => to,
+                    Target::Pass => pass,
+                    Target::Stop => stop,
+                    Target::End => end,
+                };
+                u8::try_from(to - at - 1).expect("a filter is short")
+            };
+            match instruction.code {
+                JUMP_EQUAL | JUMP_GREATER_EQUAL => {
+                    Instruction { jt: skip(then), jf: skip(otherwise), ..instruction }
+                }
+                _ => instruction,
+            }
+        });
+        let ends = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF];
+        counted.chain(ends.map(|k| Instruction { code: RETURN, jt: 0, jf: 0, k })).collect()
+    }
 }
 
 /// Whether calls stop.
@@ -134,61 +208,6 @@ fn stretches() -> Vec<(u32, Verdict)> {
     stretches
 }
 
-/// Finds the stretch that a number lies in, by halves.
-fn search(stretches: &[(u32, Verdict)]) -> Vec<Instruction> {
-    let [below @ .., _] = stretches else { return Vec::new() };
-    if below.is_empty() {
-        return match stretches[0].1 {
-            Verdict::Stops => vec![give(libc::SECCOMP_RET_USER_NOTIF)],
-            Verdict::Passes => vec![give(libc::SECCOMP_RET_ALLOW)],
-            Verdict::Depends(test) => examine(test),
-        };
-    }
-    let (low, high) = stretches.split_at(stretches.len() / 2);
-    let below = search(low);
-    // A condition skips few instructions at most, an unconditional jump as many as there are.
-    let mut search_in = if let Ok(over) = u8::try_from(below.len()) {
-        vec![jump(JUMP_GREATER_EQUAL, high[0].0, over, 0)]
-    } else {
-        let over = u32::try_from(below.len()).expect("a program is short");
-        vec![jump(JUMP_GREATER_EQUAL, high[0].0, 0, 1), act(JUMP, over)]
-    };
-    search_in.extend(below);
-    search_in.extend(search(high));
-    search_in
-}
-
-/// For a call whose argument decides.
-fn examine(test: &Test) -> Vec<Instruction> {
-    let mut examined = vec![load(ARGS_AT + 8 * test.argument), act(AND, test.mask)];
-    for (at, value) in test.values.iter().enumerate() {
-        let to_the_listed = u8::try_from(test.values.len() - at).expect("the values are few");
-        examined.push(jump(JUMP_EQUAL, *value, to_the_listed, 0));
-    }
-    let (listed, others) = match test.listed {
-        Listed::Stop => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
-        Listed::Pass => (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF),
-    };
-    examined.extend([give(others), give(listed)]);
-    examined
-}
-
-const fn load(offset: u32) -> Instruction {
-    act(LOAD_WORD, offset)
-}
-
-const fn give(action: u32) -> Instruction {
-    act(RETURN, action)
-}
-
-const fn act(code: u16, k: u32) -> Instruction {
-    jump(code, k, 0, 0)
-}
-
-const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
-    Instruction { code, jt, jf, k }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::class::Harmless;
@@ -217,7 +236,6 @@ mod tests {
                 AND => word &= k,
                 JUMP_EQUAL => at += skip(word == k),
                 JUMP_GREATER_EQUAL => at += skip(word >= k),
-                JUMP => at += k as usize,
                 RETURN => return k,
                 _ => unreachable!("instruction {code}"),
             }
@@ -318,7 +336,7 @@ mod tests {
     #[test]
     fn the_filter_is_short() {
         let length = program(Some(Pass(1))).len();
-        assert!(length < 230, "{length} instructions");
+        assert!(length < 200, "{length} instructions");
         let harmless = TABLE.iter().filter(|call| call.class == Class::Harmless(Harmless::Memory)).count();
         assert!(harmless > 20, "{harmless}");
     }

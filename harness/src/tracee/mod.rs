@@ -1,14 +1,31 @@
 //! Controlled programs: any command, held at its system calls with all its threads and children.
 //!
-//! [`filter`] says where a program stops, by the table of all system calls; [`decode`] says what a stopped call does.
+//! One schedulable process is one tree of tasks: a command, and all that it starts. A program stops where the filter
+//! says, by a table of all system calls; what it is about to do is decoded into a deed, and it is found out which files
+//! that is about. What concerns nobody else goes on at once. Everything else is a step, and waits to be chosen.
+//!
+//! A [`Machine`] is to strategies what the machine of forked workers is: it promises the same.
 
-#[expect(dead_code, reason = "the machine that holds programs is not all there yet")]
+mod behalf;
 pub(crate) mod class;
-#[expect(dead_code, reason = "the machine that holds programs is not all there yet")]
 pub(crate) mod decode;
-#[expect(dead_code, reason = "the machine that holds programs is not all there yet")]
 pub(crate) mod filter;
-#[expect(dead_code, reason = "the machine that holds programs is not all there yet")]
+mod foresee;
+mod machine;
 pub(crate) mod memory;
-#[expect(dead_code, reason = "the machine that holds programs is not all there yet")]
+mod names;
+mod owner;
+mod paths;
+mod serve;
+mod settings;
+mod step;
+mod still;
 pub(crate) mod table;
+mod task;
+mod tree;
+mod watchdog;
+
+pub use machine::Machine;
+pub use settings::{Command, Ending, Entry, Left, Options, Planned, Settings, Sleeps, TraceeError};
+
+pub use crate::process::slot::CommandLine;

@@ -23,6 +23,7 @@ use super::words::{Ended, NotStarted, Settings, Start, Started, Status, Stray, T
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::sys::{self, Forked, child, seccomp};
+use crate::process::slot::{self, SlotSettings};
 use crate::process::{Channel, Marker, children, lifeline};
 
 /// What spawners are called in lists of processes.
@@ -116,8 +117,8 @@ impl Spawner<'_> {
                 self.reap()?;
             }
             if ready.wish {
-                let Some((wish, _)) = self.line.receive::<Wish>()? else { return Ok(()) };
-                self.fulfil(wish)?;
+                let Some((wish, memory)) = self.line.receive::<Wish>()? else { return Ok(()) };
+                self.fulfil(wish, memory)?;
             }
         }
     }
@@ -139,7 +140,7 @@ impl Spawner<'_> {
         Ok(Ready { wish, child })
     }
 
-    fn fulfil(&mut self, wish: Wish) -> io::Result<()> {
+    fn fulfil(&mut self, wish: Wish, memory: Option<OwnedFd>) -> io::Result<()> {
         match wish {
             Wish::Start(starts) => {
                 let started = starts.iter().map(|start| self.start(start)).collect();
@@ -161,10 +162,26 @@ impl Spawner<'_> {
                 let strays = self.settle(Duration::from_nanos(grace_ns), kill)?;
                 self.line.send(&Tidings::Settled(strays), None)
             }
+            Wish::Slot(settings) => {
+                let forked = memory.ok_or_else(|| io::Error::other("a slot needs memory"));
+                let forked = forked.and_then(|memory| self.fork_slot(&settings, memory));
+                self.line.send(&Tidings::Slot(forked.map_err(|error| error.to_string())), None)
+            }
             Wish::Clear => {
                 let strays = self.strays();
                 self.kill_all()?;
                 self.line.send(&Tidings::Settled(strays), None)
+            }
+        }
+    }
+
+    fn fork_slot(&self, settings: &SlotSettings, memory: OwnedFd) -> io::Result<u32> {
+        let spawner = nix::unistd::getpid();
+        match sys::fork()? {
+            Forked::Parent(slot) => Ok(slot.as_raw().cast_unsigned()),
+            Forked::Child => {
+                sys::close_parents_copy(self.line.as_fd());
+                slot::live(settings, memory, spawner)
             }
         }
     }

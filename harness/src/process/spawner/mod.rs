@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::slot::{self, Slot, SlotError, SlotSettings};
 use super::{Channel, Zygote};
 use crate::engine::Order;
 
@@ -73,6 +74,18 @@ impl Spawner {
     /// The listener of its filter, once, where it has one.
     pub fn take_listener(&mut self) -> Option<OwnedFd> {
         self.listener.take()
+    }
+
+    /// Has a slot forked: a process under a filter that starts commands for whoever serves its listener. It ends with the
+    /// spawner.
+    pub(crate) fn slot(&mut self, settings: SlotSettings) -> Result<Slot, SlotError> {
+        let memory = slot::memory()?;
+        self.line.send(&Wish::Slot(Box::new(settings)), Some(memory.as_fd()))?;
+        let forked = self.answer(ANSWER, |tidings| match tidings {
+            Tidings::Slot(forked) => Some(forked),
+            _ => None,
+        })?;
+        Slot::take(forked.map_err(io::Error::other)?, memory)
     }
 
     /// Starts commands, as much at once as can be.

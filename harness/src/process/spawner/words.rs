@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::process::slot::SlotSettings;
+
 /// A copy put in the place of a folder, for the spawner's commands alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
@@ -65,6 +67,8 @@ pub(super) enum Wish {
     Settle { grace_ns: u64, kill: bool },
     /// Kill every command and all that commands left behind. Answered by [`Tidings::Settled`], behind the end of each.
     Clear,
+    /// Fork a slot, whose memory comes along. Answered by [`Tidings::Slot`].
+    Slot(Box<SlotSettings>),
 }
 
 /// A command that was started.
@@ -148,4 +152,6 @@ pub(super) enum Tidings {
     Ended(Ended),
     /// What was still there when the grace was over.
     Settled(Vec<Stray>),
+    /// The pid of the slot that was forked, or why there is none.
+    Slot(Result<u32, String>),
 }

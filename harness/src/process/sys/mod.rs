@@ -5,6 +5,8 @@
 pub(crate) mod child;
 pub(crate) mod mutex;
 pub(crate) mod seccomp;
+pub(crate) mod slot;
+pub(crate) mod task;
 
 use std::ffi::c_void;
 use std::io;

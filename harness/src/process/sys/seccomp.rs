@@ -16,6 +16,8 @@ pub(crate) type Instruction = libc::sock_filter;
 pub(crate) struct Notification {
     /// Names this stop until it is answered.
     pub id: u64,
+    /// The task that stopped.
+    pub task: u32,
     /// The call's number.
     pub number: i64,
     /// Its architecture, as `AUDIT_ARCH_*`.
@@ -66,10 +68,19 @@ impl Listener {
         Errno::result(done)?;
         Ok(Notification {
             id: stopped.id,
+            task: stopped.pid,
             number: i64::from(stopped.data.nr),
             arch: stopped.data.arch,
             args: stopped.data.args,
         })
+    }
+
+    /// Whether a stop can still be answered: its task may have been killed, or a signal may have interrupted its call.
+    pub(crate) fn is_there(&self, id: u64) -> bool {
+        // SAFETY: the kernel reads one number, and there it is.
+        let done =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) };
+        done == 0
     }
 
     /// Answers. A process that was killed meanwhile is no error of the answerer: it is told as `NotFound`.

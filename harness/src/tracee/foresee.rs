@@ -1,0 +1,452 @@
+//! Looking ahead: what a stopped call will do, and whether it concerns anybody.
+
+use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
+
+use super::decode::{self, Recording};
+use super::machine::{Machine, Result};
+use super::memory::Memory;
+use super::owner::Closing;
+use super::paths::Found;
+use super::settings::Sleeps;
+use super::task::{Held, information, threads};
+use super::{behalf, still};
+use crate::books::deed::{Deed, Fd, Known, LockKind, Mapping, Mode, Target, Told};
+use crate::books::locks::Owner;
+use crate::books::places::Kind;
+use crate::books::prediction::{Actor, Prediction, life, predict};
+use crate::engine::explore::step::Access;
+use crate::process::sys::seccomp::{Notification, Reply};
+
+/// What is to become of a stop.
+enum Verdict {
+    /// It is answered at once.
+    Reply(Reply),
+    /// It may be a step.
+    Perhaps(Known),
+}
+
+/// Namespaces that a child may be started into.
+const NAMESPACES: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP) as u64;
+
+impl Machine {
+    /// Looks ahead; a task that does what concerns nobody goes on at once, every other is held.
+    pub(super) fn foresee(&mut self, process: usize, stop: Notification) -> Result<()> {
+        let tid = stop.task;
+        let recording =
+            if self.options.records_bytes { Recording::Bytes } else { Recording::Lengths };
+        let told = decode::decode(&stop, Memory(tid), recording);
+        let told = self.last_thread(process, &stop, told);
+        match self.judge(process, tid, &told)? {
+            Verdict::Reply(reply) => {
+                self.answer(process, &stop, reply)?;
+                Ok(())
+            }
+            Verdict::Perhaps(known) => self.weigh(process, stop, told, known),
+        }
+    }
+
+    /// The last thread that ends is the end of its process.
+    fn last_thread(&mut self, process: usize, stop: &Notification, told: Told) -> Told {
+        let Deed::Exit(None) = told else { return told };
+        let pid = self.trees[process].task(stop.task).map_or(stop.task, |task| task.pid);
+        if threads(pid) <= 1 { Deed::Exit(Some(stop.args[0] as i32 & 0xff)) } else { told }
+    }
+
+    /// What can be said without looking at files.
+    fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
+        use Verdict::Reply as Answer;
+        Ok(match told {
+            Deed::Nothing | Deed::Duplicate(_) | Deed::SyncAll => Answer(Reply::Continue),
+            Deed::Ready => Answer(Reply::Error(nix::errno::Errno::EINVAL)),
+            Deed::Pretend => Answer(Reply::Value(0)),
+            Deed::Absent(name) if self.options.allow_uncontrolled => {
+                self.refuse(process, tid, name, "is not controlled")?;
+                Answer(Reply::Continue)
+            }
+            Deed::Absent(_) => Answer(Reply::Error(nix::errno::Errno::ENOSYS)),
+            Deed::Refused(call, why) => {
+                self.refuse(process, tid, call, why)?;
+                Answer(Reply::Continue)
+            }
+            Deed::Start(flags) => {
+                self.judge_start(process, tid, *flags)?;
+                self.trees[process].is_many = true;
+                Answer(Reply::Continue)
+            }
+            Deed::Exit(None) => {
+                self.trees[process].tasks.retain(|task| task.tid != tid);
+                Answer(Reply::Continue)
+            }
+            Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => Answer(Reply::Continue),
+            Deed::Sleep(time) if self.trees[process].seen.is_empty() => {
+                // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
+                self.trees[process].slept_ns += time;
+                Answer(Reply::Value(0))
+            }
+            Deed::Await(waited, _) => {
+                let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
+                if task.is_some_and(|task| behalf::is_ready(task, waited)) {
+                    return Ok(Answer(Reply::Continue));
+                }
+                self.know(process, tid, told)?
+            }
+            _ => self.know(process, tid, told)?,
+        })
+    }
+
+    fn judge_start(&mut self, process: usize, tid: u32, flags: u64) -> Result<()> {
+        if flags & NAMESPACES != 0 {
+            return self.refuse(process, tid, "clone", "starts a child in a namespace of its own");
+        }
+        let shares = flags & libc::CLONE_FILES as u64 != 0;
+        if shares && flags & (libc::CLONE_THREAD | libc::CLONE_VFORK) as u64 == 0 {
+            return self.refuse(process, tid, "clone", "shares its descriptors with a child");
+        }
+        Ok(())
+    }
+
+    /// Finds out which files a deed is about.
+    fn know(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
+        let mut outside = Vec::new();
+        let known = {
+            let Some(at) = self.trees[process].tasks.iter().position(|task| task.tid == tid) else {
+                return Self::broken("a task stopped that nobody heard of");
+            };
+            let task = &mut self.trees[process].tasks[at];
+            let paths = RefCell::new(&mut self.paths);
+            told.clone().map(
+                |at, follow| match paths.borrow_mut().find(process, task, &at, follow) {
+                    Found::Inside(place) => Some(place),
+                    Found::Outside(path) => {
+                        outside.push(path);
+                        None
+                    }
+                },
+                |fd| paths.borrow_mut().descriptor(process, tid, fd.0),
+            )
+        };
+        self.note_outside(&known, &outside);
+        if let Some(reply) = self.beyond_files(process, tid, told, &known, &outside)? {
+            return Ok(Verdict::Reply(reply));
+        }
+        if let Some(other) = outside.first().and_then(|path| self.told_of(process, path)) {
+            let label = format!("look at p{}", other + 1);
+            return Ok(Verdict::Perhaps(Known::Refused(label, LOOK)));
+        }
+        Ok(Verdict::Perhaps(known))
+    }
+
+    /// Changes outside are told, once each.
+    fn note_outside(&mut self, known: &Known, outside: &[String]) {
+        let changes_names = matches!(
+            known,
+            Deed::Rename { .. }
+                | Deed::Link { .. }
+                | Deed::Symlink(..)
+                | Deed::Unlink(_)
+                | Deed::MakeFolder(_)
+                | Deed::RemoveFolder(_)
+        );
+        let writes = match known {
+            Deed::Open(_, how) => how.writes() || how.has(libc::O_TRUNC),
+            Deed::Truncate(..) | Deed::MakeNode(..) | Deed::Change(..) => true,
+            _ => changes_names,
+        };
+        if !writes || outside.is_empty() {
+            return;
+        }
+        if changes_names {
+            self.paths.forget_outside();
+        }
+        let is_told = |path: &&String| !path.starts_with("/dev/") && !path.starts_with("/proc/");
+        self.run.left.touched_outside.extend(outside.iter().filter(is_told).cloned());
+    }
+
+    /// What reaches beyond files: answered, refused, or nothing of it.
+    fn beyond_files(
+        &mut self,
+        process: usize,
+        tid: u32,
+        told: &Told,
+        known: &Known,
+        outside: &[String],
+    ) -> Result<Option<Reply>> {
+        match (told, known) {
+            (Deed::Control(_), Deed::Control(Some(file))) => {
+                let why = format!("controls {} in a way that is not foreseen", file.shown);
+                self.refuse(process, tid, "ioctl", &why)?;
+                Ok(Some(Reply::Continue))
+            }
+            (Deed::Map(_, how), Deed::Map(Some(file), _)) if *how != Mapping::Private => {
+                let why = format!("shares memory through {}", file.shown);
+                self.refuse(process, tid, "mmap", &why)?;
+                Ok(None)
+            }
+            (Deed::Map(fd, Mapping::SharedWritable), Deed::Map(None, _)) => {
+                let path = std::fs::read_link(format!("/proc/{tid}/fd/{}", fd.0)).unwrap_or_default();
+                let path = path.to_string_lossy();
+                let is_own = path.ends_with(" (deleted)") || path.starts_with("/dev/zero") || !path.starts_with('/');
+                if !is_own {
+                    self.refuse(process, tid, "mmap", &format!("shares memory through {path}"))?;
+                }
+                Ok(Some(Reply::Continue))
+            }
+            (Deed::Connect(path), Deed::Connect(None | Some(None))) => {
+                self.judge_connection(process, tid, path.is_some().then_some(outside))
+            }
+            (Deed::Bind(_), Deed::Bind(None)) => {
+                let path = outside.first().map_or("", String::as_str);
+                self.refuse(process, tid, "bind", &format!("listens at {path}"))?;
+                Ok(Some(Reply::Continue))
+            }
+            (Deed::Watch(_), Deed::Watch(Some(place))) => {
+                let why = format!("watches {}", place.shown);
+                self.refuse(process, tid, "inotify_add_watch", &why)?;
+                Ok(Some(Reply::Continue))
+            }
+            (Deed::Exec(_), _) => {
+                let path = outside.first().map(|path| format!("/proc/{tid}/root{path}"));
+                let gains = |path: String| {
+                    std::fs::metadata(path).is_ok_and(|file| file.mode() & libc::S_ISUID != 0)
+                };
+                if path.is_some_and(gains) && !nix::unistd::geteuid().is_root() {
+                    let path = outside.first().map_or("", String::as_str);
+                    let why = format!("starts {path}, which gains no privileges under control");
+                    self.refuse(process, tid, "execve", &why)?;
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn judge_connection(&mut self, process: usize, tid: u32, path: Option<&[String]>) -> Result<Option<Reply>> {
+        /// Daemons that the C library asks first, and does without where they are not there.
+        const ASKED_FIRST: [&str; 2] = ["/run/nscd/socket", "/var/run/nscd/socket"];
+        let Some(path) = path else {
+            self.refuse(process, tid, "connect", "talks to somebody who is not under control")?;
+            return Ok(Some(Reply::Continue));
+        };
+        let path = path.first().map_or("", String::as_str);
+        if ASKED_FIRST.contains(&path) {
+            return Ok(Some(Reply::Error(nix::errno::Errno::ECONNREFUSED)));
+        }
+        if std::fs::symlink_metadata(format!("/proc/{tid}/root{path}")).is_ok() {
+            self.refuse(process, tid, "connect", &format!("talks to whoever listens at {path}"))?;
+        }
+        Ok(Some(Reply::Continue))
+    }
+
+    /// Whether a path outside tells of another process under control.
+    fn told_of(&self, process: usize, path: &str) -> Option<usize> {
+        let pid = path.strip_prefix("/proc/")?.split('/').next()?.parse().ok()?;
+        self.trees.iter().position(|tree| tree.has(pid)).filter(|other| *other != process)
+    }
+
+    /// Predicts what a deed will do; holds its task where that concerns anybody.
+    fn weigh(&mut self, process: usize, stop: Notification, told: Told, known: Known) -> Result<()> {
+        let prediction = self.predict(process, stop.task, &told, &known)?;
+        let tid = stop.task;
+        let is_end = matches!(known, Deed::Exit(Some(_)))
+            && self.trees[process].root.as_ref().is_some_and(|(root, _)| {
+                self.trees[process].tasks.iter().any(|task| task.tid == tid && task.pid == *root)
+            });
+        if prediction.is_private() && !is_end {
+            self.go_on(process, tid, &known);
+            self.journal(process, known);
+            self.answer(process, &stop, Reply::Continue)?;
+            return Ok(());
+        }
+        let until_ns = match &told {
+            Deed::Sleep(time) | Deed::Await(_, time) => Some(self.trees[process].slept_ns.saturating_add(*time)),
+            _ => None,
+        };
+        let held = Held { stop, told, known, prediction, until_ns };
+        match self.trees[process].task(tid) {
+            Some(task) => task.held = Some(held),
+            None => return Self::broken("a task stopped that nobody heard of"),
+        }
+        Ok(())
+    }
+
+    /// Foresees anew what a held task will do: it stays held, whatever that is.
+    pub(super) fn hold_again(&mut self, process: usize, stop: Notification) -> Result<()> {
+        let Some(held) = self.trees[process].task(stop.task).and_then(|task| task.held.take()) else {
+            return Ok(());
+        };
+        let known = match self.know(process, stop.task, &held.told)? {
+            Verdict::Perhaps(known) => known,
+            Verdict::Reply(_) => held.known,
+        };
+        let prediction = self.predict(process, stop.task, &held.told, &known)?;
+        if let Some(task) = self.trees[process].task(stop.task) {
+            task.held = Some(Held { known, prediction, ..held });
+        }
+        Ok(())
+    }
+
+    /// What is known of a task changes as it goes on.
+    pub(super) fn go_on(&mut self, process: usize, tid: u32, known: &Known) {
+        let tree = &mut self.trees[process];
+        match known {
+            Deed::ChangeFolder(_) | Deed::ChangeFolderTo(_) => {
+                // Threads share it, and whether the call succeeds is not known yet.
+                tree.tasks.iter_mut().for_each(|task| task.folder = None);
+            }
+            Deed::Exit(Some(_)) => {
+                let pid = tree.task(tid).map_or(tid, |task| task.pid);
+                tree.tasks.retain(|task| task.pid != pid);
+            }
+            Deed::Exec(_) => {
+                let pid = tree.task(tid).map_or(tid, |task| task.pid);
+                tree.tasks.retain(|task| task.pid != pid || task.tid == tid);
+            }
+            Deed::Open(Some(place), _) if place.file.as_ref().is_some_and(|file| file.kind == Kind::Channel) => {
+                tree.has_channel = true;
+            }
+            Deed::Connect(Some(Some(_))) | Deed::Bind(Some(_)) => tree.has_channel = true,
+            _ => {}
+        }
+    }
+
+    /// What a deed will do.
+    pub(super) fn predict(&mut self, process: usize, tid: u32, told: &Told, known: &Known) -> Result<Prediction> {
+        if let Deed::Refused(label, LOOK) = known {
+            let pid = label.trim_start_matches("look at p").parse::<usize>().unwrap_or(1);
+            let mut look = Prediction::new(label.clone());
+            look.touches.push((life(pid - 1), Access::Read));
+            return Ok(look);
+        }
+        let (owner, may_lock) = self.lock_of(process, tid, told);
+        let closing = match told {
+            Deed::Close(fd) => self.closing(process, tid, Closing::One(*fd)),
+            Deed::Replace { to, .. } => self.closing(process, tid, Closing::One(*to)),
+            Deed::CloseRange(first, last) => self.closing(process, tid, Closing::Range(*first, *last)),
+            Deed::Exec(_) => self.closing(process, tid, Closing::OnExec),
+            Deed::Exit(Some(_)) => self.closing(process, tid, Closing::All),
+            _ => Vec::new(),
+        };
+        let signalled = match told {
+            Deed::Signal(target, _) => self.signalled(process, *target),
+            Deed::SignalBy(fd, _) => {
+                let pid = information(tid, fd.0).and_then(|known| known.process);
+                pid.and_then(|pid| self.signalled(process, Target::Task(pid.cast_signed())))
+            }
+            _ => None,
+        };
+        let seen = std::mem::take(&mut self.trees[process].seen);
+        let actor = Actor { process, owner, may_lock, closing, seen: &seen, signalled };
+        let predicted = self.predict_end(process, tid, known, &actor);
+        let predicted = predicted.unwrap_or_else(|| predict(known, &actor, &mut self.locks));
+        self.trees[process].seen = seen;
+        match predicted {
+            Ok(mut prediction) => {
+                let is_channel = |file: &Option<crate::books::places::File>| {
+                    file.as_ref().is_some_and(|file| file.kind == Kind::Channel)
+                };
+                // Whoever waits at the other end hears of it.
+                let closes_channel = match known {
+                    Deed::Close(file) | Deed::Replace { to: file, .. } => is_channel(file),
+                    Deed::Exit(Some(_)) => self.trees[process].has_channel,
+                    _ => false,
+                };
+                prediction.is_opaque |= closes_channel;
+                Ok(prediction)
+            }
+            Err(why) => {
+                self.refuse(process, tid, &call_of(known), why)?;
+                Ok(Prediction::opaque(known.label()))
+            }
+        }
+    }
+
+    /// The end of a process of the tree that is not its command: only what it holds is for others to see.
+    fn predict_end(
+        &self,
+        process: usize,
+        tid: u32,
+        known: &Known,
+        actor: &Actor<'_>,
+    ) -> Option<Result<Prediction, &'static str>> {
+        let Deed::Exit(Some(_)) = known else { return None };
+        let tree = &self.trees[process];
+        let pid = tree.tasks.iter().find(|task| task.tid == tid)?.pid;
+        if tree.root.as_ref().is_some_and(|(root, _)| *root == pid) {
+            return None;
+        }
+        if actor.closing.is_empty() {
+            return Some(Ok(Prediction::new("")));
+        }
+        // As if its descriptors were closed.
+        let mut end = predict(&Deed::Close(None), actor, &mut self.locks.clone());
+        if let Ok(end) = &mut end {
+            end.label = "exit of a child".into();
+        }
+        Some(end)
+    }
+
+    /// Who owns the lock that is asked for or given up, and whether it may be had by this descriptor.
+    fn lock_of(&mut self, process: usize, tid: u32, told: &Told) -> (Owner, bool) {
+        let (fd, kind, mode): (Fd, LockKind, Mode) = match told {
+            Deed::Lock { file, kind, mode, .. } => (*file, *kind, *mode),
+            Deed::Unlock { file, kind, .. } => (*file, *kind, Mode::Shared),
+            _ => return (Owner::Process(tid), true),
+        };
+        let owner = self.owner(process, tid, fd, kind);
+        let access = information(tid, fd.0).map_or(0, |known| known.flags & libc::O_ACCMODE);
+        let may_lock = match (kind, mode) {
+            (LockKind::Flock, _) => true,
+            (_, Mode::Shared) => access != libc::O_WRONLY,
+            (_, Mode::Exclusive) => access != libc::O_RDONLY,
+        };
+        (owner, may_lock)
+    }
+
+    /// Whom a signal reaches.
+    fn signalled(&self, process: usize, target: Target) -> Option<usize> {
+        let pid = match target {
+            Target::Task(pid) => pid.cast_unsigned(),
+            Target::Group(0) => return Some(process),
+            Target::Group(group) => group.cast_unsigned(),
+            Target::All => return None,
+        };
+        let known = self.trees.iter().position(|tree| tree.has(pid));
+        known.or_else(|| {
+            self.trees.iter().position(|tree| tree.is_many && still::descendants(tree.slot.pid).contains(&pid))
+        })
+    }
+
+    /// Notes who maps a file, and who writes one that another has mapped.
+    pub(super) fn note_mapped(&mut self, process: usize, known: &Known, prediction: &Prediction) {
+        if let Deed::Map(Some(file), _) = known {
+            self.run.mapped.push((process, file.inode));
+        }
+        let Some(inode) = prediction.writes else { return };
+        for (other, mapped) in &self.run.mapped {
+            if *other != process && *mapped == inode {
+                let what = format!("p{} has a file mapped that p{} writes", other + 1, process + 1);
+                self.run.left.uncertain.insert(what);
+            }
+        }
+    }
+}
+
+/// Marks a look at another process.
+const LOOK: &str = "looks at another process";
+
+/// What a deed that cannot be foreseen is called.
+fn call_of(known: &Known) -> String {
+    match known {
+        Deed::Lock { kind: LockKind::Flock, .. } | Deed::Unlock { kind: LockKind::Flock, .. } => "flock".into(),
+        Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. } => "fcntl".into(),
+        other => other.label(),
+    }
+}
+

@@ -1,0 +1,412 @@
+//! The machine of real programs: it runs one execution after the other, each from the state that whoever calls it has put
+//! back.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::filter::{self, Pass};
+use super::names::Names;
+use super::paths::Paths;
+use super::settings::{Ending, Entry, Left, Options, Planned, Settings, TraceeError};
+use super::still::descendants;
+use super::tree::{Phase, Tree};
+use super::watchdog::Watchdog;
+use crate::books::deed::Faults;
+use crate::books::locks::Locks;
+use crate::engine::explore::follow::{Observer, Scene};
+use crate::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
+use crate::engine::explore::step::{Event, Mask, Step};
+use crate::process::Zygote;
+use crate::process::procfs::Stat;
+use crate::process::slot::SlotSettings;
+use crate::process::spawner::{self, Spawner};
+
+pub(super) type Result<T, E = TraceeError> = std::result::Result<T, E>;
+
+/// How long processes may take to die of SIGKILL.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// Real programs under control.
+#[derive(Debug)]
+pub struct Machine {
+    // First, so that nobody lives when what it serves is gone.
+    pub(super) spawner: Spawner,
+    pub(super) trees: Vec<Tree>,
+    pub(super) paths: Paths,
+    pub(super) locks: Locks,
+    pub(super) options: Options,
+    watchdog: Option<Watchdog>,
+    /// Whether commands run in the class `SCHED_FIFO`, in the execution at hand.
+    pub(super) real_time: bool,
+    processor: Option<usize>,
+    folders: Vec<PathBuf>,
+    lines: Vec<Vec<String>>,
+    /// How many open file descriptions were told apart.
+    pub(super) descriptions: u64,
+    /// Whether a program died within the step at hand, and gave up what it held.
+    pub(super) fell: bool,
+    pub(super) run: Run,
+}
+
+/// What an execution came to so far.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub planned: Vec<Planned>,
+    pub left: Left,
+    /// How many steps have been taken, the one at hand included.
+    pub depth: usize,
+    pub begun: Instant,
+    /// Whether when commands begin and end is for others to see: some process has several.
+    pub has_times: bool,
+    /// Files that somebody mapped: whose, and which.
+    pub mapped: Vec<(usize, crate::books::places::Inode)>,
+    pub stops: u64,
+}
+
+impl Run {
+    fn new(planned: &[Planned], has_times: bool) -> Self {
+        Self {
+            planned: planned.to_vec(),
+            left: Left::default(),
+            depth: 0,
+            begun: Instant::now(),
+            has_times,
+            mapped: Vec::new(),
+            stops: 0,
+        }
+    }
+}
+
+impl Machine {
+    /// Has a spawner forked, and in it a slot for each process.
+    pub fn open(zygote: &Zygote, settings: Settings) -> Result<Self> {
+        if settings.processes.len() > Mask::CAPACITY {
+            let why = format!("at most {} processes can be controlled at once", Mask::CAPACITY);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
+        }
+        let spawner_settings = spawner::Settings {
+            marker: settings.marker.clone(),
+            binds: settings.binds.clone(),
+            processor: settings.processor,
+            ..spawner::Settings::default()
+        };
+        let mut spawner = Spawner::open(zygote, spawner_settings)?;
+        let watchdog = match settings.processor.filter(|_| !settings.options.without_real_time) {
+            Some(processor) => Watchdog::beside(processor)?,
+            None => None,
+        };
+        let mut trees = Vec::new();
+        for (number, commands) in settings.processes.iter().enumerate() {
+            let output = ["out", "err"].map(|what| settings.scratch.join(format!("p{}.{what}", number + 1)));
+            for path in &output {
+                File::create(path)?;
+            }
+            let pass = Pass::draw()?;
+            let program = filter::program(Some(pass));
+            let slot = spawner.slot(SlotSettings {
+                commands: commands.clone(),
+                environment: settings.environment.clone(),
+                marker: settings.marker.clone(),
+                filter: program.iter().map(|one| (one.code, one.jt, one.jf, one.k)).collect(),
+                pass: pass.0,
+                output: output.clone(),
+                processor: settings.processor,
+                real_time: watchdog.is_some(),
+            })?;
+            trees.push(Tree::new(slot, output.each_ref().map(PathBuf::as_path))?);
+        }
+        let names = Names::new(settings.options.words.clone());
+        let paths = Paths::new(&settings.folders, spawner.pid(), names)?;
+        let words = |line: &crate::process::slot::CommandLine| line.words.join(" ");
+        Ok(Self {
+            spawner,
+            trees,
+            paths,
+            locks: Locks::default(),
+            real_time: watchdog.is_some(),
+            watchdog,
+            processor: settings.processor,
+            folders: settings.folders,
+            lines: settings.processes.iter().map(|lines| lines.iter().map(words).collect()).collect(),
+            options: settings.options,
+            descriptions: 0,
+            fell: false,
+            run: Run::new(&[], false),
+        })
+    }
+
+    /// Takes what all executions so far shared for the words that names are made of: every other name gets a number from now
+    /// on. Two executions at least must have been run, of the same schedule at best.
+    pub fn learn_names(&mut self) {
+        self.paths.names.learn();
+    }
+
+    /// The words that names are made of, where they are known: for [`Options::words`] of a later machine.
+    #[must_use]
+    pub fn words(&self) -> Option<&std::collections::BTreeSet<String>> {
+        self.paths.names.words()
+    }
+
+    /// Whether commands run in the class `SCHED_FIFO`, which makes it cheap to know when they stand still.
+    #[must_use]
+    pub fn has_real_time(&self) -> bool {
+        self.watchdog.is_some()
+    }
+
+    /// Whether the kernel wakes whoever is answered at once, on the answerer's processor (Linux 6.6).
+    #[must_use]
+    pub fn wakes_in_step(&self) -> Option<bool> {
+        self.trees.first().map(|tree| tree.slot.wakes_in_step)
+    }
+
+    /// The pid of each process's command; none where none is at work.
+    #[must_use]
+    pub fn pids(&self) -> Vec<Option<u32>> {
+        self.trees.iter().map(|tree| tree.root.as_ref().map(|(pid, _)| *pid)).collect()
+    }
+
+    /// How many stops the last execution took.
+    #[must_use]
+    pub fn stops(&self) -> u64 {
+        self.run.stops
+    }
+
+    /// Runs one execution. Each planned fault meets its process at the step of its label.
+    pub fn run(
+        &mut self,
+        planned: &[Planned],
+        chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
+    ) -> Result<Execution<Left>> {
+        let before = self.settle_here();
+        let run = self.run_to_its_end(planned, chooser, observer);
+        if run.is_err() {
+            self.leave_nobody();
+        }
+        self.rest();
+        self.paths.end();
+        if let Some(before) = before {
+            // Where it cannot be, the caller stays where commands run.
+            _ = sched_setaffinity(Pid::from_raw(0), &before);
+        }
+        run
+    }
+
+    /// Has the calling thread work where commands run; gives back where it did before.
+    fn settle_here(&self) -> Option<CpuSet> {
+        let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
+        let mut here = CpuSet::new();
+        here.set(self.processor?).ok()?;
+        sched_setaffinity(Pid::from_raw(0), &here).ok()?;
+        Some(before)
+    }
+
+    fn run_to_its_end(
+        &mut self,
+        planned: &[Planned],
+        chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
+    ) -> Result<Execution<Left>> {
+        self.begin(planned)?;
+        let (mut events, mut masks): (Vec<Event>, Vec<Mask>) = (Vec::new(), Vec::new());
+        let mut pending: Vec<Option<Step>> = Vec::new();
+        let end = loop {
+            let enabled = self.enabled_at_last()?;
+            masks.push(enabled);
+            if !self.trees.iter().any(Tree::is_live) {
+                break End::Completed;
+            }
+            if enabled.is_empty() {
+                self.run.left.stall = Some(self.who_waits_for_whom());
+                break End::Deadlock;
+            }
+            if events.len() >= self.options.steps_max {
+                break End::TooLong;
+            }
+            self.count_waiting(enabled);
+            pending.clear();
+            pending.extend(self.trees.iter().map(|tree| tree.step.clone()));
+            let last = events.last().map(|event| event.process);
+            let point = Point { depth: events.len(), enabled, pending: &pending, last };
+            let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
+            if observer.looks_on() {
+                let pids = self.pids();
+                let root = self.folders.first().map_or(std::path::Path::new("/"), PathBuf::as_path);
+                let depth = events.len();
+                observer.before(&Scene { depth, next: process, pending: &pending, enabled, pids: &pids, root });
+                // Whoever looks on takes the time that it takes.
+                self.run.begun = Instant::now();
+            }
+            let event = self.take(process)?;
+            chooser.happened(&event);
+            events.push(event);
+        };
+        let pending = self.trees.iter().map(|tree| tree.step.clone()).collect();
+        self.finish()?;
+        let mut left = std::mem::take(&mut self.run.left);
+        left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
+        Ok(Execution { events, enabled: masks, pending, end, outcome: left })
+    }
+
+    /// Brings everybody to the first step.
+    fn begin(&mut self, planned: &[Planned]) -> Result<()> {
+        let has_times = self.lines.iter().any(|lines| lines.len() > 1);
+        self.run = Run::new(planned, has_times);
+        self.real_time = self.watchdog.is_some();
+        self.locks.clear();
+        self.paths.begin(self.trees.len());
+        for process in 0..self.trees.len() {
+            self.trees[process].begin(self.lines[process].len())?;
+        }
+        for process in 0..self.trees.len() {
+            if self.trees[process].is_live() {
+                self.start_command(process)?;
+                self.settle(process)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who can take a step. Where nobody can, whoever can only be late is waited for, and whoever sleeps is woken.
+    fn enabled_at_last(&mut self) -> Result<Mask> {
+        loop {
+            let enabled = self.enabled();
+            if !enabled.is_empty() || !self.trees.iter().any(Tree::is_live) {
+                return Ok(enabled);
+            }
+            if !self.wait_for_the_late()? && !self.wake_a_sleeper()? && !self.choose_another()? {
+                return Ok(enabled);
+            }
+        }
+    }
+
+    fn enabled(&self) -> Mask {
+        let able = (0..self.trees.len()).filter(|process| self.can(*process));
+        able.fold(Mask::default(), Mask::with)
+    }
+
+    fn count_waiting(&mut self, enabled: Mask) {
+        let waits = |(process, tree): &(usize, &Tree)| tree.is_live() && !enabled.has(*process);
+        self.run.left.blocked += self.trees.iter().enumerate().filter(waits).count() as u64;
+    }
+
+    fn who_waits_for_whom(&self) -> Vec<String> {
+        let mut chain = Vec::new();
+        for (process, tree) in self.trees.iter().enumerate().filter(|(_, tree)| tree.is_live()) {
+            let label = tree.step.as_ref().map_or("nothing", |step| &step.label);
+            let mut holders: Vec<String> =
+                self.in_the_way(process).into_iter().map(|holder| format!("p{}", holder + 1)).collect();
+            holders.dedup();
+            let why = match (holders.is_empty(), tree.chosen) {
+                (false, _) => format!("waits at {label}, held by {}", holders.join(" and ")),
+                (true, Some(_)) => format!(
+                    "waits at {label} for a change to what it looked at, and nobody is left to make one"
+                ),
+                (true, None) => format!(
+                    "waits in the kernel after {}",
+                    tree.last.as_deref().unwrap_or("its start")
+                ),
+            };
+            chain.push(format!("p{} {why}", process + 1));
+        }
+        chain
+    }
+
+    /// Notes a step that is about to be taken.
+    pub(super) fn note(&mut self, process: usize, step: &Step, faults: Faults) {
+        let fault = self.trees[process].fault;
+        self.run.left.faults.extend(fault.map(|fault| (self.run.left.chances.len(), fault)));
+        self.run.left.chances.push((process, Arc::clone(&step.label), faults));
+    }
+
+    /// Notes a deed that is let go, where a journal is kept.
+    pub(super) fn journal(&mut self, process: usize, deed: crate::books::deed::Known) {
+        if self.options.keeps_journal {
+            let step = self.run.depth.saturating_sub(1);
+            self.run.left.journal.push(Entry { step, process, deed });
+        }
+    }
+
+    /// Ends what an execution left unfinished: nobody may do anything when the next begins.
+    fn finish(&mut self) -> Result<()> {
+        for process in 0..self.trees.len() {
+            let is_unfinished = self.trees[process].is_live();
+            self.clear(process)?;
+            if is_unfinished {
+                self.close_command(process, Ending::Unfinished)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills all that a process started and that is there still.
+    pub(super) fn clear(&mut self, process: usize) -> Result<()> {
+        let slot = self.trees[process].slot.pid;
+        let until = Instant::now() + DEATH;
+        loop {
+            let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+            let alive: Vec<u32> = descendants(slot).into_iter().filter(alive).collect();
+            if alive.is_empty() {
+                break;
+            }
+            for &pid in &alive {
+                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+            if Instant::now() > until {
+                let why = format!("process {} does not die of SIGKILL", alive[0]);
+                return Err(io::Error::other(why).into());
+            }
+            // The dying need the processor that this thread runs on.
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        let tree = &mut self.trees[process];
+        if let Some((root, _)) = tree.root.take() {
+            tree.slot.reap(root)?;
+        }
+        tree.tasks.clear();
+        self.locks.forget(process);
+        Ok(())
+    }
+
+    /// Ends everybody: where they stand is not known.
+    fn leave_nobody(&mut self) {
+        for process in 0..self.trees.len() {
+            // There is an error to tell already.
+            _ = self.clear(process);
+        }
+    }
+
+    /// A command's words, for people.
+    pub(super) fn line(&self, process: usize) -> String {
+        let line = self.lines[process].get(self.trees[process].command);
+        line.cloned().unwrap_or_else(|| "what its commands left behind".into())
+    }
+
+    /// Somebody of a process runs from now on.
+    pub(super) fn watch(&self, process: usize) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.watch(self.trees[process].slot.pid);
+        }
+    }
+
+    /// Nobody runs.
+    pub(super) fn rest(&mut self) {
+        if self.watchdog.as_ref().is_some_and(Watchdog::rest) {
+            self.real_time = false;
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Before the listeners close: what would still run then would run uncontrolled.
+        self.leave_nobody();
+    }
+}

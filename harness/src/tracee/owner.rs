@@ -1,0 +1,131 @@
+//! Who owns a lock, and which locks go with what is closed.
+//!
+//! Books are kept of open file descriptions, not of numbers of descriptors: those are copied, inherited and put in each
+//! other's places. Whether a descriptor's description holds a lock is asked of the kernel, and only of trees that hold any.
+
+use std::collections::HashSet;
+
+use super::still::descendants;
+use super::task::{descriptors, information};
+use super::{Machine, paths::Paths};
+use crate::books::deed::{Fd, LockKind};
+use crate::books::locks::{Holding, Owner};
+
+/// What is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// One descriptor.
+    One(Fd),
+    /// A range of them.
+    Range(u32, u32),
+    /// Those that are closed as another program is executed.
+    OnExec,
+    /// All of a process.
+    All,
+}
+
+impl Machine {
+    /// Who owns the lock that a task asks for, or gives up, by this descriptor.
+    pub(super) fn owner(&mut self, process: usize, tid: u32, fd: Fd, kind: LockKind) -> Owner {
+        let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
+        let pid = task.map_or(tid, |task| task.pid);
+        if kind == LockKind::Posix {
+            return Owner::Process(pid);
+        }
+        self.description(process, tid, fd, kind).unwrap_or_else(|| {
+            self.descriptions += 1;
+            Owner::Description(self.descriptions)
+        })
+    }
+
+    /// The owner of the lock that a descriptor's description holds, if it holds one.
+    fn description(&mut self, process: usize, tid: u32, fd: Fd, kind: LockKind) -> Option<Owner> {
+        let file = {
+            let held = self.locks.of(process).any(|held| held.kind == kind);
+            held.then(|| self.paths.descriptor(process, tid, fd.0)).flatten()?
+        };
+        let information = information(tid, fd.0)?;
+        let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
+        let mut owners = self
+            .locks
+            .of(process)
+            .filter(|held| held.kind == kind && held.file == file.name)
+            .map(|held| held.owner);
+        let first = owners.next().filter(|_| has)?;
+        if owners.any(|other| other != first) {
+            // Two descriptions of one file, both locked: which of the two is not told.
+            self.run.left.uncertain.insert("several open files of one program lock the same file".into());
+        }
+        Some(first)
+    }
+
+    /// The locks that go as a task closes what it closes.
+    pub(super) fn closing(&mut self, process: usize, tid: u32, what: Closing) -> Vec<Holding> {
+        if !self.locks.has_any(process) {
+            return Vec::new();
+        }
+        let pid = self.trees[process].tasks.iter().find(|task| task.tid == tid).map_or(tid, |task| task.pid);
+        let fds: Vec<i32> = match what {
+            Closing::One(fd) => vec![fd.0],
+            Closing::Range(first, last) => descriptors(tid)
+                .into_iter()
+                .filter(|fd| (first..=last).contains(&fd.cast_unsigned()))
+                .collect(),
+            Closing::OnExec => descriptors(tid)
+                .into_iter()
+                .filter(|fd| information(tid, *fd).is_some_and(|known| known.flags & libc::O_CLOEXEC != 0))
+                .collect(),
+            Closing::All => descriptors(tid),
+        };
+        let mut given = if what == Closing::All {
+            self.locks.owned(process, Owner::Process(pid), None)
+        } else {
+            Vec::new()
+        };
+        let closed: HashSet<i32> = fds.iter().copied().collect();
+        for &fd in &fds {
+            let Some(file) = self.paths.descriptor(process, tid, fd) else { continue };
+            given.extend(self.locks.owned(process, Owner::Process(pid), Some(file.name)));
+            for kind in [LockKind::Flock, LockKind::Ofd] {
+                let Some(owner) = self.description(process, tid, Fd(fd), kind) else { continue };
+                if self.is_last(process, pid, &closed, kind, &file.inode) {
+                    given.extend(self.locks.owned(process, owner, Some(file.name)));
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        given.retain(|held| {
+            let is_new = !seen.contains(held);
+            seen.push(*held);
+            is_new
+        });
+        given
+    }
+
+    /// Whether nobody of the tree keeps a locked description of a file when a process has closed these.
+    fn is_last(
+        &mut self,
+        process: usize,
+        closer: u32,
+        closed: &HashSet<i32>,
+        kind: LockKind,
+        inode: &(u64, u64),
+    ) -> bool {
+        let slot = self.trees[process].slot.pid;
+        for pid in descendants(slot) {
+            for fd in descriptors(pid) {
+                if pid == closer && closed.contains(&fd) {
+                    continue;
+                }
+                if Paths::inode(pid, fd).as_ref() != Some(inode) {
+                    continue;
+                }
+                let known = information(pid, fd).unwrap_or_default();
+                if (kind == LockKind::Flock && known.flock) || (kind == LockKind::Ofd && known.ofd) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,354 @@
+//! Serving a tree: from the moment that one of its tasks is let go until all of them stand still again.
+
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::machine::{Machine, Result};
+use super::settings::{Ending, TraceeError};
+use super::still::{self, Look};
+use super::task::{Task, handle};
+use super::tree::{Heard, Phase};
+use crate::process::procfs;
+use crate::process::sys::seccomp::{Notification, Reply};
+
+/// How long to wait for a stop before looking whether there can be one.
+const SOON: Duration = Duration::from_millis(1);
+/// Between two looks that must see the same.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
+
+/// What a tree came to.
+enum Next {
+    Stop(Notification),
+    End,
+    /// Everybody stands still.
+    Still,
+}
+
+impl Machine {
+    /// Has the next command of a process started.
+    pub(super) fn start_command(&mut self, process: usize) -> Result<()> {
+        let command = self.trees[process].command;
+        self.trees[process].has_begun = false;
+        if command == 0 {
+            self.trees[process].commands[0].invoked = Some(0);
+        }
+        self.trees[process].slot.ask_run(command as u32);
+        // The slot stops once, as it forks; the command may stop before the slot can tell its pid.
+        let mut early = Vec::new();
+        let begun = loop {
+            if let Some(report) = self.trees[process].slot.report(Duration::ZERO) {
+                break report;
+            }
+            match self.trees[process].hear(SOON)? {
+                Heard::Stop => match self.receive(process)? {
+                    Some(stop) if stop.task == self.trees[process].slot.pid => {
+                        self.answer(process, &stop, Reply::Continue)?;
+                    }
+                    Some(stop) => early.push(stop),
+                    None => {}
+                },
+                Heard::End | Heard::Nothing => self.check_time(process)?,
+            }
+            if !early.is_empty() {
+                // It was started, so the slot is about to tell.
+                self.trees[process].slot.report(SOON);
+            }
+        };
+        match begun {
+            Ok(pid) => {
+                if self.real_time && self.trees[process].slot.class_error().is_some() {
+                    self.real_time = false;
+                }
+                self.trees[process].root = Some((pid, handle(pid)?));
+                self.watch(process);
+                for stop in early {
+                    self.on_stop(process, stop)?;
+                }
+                Ok(())
+            }
+            Err(error) => self.next_command(process, Ending::NotStarted(error.to_string())),
+        }
+    }
+
+    /// A command is over: it ends so, and the next one is started.
+    fn next_command(&mut self, process: usize, ending: Ending) -> Result<()> {
+        self.close_command(process, ending)?;
+        let tree = &mut self.trees[process];
+        if tree.command + 1 < tree.commands.len() {
+            tree.command += 1;
+            return self.start_command(process);
+        }
+        tree.phase = Phase::Over;
+        if tree.is_many && !still::descendants(tree.slot.pid).is_empty() {
+            let what = format!("p{} left a process behind", process + 1);
+            self.run.left.uncertain.insert(what);
+        }
+        Ok(())
+    }
+
+    /// Writes down what the command at work came to.
+    pub(super) fn close_command(&mut self, process: usize, ending: Ending) -> Result<()> {
+        let depth = self.run.depth;
+        let tree = &mut self.trees[process];
+        let [stdout, stderr] = tree.take_output()?;
+        if let Some(command) = tree.commands.get_mut(tree.command) {
+            command.returned = (ending != Ending::Unfinished).then_some(depth);
+            (command.ending, command.stdout, command.stderr) = (ending, stdout, stderr);
+        }
+        Ok(())
+    }
+
+    /// Serves a process until all of its tasks stand still, and says what it is about to do.
+    pub(super) fn settle(&mut self, process: usize) -> Result<()> {
+        loop {
+            match self.next(process)? {
+                Next::Stop(stop) => self.on_stop(process, stop)?,
+                Next::End => self.on_end(process)?,
+                Next::Still if self.let_the_ready_go(process)? => {}
+                Next::Still => break,
+            }
+        }
+        self.rest();
+        self.choose(process)
+    }
+
+    fn next(&mut self, process: usize) -> Result<Next> {
+        let mut before = None;
+        let mut since: Option<(Instant, u64)> = None;
+        loop {
+            let tree = &self.trees[process];
+            if tree.is_held() || (tree.root.is_none() && tree.phase != Phase::Running && !tree.is_many) {
+                return Ok(Next::Still);
+            }
+            let at_most = if self.real_time || before.is_some() || tree.is_many { Duration::ZERO } else { SOON };
+            match tree.hear(at_most)? {
+                Heard::Stop => match self.receive(process)? {
+                    Some(stop) => return Ok(Next::Stop(stop)),
+                    None => continue,
+                },
+                Heard::End => return Ok(Next::End),
+                Heard::Nothing => {}
+            }
+            let tree = &self.trees[process];
+            let is_held = |tid| tree.held(tid).is_some();
+            match still::look(tree.slot.pid, is_held) {
+                Look::Calm(seen) if self.real_time || before.as_ref() == Some(&seen) => {
+                    // Whoever stopped between the two looks is heard of now.
+                    if tree.hear(Duration::ZERO)? == Heard::Nothing {
+                        self.trees[process].waiting = seen;
+                        return Ok(Next::Still);
+                    }
+                }
+                Look::Calm(seen) => {
+                    before = Some(seen);
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
+                Look::Busy => {
+                    before = None;
+                    self.wait_for_the_busy(process, &mut since)?;
+                }
+            }
+        }
+    }
+
+    /// Somebody runs: waits for a stop, for no longer than is allowed.
+    fn wait_for_the_busy(&mut self, process: usize, since: &mut Option<(Instant, u64)>) -> Result<()> {
+        let slot = self.trees[process].slot.pid;
+        let ran = || still::descendants(slot).into_iter().map(procfs::ran_ns).sum::<u64>();
+        let (_, ran_before) = *since.get_or_insert_with(|| (Instant::now(), ran()));
+        self.trees[process].hear(SOON)?;
+        let limit = self.options.step_limit;
+        let is_late = since.is_some_and(|(since, _)| since.elapsed() > limit);
+        if is_late && ran().saturating_sub(ran_before) > limit.as_nanos() as u64 {
+            return Err(TraceeError::Runaway {
+                process: process + 1,
+                command: self.line(process),
+                seconds: limit.as_secs_f64(),
+                last: self.trees[process].last.as_deref().unwrap_or("its start").to_owned(),
+            });
+        }
+        self.check_time(process)
+    }
+
+    /// An execution may take only so long.
+    pub(super) fn check_time(&self, process: usize) -> Result<()> {
+        if self.run.begun.elapsed() <= self.options.time_limit {
+            return Ok(());
+        }
+        let tree = &self.trees[process];
+        let at = tree.last.as_deref().unwrap_or("the start");
+        Err(TraceeError::TooSlow {
+            seconds: self.options.time_limit.as_secs_f64(),
+            at: format!("p{} ({}), after {at}", process + 1, self.line(process)),
+        })
+    }
+
+    /// The next stop of a process; none where the task was killed before it was heard.
+    pub(super) fn receive(&mut self, process: usize) -> Result<Option<Notification>> {
+        match self.trees[process].slot.listener.receive() {
+            Ok(stop) => {
+                self.run.stops += 1;
+                Ok(Some(stop))
+            }
+            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ENOENT | Errno::EINTR) => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Answers a stop; whether it was still there to be answered. One whose task was killed or interrupted is not.
+    pub(super) fn answer(&mut self, process: usize, stop: &Notification, reply: Reply) -> Result<bool> {
+        match self.trees[process].slot.listener.answer(stop.id, reply) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            // A kernel that has been asked to close a descriptor that it still needs says so.
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A task stopped.
+    pub(super) fn on_stop(&mut self, process: usize, stop: Notification) -> Result<()> {
+        let tree = &mut self.trees[process];
+        if stop.task == tree.slot.pid {
+            self.answer(process, &stop, Reply::Continue)?;
+            return Ok(());
+        }
+        match tree.task(stop.task) {
+            // A call that a signal interrupted is made again, and means what it meant.
+            Some(task) => task.held = None,
+            None => self.hear_of(process, stop.task),
+        }
+        self.foresee(process, stop)
+    }
+
+    /// A task that was not heard of before.
+    fn hear_of(&mut self, process: usize, tid: u32) {
+        let tree = &mut self.trees[process];
+        let number = tree.heard;
+        tree.heard += 1;
+        tree.is_many |= number > 0;
+        let task = Task::new(tid, number);
+        let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);
+        if is_new {
+            let called = match number {
+                0 => format!("PID{}", process + 1),
+                _ => format!("PID{}.{number}", process + 1),
+            };
+            self.paths.names.know(task.pid, called);
+        }
+        tree.tasks.push(task);
+    }
+
+    /// The root of a command has ended.
+    fn on_end(&mut self, process: usize) -> Result<()> {
+        let tree = &mut self.trees[process];
+        let Some((root, _)) = tree.root.take() else { return Ok(()) };
+        tree.tasks.retain(|task| task.pid != root);
+        let status = tree.slot.reap(root)?;
+        let is_alone = !tree.is_many || still::descendants(tree.slot.pid).is_empty();
+        if is_alone {
+            tree.tasks.clear();
+            tree.is_many = false;
+            // All that it held is gone with it; where it did not exit by itself, that was part of its last step.
+            self.fell |= self.locks.has_any(process);
+            self.locks.forget(process);
+        }
+        self.next_command(process, Ending::Status(status))
+    }
+
+    /// Lets those go on who wait for a descriptor that is ready by now; whether there were any.
+    fn let_the_ready_go(&mut self, process: usize) -> Result<bool> {
+        let ready: Vec<Notification> = self.trees[process]
+            .tasks
+            .iter()
+            .filter_map(|task| {
+                let held = task.held.as_ref()?;
+                let crate::books::deed::Deed::Await(waited, _) = &held.told else { return None };
+                super::behalf::is_ready(task, waited).then_some(held.stop)
+            })
+            .collect();
+        for stop in &ready {
+            if let Some(task) = self.trees[process].task(stop.task) {
+                task.held = None;
+            }
+            self.answer(process, stop, Reply::Continue)?;
+        }
+        Ok(!ready.is_empty())
+    }
+
+    /// Nobody can go on: waits for those who wait in the kernel with a limit of their own, or for who may only be late;
+    /// whether anybody came.
+    pub(super) fn wait_for_the_late(&mut self) -> Result<bool> {
+        /// How long a task may be on its way that nobody can see.
+        const GRACE: Duration = Duration::from_millis(20);
+        let waits = |tree: &super::tree::Tree| tree.is_live() && !tree.waiting.is_empty();
+        let begun = Instant::now();
+        loop {
+            let mut has_limit = false;
+            for process in 0..self.trees.len() {
+                if !waits(&self.trees[process]) {
+                    continue;
+                }
+                has_limit |= self.trees[process].waiting.iter().any(|(_, seen)| still::has_limit(seen));
+                if self.trees[process].hear(SOON)? != Heard::Nothing {
+                    let what = format!("p{} went on by itself, as time passed", process + 1);
+                    self.run.left.uncertain.insert(what);
+                    self.settle(process)?;
+                    return Ok(true);
+                }
+            }
+            if !self.trees.iter().any(waits) || (!has_limit && begun.elapsed() > GRACE) {
+                return Ok(false);
+            }
+            if self.run.begun.elapsed() > self.options.time_limit {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Kills a process with all that it started.
+    pub(super) fn kill(&mut self, process: usize) -> Result<()> {
+        self.clear(process)?;
+        self.close_command(process, Ending::Killed)?;
+        let tree = &mut self.trees[process];
+        tree.phase = Phase::Dead;
+        (tree.step, tree.chosen, tree.fault) = (None, None, None);
+        tree.waiting.clear();
+        Ok(())
+    }
+
+    /// What a process is executing, for messages.
+    pub(super) fn program(&self, process: usize, tid: u32) -> String {
+        let words = fs::read(format!("/proc/{tid}/cmdline")).unwrap_or_default();
+        let words: Vec<String> = words
+            .split(|&byte| byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect();
+        if words.is_empty() { self.line(process) } else { words.join(" ") }
+    }
+
+    /// A call that cannot be foreseen: it is refused, or let through and noted where that is wanted.
+    pub(super) fn refuse(&mut self, process: usize, tid: u32, call: &str, why: &str) -> Result<()> {
+        if self.options.allow_uncontrolled {
+            *self.run.left.uncontrolled.entry(format!("{call} {why}")).or_insert(0) += 1;
+            return Ok(());
+        }
+        Err(TraceeError::Refused {
+            process: process + 1,
+            command: self.program(process, tid),
+            call: call.to_owned(),
+            why: why.to_owned(),
+        })
+    }
+
+    /// An error of the harness.
+    pub(super) fn broken<T>(why: impl Into<String>) -> Result<T> {
+        Err(io::Error::other(why.into()).into())
+    }
+}

@@ -1,0 +1,263 @@
+//! What a machine is to hold, and what an execution on it comes to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::books::deed::{Faults, Known};
+use crate::engine::EngineError;
+use crate::engine::explore::schedule::{Fault, Line, Schedule};
+use crate::process::slot::{CommandLine, SlotError};
+use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
+
+/// What a machine is to hold.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Marks all that is started, so that a later run finds what is left.
+    pub marker: String,
+    /// Variables that all commands find set, besides those of the harness.
+    pub environment: Vec<(String, String)>,
+    /// What lies in the place of what, for the commands alone.
+    pub binds: Vec<Bind>,
+    /// The command lines of each schedulable process, run one after the other.
+    pub processes: Vec<Vec<CommandLine>>,
+    /// The state folders, as commands find them. They exist. Whoever runs executions puts them back in between.
+    pub folders: Vec<PathBuf>,
+    /// An existing folder of the machine's own, in which it keeps what commands print.
+    pub scratch: PathBuf,
+    /// The processor on which commands and their controller run.
+    pub processor: Option<usize>,
+    /// How.
+    pub options: Options,
+}
+
+/// How a machine holds programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether calls that cannot be foreseen are let through, and noted, instead of refused.
+    pub allow_uncontrolled: bool,
+    /// What becomes of sleeps.
+    pub sleeps: Sleeps,
+    /// Longest that a program may run from one stop to the next, on a processor.
+    pub step_limit: Duration,
+    /// Longest that an execution may take.
+    pub time_limit: Duration,
+    /// Most steps of an execution.
+    pub steps_max: usize,
+    /// Whether the bytes of writes are kept in the journal.
+    pub records_bytes: bool,
+    /// Whether a journal of all deeds is kept.
+    pub keeps_journal: bool,
+    /// Whether to do without the class `SCHED_FIFO` even where it can be had.
+    pub without_real_time: bool,
+    /// Words that names of files are made of, in every execution alike: what [`Machine::words`](super::Machine::words)
+    /// told earlier. Other names get numbers.
+    pub words: Option<BTreeSet<String>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allow_uncontrolled: false,
+            sleeps: Sleeps::Held,
+            step_limit: Duration::from_secs(10),
+            time_limit: Duration::from_secs(60),
+            steps_max: 10_000,
+            records_bytes: false,
+            keeps_journal: false,
+            without_real_time: false,
+            words: None,
+        }
+    }
+}
+
+/// What becomes of sleeps, and of waits with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleeps {
+    /// They take no time: one ends when what the program looked at has changed, or when nobody else can go on.
+    Held,
+    /// They take the time that they ask for.
+    Real,
+}
+
+/// A fault that is to meet a process at the step of this label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Planned {
+    /// The process, from 0.
+    pub process: usize,
+    /// The step's label.
+    pub label: Arc<str>,
+    /// What happens there.
+    pub fault: Fault,
+}
+
+impl Planned {
+    /// The fault that a line of a schedule tells of.
+    #[must_use]
+    pub fn of(line: &Line) -> Option<Self> {
+        line.fault.map(|fault| Self { process: line.process, label: line.label.as_str().into(), fault })
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself.
+    Status(Status),
+    /// It was killed by a fault of the schedule.
+    Killed,
+    /// It never began: its process was killed before, or the execution was left before it.
+    NotBegun,
+    /// It could not be started: the error.
+    NotStarted(String),
+    /// The execution was over before it was: a deadlock, or an end that was chosen.
+    Unfinished,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// How it ended.
+    pub ending: Ending,
+    /// What it printed on stdout.
+    pub stdout: Vec<u8>,
+    /// What it printed on stderr.
+    pub stderr: Vec<u8>,
+    /// The number of steps that had happened when it began; the first command of a process begins before all steps.
+    pub invoked: Option<usize>,
+    /// The number of steps that had happened when it had ended.
+    pub returned: Option<usize>,
+}
+
+/// A deed that was let go, for whoever needs more than its step's label.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Which step it was part of.
+    pub step: usize,
+    /// Whose.
+    pub process: usize,
+    /// What.
+    pub deed: Known,
+}
+
+/// What an execution left, besides the state folders.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// By process, what each of its commands came to.
+    pub commands: Vec<Vec<Command>>,
+    /// Every step that was about to be taken, and the faults that it could meet, by process.
+    pub chances: Vec<(usize, Arc<str>, Faults)>,
+    /// At which steps a fault met somebody.
+    pub faults: Vec<(usize, Fault)>,
+    /// Points at which somebody waited for a lock.
+    pub blocked: u64,
+    /// Who waits for whom, where nobody could go on.
+    pub stall: Option<Vec<String>>,
+    /// What was changed outside of the state folders.
+    pub touched_outside: BTreeSet<String>,
+    /// Calls that were let through though they cannot be foreseen, and how often.
+    pub uncontrolled: BTreeMap<String, u64>,
+    /// Why nothing exhaustive can be claimed of a search with this execution in it.
+    pub uncertain: BTreeSet<String>,
+    /// What was let go, where a journal is kept.
+    pub journal: Vec<Entry>,
+}
+
+impl Left {
+    /// The schedule that was taken.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        let line = |(process, label, _): &(usize, Arc<str>, Faults)| Line {
+            process: *process,
+            label: label.to_string(),
+            fault: None,
+        };
+        let mut lines: Vec<Line> = self.chances.iter().map(line).collect();
+        for &(step, fault) in &self.faults {
+            lines[step].fault = Some(fault);
+        }
+        Schedule { lines }
+    }
+
+    /// Whether a search whose executions are all like this one may be called exhaustive.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.uncertain.is_empty() && self.uncontrolled.is_empty()
+    }
+}
+
+/// Why an execution could not be run: never the program's fault, unless it does what cannot be controlled.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceeError {
+    /// The machine or the harness.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A program does something that cannot be controlled.
+    #[error("p{process} ({command}): {call} {why}; with --allow-uncontrolled it is let through, and nothing exhaustive is claimed")]
+    Refused {
+        /// Who, counted from 1.
+        process: usize,
+        /// The program at work.
+        command: String,
+        /// The system call.
+        call: String,
+        /// What it does.
+        why: String,
+    },
+    /// A program ran on without a system call.
+    #[error("p{process} ({command}) ran for {seconds} s without a stop after {last}")]
+    Runaway {
+        /// Who, counted from 1.
+        process: usize,
+        /// The program.
+        command: String,
+        /// How long it was allowed.
+        seconds: f64,
+        /// Its last step.
+        last: String,
+    },
+    /// An execution took too long.
+    #[error("the execution took longer than {seconds} s, and was ended at {at}")]
+    TooSlow {
+        /// How long it was allowed.
+        seconds: f64,
+        /// What it waited for.
+        at: String,
+    },
+    /// The kernel, or whoever restricts it, lets no process be controlled.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The spawner is not there.
+    #[error("{0}")]
+    Spawner(String),
+}
+
+impl From<SpawnerError> for TraceeError {
+    fn from(error: SpawnerError) -> Self {
+        match error {
+            SpawnerError::Unready(Unready::Namespace(_) | Unready::Filter(_)) => {
+                Self::Unsupported(error.to_string())
+            }
+            other => Self::Spawner(other.to_string()),
+        }
+    }
+}
+
+impl From<SlotError> for TraceeError {
+    fn from(error: SlotError) -> Self {
+        match error {
+            SlotError::Unsupported(_) => Self::Unsupported(error.to_string()),
+            SlotError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<TraceeError> for EngineError {
+    fn from(error: TraceeError) -> Self {
+        match error {
+            TraceeError::Unsupported(why) => Self::Unsupported(why),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Steps: which call of a tree comes next, and what happens as it is let go.
+
+use super::behalf;
+use super::machine::{Machine, Result};
+use super::task::Held;
+use super::tree::{Heard, Phase, planned_for};
+use crate::books::deed::{Ask, Deed, Fd, LockKind, Told};
+use crate::books::locks::Holding;
+use crate::books::prediction::{self, Effect, Prediction, under, world};
+use crate::engine::explore::schedule::Fault;
+use crate::engine::explore::step::{Access, Event, Footprint, Gate, Object, Step};
+use crate::process::sys::seccomp::{Notification, Reply};
+
+use Access::{Read, Update, Write};
+
+/// How soon a call comes among those of one tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It can happen.
+    Can,
+    /// It sleeps.
+    Sleeps,
+    /// It waits for a lock.
+    Waits,
+}
+
+impl Machine {
+    /// Which of a tree's held calls is its next step: one that can happen, by its label.
+    pub(super) fn choose(&mut self, process: usize) -> Result<()> {
+        self.drop_the_gone(process);
+        let mut candidates: Vec<(Rank, String, usize, u32)> = Vec::new();
+        for task in &self.trees[process].tasks {
+            let Some(held) = &task.held else { continue };
+            let rank = self.rank(process, held);
+            candidates.push((rank, held.prediction.label.clone(), task.number, task.tid));
+        }
+        candidates.sort();
+        let waits = candidates.iter().filter(|candidate| candidate.0 == Rank::Waits).count();
+        if waits > 1 && candidates[0].0 != Rank::Can {
+            let what = format!("several tasks of p{} wait for locks at once", process + 1);
+            self.run.left.uncertain.insert(what);
+        }
+        match candidates.first() {
+            Some((_, _, _, tid)) => self.place(process, *tid),
+            None => self.place_nothing(process),
+        }
+        Ok(())
+    }
+
+    /// Calls whose tasks were killed, or interrupted by a signal, are not to be answered any more.
+    fn drop_the_gone(&mut self, process: usize) {
+        let tree = &mut self.trees[process];
+        if !tree.is_many {
+            return;
+        }
+        let listener = &tree.slot.listener;
+        for task in &mut tree.tasks {
+            if task.held.as_ref().is_some_and(|held| !listener.is_there(held.stop.id)) {
+                task.held = None;
+            }
+        }
+    }
+
+    fn rank(&self, process: usize, held: &Held) -> Rank {
+        match &held.prediction.effect {
+            Effect::Take(wanted, Ask::Wait) if !self.locks.is_free(wanted) => Rank::Waits,
+            Effect::Sleep if held.prediction.gate == Gate::Change && !self.trees[process].is_stale => Rank::Sleeps,
+            _ => Rank::Can,
+        }
+    }
+
+    /// Puts a held call before its process as the next step.
+    fn place(&mut self, process: usize, tid: u32) {
+        let Some(held) = self.trees[process].held(tid) else { return };
+        let prediction = held.prediction.clone();
+        let is_end = matches!(held.known, Deed::Exit(Some(_)));
+        let killed = prediction::killed(process, &self.locks);
+        let more = self.more(process, tid, &prediction, is_end);
+        let planned = &self.run.planned;
+        let tree = &mut self.trees[process];
+        tree.foresee(Some(tid), &prediction.label, |label| prediction.step(label, more.iter().copied()));
+        if let Some(step) = tree.step.take() {
+            tree.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
+            tree.step = Some(under(step, tree.fault, &killed, &more));
+        }
+    }
+
+    /// What a step touches beside its own: when commands begin and end, and what decides which of the tree's calls is next.
+    fn more(&self, process: usize, tid: u32, own: &Prediction, is_end: bool) -> Vec<(Object, Access)> {
+        let tree = &self.trees[process];
+        let mut more = Vec::new();
+        if tree.command > 0 && !tree.has_begun {
+            more.push((Object::REAL_TIME, Read));
+        }
+        if is_end && self.run.has_times {
+            more.push((Object::REAL_TIME, Update));
+        }
+        for task in tree.tasks.iter().filter(|task| task.tid != tid) {
+            let Some(held) = &task.held else { continue };
+            let others = held.prediction.touches.iter().map(|(object, _)| (*object, Read));
+            more.extend(others.filter(|(object, _)| own.touches.iter().all(|(touched, _)| touched != object)));
+        }
+        more
+    }
+
+    /// Nobody of the tree is held: it is over, or waits in the kernel for another.
+    fn place_nothing(&mut self, process: usize) {
+        let tree = &mut self.trees[process];
+        (tree.fault, tree.step, tree.chosen) = (None, None, None);
+        if tree.phase != Phase::Running {
+            return;
+        }
+        tree.foresee(None, "wait in the kernel", |label| Step {
+            footprint: Footprint::of(vec![(world(), Read)]),
+            gate: Gate::Change,
+            lock: None,
+            label,
+        });
+    }
+
+    /// Whether a process can take its step.
+    pub(super) fn can(&self, process: usize) -> bool {
+        let tree = &self.trees[process];
+        let Some(tid) = tree.chosen.filter(|_| tree.step.is_some()) else { return false };
+        if matches!(tree.fault, Some(Fault::Kill | Fault::Error(_))) {
+            return true;
+        }
+        tree.held(tid).is_some_and(|held| self.rank(process, held) == Rank::Can)
+    }
+
+    /// Whose locks stand in the way of a process.
+    pub(super) fn in_the_way(&self, process: usize) -> Vec<usize> {
+        let tree = &self.trees[process];
+        let held = tree.chosen.and_then(|tid| tree.held(tid));
+        match held.map(|held| &held.prediction.effect) {
+            Some(Effect::Take(wanted, _)) => self.locks.in_the_way(wanted).map(|held| held.process).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Nobody can go on: the sleep that ends first does; whether there was one.
+    pub(super) fn wake_a_sleeper(&mut self) -> Result<bool> {
+        let sleepers = self.trees.iter().enumerate().flat_map(|(process, tree)| {
+            tree.tasks.iter().filter_map(move |task| {
+                let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
+                Some((left, process, task.number, task.tid))
+            })
+        });
+        let Some((_, process, _, tid)) = sleepers.min() else { return Ok(false) };
+        self.trees[process].is_stale = true;
+        self.place(process, tid);
+        Ok(true)
+    }
+
+    /// Nobody can go on: a tree whose next call waits may have another that does not; whether there was one.
+    pub(super) fn choose_another(&mut self) -> Result<bool> {
+        for process in 0..self.trees.len() {
+            if self.trees[process].is_many && self.trees[process].is_live() {
+                self.choose(process)?;
+                if self.can(process) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lets a process take its step, and waits until it stands again.
+    pub(super) fn take(&mut self, process: usize) -> Result<Event> {
+        let tree = &mut self.trees[process];
+        let (Some(step), Some(tid)) = (tree.step.take(), tree.chosen.take()) else {
+            return Self::broken("a step was chosen that is not there");
+        };
+        let Some(held) = tree.task(tid).and_then(|task| task.held.take()) else {
+            return Self::broken("a step was chosen whose call is gone");
+        };
+        self.note(process, &step, held.prediction.faults);
+        let tree = &mut self.trees[process];
+        let fault = tree.fault.take();
+        if !tree.has_begun && tree.command > 0 {
+            let command = tree.command;
+            tree.commands[command].invoked = Some(self.run.depth);
+        }
+        tree.took(&step, held.prediction.effect == Effect::Sleep);
+        self.run.depth += 1;
+        self.fell = false;
+        let is_opaque = held.prediction.is_opaque;
+        self.go(process, tid, held, fault)?;
+        let step = if self.fell && fault.is_none() { self.with_fall(process, step) } else { step };
+        if is_opaque || self.fell {
+            self.settle_others(process)?;
+        }
+        self.tell_the_others(process, &step.footprint)?;
+        Ok(Event { process, step })
+    }
+
+    /// A program that died within its step gave up what it held: which locks is not told any more.
+    fn with_fall(&mut self, process: usize, step: Step) -> Step {
+        step.and(&Footprint::of(vec![(world(), Write), (prediction::life(process), Write)]))
+    }
+
+    fn go(&mut self, process: usize, tid: u32, held: Held, fault: Option<Fault>) -> Result<()> {
+        let Held { stop, told, known, prediction, .. } = held;
+        match fault {
+            Some(Fault::Kill) => return self.kill(process),
+            Some(Fault::Error(error)) => {
+                self.let_go(process, &stop, Reply::Error(error.errno()))?;
+                return self.settle(process);
+            }
+            Some(Fault::ShortWrite | Fault::ShortWriteKill) => {
+                let written = self.write_half(process, tid, &told)?;
+                if fault == Some(Fault::ShortWriteKill) {
+                    return self.kill(process);
+                }
+                self.let_go(process, &stop, Reply::Value(written))?;
+                return self.settle(process);
+            }
+            None => {}
+        }
+        self.note_mapped(process, &known, &prediction);
+        if let Effect::GiveUp(given) = &prediction.effect {
+            return self.give_up(process, stop, &told, given);
+        }
+        let reply = self.apply(process, tid, &told, &prediction)?;
+        self.go_on(process, tid, &known);
+        self.journal(process, known);
+        self.let_go(process, &stop, reply)?;
+        self.settle(process)
+    }
+
+    fn write_half(&self, process: usize, tid: u32, told: &Told) -> Result<i64> {
+        let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
+        match (told, task) {
+            (Deed::Write(fd, writing), Some(task)) => Ok(behalf::write_half(task, fd.0, writing)?),
+            _ => Ok(0),
+        }
+    }
+
+    /// A lock is given up to be taken anew in another mode: the call itself is still to come.
+    fn give_up(&mut self, process: usize, stop: Notification, told: &Told, given: &Holding) -> Result<()> {
+        let task = self.trees[process].tasks.iter().find(|task| task.tid == stop.task);
+        if let (Some(task), Deed::Lock { file, .. }) = (task, told) {
+            behalf::give_up(task, file.0)?;
+        }
+        self.locks.let_go(given);
+        self.foresee(process, stop)?;
+        self.choose(process)
+    }
+
+    /// Keeps the books for a step; gives back how the call is answered.
+    fn apply(&mut self, process: usize, tid: u32, told: &Told, prediction: &Prediction) -> Result<Reply> {
+        match &prediction.effect {
+            Effect::None | Effect::GiveUp(_) => {}
+            Effect::Take(wanted, ask) => {
+                self.locks.take(*wanted);
+                if *ask == Ask::Wait && wanted.kind != LockKind::Posix {
+                    let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
+                    if let (Some(task), Deed::Lock { file: Fd(fd), .. }) = (task, told) {
+                        behalf::take(task, *fd, wanted)?;
+                    }
+                    return Ok(Reply::Value(0));
+                }
+            }
+            Effect::LetGo(given) => given.iter().for_each(|given| self.locks.let_go(given)),
+            Effect::Sleep => {
+                if let Deed::Sleep(time) | Deed::Await(_, time) = told {
+                    self.trees[process].slept_ns += time;
+                }
+                return Ok(Reply::Value(0));
+            }
+        }
+        Ok(Reply::Continue)
+    }
+
+    /// Answers the call of a step. A call that a signal interrupted meanwhile, as one that stops and continues a program
+    /// does, is made again: then that one is answered.
+    fn let_go(&mut self, process: usize, stop: &Notification, reply: Reply) -> Result<()> {
+        /// How long an interrupted call may take to be made again.
+        const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
+        self.watch(process);
+        let mut stop = *stop;
+        while !self.answer(process, &stop, reply)? {
+            if self.trees[process].hear(AGAIN)? != Heard::Stop {
+                return Ok(());
+            }
+            match self.receive(process)? {
+                Some(next) if next.task == stop.task && next.number == stop.number && next.args == stop.args => {
+                    stop = next;
+                }
+                Some(other) => return self.on_stop(process, other),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not foreseen may have woken whoever waits in the kernel.
+    fn settle_others(&mut self, actor: usize) -> Result<()> {
+        for process in (0..self.trees.len()).filter(|process| *process != actor) {
+            if self.trees[process].phase == Phase::Running && !self.trees[process].is_held() {
+                self.settle(process)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What others foresaw may have changed.
+    fn tell_the_others(&mut self, actor: usize, footprint: &Footprint) -> Result<()> {
+        let changes_all = footprint.access(world()) == Some(Write);
+        for process in (0..self.trees.len()).filter(|process| *process != actor) {
+            self.trees[process].witness(footprint);
+            self.trees[process].is_stale |= changes_all;
+            let step = self.trees[process].step.as_ref();
+            if step.is_some_and(|step| step.footprint.conflicts(footprint)) {
+                self.look_again(process)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Foresees anew what the tasks of a process are about to do.
+    fn look_again(&mut self, process: usize) -> Result<()> {
+        let held: Vec<Notification> =
+            self.trees[process].tasks.iter().filter_map(|task| Some(task.held.as_ref()?.stop)).collect();
+        for stop in held {
+            let until_ns = self.trees[process].held(stop.task).and_then(|held| held.until_ns);
+            self.hold_again(process, stop)?;
+            // A sleep that goes on has not begun anew.
+            let task = self.trees[process].task(stop.task);
+            if let Some(held) = task.and_then(|task| task.held.as_mut()) {
+                held.until_ns = until_ns;
+            }
+        }
+        self.choose(process)
+    }
+}

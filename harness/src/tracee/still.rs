@@ -1,0 +1,107 @@
+//! When everybody stands still.
+//!
+//! A task that was let go may run, or wait in the kernel for another: for a pipe, a child, a mutex. There is nothing to
+//! emulate in that, if only it is known when all of them wait.
+//!
+//! Where commands run in the class `SCHED_FIFO` on their controller's processor, and the controller does not, the
+//! controller runs only when they all sleep: one look suffices, for who is about to wake by itself (state D). Else it
+//! takes two looks that see the same, with time between them.
+
+use std::fs;
+
+use crate::process::procfs;
+
+/// What a look at all tasks saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Somebody runs, or is about to.
+    Busy,
+    /// All sleep; how.
+    Calm(Vec<(u32, String)>),
+}
+
+/// Looks at all tasks that descend from a slot, but for those that are held.
+pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
+    let mut seen = Vec::new();
+    for pid in descendants(slot) {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for task in tasks.flatten() {
+            let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            if is_held(tid) {
+                continue;
+            }
+            let path = task.path();
+            let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
+            let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next()) else {
+                continue;
+            };
+            match state {
+                'Z' | 'X' | 'x' => {}
+                'S' | 'T' | 't' => {
+                    let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();
+                    // It says so of whoever is just going to sleep, or was just woken.
+                    if call.starts_with("running") {
+                        return Look::Busy;
+                    }
+                    seen.push((tid, format!("{state} {call}")));
+                }
+                'D' => {
+                    let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();
+                    if !waits_for_a_child(&call) {
+                        return Look::Busy;
+                    }
+                    seen.push((tid, call));
+                }
+                _ => return Look::Busy,
+            }
+        }
+    }
+    seen.sort();
+    Look::Calm(seen)
+}
+
+/// Whether a call, as `/proc` shows it, is one that waits for a child to execute a program.
+fn waits_for_a_child(call: &str) -> bool {
+    let number = call.split_ascii_whitespace().next().and_then(|number| number.parse::<i64>().ok());
+    #[cfg(target_arch = "x86_64")]
+    let is_vfork = number == Some(libc::SYS_vfork);
+    #[cfg(not(target_arch = "x86_64"))]
+    let is_vfork = false;
+    is_vfork || matches!(number, Some(libc::SYS_clone | libc::SYS_clone3))
+}
+
+/// Whether a calm task waits with a limit of its own, so that it may go on by itself.
+pub(crate) fn has_limit(seen: &str) -> bool {
+    let mut words = seen.split_ascii_whitespace().skip_while(|word| word.parse::<i64>().is_err());
+    let number = words.next().and_then(|number| number.parse::<i64>().ok());
+    let argument = |index: usize| {
+        let word = seen.split_ascii_whitespace().filter(|word| word.starts_with("0x")).nth(index);
+        word.and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()).unwrap_or(0)
+    };
+    match number {
+        Some(libc::SYS_futex) => argument(3) != 0 && matches!(argument(1) & 0x7f, 0 | 9 | 6 | 11),
+        Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => true,
+        Some(libc::SYS_rt_sigtimedwait) => argument(2) != 0,
+        Some(libc::SYS_ppoll) => argument(2) != 0,
+        Some(libc::SYS_pselect6) => argument(4) != 0,
+        Some(libc::SYS_epoll_pwait) => argument(3) as i32 >= 0,
+        #[cfg(target_arch = "x86_64")]
+        Some(libc::SYS_poll) => argument(2) as i32 >= 0,
+        #[cfg(target_arch = "x86_64")]
+        Some(libc::SYS_select) => argument(4) != 0,
+        #[cfg(target_arch = "x86_64")]
+        Some(libc::SYS_epoll_wait) => argument(3) as i32 >= 0,
+        _ => false,
+    }
+}
+
+/// All that descends from a process, dead ones among them.
+pub(crate) fn descendants(of: u32) -> Vec<u32> {
+    let mut found = procfs::children(of);
+    let mut at = 0;
+    while let Some(&pid) = found.get(at) {
+        found.extend(procfs::children(pid));
+        at += 1;
+    }
+    found
+}

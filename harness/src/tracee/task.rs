@@ -1,0 +1,100 @@
+//! One task of a tree, as the kernel shows it: its process, its working folder, its descriptors.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use crate::books::deed::{Known, Told};
+use crate::books::prediction::Prediction;
+use crate::process::sys::seccomp::Notification;
+
+/// A task: a thread of one of the tree's processes.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub tid: u32,
+    /// Its process.
+    pub pid: u32,
+    /// How many tasks of the tree were heard of before it.
+    pub number: usize,
+    /// Its working folder, where that is known.
+    pub folder: Option<String>,
+    /// The call at which it is held.
+    pub held: Option<Held>,
+}
+
+/// A call at which a task is held.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub stop: Notification,
+    pub told: Told,
+    pub known: Known,
+    pub prediction: Prediction,
+    /// When it would go on by itself, on the tree's own clock.
+    pub until_ns: Option<u64>,
+}
+
+impl Task {
+    pub fn new(tid: u32, number: usize) -> Self {
+        Self { tid, pid: process_of(tid).unwrap_or(tid), number, folder: None, held: None }
+    }
+
+    /// A copy of one of its descriptors, of the same open file description.
+    pub fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(handle(self.pid)?, number, PidfdGetfdFlags::empty())?)
+    }
+}
+
+/// A descriptor of a process.
+pub(crate) fn handle(pid: u32) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// The process of a task.
+fn process_of(tid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+/// How many threads a process has.
+pub(crate) fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// What `/proc` says of a descriptor beside what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Information {
+    /// Whether it holds a lock of its open file description by `flock`.
+    pub flock: bool,
+    /// Whether it holds one by `fcntl`.
+    pub ofd: bool,
+    /// How it is open: flags of `open`.
+    pub flags: i32,
+    /// The process that it stands for.
+    pub process: Option<u32>,
+}
+
+/// What is said of a descriptor; nothing where it is not open.
+pub(crate) fn information(task: u32, fd: i32) -> Option<Information> {
+    let text = fs::read_to_string(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
+    let mut information = Information::default();
+    for line in text.lines() {
+        if let Some(lock) = line.strip_prefix("lock:") {
+            information.flock |= lock.contains(" FLOCK ");
+            information.ofd |= lock.contains(" OFDLCK ");
+        } else if let Some(flags) = line.strip_prefix("flags:") {
+            information.flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
+        } else if let Some(pid) = line.strip_prefix("Pid:") {
+            information.process = pid.trim().parse().ok();
+        }
+    }
+    Some(information)
+}
+
+/// The numbers of a process's descriptors.
+pub(crate) fn descriptors(task: u32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{task}/fd")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,236 @@
+//! One schedulable process: a tree of tasks, the command at work, and the step that it is about to take.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustc_hash::FxHashMap;
+
+use super::settings::{Command, Ending, Planned};
+use super::task::{Held, Task};
+use crate::books::prediction::world;
+use crate::engine::explore::schedule::Fault;
+use crate::engine::explore::step::{Access, Footprint, Object, Step};
+use crate::process::slot::Slot;
+
+/// How far a tree has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A command of it is at work.
+    Running,
+    /// All its commands are over.
+    Over,
+    /// It was killed.
+    Dead,
+}
+
+/// What a tree came upon while it was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A task stopped.
+    Stop,
+    /// The root has ended.
+    End,
+    /// Nothing.
+    Nothing,
+}
+
+/// A tree of tasks.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub slot: Slot,
+    pub phase: Phase,
+    /// The command at work, and what all of them came to.
+    pub command: usize,
+    pub commands: Vec<Command>,
+    /// The command's first process, and a descriptor of it.
+    pub root: Option<(u32, OwnedFd)>,
+    pub tasks: Vec<Task>,
+    /// How many tasks were heard of.
+    pub heard: usize,
+    /// Whether there ever was more than one task.
+    pub is_many: bool,
+    /// Whether it opened a FIFO or a socket that lies in a state folder.
+    pub has_channel: bool,
+    /// What held sleeps have taken so far.
+    pub slept_ns: u64,
+    /// How the tasks that are not held wait in the kernel.
+    pub waiting: Vec<(u32, String)>,
+    /// The task whose call is the next step.
+    pub chosen: Option<u32>,
+    /// The next step.
+    pub step: Option<Step>,
+    /// The label of the step, without its number.
+    plain: Arc<str>,
+    /// The last step that it took.
+    pub last: Option<Arc<str>>,
+    /// The fault that will meet it at the next step.
+    pub fault: Option<Fault>,
+    /// How many steps it took of each label.
+    taken: FxHashMap<Arc<str>, u32>,
+    /// What it looked at since it last slept or began.
+    pub seen: Vec<(Object, Access)>,
+    /// Whether another changed any of that since.
+    pub is_stale: bool,
+    /// Whether its command has taken a step.
+    pub has_begun: bool,
+    output: [File; 2],
+    marks: [u64; 2],
+}
+
+impl Tree {
+    pub fn new(slot: Slot, output: [&Path; 2]) -> io::Result<Self> {
+        let [stdout, stderr] = output.map(|path| File::options().read(true).write(true).open(path));
+        Ok(Self {
+            slot,
+            phase: Phase::Over,
+            command: 0,
+            commands: Vec::new(),
+            root: None,
+            tasks: Vec::new(),
+            heard: 0,
+            is_many: false,
+            has_channel: false,
+            slept_ns: 0,
+            waiting: Vec::new(),
+            chosen: None,
+            step: None,
+            plain: Arc::from(""),
+            last: None,
+            fault: None,
+            taken: FxHashMap::default(),
+            seen: Vec::new(),
+            is_stale: false,
+            has_begun: false,
+            output: [stdout?, stderr?],
+            marks: [0; 2],
+        })
+    }
+
+    /// A new execution begins.
+    pub fn begin(&mut self, commands: usize) -> io::Result<()> {
+        let not_begun = || Command {
+            ending: Ending::NotBegun,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            invoked: None,
+            returned: None,
+        };
+        self.commands = std::iter::repeat_with(not_begun).take(commands).collect();
+        self.phase = if commands == 0 { Phase::Over } else { Phase::Running };
+        self.command = 0;
+        self.tasks.clear();
+        (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
+        self.waiting.clear();
+        self.taken.clear();
+        self.seen.clear();
+        (self.is_stale, self.has_begun) = (false, false);
+        (self.chosen, self.step, self.last, self.fault) = (None, None, None, None);
+        for output in &self.output {
+            output.set_len(0)?;
+        }
+        self.marks = [0; 2];
+        Ok(())
+    }
+
+    pub fn task(&mut self, tid: u32) -> Option<&mut Task> {
+        self.tasks.iter_mut().find(|task| task.tid == tid)
+    }
+
+    pub fn held(&self, tid: u32) -> Option<&Held> {
+        self.tasks.iter().find(|task| task.tid == tid)?.held.as_ref()
+    }
+
+    /// Whether a pid or a task is of this tree, as far as it was heard of.
+    pub fn has(&self, pid: u32) -> bool {
+        let is_root = self.root.as_ref().is_some_and(|(root, _)| *root == pid);
+        is_root || self.tasks.iter().any(|task| task.tid == pid || task.pid == pid)
+    }
+
+    /// Whether nobody of it can do anything before a call is answered: known without a look.
+    pub fn is_held(&self) -> bool {
+        !self.is_many && self.root.is_some() && self.tasks.len() == 1 && self.tasks[0].held.is_some()
+    }
+
+    /// Waits a while for something to happen.
+    pub fn hear(&self, at_most: Duration) -> io::Result<Heard> {
+        let root = self.root.as_ref().map(|(_, handle)| PollFd::new(handle.as_fd(), PollFlags::POLLIN));
+        let mut polled = [Some(PollFd::new(self.slot.listener.as_fd(), PollFlags::POLLIN)), root];
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
+        let count = if polled[1].is_some() { 2 } else { 1 };
+        let mut polled: Vec<PollFd<'_>> = polled.iter_mut().take(count).filter_map(Option::take).collect();
+        match poll(&mut polled, timeout) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(Heard::Nothing),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = |at: usize| polled.get(at).and_then(PollFd::any).unwrap_or(false);
+        Ok(match (ready(0), ready(1)) {
+            (true, _) => Heard::Stop,
+            (_, true) => Heard::End,
+            _ => Heard::Nothing,
+        })
+    }
+
+    /// What the command printed since it began.
+    pub fn take_output(&mut self) -> io::Result<[Vec<u8>; 2]> {
+        let mut taken = [Vec::new(), Vec::new()];
+        for ((output, mark), taken) in self.output.iter().zip(&mut self.marks).zip(&mut taken) {
+            let length = output.metadata()?.len();
+            let mut bytes = vec![0; length.saturating_sub(*mark) as usize];
+            output.read_exact_at(&mut bytes, *mark)?;
+            *mark = length;
+            *taken = bytes;
+        }
+        Ok(taken)
+    }
+
+    /// Whether it has more to do.
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Puts a step before it.
+    pub fn foresee(&mut self, tid: Option<u32>, label: &str, of: impl FnOnce(Arc<str>) -> Step) {
+        self.plain = label.into();
+        let label = match self.taken.get(label) {
+            None => Arc::clone(&self.plain),
+            Some(count) => format!("{label} #{}", count + 1).into(),
+        };
+        self.chosen = tid;
+        self.step = Some(of(label));
+    }
+
+    /// The step has been taken.
+    pub fn took(&mut self, step: &Step, slept: bool) {
+        self.last = Some(Arc::clone(&step.label));
+        *self.taken.entry(Arc::clone(&self.plain)).or_insert(0) += 1;
+        self.has_begun = true;
+        if slept {
+            self.seen.clear();
+            self.is_stale = false;
+        } else {
+            let world = world();
+            self.seen.extend(step.footprint.touches().iter().filter(|(object, _)| *object != world));
+        }
+    }
+
+    /// Another took a step.
+    pub fn witness(&mut self, footprint: &Footprint) {
+        let mut changed = footprint.touches().iter().filter(|(_, access)| *access != Access::Read);
+        self.is_stale =
+            self.is_stale || changed.any(|(object, _)| self.seen.iter().any(|(seen, _)| seen == object));
+    }
+}
+
+/// The fault that is planned for a process at a label.
+pub(crate) fn planned_for(planned: &[Planned], process: usize, label: &str) -> Option<Fault> {
+    let fits = |planned: &&Planned| planned.process == process && *planned.label == *label;
+    planned.iter().find(fits).map(|planned| planned.fault)
+}

@@ -1,0 +1,106 @@
+//! A watchdog for programs in the class `SCHED_FIFO`: whoever runs on and on there starves its controller, which could not
+//! help it. So a thread on another processor takes the class away; the controller, which can run then, does the rest.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::still::descendants;
+use crate::process::clock::now_ns;
+use crate::process::sys::task::{Scheduling, schedule};
+
+/// How long somebody may run before the class is taken away.
+const PATIENCE_NS: u64 = 200_000_000;
+/// How often it looks.
+const ROUND: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The slot whose tree runs; 0 for none.
+    slot: AtomicU32,
+    since_ns: AtomicU64,
+    fired: AtomicBool,
+    over: AtomicBool,
+}
+
+/// The watchdog of one machine.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// On every processor but this one; none where there is no other.
+    pub fn beside(processor: usize) -> io::Result<Option<Self>> {
+        let mut others = sched_getaffinity(Pid::from_raw(0))?;
+        for other in 0..CpuSet::count() {
+            // The calling thread may be bound to one processor itself.
+            _ = if other == processor { others.unset(other) } else { others.set(other) };
+        }
+        let shared = Arc::new(Shared::default());
+        let watched = Arc::clone(&shared);
+        let (told, hears) = std::sync::mpsc::channel();
+        let watch = move || {
+            let elsewhere = sched_setaffinity(Pid::from_raw(0), &others).is_ok();
+            // Whoever started us waits for this.
+            _ = told.send(elsewhere);
+            if elsewhere {
+                watched.watch();
+            }
+        };
+        let thread = std::thread::Builder::new().name("fw-watchdog".into()).spawn(watch)?;
+        let dog = Self { shared, thread: Some(thread) };
+        Ok(hears.recv().unwrap_or(false).then_some(dog))
+    }
+
+    /// A slot's tree runs from now on.
+    pub fn watch(&self, slot: u32) {
+        self.shared.since_ns.store(now_ns(), Ordering::Relaxed);
+        self.shared.slot.store(slot, Ordering::Release);
+    }
+
+    /// Nobody runs; whether somebody lost the class since the last time.
+    pub fn rest(&self) -> bool {
+        self.shared.slot.store(0, Ordering::Release);
+        self.shared.fired.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Shared {
+    fn watch(&self) {
+        while !self.over.load(Ordering::Relaxed) {
+            std::thread::park_timeout(ROUND);
+            let (slot, since_ns) = (self.slot.load(Ordering::Acquire), self.since_ns.load(Ordering::Relaxed));
+            if slot == 0 || now_ns() < since_ns.saturating_add(PATIENCE_NS) {
+                continue;
+            }
+            let mut demoted = false;
+            for pid in descendants(slot) {
+                let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+                for task in tasks.flatten() {
+                    let tid = task.file_name().to_str().and_then(|name| name.parse().ok());
+                    demoted |= tid.is_some_and(|tid| schedule(tid, Scheduling::Other).is_ok());
+                }
+            }
+            if demoted {
+                self.fired.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            _ = thread.join();
+        }
+    }
+}
