@@ -63,7 +63,6 @@ pub struct Locks {
 
 impl Locks {
     /// Who stands in the way of a lock.
-    #[must_use]
     pub fn in_the_way<'l>(&'l self, wanted: &'l Holding) -> impl Iterator<Item = &'l Holding> {
         self.held.iter().filter(move |held| held.excludes(wanted))
     }
@@ -113,7 +112,6 @@ impl Locks {
     }
 
     /// What a process holds.
-    #[must_use]
     pub fn of(&self, process: usize) -> impl Iterator<Item = &Holding> {
         self.held.iter().filter(move |held| held.process == process)
     }

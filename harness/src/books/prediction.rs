@@ -133,7 +133,7 @@ pub struct Actor<'a> {
 pub fn predict(deed: &Known, actor: &Actor<'_>, locks: &mut Locks) -> Result<Prediction, &'static str> {
     Ok(match deed {
         Known::Lock { file: Some(file), kind, mode, ask, range } => {
-            lock(Wanted { file, kind: *kind, mode: *mode, range: *range }, *ask, actor, locks)?
+            lock(&Wanted { file, kind: *kind, mode: *mode, range: *range }, *ask, actor, locks)?
         }
         Known::Unlock { file: Some(file), kind, range } => unlock(file, *kind, *range, actor, locks)?,
         Known::QueryLock { file: Some(file), kind, range } => {
@@ -156,7 +156,9 @@ pub fn predict(deed: &Known, actor: &Actor<'_>, locks: &mut Locks) -> Result<Pre
         }
         Known::Signal(target, number) => signal(*target, *number, actor, locks),
         Known::SignalBy(_, number) => signal(Target::Task(0), *number, actor, locks),
-        Known::Sleep(_) | Known::Await(..) => sleep(actor),
+        Known::Sleep(_) => sleep(actor),
+        // What it waits for may still come, so it never ends before somebody did something.
+        Known::Await(..) => Prediction { gate: Gate::Change, ..sleep(actor) },
         Known::Exit(Some(code)) => {
             Prediction::new(format!("exit {code}")).touching(killed(actor.process, locks))
         }
@@ -221,12 +223,12 @@ struct Wanted<'f> {
 }
 
 fn lock(
-    wanted: Wanted<'_>,
+    wanted: &Wanted<'_>,
     ask: Ask,
     actor: &Actor<'_>,
     locks: &mut Locks,
 ) -> Result<Prediction, &'static str> {
-    let Wanted { file, kind, mode, range } = wanted;
+    let Wanted { file, kind, mode, range } = *wanted;
     if kind != LockKind::Flock {
         if !actor.may_lock {
             // The kernel refuses it at once.

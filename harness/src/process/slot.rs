@@ -167,9 +167,10 @@ fn prepare(settings: &SlotSettings) -> io::Result<Vec<Image>> {
         sched_setaffinity(Pid::from_raw(0), &set)?;
     }
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
-    let [stdout, stderr] = settings.output.each_ref().map(|path| {
-        File::options().create(true).append(true).read(true).open(path)
-    });
+    let [stdout, stderr] = settings
+        .output
+        .each_ref()
+        .map(|path| File::options().create(true).append(true).read(true).open(path));
     nix::unistd::dup2_stdout(stdout?)?;
     nix::unistd::dup2_stderr(stderr?)?;
     settings.commands.iter().map(|command| image(command, settings)).collect()
@@ -195,11 +196,8 @@ fn image(command: &CommandLine, settings: &SlotSettings) -> io::Result<Image> {
 }
 
 fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
-    let filter: Vec<_> = settings
-        .filter
-        .iter()
-        .map(|&(code, jt, jf, k)| seccomp::Instruction { code, jt, jf, k })
-        .collect();
+    let filter: Vec<_> =
+        settings.filter.iter().map(|&(code, jt, jf, k)| seccomp::Instruction { code, jt, jf, k }).collect();
     seccomp::install(&filter)
 }
 
@@ -289,7 +287,8 @@ impl Slot {
             }
             number => number - 1,
         };
-        let raw = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+        let raw = rustix::process::Pid::from_raw(pid.cast_signed())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let handle = pidfd_open(raw, PidfdFlags::empty()).map_err(io::Error::from)?;
         let listener = pidfd_getfd(&handle, number.cast_signed(), PidfdGetfdFlags::empty());
         let listener = Listener::from_fd(listener.map_err(|error| Self::told(error.into()))?);

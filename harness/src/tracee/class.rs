@@ -45,6 +45,7 @@ pub(crate) enum Harmless {
     Watches,
 }
 
+#[cfg(test)]
 impl Harmless {
     /// Every group, with the reason.
     pub(crate) const REASONS: [(Self, &'static str); 10] = [

@@ -71,10 +71,9 @@ fn by_path(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_readlinkat => Deed::ReadLink(a.at(0, 1)),
         libc::SYS_mkdirat => Deed::MakeFolder(a.at(0, 1)),
         libc::SYS_mknodat => Deed::MakeNode(a.at(0, 1), node(a.int(2))),
-        libc::SYS_newfstatat => a.look(a.int(3)),
-        libc::SYS_statx => a.look(a.int(2)),
+        libc::SYS_newfstatat | libc::SYS_faccessat2 => a.look(a.int(3)),
+        libc::SYS_statx | SYS_GETXATTRAT | SYS_LISTXATTRAT => a.look(a.int(2)),
         libc::SYS_faccessat => a.look(0),
-        libc::SYS_faccessat2 => a.look(a.int(3)),
         libc::SYS_name_to_handle_at => {
             a.look(if a.int(4) & libc::AT_SYMLINK_FOLLOW != 0 { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
         }
@@ -89,7 +88,6 @@ fn by_path(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_lgetxattr | libc::SYS_llistxattr => Deed::Look(a.here(0), false),
         SYS_SETXATTRAT | SYS_REMOVEXATTRAT => a.change(a.int(2), Attribute::Extended),
         SYS_FILE_SETATTR => a.change(a.int(4), Attribute::Extended),
-        SYS_GETXATTRAT | SYS_LISTXATTRAT => a.look(a.int(2)),
         SYS_FILE_GETATTR => a.look(a.int(4)),
         libc::SYS_chdir => Deed::ChangeFolder(a.here(0)),
         libc::SYS_getcwd => Deed::AskFolder,
@@ -172,10 +170,8 @@ fn about_processes(a: &Arguments<'_>) -> Option<Told> {
         | libc::SYS_sched_setaffinity
         | libc::SYS_sched_setattr => Deed::Pretend,
         libc::SYS_kill => Deed::Signal(target(a.int(0)), a.int(1)),
-        libc::SYS_tkill => Deed::Signal(Target::Task(a.int(0)), a.int(1)),
-        libc::SYS_tgkill => Deed::Signal(Target::Task(a.int(0)), a.int(2)),
-        libc::SYS_rt_sigqueueinfo => Deed::Signal(Target::Task(a.int(0)), a.int(1)),
-        libc::SYS_rt_tgsigqueueinfo => Deed::Signal(Target::Task(a.int(0)), a.int(2)),
+        libc::SYS_tkill | libc::SYS_rt_sigqueueinfo => Deed::Signal(Target::Task(a.int(0)), a.int(1)),
+        libc::SYS_tgkill | libc::SYS_rt_tgsigqueueinfo => Deed::Signal(Target::Task(a.int(0)), a.int(2)),
         libc::SYS_pidfd_send_signal => Deed::SignalBy(a.fd(0), a.int(1)),
         libc::SYS_clone => Deed::Start(a.arg(0)),
         libc::SYS_clone3 => {

@@ -39,8 +39,7 @@ impl Machine {
     /// Looks ahead; a task that does what concerns nobody goes on at once, every other is held.
     pub(super) fn foresee(&mut self, process: usize, stop: Notification) -> Result<()> {
         let tid = stop.task;
-        let recording =
-            if self.options.records_bytes { Recording::Bytes } else { Recording::Lengths };
+        let recording = if self.options.records_bytes { Recording::Bytes } else { Recording::Lengths };
         let told = decode::decode(&stop, Memory(tid), recording);
         let told = self.last_thread(process, &stop, told);
         match self.judge(process, tid, &told)? {
@@ -84,7 +83,9 @@ impl Machine {
                 self.trees[process].tasks.retain(|task| task.tid != tid);
                 Answer(Reply::Continue)
             }
-            Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => Answer(Reply::Continue),
+            Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => {
+                Answer(Reply::Continue)
+            }
             Deed::Sleep(time) if self.trees[process].seen.is_empty() => {
                 // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
                 self.trees[process].slept_ns += time;
@@ -192,7 +193,8 @@ impl Machine {
             (Deed::Map(fd, Mapping::SharedWritable), Deed::Map(None, _)) => {
                 let path = std::fs::read_link(format!("/proc/{tid}/fd/{}", fd.0)).unwrap_or_default();
                 let path = path.to_string_lossy();
-                let is_own = path.ends_with(" (deleted)") || path.starts_with("/dev/zero") || !path.starts_with('/');
+                let is_own =
+                    path.ends_with(" (deleted)") || path.starts_with("/dev/zero") || !path.starts_with('/');
                 if !is_own {
                     self.refuse(process, tid, "mmap", &format!("shares memory through {path}"))?;
                 }
@@ -213,9 +215,8 @@ impl Machine {
             }
             (Deed::Exec(_), _) => {
                 let path = outside.first().map(|path| format!("/proc/{tid}/root{path}"));
-                let gains = |path: String| {
-                    std::fs::metadata(path).is_ok_and(|file| file.mode() & libc::S_ISUID != 0)
-                };
+                let gains =
+                    |path: String| std::fs::metadata(path).is_ok_and(|file| file.mode() & libc::S_ISUID != 0);
                 if path.is_some_and(gains) && !nix::unistd::geteuid().is_root() {
                     let path = outside.first().map_or("", String::as_str);
                     let why = format!("starts {path}, which gains no privileges under control");
@@ -227,7 +228,12 @@ impl Machine {
         }
     }
 
-    fn judge_connection(&mut self, process: usize, tid: u32, path: Option<&[String]>) -> Result<Option<Reply>> {
+    fn judge_connection(
+        &mut self,
+        process: usize,
+        tid: u32,
+        path: Option<&[String]>,
+    ) -> Result<Option<Reply>> {
         /// Daemons that the C library asks first, and does without where they are not there.
         const ASKED_FIRST: [&str; 2] = ["/run/nscd/socket", "/var/run/nscd/socket"];
         let Some(path) = path else {
@@ -265,7 +271,9 @@ impl Machine {
             return Ok(());
         }
         let until_ns = match &told {
-            Deed::Sleep(time) | Deed::Await(_, time) => Some(self.trees[process].slept_ns.saturating_add(*time)),
+            Deed::Sleep(time) | Deed::Await(_, time) => {
+                Some(self.trees[process].slept_ns.saturating_add(*time))
+            }
             _ => None,
         };
         let held = Held { stop, told, known, prediction, until_ns };
@@ -308,7 +316,9 @@ impl Machine {
                 let pid = tree.task(tid).map_or(tid, |task| task.pid);
                 tree.tasks.retain(|task| task.pid != pid || task.tid == tid);
             }
-            Deed::Open(Some(place), _) if place.file.as_ref().is_some_and(|file| file.kind == Kind::Channel) => {
+            Deed::Open(Some(place), _)
+                if place.file.as_ref().is_some_and(|file| file.kind == Kind::Channel) =>
+            {
                 tree.has_channel = true;
             }
             Deed::Connect(Some(Some(_))) | Deed::Bind(Some(_)) => tree.has_channel = true,
@@ -317,7 +327,13 @@ impl Machine {
     }
 
     /// What a deed will do.
-    pub(super) fn predict(&mut self, process: usize, tid: u32, told: &Told, known: &Known) -> Result<Prediction> {
+    pub(super) fn predict(
+        &mut self,
+        process: usize,
+        tid: u32,
+        told: &Told,
+        known: &Known,
+    ) -> Result<Prediction> {
         if let Deed::Refused(label, LOOK) = known {
             let pid = label.trim_start_matches("look at p").parse::<usize>().unwrap_or(1);
             let mut look = Prediction::new(label.clone());
@@ -419,7 +435,9 @@ impl Machine {
         };
         let known = self.trees.iter().position(|tree| tree.has(pid));
         known.or_else(|| {
-            self.trees.iter().position(|tree| tree.is_many && still::descendants(tree.slot.pid).contains(&pid))
+            self.trees
+                .iter()
+                .position(|tree| tree.is_many && still::descendants(tree.slot.pid).contains(&pid))
         })
     }
 
@@ -444,9 +462,10 @@ const LOOK: &str = "looks at another process";
 /// What a deed that cannot be foreseen is called.
 fn call_of(known: &Known) -> String {
     match known {
-        Deed::Lock { kind: LockKind::Flock, .. } | Deed::Unlock { kind: LockKind::Flock, .. } => "flock".into(),
+        Deed::Lock { kind: LockKind::Flock, .. } | Deed::Unlock { kind: LockKind::Flock, .. } => {
+            "flock".into()
+        }
         Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. } => "fcntl".into(),
         other => other.label(),
     }
 }
-

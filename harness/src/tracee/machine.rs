@@ -16,7 +16,7 @@ use super::names::Names;
 use super::paths::Paths;
 use super::settings::{Ending, Entry, Left, Options, Planned, Settings, TraceeError};
 use super::still::descendants;
-use super::tree::{Phase, Tree};
+use super::tree::Tree;
 use super::watchdog::Watchdog;
 use crate::books::deed::Faults;
 use crate::books::locks::Locks;
@@ -37,7 +37,8 @@ const DEATH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Machine {
     // First, so that nobody lives when what it serves is gone.
-    pub(super) spawner: Spawner,
+    #[expect(dead_code, reason = "all that it forked ends with it")]
+    spawner: Spawner,
     pub(super) trees: Vec<Tree>,
     pub(super) paths: Paths,
     pub(super) locks: Locks,
@@ -240,7 +241,14 @@ impl Machine {
                 let pids = self.pids();
                 let root = self.folders.first().map_or(std::path::Path::new("/"), PathBuf::as_path);
                 let depth = events.len();
-                observer.before(&Scene { depth, next: process, pending: &pending, enabled, pids: &pids, root });
+                observer.before(&Scene {
+                    depth,
+                    next: process,
+                    pending: &pending,
+                    enabled,
+                    pids: &pids,
+                    root,
+                });
                 // Whoever looks on takes the time that it takes.
                 self.run.begun = Instant::now();
             }
@@ -281,7 +289,7 @@ impl Machine {
             if !enabled.is_empty() || !self.trees.iter().any(Tree::is_live) {
                 return Ok(enabled);
             }
-            if !self.wait_for_the_late()? && !self.wake_a_sleeper()? && !self.choose_another()? {
+            if !self.choose_another() && !self.wait_for_the_late()? && !self.wake_a_sleeper() {
                 return Ok(enabled);
             }
         }
@@ -309,10 +317,9 @@ impl Machine {
                 (true, Some(_)) => format!(
                     "waits at {label} for a change to what it looked at, and nobody is left to make one"
                 ),
-                (true, None) => format!(
-                    "waits in the kernel after {}",
-                    tree.last.as_deref().unwrap_or("its start")
-                ),
+                (true, None) => {
+                    format!("waits in the kernel after {}", tree.last.as_deref().unwrap_or("its start"))
+                }
             };
             chain.push(format!("p{} {why}", process + 1));
         }

@@ -1,8 +1,8 @@
 //! The memory of a controlled task, read while it stands still.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSliceMut;
 
-use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 /// As long as most paths are.
@@ -20,13 +20,6 @@ impl Memory {
         let remote = [RemoteIoVec { base: address as usize, len: into.len() }];
         process_vm_readv(Pid::from_raw(self.0.cast_signed()), &mut [IoSliceMut::new(into)], &remote)
             .unwrap_or(0)
-    }
-
-    /// Writes a stretch; whether all of it could be written.
-    pub fn write(self, address: u64, bytes: &[u8]) -> bool {
-        let remote = [RemoteIoVec { base: address as usize, len: bytes.len() }];
-        let written = process_vm_writev(Pid::from_raw(self.0.cast_signed()), &[IoSlice::new(bytes)], &remote);
-        written == Ok(bytes.len())
     }
 
     /// Reads a text that ends with a zero.

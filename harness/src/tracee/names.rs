@@ -148,7 +148,8 @@ fn is_random(run: &str) -> bool {
         }
     }
     let camel = upper == 1 && run.starts_with(|first: char| first.is_ascii_uppercase());
-    run.len() >= RANDOM_MIN && ((digits > 0 && upper + lower > 0) || digits == run.len() || (upper > 0 && lower > 0 && !camel))
+    run.len() >= RANDOM_MIN
+        && ((digits > 0 && upper + lower > 0) || digits == run.len() || (upper > 0 && lower > 0 && !camel))
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Machine {
     fn is_last(
         &mut self,
         process: usize,
-        closer: u32,
+        leaver: u32,
         closed: &HashSet<i32>,
         kind: LockKind,
         inode: &(u64, u64),
@@ -114,7 +114,7 @@ impl Machine {
         let slot = self.trees[process].slot.pid;
         for pid in descendants(slot) {
             for fd in descriptors(pid) {
-                if pid == closer && closed.contains(&fd) {
+                if pid == leaver && closed.contains(&fd) {
                     continue;
                 }
                 if Paths::inode(pid, fd).as_ref() != Some(inode) {

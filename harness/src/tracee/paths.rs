@@ -110,9 +110,11 @@ impl Paths {
 
     /// The state folder that a path of a command lies in, and the path from there.
     fn inside<'t>(&self, path: &'t str) -> Option<(usize, &'t str)> {
-        self.roots.iter().enumerate().find_map(|(number, root)| match path.strip_prefix(root.path.as_str())? {
-            "" => Some((number, "")),
-            rest => Some((number, rest.strip_prefix('/')?)),
+        self.roots.iter().enumerate().find_map(|(number, root)| {
+            match path.strip_prefix(root.path.as_str())? {
+                "" => Some((number, "")),
+                rest => Some((number, rest.strip_prefix('/')?)),
+            }
         })
     }
 

@@ -112,7 +112,8 @@ impl Machine {
             }
         }
         self.rest();
-        self.choose(process)
+        self.choose(process);
+        Ok(())
     }
 
     fn next(&mut self, process: usize) -> Result<Next> {
@@ -123,7 +124,8 @@ impl Machine {
             if tree.is_held() || (tree.root.is_none() && tree.phase != Phase::Running && !tree.is_many) {
                 return Ok(Next::Still);
             }
-            let at_most = if self.real_time || before.is_some() || tree.is_many { Duration::ZERO } else { SOON };
+            let at_most =
+                if self.real_time || before.is_some() || tree.is_many { Duration::ZERO } else { SOON };
             match tree.hear(at_most)? {
                 Heard::Stop => match self.receive(process)? {
                     Some(stop) => return Ok(Next::Stop(stop)),

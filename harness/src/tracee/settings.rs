@@ -34,6 +34,7 @@ pub struct Settings {
 
 /// How a machine holds programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// Whether calls that cannot be foreseen are let through, and noted, instead of refused.
     pub allow_uncontrolled: bool,
@@ -194,7 +195,9 @@ pub enum TraceeError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// A program does something that cannot be controlled.
-    #[error("p{process} ({command}): {call} {why}; with --allow-uncontrolled it is let through, and nothing exhaustive is claimed")]
+    #[error(
+        "p{process} ({command}): {call} {why}; with --allow-uncontrolled it is let through, and nothing exhaustive is claimed"
+    )]
     Refused {
         /// Who, counted from 1.
         process: usize,

@@ -18,6 +18,8 @@ use Access::{Read, Update, Write};
 enum Rank {
     /// It can happen.
     Can,
+    /// It is a sleep that can end.
+    Wakes,
     /// It sleeps.
     Sleeps,
     /// It waits for a lock.
@@ -26,7 +28,7 @@ enum Rank {
 
 impl Machine {
     /// Which of a tree's held calls is its next step: one that can happen, by its label.
-    pub(super) fn choose(&mut self, process: usize) -> Result<()> {
+    pub(super) fn choose(&mut self, process: usize) {
         self.drop_the_gone(process);
         let mut candidates: Vec<(Rank, String, usize, u32)> = Vec::new();
         for task in &self.trees[process].tasks {
@@ -36,7 +38,7 @@ impl Machine {
         }
         candidates.sort();
         let waits = candidates.iter().filter(|candidate| candidate.0 == Rank::Waits).count();
-        if waits > 1 && candidates[0].0 != Rank::Can {
+        if waits > 1 && candidates[0].0 > Rank::Wakes {
             let what = format!("several tasks of p{} wait for locks at once", process + 1);
             self.run.left.uncertain.insert(what);
         }
@@ -44,7 +46,6 @@ impl Machine {
             Some((_, _, _, tid)) => self.place(process, *tid),
             None => self.place_nothing(process),
         }
-        Ok(())
     }
 
     /// Calls whose tasks were killed, or interrupted by a signal, are not to be answered any more.
@@ -64,7 +65,10 @@ impl Machine {
     fn rank(&self, process: usize, held: &Held) -> Rank {
         match &held.prediction.effect {
             Effect::Take(wanted, Ask::Wait) if !self.locks.is_free(wanted) => Rank::Waits,
-            Effect::Sleep if held.prediction.gate == Gate::Change && !self.trees[process].is_stale => Rank::Sleeps,
+            Effect::Sleep if held.prediction.gate == Gate::Change && !self.trees[process].is_stale => {
+                Rank::Sleeps
+            }
+            Effect::Sleep => Rank::Wakes,
             _ => Rank::Can,
         }
     }
@@ -80,7 +84,8 @@ impl Machine {
         let tree = &mut self.trees[process];
         tree.foresee(Some(tid), &prediction.label, |label| prediction.step(label, more.iter().copied()));
         if let Some(step) = tree.step.take() {
-            tree.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
+            tree.fault =
+                planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
             tree.step = Some(under(step, tree.fault, &killed, &more));
         }
     }
@@ -98,7 +103,9 @@ impl Machine {
         for task in tree.tasks.iter().filter(|task| task.tid != tid) {
             let Some(held) = &task.held else { continue };
             let others = held.prediction.touches.iter().map(|(object, _)| (*object, Read));
-            more.extend(others.filter(|(object, _)| own.touches.iter().all(|(touched, _)| touched != object)));
+            more.extend(
+                others.filter(|(object, _)| own.touches.iter().all(|(touched, _)| touched != object)),
+            );
         }
         more
     }
@@ -125,7 +132,7 @@ impl Machine {
         if matches!(tree.fault, Some(Fault::Kill | Fault::Error(_))) {
             return true;
         }
-        tree.held(tid).is_some_and(|held| self.rank(process, held) == Rank::Can)
+        tree.held(tid).is_some_and(|held| self.rank(process, held) <= Rank::Wakes)
     }
 
     /// Whose locks stand in the way of a process.
@@ -139,30 +146,30 @@ impl Machine {
     }
 
     /// Nobody can go on: the sleep that ends first does; whether there was one.
-    pub(super) fn wake_a_sleeper(&mut self) -> Result<bool> {
+    pub(super) fn wake_a_sleeper(&mut self) -> bool {
         let sleepers = self.trees.iter().enumerate().flat_map(|(process, tree)| {
             tree.tasks.iter().filter_map(move |task| {
                 let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
                 Some((left, process, task.number, task.tid))
             })
         });
-        let Some((_, process, _, tid)) = sleepers.min() else { return Ok(false) };
+        let Some((_, process, _, tid)) = sleepers.min() else { return false };
         self.trees[process].is_stale = true;
         self.place(process, tid);
-        Ok(true)
+        true
     }
 
     /// Nobody can go on: a tree whose next call waits may have another that does not; whether there was one.
-    pub(super) fn choose_another(&mut self) -> Result<bool> {
+    pub(super) fn choose_another(&mut self) -> bool {
         for process in 0..self.trees.len() {
             if self.trees[process].is_many && self.trees[process].is_live() {
-                self.choose(process)?;
+                self.choose(process);
                 if self.can(process) {
-                    return Ok(true);
+                    return true;
                 }
             }
         }
-        Ok(false)
+        false
     }
 
     /// Lets a process take its step, and waits until it stands again.
@@ -186,17 +193,12 @@ impl Machine {
         self.fell = false;
         let is_opaque = held.prediction.is_opaque;
         self.go(process, tid, held, fault)?;
-        let step = if self.fell && fault.is_none() { self.with_fall(process, step) } else { step };
+        let step = if self.fell && fault.is_none() { with_fall(process, &step) } else { step };
         if is_opaque || self.fell {
             self.settle_others(process)?;
         }
         self.tell_the_others(process, &step.footprint)?;
         Ok(Event { process, step })
-    }
-
-    /// A program that died within its step gave up what it held: which locks is not told any more.
-    fn with_fall(&mut self, process: usize, step: Step) -> Step {
-        step.and(&Footprint::of(vec![(world(), Write), (prediction::life(process), Write)]))
     }
 
     fn go(&mut self, process: usize, tid: u32, held: Held, fault: Option<Fault>) -> Result<()> {
@@ -244,7 +246,8 @@ impl Machine {
         }
         self.locks.let_go(given);
         self.foresee(process, stop)?;
-        self.choose(process)
+        self.choose(process);
+        Ok(())
     }
 
     /// Keeps the books for a step; gives back how the call is answered.
@@ -284,7 +287,9 @@ impl Machine {
                 return Ok(());
             }
             match self.receive(process)? {
-                Some(next) if next.task == stop.task && next.number == stop.number && next.args == stop.args => {
+                Some(next)
+                    if next.task == stop.task && next.number == stop.number && next.args == stop.args =>
+                {
                     stop = next;
                 }
                 Some(other) => return self.on_stop(process, other),
@@ -331,6 +336,12 @@ impl Machine {
                 held.until_ns = until_ns;
             }
         }
-        self.choose(process)
+        self.choose(process);
+        Ok(())
     }
+}
+
+/// A program that died within its step gave up what it held: which locks is not told any more.
+fn with_fall(process: usize, step: &Step) -> Step {
+    step.clone().and(&Footprint::of(vec![(world(), Write), (prediction::life(process), Write)]))
 }

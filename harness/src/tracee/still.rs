@@ -26,13 +26,16 @@ pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
     for pid in descendants(slot) {
         let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
         for task in tasks.flatten() {
-            let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
             if is_held(tid) {
                 continue;
             }
             let path = task.path();
             let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
-            let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next()) else {
+            let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
+            else {
                 continue;
             };
             match state {
@@ -84,15 +87,20 @@ pub(crate) fn has_limit(seen: &str) -> bool {
         Some(libc::SYS_rt_sigtimedwait) => argument(2) != 0,
         Some(libc::SYS_ppoll) => argument(2) != 0,
         Some(libc::SYS_pselect6) => argument(4) != 0,
-        Some(libc::SYS_epoll_pwait) => argument(3) as i32 >= 0,
+        Some(libc::SYS_epoll_pwait) => is_limit(argument(3)),
         #[cfg(target_arch = "x86_64")]
-        Some(libc::SYS_poll) => argument(2) as i32 >= 0,
+        Some(libc::SYS_poll) => is_limit(argument(2)),
         #[cfg(target_arch = "x86_64")]
         Some(libc::SYS_select) => argument(4) != 0,
         #[cfg(target_arch = "x86_64")]
-        Some(libc::SYS_epoll_wait) => argument(3) as i32 >= 0,
+        Some(libc::SYS_epoll_wait) => is_limit(argument(3)),
         _ => false,
     }
+}
+
+/// Whether a number of milliseconds is a limit: less than none is for ever.
+const fn is_limit(argument: u64) -> bool {
+    (argument as u32).cast_signed() >= 0
 }
 
 /// All that descends from a process, dead ones among them.

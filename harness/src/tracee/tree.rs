@@ -43,6 +43,7 @@ pub(crate) enum Heard {
 
 /// A tree of tasks.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Tree {
     pub slot: Slot,
     pub phase: Phase,

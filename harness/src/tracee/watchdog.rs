@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::still::descendants;
 use crate::process::clock::now_ns;
-use crate::process::sys::task::{Scheduling, schedule};
+use crate::process::sys::task::demote;
 
 /// How long somebody may run before the class is taken away.
 const PATIENCE_NS: u64 = 200_000_000;
@@ -85,7 +85,7 @@ impl Shared {
                 let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
                 for task in tasks.flatten() {
                     let tid = task.file_name().to_str().and_then(|name| name.parse().ok());
-                    demoted |= tid.is_some_and(|tid| schedule(tid, Scheduling::Other).is_ok());
+                    demoted |= tid.is_some_and(|tid| demote(tid).is_ok());
                 }
             }
             if demoted {

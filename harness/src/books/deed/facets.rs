@@ -162,7 +162,7 @@ impl Known {
             | Self::MakeNode(Some(place), _)
             | Self::Symlink(_, Some(place)) => make(place),
             Self::Bind(Some(place)) => Facets { is_opaque: true, ..make(place) },
-            Self::ReadLink(Some(place)) => Facets::along(place),
+            Self::ReadLink(Some(place)) | Self::ChangeFolder(Some(place)) => Facets::along(place),
             Self::List(Some(file)) => Facets::default().touching([(file.list(), Read)]).meeting(READING),
             Self::Look(Some(place), _) | Self::Watch(Some(place)) => look(place),
             Self::LookAt(Some(file)) => Facets::default().touching(looked_at(file)),
@@ -172,7 +172,6 @@ impl Known {
             }
             Self::ChangeAt(Some(file), what) => Facets::default().changing(file, *what),
             Self::Sync(Some(_), _) => Facets::default().meeting(READING),
-            Self::ChangeFolder(Some(place)) => Facets::along(place),
             Self::Map(Some(file), how) => {
                 Facets { is_opaque: *how == Mapping::SharedWritable, ..Facets::default().reading(file) }
             }

@@ -22,8 +22,8 @@ use super::stage;
 use super::words::{Ended, NotStarted, Settings, Start, Started, Status, Stray, Tidings, Unready, Wish};
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
-use crate::process::sys::{self, Forked, child, seccomp};
 use crate::process::slot::{self, SlotSettings};
+use crate::process::sys::{self, Forked, child, seccomp};
 use crate::process::{Channel, Marker, children, lifeline};
 
 /// What spawners are called in lists of processes.

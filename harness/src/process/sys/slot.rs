@@ -83,9 +83,8 @@ pub(crate) fn start(image: &Image, starting: Starting) -> io::Result<Child> {
     // SAFETY: the child runs `be_child` on a stack of its own, aligned as every architecture wants it, and shares our
     // memory; we stand still until it has executed a program or ended (`CLONE_VFORK`), so the stack and the errand outlive
     // it, and nobody else touches them.
-    let pid = unsafe {
-        libc::clone(be_child, top.cast(), flags, (&raw const errand).cast_mut().cast::<c_void>())
-    };
+    let pid =
+        unsafe { libc::clone(be_child, top.cast(), flags, (&raw const errand).cast_mut().cast::<c_void>()) };
     let pid = Errno::result(pid)?;
     match errand.error.load(Ordering::Relaxed) {
         0 => Ok(Child { pid, class_error: errand.class.load(Ordering::Relaxed) }),
@@ -120,7 +119,9 @@ fn become_command(errand: &Errand<'_>) -> i32 {
     if starting.real_time {
         let least = libc::sched_param { sched_priority: 1 };
         let arguments = [0, libc::SCHED_FIFO as u64, (&raw const least).addr() as u64, 0, 0];
-        errand.class.store(call(libc::SYS_sched_setscheduler, arguments, pass).err().unwrap_or(0), Ordering::Relaxed);
+        errand
+            .class
+            .store(call(libc::SYS_sched_setscheduler, arguments, pass).err().unwrap_or(0), Ordering::Relaxed);
     }
     match prepare(image, pass) {
         Ok(()) => {
@@ -153,9 +154,10 @@ fn text(text: &CStr) -> u64 {
 }
 
 /// A system call with the pass; the error is a number.
-fn call(number: i64, [a, b, c, d, e]: [u64; 5], pass: u64) -> Result<u64, i32> {
+fn call(number: i64, arguments: [u64; 5], pass: u64) -> Result<u64, i32> {
+    let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: whoever calls this gives pointers to texts and structures that live as long as the call, as `Image` and
     // `Errand` do; a sixth argument is none of these calls' own.
-    let done = unsafe { libc::syscall(number, a, b, c, d, e, pass) };
+    let done = unsafe { libc::syscall(number, first, second, third, fourth, fifth, pass) };
     Errno::result(done).map(i64::cast_unsigned).map_err(|error| error as i32)
 }

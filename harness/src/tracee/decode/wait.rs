@@ -129,7 +129,7 @@ impl Arguments<'_> {
 
     pub(super) fn send_messages(&self) -> Told {
         // struct mmsghdr: a header of 56 bytes, a length, and padding.
-        let count = (self.int(2).max(0) as u64).min(WAITED_MAX);
+        let count = u64::from(self.int(2).max(0).cast_unsigned()).min(WAITED_MAX);
         let each = (0..count).map(|at| self.send_message(self.arg(1).wrapping_add(64 * at)));
         each.into_iter().find(|deed| *deed != Deed::Nothing).unwrap_or(Deed::Nothing)
     }

@@ -121,12 +121,15 @@ impl Paths {
         let base = Arc::clone(&self.roots[root].folder);
         let shown: Arc<str> = self.roots[root].prefix.as_str().into();
         let stat = rustix::fs::fstat(&base);
-        let folder = stat.map(|stat| self.file(&stat, &shown)).unwrap_or_else(|_| File {
-            inode: self.roots[root].inode,
-            name: Object::named(&"root"),
-            shown,
-            kind: Kind::Folder,
-        });
+        let folder = match stat {
+            Ok(stat) => self.file(&stat, &shown),
+            Err(_) => File {
+                inode: self.roots[root].inode,
+                name: Object::named(&"root"),
+                shown,
+                kind: Kind::Folder,
+            },
+        };
         Inside { root, base, path: String::new(), folder }
     }
 
@@ -213,7 +216,8 @@ impl Paths {
         };
         let is_last = walk.ahead.is_empty();
         let file = stat.map(|stat| self.file(&stat, &shown));
-        if let Some(link) = file.as_ref().filter(|file| file.kind == Kind::Link && (walk.follow || !is_last)) {
+        if let Some(link) = file.as_ref().filter(|file| file.kind == Kind::Link && (walk.follow || !is_last))
+        {
             walk.links += 1;
             let target = readlinkat(&base, here.as_str(), Vec::new()).ok();
             let Some(target) = target.filter(|_| walk.links <= LINKS_MAX) else {
@@ -225,9 +229,10 @@ impl Paths {
             let mut ahead = parts(&target);
             ahead.append(&mut walk.ahead);
             walk.ahead = ahead;
-            return Ok(match target.starts_with('/') {
-                true => Position::Outside("/".into()),
-                false => Position::Inside(Inside { root, base, path, folder }),
+            return Ok(if target.starts_with('/') {
+                Position::Outside("/".into())
+            } else {
+                Position::Inside(Inside { root, base, path, folder })
             });
         }
         match file {
@@ -271,7 +276,14 @@ fn lost(walk: &mut Walk<'_>, folder: &File, name: &str) -> Found {
 fn stayed(walk: Walk<'_>, folder: File) -> Found {
     let shown = Arc::clone(&folder.shown);
     let (name, name_on_disk) = (String::new(), String::new());
-    Found::Inside(Arc::new(Place { way: walk.way, folder: None, name, name_on_disk, file: Some(folder), shown }))
+    Found::Inside(Arc::new(Place {
+        way: walk.way,
+        folder: None,
+        name,
+        name_on_disk,
+        file: Some(folder),
+        shown,
+    }))
 }
 
 /// The entries that a path goes through.

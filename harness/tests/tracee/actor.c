@@ -1,0 +1,121 @@
+/* Does what its arguments say, one system call after the other, and prints what came of each. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char **words;
+static int count;
+static int fds[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static int ends[2];
+
+static void tell(const char *what, long result) {
+    char line[64];
+    int length = snprintf(line, sizeof line, "%s %ld\n", what, result < 0 ? -(long)errno : result);
+    if (write(1, line, length) < 0) _exit(9);
+}
+
+static int how(const char *text) {
+    int flags = 0;
+    if (strchr(text, 'r')) flags |= O_RDONLY;
+    if (strchr(text, 'w')) flags |= O_RDWR;
+    if (strchr(text, 'c')) flags |= O_CREAT;
+    if (strchr(text, 'x')) flags |= O_EXCL;
+    if (strchr(text, 't')) flags |= O_TRUNC;
+    if (strchr(text, 'a')) flags |= O_APPEND;
+    return flags | O_CLOEXEC;
+}
+
+static void *run(void *from);
+
+static int skip(int at, const char *end) {
+    while (at < count && strcmp(words[at], end)) at++;
+    return at + 1;
+}
+
+static int fcntl_lock(int fd, int command, int type, long start, long length) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    return fcntl(fd, command, &lock);
+}
+
+static void *run(void *from) {
+    pthread_t thread = 0;
+    for (int at = (int)(long)from; at < count;) {
+        char *op = words[at++];
+#define NEXT words[at++]
+        if (!strcmp(op, "open")) { int slot = atoi(NEXT); char *path = NEXT; char *flags = NEXT;
+            fds[slot] = open(path, how(flags), 0644); tell("open", fds[slot] < 0 ? -1 : 0); }
+        else if (!strcmp(op, "close")) { int slot = atoi(NEXT); tell("close", close(fds[slot])); fds[slot] = -1; }
+        else if (!strcmp(op, "read")) { int slot = atoi(NEXT); char text[64] = {0};
+            long got = pread(fds[slot], text, 60, 0); tell(text, got); }
+        else if (!strcmp(op, "write")) { int slot = atoi(NEXT); char *text = NEXT;
+            tell("write", write(fds[slot], text, strlen(text))); }
+        else if (!strcmp(op, "put")) { int slot = atoi(NEXT); char *text = NEXT;
+            tell("put", pwrite(fds[slot], text, strlen(text), 0)); }
+        else if (!strcmp(op, "add")) { int slot = atoi(NEXT); char text[32] = {0};
+            if (pread(fds[slot], text, 30, 0) < 0) tell("add", -1);
+            snprintf(text, sizeof text, "%d\n", atoi(text) + 1);
+            tell("add", pwrite(fds[slot], text, strlen(text), 0)); }
+        else if (!strcmp(op, "resize")) { int slot = atoi(NEXT); tell("resize", ftruncate(fds[slot], atoi(NEXT))); }
+        else if (!strcmp(op, "size")) { int slot = atoi(NEXT); struct stat s; int r = fstat(fds[slot], &s);
+            tell("size", r ? -1 : S_ISREG(s.st_mode) ? s.st_size : 0); }
+        else if (!strcmp(op, "end")) { int slot = atoi(NEXT); tell("end", lseek(fds[slot], 0, SEEK_END)); }
+        else if (!strcmp(op, "mv")) { char *a = NEXT; char *b = NEXT; tell("mv", rename(a, b)); }
+        else if (!strcmp(op, "swap")) { char *a = NEXT; char *b = NEXT; tell("swap", renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE)); }
+        else if (!strcmp(op, "ln")) { char *a = NEXT; char *b = NEXT; tell("ln", link(a, b)); }
+        else if (!strcmp(op, "sym")) { char *a = NEXT; char *b = NEXT; tell("sym", symlink(a, b)); }
+        else if (!strcmp(op, "rm")) { tell("rm", unlink(NEXT)); }
+        else if (!strcmp(op, "mkdir")) { tell("mkdir", mkdir(NEXT, 0755)); }
+        else if (!strcmp(op, "rmdir")) { tell("rmdir", rmdir(NEXT)); }
+        else if (!strcmp(op, "chmod")) { tell("chmod", chmod(NEXT, 0700)); }
+        else if (!strcmp(op, "trunc")) { char *a = NEXT; tell("trunc", truncate(a, atoi(NEXT))); }
+        else if (!strcmp(op, "stat")) { struct stat s; char *a = NEXT; int r = stat(a, &s);
+            tell("stat", r ? -1 : S_ISREG(s.st_mode) ? s.st_size + 100 * s.st_nlink : 1); }
+        else if (!strcmp(op, "lstat")) { struct stat s; char *a = NEXT; int r = lstat(a, &s);
+            tell("lstat", r ? -1 : (long)(s.st_mode >> 12)); }
+        else if (!strcmp(op, "ls")) { DIR *d = opendir(NEXT); unsigned long sum = 0;
+            if (d) { struct dirent *e; while ((e = readdir(d))) for (char *c = e->d_name; *c; c++) sum += *c; closedir(d); }
+            tell("ls", d ? (long)sum : -1); }
+        else if (!strcmp(op, "chdir")) { tell("chdir", chdir(NEXT)); }
+        else if (!strcmp(op, "flock")) { int slot = atoi(NEXT); char *k = NEXT;
+            int o = strchr(k, 'x') ? LOCK_EX : strchr(k, 's') ? LOCK_SH : LOCK_UN;
+            if (strchr(k, 'n')) o |= LOCK_NB; tell("flock", flock(fds[slot], o)); }
+        else if (!strcmp(op, "lock")) { int slot = atoi(NEXT); char *k = NEXT; long start = atol(NEXT); long length = atol(NEXT);
+            int type = strchr(k, 'x') ? F_WRLCK : strchr(k, 's') ? F_RDLCK : F_UNLCK;
+            int posix = strchr(k, 'p') != 0, try = strchr(k, 'n') != 0;
+            int command = posix ? (try ? F_SETLK : F_SETLKW) : (try ? F_OFD_SETLK : F_OFD_SETLKW);
+            tell("lock", fcntl_lock(fds[slot], command, type, start, length)); }
+        else if (!strcmp(op, "fork")) { int end = skip(at, "endfork"); pid_t child = fork();
+            if (child == 0) { count = end - 1; run((void *)(long)at); _exit(0); } at = end; }
+        else if (!strcmp(op, "wait")) { int status; while (wait(&status) > 0) tell("wait", WEXITSTATUS(status)); }
+        else if (!strcmp(op, "thread")) { int end = skip(at, "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
+        else if (!strcmp(op, "endthread")) return 0;
+        else if (!strcmp(op, "join")) { tell("join", pthread_join(thread, 0)); }
+        else if (!strcmp(op, "pipe")) { tell("pipe", pipe(ends)); }
+        else if (!strcmp(op, "send")) { tell("send", write(ends[1], "x", 1)); }
+        else if (!strcmp(op, "recv")) { char c; tell("recv", read(ends[0], &c, 1)); }
+        else if (!strcmp(op, "fifo")) { tell("fifo", mkfifo(NEXT, 0644)); }
+        else if (!strcmp(op, "sleep")) { usleep(1000 * atoi(NEXT)); tell("sleep", 0); }
+        else if (!strcmp(op, "until")) { char *path = NEXT; while (access(path, F_OK)) usleep(10000); tell("until", 0); }
+        else if (!strcmp(op, "tries")) { char *path = NEXT; int n = atoi(NEXT); while (n-- && access(path, F_OK)) sleep(1); tell("tries", n < 0 ? 0 : 1); }
+        else if (!strcmp(op, "spin")) { for (;;) {} }
+        else if (!strcmp(op, "exit")) { _exit(atoi(NEXT)); }
+        else { fprintf(stderr, "what is %s?\n", op); _exit(99); }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    words = argv + 1;
+    count = argc - 1;
+    run((void *)0);
+    return 0;
+}
