@@ -31,21 +31,21 @@ pub enum Build {
 /// The actor, compiled once for all tests; none where there is no compiler.
 pub fn actor(build: Build) -> Option<&'static Path> {
     static BUILT: OnceLock<Option<(TempDir, PathBuf, PathBuf)>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
+    let compiled = BUILT.get_or_init(|| {
         let place = tempfile::tempdir().expect("a folder");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tracee/actor.c");
         let compile = |name: &str, more: &[&str]| {
             let path = place.path().join(name);
             let mut compiler = Command::new("gcc");
             compiler.args(["-O1", "-pthread"]).args(more).arg("-o").arg(&path).arg(&source);
-            let built = compiler.status().ok()?;
-            assert!(built.success(), "the actor does not compile");
+            let done = compiler.status().ok()?;
+            assert!(done.success(), "the actor does not compile");
             Some(path)
         };
         let (fixed, dynamic) = (compile("actor-static", &["-static"])?, compile("actor-dynamic", &[])?);
         Some((place, fixed, dynamic))
     });
-    let (_, fixed, dynamic) = built.as_ref()?;
+    let (_, fixed, dynamic) = compiled.as_ref()?;
     Some(if build == Build::Static { fixed } else { dynamic })
 }
 
