@@ -32,11 +32,13 @@ pub enum Class {
     StatusMismatch,
     /// The subject panicked or died of a signal nobody sent.
     SubjectCrash,
+    /// Commands that overlapped left or printed what no sequential order of them gives.
+    NotSerializable,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TornRead,
         Self::DuplicateCreate,
         Self::LostUpdate,
@@ -50,6 +52,7 @@ impl Class {
         Self::Starvation,
         Self::StatusMismatch,
         Self::SubjectCrash,
+        Self::NotSerializable,
     ];
 
     /// The class as scenarios and reports spell it.
@@ -69,6 +72,7 @@ impl Class {
             Self::Starvation => "starvation",
             Self::StatusMismatch => "status-mismatch",
             Self::SubjectCrash => "subject-crash",
+            Self::NotSerializable => "not-serializable",
         }
     }
 }

@@ -7,8 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::time::TimeSpec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,8 +70,8 @@ impl Channel {
     /// Waits for something to receive (a message, or the end); whether there is.
     pub fn wait(&self, at_most: Duration) -> io::Result<bool> {
         let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
-        match nix::poll::poll(&mut polled, timeout) {
+        // Not in whole milliseconds: whoever waits for less would spin.
+        match nix::poll::ppoll(&mut polled, Some(TimeSpec::from(at_most)), None) {
             Ok(ready) => Ok(ready > 0),
             // A signal: the caller looks around, and waits again if it likes.
             Err(Errno::EINTR) => Ok(false),

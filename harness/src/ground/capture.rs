@@ -1,0 +1,126 @@
+//! What lies in a folder: names, types, contents, modes and links. Times are left out: they differ in every execution.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+/// Files longer than this are kept by a hash of their content.
+pub const LARGE_BYTES: u64 = 1 << 20;
+
+/// A folder as it was at one moment: its entries by their paths within it. Names that are no UTF-8 are shown as well as
+/// can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Capture {
+    /// The entries; the folder itself has the empty path.
+    pub entries: BTreeMap<String, Entry>,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Its permissions; 0 for links, which have none.
+    pub mode: u32,
+    /// Which of the entries with several names it is the same file as: the first of their paths. None for a file of one
+    /// name in this folder.
+    pub same_as: Option<String>,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file, and what it holds.
+    File(Body),
+    /// A symbolic link, and where it points.
+    Link(String),
+    /// A FIFO.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A device, or something else that has no content of its own.
+    Other,
+}
+
+impl Kind {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::File(_) => "file",
+            Self::Link(_) => "link",
+            Self::Fifo => "FIFO",
+            Self::Socket => "socket",
+            Self::Other => "special file",
+        }
+    }
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// All of it.
+    Whole(Arc<[u8]>),
+    /// How long it is, and a hash: it is long.
+    Large {
+        /// Its length, in bytes.
+        bytes: u64,
+        /// SHA-256 of it.
+        sha256: [u8; 32],
+    },
+}
+
+impl Body {
+    /// The body of these bytes.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
+        if bytes.len() as u64 <= LARGE_BYTES {
+            return Self::Whole(bytes.into());
+        }
+        Self::Large { bytes: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() }
+    }
+
+    /// Its length, in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Large { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Bodies of files that nobody touched are one.
+            (Self::Whole(one), Self::Whole(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::Large { bytes, sha256 }, Self::Large { bytes: length, sha256: hash }) => {
+                bytes == length && sha256 == hash
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Body {}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Whole(bytes) => bytes.hash(state),
+            Self::Large { bytes, sha256 } => (bytes, sha256).hash(state),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The ground: what commands change, put back to what it was between one execution and the next.
+//!
+//! The user's own folders are only ever read. Executions work on copies, which are put back from what they were at first: of
+//! a file that nobody touched, not even the content is read again.
+
+mod capture;
+mod copy;
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use capture::{Body, Capture, Entry, Kind, LARGE_BYTES};
+pub use copy::{BYTES_MAX, copied_bytes, copy};
+pub use folder::Folders;
+
+/// What executions start from, over and over again.
+pub trait Ground {
+    /// Takes what lies there now as that to which everything is put back.
+    fn settle(&mut self) -> Result<(), GroundError>;
+
+    /// Puts everything back.
+    fn put_back(&mut self) -> Result<(), GroundError>;
+
+    /// What lies there now, a capture for each part, in an order that never changes.
+    fn capture(&mut self) -> Result<Vec<Capture>, GroundError>;
+}
+
+/// The ground cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GroundError {
+    /// The folder is not there.
+    #[error("{path}: no such folder; make it, or name another with --state", path = path.display())]
+    Absent {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// What is there is no folder.
+    #[error("{path}: expected a folder, found {found}", path = path.display())]
+    NoFolder {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// There is more than is copied.
+    #[error(
+        "{path}: it holds more than {limit_mb} MB, which is too much to be put back for every execution; name a smaller \
+         folder with --state, such as the part that the commands change, or keep caches elsewhere",
+        path = path.display()
+    )]
+    TooLarge {
+        /// The folder.
+        path: PathBuf,
+        /// The limit, in millions of bytes.
+        limit_mb: u64,
+    },
+    /// Something lies there that cannot be copied.
+    #[error(
+        "{path}: it is {found}, which no copy can stand for; remove it, or name a folder without it with --state",
+        path = path.display()
+    )]
+    Uncopied {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The system refused.
+    #[error("{path}: {doing}: {source}", path = path.display())]
+    Io {
+        /// The path at fault.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl GroundError {
+    /// What the system said of a path.
+    pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, doing, source }
+    }
+}

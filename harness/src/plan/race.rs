@@ -1,0 +1,90 @@
+//! The plan of a race: commands whose own sequential behaviour is what is right.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::StrategyPlan;
+use crate::engine::explore::schedule::Fault;
+use crate::race::sheet::Compare;
+
+/// How executions are made to differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Under control where that is possible; else perturbed, and why is told.
+    Auto,
+    /// As the machine happens to run them.
+    Free,
+    /// Stopped at random moments for a random time within these bounds, in nanoseconds.
+    Perturbed(RangeInclusive<u64>),
+}
+
+/// How a command says that it did not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Busy {
+    /// By this exit code.
+    Exit(i32),
+    /// By what it writes to stdout, which matches this.
+    Stdout(String),
+    /// By what it writes to stderr, which matches this.
+    Stderr(String),
+}
+
+/// How much is done at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaceBudget {
+    /// Nanoseconds.
+    pub time_ns: u64,
+    /// Executions; none: as many as there is time for.
+    pub executions: Option<u64>,
+}
+
+/// One race.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RacePlan {
+    /// The command lines of each process.
+    pub processes: Vec<Vec<String>>,
+    /// The state folders, as absolute paths.
+    pub state: Vec<PathBuf>,
+    /// Whether the folders themselves are worked on.
+    pub in_place: bool,
+    /// What is left out of the copies although it lies in a state folder: where runs leave their evidence.
+    pub leaves_out: Vec<PathBuf>,
+    /// Where commands start.
+    pub folder: PathBuf,
+    /// What commands find set in their environment.
+    pub environment: Vec<(String, String)>,
+    /// Run once, before the initial state is taken.
+    pub setup: Vec<String>,
+    /// What tells the state.
+    pub observe: Option<String>,
+    /// Run after each execution.
+    pub then: Vec<String>,
+    /// When a command did not run.
+    pub busy: Vec<Busy>,
+    /// What is compared.
+    pub compare: Compare,
+    /// What may go wrong.
+    pub faults: Vec<Fault>,
+    /// Whether what a killed command leaves behind is a violation.
+    pub strict: bool,
+    /// Paths within the state folders that are not compared.
+    pub ignore: Vec<String>,
+    /// Regular expressions: what matches is not compared.
+    pub masks: Vec<String>,
+    /// How executions are made to differ.
+    pub mode: Mode,
+    /// Which executions are run under control; none: all with few preemptions first, then all, then random ones.
+    pub strategy: Option<StrategyPlan>,
+    /// Whether programs are controlled that do what no controller can hold.
+    pub allow_uncontrolled: bool,
+    /// How much is done at most.
+    pub budget: RaceBudget,
+    /// Determines every choice.
+    pub seed: u64,
+    /// How long a command may take, in nanoseconds.
+    pub time_limit_ns: u64,
+}

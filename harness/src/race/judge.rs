@@ -1,0 +1,204 @@
+//! Whether an execution is legal: its outcome is that of some sequential order.
+
+use std::collections::BTreeSet;
+
+use regex::bytes::Regex;
+
+use super::baseline::{Baseline, NoBaseline, Order};
+use super::error::RaceError;
+use super::expected::Difference;
+use super::orders::Step;
+use super::outcome::{Done, Ending, Outcome, Who};
+use super::run::Played;
+use super::sheet::{Place, When, last_line};
+use super::site::Site;
+use crate::plan::race::Busy;
+use crate::violation::Class;
+
+/// How a command says that it did not run, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) enum BusyRule {
+    Exit(i32),
+    Stdout(Regex),
+    Stderr(Regex),
+}
+
+impl BusyRule {
+    /// Reads the rules of a plan.
+    pub fn compile(rules: &[Busy]) -> Result<Vec<Self>, RaceError> {
+        let regex = |text: &str| {
+            Regex::new(text).map_err(|error| {
+                let why = last_line(&error.to_string());
+                RaceError::Usage(format!("--busy: {text:?} is no regular expression: {why}"))
+            })
+        };
+        let compile = |rule: &Busy| {
+            Ok(match rule {
+                Busy::Exit(code) => Self::Exit(*code),
+                Busy::Stdout(text) => Self::Stdout(regex(text)?),
+                Busy::Stderr(text) => Self::Stderr(regex(text)?),
+            })
+        };
+        rules.iter().map(compile).collect()
+    }
+
+    fn is_met(&self, done: &Done) -> bool {
+        match self {
+            Self::Exit(code) => done.ending == Ending::Exited(*code),
+            Self::Stdout(regex) => regex.is_match(&done.stdout.text),
+            Self::Stderr(regex) => regex.is_match(&done.stderr.text),
+        }
+    }
+}
+
+/// What is said of an execution.
+#[derive(Clone, Debug)]
+pub(super) enum Verdict {
+    /// It is as some sequential order.
+    Legal {
+        /// Files that neither that order nor the initial state has, left behind by a command that was killed.
+        left_over: Vec<String>,
+    },
+    /// It is as none.
+    Broken(Broken),
+}
+
+/// A promise that an execution broke.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Which.
+    pub class: Class,
+    /// The order that it comes nearest to.
+    pub nearest: Vec<Step>,
+    /// How it differs from that.
+    pub differences: Vec<Difference>,
+    /// Who said that it did not run.
+    pub busy: Vec<Step>,
+    /// Who was killed.
+    pub killed: Vec<Step>,
+    /// Who waits for what, where somebody did not end.
+    pub waiting: Vec<String>,
+    /// Whether the same happens one after the other.
+    pub also_alone: bool,
+}
+
+/// Judges executions.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub baseline: Baseline,
+    pub busy: Vec<BusyRule>,
+    pub strict: bool,
+}
+
+impl Judge {
+    /// Judges an execution by the orders of those commands that ran.
+    pub fn judge(&mut self, site: &mut Site, played: &Played) -> Result<Verdict, NoBaseline> {
+        let outcome = &played.outcome;
+        if outcome.timed_out().next().is_some() {
+            return Ok(Verdict::Broken(Broken {
+                class: Class::Deadlock,
+                nearest: Vec::new(),
+                differences: Vec::new(),
+                busy: Vec::new(),
+                killed: Vec::new(),
+                waiting: played.waiting.clone(),
+                also_alone: false,
+            }));
+        }
+        let busy = self.busy_of(outcome);
+        let killed: Vec<Step> = with_ending(outcome, Ending::Killed);
+        let skipped = with_ending(outcome, Ending::Skipped);
+        let silent: BTreeSet<Step> = busy.iter().chain(&killed).chain(&skipped).copied().collect();
+        let when = if killed.is_empty() { When::AllEnded } else { When::AfterThen };
+        let is_silent = |who: Who| matches!(who, Who::Command { process, index, .. } if silent.contains(&(process, index)));
+        let sheet = self.baseline.ruling.sheet(outcome, when, &is_silent);
+        let not_run: BTreeSet<Step> = busy.iter().chain(&skipped).copied().collect();
+        let mut candidates = vec![not_run.clone()];
+        if !killed.is_empty() {
+            candidates.push(not_run.into_iter().chain(killed.iter().copied()).collect());
+        }
+        let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
+        for without in candidates {
+            for order in self.baseline.orders(site, &without)? {
+                let differences = differences(order, &sheet, when, &is_silent);
+                let (left_over, differences): (Vec<_>, Vec<_>) = differences
+                    .into_iter()
+                    .partition(|difference| !killed.is_empty() && !self.strict && difference.is_extra());
+                if differences.is_empty() {
+                    let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
+                    return Ok(Verdict::Legal { left_over });
+                }
+                let weight = differences.iter().map(Difference::weight).sum();
+                if nearest.as_ref().is_none_or(|(least, ..)| weight < *least) {
+                    nearest = Some((weight, order.steps.clone(), differences));
+                }
+            }
+        }
+        let (_, nearest, differences) = nearest.expect("there is an order, if only of nothing");
+        Ok(Verdict::Broken(Broken {
+            class: class_of(outcome, &differences),
+            nearest,
+            differences,
+            busy,
+            killed,
+            waiting: Vec::new(),
+            also_alone: false,
+        }))
+    }
+
+    fn busy_of(&self, outcome: &Outcome) -> Vec<Step> {
+        let is_busy = |done: &Done| self.busy.iter().any(|rule| rule.is_met(done));
+        let busy = outcome.commands().filter(|(_, done)| is_busy(done));
+        busy.filter_map(|(who, _)| step_of(who)).collect()
+    }
+}
+
+fn step_of(who: Who) -> Option<Step> {
+    match who {
+        Who::Command { process, index, .. } => Some((process, index)),
+        Who::Observe | Who::Then(_) => None,
+    }
+}
+
+fn with_ending(outcome: &Outcome, ending: Ending) -> Vec<Step> {
+    let ended = outcome.commands().filter(|(_, done)| done.ending == ending);
+    ended.filter_map(|(who, _)| step_of(who)).collect()
+}
+
+fn differences(
+    order: &Order,
+    sheet: &super::sheet::Sheet,
+    when: When,
+    is_silent: &dyn Fn(Who) -> bool,
+) -> Vec<Difference> {
+    let expected = order.expected(when).expect("where somebody may be killed, something comes after");
+    let mut differences = expected.differences(sheet);
+    differences.retain(|difference| match &difference.place {
+        Place::Ending(who) | Place::Stdout(who) | Place::Stderr(who) => !is_silent(*who),
+        Place::Entry(_) => true,
+    });
+    differences
+}
+
+fn class_of(outcome: &Outcome, differences: &[Difference]) -> Class {
+    const CRASHES: [i32; 6] =
+        [libc::SIGSEGV, libc::SIGABRT, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGSYS];
+    let has_crashed = |who: &Who| {
+        let mut commands = outcome.everybody();
+        commands.any(|(other, done)| {
+            other == *who && matches!(done.ending, Ending::Signaled(signal) if CRASHES.contains(&signal))
+        })
+    };
+    let crashed = differences
+        .iter()
+        .any(|difference| matches!(&difference.place, Place::Ending(who) if has_crashed(who)));
+    match () {
+        () if crashed => Class::SubjectCrash,
+        () if differences.iter().all(Difference::is_extra)
+            && !with_ending(outcome, Ending::Killed).is_empty() =>
+        {
+            Class::Leftover
+        }
+        () => Class::NotSerializable,
+    }
+}

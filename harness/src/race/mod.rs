@@ -1,0 +1,210 @@
+//! Races of commands: the program is its own specification.
+//!
+//! Every sequential order of the commands is run from one initial state, and learnt; an execution in which they overlap is
+//! legal exactly when its outcome is that of some order. What differs between equal runs is masked, and told; what was
+//! not observed is no part of any claim.
+//!
+//! Nothing here knows how a race is reported, and nothing but [`site`] and [`run`] starts a process.
+
+pub mod baseline;
+pub mod command;
+pub mod error;
+pub mod expected;
+mod free;
+mod hang;
+pub mod judge;
+pub mod orders;
+pub mod outcome;
+mod run;
+pub mod sheet;
+mod site;
+pub mod text;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use self::baseline::{Baseline, NoBaseline};
+pub use self::error::RaceError;
+use self::judge::{Broken, BusyRule, Judge};
+use self::orders::Step;
+use self::outcome::Outcome;
+use self::run::Played;
+use self::sheet::{Compare, Ruling};
+use self::site::Site;
+use crate::engine::explore::strategy::Coverage;
+use crate::engine::{Ended, Progress};
+use crate::ground::Capture;
+use crate::plan::race::RacePlan;
+use crate::process::Zygote;
+use crate::process::clock::now_ns;
+use crate::violation::Class;
+
+/// What a race gives back.
+#[derive(Debug)]
+pub struct RaceRun {
+    /// Executions in which commands overlapped.
+    pub executions: u64,
+    /// Of these, how many had a fault.
+    pub faulted: u64,
+    /// Executions under control that did not repeat what they should, and were left out.
+    pub diverged: u64,
+    /// Sequential orders of all commands.
+    pub sequential_orders: u64,
+    /// How often one was run.
+    pub sequential_runs: u64,
+    /// What may be anything: a place, and the line there as it is shown.
+    pub masked: BTreeSet<(String, String)>,
+    /// What was found; at most one of a signature.
+    pub discoveries: Vec<Discovery>,
+    /// Whether commands of two processes ever met.
+    pub met: bool,
+    /// Which part of all executions was seen; none where they ran freely.
+    pub coverage: Option<Coverage>,
+    /// Why the commands were not controlled, where they were not.
+    pub uncontrolled: Option<String>,
+    /// Files that killed commands left over, and that are no violation.
+    pub left_over: BTreeSet<String>,
+    /// Names of processes that commands leave behind in the background, one after the other, too.
+    pub daemons: BTreeSet<String>,
+    /// Why it ended.
+    pub ended: Ended,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+    /// What lay in the state folders at first.
+    pub initial: Vec<Capture>,
+}
+
+/// A broken promise, with how it was seen.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// What was broken.
+    pub broken: Broken,
+    /// How it was seen.
+    pub seen: Seen,
+    /// The number of the execution, from 1; 0 for a sequential order.
+    pub number: u64,
+    /// How often the same showed again.
+    pub again: Again,
+}
+
+/// How often a finding showed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// So many times it was tried.
+    pub times: u64,
+    /// So many of them showed it.
+    pub shown: u64,
+}
+
+/// How a broken promise was seen.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// While commands ran freely.
+    Free(Box<Played>),
+    /// One after the other.
+    Sequential(Box<Played>),
+}
+
+impl Seen {
+    /// What the execution came to.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        match self {
+            Self::Free(played) | Self::Sequential(played) => &played.outcome,
+        }
+    }
+
+    /// When each command began and ended, in nanoseconds since the first began; nothing where that tells nothing.
+    #[must_use]
+    pub fn spans(&self) -> Vec<(Step, (u64, u64))> {
+        match self {
+            Self::Free(played) => played.spans.iter().map(|(step, span)| (*step, *span)).collect(),
+            Self::Sequential(_) => Vec::new(),
+        }
+    }
+}
+
+/// Checks a plan as far as that can be done without running anything.
+pub fn check(plan: &RacePlan) -> Result<(), RaceError> {
+    site::check(plan)?;
+    BusyRule::compile(&plan.busy)?;
+    ruling(plan).map(drop)
+}
+
+fn ruling(plan: &RacePlan) -> Result<Ruling, RaceError> {
+    Ruling::new(plan.compare, &plan.masks, &plan.ignore).map_err(|error| RaceError::Usage(error.to_string()))
+}
+
+/// What is compared unless a plan says otherwise.
+#[must_use]
+pub const fn compared(observes: bool) -> Compare {
+    Compare { files: !observes, output: true, stderr: false, observe: observes }
+}
+
+/// Races. `root` is an empty folder for copies and outputs. Setting `stop` ends it early and cleanly.
+pub fn run(
+    zygote: &Zygote,
+    plan: &RacePlan,
+    root: &Path,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<RaceRun, RaceError> {
+    let begun_ns = now_ns();
+    let until = Instant::now() + Duration::from_nanos(plan.budget.time_ns);
+    let busy = BusyRule::compile(&plan.busy)?;
+    let ruling = ruling(plan)?;
+    let mut site = Site::open(zygote, plan, root)?;
+    let baseline = Baseline::new(ruling, &site)?;
+    let mut run = RaceRun {
+        executions: 0,
+        faulted: 0,
+        diverged: 0,
+        sequential_orders: 0,
+        sequential_runs: 0,
+        masked: BTreeSet::new(),
+        discoveries: Vec::new(),
+        met: false,
+        coverage: None,
+        uncontrolled: None,
+        left_over: BTreeSet::new(),
+        daemons: BTreeSet::new(),
+        ended: Ended::Completed,
+        duration_ns: 0,
+        initial: site.initial()?,
+    };
+    let mut judge = Judge { baseline, busy, strict: plan.strict };
+    let raced = judge
+        .baseline
+        .orders(&mut site, &BTreeSet::new())
+        .map(drop)
+        .and_then(|()| free::run(&mut site, &mut judge, plan, &mut run, until, stop, progress));
+    match raced {
+        Ok(()) => {}
+        Err(NoBaseline::Error(error)) => return Err(error),
+        Err(NoBaseline::Hangs(hang)) => run.discoveries.push(alone(*hang)),
+    }
+    if let Some(first) = &judge.baseline.first {
+        run.daemons.extend(first.outcome.left_behind.iter().cloned());
+    }
+    run.sequential_orders = judge.baseline.count();
+    run.sequential_runs = judge.baseline.runs;
+    run.masked = judge.baseline.masked();
+    run.duration_ns = now_ns() - begun_ns;
+    Ok(run)
+}
+
+/// A hang that shows one after the other, too.
+fn alone(hang: baseline::Hang) -> Discovery {
+    let broken = Broken {
+        class: Class::Deadlock,
+        nearest: hang.steps,
+        differences: Vec::new(),
+        busy: Vec::new(),
+        killed: Vec::new(),
+        waiting: hang.played.waiting.clone(),
+        also_alone: true,
+    };
+    Discovery { broken, seen: Seen::Sequential(Box::new(hang.played)), number: 0, again: Again::default() }
+}

@@ -1,0 +1,261 @@
+//! The site of a race: the copies, the spawner, and the commands with their programs found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::command::{Command, Placeholders, check_placeholders, names_state};
+use super::error::RaceError;
+use crate::ground::{Folders, Ground, copied_bytes, copy};
+use crate::plan::race::RacePlan;
+use crate::process::spawner::{Bind, Settings, Spawner, SpawnerError, Start, Unready};
+use crate::process::{Marker, Zygote};
+
+/// How long what a command left in the background may go on by itself, before it counts as left behind.
+const GRACE: Duration = Duration::from_secs(1);
+/// The same, once it is known that it does not end.
+const GRACE_KNOWN: Duration = Duration::from_millis(10);
+
+/// A command with its program found.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    /// As it was written.
+    pub text: String,
+    program: PathBuf,
+    words: Vec<String>,
+}
+
+/// Where executions take place.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub spawner: Spawner,
+    pub ground: Folders,
+    /// The commands of each process.
+    pub processes: Vec<Vec<Ready>>,
+    pub observe: Option<Ready>,
+    pub then: Vec<Ready>,
+    pub time_limit: Duration,
+    pub grace: Duration,
+    /// What each state folder is worked on at.
+    pub work: Vec<PathBuf>,
+    folder: PathBuf,
+    outputs: PathBuf,
+    slots: u32,
+}
+
+impl Site {
+    /// Copies the folders, raises a spawner and runs the setup.
+    pub fn open(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<Self, RaceError> {
+        let work: Vec<PathBuf> =
+            (1..=plan.state.len()).map(|number| root.join(format!("state{number}"))).collect();
+        let kept = (1..=plan.state.len()).map(|number| root.join(format!("kept{number}")));
+        let ground = Folders::new(work.iter().cloned().zip(kept));
+        copy_all(plan, &work, root)?;
+        let outputs = root.join("outputs");
+        std::fs::create_dir_all(&outputs)
+            .map_err(RaceError::failed("a folder for outputs cannot be made"))?;
+        let placeholders = Placeholders { state: work.clone() };
+        let all = commands(plan)?;
+        let (spawner, is_private) = spawner(zygote, plan, &work, &all, &placeholders)?;
+        let mut site = Self {
+            spawner,
+            ground,
+            processes: Vec::new(),
+            observe: None,
+            then: Vec::new(),
+            time_limit: Duration::from_nanos(plan.time_limit_ns),
+            grace: GRACE,
+            folder: plan.folder.clone(),
+            outputs,
+            slots: 0,
+            work,
+        };
+        let finder =
+            Finder { plan, placeholders: &placeholders, work: is_private.then(|| site.work.clone()) };
+        for command in &all.setup {
+            let ready = finder.ready(command)?;
+            site.run_setup(&ready)?;
+        }
+        site.processes = all
+            .processes
+            .iter()
+            .map(|commands| commands.iter().map(|command| finder.ready(command)).collect())
+            .collect::<Result<_, _>>()?;
+        site.observe = all.observe.as_ref().map(|command| finder.ready(command)).transpose()?;
+        site.then = all.then.iter().map(|command| finder.ready(command)).collect::<Result<_, _>>()?;
+        if site.then.is_empty() && !plan.faults.is_empty() {
+            // What a killed command leaves must be fit for all of them to be run again.
+            site.then = site.processes.iter().flatten().cloned().collect();
+        }
+        site.ground.settle()?;
+        Ok(site)
+    }
+
+    /// What lies in the folders at first.
+    pub fn initial(&mut self) -> Result<Vec<crate::ground::Capture>, RaceError> {
+        self.ground.put_back()?;
+        Ok(self.ground.capture()?)
+    }
+
+    fn run_setup(&mut self, ready: &Ready) -> Result<(), RaceError> {
+        let done = self.run_alone(ready, "setup")?;
+        if done.ending == super::outcome::Ending::Exited(0) {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&done.stderr.text).trim().to_owned();
+        let said =
+            if said.is_empty() { String::from_utf8_lossy(&done.stdout.text).trim().to_owned() } else { said };
+        let said = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
+        Err(RaceError::Usage(format!("--setup {:?}: {}{said}", ready.text, done.ending)))
+    }
+
+    /// A number for a command that is about to be started.
+    pub fn next_slot(&mut self) -> u32 {
+        self.slots += 1;
+        self.slots
+    }
+
+    /// How a command is started; its outputs lie under this name.
+    pub fn start(&self, ready: &Ready, slot: u32, name: &str) -> Start {
+        Start {
+            slot,
+            program: ready.program.clone(),
+            words: ready.words.clone(),
+            environment: Vec::new(),
+            folder: self.folder.clone(),
+            stdin: None,
+            stdout: self.stdout(name),
+            stderr: self.stderr(name),
+        }
+    }
+
+    /// Where the command of this name writes its stdout.
+    pub fn stdout(&self, name: &str) -> PathBuf {
+        self.outputs.join(format!("{name}.stdout"))
+    }
+
+    /// Where the command of this name writes its stderr.
+    pub fn stderr(&self, name: &str) -> PathBuf {
+        self.outputs.join(format!("{name}.stderr"))
+    }
+
+    /// What commands leave in the background does not end by itself: from now on nobody waits for it.
+    pub fn know_daemons(&mut self) {
+        self.grace = GRACE_KNOWN;
+    }
+}
+
+/// All commands of a plan, read.
+struct Commands {
+    setup: Vec<Command>,
+    processes: Vec<Vec<Command>>,
+    observe: Option<Command>,
+    then: Vec<Command>,
+}
+
+fn commands(plan: &RacePlan) -> Result<Commands, RaceError> {
+    let parse = |text: &String| Command::parse(text).map_err(|error| RaceError::Usage(error.to_string()));
+    let all = |texts: &[String]| texts.iter().map(parse).collect::<Result<Vec<_>, _>>();
+    for (_, value) in &plan.environment {
+        check_placeholders(value).map_err(|error| RaceError::Usage(format!("--env: {error}")))?;
+    }
+    Ok(Commands {
+        setup: all(&plan.setup)?,
+        processes: plan.processes.iter().map(|texts| all(texts)).collect::<Result<_, _>>()?,
+        observe: plan.observe.as_ref().map(parse).transpose()?,
+        then: all(&plan.then)?,
+    })
+}
+
+/// Checks what the commands of a plan say, without running anything.
+pub(super) fn check(plan: &RacePlan) -> Result<(), RaceError> {
+    commands(plan).map(drop)
+}
+
+fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<(), RaceError> {
+    // Where a run leaves its evidence is no part of the state, though it may lie in it.
+    let leaves_out = |path: &Path| path == root || plan.leaves_out.iter().any(|left| path == left);
+    for folder in &plan.state {
+        copied_bytes(folder, &leaves_out)?;
+    }
+    for (folder, work) in plan.state.iter().zip(work) {
+        std::fs::create_dir_all(work).map_err(RaceError::failed("a copy cannot be made"))?;
+        copy(folder, work, &leaves_out)?;
+    }
+    Ok(())
+}
+
+/// The spawner, and whether the copies lie in the places of the folders for what it starts.
+fn spawner(
+    zygote: &Zygote,
+    plan: &RacePlan,
+    work: &[PathBuf],
+    all: &Commands,
+    placeholders: &Placeholders,
+) -> Result<(Spawner, bool), RaceError> {
+    let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
+    let binds =
+        plan.state.iter().zip(work).map(|(place, copy)| Bind { copy: copy.clone(), place: place.clone() });
+    let settings = Settings {
+        marker: Marker::next().to_string(),
+        environment: plan.environment.iter().map(fill).collect(),
+        binds: binds.collect(),
+        ..Settings::default()
+    };
+    match Spawner::open(zygote, settings.clone()) {
+        Ok(spawner) => Ok((spawner, true)),
+        Err(SpawnerError::Unready(Unready::Namespace(why))) => {
+            let names = |command: &Command| command.names_state();
+            let is_named = all.processes.iter().flatten().any(names)
+                || plan.environment.iter().any(|(_, value)| names_state(value));
+            if !is_named {
+                return Err(RaceError::Unsupported(format!(
+                    "a private mount namespace cannot be had here ({why}), so no copy can lie in the place of the state \
+                     folder: write {{state}} where commands name it, which is the copy's path, such as --env \
+                     TOOL_DIR={{state}}"
+                )));
+            }
+            let spawner = Spawner::open(zygote, Settings { binds: Vec::new(), ..settings })?;
+            Ok((spawner, false))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finds programs.
+struct Finder<'p> {
+    plan: &'p RacePlan,
+    placeholders: &'p Placeholders,
+    /// The copies, where they lie in the places of the folders.
+    work: Option<Vec<PathBuf>>,
+}
+
+impl Finder<'_> {
+    fn ready(&self, command: &Command) -> Result<Ready, RaceError> {
+        let path =
+            self.plan.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+        let path = path
+            .or_else(|| std::env::var("PATH").ok())
+            .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let seen_as = |path: &Path| self.seen_as(path);
+        let program = command
+            .find(self.placeholders, &self.plan.folder, &path, &seen_as)
+            .map_err(|error| RaceError::Usage(error.to_string()))?;
+        Ok(Ready { text: command.text.clone(), program, words: command.words(self.placeholders) })
+    }
+
+    /// Where a path, as commands see it, can be looked at from here.
+    fn seen_as(&self, path: &Path) -> PathBuf {
+        let folders = self.plan.state.iter().zip(self.work.iter().flatten());
+        let within = folders.filter_map(|(folder, work)| Some(work.join(path.strip_prefix(folder).ok()?)));
+        within.last().unwrap_or_else(|| path.to_owned())
+    }
+}
+
+/// Names of commands, for their outputs.
+pub(super) fn names(processes: &[Vec<Ready>]) -> BTreeMap<(usize, usize), String> {
+    let all = processes.iter().enumerate().flat_map(|(process, commands)| {
+        (0..commands.len()).map(move |index| ((process, index), format!("p{}.{}", process + 1, index + 1)))
+    });
+    all.collect()
+}
