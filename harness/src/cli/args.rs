@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::bench::ExportArgs;
 use super::compare::CompareArgs;
 pub use super::output::Format;
+use super::race::RaceArgs;
 use super::report::ReportArgs;
 
 const EXIT_CODES: &str = "\
@@ -22,6 +23,22 @@ Exit codes:
   103  a benchmark threshold was exceeded
   104  a replay diverged or did not reproduce
 Where several apply: 100 over 1 over 102 over the rest. Inconclusive is never reported as clean.";
+
+const RACE_EXAMPLES: &str = "\
+Examples:
+    flockwork race --state ./state -- './counter inc' './counter inc'
+    flockwork race --state ./repo --setup 'git init -q .' --observe 'git log --oneline' -- 'git commit …' 'git gc'
+    flockwork race --state ./state --faults kill --then './tool build x' -- './tool build x' './tool build x'
+
+The folders are never touched: commands work on copies, which a private mount namespace puts in their places.
+
+Exit codes:
+    0  every execution that was to be run came to what some sequential order gives
+    1  the harness itself failed
+    2  usage: a command that is not found, a folder that is missing …
+   96  this machine lacks what it needs
+  100  an execution came to what no sequential order gives, or somebody did not end
+  102  inconclusive: the budget ran out, the commands never met, or they differ from run to run even alone";
 
 const ABOUT: &str = "Finds races between processes that share state through files";
 
@@ -95,6 +112,9 @@ pub enum Command {
     /// Run scenarios and judge what they did
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Race your own commands: they are right when they come to what some order of them gives, one after the other
+    #[command(after_long_help = RACE_EXAMPLES)]
+    Race(RaceArgs),
     /// Measure locks under contention: the cells of a grid, in rounds of random order
     #[command(after_long_help = EXIT_CODES)]
     Bench(BenchArgs),
@@ -138,7 +158,7 @@ pub enum Command {
 impl Command {
     /// Whether it ends with a verdict on scenarios, which is what CI servers are told.
     pub const fn reports_scenarios(&self) -> bool {
-        matches!(self, Self::Run(_))
+        matches!(self, Self::Run(_) | Self::Race(_))
     }
 }
 

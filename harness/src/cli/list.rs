@@ -8,7 +8,7 @@ use super::output::{Output, print, print_json};
 use super::request::load;
 use crate::report::exit::Exit;
 use crate::report::table::render;
-use crate::scenario::{Expect, Scenario, describe_subject};
+use crate::scenario::{Expect, Scenario};
 use crate::violation::Class;
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ impl From<&Scenario> for ListEntry {
             name: scenario.name.clone(),
             path: scenario.argument.display().to_string(),
             kind: scenario.kind().as_str(),
-            subject: describe_subject(&scenario.subject),
+            subject: scenario.subject_words(),
             expect: scenario.expect.clone(),
             about: scenario.about.clone(),
         }
@@ -65,7 +65,7 @@ fn table(scenarios: &[Scenario]) -> String {
             vec![
                 scenario.name.clone(),
                 scenario.kind().as_str().to_owned(),
-                describe_subject(&scenario.subject),
+                scenario.subject_words(),
                 expected,
                 scenario.about.clone(),
             ]

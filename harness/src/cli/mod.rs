@@ -13,6 +13,7 @@ mod interrupt;
 mod list;
 mod output;
 pub mod pipeline;
+mod race;
 mod reference;
 mod replay;
 mod report;
@@ -64,6 +65,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
+        Command::Race(args) => race::run(zygote, args, command_line, output),
         Command::Bench(args) => bench::run(zygote, args, command_line, output),
         Command::Replay(args) => replay::run(zygote, &args, output),
         Command::Shrink(args) => shrink::run(zygote, &args, output),

@@ -37,6 +37,8 @@ pub struct RunRequest {
     pub explain: Explain,
     /// Where JUnit is written besides.
     pub junit: Option<PathBuf>,
+    /// The command that runs it again, where that is not made of the scenario's name.
+    pub reproduce: Option<String>,
 }
 
 /// Which violations of stress runs are sought under control, and how long each.
@@ -82,6 +84,7 @@ impl RunRequest {
             results_dir: args.results_dir,
             base: base(args.root.as_deref())?,
             root: args.root,
+            reproduce: None,
             explain: explain(args.explain.as_deref(), args.no_explain)?,
             junit: args.junit,
             keep: if args.keep_history { Keep::All } else { Keep::Failures },

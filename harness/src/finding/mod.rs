@@ -5,6 +5,7 @@
 
 mod exploration;
 pub mod load;
+pub mod race;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -15,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::tell::{Ending, Origin};
 use crate::history::{History, Record, write};
+use crate::race::{Discovery, RaceRun};
 use crate::violation::{Class, Violation};
 pub use exploration::Exploration;
+pub use race::RaceFinding;
 
 /// Version of `finding.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -46,6 +49,9 @@ pub struct Finding {
     /// For a violation that was seen under control: all that it takes to see it again, step by step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploration: Option<Exploration>,
+    /// For a violation of a race of commands: what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Box<RaceFinding>>,
 }
 
 /// One operation of a finding's window.
@@ -82,6 +88,7 @@ impl Finding {
             message: violation.message.clone(),
             window: window.into_iter().map(|index| glimpse(history, violation, origin, index)).collect(),
             exploration: None,
+            race: None,
         }
     }
 
@@ -115,11 +122,31 @@ impl Finding {
         if let Some(exploration) = &self.exploration {
             fs::write(folder.join("schedule.toml"), exploration.scenario(self.class))?;
         }
+        self.write_itself(&folder)?;
+        Ok(folder)
+    }
+
+    /// Writes the finding of a race into `<findings>/<signature>/`, with the folders before and after, outputs, what is told of
+    /// it, and the script that runs it again; gives back that folder.
+    pub fn write_race(
+        &self,
+        findings: &Path,
+        run: &RaceRun,
+        discovery: &Discovery,
+        (told, script): (&str, &str),
+    ) -> io::Result<PathBuf> {
+        let folder = findings.join(&self.signature);
+        fs::create_dir_all(&folder)?;
+        race::write(&folder, run, discovery, told, script)?;
+        self.write_itself(&folder)?;
+        Ok(folder)
+    }
+
+    fn write_itself(&self, folder: &Path) -> io::Result<()> {
         let mut out = BufWriter::new(File::create(folder.join("finding.json"))?);
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;
-        out.flush()?;
-        Ok(folder)
+        out.flush()
     }
 }
 

@@ -18,6 +18,7 @@ pub mod outcome;
 mod run;
 pub mod sheet;
 mod site;
+pub mod tell;
 pub mod text;
 
 use std::collections::BTreeSet;
@@ -30,7 +31,7 @@ pub use self::error::RaceError;
 use self::judge::{Broken, BusyRule, Judge};
 use self::orders::Step;
 use self::outcome::Outcome;
-use self::run::Played;
+pub use self::run::Played;
 use self::sheet::{Compare, Ruling};
 use self::site::Site;
 use crate::engine::explore::strategy::Coverage;

@@ -26,7 +26,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What an execution came to, and what is told of how it went.
 #[derive(Clone, Debug)]
-pub(super) struct Played {
+pub struct Played {
+    /// What it came to.
     pub outcome: Outcome,
     /// When each command began and ended, in nanoseconds since the first began.
     pub spans: BTreeMap<Step, (u64, u64)>,

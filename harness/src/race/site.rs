@@ -1,6 +1,5 @@
 //! The site of a race: the copies, the spawner, and the commands with their programs found.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -250,12 +249,4 @@ impl Finder<'_> {
         let within = folders.filter_map(|(folder, work)| Some(work.join(path.strip_prefix(folder).ok()?)));
         within.last().unwrap_or_else(|| path.to_owned())
     }
-}
-
-/// Names of commands, for their outputs.
-pub(super) fn names(processes: &[Vec<Ready>]) -> BTreeMap<(usize, usize), String> {
-    let all = processes.iter().enumerate().flat_map(|(process, commands)| {
-        (0..commands.len()).map(move |index| ((process, index), format!("p{}.{}", process + 1, index + 1)))
-    });
-    all.collect()
 }

@@ -8,9 +8,11 @@ use anstyle::{AnsiColor, Style};
 use super::table::render;
 use super::verdict::Verdict;
 use super::{
-    ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, summary,
+    ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, race,
+    summary,
 };
 use crate::history::Outcome;
+use crate::scenario::Kind;
 use crate::violation::Class;
 use crate::words::units::show_ns;
 use crate::words::{grouped, plural};
@@ -31,7 +33,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 pub(super) const STRONG: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
+pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// The whole report. It has colours; whoever prints it strips them where they are not wanted.
 #[must_use]
@@ -46,7 +48,18 @@ pub fn run(report: &RunReport, detail: Detail) -> String {
             tell_scenario(&mut text, scenario, detail);
         }
     }
-    text.push_str(&summary::of(&report.scenarios));
+    // Whoever races commands reads what came of it, not a table of one row.
+    let race = report.scenarios.first().filter(|only| is_alone && only.work.kind() == Kind::Race);
+    match race {
+        Some(only) if only.expected && detail != Detail::Full => {
+            race::tell(&mut text, only);
+            text.extend(
+                race::verdict(only).filter(|_| only.verdict == Verdict::Clean).map(|words| words + "\n"),
+            );
+        }
+        Some(_) => {}
+        None => text.push_str(&summary::of(&report.scenarios)),
+    }
     for scenario in &report.scenarios {
         tell_failures(&mut text, scenario);
         tell_guarantee(&mut text, scenario);
@@ -96,10 +109,13 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     let style = style_of(scenario.verdict, scenario.expected);
     let name = &scenario.name;
     line(text, &format!("{STRONG}{name}{STRONG:#}: {style}{}{style:#}", verdict_words(scenario)));
-    for reason in &scenario.reasons {
+    // Nobody who races commands expects anything but what is told below.
+    let is_race = scenario.work.kind() == Kind::Race && scenario.expect.violations.is_empty();
+    for reason in scenario.reasons.iter().filter(|_| !is_race || scenario.violations.is_empty()) {
         line(text, &format!("  {reason}"));
     }
     let told = worth_telling(scenario, detail);
+    race::tell(text, scenario);
     tell_violations(text, scenario, &told, detail);
     if let Some(violation) = told.first().copied().or(scenario.violations.first()) {
         line(text, &format!("\n  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));

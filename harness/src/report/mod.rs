@@ -15,6 +15,7 @@ pub mod interleaving;
 pub mod junit;
 pub mod plain;
 pub mod progress;
+pub mod race;
 pub mod reproduce;
 pub mod stored;
 pub mod story;
@@ -34,6 +35,7 @@ use crate::violation::Class;
 use coverage::CoverageReport;
 use exit::Exit;
 use guarantee::GuaranteeReport;
+use race::RaceReport;
 use verdict::Verdict;
 
 /// Version of the JSON report.
@@ -125,6 +127,12 @@ pub enum WorkReport {
     },
     /// Something was measured; `bench.json` holds the figures.
     Bench,
+    /// Commands were held against their own sequential orders.
+    Race {
+        /// What was run; absent where the race did not run.
+        #[serde(flatten)]
+        race: Option<RaceReport>,
+    },
 }
 
 impl WorkReport {
@@ -135,6 +143,7 @@ impl WorkReport {
             Kind::Stress => Self::Stress,
             Kind::Explore => Self::Explore { exploration: None },
             Kind::Bench => Self::Bench,
+            Kind::Race => Self::Race { race: None },
         }
     }
 
@@ -145,6 +154,7 @@ impl WorkReport {
             Self::Stress => Kind::Stress,
             Self::Explore { .. } => Kind::Explore,
             Self::Bench => Kind::Bench,
+            Self::Race { .. } => Kind::Race,
         }
     }
 }
@@ -155,7 +165,7 @@ impl ScenarioReport {
     pub const fn exploration(&self) -> Option<&ExplorationReport> {
         match &self.work {
             WorkReport::Explore { exploration } => exploration.as_ref(),
-            WorkReport::Stress | WorkReport::Bench => None,
+            WorkReport::Stress | WorkReport::Bench | WorkReport::Race { .. } => None,
         }
     }
 

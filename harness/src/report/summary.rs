@@ -1,16 +1,19 @@
 //! The table at the end of a run: a row per scenario, and a table per kind, as each has its own measures.
 
-use super::ScenarioReport;
 use super::human::{STRONG, line, style_of, verdict_words};
+use super::race::RaceReport;
 use super::table::{rate, render};
+use super::{ScenarioReport, WorkReport};
 use crate::scenario::Kind;
 use crate::words::grouped;
 
 /// The tables of these scenarios.
 #[must_use]
 pub fn of(scenarios: &[ScenarioReport]) -> String {
+    let (raced, others): (Vec<_>, Vec<_>) =
+        scenarios.iter().partition(|scenario| scenario.work.kind() == Kind::Race);
     let (explored, stressed): (Vec<_>, Vec<_>) =
-        scenarios.iter().partition(|scenario| scenario.work.kind() == Kind::Explore);
+        others.into_iter().partition(|scenario| scenario.work.kind() == Kind::Explore);
     let mut text = String::new();
     if !stressed.is_empty() {
         table(&mut text, &STRESS, 2..8, &stressed, stress_row);
@@ -20,6 +23,12 @@ pub fn of(scenarios: &[ScenarioReport]) -> String {
             text.push('\n');
         }
         table(&mut text, &EXPLORE, 2..7, &explored, explore_row);
+    }
+    if !raced.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        table(&mut text, &RACE, 2..7, &raced, race_row);
     }
     text
 }
@@ -54,6 +63,27 @@ fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
         exploration.map_or("-".into(), |exploration| rate(exploration.schedules_per_s)),
         scenario.processes.to_string(),
         exploration.map_or("-".into(), |exploration| exploration.coverage.to_string()),
+    ]
+}
+
+const RACE: [&str; 9] =
+    ["scenario", "subject", "orders", "executions", "time", "rate", "processes", "coverage", "verdict"];
+
+fn race_row(scenario: &ScenarioReport) -> Vec<String> {
+    let race = match &scenario.work {
+        WorkReport::Race { race } => race.as_ref(),
+        _ => None,
+    };
+    let of = |show: &dyn Fn(&RaceReport) -> String| race.map_or("-".into(), show);
+    vec![
+        scenario.name.clone(),
+        scenario.subject.clone(),
+        of(&|race| grouped(race.sequential_orders)),
+        of(&|race| grouped(race.executions)),
+        format!("{:.2}s", scenario.duration_s),
+        of(&|race| rate(race.executions_per_s)),
+        scenario.processes.to_string(),
+        of(&|race| race.coverage.as_str().into()),
     ]
 }
 

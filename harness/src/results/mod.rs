@@ -22,6 +22,7 @@ use time::macros::format_description;
 use crate::engine::stress::copy_tree;
 use crate::finding::Finding;
 use crate::history::{self, History};
+use crate::race::{Discovery, RaceRun};
 use machine::{Filesystem, Machine};
 
 /// Version of `run.json` and `summary.json`.
@@ -103,6 +104,12 @@ impl ScenarioRecord {
 }
 
 impl Results {
+    /// The folder that holds the folders of all runs.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// Makes the folder where there is none, and makes sure that it can be written.
     pub fn open(base: &Path) -> Result<Self, ResultsError> {
         let failed = |source| ResultsError { path: base.to_owned(), source };
@@ -209,6 +216,19 @@ impl RunFolder {
             fs::write(folder.join("reproduce.sh"), format!("{reproduce}\n"))?;
         }
         Ok(folder)
+    }
+
+    /// Writes the finding of a race, and says where it lies. Of those with one signature the first stands for all.
+    pub fn write_race_finding(
+        &self,
+        finding: &Finding,
+        run: &RaceRun,
+        discovery: &Discovery,
+        told: (&str, &str),
+    ) -> io::Result<PathBuf> {
+        let findings = self.path.join("findings");
+        let folder = findings.join(&finding.signature);
+        if folder.exists() { Ok(folder) } else { finding.write_race(&findings, run, discovery, told) }
     }
 
     /// Copies the state folder, as the run left it, to its findings: to the first of them, and the others point there.

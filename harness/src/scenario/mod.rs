@@ -8,6 +8,7 @@ mod expect;
 mod explore;
 mod find;
 mod overrides;
+pub mod race;
 mod stress;
 mod subject;
 
@@ -20,13 +21,15 @@ pub use expect::Expect;
 pub use explore::{Explore, show_call, show_program};
 pub use find::{FindError, Found, find};
 pub use overrides::{Override, kind_of};
+pub use race::Race;
 pub use stress::Stress;
-pub use subject::describe as describe_subject;
+pub use subject::{default as default_subject, describe as describe_subject};
 
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree;
 use crate::plan::bench::BenchPlan;
+use crate::plan::race::RacePlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use crate::words::nearest;
 
@@ -58,6 +61,8 @@ pub enum Work {
     Explore(Explore),
     /// Measure.
     Bench(Box<Bench>),
+    /// Hold commands against their own sequential orders.
+    Race(Box<Race>),
 }
 
 /// The plan of one run: one variant per kind.
@@ -69,6 +74,8 @@ pub enum Plan {
     Explore(ExplorePlan),
     /// Of a benchmark.
     Bench(BenchPlan),
+    /// Of a race of commands.
+    Race(RacePlan),
 }
 
 /// Which engine runs a scenario.
@@ -80,6 +87,8 @@ pub enum Kind {
     Explore,
     /// Real processes, measured.
     Bench,
+    /// Commands, held against their own sequential orders.
+    Race,
 }
 
 impl Kind {
@@ -90,6 +99,7 @@ impl Kind {
             Self::Stress => "stress",
             Self::Explore => "explore",
             Self::Bench => "bench",
+            Self::Race => "race",
         }
     }
 }
@@ -116,6 +126,7 @@ impl Scenario {
             Work::Stress(_) => Kind::Stress,
             Work::Explore(_) => Kind::Explore,
             Work::Bench(_) => Kind::Bench,
+            Work::Race(_) => Kind::Race,
         }
     }
 
@@ -126,6 +137,16 @@ impl Scenario {
             Work::Stress(stress) => stress.processes,
             Work::Explore(explore) => explore.processes.len() as u32,
             Work::Bench(bench) => bench.processes(),
+            Work::Race(race) => race.processes.len() as u32,
+        }
+    }
+
+    /// What it tests, in a few words.
+    #[must_use]
+    pub fn subject_words(&self) -> String {
+        match &self.work {
+            Work::Race(_) => "commands".into(),
+            Work::Bench(_) | Work::Stress(_) | Work::Explore(_) => subject::describe(&self.subject),
         }
     }
 
@@ -134,7 +155,7 @@ impl Scenario {
     pub const fn stress(&self) -> Option<&Stress> {
         match &self.work {
             Work::Stress(stress) => Some(stress),
-            Work::Explore(_) | Work::Bench(_) => None,
+            Work::Explore(_) | Work::Bench(_) | Work::Race(_) => None,
         }
     }
 
@@ -143,7 +164,7 @@ impl Scenario {
     pub const fn bench(&self) -> Option<&Bench> {
         match &self.work {
             Work::Bench(bench) => Some(bench),
-            Work::Stress(_) | Work::Explore(_) => None,
+            Work::Stress(_) | Work::Explore(_) | Work::Race(_) => None,
         }
     }
 
@@ -155,6 +176,7 @@ impl Scenario {
             Work::Stress(stress) => Plan::Stress(stress.plan(subject, root, seed)),
             Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
             Work::Bench(bench) => Plan::Bench(bench.plan(&[("root".to_owned(), root.to_owned())], seed)),
+            Work::Race(race) => Plan::Race(race.plan(seed, Vec::new())),
         }
     }
 }
@@ -165,13 +187,14 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let kind = read_kind(&mut reader)?;
     // A benchmark says on its axes what it is about.
     let subject = match kind {
-        Kind::Bench => Some(subject::default()),
+        Kind::Bench | Kind::Race => Some(subject::default()),
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
     let work = match kind {
         Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
+        Kind::Race => race::read(reader.section("race", "[race]")).map(|race| Work::Race(Box::new(race))),
     };
     if kind == Kind::Explore
         && let Some(problem) = subject.as_ref().and_then(|subject| refused(subject, root))
@@ -210,16 +233,16 @@ fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
 
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
-    const KINDS: [Kind; 3] = [Kind::Stress, Kind::Explore, Kind::Bench];
+    const KINDS: [Kind; 4] = [Kind::Stress, Kind::Explore, Kind::Bench, Kind::Race];
     let Some((kind, place)) = reader.text("kind") else {
-        reader.missing("kind", "\"stress\", \"explore\" or \"bench\"");
+        reader.missing("kind", "\"stress\", \"explore\", \"bench\" or \"race\"");
         return None;
     };
     if let Some(known) = KINDS.into_iter().find(|known| known.as_str() == kind) {
         return Some(known);
     }
     let near = nearest(kind, KINDS.map(Kind::as_str)).unwrap_or(Kind::Stress.as_str());
-    let message = format!("kind: expected \"stress\", \"explore\" or \"bench\", found {kind:?}");
+    let message = format!("kind: expected \"stress\", \"explore\", \"bench\" or \"race\", found {kind:?}");
     reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
     None
 }

@@ -16,7 +16,7 @@ pub struct Override {
 }
 
 /// The sections that belong to one kind of scenario, each by the name of its kind.
-const SECTIONS: [&str; 3] = ["stress", "explore", "bench"];
+const SECTIONS: [&str; 4] = ["stress", "explore", "bench", "race"];
 
 impl Override {
     /// Whether it means anything to scenarios of this kind: not so a value in the section of another kind, nor a flag
@@ -47,6 +47,10 @@ impl Override {
             ("--operations", Kind::Explore) => {
                 return Err("an exploration's operations are spelled out; its budget is --duration \
                             or --set explore.budget.schedules=N");
+            }
+            ("--duration", Kind::Race) => "race.budget.time",
+            ("--operations" | "--processes", Kind::Race) => {
+                return Err("a race's commands are spelled out, each with its process, in race.processes");
             }
             ("--processes", Kind::Explore) => {
                 return Err("an exploration's processes are spelled out, each with its operations, \
@@ -98,6 +102,7 @@ fn kind(root: &Table) -> Kind {
     match root.entry("kind").map(|entry| &entry.node.value) {
         Some(Value::Text(text)) if text == Kind::Explore.as_str() => Kind::Explore,
         Some(Value::Text(text)) if text == Kind::Bench.as_str() => Kind::Bench,
+        Some(Value::Text(text)) if text == Kind::Race.as_str() => Kind::Race,
         _ => Kind::Stress,
     }
 }

@@ -48,7 +48,8 @@ fn library(reader: &mut Reader<'_>) -> SubjectPlan {
 }
 
 /// The library as it comes.
-pub(super) fn default() -> SubjectPlan {
+#[must_use]
+pub fn default() -> SubjectPlan {
     let StoreOptions { lock, wait, read, write, .. } = StoreOptions::default();
     SubjectPlan::Library {
         lock: lock.to_string(),

@@ -6,6 +6,7 @@ use std::path::Path;
 mod bench;
 mod explain;
 mod explore;
+mod race;
 mod stress;
 
 use super::args::RunArgs;
@@ -30,7 +31,7 @@ use crate::report::{
 };
 use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, ScenarioRecord};
-use crate::scenario::{Kind, Plan, Scenario, Work, describe_subject};
+use crate::scenario::{Kind, Plan, Scenario, Work};
 use crate::words::plural;
 
 /// Runs what the arguments ask for, and reports.
@@ -40,7 +41,16 @@ pub fn run(
     command_line: &[String],
     output: Output,
 ) -> Result<Exit, Failure> {
-    let request = RunRequest::new(args)?;
+    conduct(zygote, &RunRequest::new(args)?, command_line, output)
+}
+
+/// Runs what a request asks for, and reports.
+pub fn conduct(
+    zygote: io::Result<Zygote>,
+    request: &RunRequest,
+    command_line: &[String],
+    output: Output,
+) -> Result<Exit, Failure> {
     let results = Results::open(&request.results_dir)?;
     let zygote = zygote.map_err(|error| {
         Failure::new(Exit::HarnessFailed, format!("the zygote cannot be forked: {error}"))
@@ -53,7 +63,7 @@ pub fn run(
     }
     say(&format!("seed: {}", request.seed));
 
-    let mut runner = Runner { zygote, request: &request, results, interrupt, command_line, output };
+    let mut runner = Runner { zygote, request, results, interrupt, command_line, output };
     let (report, exit) = runner.run_all();
     deliver(&report, output, request.junit.as_deref(), exit)?;
     Ok(exit)
@@ -136,11 +146,15 @@ impl Runner<'_> {
             Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
             // It has a bar of its own.
             Work::Bench(_) => Budget::Operations(0),
+            Work::Race(race) => match race.budget.executions {
+                Some(executions) => Budget::Operations(executions),
+                None => Budget::DurationNs(race.budget.time_ns),
+            },
         };
         let bar = Bar::start(&scenario.name, budget, self.output.talk);
         let report = match scenario.work {
             Work::Bench(_) => self.measured(scenario),
-            Work::Stress(_) | Work::Explore(_) => self.try_one(scenario, &bar),
+            Work::Stress(_) | Work::Explore(_) | Work::Race(_) => self.try_one(scenario, &bar),
         };
         let report = report.unwrap_or_else(|not_run| did_not_run(scenario, not_run));
         bar.finish(&report, &human::verdict_words(&report));
@@ -162,7 +176,7 @@ impl Runner<'_> {
             .results
             .start(self.command_line, self.request.seed, record, &scratch.root())
             .map_err(NotRun::harness)?;
-        let report = self.judged(scenario, &plan, &folder, bar).unwrap_or_else(|error| {
+        let report = self.judged(scenario, &plan, (&folder, &scratch), bar).unwrap_or_else(|error| {
             let report = did_not_run(scenario, NotRun::of(&*error));
             ScenarioReport { results: Some(folder.path().to_owned()), ..report }
         });
@@ -177,7 +191,7 @@ impl Runner<'_> {
         &mut self,
         scenario: &Scenario,
         plan: &Plan,
-        folder: &RunFolder,
+        (folder, scratch): (&RunFolder, &Scratch),
         bar: &Bar,
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         match (plan, &scenario.work) {
@@ -185,6 +199,7 @@ impl Runner<'_> {
                 self.stressed((scenario, stress), plan, folder, bar)
             }
             (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
+            (Plan::Race(plan), _) => self.raced(scenario, plan, (folder, scratch), bar),
             _ => unreachable!("a plan is of its scenario's kind"),
         }
     }
@@ -201,6 +216,7 @@ impl Runner<'_> {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
             Plan::Bench(_) => 0,
+            Plan::Race(_) => return Ok(probe),
         };
         pipeline::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)
@@ -212,6 +228,9 @@ impl Runner<'_> {
         // Alone, it would not take what is for others.
         let kind = scenario.kind();
         let overrides: Vec<_> = request.overrides.iter().filter(|set| set.concerns(kind)).cloned().collect();
+        if let Some(command) = &request.reproduce {
+            return command.clone();
+        }
         reproduce::command(&scenario.argument, request.seed, &overrides, request.root.as_deref())
     }
 }
@@ -220,7 +239,7 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
     ScenarioReport {
         name: scenario.name.clone(),
         work: WorkReport::nothing(scenario.kind()),
-        subject: describe_subject(&scenario.subject),
+        subject: scenario.subject_words(),
         verdict: Verdict::Error,
         expected: false,
         reasons: vec![not_run.why],

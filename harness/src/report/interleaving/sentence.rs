@@ -125,5 +125,8 @@ const fn promise(class: Class) -> &'static str {
         Class::Starvation => "nobody may wait for ever",
         Class::StatusMismatch => "metadata must say what the process really does",
         Class::SubjectCrash => "the subject must not crash",
+        Class::NotSerializable => {
+            "commands that overlap must leave and print what some order of them gives, one after the other"
+        }
     }
 }

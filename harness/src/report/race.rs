@@ -1,0 +1,212 @@
+//! What a race of commands came to, in words and for programs.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::human::{FAINT, STRONG, line};
+use super::{ScenarioReport, WorkReport};
+use crate::engine::explore::strategy::Coverage;
+use crate::plan::race::RacePlan;
+use crate::race::RaceRun;
+use crate::words::{grouped, plural};
+
+/// So many preemptions are enough to call commands clean, where all executions with as many were run.
+pub const PREEMPTIONS_ENOUGH: u32 = 2;
+/// Which part of all executions was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RaceCoverage {
+    /// Every execution there is, or one that is equivalent to it.
+    Exhausted,
+    /// Every execution with up to so many preemptions as are enough, or one that is equivalent to it.
+    Bounded,
+    /// Some.
+    Sampled,
+}
+
+impl RaceCoverage {
+    /// Of a run.
+    #[must_use]
+    pub fn of(run: &RaceRun) -> Self {
+        match run.coverage {
+            Some(Coverage::Exhausted) => Self::Exhausted,
+            Some(Coverage::ExhaustedTo { preemptions }) if preemptions >= PREEMPTIONS_ENOUGH => Self::Bounded,
+            _ => Self::Sampled,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Bounded => "bounded",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
+/// What a race did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RaceReport {
+    /// Whether commands were held at their system calls, rather than left to run freely.
+    pub controlled: bool,
+    /// Why they were not, where they were to be.
+    pub uncontrolled: Option<String>,
+    /// Which part of all executions was seen.
+    pub coverage: RaceCoverage,
+    /// Executions in which commands overlapped.
+    pub executions: u64,
+    /// Of these, how many had a fault.
+    pub faulted: u64,
+    /// Executions that did not repeat what they should, and were left out.
+    pub diverged: u64,
+    /// Sequential orders of the commands.
+    pub sequential_orders: u64,
+    /// How often one was run.
+    pub sequential_runs: u64,
+    /// What differs between equal runs, and so was not compared.
+    pub masked: Vec<Masked>,
+    /// Files that killed commands left over, and that are no violation.
+    pub left_over: Vec<String>,
+    /// Processes that commands leave behind in the background.
+    pub left_behind: Vec<String>,
+    /// Executions a second, sequential ones included.
+    pub executions_per_s: f64,
+}
+
+/// A place that differs between equal runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masked {
+    /// Where.
+    pub place: String,
+    /// The line there, or the name; `*` is what may be anything.
+    pub shown: String,
+}
+
+impl From<&RaceRun> for RaceReport {
+    fn from(run: &RaceRun) -> Self {
+        let duration_s = run.duration_ns as f64 / 1e9;
+        let all = run.executions + run.sequential_runs;
+        let masked =
+            run.masked.iter().map(|(place, shown)| Masked { place: place.clone(), shown: shown.clone() });
+        Self {
+            controlled: run.coverage.is_some(),
+            uncontrolled: run.uncontrolled.clone(),
+            coverage: RaceCoverage::of(run),
+            executions: run.executions,
+            faulted: run.faulted,
+            diverged: run.diverged,
+            sequential_orders: run.sequential_orders,
+            sequential_runs: run.sequential_runs,
+            masked: masked.collect(),
+            left_over: run.left_over.iter().cloned().collect(),
+            left_behind: run.daemons.iter().cloned().collect(),
+            executions_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
+        }
+    }
+}
+
+/// Why a race that found nothing may have been too little.
+#[must_use]
+pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
+    let mut told = Vec::new();
+    // Whatever was found was enough to be found.
+    if !run.discoveries.is_empty() {
+        return told;
+    }
+    if run.executions > 0 && !run.met {
+        told.push(
+            "the commands never met: no command of one process did anything while another's was at work, and that proves \
+             nothing; name the folder that they share with --state"
+                .into(),
+        );
+    }
+    if let Some(why) = shortfall_of_coverage(plan, run) {
+        told.push(why);
+    }
+    told
+}
+
+fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
+    let executions = plural(run.executions, "execution");
+    match (run.coverage, plan.budget.executions) {
+        (Some(_), _) if RaceCoverage::of(run) != RaceCoverage::Sampled => None,
+        (Some(_), _) => Some(format!(
+            "the budget was used up after {executions}, before all with up to {PREEMPTIONS_ENOUGH} preemptions had been run: \
+             raise --budget"
+        )),
+        (None, Some(asked)) if run.executions >= asked => None,
+        (None, Some(asked)) => {
+            Some(format!("the time was used up after {executions} of {}: raise --budget", grouped(asked)))
+        }
+        (None, None) => Some(format!(
+            "nothing was found in {executions} that ran freely, and that proves nothing: an interleaving that takes luck may not \
+             have come up (--executions N makes N of them enough)"
+        )),
+    }
+}
+
+/// The race of a scenario in the report for people.
+pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
+    let WorkReport::Race { race: Some(race) } = &scenario.work else { return };
+    let orders = plural(race.sequential_orders, "sequential order");
+    let how = match (race.controlled, race.coverage) {
+        (true, RaceCoverage::Exhausted) => "under control, all of them".to_owned(),
+        (true, RaceCoverage::Bounded) => {
+            format!("under control, all with up to {}", plural(u64::from(PREEMPTIONS_ENOUGH), "preemption"))
+        }
+        (true, RaceCoverage::Sampled) => "under control".to_owned(),
+        (false, _) => "running freely".to_owned(),
+    };
+    line(
+        text,
+        &format!(
+            "  {FAINT}{orders}, run {} times; {} that overlap, {how}{FAINT:#}",
+            grouped(race.sequential_runs),
+            plural(race.executions, "execution")
+        ),
+    );
+    if let Some(why) = &race.uncontrolled {
+        line(text, &format!("  not controlled: {why}"));
+    }
+    for masked in &race.masked {
+        line(
+            text,
+            &format!("  not compared, as it differs from run to run: {}: {}", masked.place, masked.shown),
+        );
+    }
+    if !race.left_over.is_empty() {
+        let files = race.left_over.join(", ");
+        line(text, &format!("  left over by killed commands, and harmless to what comes after: {files}"));
+    }
+    if !race.left_behind.is_empty() {
+        let names = race.left_behind.join(", ");
+        line(text, &format!("  left running in the background by a command, and ended: {names}"));
+    }
+}
+
+/// The last words on a race that ran alone.
+pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
+    let WorkReport::Race { race: Some(race) } = &scenario.work else { return None };
+    let mut text = String::new();
+    let orders = plural(race.sequential_orders, "sequential order");
+    let executions = plural(race.executions, "execution");
+    match (race.controlled, race.coverage) {
+        (true, RaceCoverage::Exhausted) => {
+            write!(text, "every order of their system calls was run ({executions}), and each came to what one of the {orders} gives")
+        }
+        (true, RaceCoverage::Bounded) => write!(
+            text,
+            "every order of their system calls with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and each came \
+             to what one of the {orders} gives"
+        ),
+        _ => write!(
+            text,
+            "{executions} came to what one of the {orders} gives, as many as were asked for; they are a sample, no proof"
+        ),
+    }
+    .expect("a String takes all");
+    Some(format!("{STRONG}{text}{STRONG:#}"))
+}
