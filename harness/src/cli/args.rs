@@ -114,7 +114,7 @@ pub enum Command {
     Run(RunArgs),
     /// Race your own commands: they are right when they come to what some order of them gives, one after the other
     #[command(after_long_help = RACE_EXAMPLES)]
-    Race(RaceArgs),
+    Race(Box<RaceArgs>),
     /// Measure locks under contention: the cells of a grid, in rounds of random order
     #[command(after_long_help = EXIT_CODES)]
     Bench(BenchArgs),

@@ -65,7 +65,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
-        Command::Race(args) => race::run(zygote, args, command_line, output),
+        Command::Race(args) => race::run(zygote, *args, command_line, output),
         Command::Bench(args) => bench::run(zygote, args, command_line, output),
         Command::Replay(args) => replay::run(zygote, &args, output),
         Command::Shrink(args) => shrink::run(zygote, &args, output),

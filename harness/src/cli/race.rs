@@ -148,18 +148,18 @@ pub fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     let race = race(&args)?;
-    race.check().map_err(failed)?;
+    race.check().map_err(|error| failed(&error))?;
     // What is wrong with the folders is told before anything is written.
     let plan = race.plan(0, Vec::new());
     let evidence = args.results_dir.canonicalize().ok();
     for folder in &plan.state {
         copied_bytes(folder, &|path| evidence.as_deref() == Some(path))
-            .map_err(|error| failed(error.into()))?;
+            .map_err(|error| failed(&error.into()))?;
     }
     if !plan.folder.is_dir() {
         return Err(usage(format!("--cwd {}: no such folder", race.folder.display())));
     }
-    let target = args.save.as_deref().map(|name| target_of(name)).transpose()?;
+    let target = args.save.as_deref().map(target_of).transpose()?;
     let seed = args.seed.unwrap_or_else(random_seed);
     let reproduce = reproduce(command_line, seed);
     let about = about(&race);
@@ -196,7 +196,7 @@ fn usage(why: impl Into<String>) -> Failure {
     Failure::new(Exit::Usage, why)
 }
 
-fn failed(error: RaceError) -> Failure {
+fn failed(error: &RaceError) -> Failure {
     let exit = match error {
         RaceError::Usage(_) => Exit::Usage,
         RaceError::Unsupported(_) => Exit::Unsupported,

@@ -128,16 +128,12 @@ impl Folder {
         stale.sort_unstable();
         stale.dedup();
         for path in stale.iter().rev() {
-            let stays = self.is_folder(path, &now) && self.is_folder(path, &self.as_was);
+            let stays = is_folder(path, &now) && is_folder(path, &self.as_was);
             if !stays {
                 self.remove(path)?;
             }
         }
         self.fill()
-    }
-
-    fn is_folder(&self, path: &str, capture: &Capture) -> bool {
-        capture.entries.get(path).is_some_and(|entry| entry.kind == Kind::Folder)
     }
 
     fn remove(&self, path: &str) -> Result<(), GroundError> {
@@ -194,6 +190,10 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+fn is_folder(path: &str, capture: &Capture) -> bool {
+    capture.entries.get(path).is_some_and(|entry| entry.kind == Kind::Folder)
 }
 
 /// One walk through a folder.

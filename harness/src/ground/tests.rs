@@ -22,7 +22,7 @@ impl Place {
         Self { folder, ground }
     }
 
-    fn work(&self) -> std::path::PathBuf {
+    fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 

@@ -73,6 +73,7 @@ impl From<RaceError> for NoBaseline {
 
 impl Order {
     /// What it comes to when all have ended, or when what comes after has ended, too.
+    #[must_use]
     pub fn expected(&self, when: When) -> Option<&Expected> {
         match when {
             When::AllEnded => Some(&self.ended.expected),

@@ -277,14 +277,12 @@ fn needs_shell(text: &str) -> bool {
     while let Some(character) = characters.next() {
         match (quote, character) {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (Some('\''), _) => {}
-            (_, '\\') => _ = characters.next(),
-            (_, '$' | '`') => return true,
-            (Some(_), _) => {}
+            (None | Some('"'), '\\') => _ = characters.next(),
             (None, '\'' | '"') => quote = Some(character),
-            (None, ';' | '|' | '&' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '\n') => return true,
+            (None, ';' | '|' | '&' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '\n')
+            | (None | Some('"'), '$' | '`') => return true,
             (None, '~' | '#') if is_word_start => return true,
-            (None, _) => {}
+            _ => {}
         }
         is_word_start = quote.is_none() && character.is_whitespace();
     }

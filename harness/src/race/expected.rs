@@ -120,8 +120,8 @@ impl Expected {
             let place = self.places.keys().find(|place| !run.contains_key(place)).expect("one is missing");
             return Err(Wild { place: place.clone(), how: "it is there in some runs only".into() });
         }
-        let shapes: BTreeSet<&Location> = shaped.keys().chain(self.shaped.keys()).collect();
-        for shape in shapes {
+        let forms: BTreeSet<&Location> = shaped.keys().chain(self.shaped.keys()).collect();
+        for shape in forms {
             let (known, new) =
                 (self.shaped.get(shape).map_or(0, Vec::len), shaped.get(shape).map_or(0, Vec::len));
             if known != new {
@@ -256,28 +256,6 @@ fn learn_shaped(known: &mut [Wanted], new: &[(&Place, &Value)]) -> Result<(), St
 /// Which wanted values are met by nobody, and which values meet none, where as many as possible are matched.
 fn matched(wanted: &[Wanted], values: &[(&Place, &Value)]) -> (Vec<usize>, Vec<usize>) {
     let mut of_value: Vec<Option<usize>> = vec![None; values.len()];
-    // Augmenting paths (Kuhn 1955).
-    fn place(
-        index: usize,
-        fits: &dyn Fn(usize, usize) -> bool,
-        tried: &mut [bool],
-        of_value: &mut [Option<usize>],
-    ) -> bool {
-        for value in 0..of_value.len() {
-            if !tried[value] && fits(index, value) {
-                tried[value] = true;
-                let is_free = match of_value[value] {
-                    None => true,
-                    Some(other) => place(other, fits, tried, of_value),
-                };
-                if is_free {
-                    of_value[value] = Some(index);
-                    return true;
-                }
-            }
-        }
-        false
-    }
     let fits = |index: usize, value: usize| wanted[index].is_met_by(values[value].1);
     let mut unmet = Vec::new();
     for index in 0..wanted.len() {
@@ -287,6 +265,29 @@ fn matched(wanted: &[Wanted], values: &[(&Place, &Value)]) -> (Vec<usize>, Vec<u
     }
     let extra = (0..values.len()).filter(|value| of_value[*value].is_none()).collect();
     (unmet, extra)
+}
+
+/// Finds a value for a wanted one, by augmenting paths (Kuhn 1955).
+fn place(
+    index: usize,
+    fits: &dyn Fn(usize, usize) -> bool,
+    tried: &mut [bool],
+    of_value: &mut [Option<usize>],
+) -> bool {
+    for value in 0..of_value.len() {
+        if !tried[value] && fits(index, value) {
+            tried[value] = true;
+            let is_free = match of_value[value] {
+                None => true,
+                Some(other) => place(other, fits, tried, of_value),
+            };
+            if is_free {
+                of_value[value] = Some(index);
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// The words of names that every run has.

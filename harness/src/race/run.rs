@@ -37,6 +37,7 @@ pub struct Played {
 
 impl Played {
     /// Whether commands of two processes ran at one time.
+    #[must_use]
     pub fn has_met(&self) -> bool {
         let spans: Vec<_> = self.spans.iter().collect();
         spans.iter().enumerate().any(|(number, ((process, _), (begun, ended)))| {
@@ -80,7 +81,7 @@ impl Site {
     pub fn sequential(&mut self, order: &[Step]) -> Result<Played, RaceError> {
         self.ground.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
-        let mut played = Played { outcome: self.nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        let mut played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
@@ -146,17 +147,6 @@ impl Site {
         Ok(())
     }
 
-    fn nothing(&self) -> Outcome {
-        Outcome {
-            processes: Vec::new(),
-            folders: Vec::new(),
-            observed: None,
-            then: Vec::new(),
-            folders_then: Vec::new(),
-            left_behind: Vec::new(),
-        }
-    }
-
     /// Runs one command that belongs to no process, and clears away what it leaves behind.
     pub fn run_alone(&mut self, ready: &Ready, name: &str) -> Result<Done, RaceError> {
         let (done, _) = self.run_one(ready, name, name)?;
@@ -171,7 +161,7 @@ impl Site {
         let start = self.start(ready, slot, name);
         let started = match self.spawner.start(vec![start])?.remove(0) {
             Ok(started) => started,
-            Err(error) => return Ok((self.not_started(error.errno), Vec::new())),
+            Err(error) => return Ok((not_started(error.errno), Vec::new())),
         };
         let until_ns = started.at_ns + self.limit_ns();
         let mut waiting = Vec::new();
@@ -193,11 +183,6 @@ impl Site {
 
     fn limit_ns(&self) -> u64 {
         u64::try_from(self.time_limit.as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn not_started(&self, errno: Option<i32>) -> Done {
-        let ending = Ending::NotStarted(errno.unwrap_or(libc::EIO));
-        Done { ending, stdout: Output::default(), stderr: Output::default() }
     }
 
     fn done(&self, ending: Ending, name: &str) -> Result<Done, RaceError> {
@@ -249,7 +234,7 @@ impl<'s> Play<'s> {
         }
         deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
         deeds.sort_unstable();
-        let played = Played { outcome: site.nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        let played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
         Self {
             site,
             deeds: deeds.into(),
@@ -335,7 +320,7 @@ impl<'s> Play<'s> {
                         .insert(slot, Running { step, pid, begun_ns, is_killed: false, is_late: false });
                 }
                 Err(error) => {
-                    self.done.insert(step, self.site.not_started(error.errno));
+                    self.done.insert(step, not_started(error.errno));
                     self.deeds.push_front((0, Deed::Start(step.0)));
                 }
             }
@@ -384,6 +369,23 @@ impl<'s> Play<'s> {
         }
         Ok(())
     }
+}
+
+/// An outcome before anything has come of it.
+fn nothing() -> Outcome {
+    Outcome {
+        processes: Vec::new(),
+        folders: Vec::new(),
+        observed: None,
+        then: Vec::new(),
+        folders_then: Vec::new(),
+        left_behind: Vec::new(),
+    }
+}
+
+fn not_started(errno: Option<i32>) -> Done {
+    let ending = Ending::NotStarted(errno.unwrap_or(libc::EIO));
+    Done { ending, stdout: Output::default(), stderr: Output::default() }
 }
 
 fn who(step: Step, processes: &[Vec<Ready>]) -> String {

@@ -62,6 +62,7 @@ impl Value {
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Compare {
     /// What lies in the folders.
     pub files: bool,
@@ -204,8 +205,8 @@ impl Ruling {
                     Value { word: format!("file {mode:04o}{same}"), text: Some(text) }
                 }
                 Kind::File(Body::Large { bytes, sha256 }) => {
-                    let hash: String = sha256[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-                    Value::word(format!("file {mode:04o}{same}, {bytes} bytes, SHA-256 {hash}…"))
+                    let hash = u64::from_be_bytes(sha256[..8].try_into().expect("eight bytes"));
+                    Value::word(format!("file {mode:04o}{same}, {bytes} bytes, SHA-256 {hash:016x}…"))
                 }
                 Kind::Link(target) => Value {
                     word: format!("link{same} to"),

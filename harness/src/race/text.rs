@@ -182,10 +182,10 @@ fn merge(known: &[Piece], text: &[u8]) -> Result<Vec<Piece>, Unlearnt> {
                 merged.extend_from_slice(&known[old_index..old_index + len]);
             }
             DiffOp::Delete { old_index, old_len, .. } => {
-                replace(&known[old_index..old_index + old_len], &[], &mut merged)?
+                replace(&known[old_index..old_index + old_len], &[], &mut merged)?;
             }
             DiffOp::Insert { new_index, new_len, .. } => {
-                replace(&[], &new[new_index..new_index + new_len], &mut merged)?
+                replace(&[], &new[new_index..new_index + new_len], &mut merged)?;
             }
             DiffOp::Replace { old_index, old_len, new_index, new_len } => replace(
                 &known[old_index..old_index + old_len],
@@ -205,12 +205,15 @@ fn merge(known: &[Piece], text: &[u8]) -> Result<Vec<Piece>, Unlearnt> {
 
 /// Pieces as they are compared: a wildcard is like no word of the other text, so that it is replaced by what stands there.
 fn keys(pieces: &[Piece]) -> Vec<&[u8]> {
-    let key = |piece| match piece {
-        &Piece::Literal(ref text) => text.as_slice(),
-        Piece::Word => &b"\0word"[..],
-        Piece::Gap => &b"\0gap"[..],
-    };
     pieces.iter().map(key).collect()
+}
+
+fn key(piece: &Piece) -> &[u8] {
+    match piece {
+        Piece::Literal(text) => text,
+        Piece::Word => b"\0word",
+        Piece::Gap => b"\0gap",
+    }
 }
 
 fn replace(old: &[Piece], new: &[Piece], merged: &mut Vec<Piece>) -> Result<(), Unlearnt> {

@@ -385,12 +385,11 @@ fn placed<'a>(reader: &mut Reader<'a>, key: &'static str) -> Vec<(String, &'a Pl
     let Some((_, nodes)) = reader.list(key, "a list of texts") else { return Vec::new() };
     let mut texts = Vec::new();
     for node in nodes {
-        match text_of(node) {
-            Some(text) => texts.push((text, &node.place)),
-            None => {
-                let message = format!("{key}: expected a text, found {}", node.value.describe());
-                reader.complain(Problem::new(&node.place, message));
-            }
+        if let Some(text) = text_of(node) {
+            texts.push((text, &node.place));
+        } else {
+            let message = format!("{key}: expected a text, found {}", node.value.describe());
+            reader.complain(Problem::new(&node.place, message));
         }
     }
     texts
@@ -446,13 +445,12 @@ fn read_environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     let mut environment = Vec::new();
     let mut section = reader.section("env", "env");
     for entry in section.take_all() {
-        match text_of(&entry.node) {
-            Some(value) => environment.push((entry.key.clone(), value)),
-            None => {
-                let message =
-                    format!("env: {}: expected a text, found {}", entry.key, entry.node.value.describe());
-                section.complain(Problem::new(&entry.node.place, message));
-            }
+        if let Some(value) = text_of(&entry.node) {
+            environment.push((entry.key.clone(), value));
+        } else {
+            let message =
+                format!("env: {}: expected a text, found {}", entry.key, entry.node.value.describe());
+            section.complain(Problem::new(&entry.node.place, message));
         }
     }
     section.finish();

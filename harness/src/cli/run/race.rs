@@ -31,7 +31,7 @@ impl Runner<'_> {
         let results = self.results.base().canonicalize()?;
         let base = self.request.base.canonicalize()?;
         let scratch = scratch.root();
-        let mine = scratch.parent().map(Path::to_owned).unwrap_or(base);
+        let mine = scratch.parent().map_or(base, Path::to_owned);
         let plan = RacePlan { leaves_out: vec![results, mine], ..plan.clone() };
         let raced = race::run(&self.zygote, &plan, &scratch, self.interrupt.flag(), bar);
         let run = match raced {
