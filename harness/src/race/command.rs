@@ -37,6 +37,16 @@ pub enum CommandError {
         /// The nearest that there is.
         near: &'static str,
     },
+    /// A placeholder for a state folder that is not there.
+    #[error("{text}: {{{name}}} stands for a state folder, and there are {folders}: name it with --state")]
+    NoFolder {
+        /// The command line.
+        text: String,
+        /// What stands between the braces.
+        name: String,
+        /// How many there are.
+        folders: usize,
+    },
     /// There is no such program.
     #[error("{text}: {program}: no such program{hint}")]
     NotFound {
@@ -256,6 +266,20 @@ pub fn check_placeholders(text: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Checks that a text names no state folder that is not there, of so many.
+pub fn check_numbers(text: &str, folders: usize) -> Result<(), CommandError> {
+    let beyond = |(_, name): &(usize, &str)| {
+        let number = name.strip_prefix("state").map(|number| number.parse().unwrap_or(1));
+        PLACEHOLDERS.contains(name) && number.is_some_and(|number: usize| number > folders)
+    };
+    match braced(text).find(beyond) {
+        None => Ok(()),
+        Some((_, name)) => {
+            Err(CommandError::NoFolder { text: text.to_owned(), name: name.to_owned(), folders })
+        }
+    }
+}
+
 /// What stands between braces, with the place of the opening one. `${name}` is the shell's.
 fn braced(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.match_indices('{').filter_map(move |(at, _)| {
@@ -344,10 +368,10 @@ mod tests {
     #[test]
     fn placeholders_are_filled_and_slips_are_told() {
         let placeholders = Placeholders { state: vec!["/c 1".into(), "/c2".into()] };
-        let words = Command::parse("tool --at={state} {state2}/x ${state} {a,b} {state9}")
-            .map(|c| c.words(&placeholders));
+        let words =
+            Command::parse("tool --at={state} {state2}/x ${state} {a,b}").map(|c| c.words(&placeholders));
         // With a variable of the shell it is the shell's line.
-        assert_eq!(words.unwrap()[2], "tool --at=/c 1 /c2/x ${state} {a,b} {state9}");
+        assert_eq!(words.unwrap()[2], "tool --at=/c 1 /c2/x ${state} {a,b}");
         let error = Command::parse("tool {stat}").unwrap_err().to_string();
         assert_eq!(error, "tool {stat}: {stat} is no placeholder; the nearest is {state}");
         for fine in ["awk '{print}'", "tool {}", "tool {a,b}", "find {x}"] {

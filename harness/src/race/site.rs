@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::command::{Command, Placeholders, check_placeholders, names_state};
+use super::command::{Command, CommandError, Placeholders, check_numbers, check_placeholders, names_state};
 use super::error::RaceError;
 use crate::ground::{Folders, Ground, copied_bytes, copy};
 use crate::plan::race::RacePlan;
@@ -37,6 +37,10 @@ pub(super) struct Site {
     pub grace: Duration,
     /// What each state folder is worked on at.
     pub work: Vec<PathBuf>,
+    /// The copies that lie in the places of folders, for commands alone.
+    pub binds: Vec<Bind>,
+    /// Variables that commands find set.
+    pub environment: Vec<(String, String)>,
     folder: PathBuf,
     outputs: PathBuf,
     slots: u32,
@@ -55,7 +59,10 @@ impl Site {
             .map_err(RaceError::failed("a folder for outputs cannot be made"))?;
         let placeholders = Placeholders { state: work.clone() };
         let all = commands(plan)?;
-        let (spawner, is_private) = spawner(zygote, plan, &work, &all, &placeholders)?;
+        let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
+        let environment: Vec<(String, String)> = plan.environment.iter().map(fill).collect();
+        let (spawner, binds) = spawner(zygote, plan, &work, &all, &environment)?;
+        let is_private = binds.len() == work.len();
         let mut site = Self {
             spawner,
             ground,
@@ -68,6 +75,8 @@ impl Site {
             outputs,
             slots: 0,
             work,
+            binds,
+            environment,
         };
         let finder =
             Finder { plan, placeholders: &placeholders, work: is_private.then(|| site.work.clone()) };
@@ -94,6 +103,11 @@ impl Site {
     pub fn initial(&mut self) -> Result<Vec<crate::ground::Capture>, RaceError> {
         self.ground.put_back()?;
         Ok(self.ground.capture()?)
+    }
+
+    /// Puts everything back to what it was at first.
+    pub fn put_back(&mut self) -> Result<(), RaceError> {
+        Ok(self.ground.put_back()?)
     }
 
     fn run_setup(&mut self, ready: &Ready) -> Result<(), RaceError> {
@@ -153,10 +167,15 @@ struct Commands {
 }
 
 fn commands(plan: &RacePlan) -> Result<Commands, RaceError> {
-    let parse = |text: &String| Command::parse(text).map_err(|error| RaceError::Usage(error.to_string()));
+    let usage = |error: CommandError| RaceError::Usage(error.to_string());
+    let parse = |text: &String| {
+        check_numbers(text, plan.state.len()).and_then(|()| Command::parse(text)).map_err(usage)
+    };
     let all = |texts: &[String]| texts.iter().map(parse).collect::<Result<Vec<_>, _>>();
     for (_, value) in &plan.environment {
-        check_placeholders(value).map_err(|error| RaceError::Usage(format!("--env: {error}")))?;
+        check_placeholders(value)
+            .and_then(|()| check_numbers(value, plan.state.len()))
+            .map_err(|error| RaceError::Usage(format!("--env: {error}")))?;
     }
     Ok(Commands {
         setup: all(&plan.setup)?,
@@ -174,7 +193,15 @@ pub(super) fn check(plan: &RacePlan) -> Result<(), RaceError> {
 fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<(), RaceError> {
     // Where a run leaves its evidence is no part of the state, though it may lie in it.
     let leaves_out = |path: &Path| path == root || plan.leaves_out.iter().any(|left| path == left);
-    for folder in &plan.state {
+    for (number, folder) in plan.state.iter().enumerate() {
+        let mut others = plan.state.iter().enumerate().filter(|(other, _)| *other != number);
+        if let Some((_, around)) = others.find(|(_, path)| folder.starts_with(path)) {
+            return Err(RaceError::Usage(format!(
+                "--state {}: it lies in --state {}, which holds all of it: name one of them",
+                folder.display(),
+                around.display()
+            )));
+        }
         copied_bytes(folder, &leaves_out)?;
     }
     for (folder, work) in plan.state.iter().zip(work) {
@@ -184,25 +211,25 @@ fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<(), RaceEr
     Ok(())
 }
 
-/// The spawner, and whether the copies lie in the places of the folders for what it starts.
+/// The spawner, and which copies lie in the places of folders for what it starts: all or none.
 fn spawner(
     zygote: &Zygote,
     plan: &RacePlan,
     work: &[PathBuf],
     all: &Commands,
-    placeholders: &Placeholders,
-) -> Result<(Spawner, bool), RaceError> {
-    let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
+    environment: &[(String, String)],
+) -> Result<(Spawner, Vec<Bind>), RaceError> {
     let binds =
         plan.state.iter().zip(work).map(|(place, copy)| Bind { copy: copy.clone(), place: place.clone() });
+    let binds: Vec<Bind> = binds.collect();
     let settings = Settings {
         marker: Marker::next().to_string(),
-        environment: plan.environment.iter().map(fill).collect(),
-        binds: binds.collect(),
+        environment: environment.to_vec(),
+        binds: binds.clone(),
         ..Settings::default()
     };
     match Spawner::open(zygote, settings.clone()) {
-        Ok(spawner) => Ok((spawner, true)),
+        Ok(spawner) => Ok((spawner, binds)),
         Err(SpawnerError::Unready(Unready::Namespace(why))) => {
             let names = |command: &Command| command.names_state();
             let is_named = all.processes.iter().flatten().any(names)
@@ -215,7 +242,7 @@ fn spawner(
                 )));
             }
             let spawner = Spawner::open(zygote, Settings { binds: Vec::new(), ..settings })?;
-            Ok((spawner, false))
+            Ok((spawner, Vec::new()))
         }
         Err(error) => Err(error.into()),
     }

@@ -1,0 +1,10 @@
+//! `flockwork race`, by its binary: real commands, whose fault or soundness is known.
+
+mod found;
+mod input;
+mod noise;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod support;
+mod tidy;
+mod workshop;

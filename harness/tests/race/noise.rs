@@ -1,0 +1,55 @@
+//! Noise is learnt, told and seen through no further than it must be; what is nothing but noise is refused.
+
+use super::support::{ends_with, stdout};
+use super::workshop::Workshop;
+
+const FREE: [&str; 3] = ["--free", "--executions", "6"];
+
+#[test]
+fn pids_times_and_drawn_names_are_masked_and_told() {
+    let noisy = "#!/bin/sh\necho pid $$ at $(date +%s.%N)\nexec 9>>state/lock\nflock 9\necho by $$ >>state/log\n\
+                 : >state/tmp.$$\n";
+    let workshop = Workshop::new(noisy);
+    let report = workshop.json(&FREE, &["./tool", "./tool"], 0);
+    let masked = report["scenarios"][0]["masked"].to_string();
+    for told in ["pid * at *.*", "by *", "tmp.*"] {
+        assert!(masked.contains(told), "{told} in {masked}");
+    }
+    let words = [&["--state", "state"][..], &FREE, &["--", "./tool", "./tool"]].concat();
+    let text = stdout(&ends_with(&mut workshop.race(&words), 0));
+    assert!(text.contains("not compared, as it differs from run to run: p1 stdout: pid * at *.*"), "{text}");
+}
+
+#[test]
+fn a_mask_hides_nothing_beside_it() {
+    let tool =
+        "#!/bin/sh\nexec 9>>door\nif flock -n 9; then sleep 0.3; n=1; else n=2; fi\necho pid $$ n $n\n";
+    let workshop = Workshop::new(tool);
+    let report = workshop.json(&["--free"], &["./tool", "./tool"], 100);
+    let message = report["scenarios"][0]["violations"][0]["message"].as_str().unwrap();
+    assert!(message.contains("n 2\" rather than \"pid * n 1\""), "{message}");
+}
+
+#[test]
+fn what_differs_wildly_even_alone_is_refused() {
+    for (tool, told) in [
+        ("#!/bin/sh\nhead -c 30 /dev/urandom | base64\n", "p1 stdout"),
+        ("#!/bin/sh\nexit $(($$ % 200))\n", "p1: it is"),
+        ("#!/bin/sh\nseq $(($$ % 90 + 1))\n", "number of lines differs"),
+        ("#!/bin/sh\nhead -c 9 /dev/urandom >state/data; printf '\\0' >>state/data\n", "data: it is no text"),
+    ] {
+        let workshop = Workshop::new(tool);
+        let report = workshop.json(&FREE, &["./tool", "./tool"], 102);
+        let reasons = report["scenarios"][0]["reasons"].to_string();
+        assert!(reasons.contains("differ from run to run even one after the other"), "{reasons}");
+        assert!(reasons.contains(told) && reasons.contains("--ignore PATH"), "{reasons}");
+        assert_eq!(report["scenarios"][0]["violations"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn what_is_masked_or_ignored_by_hand_is_not_compared() {
+    let workshop = Workshop::new("#!/bin/sh\nseq $(($$ % 90 + 1)) >state/seq.log\necho x$(($$ % 90 + 1))/\n");
+    let flags = [&FREE[..], &["--ignore", "*.log", "--mask", "x[0-9]+/"]].concat();
+    workshop.json(&flags, &["./tool", "./tool"], 0);
+}
