@@ -8,6 +8,7 @@
 
 pub mod baseline;
 pub mod command;
+pub mod control;
 pub mod error;
 pub mod expected;
 mod free;
@@ -23,10 +24,12 @@ pub mod text;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use self::baseline::{Baseline, NoBaseline};
+use self::control::{Controlled, Held, Search};
 pub use self::error::RaceError;
 use self::judge::{Broken, BusyRule, Judge};
 use self::orders::Step;
@@ -34,10 +37,11 @@ use self::outcome::Outcome;
 pub use self::run::Played;
 use self::sheet::{Compare, Ruling};
 use self::site::Site;
+use crate::engine::explore::schedule::Fault;
 use crate::engine::explore::strategy::Coverage;
 use crate::engine::{Ended, Progress};
 use crate::ground::Capture;
-use crate::plan::race::RacePlan;
+use crate::plan::race::{Mode, RacePlan};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 use crate::violation::Class;
@@ -67,6 +71,12 @@ pub struct RaceRun {
     pub uncontrolled: Option<String>,
     /// Files that killed commands left over, and that are no violation.
     pub left_over: BTreeSet<String>,
+    /// Steps that were seen, and the faults that each can meet.
+    pub chances: BTreeSet<(usize, Arc<str>, Fault)>,
+    /// What commands changed outside of the state folders, as far as that was seen.
+    pub touched_outside: BTreeSet<String>,
+    /// Why nothing exhaustive can be claimed, though executions were under control.
+    pub uncertain: BTreeSet<String>,
     /// Names of processes that commands leave behind in the background, one after the other, too.
     pub daemons: BTreeSet<String>,
     /// Why it ended.
@@ -106,6 +116,8 @@ pub enum Seen {
     Free(Box<Played>),
     /// One after the other.
     Sequential(Box<Played>),
+    /// Held at their system calls.
+    Controlled(Box<Controlled>),
 }
 
 impl Seen {
@@ -114,6 +126,7 @@ impl Seen {
     pub fn outcome(&self) -> &Outcome {
         match self {
             Self::Free(played) | Self::Sequential(played) => &played.outcome,
+            Self::Controlled(controlled) => &controlled.played.outcome,
         }
     }
 
@@ -122,7 +135,7 @@ impl Seen {
     pub fn spans(&self) -> Vec<(Step, (u64, u64))> {
         match self {
             Self::Free(played) => played.spans.iter().map(|(step, span)| (*step, *span)).collect(),
-            Self::Sequential(_) => Vec::new(),
+            Self::Sequential(_) | Self::Controlled(_) => Vec::new(),
         }
     }
 }
@@ -170,17 +183,19 @@ pub fn run(
         coverage: None,
         uncontrolled: None,
         left_over: BTreeSet::new(),
+        chances: BTreeSet::new(),
+        touched_outside: BTreeSet::new(),
+        uncertain: BTreeSet::new(),
         daemons: BTreeSet::new(),
         ended: Ended::Completed,
         duration_ns: 0,
         initial: site.initial()?,
     };
     let mut judge = Judge { baseline, busy, strict: plan.strict };
-    let raced = judge
-        .baseline
-        .orders(&mut site, &BTreeSet::new())
-        .map(drop)
-        .and_then(|()| free::run(&mut site, &mut judge, plan, &mut run, until, stop, progress));
+    let raced = judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop).and_then(|()| {
+        let place = Place { zygote, root, until, stop, progress };
+        overlap(&mut site, &mut judge, plan, &mut run, &place)
+    });
     match raced {
         Ok(()) => {}
         Err(NoBaseline::Error(error)) => return Err(error),
@@ -194,6 +209,37 @@ pub fn run(
     run.masked = judge.baseline.masked();
     run.duration_ns = now_ns() - begun_ns;
     Ok(run)
+}
+
+/// Where and how long a race takes place.
+struct Place<'a> {
+    zygote: &'a Zygote,
+    root: &'a Path,
+    until: Instant,
+    stop: &'a AtomicBool,
+    progress: &'a dyn Progress,
+}
+
+/// Runs executions in which commands overlap: under control where that is wanted and possible, else freely.
+fn overlap(
+    site: &mut Site,
+    judge: &mut Judge,
+    plan: &RacePlan,
+    run: &mut RaceRun,
+    place: &Place<'_>,
+) -> Result<(), NoBaseline> {
+    let Place { zygote, root, until, stop, progress } = *place;
+    if plan.mode == Mode::Auto {
+        let held = Search { zygote, site, judge, plan, root, run, until, stop, progress }.conduct()?;
+        match held {
+            Held::Done => return Ok(()),
+            Held::Refused(why) => {
+                run.uncontrolled = Some(why);
+                run.coverage = None;
+            }
+        }
+    }
+    free::run(site, judge, plan, run, until, stop, progress)
 }
 
 /// A hang that shows one after the other, too.

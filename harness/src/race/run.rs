@@ -110,7 +110,7 @@ impl Site {
     }
 
     /// Looks at what was left, runs what comes after, and clears everything away.
-    fn conclude(
+    pub fn conclude(
         &mut self,
         mut done: BTreeMap<Step, Done>,
         left: &[Stray],
@@ -372,7 +372,7 @@ impl<'s> Play<'s> {
 }
 
 /// An outcome before anything has come of it.
-fn nothing() -> Outcome {
+pub(super) fn nothing() -> Outcome {
     Outcome {
         processes: Vec::new(),
         folders: Vec::new(),

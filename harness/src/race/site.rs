@@ -9,6 +9,7 @@ use crate::ground::{Folders, Ground, copied_bytes, copy};
 use crate::plan::race::RacePlan;
 use crate::process::spawner::{Bind, Settings, Spawner, SpawnerError, Start, Unready};
 use crate::process::{Marker, Zygote};
+use crate::tracee::CommandLine;
 
 /// How long what a command left in the background may go on by itself, before it counts as left behind.
 const GRACE: Duration = Duration::from_secs(1);
@@ -97,6 +98,18 @@ impl Site {
         }
         site.ground.settle()?;
         Ok(site)
+    }
+
+    /// The commands of a process, for a machine that holds them.
+    pub fn command_lines(&self, process: usize) -> Vec<CommandLine> {
+        let line = |ready: &Ready| CommandLine {
+            program: ready.program.clone(),
+            words: ready.words.clone(),
+            environment: Vec::new(),
+            folder: self.folder.clone(),
+            stdin: None,
+        };
+        self.processes[process].iter().map(line).collect()
     }
 
     /// What lies in the folders at first.

@@ -60,7 +60,7 @@ fn named(plan: &RacePlan, steps: &[(usize, usize)], did: &str) -> String {
     if names.is_empty() { String::new() } else { format!(" (where {} {did})", names.join(" and ")) }
 }
 
-fn sentence(difference: &Difference) -> String {
+pub(super) fn sentence(difference: &Difference) -> String {
     let place = &difference.place;
     match (place, &difference.expected, &difference.found) {
         (Place::Ending(who), Some(expected), Some(found)) => format!("{who}: {found} rather than {expected}"),

@@ -1,0 +1,534 @@
+//! Executions under control: commands are held at their system calls, and a strategy chooses who goes next.
+//!
+//! What is claimed of them rests on the machine. So the first execution under control is a sequential one: where it does not
+//! come to what the same order came to freely, commands are not the same when they are held, and nothing is claimed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sched::sched_getaffinity;
+use nix::unistd::Pid;
+
+use super::error::RaceError;
+use super::judge::{Broken, Judge, Verdict};
+use super::orders::Step;
+use super::outcome::{Done, Ending, Output};
+use super::run::{Played, nothing};
+use super::site::Site;
+use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
+use crate::engine::explore::machine::{Chooser, End, Execution};
+use crate::engine::explore::schedule::{Fault, Schedule};
+use crate::engine::explore::strategy::bounded::Bounded;
+use crate::engine::explore::strategy::exhaustive::Exhaustive;
+use crate::engine::explore::strategy::pct::Pct;
+use crate::engine::explore::strategy::pos::Pos;
+use crate::engine::explore::strategy::random::Random;
+use crate::engine::explore::strategy::replay::{Fidelity, Follower, Turn};
+use crate::engine::explore::strategy::{Coverage, Strategy};
+use crate::engine::{Ended, Progress};
+use crate::plan::StrategyPlan;
+use crate::plan::race::RacePlan;
+use crate::process::spawner::Status;
+use crate::process::{Marker, Zygote};
+use crate::tracee::{self, Command, Left, Machine, Options, Planned, Settings, TraceeError};
+
+/// So many preemptions are tried first: most races need no more.
+pub const PREEMPTIONS_FIRST: u32 = 2;
+/// How often a finding is followed again at the least.
+const AGAIN: u64 = 3;
+/// How long an exhaustive search may go on when few preemptions are through, at the least.
+const EXHAUSTIVE_MIN: Duration = Duration::from_secs(2);
+/// How long something simpler is looked for.
+const SHRINKING: Duration = Duration::from_secs(3);
+/// Executions of a strategy that chooses at random: as many as there is time for.
+const SAMPLES: u64 = 1_000_000_000;
+
+/// How a race under control ended.
+pub(super) enum Held {
+    /// As far as the budget went, or with a discovery.
+    Done,
+    /// The commands cannot be controlled: why.
+    Refused(String),
+}
+
+/// A machine, and which processes of the race it holds.
+struct Holder {
+    machine: Machine,
+    members: Vec<usize>,
+}
+
+/// What drives a search.
+pub(super) struct Search<'a> {
+    pub zygote: &'a Zygote,
+    pub site: &'a mut Site,
+    pub judge: &'a mut Judge,
+    pub plan: &'a RacePlan,
+    pub root: &'a Path,
+    pub run: &'a mut RaceRun,
+    pub until: Instant,
+    pub stop: &'a AtomicBool,
+    pub progress: &'a dyn Progress,
+}
+
+/// How a search by one strategy ended.
+enum Phase {
+    /// By itself.
+    Over(Coverage),
+    /// There was no more time for it.
+    Spent,
+    /// With a discovery.
+    Found(Box<Discovery>),
+    /// What cannot be controlled came up.
+    Refused(String),
+}
+
+impl Search<'_> {
+    /// Searches until the budget is used up, all has been seen, or a promise is broken.
+    pub fn conduct(&mut self) -> Result<Held, NoBaseline> {
+        let everybody = (0..self.site.processes.len()).collect();
+        let mut holder = match self.open(everybody, None) {
+            Ok(holder) => holder,
+            Err(error) => return refused(error),
+        };
+        if let Some(why) = self.rehearse(&mut holder)? {
+            return Ok(Held::Refused(why));
+        }
+        let phase = match self.plan.strategy.clone() {
+            None => self.few_first(&mut holder)?,
+            Some(strategy) => {
+                let mut strategy = strategy_of(&strategy, self.plan.seed);
+                self.explore(&mut holder, &mut *strategy, &[], self.until)?
+            }
+        };
+        match phase {
+            Phase::Refused(why) => return Ok(Held::Refused(why)),
+            Phase::Over(coverage) => self.run.coverage = Some(coverage),
+            Phase::Spent => self.run.coverage = Some(Coverage::Partial),
+            Phase::Found(discovery) => {
+                self.run.coverage = Some(Coverage::Partial);
+                let simplest = self.simplest(*discovery, &mut holder)?;
+                self.run.discoveries.push(simplest);
+            }
+        }
+        if self.run.diverged > 0 || !self.run.uncertain.is_empty() {
+            self.run.coverage = Some(Coverage::Partial);
+        }
+        Ok(Held::Done)
+    }
+
+    /// Few preemptions, then faults, then everything, then chance: until the time is over.
+    fn few_first(&mut self, holder: &mut Holder) -> Result<Phase, NoBaseline> {
+        let begun = Instant::now();
+        let left = self.until.saturating_duration_since(begun);
+        // What is left is for chance, which finds what few preemptions do not.
+        let until = begun + left * 3 / 4;
+        let mut bounded = Bounded::with_at_most(PREEMPTIONS_FIRST);
+        let mut coverage = match self.explore(holder, &mut bounded, &[], until)? {
+            Phase::Over(coverage) => Some(coverage),
+            Phase::Spent => None,
+            phase => return Ok(phase),
+        };
+        if !self.plan.faults.is_empty() {
+            let mut held = Coverage::Partial;
+            for preemptions in 0..=PREEMPTIONS_FIRST {
+                match self.with_faults(holder, preemptions)? {
+                    Phase::Over(reached) => held = reached,
+                    Phase::Spent => break,
+                    phase => return Ok(phase),
+                }
+            }
+            // Of executions without faults more cannot be said than of those with.
+            let is_through =
+                matches!(held, Coverage::ExhaustedTo { preemptions } if preemptions >= PREEMPTIONS_FIRST);
+            return Ok(match coverage.filter(|_| is_through) {
+                Some(coverage) => Phase::Over(coverage),
+                None => Phase::Spent,
+            });
+        }
+        if coverage == Some(Coverage::ExhaustedTo { preemptions: PREEMPTIONS_FIRST }) {
+            let more = EXHAUSTIVE_MIN.max(begun.elapsed());
+            let until = self.until.min(Instant::now() + more);
+            match self.explore(holder, &mut Exhaustive::new(), &[], until)? {
+                Phase::Over(Coverage::Exhausted) => coverage = Some(Coverage::Exhausted),
+                Phase::Over(_) | Phase::Spent => {}
+                phase => return Ok(phase),
+            }
+            return Ok(coverage.map_or(Phase::Spent, Phase::Over));
+        }
+        match self.explore(holder, &mut Random::new(self.plan.seed, SAMPLES), &[], self.until)? {
+            Phase::Over(_) | Phase::Spent => Ok(Phase::Spent),
+            phase => Ok(phase),
+        }
+    }
+
+    /// Every single fault at every step that was seen, each with up to so many preemptions.
+    fn with_faults(&mut self, holder: &mut Holder, preemptions: u32) -> Result<Phase, NoBaseline> {
+        let chances: Vec<(usize, Arc<str>, Fault)> = self.run.chances.iter().cloned().collect();
+        for (process, label, fault) in chances {
+            let planned = [Planned { process, label, fault }];
+            let mut bounded = Bounded::with_at_most(preemptions);
+            match self.explore(holder, &mut bounded, &planned, self.until)? {
+                Phase::Over(_) => {}
+                phase => return Ok(phase),
+            }
+        }
+        Ok(Phase::Over(Coverage::ExhaustedTo { preemptions }))
+    }
+
+    /// Opens a machine that holds these processes.
+    fn open(&self, members: Vec<usize>, words: Option<BTreeSet<String>>) -> Result<Holder, TraceeError> {
+        let scratch = self.root.join("control");
+        std::fs::create_dir_all(&scratch)?;
+        let options = Options {
+            allow_uncontrolled: self.plan.allow_uncontrolled,
+            time_limit: self.site.time_limit * 2 + Duration::from_secs(10),
+            step_limit: self.site.time_limit,
+            words,
+            ..Options::default()
+        };
+        let machine = Machine::open(
+            self.zygote,
+            Settings {
+                marker: Marker::next().to_string(),
+                environment: self.site.environment.clone(),
+                binds: self.site.binds.clone(),
+                processes: members.iter().map(|process| self.site.command_lines(*process)).collect(),
+                folders: self.site.places(),
+                scratch,
+                processor: processor(),
+                options,
+            },
+        )?;
+        Ok(Holder { machine, members })
+    }
+
+    /// Runs a sequential order under control, twice, and learns its names; why the commands cannot be controlled, where it comes to
+    /// something else.
+    fn rehearse(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
+        for _ in 0..2 {
+            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
+            let (execution, played) = match self.execute(holder, &[], &mut in_order)? {
+                Ok(executed) => executed,
+                Err(why) => return Ok(Some(why)),
+            };
+            if execution.end != End::Completed {
+                let waiting = played.waiting.join("; ");
+                return Ok(Some(format!(
+                    "held at its system calls, a command does not end even alone: {waiting}"
+                )));
+            }
+            let mut verdict = self.judge.judge(self.site, &played)?;
+            if matches!(verdict, Verdict::Broken(_)) {
+                self.judge.baseline.refresh(self.site)?;
+                verdict = self.judge.judge(self.site, &played)?;
+            }
+            if let Verdict::Broken(broken) = verdict {
+                let how = broken.differences.first().map(super::tell::sentence).unwrap_or_default();
+                return Ok(Some(format!(
+                    "held at their system calls, the commands come to something else even one after the other: {how}"
+                )));
+            }
+        }
+        holder.machine.learn_names();
+        Ok(None)
+    }
+
+    /// Runs what a strategy wants until it wants nothing more, a promise is broken, or the time is over.
+    fn explore(
+        &mut self,
+        holder: &mut Holder,
+        strategy: &mut dyn Strategy,
+        planned: &[Planned],
+        until: Instant,
+    ) -> Result<Phase, NoBaseline> {
+        let mut diverged = 0;
+        while let Some(mut assignment) = strategy.next() {
+            if self.is_over(until) {
+                return Ok(Phase::Spent);
+            }
+            let executed = self.execute(holder, planned, &mut *assignment.chooser)?;
+            let (execution, played) = match executed {
+                Ok(executed) => executed,
+                Err(why) => return Ok(Phase::Refused(why)),
+            };
+            let (execution, left) = execution.split();
+            let met = left.blocked > 0 || execution.has_met();
+            strategy.learn(assignment.ticket, &execution);
+            let statistics = strategy.statistics();
+            if statistics.diverged > diverged {
+                self.run.diverged += statistics.diverged - diverged;
+                diverged = statistics.diverged;
+                continue;
+            }
+            self.note(holder, &left, planned);
+            if matches!(execution.end, End::Abandoned | End::TooLong) {
+                continue;
+            }
+            self.run.executions += 1;
+            self.run.faulted += u64::from(!planned.is_empty());
+            self.run.met |= met;
+            self.progress.update(self.run.executions, 0);
+            let preemptions = execution.preemptions();
+            if let Some(discovery) = self.judged(holder, &left, planned, preemptions, played)? {
+                return Ok(Phase::Found(Box::new(discovery)));
+            }
+        }
+        Ok(Phase::Over(strategy.coverage()))
+    }
+
+    fn is_over(&mut self, until: Instant) -> bool {
+        if self.stop.load(Ordering::Relaxed) {
+            self.run.ended = Ended::Interrupted;
+        }
+        let is_enough = self.plan.budget.executions.is_some_and(|most| self.run.executions >= most);
+        self.run.ended == Ended::Interrupted || is_enough || Instant::now() >= until
+    }
+
+    /// Keeps what an execution showed besides its outcome.
+    fn note(&mut self, holder: &Holder, left: &Left, planned: &[Planned]) {
+        self.run.touched_outside.extend(left.touched_outside.iter().cloned());
+        self.run.uncertain.extend(left.uncertain.iter().cloned());
+        self.run.uncertain.extend(left.uncontrolled.keys().cloned());
+        if !planned.is_empty() || holder.members.len() < self.site.processes.len() {
+            return;
+        }
+        for &fault in &self.plan.faults {
+            let fits = left.chances.iter().filter(|(_, _, faults)| faults.has(fault));
+            self.run.chances.extend(fits.map(|(process, label, _)| (*process, Arc::clone(label), fault)));
+        }
+    }
+
+    /// Judges an execution; where it broke a promise, it is followed again.
+    fn judged(
+        &mut self,
+        holder: &mut Holder,
+        left: &Left,
+        planned: &[Planned],
+        preemptions: u32,
+        played: Played,
+    ) -> Result<Option<Discovery>, NoBaseline> {
+        match self.judge.judge(self.site, &played)? {
+            Verdict::Legal { left_over } => {
+                self.run.left_over.extend(left_over);
+                return Ok(None);
+            }
+            Verdict::Broken(broken) if broken.waiting.is_empty() => {
+                // What differs with time is no difference.
+                self.judge.baseline.refresh(self.site)?;
+            }
+            Verdict::Broken(_) => {}
+        }
+        let Verdict::Broken(broken) = self.judge.judge(self.site, &played)? else { return Ok(None) };
+        let schedule = left.schedule();
+        let again = self.again(holder, &schedule, planned, &broken)?;
+        let controlled = Controlled {
+            played,
+            schedule,
+            preemptions,
+            members: holder.members.clone(),
+            words: holder.machine.words().cloned().unwrap_or_default(),
+            is_minimal: false,
+        };
+        let seen = Seen::Controlled(Box::new(controlled));
+        Ok(Some(Discovery { broken, seen, number: self.run.executions, again }))
+    }
+
+    /// How often a schedule shows the same again.
+    fn again(
+        &mut self,
+        holder: &mut Holder,
+        schedule: &Schedule,
+        planned: &[Planned],
+        broken: &Broken,
+    ) -> Result<Again, NoBaseline> {
+        let mut again = Again::default();
+        while again.times < AGAIN {
+            again.times += 1;
+            let mut follower = follower(schedule);
+            let Ok((execution, played)) = self.execute(holder, planned, &mut follower)? else { continue };
+            if !follower.followed().to_the_letter() && execution.end == End::Abandoned {
+                self.run.diverged += 1;
+                continue;
+            }
+            let verdict = self.judge.judge(self.site, &played)?;
+            again.shown +=
+                u64::from(matches!(verdict, Verdict::Broken(other) if other.class == broken.class));
+        }
+        Ok(again)
+    }
+
+    /// Runs one execution from the initial state; the inner error says why the commands cannot be controlled.
+    fn execute(
+        &mut self,
+        holder: &mut Holder,
+        planned: &[Planned],
+        chooser: &mut dyn Chooser,
+    ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
+        self.site.put_back()?;
+        let execution = match holder.machine.run(planned, chooser, &mut ()) {
+            Ok(execution) => execution,
+            Err(error) => {
+                return match refused(error)? {
+                    Held::Refused(why) => Ok(Err(why)),
+                    Held::Done => unreachable!("an error is no end"),
+                };
+            }
+        };
+        let played = self.played(holder, &execution)?;
+        Ok(Ok((execution, played)))
+    }
+
+    /// What an execution came to.
+    fn played(&mut self, holder: &Holder, execution: &Execution<Left>) -> Result<Played, RaceError> {
+        let mut done: BTreeMap<Step, Done> = BTreeMap::new();
+        for (commands, process) in execution.outcome.commands.iter().zip(&holder.members) {
+            for (index, command) in commands.iter().enumerate() {
+                done.insert((*process, index), done_of(command, execution.end));
+            }
+        }
+        let mut played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        if execution.end == End::Deadlock {
+            played.waiting = execution.outcome.stall.clone().unwrap_or_default();
+        }
+        if execution.end != End::Abandoned {
+            self.site.conclude(done, &[], &mut played)?;
+        }
+        Ok(played)
+    }
+
+    /// Looks for something simpler that shows the same: fewer processes, then fewer preemptions.
+    fn simplest(&mut self, found: Discovery, holder: &mut Holder) -> Result<Discovery, NoBaseline> {
+        let until = Instant::now() + SHRINKING;
+        let mut simplest = found;
+        let mut is_minimal = true;
+        if holder.members.len() > 2 && simplest.broken.busy.is_empty() {
+            let mut at = 0;
+            while let Some(members) = without(&simplest, at) {
+                if Instant::now() >= until {
+                    is_minimal = false;
+                    break;
+                }
+                match self.try_fewer(&members, &simplest, until)? {
+                    Some(simpler) => simplest = simpler,
+                    None => at += 1,
+                }
+            }
+        }
+        if let Seen::Controlled(controlled) = &mut simplest.seen {
+            controlled.is_minimal = is_minimal && controlled.preemptions <= PREEMPTIONS_FIRST;
+        }
+        Ok(simplest)
+    }
+
+    fn try_fewer(
+        &mut self,
+        members: &[usize],
+        found: &Discovery,
+        until: Instant,
+    ) -> Result<Option<Discovery>, NoBaseline> {
+        let Ok(mut holder) = self.open(members.to_vec(), None) else { return Ok(None) };
+        if self.rehearse(&mut holder)?.is_some() {
+            return Ok(None);
+        }
+        let executions = self.run.executions;
+        let number = found.number;
+        let mut bounded = Bounded::with_at_most(PREEMPTIONS_FIRST);
+        let phase = self.explore(&mut holder, &mut bounded, &[], until)?;
+        // What is run to make it simpler is no part of the search.
+        self.run.executions = executions;
+        Ok(match phase {
+            Phase::Found(simpler) if simpler.broken.class == found.broken.class => {
+                Some(Discovery { number, ..*simpler })
+            }
+            _ => None,
+        })
+    }
+}
+
+/// The processes of a discovery without the one at a place; none where there are but two, or no such place.
+fn without(discovery: &Discovery, at: usize) -> Option<Vec<usize>> {
+    let Seen::Controlled(controlled) = &discovery.seen else { return None };
+    let mut members = controlled.members.clone();
+    (members.len() > 2 && at < members.len()).then(|| {
+        members.remove(at);
+        members
+    })
+}
+
+/// How a broken promise was seen under control.
+#[derive(Clone, Debug)]
+pub struct Controlled {
+    /// What the execution came to.
+    pub played: Played,
+    /// The steps, with the faults that met them; processes are numbered as they take part.
+    pub schedule: Schedule,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+    /// Which processes of the race take part.
+    pub members: Vec<usize>,
+    /// The words that names are made of in it.
+    pub words: BTreeSet<String>,
+    /// Whether nothing simpler was found.
+    pub is_minimal: bool,
+}
+
+/// Follows a schedule strictly.
+pub(super) fn follower(schedule: &Schedule) -> Follower {
+    let turns: Vec<Turn> = schedule.lines.iter().map(Turn::from).collect();
+    Follower::new(turns.into(), Fidelity::Strict)
+}
+
+fn done_of(command: &Command, end: End) -> Done {
+    let output = |text: &Vec<u8>| Output { text: text.as_slice().into(), bytes: text.len() as u64 };
+    let ending = match &command.ending {
+        tracee::Ending::Status(Status::Exited(code)) => Ending::Exited(*code),
+        tracee::Ending::Status(Status::Signaled(signal)) => Ending::Signaled(*signal),
+        tracee::Ending::Killed => Ending::Killed,
+        tracee::Ending::NotStarted(_) => Ending::NotStarted(libc::EIO),
+        tracee::Ending::Unfinished if end == End::Deadlock => Ending::TimedOut,
+        tracee::Ending::NotBegun | tracee::Ending::Unfinished => Ending::Skipped,
+    };
+    Done { ending, stdout: output(&command.stdout), stderr: output(&command.stderr) }
+}
+
+/// What follows from an error of the machine.
+fn refused(error: TraceeError) -> Result<Held, NoBaseline> {
+    match error {
+        TraceeError::Io(error) => Err(NoBaseline::Error(RaceError::Failed(format!("control: {error}")))),
+        TraceeError::Spawner(why) => Err(NoBaseline::Error(RaceError::Failed(why))),
+        TraceeError::Unsupported(why) => Ok(Held::Refused(format!("{why}; `flockwork doctor` tells more"))),
+        error => Ok(Held::Refused(error.to_string())),
+    }
+}
+
+fn strategy_of(plan: &StrategyPlan, seed: u64) -> Box<dyn Strategy> {
+    match plan {
+        StrategyPlan::Exhaustive { preemptions: Some(most) } => Box::new(Bounded::with_at_most(*most)),
+        StrategyPlan::Exhaustive { preemptions: None } | StrategyPlan::Replay(_) => {
+            Box::new(Exhaustive::new())
+        }
+        StrategyPlan::Random => Box::new(Random::new(seed, SAMPLES)),
+        StrategyPlan::Pct { depth } => Box::new(Pct::new(seed, SAMPLES, *depth)),
+        StrategyPlan::Pos => Box::new(Pos::new(seed, SAMPLES)),
+    }
+}
+
+/// The processor on which commands are held: the last that this process may use.
+fn processor() -> Option<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    (0..nix::sched::CpuSet::count()).rev().find(|processor| allowed.is_set(*processor).unwrap_or(false))
+}
+
+impl Site {
+    /// Where commands find the state folders.
+    pub(super) fn places(&self) -> Vec<PathBuf> {
+        if self.binds.is_empty() {
+            self.work.clone()
+        } else {
+            self.binds.iter().map(|bind| bind.place.clone()).collect()
+        }
+    }
+}
