@@ -84,6 +84,10 @@ bugs *BUGS:
 shrinks *BUGS:
     cargo test --release -p flockwork-harness --test matrix -- --measure-shrunk {{BUGS}}
 
+# Change the core library in every small way, and see that its tests notice (cargo-mutants): hours; `-f src/write.rs` for a part
+mutants *ARGS:
+    cargo mutants --package flockwork --output target {{ARGS}}
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history
