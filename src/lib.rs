@@ -54,6 +54,8 @@ mod root;
 pub mod sandbox;
 pub mod status;
 mod store;
+#[doc(hidden)]
+pub mod tree;
 mod words;
 mod write;
 

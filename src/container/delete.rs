@@ -4,12 +4,12 @@
 //! forbids, metadata that is corrupt, a folder with strange files in it. Neither ever touches a file without the lock.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd as _;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags, chmod, fstat};
 use rustix::io::Errno;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
-use super::rubble;
 use super::transaction::Transaction;
 use crate::folder::Folder;
 use crate::lock::{LockKind, is_break_lock};
@@ -18,7 +18,7 @@ use crate::read::{self, Loaded, regular_file};
 use crate::root::{LOCK, META, META_TEMPORARY};
 use crate::status::Operation;
 use crate::store::Store;
-use crate::{ContainerId, Error, Result, generation};
+use crate::{ContainerId, Error, Result, generation, tree};
 
 /// Removes a container that does not run.
 pub(super) fn delete(store: &Store, id: &ContainerId) -> Result<Tombstone> {
@@ -75,7 +75,7 @@ fn read_by_force(folder: &Folder<'_>, id: &ContainerId) -> Result<(Option<Sandbo
         Ok(None) => Ok((None, None)),
         Err(Error::Corrupt { .. }) => Ok((salvage(folder), None)),
         // Its owner may have taken the right to read it from himself.
-        Err(_) if rubble::make_readable(folder, META) => read_by_force(folder, id),
+        Err(_) if make_readable(folder, META) => read_by_force(folder, id),
         Err(error) => Err(error),
     }
 }
@@ -137,7 +137,23 @@ fn strange_files(folder: &Folder<'_>, lock: LockKind) -> Result<Vec<(CString, Fi
 }
 
 fn remove_strange(folder: &Folder<'_>, name: &CStr) -> Result<()> {
-    rubble::remove(folder.fd(), name).map_err(|errno| folder.error("remove", name, errno))
+    tree::remove(folder.fd(), name).map_err(|errno| folder.error("remove", name, errno))
+}
+
+/// Gives the owner the right to read a regular file of his, whose permissions do not: whether that was so.
+fn make_readable(folder: &Folder<'_>, name: &CStr) -> bool {
+    let attempt = || {
+        let file = folder.open(name, OFlags::PATH, Mode::empty())?;
+        let stat = fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+            || Mode::from_raw_mode(stat.st_mode).contains(Mode::RUSR)
+        {
+            return Err(Errno::PERM);
+        }
+        // By its descriptor, so that it is this file and no other.
+        chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), Mode::RUSR | Mode::WUSR | Mode::RGRP)
+    };
+    attempt().is_ok()
 }
 
 /// Reads the sandbox's record from metadata that is corrupt elsewhere: its process must not outlive the container.

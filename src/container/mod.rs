@@ -3,7 +3,6 @@
 
 mod create;
 mod delete;
-mod rubble;
 mod transaction;
 
 use std::path::Path;

@@ -84,6 +84,12 @@ enum Owner {
 }
 
 impl ProcessIdentity {
+    /// The process of this number that started then, by the numbers and times that hold here.
+    #[must_use]
+    pub const fn new(pid: u32, start_time: u64) -> Self {
+        Self { pid, start_time, view: None, inode: None }
+    }
+
     /// The process that has this number now; `None` where there is none, or where `/proc` is missing or is that of
     /// another pid namespace.
     #[must_use]
@@ -158,9 +164,7 @@ impl Glance {
 
 /// Asks the kernel who has a number in the pid namespace of the calling process. `/proc` has no part in that.
 fn owner_of(pid: u32) -> Owner {
-    let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw) else {
-        return Owner::Nobody;
-    };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Owner::Nobody };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => match (fstatfs(&pidfd), fstat(&pidfd)) {
             (Ok(filesystem), Ok(stat)) if filesystem.f_type.cast_unsigned() == PID_FS_MAGIC => {
@@ -170,8 +174,15 @@ fn owner_of(pid: u32) -> Owner {
         },
         Err(Errno::SRCH) => Owner::Nobody,
         // No such call, no descriptor left, or the number of a thread.
-        Err(_) if test_kill_process(pid) == Err(Errno::SRCH) => Owner::Nobody,
-        Err(_) => Owner::Somebody,
+        Err(_) => owner_by_signal(pid),
+    }
+}
+
+/// Asks by the signal that does nothing: it says no more than whether there is anybody.
+fn owner_by_signal(pid: Pid) -> Owner {
+    match test_kill_process(pid) {
+        Err(Errno::SRCH) => Owner::Nobody,
+        _ => Owner::Somebody,
     }
 }
 
@@ -257,6 +268,31 @@ mod tests {
             assert_eq!(ProcessIdentity { pid, ..own }.standing(), Standing::Ended, "{pid}");
             assert_eq!(ProcessIdentity::of(pid), None, "{pid}");
         }
+    }
+
+    #[test]
+    fn where_the_kernel_numbers_processes_each_has_its_inode() {
+        let own = ProcessIdentity::own().unwrap();
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+        let version = (numbers.next().unwrap(), numbers.next().unwrap());
+        assert!(own.inode.is_some() || version < (6, 9), "{release}");
+        assert_ne!(own.inode, Some(0));
+    }
+
+    #[test]
+    fn without_pidfds_a_signal_tells_whether_there_is_anybody() {
+        let pid = |pid: u32| Pid::from_raw(pid.cast_signed()).unwrap();
+        assert!(matches!(owner_by_signal(pid(std::process::id())), Owner::Somebody));
+        assert!(matches!(owner_by_signal(pid(i32::MAX as u32)), Owner::Nobody));
+        // The number of a thread is somebody's, though there is no pidfd of it.
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let number = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+                ProcessIdentity { pid: number, ..process(None) }.standing()
+            });
+            assert_eq!(thread.join().unwrap(), Standing::Replaced);
+        });
     }
 
     #[test]

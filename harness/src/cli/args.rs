@@ -160,6 +160,21 @@ impl Command {
     pub const fn reports_scenarios(&self) -> bool {
         matches!(self, Self::Run(_) | Self::Race(_))
     }
+
+    /// Whether it works with more than one thread.
+    pub const fn needs_threads(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Bench(_)
+            | Self::Replay(_)
+            | Self::Shrink(_)
+            | Self::Check(_)
+            | Self::Doctor(_)
+            | Self::Compare(_)
+            | Self::Report(_) => true,
+            Self::List(_) | Self::HoldLock { .. } | Self::Completions { .. } | Self::Man => false,
+        }
+    }
 }
 
 /// What `run` takes.

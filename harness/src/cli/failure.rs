@@ -1,5 +1,7 @@
 //! Why a command ended before it had a result.
 
+use std::io;
+
 use crate::report::exit::Exit;
 
 /// An exit code with the words that explain it.
@@ -16,6 +18,19 @@ impl Failure {
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
+    }
+
+    /// Nothing can be started here: the zygote was not forked.
+    #[must_use]
+    pub fn no_zygote(error: &io::Error) -> Self {
+        let (exit, way_out) = match error.kind() {
+            io::ErrorKind::Unsupported => (Exit::Unsupported, ""),
+            io::ErrorKind::WouldBlock => {
+                (Exit::Unsupported, "; raise the limit of processes (ulimit -u) or of the cgroup (pids.max)")
+            }
+            _ => (Exit::HarnessFailed, ""),
+        };
+        Self::new(exit, format!("no process can be started: {error}{way_out}"))
     }
 }
 

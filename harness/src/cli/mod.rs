@@ -21,6 +21,7 @@ mod request;
 mod run;
 mod shrink;
 mod stand;
+mod threads;
 
 use std::ffi::OsString;
 use std::io;
@@ -41,8 +42,14 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout, mistakes to stderr; a reader that has gone away is no error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::AsExpected };
+            return match error.print() {
+                _ if error.use_stderr() => Exit::Usage,
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    say(&format!("flockwork: stdout cannot be written: {error}"));
+                    Exit::HarnessFailed
+                }
+                _ => Exit::AsExpected,
+            };
         }
     };
     let command_line: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -62,6 +69,9 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     if output.ci.is_some() && !typed.command.reports_scenarios() {
         let why = "--format junit and --format github are for run and merge; this command has human and json";
         return Err(Failure::new(Exit::Usage, why));
+    }
+    if typed.command.needs_threads() {
+        threads::can_be_had()?;
     }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),

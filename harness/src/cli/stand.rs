@@ -46,7 +46,7 @@ impl Stand {
         let base = request::base(root)?;
         let harness =
             |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
-        let zygote = zygote.map_err(|error| harness("the zygote cannot be forked", error))?;
+        let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
         let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
         super::run::clear_leftovers(&base, output);
         let scratch = Scratch::create(&base).map_err(|error| {

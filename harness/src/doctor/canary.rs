@@ -42,14 +42,22 @@ const SEED: u64 = 1;
 
 /// Runs the canary.
 pub fn examine(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Finding {
+    let zygote = match zygote {
+        Ok(zygote) => zygote,
+        Err(error) => {
+            // What the machine lacks is no fault of the harness.
+            let health =
+                if error.kind() == io::ErrorKind::Unsupported { Health::Missing } else { Health::Broken };
+            return Finding::new("canary", health, format!("no process can be started: {error}"));
+        }
+    };
     match run(zygote, base, stop) {
         Ok(detail) => Finding::new("canary", Health::Ok, detail),
         Err(why) => Finding::new("canary", Health::Broken, why),
     }
 }
 
-fn run(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Result<String, String> {
-    let mut zygote = zygote.map_err(|error| format!("the zygote cannot be forked: {error}"))?;
+fn run(mut zygote: Zygote, base: &Path, stop: &AtomicBool) -> Result<String, String> {
     let scenario = scenario()?;
     let scratch = Scratch::create(base).map_err(|error| error.to_string())?;
     let stress = scenario.stress().ok_or("the canary is no stress run")?;

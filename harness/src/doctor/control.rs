@@ -25,7 +25,10 @@ const WAKING: &str = "wake-up in step";
 pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
     let tried = match zygote {
         Ok(zygote) => control(zygote, base),
-        Err(error) => Err(EngineError::Failed(format!("the zygote cannot be forked: {error}"))),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            Err(EngineError::Unsupported(format!("no process can be started: {error}")))
+        }
+        Err(error) => Err(EngineError::Failed(format!("no process can be started: {error}"))),
     };
     match tried {
         Ok(Tried { steps, wakes_in_step }) => {

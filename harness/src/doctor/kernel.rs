@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Seek, Write};
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::MemfdFlags;
 
 use super::{Finding, Health};
 use crate::report::table::bytes;
@@ -24,13 +24,18 @@ pub fn examine(machine: &Machine) -> Vec<Finding> {
         Finding::new("memory", Health::Ok, bytes(machine.memory_bytes)),
         Finding::needed("process files", process_files()),
         Finding::needed("shared memory", shared_memory()),
-        openat2(),
     ]
 }
 
+/// Whether processes can be told apart: by the `/proc` of this pid namespace, and for good where the kernel numbers them.
 fn process_files() -> Result<String, String> {
-    let start = crate::results::machine::process_start_ticks(std::process::id());
-    start.map(|_| "/proc tells processes apart".into()).ok_or_else(|| "/proc is not mounted".into())
+    match flockwork::ProcessIdentity::own() {
+        Some(own) if own.inode.is_some() => Ok("/proc and pidfds tell processes apart for good".into()),
+        Some(_) => {
+            Ok("/proc tells processes apart within a time namespace (for good since Linux 6.9)".into())
+        }
+        None => Err("/proc is not mounted, or is that of another pid namespace".into()),
+    }
 }
 
 /// The log is a memory file that all processes map. That it is shared across a fork is what the canary proves.
@@ -47,12 +52,4 @@ fn shared_memory() -> Result<String, String> {
         if &back == b"seen" { Ok(()) } else { Err(std::io::Error::other("it does not keep what is written")) }
     };
     tried().map(|()| "memory files work".into()).map_err(|error| format!("memfd_create: {error}"))
-}
-
-fn openat2() -> Finding {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::openat2(CWD, ".", flags, Mode::empty(), ResolveFlags::BENEATH) {
-        Ok(_) => Finding::new("openat2", Health::Ok, "paths can be confined to a root"),
-        Err(error) => Finding::new("openat2", Health::Optional, format!("{error} (needs Linux 5.6)")),
-    }
 }

@@ -27,7 +27,8 @@ fn leftovers(base: &Path) -> Vec<Finding> {
         bases.push(base.to_owned());
     }
     let killed = process::sweep();
-    let cleared: Vec<_> = bases.iter().flat_map(|base| scratch::clear_leftovers(base)).collect();
+    let cleared = bases.iter().flat_map(|base| scratch::clear_leftovers(base));
+    let cleared: Vec<_> = cleared.chain(scratch::clear_registered()).collect();
     if cleared.is_empty() && killed.is_empty() {
         return vec![Finding::new("leftovers", Health::Ok, "none of earlier runs")];
     }

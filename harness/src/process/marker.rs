@@ -3,21 +3,20 @@
 //! A harness that was killed cannot tidy up. Its markers tell whoever comes next that nobody else will.
 
 use std::fmt;
-use std::fs;
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use flockwork::ProcessIdentity;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::procfs::{self, Stat};
 
 /// Which run of which harness. Its text is safe as a file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Marker {
-    /// The namespace in which the harness's pid has a meaning.
-    namespace: u64,
-    /// The harness's pid.
-    pid: u32,
-    /// When it started, in clock ticks since boot: tells it from a later process of the same pid.
-    start_ticks: u64,
+    /// The harness.
+    owner: ProcessIdentity,
     /// Which of its runs.
     run: u32,
 }
@@ -30,33 +29,26 @@ impl Marker {
     #[must_use]
     pub fn next() -> Self {
         static RUNS: AtomicU32 = AtomicU32::new(1);
-        let pid = std::process::id();
-        let start_ticks = Stat::of(pid).map_or(0, |stat| stat.start_ticks);
-        Self { namespace: own_namespace(), pid, start_ticks, run: RUNS.fetch_add(1, Ordering::Relaxed) }
+        // Without the /proc of its pid namespace a harness does not get as far as this: there is no zygote.
+        let owner = ProcessIdentity::own().unwrap_or_else(|| ProcessIdentity::new(std::process::id(), 0));
+        Self { owner, run: RUNS.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Whether the harness that made it still lives. Of another pid namespace nothing can be known, so it counts as
-    /// living.
+    /// Whether the harness that made it still lives. One of which that cannot be told counts as living.
     #[must_use]
     pub fn owner_alive(&self) -> bool {
-        self.namespace != own_namespace()
-            || Stat::of(self.pid).is_some_and(|stat| !stat.is_dead() && stat.start_ticks == self.start_ticks)
+        self.owner.is_alive()
     }
-}
-
-fn own_namespace() -> u64 {
-    // "pid:[4026531836]"
-    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    let digits = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>();
-    digits.parse().unwrap_or(0)
 }
 
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, pid, start_ticks, run } = self;
-        write!(f, "flockwork1-{namespace}-{pid}-{start_ticks}-{run}")
+        let Self { owner, run } = self;
+        write!(f, "{START}{owner}-{run}")
     }
 }
+
+const START: &str = "flockwork2-";
 
 /// A text that is no marker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,14 +60,8 @@ impl FromStr for Marker {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
-            let mut fields = text.strip_prefix("flockwork1-")?.split('-');
-            let marker = Self {
-                namespace: fields.next()?.parse().ok()?,
-                pid: fields.next()?.parse().ok()?,
-                start_ticks: fields.next()?.parse().ok()?,
-                run: fields.next()?.parse().ok()?,
-            };
-            fields.next().is_none().then_some(marker)
+            let (owner, run) = text.strip_prefix(START)?.split_once('-')?;
+            Some(Self { owner: owner.parse().ok()?, run: run.parse().ok()? })
         };
         parse().ok_or_else(|| NoMarker(text.to_owned()))
     }
@@ -85,36 +71,72 @@ impl FromStr for Marker {
 #[must_use]
 pub fn processes_of(marker: &Marker) -> Vec<u32> {
     let text = marker.to_string();
-    carriers().into_iter().filter(|(_, carried)| *carried == text).map(|(pid, _)| pid).collect()
+    carriers().into_iter().filter(|carrier| carrier.text == text).map(|carrier| carrier.handle.pid).collect()
 }
 
 /// Kills every process that carries the marker of a run whose harness is dead, and gives back their pids.
 #[must_use = "they may be worth a word to the user"]
 pub fn sweep() -> Vec<u32> {
-    let mut swept = Vec::new();
-    for (pid, text) in carriers() {
-        let orphaned = text.parse::<Marker>().is_ok_and(|marker| !marker.owner_alive());
-        if orphaned && kill(pid).is_ok() {
-            swept.push(pid);
-        }
-    }
-    swept
+    let is_orphaned = |text: &str| text.parse::<Marker>().is_ok_and(|marker| !marker.owner_alive());
+    carriers()
+        .into_iter()
+        .filter(|carrier| is_orphaned(&carrier.text) && carrier.handle.kill().is_ok())
+        .map(|carrier| carrier.handle.pid)
+        .collect()
 }
 
-/// Kills a process; an error says that there was none to kill.
+/// A process that was looked at. What is signalled is that one, though its number may be another's by then.
+#[derive(Debug)]
+pub struct Handle {
+    pid: u32,
+    /// None on kernels that have none (before 5.3).
+    pidfd: Option<OwnedFd>,
+}
+
+impl Handle {
+    /// Of whoever has this number now. Only what is looked at from here on is told of this process, and only as long as
+    /// it lives.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        let number = Pid::from_raw(pid.cast_signed());
+        let pidfd = number.and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
+        Self { pid, pidfd }
+    }
+
+    /// Kills it; an error says that there was none to kill.
+    pub fn kill(&self) -> nix::Result<()> {
+        match &self.pidfd {
+            Some(pidfd) => pidfd_send_signal(pidfd, rustix::process::Signal::KILL)
+                .map_err(|errno| nix::errno::Errno::from_raw(errno.raw_os_error())),
+            None => kill(self.pid),
+        }
+    }
+}
+
+/// Kills a process, which must be the caller's own child, or else may be another by now; an error says that there was
+/// none to kill.
 pub fn kill(pid: u32) -> nix::Result<()> {
     let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL)
 }
 
-fn carriers() -> Vec<(u32, String)> {
+/// A living process with a marker.
+struct Carrier {
+    handle: Handle,
+    text: String,
+}
+
+fn carriers() -> Vec<Carrier> {
     let own = std::process::id();
-    procfs::pids()
-        .into_iter()
-        .filter(|&pid| pid != own)
-        .filter_map(|pid| Some((pid, procfs::environment(pid, Marker::VARIABLE)?)))
-        .filter(|&(pid, _)| Stat::of(pid).is_some_and(|stat| !stat.is_dead()))
-        .collect()
+    let carrier = |pid: u32| {
+        procfs::environment(pid, Marker::VARIABLE)?;
+        let handle = Handle::of(pid);
+        // Once more: what was seen before the handle was had may have been another.
+        let text = procfs::environment(pid, Marker::VARIABLE)?;
+        let is_living = Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+        is_living.then_some(Carrier { handle, text })
+    };
+    procfs::pids().into_iter().filter(|&pid| pid != own).filter_map(carrier).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +148,9 @@ mod tests {
         let marker = Marker::next();
         assert_eq!(marker.to_string().parse(), Ok(marker));
         assert_ne!(Marker::next(), marker, "each run has its own");
-        for wrong in ["", "flockwork1-1-2-3", "flockwork1-1-2-3-4-5", "flockwork1-1-2-x-4", "1-2-3-4"] {
+        for wrong in
+            ["", "flockwork2-1.2", "flockwork2-1-2", "flockwork2-1.2-3-4", "flockwork2-1.2-x", "1.2-3"]
+        {
             assert!(wrong.parse::<Marker>().is_err(), "{wrong:?} is none");
         }
     }
@@ -135,10 +159,19 @@ mod tests {
     fn the_owner_is_alive_until_it_is_another() {
         let marker = Marker::next();
         assert!(marker.owner_alive());
-        let reused = Marker { start_ticks: marker.start_ticks + 1, ..marker };
+        let mut reused = marker;
+        reused.owner.start_time += 1;
         assert!(!reused.owner_alive(), "the same pid, but another process");
-        let foreign = Marker { namespace: marker.namespace + 1, ..reused };
+        let mut foreign = reused;
+        foreign.owner.view.as_mut().unwrap().pid_namespace += 1;
         assert!(foreign.owner_alive(), "of another namespace we know nothing");
+        let mut shifted = reused;
+        shifted.owner.view.as_mut().unwrap().time_namespace += 1;
+        shifted.owner.inode = None;
+        assert!(
+            shifted.owner_alive(),
+            "of another time we know nothing, unless the kernel numbers processes"
+        );
     }
 
     /// A process that carries a marker, and does not outlive its test.
@@ -177,7 +210,8 @@ mod tests {
     #[test]
     fn only_orphans_are_swept() {
         let own = Marker::next();
-        let dead = Marker { start_ticks: own.start_ticks + 1, ..Marker::next() };
+        let mut dead = Marker::next();
+        dead.owner.start_time += 1;
         let (mut kept, mut orphan) = (Sleeper::start(own), Sleeper::start(dead));
         let swept = sweep();
         assert!(!swept.contains(&kept.0.id()));

@@ -1,6 +1,7 @@
 //! Beneath the engines: the zygote, the workers it forks, and the memory they share with the harness.
 //!
-//! The harness forks a [`Zygote`] before it starts any thread. For each run it makes a [`region::Region`] of shared
+//! The harness forks a warden before it starts any thread, and that the [`Zygote`]: whatever becomes of both, the warden
+//! ends what they leave. For each run it makes a [`region::Region`] of shared
 //! memory and sends it to the zygote with an order; the zygote forks the workers, which write their [`log`] into the
 //! region, watch critical sections with a [`witness`], and are tied to their parent by a [`lifeline`], so that nothing
 //! outlives the harness. What a subject started by itself carries a [`Marker`], by which a later run finds it.
@@ -19,6 +20,7 @@ pub mod region;
 pub mod slot;
 pub mod spawner;
 pub(crate) mod sys;
+mod warden;
 pub mod witness;
 mod zygote;
 

@@ -86,6 +86,15 @@ pub fn ran_ns(pid: u32) -> u64 {
     statistics.split_ascii_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
 }
 
+/// The signals that the calling process was started to ignore, by number.
+#[must_use]
+pub fn ignored_signals() -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
+}
+
 /// What a process waits for in the kernel, in the kernel's words.
 #[must_use]
 pub fn wait_channel(pid: u32) -> Option<String> {

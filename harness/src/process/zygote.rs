@@ -2,14 +2,16 @@
 //!
 //! The harness itself has threads by the time it runs anything, and a process with threads must not fork: locks held by
 //! other threads would stay locked for ever in the child. The zygote never starts a thread. It also reaps what its
-//! workers leave behind, and dies with the harness.
+//! workers leave behind, and dies with its parent, the warden, which dies when the harness does.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use flockwork::{ProcessIdentity, View};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit};
@@ -20,8 +22,12 @@ use super::channel::Channel;
 use super::lifeline;
 use super::region::Region;
 use super::sys::{self, Forked};
+use super::warden;
 use crate::plan::SubjectPlan;
 use crate::subject::Subject;
+
+/// How long a harness that was killed may take to be seen dead.
+const DEATH_MAX: Duration = Duration::from_secs(5);
 
 /// Builds the subject of a plan, in the zygote.
 pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
@@ -31,6 +37,8 @@ pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
 pub struct Zygote {
     channel: Option<Channel>,
     pid: Pid,
+    /// Its parent, and our child.
+    warden: Pid,
     build: Builder,
 }
 
@@ -42,18 +50,34 @@ impl Zygote {
 
     /// Forks a zygote that builds its subjects in another way: for tests with subjects of their own.
     pub fn fork_with(build: Builder) -> io::Result<Self> {
+        if View::here().is_none() {
+            let why = "/proc is missing, or is that of another pid namespace, so that processes cannot be told apart; \
+                       mount the one of this namespace (unshare --mount-proc)";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let threads = fs::read_dir("/proc/self/task")?.count();
         if threads != 1 {
             let why = format!("the zygote must be forked before any thread starts, and there are {threads}");
             return Err(io::Error::other(why));
         }
+        // A write beyond the limit of a file's size (ulimit -f) is to fail, and be told; not to end whoever writes.
+        sys::ignore(Signal::SIGXFSZ)?;
         let (ours, theirs) = Channel::pair()?;
         let harness = nix::unistd::getpid();
         match sys::fork()? {
-            Forked::Parent(pid) => Ok(Self { channel: Some(ours), pid, build }),
+            Forked::Parent(warden) => {
+                drop(theirs);
+                match ours.receive::<Result<i32, String>>()? {
+                    Some((Ok(pid), _)) => {
+                        Ok(Self { channel: Some(ours), pid: Pid::from_raw(pid), warden, build })
+                    }
+                    Some((Err(why), _)) => Err(io::Error::other(why)),
+                    None => Err(io::Error::other("the warden ended before it had forked the zygote")),
+                }
+            }
             Forked::Child => {
                 drop(ours);
-                sys::exit_now(be_zygote(&theirs, harness, build));
+                sys::exit_now(be_warden(theirs, harness, build));
             }
         }
     }
@@ -106,14 +130,55 @@ impl Drop for Zygote {
     fn drop(&mut self) {
         // It takes the end of the channel for the end of its work.
         self.channel = None;
-        _ = waitpid(self.pid, None);
+        _ = waitpid(self.warden, None);
+    }
+}
+
+/// The warden's life; gives back its exit code.
+fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
+    // What is signalled to it is not for the zygote, and what it blocks is not blocked there.
+    let begin = || {
+        let mask = SigSet::thread_get_mask()?;
+        warden::settle()?;
+        let listener = warden::Listener::new(harness)?;
+        let owner = ProcessIdentity::of(harness.as_raw().cast_unsigned());
+        let warden = nix::unistd::getpid();
+        match sys::fork()? {
+            Forked::Parent(zygote) => Ok((listener, owner, zygote)),
+            Forked::Child => {
+                let unblocked = mask.thread_set_mask().map_err(io::Error::from);
+                sys::exit_now(be_zygote(&channel, warden, build, unblocked))
+            }
+        }
+    };
+    let begun: io::Result<_> = begin();
+    let told = begun.as_ref().map(|(.., zygote)| zygote.as_raw()).map_err(ToString::to_string);
+    let is_told = channel.send(&told, None).is_ok();
+    drop(channel);
+    match begun {
+        Ok((listener, owner, zygote)) if is_told => warden::watch(&listener, zygote, || clear_after(owner)),
+        _ => 1,
+    }
+}
+
+/// Clears what a harness that has ended had on disk.
+fn clear_after(owner: Option<ProcessIdentity>) {
+    let until = Instant::now() + DEATH_MAX;
+    // It is told of its end a moment before that can be seen.
+    while owner.is_some_and(ProcessIdentity::is_alive) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    _ = crate::results::scratch::clear_registered();
+    for base in crate::results::scratch::usual_bases() {
+        _ = crate::results::scratch::clear_leftovers(&base);
     }
 }
 
 /// The zygote's life; gives back its exit code.
-fn be_zygote(channel: &Channel, harness: Pid, build: Builder) -> i32 {
+fn be_zygote(channel: &Channel, warden: Pid, build: Builder, unblocked: io::Result<()>) -> i32 {
     let life = || {
-        settle(harness)?;
+        unblocked?;
+        settle(warden)?;
         crate::engine::serve(channel, build)
     };
     match catch_unwind(AssertUnwindSafe(life)) {
@@ -127,8 +192,8 @@ fn be_zygote(channel: &Channel, harness: Pid, build: Builder) -> i32 {
 }
 
 /// Makes the forked process fit to be the zygote.
-fn settle(harness: Pid) -> io::Result<()> {
-    lifeline::tie_to(harness)?;
+fn settle(warden: Pid) -> io::Result<()> {
+    lifeline::tie_to(warden)?;
     lifeline::call_oneself("fw-zygote");
     // A group of its own: Ctrl-C at the terminal goes to the harness, which ends the run cleanly. To ignore the signal
     // instead would be inherited by every program that a subject starts.

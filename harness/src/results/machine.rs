@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -95,31 +95,6 @@ fn unescaped(field: &[u8]) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-/// When a process started, in clock ticks since the machine did: with its pid it names a process for good.
-///
-/// `None`: there is no such process, or it is a zombie and nothing runs any more.
-#[must_use]
-pub fn process_start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The command stands in parentheses and may hold anything, further parentheses included.
-    let after_command = stat.iter().rposition(|byte| *byte == b')')? + 2;
-    let fields = std::str::from_utf8(stat.get(after_command..)?).ok()?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
-/// Number of this process's pid namespace: pids mean nothing outside of it.
-#[must_use]
-pub fn pid_namespace() -> u64 {
-    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    let digits: Vec<u8> = link.as_os_str().as_bytes().iter().copied().filter(u8::is_ascii_digit).collect();
-    String::from_utf8_lossy(&digits).parse().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,12 +105,5 @@ mod tests {
                        3 1 0:3 / /a\\040b rw - xfs none rw\n4 1 0:4 / /abc rw - nfs none rw\n";
         assert_eq!(mount_kind(mounts, Path::new("/a b/c")).as_deref(), Some("xfs"));
         assert_eq!(mount_kind(mounts, Path::new("/ab")).as_deref(), Some("ext4"));
-    }
-
-    #[test]
-    fn this_process_has_a_start_and_no_process_has_none() {
-        assert!(process_start_ticks(std::process::id()).is_some());
-        assert_eq!(process_start_ticks(u32::MAX), None);
-        assert_ne!(pid_namespace(), 0);
     }
 }

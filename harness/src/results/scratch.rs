@@ -1,17 +1,24 @@
 //! Temporary folders of runs, and the clearing of those whose owner has died.
 //!
-//! A folder's name says whose it is: `flockwork-<pid>-<start ticks>-<pid namespace>-<random>`. Only a folder of this
-//! user, of this pid namespace, whose process no longer lives, may ever be removed.
+//! A folder's name says whose it is: `flockwork-<owner>-<random>`. Only a folder of this user whose owner has certainly
+//! ended may ever be removed; of one of another pid namespace that cannot be known. A register tells where folders are
+//! that do not lie in a usual place, so that whoever comes next finds them without being told to look there.
 
-use std::fs;
+mod owner;
+mod register;
+
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use flockwork::ProcessIdentity;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::machine::{Filesystem, pid_namespace, process_start_ticks};
+use self::register::Entry;
+use super::machine::Filesystem;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// A thousand containers with a payload of 64 KiB, and room to breathe.
@@ -20,32 +27,67 @@ const ROOM_BYTES_MIN: u64 = 256 << 20;
 /// A temporary folder of this process; gone when dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: TempDir,
+    /// There until it is removed.
+    path: Option<PathBuf>,
+    _entry: Option<Entry>,
 }
 
 impl Scratch {
-    /// Makes a fresh folder below `base`, and in it an empty root for containers.
+    /// Makes a fresh folder below `base`, which nobody but this user can look into, and in it an empty root for
+    /// containers.
     pub fn create(base: &Path) -> io::Result<Self> {
-        let pid = std::process::id();
-        let start = process_start_ticks(pid).unwrap_or(0);
-        // Of one length always: subjects save paths, and with the size of a file it can change in how many calls it is
-        // read, so that a schedule of one process would not fit the next.
-        let prefix = format!("flockwork-{pid:010}-{start:014}-{}-", pid_namespace());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(base)?;
-        fs::create_dir(folder.path().join("root"))?;
-        Ok(Self { folder })
+        let own = ProcessIdentity::own().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "/proc is missing, or is that of another pid namespace",
+            )
+        })?;
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new()
+            .prefix(&owner::prefix(own))
+            .permissions(private)
+            .tempdir_in(base)
+            .map(TempDir::keep)?;
+        // From here on it is removed by the drop.
+        let entry = Entry::write(&folder);
+        let scratch = Self { path: Some(folder), _entry: entry };
+        fs::create_dir(scratch.root())?;
+        Ok(scratch)
+    }
+
+    fn path(&self) -> &Path {
+        self.path.as_deref().expect("a folder is there until it is removed")
     }
 
     /// Where the containers of the run live.
     #[must_use]
     pub fn root(&self) -> PathBuf {
-        self.folder.path().join("root")
+        self.path().join("root")
     }
 
     /// Removes it, and says what went wrong.
-    pub fn remove(self) -> io::Result<()> {
-        self.folder.close()
+    pub fn remove(mut self) -> io::Result<()> {
+        self.path.take().map_or(Ok(()), |path| remove_folder(&path))
     }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            // What stays is cleared by the next start.
+            _ = remove_folder(&path);
+        }
+    }
+}
+
+/// Removes a folder with everything in it, however deep: no stack and no number of descriptors limits it.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no name", path.display())));
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let name = std::ffi::CString::new(name.as_bytes())?;
+    Ok(flockwork::tree::remove(fs::File::open(parent)?, &name)?)
 }
 
 /// Where temporary folders lie unless the user says otherwise: in memory where there is room, else the usual place.
@@ -88,71 +130,112 @@ pub struct Leftover {
 #[must_use]
 pub fn clear_leftovers(base: &Path) -> Vec<Leftover> {
     let Ok(entries) = fs::read_dir(base) else { return Vec::new() };
-    let me = rustix::process::getuid().as_raw();
+    entries.flatten().filter_map(|entry| clear(&entry.path())).collect()
+}
+
+/// The same, wherever the register says that folders are.
+#[must_use]
+pub fn clear_registered() -> Vec<Leftover> {
     let mut leftovers = Vec::new();
-    for entry in entries.flatten() {
-        let Some(owner) = entry.file_name().to_str().and_then(Owner::of) else { continue };
-        // The entry's own metadata: a symlink is nobody's folder.
-        let is_mine = entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == me);
-        if is_mine && owner.is_dead() {
-            let error = fs::remove_dir_all(entry.path()).err().map(|error| error.to_string());
-            leftovers.push(Leftover { path: entry.path(), owner_pid: owner.pid, error });
+    for (entry, path) in register::entries() {
+        if owner::of_path(&path).is_some_and(|owner| !owner.is_alive()) {
+            let leftover = clear(&path);
+            if leftover.as_ref().is_none_or(|leftover| leftover.error.is_none()) {
+                register::forget(&entry);
+            }
+            leftovers.extend(leftover);
         }
     }
     leftovers
 }
 
-/// Who made a folder, as its name says.
-#[derive(Debug, PartialEq, Eq)]
-struct Owner {
-    pid: u32,
-    start_ticks: u64,
-    namespace: u64,
-}
-
-impl Owner {
-    fn of(name: &str) -> Option<Self> {
-        let mut parts = name.strip_prefix("flockwork-")?.splitn(4, '-');
-        let mut number = || parts.next()?.parse::<u64>().ok();
-        let (pid, start_ticks, namespace) = (number()?, number()?, number()?);
-        parts.next()?;
-        Some(Self { pid: u32::try_from(pid).ok()?, start_ticks, namespace })
+/// Removes a folder if it is one of ours, of this user, and its owner has died.
+fn clear(path: &Path) -> Option<Leftover> {
+    let owner = owner::of_path(path)?;
+    // The entry's own metadata: a symlink is nobody's folder.
+    let metadata = fs::symlink_metadata(path).ok()?;
+    let is_mine = metadata.is_dir() && metadata.uid() == rustix::process::getuid().as_raw();
+    if !is_mine || owner.is_alive() {
+        return None;
     }
-
-    fn is_dead(&self) -> bool {
-        self.namespace == pid_namespace() && process_start_ticks(self.pid) != Some(self.start_ticks)
-    }
+    let error = remove_folder(path).err().map(|error| error.to_string());
+    Some(Leftover { path: path.to_owned(), owner_pid: owner.pid, error })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    fn named(owner: ProcessIdentity, random: &str) -> String {
+        format!("{}{random}", owner::prefix(owner))
+    }
 
     #[test]
     fn only_folders_of_dead_owners_go() {
         let base = tempfile::tempdir().unwrap();
         let alive = Scratch::create(base.path()).unwrap();
-        let here = pid_namespace();
-        let pid = std::process::id();
+        let own = ProcessIdentity::own().unwrap();
+        let view = own.view.unwrap();
+        let mut later = own;
+        later.start_time += 1;
+        let mut nobody = own;
+        nobody.pid = 4_000_000;
+        let mut elsewhere = nobody;
+        elsewhere.view.as_mut().unwrap().pid_namespace = view.pid_namespace + 1;
+        let mut rebooted = own;
+        rebooted.view.as_mut().unwrap().boot ^= 1;
+        // Nobody can tell who it is: its time is another, and no inode says.
+        let mut other_time = own;
+        other_time.view.as_mut().unwrap().time_namespace += 1;
+        other_time.inode = None;
         let names = [
-            (format!("flockwork-{pid}-1-{here}-reused"), true),
-            (format!("flockwork-42949672960-1-{here}-nobody"), false),
-            (format!("flockwork-4000000-1-{here}-dead"), true),
-            (format!("flockwork-4000000-1-{}-elsewhere", here + 1), false),
-            (format!("flockwork-4000000-1-{here}"), false),
+            (named(later, "reused"), true),
+            (named(nobody, "dead"), true),
+            (named(rebooted, "rebooted"), true),
+            (named(elsewhere, "elsewhere"), false),
+            (named(other_time, "time"), false),
+            (named(own, "alive"), false),
+            (named(nobody, "").trim_end_matches('-').to_owned(), false),
             ("flockwork-notes".to_owned(), false),
+            ("flockwork-4000000-1-2-old".to_owned(), false),
         ];
         for (name, _) in &names {
             fs::create_dir_all(base.path().join(name).join("root/c1")).unwrap();
         }
-        std::os::unix::fs::symlink(".", base.path().join(format!("flockwork-4000000-1-{here}-link")))
-            .unwrap();
+        symlink(".", base.path().join(named(nobody, "link"))).unwrap();
         let cleared = clear_leftovers(base.path());
-        assert_eq!(cleared.len(), 2, "{cleared:?}");
+        assert_eq!(cleared.len(), 3, "{cleared:?}");
         for (name, goes) in &names {
             assert_eq!(base.path().join(name).exists(), !goes, "{name}");
         }
         assert!(alive.root().is_dir());
         alive.remove().unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_it() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(base.path()).unwrap();
+        assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        let path = scratch.path().to_owned();
+        drop(scratch);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_lies_deeper_than_a_stack_is_removed() {
+        let base = tempfile::tempdir_in(default_base()).unwrap();
+        let scratch = Scratch::create(base.path()).unwrap();
+        let mut at = fs::File::open(scratch.root()).unwrap();
+        for _ in 0..10_000 {
+            rustix::fs::mkdirat(&at, "d", rustix::fs::Mode::RWXU).unwrap();
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+            at = rustix::fs::openat(&at, "d", flags, rustix::fs::Mode::empty()).unwrap().into();
+        }
+        drop(at);
+        scratch.remove().unwrap();
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
     }
 }

@@ -5,16 +5,22 @@ use std::process::Command;
 
 use crate::support::{Place, json, stderr, stdout};
 
-/// A process that has ended; its pid may be used again, its pid and start together never.
-fn dead_pid() -> u32 {
-    let mut child = Command::new("true").spawn().unwrap();
+/// The name of a folder of a process that has ended: its pid may be used again, with its inode and start it never is.
+fn folder_of_the_dead() -> String {
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let dead = flockwork::ProcessIdentity::of(child.id()).unwrap();
+    child.kill().unwrap();
     child.wait().unwrap();
-    child.id()
-}
-
-fn pid_namespace() -> String {
-    let link = fs::read_link("/proc/self/ns/pid").unwrap().display().to_string();
-    link.chars().filter(char::is_ascii_digit).collect()
+    let view = dead.view.unwrap();
+    let boot = (view.boot >> 64) as u32 ^ (view.boot >> 32) as u32 ^ view.boot as u32;
+    format!(
+        "flockwork-{:07x}-{:010x}-{boot:08x}-{:08x}-{:08x}-{:010x}-x",
+        dead.pid,
+        dead.start_time,
+        view.pid_namespace,
+        view.time_namespace,
+        dead.inode.unwrap_or_default()
+    )
 }
 
 fn finding<'a>(diagnosis: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
@@ -34,7 +40,9 @@ fn every_lock_backend_is_tried_by_two_processes() {
         let lock = finding(&diagnosis, &format!("lock {lock}"));
         assert_eq!(lock["health"], "ok", "{lock}");
     }
-    for name in ["kernel", "processors", "memory", "shared memory", "root", "openat2", "user notification"] {
+    for name in
+        ["kernel", "processors", "memory", "shared memory", "root", "process files", "user notification"]
+    {
         finding(&diagnosis, name);
     }
     assert!(place.remains().is_empty(), "{:?}", place.remains());
@@ -43,7 +51,7 @@ fn every_lock_backend_is_tried_by_two_processes() {
 #[test]
 fn leftovers_of_the_dead_are_cleared_and_told() {
     let place = Place::new();
-    let dead = place.root().join(format!("flockwork-{}-1-{}-x", dead_pid(), pid_namespace()));
+    let dead = place.root().join(folder_of_the_dead());
     let other = place.root().join("flockwork-notes");
     fs::create_dir_all(dead.join("root/c1")).unwrap();
     fs::create_dir(&other).unwrap();

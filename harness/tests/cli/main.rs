@@ -8,4 +8,5 @@ mod formats;
 mod run;
 mod signals;
 mod support;
+mod unlucky;
 mod usage;

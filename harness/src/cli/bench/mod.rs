@@ -33,9 +33,7 @@ pub fn run(
 ) -> Result<Exit, Failure> {
     let request = BenchRequest::new(args)?;
     let results = Results::open(&request.results_dir)?;
-    let mut zygote = zygote.map_err(|error| {
-        Failure::new(Exit::HarnessFailed, format!("the zygote cannot be forked: {error}"))
-    })?;
+    let mut zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
     for base in &request.bases {

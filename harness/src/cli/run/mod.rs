@@ -52,9 +52,7 @@ pub fn conduct(
     output: Output,
 ) -> Result<Exit, Failure> {
     let results = Results::open(&request.results_dir)?;
-    let zygote = zygote.map_err(|error| {
-        Failure::new(Exit::HarnessFailed, format!("the zygote cannot be forked: {error}"))
-    })?;
+    let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
     clear_leftovers(&request.base, output);
@@ -75,7 +73,8 @@ pub fn clear_leftovers(base: &Path, output: Output) {
     if killed > 0 {
         output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
     }
-    for leftover in scratch::clear_leftovers(base) {
+    let leftovers = scratch::clear_leftovers(base).into_iter().chain(scratch::clear_registered());
+    for leftover in leftovers {
         let path = leftover.path.display();
         match leftover.error {
             None => output.remark(&format!("cleared {path}, left by a run that was killed")),

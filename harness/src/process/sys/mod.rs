@@ -58,6 +58,13 @@ pub(crate) fn close_parents_copy(descriptor: BorrowedFd<'_>) {
     unsafe { libc::close(descriptor.as_raw_fd()) };
 }
 
+/// Lets a signal do nothing, here and in what is forked from here.
+pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
+    // SAFETY: to ignore a signal runs no code of ours.
+    unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }?;
+    Ok(())
+}
+
 /// Lets a signal do what it does to a process that never heard of it.
 pub(crate) fn restore_default(signal: Signal) -> io::Result<()> {
     // SAFETY: the default disposition runs no code of ours.

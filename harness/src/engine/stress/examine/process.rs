@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use flockwork::{ProcessIdentity, SandboxRecord, Standing};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Doing;
@@ -16,23 +18,25 @@ use crate::process::{Marker, marker};
 /// How long processes that were killed may take to be gone.
 const DEATH_NS_MAX: u64 = 1_000_000_000;
 
-/// What the process does that a container's metadata names; `None` where it names none, or is no JSON.
+/// What the process does that a container's metadata names; `None` where it names none, is no JSON, or where that cannot
+/// be told.
 pub(super) fn of_metadata(path: &Path) -> Option<Doing> {
     let metadata = serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok()?;
     let sandbox = metadata.get("sandbox")?;
     let pid = u32::try_from(sandbox.get("pid")?.as_u64()?).ok().filter(|&pid| pid > 0)?;
-    let start_ticks = sandbox.get("start_time").and_then(Value::as_u64);
-    Some(doing(pid, start_ticks))
+    match SandboxRecord::deserialize(sandbox).ok().and_then(|record| record.process) {
+        Some(process) => doing(process),
+        // Others than the library may record no more than a number.
+        None => doing(ProcessIdentity::of(pid).unwrap_or_else(|| ProcessIdentity::new(pid, 0))),
+    }
 }
 
-fn doing(pid: u32, start_ticks: Option<u64>) -> Doing {
-    match Stat::of(pid) {
-        Some(stat) if stat.is_dead() || start_ticks.is_some_and(|start| start != stat.start_ticks) => {
-            Doing::Dead
-        }
-        Some(stat) if matches!(stat.state, 'T' | 't') => Doing::Stopped,
-        Some(_) => Doing::Running,
-        None => Doing::Dead,
+fn doing(process: ProcessIdentity) -> Option<Doing> {
+    match process.standing() {
+        Standing::Ended | Standing::Replaced => Some(Doing::Dead),
+        Standing::Lives(Some(b'T' | b't')) => Some(Doing::Stopped),
+        Standing::Lives(_) => Some(Doing::Running),
+        Standing::Unknown => None,
     }
 }
 
@@ -86,11 +90,10 @@ mod tests {
 
     #[test]
     fn a_process_is_told_from_its_successor() {
-        let own = std::process::id();
-        let start_ticks = Stat::of(own).expect("our own").start_ticks;
-        assert_eq!(doing(own, Some(start_ticks)), Doing::Running);
-        assert_eq!(doing(own, None), Doing::Running);
-        assert_eq!(doing(own, Some(start_ticks + 1)), Doing::Dead);
+        let own = ProcessIdentity::own().expect("our own");
+        assert_eq!(doing(own), Some(Doing::Running));
+        assert_eq!(doing(ProcessIdentity::new(own.pid, own.start_time)), Some(Doing::Running));
+        assert_eq!(doing(ProcessIdentity::new(own.pid, own.start_time + 1)), Some(Doing::Dead));
     }
 
     #[test]

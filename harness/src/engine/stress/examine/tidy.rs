@@ -1,12 +1,14 @@
 //! Tidying: at the end of a run none of its processes may be left.
 
+use std::collections::BTreeMap;
+
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::process::of_run;
 use crate::engine::stress::site::Site;
 use crate::process::clock::{now_ns, wait_ns};
-use crate::process::marker;
+use crate::process::marker::Handle;
 
 /// How long the run's processes may take to die of SIGKILL.
 const DEATH_NS_MAX: u64 = 5_000_000_000;
@@ -15,10 +17,12 @@ const DEATH_NS_MAX: u64 = 5_000_000_000;
 pub(in crate::engine::stress) fn tidy(site: &Site) {
     let until_ns = now_ns() + DEATH_NS_MAX;
     while now_ns() < until_ns {
+        let handles: BTreeMap<_, _> = of_run(site).into_iter().map(|pid| (pid, Handle::of(pid))).collect();
+        // Looked at again: a number may have become another's before the handle was had.
         let left = of_run(site);
-        for &pid in &left {
+        for handle in left.iter().filter_map(|pid| handles.get(pid)) {
             // It may have ended by itself.
-            _ = marker::kill(pid);
+            _ = handle.kill();
         }
         let childless = reap_all();
         if left.is_empty() && childless {

@@ -1,22 +1,18 @@
-//! Removal of what lies in a container's folder and is not the library's: files, and folders with everything beneath
-//! them, however deep. No link is followed, and no path is walked.
+//! Removal of whatever lies somewhere: files, and folders with everything beneath them, however deep. No link is followed,
+//! and no path is walked. For the harness too; no part of the promises of this crate.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmod, fstat, openat, renameat, renameat_with,
-    unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, openat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
-
-use crate::folder::Folder;
 
 /// How folders are called that were taken out of the depth, until they are removed too.
 const LIFTED: &str = "~lifted";
 
 /// Removes a file, or a folder with everything beneath it. One that is not there is no error.
-pub(crate) fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+pub fn remove(parent: impl AsFd, name: &CStr) -> Result<(), Errno> {
+    let parent = parent.as_fd();
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         // Some systems say PERM of a folder.
@@ -135,20 +131,4 @@ fn remove_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 fn open_folder(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
-}
-
-/// Gives the owner the right to read a regular file of his, whose permissions do not: whether that was so.
-pub(super) fn make_readable(folder: &Folder<'_>, name: &CStr) -> bool {
-    let attempt = || {
-        let file = folder.open(name, OFlags::PATH, Mode::empty())?;
-        let stat = fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
-            || Mode::from_raw_mode(stat.st_mode).contains(Mode::RUSR)
-        {
-            return Err(Errno::PERM);
-        }
-        // By its descriptor, so that it is this file and no other.
-        chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), Mode::RUSR | Mode::WUSR | Mode::RGRP)
-    };
-    attempt().is_ok()
 }
