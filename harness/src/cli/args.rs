@@ -165,6 +165,7 @@ impl Command {
     pub const fn needs_threads(&self) -> bool {
         match self {
             Self::Run(_)
+            | Self::Race(_)
             | Self::Bench(_)
             | Self::Replay(_)
             | Self::Shrink(_)

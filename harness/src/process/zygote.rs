@@ -137,7 +137,7 @@ impl Drop for Zygote {
 /// The warden's life; gives back its exit code.
 fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
     // What is signalled to it is not for the zygote, and what it blocks is not blocked there.
-    let begin = || {
+    let fork_zygote = || {
         let mask = SigSet::thread_get_mask()?;
         warden::settle()?;
         let listener = warden::Listener::new(harness)?;
@@ -151,7 +151,7 @@ fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
             }
         }
     };
-    let begun: io::Result<_> = begin();
+    let begun: io::Result<_> = fork_zygote();
     let told = begun.as_ref().map(|(.., zygote)| zygote.as_raw()).map_err(ToString::to_string);
     let is_told = channel.send(&told, None).is_ok();
     drop(channel);

@@ -7,11 +7,11 @@ use crate::support::{Place, SOUND, ends_with, skip, stderr, stdout};
 
 /// The same command, started by another such as `unshare`.
 fn by(starter: &[&str], command: &Command) -> Command {
-    let mut started = Command::new(starter[0]);
-    started.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
-    started.current_dir(command.get_current_dir().unwrap());
-    started.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    started
+    let mut wrapped = Command::new(starter[0]);
+    wrapped.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
+    wrapped.current_dir(command.get_current_dir().unwrap());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped
 }
 
 fn is_possible(test: &str, starter: &[&str]) -> bool {
