@@ -41,6 +41,29 @@ impl Answer {
         Self { outcome: Outcome::Failed, reason: Some(reason), message: Some(message.into()), ..Self::done() }
     }
 
+    /// What the machine lacked when this failed; `None` where it did not fail, or not for the machine's sake.
+    ///
+    /// Such a failure says nothing of the subject. It is told by the number that the operating system gave, which errors
+    /// of files end with: subjects answer in words.
+    #[must_use]
+    pub fn lack(&self) -> Option<&'static str> {
+        let is_of_system = matches!(self.reason, Some(Reason::Io | Reason::Sandbox | Reason::Other));
+        let message = self.message.as_deref().filter(|_| self.outcome == Outcome::Failed && is_of_system)?;
+        let number = message.rsplit_once("(os error ")?.1.split_once(')')?.0.parse::<u16>().ok()?;
+        match number {
+            1 => Some("a permission (EPERM)"),
+            // Who starts a program and is told that there is none lacks it; files that are not there are another matter.
+            2 | 13 if self.reason == Some(Reason::Sandbox) => Some("a program (ENOENT or EACCES)"),
+            11 => Some("processes, or something else for now (EAGAIN)"),
+            12 => Some("memory (ENOMEM)"),
+            23 | 24 => Some("file descriptors (EMFILE or ENFILE; see ulimit -n)"),
+            28 => Some("space on the filesystem (ENOSPC)"),
+            30 => Some("a filesystem that can be written (EROFS)"),
+            122 => Some("space in the quota (EDQUOT)"),
+            _ => None,
+        }
+    }
+
     fn at(self, stamp: Stamp) -> Self {
         Self {
             status: Some(stamp.status),
@@ -95,5 +118,24 @@ const fn failure(error: &Error) -> Reason {
         Error::Sandbox { .. } => Reason::Sandbox,
         Error::Io { .. } => Reason::Io,
         _ => Reason::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_lacked_is_told_by_its_number() {
+        let failed = |reason, message: &str| Answer::failed(reason, message).lack().is_some();
+        assert!(failed(Reason::Io, "/r/c1/meta.lock: Too many open files (os error 24)"));
+        assert!(failed(Reason::Io, "/r/c1/meta.json.tmp: No space left on device (os error 28)"));
+        assert!(failed(Reason::Sandbox, "setsid was not started: No such file or directory (os error 2)"));
+        assert!(!failed(Reason::Io, "/r/c1/meta.json: No such file or directory (os error 2)"));
+        assert!(!failed(Reason::Io, "/r/c1: Directory not empty (os error 39)"));
+        assert!(!failed(Reason::Locked, "Resource temporarily unavailable (os error 11)"));
+        assert!(!failed(Reason::Corrupt, "Too many open files (os error 24)"));
+        assert!(!failed(Reason::Io, "no word of it (os error many)") && !failed(Reason::Io, ""));
+        assert_eq!(Answer::done().lack(), None);
     }
 }

@@ -11,8 +11,8 @@ use super::failure::Failure;
 use super::output::{Output, print, print_json};
 use crate::check::search::Budget;
 use crate::failures::Failures;
-use crate::history::History;
 use crate::history::read::{self, Limits, ReadError};
+use crate::history::{History, Window};
 use crate::judge::{Checker, Judged, Judgement};
 use crate::model::{self, Builtin, Model};
 use crate::report::exit::Exit;
@@ -42,6 +42,8 @@ struct HistoryReport {
     why: Option<String>,
     operations: usize,
     processes: usize,
+    /// Which part of a run the history holds; null: all of it.
+    window: Option<Window>,
     /// The operations that failed; null where it cannot be read.
     failures: Option<Failures>,
     /// What failures prove.
@@ -137,6 +139,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         why: None,
         operations: 0,
         processes: 0,
+        window: None,
         failures: None,
         violations: Vec::new(),
         read_s: 0.0,
@@ -174,6 +177,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
     processes.sort_unstable();
     processes.dedup();
     report.processes = processes.len();
+    report.window = history.window;
     let ruling = judged.ruling();
     report.exit = Exit::from(&ruling);
     report.verdict = ruling.verdict();
@@ -235,6 +239,9 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
         (verdict, _) => verdict.as_str().to_owned(),
     };
     line(text, &format!("{}: {verdict} ({operations} by {processes} on {containers})", history.path));
+    if history.window.is_some() {
+        line(text, "  a window of a run: what came before it and after it is not in the file");
+    }
     tell_failures(text, history);
     for judgement in &history.containers {
         if judgement.verdict() == Verdict::Clean && detail != Detail::Full {

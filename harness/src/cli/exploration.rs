@@ -6,7 +6,7 @@ use crate::check;
 use crate::engine::explore::follow::{Followed, Following};
 use crate::engine::explore::schedule::Schedule;
 use crate::engine::explore::strategy::Coverage;
-use crate::engine::explore::{self, Discovery, ExploreRun, Stage};
+use crate::engine::explore::{self, Answers, Discovery, ExploreRun, Stage};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::plan::{ExplorePlan, StrategyPlan};
 use crate::process::Zygote;
@@ -60,9 +60,19 @@ fn case<'e>(expect: &'e Expect, run: &ExploreRun, shortfalls: Vec<String>) -> Ca
     }
 }
 
+/// Containers are absent before the setup: where no create succeeded in any schedule, there was nothing to race for.
+fn nothing_tried(run: &ExploreRun) -> Option<String> {
+    let why = match &run.answers.first_failure {
+        Some(why) => format!("the first failure: {why}"),
+        None => "let the setup, or a process, create the container".to_owned(),
+    };
+    (run.answers.created == 0)
+        .then(|| format!("no create succeeded in any schedule, so nothing was verified; {why}"))
+}
+
 /// Why what was explored may be too little to call the subject clean.
 fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut told = Vec::from_iter(nothing_tried(run));
     let StrategyPlan::Exhaustive { preemptions } = plan.strategy else { return told };
     let budget = plan.budget;
     let spent =
@@ -115,6 +125,8 @@ fn replay(
 /// One schedule that was followed, as the run it is.
 fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
     let operations = followed.history.records.len() as u64;
+    let mut answers = Answers::default();
+    answers.count(&followed.history);
     let faulted = followed.schedule.lines.iter().any(|line| line.fault.is_some());
     let discovery = Discovery {
         violations: followed.violations,
@@ -134,6 +146,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
         faulted: u64::from(faulted),
         redundant: 0,
         operations,
+        answers,
         steps,
         blocked: followed.blocked,
         met: followed.met,

@@ -8,6 +8,7 @@ use flockwork::Operation;
 
 use crate::check::{self, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
+use crate::evidence::Exit;
 use crate::history::{History, Outcome};
 use crate::plan::{StressPlan, SubjectPlan};
 use crate::process::Zygote;
@@ -79,6 +80,8 @@ pub fn run(
         shortfalls: low_handoff(&reach, stress.handoff_min)
             .into_iter()
             .chain(nothing_tried(&run, &reach))
+            .chain(nobody_killed(plan, &run))
+            .chain(auditors_missed(plan, &run))
             .collect(),
         examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
         ended: run.ended,
@@ -104,6 +107,25 @@ fn nothing_tried(run: &StressRun, reach: &Reach) -> Option<String> {
         Some(why) => format!("no create succeeded, so nothing was tried; the first failure: {why}"),
         None => "no create succeeded, so nothing was tried; give create a weight in the mix".into(),
     })
+}
+
+/// A run that is to kill its workers and kills none shows nothing of what a kill leaves.
+fn nobody_killed(plan: &StressPlan, run: &StressRun) -> Option<String> {
+    (plan.kill_every_ns.is_some() && run.kills == 0).then(|| {
+        "no worker was killed, though kill_every asks for it: let the run last longer, or kill more often"
+            .into()
+    })
+}
+
+/// Auditors end by themselves once the workers have. One that does not saw less than it should.
+fn auditors_missed(plan: &StressPlan, run: &StressRun) -> Vec<String> {
+    let auditors = plan.processes..plan.processes + plan.auditors;
+    let killed = run.exits.iter().filter(|exit| auditors.contains(&exit.process) && exit.killed_ns.is_some());
+    let killed = killed.map(|exit| {
+        let Exit { process, pid, .. } = exit;
+        format!("auditor p{process} (pid {pid}) did not end by itself and was killed: what it would have seen is missing")
+    });
+    killed.collect()
 }
 
 /// What the subject said at the first operation that failed.

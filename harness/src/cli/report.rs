@@ -83,7 +83,7 @@ fn of_run(folder: &Path) -> Result<String, Failure> {
 
 /// `None` where there is no such file.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
-    let bytes = match fs::read(path) {
+    let bytes = match fs::File::open(path).and_then(read::bounded) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::new(Exit::Usage, format!("{}: {error}", path.display()))),

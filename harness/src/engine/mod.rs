@@ -33,7 +33,7 @@ pub struct StressRun {
     pub startup_ns: u64,
     /// Why it ended.
     pub ended: Ended,
-    /// How many workers were killed and replaced.
+    /// How many workers were killed while there was work left.
     pub kills: u64,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flockwork::{Operation, Status};
 
 use crate::check;
-use crate::history::{History, Outcome, Record};
+use crate::history::{History, Outcome, Record, Start};
 use crate::model;
 use crate::violation::Violation;
 
@@ -145,7 +145,10 @@ pub(super) fn status_before(history: &History, container: u32, at_ns: u64) -> Op
         record.container() == Some(container) && ended && record.outcome != Outcome::Unknown
     });
     match before.max_by_key(|record| record.deadline_ns()) {
-        None => history.initial(container),
+        None => match history.start(container) {
+            Start::At(status) => Some(status),
+            Start::Absent | Start::Unknown => None,
+        },
         Some(record) if is_removal(record) => None,
         Some(record) => record.status,
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::check::tell::{Ending, Origin};
-use crate::history::{History, Record, write};
+use crate::history::{History, Record, Start, Window, write};
 use crate::race::{Discovery, RaceRun};
 use crate::violation::{Class, Violation};
 pub use exploration::Exploration;
@@ -117,8 +117,8 @@ impl Finding {
     pub fn write(&self, history: &History, findings: &Path) -> io::Result<PathBuf> {
         let folder = findings.join(&self.signature);
         fs::create_dir_all(&folder)?;
-        let window = self.window.iter().map(|glimpse| &history.records[glimpse.index]);
-        write::write_some(history, window, BufWriter::new(File::create(folder.join("history.jsonl"))?))?;
+        let out = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+        write::write(&self.part(history), out)?;
         if let Some(exploration) = &self.exploration {
             fs::write(folder.join("schedule.toml"), exploration.scenario(self.class))?;
         }
@@ -147,6 +147,36 @@ impl Finding {
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;
         out.flush()
+    }
+}
+
+impl Finding {
+    /// The part of the history from which the window was taken: of its container all operations that were under way
+    /// between its first invocation and its last return, so that it can be judged by itself.
+    ///
+    /// What the container was before is not known, unless the part begins with the history; and where anything was left
+    /// out before or after, the part says which time it holds.
+    fn part(&self, history: &History) -> History {
+        let shown = || self.window.iter().map(|glimpse| &history.records[glimpse.index]);
+        let from_ns = shown().map(|record| record.invoke_ns).min();
+        let to_ns = shown().filter_map(Record::return_ns).max();
+        let span = from_ns.zip(to_ns).map(|(from_ns, to_ns)| Window { from_ns, to_ns: to_ns.max(from_ns) });
+        let container = shown().find_map(Record::container);
+        let mut part = history.without_records();
+        let (Some(window), Some(container)) = (span, container) else { return part };
+        let own = || history.records.iter().filter(|record| record.container() == Some(container));
+        let is_under_way =
+            |record: &Record| record.deadline_ns() >= window.from_ns && record.invoke_ns <= window.to_ns;
+        part.records.extend(own().filter(|record| is_under_way(record)));
+        part.records.sort_by_key(|record| record.invoke_ns);
+        let is_whole = part.records.len() == own().count();
+        if !is_whole {
+            part.window = Some(window);
+            if own().any(|record| record.deadline_ns() < window.from_ns) {
+                part.set_start(container, Start::Unknown);
+            }
+        }
+        part
     }
 }
 
@@ -282,7 +312,11 @@ mod tests {
         assert_eq!(path, folder.path().join(&finding.signature));
         let text = fs::read_to_string(path.join("finding.json")).expect("written");
         assert_eq!(serde_json::from_str::<Finding>(&text).expect("our own"), finding);
-        let window = read::read_file(&path.join("history.jsonl")).expect("our own");
-        assert_eq!(window.records.len(), finding.window.len());
+        let part = read::read_file(&path.join("history.jsonl")).expect("our own");
+        assert_eq!(part.records.len(), finding.window.len());
+        // It was cut from the middle: what came before is not known, and it says so.
+        assert_eq!(part.start(0), Start::Unknown);
+        let window = Window { from_ns: 16_000_007, to_ns: 25_500_007 };
+        assert_eq!(part.window, Some(window));
     }
 }

@@ -12,8 +12,8 @@ use super::{BenchRecord, SCHEMA_VERSION};
 pub const FILE_NAME: &str = "bench.json";
 const COMPRESSED_NAME: &str = "bench.json.zst";
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// More than any record: the largest grid makes less than a tenth of it.
-const BYTES_MAX: u64 = 1 << 30;
+/// More than any record: the largest grid makes less than half of it.
+const BYTES_MAX: u64 = 1 << 28;
 /// What a double holds exactly.
 const ACQUISITIONS_MAX: u64 = 1 << 53;
 
@@ -69,7 +69,7 @@ pub enum ReadError {
 pub fn read(path: &Path) -> Result<BenchRecord, ReadError> {
     let file = file_of(path)?;
     let failed = |source| ReadError::Io { path: file.clone(), source };
-    let bytes = fs::read(&file).map_err(failed)?;
+    let bytes = fs::File::open(&file).and_then(bounded).map_err(failed)?;
     let bytes = if bytes.starts_with(&ZSTD_MAGIC) { decompressed(&bytes).map_err(failed)? } else { bytes };
     parse(&file, &bytes)
 }
@@ -83,10 +83,18 @@ fn file_of(path: &Path) -> Result<PathBuf, ReadError> {
 }
 
 fn decompressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let mut reader = io::Read::take(zstd::Decoder::new(bytes)?, BYTES_MAX);
-    io::Read::read_to_end(&mut reader, &mut text)?;
-    Ok(text)
+    bounded(zstd::Decoder::new(bytes)?)
+}
+
+/// Reads to the end, but no more than a record of a run can hold: whoever wrote the file, memory is bounded.
+pub fn bounded(input: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(input, BYTES_MAX + 1), &mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        let what = format!("larger than {} MiB, which no record of a run is", BYTES_MAX >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
 }
 
 /// Only what every version has.
@@ -135,4 +143,18 @@ fn consistent(record: &BenchRecord) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod bounds {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_larger_than_any_record_is_not_held() {
+        let error = bounded(io::repeat(b' ')).expect_err("endless");
+        assert!(error.to_string().contains("larger than 256 MiB"), "{error}");
+        assert_eq!(bounded(io::repeat(b' ').take(1000)).expect("small").len(), 1000);
+    }
 }

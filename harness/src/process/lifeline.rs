@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
@@ -12,8 +12,10 @@ use nix::unistd::Pid;
 use super::region::{Header, LAST_WORDS_BYTES, Region};
 use super::{log, sys};
 
-/// Exit code of a process that panicked.
+/// Exit code of a process that panicked in the subject.
 pub const PANICKED: i32 = 101;
+/// Exit code of a process that panicked in the harness's own code.
+pub const HARNESS_PANICKED: i32 = 104;
 /// Exit code of a process that could not open the subject.
 pub const UNOPENED: i32 = 102;
 /// Exit code of a process that the kernel does not let be controlled.
@@ -45,16 +47,37 @@ pub fn unblock_signals() -> io::Result<()> {
 /// Runs the life of a forked process, and ends the process with the code it gives back; a panic's last words are kept.
 pub fn live(region: &Arc<Region>, process: u32, life: impl FnOnce() -> i32) -> ! {
     let listener = Arc::clone(region);
+    let own = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&own);
     std::panic::set_hook(Box::new(move |panic| {
         let payload = panic.payload();
         let words = payload.downcast_ref::<&str>().copied();
         let words = words.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let words = words.unwrap_or("a panic without words");
+        noted.store(panic.location().is_some_and(|place| is_own(place.file())), Ordering::Relaxed);
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         leave_words(listener.header(process), &format!("{words}{place}"));
     }));
-    let code = catch_unwind(AssertUnwindSafe(life)).unwrap_or(PANICKED);
+    let code = catch_unwind(AssertUnwindSafe(life))
+        .unwrap_or_else(|_| if own.load(Ordering::Relaxed) { HARNESS_PANICKED } else { PANICKED });
     sys::exit_now(code)
+}
+
+/// Whether a source file is the harness's own: one of this crate, and not of the replicas, whose panics are ports of the
+/// originals'.
+fn is_own(file: &str) -> bool {
+    const HERE: &str = "process/lifeline.rs";
+    let own = file!().strip_suffix(HERE).expect("this file lies there");
+    file.strip_prefix(own).is_some_and(|rest| !rest.starts_with("subject/replica/"))
+}
+
+/// What is told of a process that panicked in the harness's own code.
+#[must_use]
+pub fn harness_panicked(process: u32, words: Option<&str>) -> String {
+    let words = words.unwrap_or("without a word");
+    format!(
+        "process {process} panicked in the harness itself ({words}): that is a bug of flockwork, not of the subject"
+    )
 }
 
 /// Writes last words, for the zygote to report.

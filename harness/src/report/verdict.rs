@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flockwork_judge::verdict::fold;
 pub use flockwork_judge::verdict::{Ruling, Undecided, Verdict};
 
 use super::exit::Exit;
@@ -82,16 +83,11 @@ pub fn judge(case: &Case<'_>) -> Judgement {
             format!("expected {class} did not appear: the harness or the subject is not what it should be")
         }));
     }
-    let exit = match () {
-        () if !reasons.is_empty() => Exit::Violation,
-        () if !doubts.is_empty() => Exit::Inconclusive,
-        () => Exit::AsExpected,
-    };
-    let verdict = match () {
-        () if !case.seen.is_empty() => Verdict::Violation,
-        () if !doubts.is_empty() => Verdict::Inconclusive,
-        () => Verdict::Clean,
-    };
+    // What was judged is legal, but for what was found and what was left open.
+    let open = || doubts.iter().map(Ruling::open).chain([Ruling::Legal(())]);
+    let illegal = |is_illegal: bool| is_illegal.then_some(Ruling::Illegal(())).into_iter();
+    let exit = Exit::from(&fold(illegal(!reasons.is_empty()).chain(open())));
+    let verdict = fold(illegal(!case.seen.is_empty()).chain(open())).verdict();
     reasons.extend(doubts);
     Judgement { verdict, expected: exit == Exit::AsExpected, exit, reasons }
 }

@@ -375,3 +375,28 @@ fn a_budget_holds_while_a_history_is_read() {
     let told = stdout(&check(&place, &["blank.zst", "--budget", "50ms"], 102));
     assert!(told.contains("inconclusive: the time budget ran out at line"), "{told}");
 }
+
+/// What was cut from the middle of a run accuses nobody for what is not in it, and is judged all the same.
+#[test]
+fn a_window_is_judged_by_what_lies_within_it() {
+    let place = Place::new();
+    let window = |start: &str| {
+        let window = format!(r#""window":{{"from_ns":100,"to_ns":200}},"initial":{{"c1":"{start}"}}"#);
+        HEADER.replace(r#""initial":{"c1":"absent"}"#, &window)
+    };
+    let pauses =
+        |one: [u64; 2], other: [u64; 2]| [line(1, "pause", one, "ok", ""), line(2, "pause", other, "ok", "")];
+    place.file("one.jsonl", &text(&window("unknown"), &pauses([110, 120], [190, 230])));
+    let told = stdout(&check(&place, &["one.jsonl"], 0));
+    assert!(told.contains("linearizable") && told.contains("a window of a run"), "{told}");
+    place.file("two.jsonl", &text(&window("unknown"), &pauses([110, 120], [130, 140])));
+    check(&place, &["two.jsonl"], 100);
+    // Somebody may have resumed it before the window began, or after it ended.
+    place.file("before.jsonl", &text(&window("unknown"), &pauses([90, 120], [130, 140])));
+    check(&place, &["before.jsonl"], 0);
+    place.file("none.jsonl", &text(&window("unknown"), &[]));
+    check(&place, &["none.jsonl"], 102);
+    place.file("bad.jsonl", &text(&HEADER.replace("\"initial\"", "\"window\":7,\"initial\""), &[]));
+    let told = stdout(&check(&place, &["bad.jsonl"], 2));
+    assert!(told.contains("bad.jsonl:1: window: expected a window such as"), "{told}");
+}

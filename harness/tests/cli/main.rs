@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod explore;
 mod formats;
+mod nothing;
 mod run;
 mod signals;
 mod support;

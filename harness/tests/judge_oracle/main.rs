@@ -91,7 +91,7 @@ fn truth(history: &History, model: &Model, container: u32) -> Truth {
     let is_tokened = |record: &Record| record.generation.is_some() && record.revision.is_some();
     let knows_tokens = model.name() == "runsc"
         && history.model.is_none_or(|model| model == Builtin::Runsc)
-        && history.initial(container).is_none()
+        && history.start(container) == history::Start::Absent
         && records.iter().all(|record| {
             is_tokened(record)
                 || record.outcome != Outcome::Ok

@@ -193,7 +193,8 @@ impl Certificate {
         }
         self.validate_all(history, model, operations.indexes.iter().copied())?;
         let records = operations.indexes.iter().map(|&index| &history.records[index as usize]);
-        match records.filter(|record| decides(model, record)).count() as u64 {
+        let decide = |record: &&Record| history.must_act(record) && decides(model, record);
+        match records.filter(decide).count() as u64 {
             0 => Err(Flaw::Empty),
             decided => Ok(Proof { certificate: self, decided }),
         }
@@ -222,7 +223,7 @@ impl Certificate {
                 return Err(Flaw::Foreign(foreign));
             }
             let record = &history.records[index as usize];
-            let answered = record.outcome != Outcome::Unknown && record.operation != Operation::List;
+            let answered = history.must_act(record) && record.operation != Operation::List;
             if acted.next_if_eq(&index).is_none() && answered {
                 missing = missing.or(Some(index));
             }

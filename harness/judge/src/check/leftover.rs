@@ -9,7 +9,7 @@ use super::collect::Collector;
 use super::lives::Last;
 use super::{Check, Examination};
 use crate::answer::Answer;
-use crate::evidence::{Evidence, Observed, Reply};
+use crate::evidence::{Evidence, Observed, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
@@ -34,18 +34,26 @@ impl Check for Leftover {
             collector.add(0, || violation(None, format!("{path} belongs to no container.")));
         }
         absent_with_files(evidence, &mut collector, &mut told);
-        let remains = seen(&quiet.remains, &mut collector);
-        for path in remains.iter().filter(|path| !told.contains(path.as_str())) {
+        // Where the examiner could not delete for want of something, what remains is nobody's fault.
+        let lacking = lacking(evidence);
+        if let Some(why) = &lacking {
+            collector.lacks(why);
+        }
+        let remains = seen(&quiet.remains, &mut collector).iter().filter(|_| lacking.is_none());
+        for path in remains.filter(|path| !told.contains(path.as_str())) {
             let words = format!("{path} is still there after every container was deleted by force.");
             collector.add(2, || violation(None, words));
         }
-        for process in seen(&quiet.processes, &mut collector) {
+        let processes = seen(&quiet.processes, &mut collector).iter();
+        for process in processes.filter(|_| lacking.is_none()) {
             let words = format!(
                 "the sandbox process {process} still lives after every container was deleted by force."
             );
             collector.add(3, || violation(None, words));
         }
         match &quiet.list {
+            // What it lacked is told already.
+            Ok(Reply::Answered(list)) if list.lack().is_some() => {}
             Ok(Reply::Answered(list)) if list.outcome == Outcome::Failed => {
                 let words = list.message.as_deref().unwrap_or("no reason given");
                 collector
@@ -67,6 +75,19 @@ fn seen<'q, T>(what: &'q Observed<Vec<T>>, collector: &mut Collector) -> &'q [T]
         collector.lacks(why);
         &[]
     })
+}
+
+/// What the examiner lacked as it listed, or deleted by force.
+fn lacking(evidence: &Evidence<'_>) -> Option<Unobserved> {
+    let recoveries = evidence.containers().filter_map(|(_, container)| container.recovery.as_ref().ok());
+    let deletes = recoveries.flat_map(|recovery| [&recovery.delete, &recovery.delete_again]);
+    let list = evidence.quiet.as_ref().ok().and_then(|quiet| quiet.list.as_ref().ok());
+    let answers = list.into_iter().chain(deletes).filter_map(Reply::answer);
+    let mut lacking = answers.filter_map(|answer| answer.lack().zip(answer.message.as_deref()));
+    let (lack, words) = lacking.next()?;
+    Some(Unobserved::Missed(format!(
+        "when all was quiet, the examiner found the machine lacking {lack}: {words}"
+    )))
 }
 
 /// Whether the examiner found no container there.

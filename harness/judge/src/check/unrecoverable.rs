@@ -7,7 +7,7 @@ use flockwork::Operation;
 use super::collect::Collector;
 use super::{Check, Examination};
 use crate::answer::Answer;
-use crate::evidence::{Evidence, Reply};
+use crate::evidence::{Evidence, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
@@ -42,6 +42,14 @@ impl Check for Unrecoverable {
             let is_done = |reply: &Reply| reply.answer().is_some_and(|answer| answer.outcome == Outcome::Ok);
             let Some((step, reply)) = steps.into_iter().find(|(_, reply)| !is_done(reply)) else { continue };
             let answer = reply.answer();
+            if let Some(lack) = answer.and_then(Answer::lack) {
+                let name = evidence.history.containers.get(container).map_or("a container", String::as_str);
+                let words = answer.and_then(|answer| answer.message.as_deref()).unwrap_or_default();
+                collector.lacks(&Unobserved::Missed(format!(
+                    "{name}: when all was quiet, the attempt {step} found the machine lacking {lack}: {words}"
+                )));
+                continue;
+            }
             if step == CREATE
                 && answer.is_some_and(|answer| never_could_be_created(evidence, container as u32, answer))
             {
@@ -80,7 +88,7 @@ mod tests {
     use super::super::fixture::{Case, absent, answer};
     use super::*;
     use crate::check::Upshot;
-    use crate::evidence::{Recovery, Unobserved};
+    use crate::evidence::Recovery;
     use crate::history::Record;
 
     fn case(create: Outcome) -> Case {
@@ -111,6 +119,20 @@ mod tests {
         let mut record = Record::invoked(0, Some(0), Operation::Create, 1);
         (record.outcome, record.reason) = (outcome, reason);
         record
+    }
+
+    /// Where the examiner itself met the machine's limits, nobody knows whether the container would have recovered.
+    #[test]
+    fn what_the_machine_lacked_is_nobodys_fault() {
+        let mut case = case(Outcome::Failed);
+        let message = "/r/c1/meta.lock: Too many open files (os error 24)";
+        if let Ok(recovery) = &mut case.quiet.containers[0].recovery {
+            recovery.create = Reply::Answered(Answer::failed(Reason::Io, message));
+        }
+        let examination = case.examine(&Unrecoverable);
+        assert_eq!(examination.violations, []);
+        let why = examination.inconclusive.expect("it is not clean either");
+        assert!(why.contains("create it anew") && why.contains("/r/c1/meta.lock"), "{why}");
     }
 
     #[test]

@@ -243,8 +243,46 @@ pub struct History {
     messages: Vec<String>,
     /// How much memory the texts of the messages take.
     messages_bytes: usize,
-    /// First statuses of the containers that are there at the start.
-    initial: BTreeMap<u32, Status>,
+    /// How the containers begin that are not absent at the start.
+    starts: BTreeMap<u32, Start>,
+    /// Which part of a run's time it holds; `None`: all of it.
+    pub window: Option<Window>,
+}
+
+/// What a container is before any operation of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It has this status.
+    At(Status),
+    /// Nobody knows: any state of the model is possible.
+    Unknown,
+}
+
+impl Start {
+    /// As histories spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::At(status) => status.as_str(),
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The part of a run's time that a history was cut from.
+///
+/// An operation that was invoked before it, or returned after it, may have acted outside, with the help of others that
+/// are no part of the history: so it need not act within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// When it begins.
+    pub from_ns: u64,
+    /// When it ends.
+    pub to_ns: u64,
 }
 
 impl Default for History {
@@ -258,7 +296,8 @@ impl Default for History {
             clock: Clock::Nanoseconds,
             messages: Vec::new(),
             messages_bytes: 0,
-            initial: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            window: None,
         }
     }
 }
@@ -291,18 +330,44 @@ impl History {
         record.container().map_or("", |index| &self.containers[index as usize])
     }
 
-    /// The status that a container has before any operation of this history; `None`: it is absent.
+    /// The same without any operation: names, messages and what the header says.
     #[must_use]
-    pub fn initial(&self, container: u32) -> Option<Status> {
-        self.initial.get(&container).copied()
+    pub fn without_records(&self) -> Self {
+        Self {
+            records: Vec::new(),
+            containers: self.containers.clone(),
+            messages: self.messages.clone(),
+            starts: self.starts.clone(),
+            ..*self
+        }
     }
 
-    /// Sets the status that a container has before any operation; `None`: it is absent, which is the default.
+    /// What a container is before any operation of this history.
+    #[must_use]
+    pub fn start(&self, container: u32) -> Start {
+        self.starts.get(&container).copied().unwrap_or_default()
+    }
+
+    /// Sets what a container is before any operation; absent is the default.
+    pub fn set_start(&mut self, container: u32, start: Start) {
+        match start {
+            Start::Absent => _ = self.starts.remove(&container),
+            Start::At(_) | Start::Unknown => _ = self.starts.insert(container, start),
+        }
+    }
+
+    /// Sets the status that a container has before any operation; `None`: it is absent.
     pub fn set_initial(&mut self, container: u32, status: Option<Status>) {
-        match status {
-            Some(status) => self.initial.insert(container, status),
-            None => self.initial.remove(&container),
-        };
+        self.set_start(container, status.map_or(Start::Absent, Start::At));
+    }
+
+    /// Whether an operation must have a place in every order: it answered, and all of it lies within the window.
+    #[must_use]
+    pub fn must_act(&self, record: &Record) -> bool {
+        let is_whole = self
+            .window
+            .is_none_or(|window| record.invoke_ns >= window.from_ns && record.deadline_ns() <= window.to_ns);
+        record.outcome != Outcome::Unknown && is_whole
     }
 }
 

@@ -5,7 +5,7 @@ use flockwork::{Operation, Status};
 use super::rules::{Otherwise, Place, Rule, Rules, Target, spelled};
 use super::table::{ILLEGAL, Row, STATES_MAX, Table};
 use super::{Builtin, Seen};
-use crate::history::{Deaths, History, Outcome, Reason};
+use crate::history::{Deaths, History, Outcome, Reason, Start};
 
 /// A model that judges: its rules, and the table made of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +90,16 @@ impl Model {
 
     /// The states that a container can begin in, by the history and, where that says nothing but absent, by the model.
     pub fn starts(&self, history: &History, container: u32) -> impl Iterator<Item = u8> + '_ {
-        let place = history.initial(container);
-        self.states_of(if place.is_some() { place } else { self.rules.initial })
+        let start = history.start(container);
+        let place = match start {
+            Start::At(status) => Some(status),
+            Start::Absent | Start::Unknown => self.rules.initial,
+        };
+        let is_unknown = start == Start::Unknown;
+        (0..)
+            .zip(&self.states)
+            .filter(move |(_, state)| is_unknown || state.place == place)
+            .map(|(number, _)| number)
     }
 
     /// What the death of what stands behind a container makes of each state, where the history permits it, or says
@@ -128,12 +136,11 @@ impl Model {
             ));
         }
         for (container, name) in (0..).zip(&history.containers) {
-            let place = history.initial(container);
             if self.starts(history, container).next().is_none() {
                 return Err(format!(
                     "model {} has no status {}, which {name} begins in",
                     self.name(),
-                    spelled(place)
+                    history.start(container).as_str()
                 ));
             }
         }

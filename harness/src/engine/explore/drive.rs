@@ -15,7 +15,7 @@ use super::repeat::{self, Repeat, Repeats};
 use super::schedule::Schedule;
 use super::strategy::Coverage;
 use super::strategy::size::{NaiveSize, naive_size};
-use super::{Discovery, ExploreRun, strategies};
+use super::{Answers, Discovery, ExploreRun, strategies};
 use crate::check::{self, Examination};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::finding::Finding;
@@ -119,6 +119,7 @@ impl State {
             faulted: 0,
             redundant: 0,
             operations: 0,
+            answers: Answers::default(),
             steps: 0,
             blocked: 0,
             met: false,
@@ -296,6 +297,7 @@ impl State {
             run.schedules += 1;
             run.faulted += u64::from(!left.faults.is_empty());
             run.operations += left.recorder.history.records.len() as u64;
+            run.answers.count(&left.recorder.history);
         } else {
             run.redundant += 1;
         }

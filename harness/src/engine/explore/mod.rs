@@ -22,6 +22,8 @@ pub(crate) use self::control::{FIRST_SEQUENCE, NurseryOrder, raise_nursery};
 #[doc(hidden)]
 pub use self::pace::{Pace, pace};
 
+use flockwork::Operation;
+
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
 use self::machine::{Chooser, Execution};
@@ -31,7 +33,7 @@ use self::strategy::replay::{Fidelity, Follower, Turn};
 use super::{EngineError, Progress};
 use crate::check::Examination;
 use crate::evidence::Exit;
-use crate::history::History;
+use crate::history::{History, Outcome};
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
 use crate::violation::Violation;
@@ -51,6 +53,8 @@ pub struct ExploreRun {
     pub redundant: u64,
     /// Operations that were performed.
     pub operations: u64,
+    /// What became of them.
+    pub answers: Answers,
     /// Steps that were taken.
     pub steps: u64,
     /// Points at which a process had to wait for a lock.
@@ -70,6 +74,34 @@ pub struct ExploreRun {
     pub duration_ns: u64,
     /// Why it ended.
     pub ended: super::Ended,
+}
+
+/// What became of the operations of an exploration, as far as its worth depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Creates that succeeded, those of the setup included: without one, no container was there to be raced for.
+    pub created: u64,
+    /// Operations that failed.
+    pub failed: u64,
+    /// What the subject said at the first of these.
+    pub first_failure: Option<String>,
+}
+
+impl Answers {
+    /// Counts those of one execution.
+    pub fn count(&mut self, history: &History) {
+        for record in &history.records {
+            match record.outcome {
+                Outcome::Ok => self.created += u64::from(record.operation == Operation::Create),
+                Outcome::Failed => {
+                    self.failed += 1;
+                    let words = history.message(record).unwrap_or("without a word");
+                    self.first_failure.get_or_insert_with(|| words.to_owned());
+                }
+                Outcome::Refused | Outcome::Unknown => {}
+            }
+        }
+    }
 }
 
 /// A schedule that broke a promise.

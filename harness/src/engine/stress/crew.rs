@@ -177,6 +177,7 @@ impl<'s> Crew<'s> {
                 Err(error) => return Err(error.into()),
             };
             if let Some(departure) = self.buried(pid, how) {
+                departure.is_the_subjects()?;
                 self.close_books(&departure);
                 self.channel.send(&Report::Departed(departure.clone()), None)?;
                 departures.push(departure);

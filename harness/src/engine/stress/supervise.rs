@@ -154,11 +154,12 @@ impl<'c, 's> Shift<'c, 's> {
         if !departure.was_killed() || process >= site.plan().processes || is_over(self.control()) {
             return Ok(());
         }
+        let deadline_ns = self.control().deadline_ns.load(Ordering::Relaxed);
+        self.kills += u64::from(departure.killed_ns.is_some_and(|killed_ns| killed_ns < deadline_ns));
         let begun = site.region.header(process).published.load(Ordering::Acquire);
-        let work_left = begun < quota(site.plan().budget, site.plan().processes, process)
-            && now_ns() < self.control().deadline_ns.load(Ordering::Relaxed);
+        let work_left =
+            begun < quota(site.plan().budget, site.plan().processes, process) && now_ns() < deadline_ns;
         if work_left && !self.crew.has_finished(process) {
-            self.kills += 1;
             self.crew.hire(process, &work)?;
         }
         Ok(())

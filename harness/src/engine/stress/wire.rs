@@ -1,11 +1,14 @@
 //! What the harness and the zygote say to each other about a stress run.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::examine::Finding;
 use crate::engine::Ended;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::StressPlan;
+use crate::process::lifeline;
 use crate::process::log::Packed;
 use crate::process::region::Layout;
 use crate::process::witness::Identity;
@@ -61,6 +64,15 @@ impl Departure {
     /// Whether nobody asked for it: neither done nor killed.
     pub fn is_crash(&self) -> bool {
         self.how != 0 && !self.was_killed()
+    }
+
+    /// Refuses an end that says nothing of the subject: a panic in the harness's own code.
+    pub fn is_the_subjects(&self) -> io::Result<()> {
+        if self.how == lifeline::HARNESS_PANICKED {
+            let what = lifeline::harness_panicked(self.process, self.last_words.as_deref());
+            return Err(io::Error::other(what));
+        }
+        Ok(())
     }
 
     /// Whether it ended by the harness's signal.

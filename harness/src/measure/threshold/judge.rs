@@ -67,7 +67,8 @@ impl Serialize for JudgedScale {
     }
 }
 
-/// Holds every cell against every threshold. The cell that a relative bound points at is not held against itself.
+/// Holds every cell against every threshold. The cell that a relative bound points at is not held against itself; where
+/// that leaves none, the threshold has gated nothing, and is open.
 #[must_use]
 pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
     let needed = |cell| CellStatistics::with(cell, thresholds.iter().map(|threshold| threshold.metric));
@@ -75,7 +76,7 @@ pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
         record.cells.iter().map(|cell| (cell, needed(cell))).collect();
     let judged = thresholds.iter().flat_map(|threshold| {
         let cells = &cells;
-        cells.iter().filter_map(move |(cell, statistics)| {
+        let held = cells.iter().filter_map(move |(cell, statistics)| {
             let judged = judge_cell(threshold, cell, statistics.as_ref(), cells)?;
             let (outcome, judged, why) = judged;
             Some(Verdict {
@@ -85,12 +86,25 @@ pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
                 judged,
                 why,
             })
-        })
+        });
+        let held: Vec<Verdict> = held.collect();
+        if held.is_empty() { vec![gated_nothing(threshold)] } else { held }
     });
     judged.collect()
 }
 
-/// What all verdicts come to: one that is missed counts more than one that is open.
+fn gated_nothing(threshold: &Threshold) -> Verdict {
+    Verdict {
+        threshold: threshold.to_string(),
+        point: Point::default(),
+        outcome: Outcome::Inconclusive,
+        judged: None,
+        why: "it was held against no cell: there is none, or each is the one that it compares with".into(),
+    }
+}
+
+/// What all verdicts come to: one that is missed counts more than one that is open. Without a threshold there is none,
+/// and nothing to miss; a threshold always has a verdict.
 #[must_use]
 pub fn overall(verdicts: &[Verdict]) -> Outcome {
     verdicts.iter().map(|verdict| verdict.outcome).max().unwrap_or(Outcome::Met)

@@ -133,7 +133,9 @@ fn stray(threshold: &Threshold, grid: &Values) -> Option<(String, String)> {
     let is_stray = |(axis, value): &&(Axis, String)| {
         *axis != Axis::Root && !grid.get(axis).unwrap_or(&none).contains(value)
     };
-    let (axis, value) = at.iter().find(is_stray)?;
+    let Some((axis, value)) = at.iter().find(is_stray) else {
+        return compares_with_itself(at, grid);
+    };
     let there = grid.get(axis).unwrap_or(&none);
     let message = format!("no cell of the grid has {axis} = {value}");
     let help = match (nearest(value, there.iter().map(String::as_str)), there.is_empty()) {
@@ -144,6 +146,19 @@ fn stray(threshold: &Threshold, grid: &Values) -> Option<(String, String)> {
         }
     };
     Some((message, help))
+}
+
+/// What is wrong with a bound that is relative to the values that every cell has.
+fn compares_with_itself(at: &[(Axis, String)], grid: &Values) -> Option<(String, String)> {
+    let is_everywhere = |(axis, _): &(Axis, String)| {
+        *axis != Axis::Root && grid.get(axis).is_some_and(|values| values.len() == 1)
+    };
+    if !at.iter().all(is_everywhere) {
+        return None;
+    }
+    let values = at.iter().map(|(axis, value)| format!("{axis} = {value}")).collect::<Vec<_>>().join(", ");
+    let message = format!("every cell of the grid has {values}, so each would be compared with itself");
+    Some((message, "give that axis another value, or write a fixed bound".to_owned()))
 }
 
 /// Points at what is wrong: a quote stands before the text, and escapes are rare enough to be off by one.

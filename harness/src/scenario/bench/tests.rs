@@ -90,6 +90,8 @@ fn a_threshold_relative_to_what_no_cell_has_is_told_at_once() {
     assert!(told("root:tmpfs").is_ok(), "roots are named on the command line");
     let near = told("lock:odf").unwrap_err();
     assert!(near.contains("no cell of the grid has lock = odf") && near.contains("lock:ofd?"), "{near}");
+    let itself = told("processes:1").unwrap_err();
+    assert!(itself.contains("each would be compared with itself"), "{itself}");
     let other = told("lock:mutex").unwrap_err();
     assert!(other.contains("there are fs2, ofd") && other.contains("a.toml:6"), "{other}");
 }

@@ -89,7 +89,19 @@ impl LibrarySession {
         }
     }
 
+    /// All folders of the root are ours: one that cannot be looked into is a failure.
+    fn list(&self) -> Result<Answer, Error> {
+        match self.store.list()?.skipped.into_iter().next() {
+            Some(skipped) => Err(skipped.error),
+            None => Ok(Answer::done()),
+        }
+    }
+
     fn attempt(&self, request: &Request) -> Result<Answer, Error> {
+        // About the whole root: there may be no container at all.
+        if request.operation == Operation::List {
+            return self.list();
+        }
         let id = &self.ids[request.container as usize];
         let container = self.store.container(id);
         Ok(match request.operation {
@@ -104,13 +116,7 @@ impl LibrarySession {
             Operation::Wait => container.wait(Some(WAIT))?.into(),
             Operation::State => self.saw(&container.state()?),
             Operation::Load => self.load(id)?,
-            Operation::List => {
-                // All folders of the root are ours: one that cannot be looked into is a failure.
-                match self.store.list()?.skipped.into_iter().next() {
-                    Some(skipped) => return Err(skipped.error),
-                    None => Answer::done(),
-                }
-            }
+            Operation::List => self.list()?,
             Operation::Delete => container.delete()?.into(),
             Operation::ForceDelete => container.force_delete()?.map_or_else(Answer::done, Answer::from),
         })

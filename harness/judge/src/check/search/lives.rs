@@ -89,6 +89,10 @@ fn part(record: &Record, row: &Row, absent: u8, states: usize) -> Part {
 impl Lives {
     /// Splits the operations; `None`: they do not tell enough.
     pub fn of(history: &History, model: &Model, operations: &Operations) -> Option<Result<Self, Fault>> {
+        // What lies only partly within may be of another life than those that the rest tells.
+        if history.window.is_some() {
+            return None;
+        }
         let mut absents = model.states_of(None);
         let (absent, states) = (absents.next()?, model.table().states().len());
         let mut lives = BTreeMap::<u64, Life>::new();

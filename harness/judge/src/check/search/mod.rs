@@ -163,7 +163,7 @@ pub fn each_lane<L: Send, T: Send>(lanes: Vec<L>, judge: impl Fn(L) -> T + Send 
 #[must_use]
 pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Ruling {
     let records = || operations.indexes.iter().map(|&index| &history.records[index as usize]);
-    if !records().any(|record| decides(model, record)) {
+    if !records().any(|record| history.must_act(record) && decides(model, record)) {
         return Ruling::nothing(undecisive(history, operations));
     }
     match (Decided { history, model, allowance }).whole(operations) {
@@ -275,6 +275,6 @@ fn item(history: &History, table: &Table, index: u32) -> Item {
         invoke_ns: record.invoke_ns,
         deadline_ns: record.deadline_ns(),
         row: *table.row(record.into()),
-        duty: if record.outcome == Outcome::Unknown { Duty::Optional } else { Duty::Required },
+        duty: if history.must_act(record) { Duty::Required } else { Duty::Optional },
     }
 }

@@ -112,7 +112,7 @@ impl<'a> Gaps<'a> {
         let at_ns = |step: &super::sweep::Step| lane.ops[lane.events[step.at as usize].op()].deadline_ns;
         for &index in &operations.indexes {
             let record = &history.records[index as usize];
-            if record.outcome != Outcome::Unknown && searched.binary_search(&index).is_err() {
+            if history.must_act(record) && searched.binary_search(&index).is_err() {
                 let gap = self.found.steps.partition_point(|step| at_ns(step) < record.invoke_ns);
                 self.lookers[gap].push((record.invoke_ns, index));
             }

@@ -26,7 +26,7 @@ use super::collect::Collector;
 use super::search::Operations;
 use super::{Check, Examination};
 use crate::evidence::Evidence;
-use crate::history::History;
+use crate::history::{History, Start};
 use crate::model::{Builtin, Model};
 use crate::verdict::{Ruling, Undecided};
 use crate::violation::Class;
@@ -150,8 +150,13 @@ fn beyond(history: &History, container: u32) -> Option<String> {
     if let Some(model) = history.model.filter(|&model| model != Builtin::Runsc) {
         return Some(format!("generations and revisions are those of runsc; model {model} needs a search"));
     }
-    let status = history.initial(container)?;
-    Some(format!("it is {status} at the start, in a generation that nobody tells; it needs a search"))
+    if history.window.is_some() {
+        return Some("what came before the window is not told; it needs a search".into());
+    }
+    let start = history.start(container);
+    let what = start.as_str();
+    (start != Start::Absent)
+        .then(|| format!("it is {what} at the start, in a generation that nobody tells; it needs a search"))
 }
 
 /// The check.

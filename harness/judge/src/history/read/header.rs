@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::value::{clipped, shown, syntax, whole, word};
-use crate::history::{Deaths, FORMAT_VERSION};
+use crate::history::{Deaths, FORMAT_VERSION, Start, Window};
 use crate::model::Builtin;
 
 /// What belongs there.
@@ -20,8 +20,10 @@ pub(super) const EXPECTED: &str =
 pub(super) struct Header {
     pub model: Option<Builtin>,
     pub deaths: Option<Deaths>,
+    /// Which part of a run it holds.
+    pub window: Option<Window>,
     /// In the order in which the header has them: it is that of the records' indexes.
-    pub initial: Vec<(String, Option<Status>)>,
+    pub initial: Vec<(String, Start)>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +36,8 @@ struct Fields<'a> {
     deaths: Option<&'a RawValue>,
     #[serde(borrow)]
     initial: Option<&'a RawValue>,
+    #[serde(borrow)]
+    window: Option<&'a RawValue>,
     op: Option<IgnoredAny>,
 }
 
@@ -56,6 +60,7 @@ pub(super) fn parse(line: &str) -> Result<Header, String> {
     Ok(Header {
         model: fields.model.map(model).transpose()?,
         deaths: fields.deaths.map(|raw| word("deaths", raw, &Deaths::ALL, Deaths::as_str)).transpose()?,
+        window: fields.window.map(window).transpose()?,
         initial: fields.initial.map_or(Ok(Vec::new()), initial)?,
     })
 }
@@ -65,15 +70,24 @@ fn model(raw: &RawValue) -> Result<Builtin, String> {
         .map_err(|what| format!("{what}; leave it out for a model of your own, and name that to the judge"))
 }
 
-fn initial(raw: &RawValue) -> Result<Vec<(String, Option<Status>)>, String> {
+fn window(raw: &RawValue) -> Result<Window, String> {
+    let expected = "expected a window such as {\"from_ns\":10,\"to_ns\":90}";
+    let window: Option<Window> = serde_json::from_str(raw.get()).ok();
+    window
+        .filter(|window| window.from_ns <= window.to_ns)
+        .ok_or_else(|| format!("window: {expected}, found {}", shown(raw.get())))
+}
+
+fn initial(raw: &RawValue) -> Result<Vec<(String, Start)>, String> {
     let expected = "expected containers and their first statuses, such as {\"c1\":\"absent\"}";
     let pairs: Pairs<'_> = serde_json::from_str(raw.get())
         .map_err(|_| format!("initial: {expected}, found {}", shown(raw.get())))?;
     let named = |(name, raw): (String, &RawValue)| {
         let field = format!("initial: {}", clipped(&name));
-        let all: Vec<_> = std::iter::once(None).chain(Status::ALL.map(Some)).collect();
-        let status = word(&field, raw, &all, |status| status.map_or("absent", Status::as_str))?;
-        Ok((name, status))
+        let all: Vec<_> =
+            [Start::Absent].into_iter().chain(Status::ALL.map(Start::At)).chain([Start::Unknown]).collect();
+        let start = word(&field, raw, &all, Start::as_str)?;
+        Ok((name, start))
     };
     pairs.0.into_iter().map(named).collect()
 }

@@ -99,14 +99,15 @@ impl<R: BufRead> Reader<R> {
         let mut reader = Self { lines, indexes: HashMap::new(), latest: 0, turns: Turns::default() };
         history.model = header.model;
         history.deaths = header.deaths;
-        for (name, status) in header.initial {
+        history.window = header.window;
+        for (name, start) in header.initial {
             if reader.indexes.contains_key(&name) {
                 return Err(reader
                     .lines
                     .error(format!("initial: {name:?} is there twice; expected it once")));
             }
             let index = reader.index(&mut history, &name);
-            history.set_initial(index, status);
+            history.set_start(index, start);
         }
         Ok((reader, history))
     }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::{Deaths, Outcome, Reason, write};
 use super::*;
+use crate::history::Start;
 use crate::model::Builtin;
 
 const HEADER: &str = "{\"flockwork_history\":1,\"model\":\"runsc\",\"initial\":{\"c1\":\"absent\"}}\n";
@@ -52,7 +53,10 @@ fn models_and_first_statuses_are_carried() {
     let text = HEADER.replace("runsc", "oci").replace("\"absent\"", "\"paused\",\"c2\":\"absent\"");
     let history = read(text.as_bytes()).expect("well-formed");
     assert_eq!(history.model, Some(Builtin::Oci));
-    assert_eq!([0, 1, 7].map(|container| history.initial(container)), [Some(Status::Paused), None, None]);
+    assert_eq!(
+        [0, 1, 7].map(|container| history.start(container)),
+        [Start::At(Status::Paused), Start::Absent, Start::Absent]
+    );
     let mut bytes = Vec::new();
     write::write(&history, &mut bytes).expect("memory");
     assert_eq!(read(bytes.as_slice()).expect("our own"), history);

@@ -15,7 +15,7 @@ use flockwork::{Operation, Status};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::{Deaths, FORMAT_VERSION, History, Outcome, Reason, Record};
+use super::{Deaths, FORMAT_VERSION, History, Outcome, Reason, Record, Window};
 use crate::model::Builtin;
 
 const BUFFER_BYTES: usize = 1 << 18;
@@ -29,6 +29,8 @@ struct Header<'a> {
     model: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deaths: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<Window>,
     initial: Initial<'a>,
 }
 
@@ -36,7 +38,13 @@ impl<'a> Header<'a> {
     fn of(history: &'a History) -> Self {
         let model = history.model.map(Builtin::as_str);
         let deaths = history.deaths.map(Deaths::as_str);
-        Self { flockwork_history: FORMAT_VERSION, model, deaths, initial: Initial(history) }
+        Self {
+            flockwork_history: FORMAT_VERSION,
+            model,
+            deaths,
+            window: history.window,
+            initial: Initial(history),
+        }
     }
 }
 
@@ -46,7 +54,7 @@ impl Serialize for Initial<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.containers.len()))?;
         for (index, name) in (0..).zip(&self.0.containers) {
-            map.serialize_entry(name, self.0.initial(index).map_or("absent", Status::as_str))?;
+            map.serialize_entry(name, self.0.start(index).as_str())?;
         }
         map.end()
     }

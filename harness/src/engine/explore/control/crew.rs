@@ -293,8 +293,12 @@ impl Crew {
         inmate.is_dead(Duration::from_secs(10))?;
         let how = self.reap(inmate.pid)?;
         witness::clear_process(&self.region, process as u32);
-        let how = if how < 0 { ExitHow::Signal(-how) } else { ExitHow::Code(how) };
         let last_words = lifeline::take_words(self.region.header(process as u32));
+        if how == lifeline::HARNESS_PANICKED {
+            let what = lifeline::harness_panicked(record::number(process), last_words.as_deref());
+            return Err(StageError::Nursery(what));
+        }
+        let how = if how < 0 { ExitHow::Signal(-how) } else { ExitHow::Code(how) };
         Ok(Exit {
             process: record::number(process),
             pid: inmate.pid,
