@@ -1,16 +1,22 @@
 //! Programs of every kind, each with what must be found of it, or must not be.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use flockwork_harness::engine::explore::machine::End;
+use flockwork_harness::engine::explore::machine::{Chooser, End, Pick, Point};
+use flockwork_harness::engine::explore::schedule::{Fault, Injected};
+use flockwork_harness::engine::explore::step::Event;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::process::Zygote;
-use flockwork_harness::tracee::{Left, Options, TraceeError};
+use flockwork_harness::process::procfs::{self, Stat};
+use flockwork_harness::tracee::{Ending, Left, Options, Planned, TraceeError};
 
 use crate::Case;
-use crate::lab::{Build, Explored, Lab, Turns, act, actor, has, shell};
+use crate::lab::{Build, Explored, Lab, Turns, act, actor, has, shell, skip_unless};
 
 pub const ALL: &[Case] = &[
     ("one_command_ends_as_it_ends", one_command_ends_as_it_ends),
@@ -19,6 +25,23 @@ pub const ALL: &[Case] = &[
     ("the_lost_update_of_a_shell_script_is_found", the_lost_update_of_a_shell_script_is_found),
     ("a_shell_script_with_flock_is_clean", a_shell_script_with_flock_is_clean),
     ("a_schedule_repeats_itself", a_schedule_repeats_itself),
+    ("what_is_independent_is_one_order", what_is_independent_is_one_order),
+    ("threads_and_children_are_of_one_tree", threads_and_children_are_of_one_tree),
+    ("crossed_locks_are_a_deadlock", crossed_locks_are_a_deadlock),
+    ("whoever_sleeps_waits_for_a_change", whoever_sleeps_waits_for_a_change),
+    ("patience_ends_when_nobody_else_can_go_on", patience_ends_when_nobody_else_can_go_on),
+    ("rows_of_commands_tell_when_they_began", rows_of_commands_tell_when_they_began),
+    ("channels_join_processes", channels_join_processes),
+    ("faults_meet_any_program", faults_meet_any_program),
+    ("what_cannot_be_foreseen_is_refused_by_name", what_cannot_be_foreseen_is_refused_by_name),
+    ("whoever_spins_is_ended_and_told", whoever_spins_is_ended_and_told),
+    ("what_is_left_behind_is_killed_and_told", what_is_left_behind_is_killed_and_told),
+    ("names_of_the_moment_are_alike", names_of_the_moment_are_alike),
+    ("paths_are_walked_as_the_kernel_does", paths_are_walked_as_the_kernel_does),
+    ("python_is_held", python_is_held),
+    ("stopped_and_continued_programs_go_on", stopped_and_continued_programs_go_on),
+    ("without_privileges_the_same_is_found", without_privileges_the_same_is_found),
+    ("nothing_stays_of_a_killed_harness", nothing_stays_of_a_killed_harness),
 ];
 
 type Commands = Vec<(PathBuf, Vec<String>)>;
@@ -123,7 +146,438 @@ fn steps(left: &Left) -> Vec<String> {
     left.schedule().lines.iter().map(ToString::to_string).collect()
 }
 
-#[expect(dead_code, reason = "for what is refused")]
-fn refused(result: Result<Lab, TraceeError>) -> String {
-    result.err().map(|error| error.to_string()).unwrap_or_default()
+fn in_turn() -> Turns {
+    Turns(Vec::new(), 0)
+}
+
+fn what_is_independent_is_one_order(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let busy = |name: &str| {
+        let each = (0..6).map(|at| format!("open 0 {name}{at} wc write 0 x close 0"));
+        act(&each.collect::<Vec<_>>().join(" "))
+    };
+    let setup = |folder: &Path| {
+        for name in ["a", "b"] {
+            for at in 0..6 {
+                fs::write(folder.join(format!("{name}{at}")), "").expect("written");
+            }
+        }
+    };
+    let mut lab = Lab::open(zygote, setup, &[busy("a"), busy("b")], Options::default()).expect("a machine");
+    let explored = lab.explore(&mut Exhaustive::new(), 10).expect("few executions");
+    assert_eq!((explored.executions, explored.coverage), (1, Coverage::Exhausted));
+}
+
+fn threads_and_children_are_of_one_tree(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    // Threads and children do half of the work each; the parent hears of its child by a pipe.
+    for program in [
+        "open 0 n w thread add 0 endthread join add 0",
+        "open 0 n w pipe fork add 0 send endfork recv wait add 0",
+        "open 0 n w fork open 1 lock w flock 1 x add 0 endfork open 2 lock w flock 2 x add 0 close 2 wait",
+    ] {
+        let alone = all_of(zygote, counter, &[act(program)]);
+        assert_eq!(ends(&alone), ["n: \"2\\n\""], "{program}: {alone:?}");
+        let both = all_of(zygote, counter, &[act(program), act("open 0 n w add 0")]);
+        assert_eq!((both.coverage, both.diverged), (Coverage::Exhausted, 0), "{program}");
+        assert!(
+            ends(&both).len() > 1 && ends(&both).contains(&"n: \"3\\n\"".to_owned()),
+            "{program}: {both:?}"
+        );
+    }
+}
+
+fn crossed_locks_are_a_deadlock(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let commands = [
+        act("open 0 n w open 1 lock w flock 0 x flock 1 x"),
+        act("open 0 n w open 1 lock w flock 1 x flock 0 x"),
+    ];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    let explored = lab.explore(&mut Exhaustive::new(), 1_000).expect("few executions");
+    assert_eq!(explored.seen.iter().filter(|seen| seen.stuck).count(), 1, "{explored:?}");
+    let stuck = lab.run(&mut Turns(vec![0, 0, 0, 1, 1, 1], 0)).expect("an execution");
+    assert_eq!(stuck.end, End::Deadlock);
+    let stall = stuck.outcome.stall.expect("told");
+    assert_eq!(
+        stall,
+        ["p1 waits at flock lock exclusive, held by p2", "p2 waits at flock n exclusive, held by p1"]
+    );
+}
+
+fn whoever_sleeps_waits_for_a_change(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let explored = all_of(zygote, counter, &[act("until ready read 0"), act("open 0 n w open 1 ready wc")]);
+    assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0));
+    assert!(explored.seen.iter().all(|seen| !seen.stuck), "{explored:?}");
+    let shells = [
+        shell("while ! mkdir l 2>/dev/null; do sleep 0.05; done; read n < n; echo $((n+1)) > n; rmdir l"),
+        shell("while ! mkdir l 2>/dev/null; do sleep 0.05; done; read n < n; echo $((n+1)) > n; rmdir l"),
+    ];
+    let begun = Instant::now();
+    let explored = all_of(zygote, counter, &shells);
+    assert_eq!(ends(&explored), ["n: \"2\\n\""], "{explored:?}");
+    println!("{} executions in {:?}", explored.executions, begun.elapsed());
+}
+
+fn patience_ends_when_nobody_else_can_go_on(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let begun = Instant::now();
+    let commands = [act("open 0 n r read 0 tries never 5")];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(execution.end, End::Completed);
+    assert!(lab.see(&execution).commands[0][0].contains("tries 0"), "{execution:?}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "five seconds of sleep take no time");
+}
+
+fn rows_of_commands_tell_when_they_began(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let add = act("open 0 n w add 0");
+    let rows = [vec![add.clone(), add.clone()], vec![add]];
+    let mut lab = Lab::rows(zygote, counter, &rows, Options::default()).expect("a machine");
+    let execution = lab.run(&mut Turns(vec![0, 0, 0, 0, 1, 1, 1, 1], 0)).expect("an execution");
+    assert_eq!((execution.end, lab.see(&execution).files[1].as_str()), (End::Completed, "n: \"3\\n\""));
+    let times: Vec<_> =
+        execution.outcome.commands.iter().flatten().map(|one| (one.invoked, one.returned)).collect();
+    assert_eq!(times, [(Some(0), Some(4)), (Some(8), Some(12)), (Some(0), Some(8))]);
+    let explored = lab.explore(&mut Exhaustive::new(), 10_000).expect("few executions");
+    assert_eq!(explored.coverage, Coverage::Exhausted);
+    assert_eq!(ends(&explored).len(), 3, "{explored:?}");
+}
+
+fn channels_join_processes(zygote: &Zygote) {
+    let setup = |folder: &Path| {
+        nix::unistd::mkfifo(&folder.join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+    };
+    let commands = [shell("read x < fifo; echo got $x > out"), shell("echo hello > fifo")];
+    let mut lab = Lab::open(zygote, setup, &commands, Options::default()).expect("a machine");
+    for turns in [vec![0; 20], vec![1; 20], vec![0, 1, 0, 1, 0, 1]] {
+        let execution = lab.run(&mut Turns(turns, 0)).expect("an execution");
+        assert_eq!(execution.end, End::Completed, "{:?}", execution.outcome.stall);
+        assert!(lab.see(&execution).files.contains(&"out: \"got hello\\n\"".to_owned()));
+    }
+}
+
+fn faults_meet_any_program(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let commands = [act("open 0 n w put 0 hello exit 3"), act("open 0 n r read 0")];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    let plan = |label: &str, fault| vec![Planned { process: 0, label: label.into(), fault }];
+    for (label, fault, ending, content) in [
+        ("write n", Fault::Kill, Ending::Killed, "0\n"),
+        ("write n", Fault::ShortWrite, Ending::NotBegun, "he"),
+        ("write n", Fault::ShortWriteKill, Ending::Killed, "he"),
+        ("write n", Fault::Error(Injected::NoSpace), Ending::NotBegun, "0\n"),
+        ("open n", Fault::Kill, Ending::Killed, "0\n"),
+    ] {
+        lab.planned = plan(label, fault);
+        let execution = lab.run(&mut in_turn()).expect("an execution");
+        assert_eq!(execution.end, End::Completed, "{label} {fault}");
+        let first = &execution.outcome.commands[0][0];
+        match ending {
+            Ending::Killed => assert_eq!(first.ending, Ending::Killed),
+            _ => assert!(
+                String::from_utf8_lossy(&first.stdout).contains(if fault == Fault::ShortWrite {
+                    "put 2"
+                } else {
+                    "put -28"
+                }),
+                "{first:?}"
+            ),
+        }
+        assert_eq!(fs::read_to_string(lab.state.join("n")).expect("there"), content, "{label} {fault}");
+        let told = execution.outcome.schedule().lines;
+        assert!(told.iter().any(|line| line.fault == Some(fault)), "{told:?}");
+    }
+    lab.planned = Vec::new();
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(execution.outcome.faults, []);
+}
+
+fn what_cannot_be_foreseen_is_refused_by_name(zygote: &Zygote) {
+    if !has("python3", "what_cannot_be_foreseen_is_refused_by_name") {
+        return;
+    }
+    let python =
+        |script: &str| (which("python3"), vec!["-S".into(), "-I".into(), "-c".into(), script.into()]);
+    for (script, call, why) in [
+        ("import mmap,os; f=open('n','r+'); mmap.mmap(f.fileno(), 2)", "mmap", "shares memory through n"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9), 1)", "connect", "not under control"),
+        ("import ctypes; ctypes.CDLL(None).shmget(77, 100, 0o1600)", "shmget", "shares memory"),
+        ("import ctypes; ctypes.CDLL(None).unshare(0x20000)", "unshare", "what paths mean"),
+        ("import ctypes; ctypes.CDLL(None).syscall(1000)", "system call 1000", "is not known"),
+    ] {
+        let mut lab = Lab::open(zygote, counter, &[python(script)], Options::default()).expect("a machine");
+        match lab.run(&mut in_turn()) {
+            Err(TraceeError::Refused { process: 1, call: told, why: reason, .. }) => {
+                assert_eq!(told, call);
+                assert!(reason.contains(why), "{reason}");
+            }
+            other => panic!("{script}: {other:?}"),
+        }
+        // The machine goes on; and what is allowed is noted.
+        let allowing = Options { allow_uncontrolled: true, ..Options::default() };
+        let mut lab = Lab::open(zygote, counter, &[python(script)], allowing).expect("a machine");
+        let execution = lab.run(&mut in_turn()).expect("an execution");
+        assert!(
+            execution.outcome.uncontrolled.keys().any(|key| key.starts_with(call)),
+            "{:?}",
+            execution.outcome
+        );
+        assert!(!execution.outcome.is_certain());
+    }
+}
+
+fn which(program: &str) -> PathBuf {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&paths).map(|folder| folder.join(program)).collect();
+    // Whatever starts other programs first is slow, and no program of interest.
+    let installed = Path::new("/usr/bin").join(program);
+    if installed.is_file() {
+        installed
+    } else {
+        places.into_iter().find(|path| path.is_file()).expect("installed")
+    }
+}
+
+fn whoever_spins_is_ended_and_told(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let options = Options { step_limit: Duration::from_millis(500), ..Options::default() };
+    let commands = [act("open 0 n w add 0 spin"), act("open 0 n w add 0")];
+    let mut lab = Lab::open(zygote, counter, &commands, options).expect("a machine");
+    match lab.run(&mut in_turn()) {
+        Err(TraceeError::Runaway { process: 1, last, .. }) => assert_eq!(last, "write n"),
+        other => panic!("{other:?}"),
+    }
+    // Nobody is left, and the machine still runs.
+    assert!(lab.machine.pids().iter().all(Option::is_none));
+    assert!(lab.run(&mut Turns(vec![1; 9], 0)).is_err());
+}
+
+fn what_is_left_behind_is_killed_and_told(zygote: &Zygote) {
+    let mut lab = Lab::open(zygote, counter, &[shell("sleep 1000 & echo $! > pid")], Options::default())
+        .expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(execution.end, End::Completed);
+    assert!(!execution.outcome.is_certain(), "{:?}", execution.outcome.uncertain);
+    let pid = fs::read_to_string(lab.state.join("pid")).expect("there").trim().parse().expect("a pid");
+    assert!(Stat::of(pid).is_none_or(|stat| stat.is_dead()), "{pid} lives");
+}
+
+fn names_of_the_moment_are_alike(zygote: &Zygote) {
+    let script = "t=$(mktemp state.XXXXXX); echo $$ > $t; echo x > log.$$; mv $t n";
+    let mut lab =
+        Lab::open(zygote, counter, &[shell(script), shell(script)], Options::default()).expect("a machine");
+    let turns = || Turns([0, 0, 1, 0, 1, 1, 1, 0].repeat(10), 0);
+    for _ in 0..2 {
+        lab.run(&mut turns()).expect("an execution");
+    }
+    lab.machine.learn_names();
+    let all: Vec<Vec<String>> =
+        (0..10).map(|_| steps(&lab.run(&mut turns()).expect("an execution").outcome)).collect();
+    assert!(all.iter().all(|steps| *steps == all[0]), "{all:#?}");
+    assert!(all[0].iter().any(|step| step.contains("new1#1")), "{all:#?}");
+    assert!(lab.machine.words().is_some_and(|words| words.contains("n")));
+}
+
+fn paths_are_walked_as_the_kernel_does(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let outside = tempfile::tempdir().expect("a folder");
+    let link = outside.path().join("way");
+    let into = link.clone();
+    let setup = move |folder: &Path| {
+        counter(folder);
+        fs::create_dir(folder.join("d")).expect("made");
+        symlink("../n", folder.join("d/up")).expect("made");
+        symlink("/etc/hostname", folder.join("out")).expect("made");
+        _ = fs::remove_file(&into);
+        symlink(folder, &into).expect("made");
+    };
+    let way = link.display();
+    let words = format!(
+        "open 0 {way}/n r chdir d open 1 ../n r open 2 up r open 3 /proc/self/cwd/../n r stat ../out stat {way}/d/../n"
+    );
+    let mut lab = Lab::open(zygote, setup, &[act(&words)], Options::default()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    let labels: Vec<&str> = execution.events.iter().map(|event| &*event.step.label).collect();
+    assert_eq!(
+        labels,
+        ["open n", "chdir d", "open n #2", "open n #3", "open n #4", "stat n", "exit 0"],
+        "{execution:?}"
+    );
+    assert!(lab.see(&execution).commands[0][0].lines().all(|line| !line.contains("-")));
+}
+
+fn python_is_held(zygote: &Zygote) {
+    if !has("python3", "python_is_held") {
+        return;
+    }
+    let script = "import os\nn=int(open('n').read())\nt=f'n.tmp{os.getpid()}'\nf=open(t,'w')\nf.write(str(n+1))\nf.close()\nos.rename(t,'n')";
+    let python = (which("python3"), vec!["-S".into(), "-I".into(), "-c".into(), script.into()]);
+    let mut lab =
+        Lab::open(zygote, counter, &[python.clone(), python], Options::default()).expect("a machine");
+    let mut first: Option<Vec<String>> = None;
+    for _ in 0..5 {
+        let execution = lab.run(&mut Turns([0, 1].repeat(10), 0)).expect("an execution");
+        assert_eq!(execution.end, End::Completed);
+        assert_eq!(lab.see(&execution).files[1], "n: \"1\"", "one is lost: {execution:?}");
+        let steps = steps(&execution.outcome);
+        assert_eq!(first.get_or_insert_with(|| steps.clone()), &steps);
+    }
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(lab.see(&execution).files[1], "n: \"2\"");
+}
+
+/// Stops and continues the program before each step, as a shell does with a job.
+struct Interrupting<'l>(&'l dyn Fn() -> Vec<Option<u32>>, u32);
+
+impl Chooser for Interrupting<'_> {
+    fn choose(&mut self, point: &Point<'_>) -> Pick {
+        for pid in (self.0)().into_iter().flatten() {
+            for signal in [nix::sys::signal::Signal::SIGSTOP, nix::sys::signal::Signal::SIGCONT] {
+                _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal);
+            }
+            self.1 += 1;
+        }
+        point.enabled.lowest().map_or(Pick::Abandon, Pick::Step)
+    }
+
+    fn happened(&mut self, _: &Event) {}
+}
+
+fn stopped_and_continued_programs_go_on(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let commands = [act("open 0 n w flock 0 x add 0 close 0 sleep 1 stat n exit 5")];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    let expected = steps(&lab.run(&mut in_turn()).expect("an execution").outcome);
+    let own = std::process::id();
+    let actors = move || {
+        let mut found = procfs::children(own);
+        let mut at = 0;
+        while let Some(&pid) = found.get(at) {
+            found.extend(procfs::children(pid));
+            at += 1;
+        }
+        let is_actor = |pid: &u32| procfs::name(*pid).is_some_and(|name| name.starts_with("actor"));
+        found.into_iter().filter(is_actor).map(Some).collect::<Vec<_>>()
+    };
+    let mut interrupting = Interrupting(&actors, 0);
+    let execution = lab.run(&mut interrupting).expect("an execution");
+    assert_eq!(steps(&execution.outcome), expected);
+    assert!(interrupting.1 >= 5, "interrupted {} times", interrupting.1);
+    assert!(lab.see(&execution).commands[0][0].starts_with("Exited(5)"), "{execution:?}");
+}
+
+fn without_privileges_the_same_is_found(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    // Without the class SCHED_FIFO.
+    let options = || Options { without_real_time: true, ..Options::default() };
+    let locked = shell("exec 9>>lock; flock 9; read n < n; (echo $((n + 1)) | cat > n.$$); mv n.$$ n");
+    for (commands, found) in [
+        (vec![act("open 0 n w add 0"), act("open 0 n w add 0")], 2),
+        (vec![shell(ADD), shell("mkdir d; rmdir d")], 1),
+        (vec![locked.clone(), locked], 1),
+    ] {
+        let mut lab = Lab::open(zygote, counter, &commands, options()).expect("a machine");
+        assert!(!lab.machine.has_real_time());
+        let explored = lab.explore(&mut Exhaustive::new(), 10_000).expect("few executions");
+        assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0), "{commands:?}");
+        assert_eq!(ends(&explored).len(), found, "{explored:?}");
+    }
+    // As an ordinary user.
+    if !skip_unless(nix::unistd::geteuid().is_root(), "root", "the part of an ordinary user")
+        || !has("setpriv", "the part of an ordinary user")
+    {
+        return;
+    }
+    let own = std::env::current_exe().expect("a path");
+    let part = ["one_command_ends", "the_lost_update_of", "a_schedule_repeats"];
+    let told = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"])
+        .arg(own)
+        .args(part)
+        .output()
+        .expect("run");
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success(), "{text}{}", String::from_utf8_lossy(&told.stderr));
+    assert_eq!(text.matches("... ok").count(), 4, "{text}");
+}
+
+/// What the harness that is killed does: see below.
+pub fn hang(zygote: &Zygote) -> ! {
+    let commands =
+        [act("open 0 n w add 0 fork open 1 lock w endfork add 0"), shell("sleep 1000 & read x < n; cat")];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    struct Stay;
+    impl Chooser for Stay {
+        fn choose(&mut self, point: &Point<'_>) -> Pick {
+            if point.depth == 4 {
+                println!("here");
+                std::thread::sleep(Duration::from_secs(1000));
+            }
+            point.enabled.lowest().map_or(Pick::Abandon, Pick::Step)
+        }
+
+        fn happened(&mut self, _: &Event) {}
+    }
+    _ = lab.run(&mut Stay);
+    std::process::exit(1)
+}
+
+fn nothing_stays_of_a_killed_harness(_: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let own = std::env::current_exe().expect("a path");
+    let mut harness = Command::new(own).arg("--hang").stdout(Stdio::piped()).spawn().expect("started");
+    let mut line = String::new();
+    let mut told = std::io::BufReader::new(harness.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut told, &mut line).expect("a line");
+    assert_eq!(line.trim(), "here");
+    let all = |of: u32| {
+        let mut found = procfs::children(of);
+        let mut at = 0;
+        while let Some(&pid) = found.get(at) {
+            found.extend(procfs::children(pid));
+            at += 1;
+        }
+        found
+    };
+    let before: Vec<(u32, u64)> =
+        all(harness.id()).into_iter().filter_map(|pid| Some((pid, Stat::of(pid)?.start_ticks))).collect();
+    assert!(before.len() >= 6, "zygote, spawner, slots and commands: {before:?}");
+    harness.kill().expect("killed");
+    harness.wait().expect("reaped");
+    let lives = |(pid, ticks): &(u32, u64)| {
+        Stat::of(*pid).is_some_and(|stat| stat.start_ticks == *ticks && !stat.is_dead())
+    };
+    let begun = Instant::now();
+    while before.iter().any(lives) {
+        let left: Vec<_> = before.iter().filter(|one| lives(one)).map(|one| procfs::name(one.0)).collect();
+        assert!(begun.elapsed() < Duration::from_secs(10), "they live on: {left:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -25,6 +25,9 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if arguments.iter().any(|argument| argument == "--hang") {
+        cases::hang(&zygote);
+    }
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
     let mut tally = Tally::default();
     for (name, case) in all {
