@@ -1,9 +1,12 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
-//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`
-//! or `kills` for a part.
+//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`, `kills`
+//! or `programs` for a part.
 //!
 //! A `main` of its own: the zygote must be forked before there is a thread.
+
+#[path = "control/programs.rs"]
+mod programs;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -25,8 +28,13 @@ fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, Part); 4] =
-        [("steps", steps), ("exhaustive", exhaustive), ("rates", rates), ("kills", kills)];
+    let parts: [(&str, Part); 5] = [
+        ("steps", steps),
+        ("exhaustive", exhaustive),
+        ("rates", rates),
+        ("kills", kills),
+        ("programs", programs::programs),
+    ];
     for (name, measure) in parts {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
             measure(&mut zygote);

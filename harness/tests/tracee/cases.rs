@@ -424,7 +424,7 @@ fn paths_are_walked_as_the_kernel_does(zygote: &Zygote) {
         ["open n", "chdir d", "open n #2", "open n #3", "open n #4", "stat n", "exit 0"],
         "{execution:?}"
     );
-    assert!(lab.see(&execution).commands[0][0].lines().all(|line| !line.contains("-")));
+    assert!(lab.see(&execution).commands[0][0].lines().all(|line| !line.contains('-')));
 }
 
 fn python_is_held(zygote: &Zygote) {
@@ -526,23 +526,25 @@ fn without_privileges_the_same_is_found(zygote: &Zygote) {
     assert_eq!(text.matches("... ok").count(), 4, "{text}");
 }
 
+/// Stays where everybody stands.
+struct Stay;
+impl Chooser for Stay {
+    fn choose(&mut self, point: &Point<'_>) -> Pick {
+        if point.depth == 4 {
+            println!("here");
+            std::thread::sleep(Duration::from_secs(1000));
+        }
+        point.enabled.lowest().map_or(Pick::Abandon, Pick::Step)
+    }
+
+    fn happened(&mut self, _: &Event) {}
+}
+
 /// What the harness that is killed does: see below.
 pub fn hang(zygote: &Zygote) -> ! {
     let commands =
         [act("open 0 n w add 0 fork open 1 lock w endfork add 0"), shell("sleep 1000 & read x < n; cat")];
     let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
-    struct Stay;
-    impl Chooser for Stay {
-        fn choose(&mut self, point: &Point<'_>) -> Pick {
-            if point.depth == 4 {
-                println!("here");
-                std::thread::sleep(Duration::from_secs(1000));
-            }
-            point.enabled.lowest().map_or(Pick::Abandon, Pick::Step)
-        }
-
-        fn happened(&mut self, _: &Event) {}
-    }
     _ = lab.run(&mut Stay);
     std::process::exit(1)
 }

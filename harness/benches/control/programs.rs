@@ -1,0 +1,220 @@
+//! What it costs to hold real programs: schedules a second of pairs of commands, over the same pairs run plain, one after
+//! the other on the same processor; and how many of a thousand executions of one schedule repeat step by step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flockwork_harness::engine::explore::machine::{Chooser, End, Pick, Point};
+use flockwork_harness::engine::explore::step::Event;
+use flockwork_harness::process::{Marker, Zygote};
+use flockwork_harness::tracee::{CommandLine, Machine, Options, Settings};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::row;
+
+const ROUNDS: usize = 7;
+/// How long each half of a round measures.
+const HALF: Duration = Duration::from_millis(400);
+
+/// A pair of commands: one program twice.
+struct Pair {
+    name: &'static str,
+    program: PathBuf,
+    words: Vec<String>,
+    repeats: usize,
+}
+
+/// Ten steps: a lock, a counter read and written, a file replaced.
+const ACTIONS: &str = "open 1 lock w flock 1 x open 0 n w add 0 open 2 t wct write 2 x mv t m close 1";
+
+const SCRIPT: &str = "exec 9>>lock; flock 9; read n < n; echo $((n + 1)) > t; mv t n";
+
+const PYTHON: &str = "import fcntl,os
+l=open('lock','a'); fcntl.flock(l,fcntl.LOCK_EX)
+n=int(open('n').read() or 0)
+with open('t','w') as f: f.write(str(n+1))
+os.rename('t','n')";
+
+const GO: &str = r#"package main
+import ("os";"strconv";"strings";"sync";"syscall")
+func main() {
+	var w sync.WaitGroup
+	for i := 0; i < 3; i++ { w.Add(1); go func() { s := 0; for j := 0; j < 1000; j++ { s += j }; w.Done() }() }
+	w.Wait()
+	l, _ := os.OpenFile("lock", os.O_RDWR, 0); syscall.Flock(int(l.Fd()), syscall.LOCK_EX)
+	b, _ := os.ReadFile("n"); n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	os.WriteFile("t", []byte(strconv.Itoa(n+1)), 0644)
+	os.Rename("t", "n")
+	l.Close()
+}
+"#;
+
+/// Every pair whose programs this machine has.
+fn pairs(folder: &Path) -> Vec<Pair> {
+    let actor = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tracee/actor.c");
+    let compile = |compiler: &str, name: &str, more: &[&str]| {
+        let path = folder.join(name);
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-pthread"]).args(more).arg("-o").arg(&path).arg(&actor);
+        command.status().is_ok_and(|done| done.success()).then_some(path)
+    };
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let installed = |path: &str| Path::new(path).is_file().then(|| PathBuf::from(path));
+    let go = || {
+        let source = folder.join("main.go");
+        fs::write(&source, GO).ok()?;
+        let path = folder.join("go-program");
+        let mut command = Command::new("go");
+        command.args(["build", "-o"]).arg(&path).arg(&source).env("GOCACHE", folder.join("cache"));
+        command.stderr(Stdio::null()).status().is_ok_and(|done| done.success()).then_some(path)
+    };
+    let candidates = [
+        ("static C (musl)", compile("musl-gcc", "musl", &["-static"]), words(ACTIONS), 1000),
+        ("static C (glibc)", compile("gcc", "static", &["-static"]), words(ACTIONS), 1000),
+        ("dynamic C", compile("gcc", "dynamic", &[]), words(ACTIONS), 1000),
+        ("dash, flock(1), mv", installed("/usr/bin/flock").and(installed("/bin/dash")), vec!["-c".into(), SCRIPT.into()], 1000),
+        ("Python -S -I", installed("/usr/bin/python3"), ["-S", "-I", "-c", PYTHON].map(str::to_owned).to_vec(), 1000),
+        ("Go, four threads", go(), Vec::new(), 1000),
+        ("Node", installed("/usr/bin/node"), vec!["-e".into(), "const f=require('fs');const n=+f.readFileSync('n');f.writeFileSync('t',String(n+1));f.renameSync('t','n')".into()], 20),
+        ("Perl", installed("/usr/bin/perl"), vec!["-e".into(), "open L,'>>lock';flock L,2;open F,'<n';$n=<F>;open T,'>t';print T $n+1;close T;rename 't','n'".into()], 200),
+    ];
+    let found = candidates.into_iter().filter_map(|(name, program, words, repeats)| {
+        if program.is_none() {
+            println!("{name}: skipped, as it is not installed");
+        }
+        Some(Pair { name, program: program?, words, repeats })
+    });
+    found.collect()
+}
+
+fn put_back(state: &Path) {
+    for name in ["t", "m"] {
+        _ = fs::remove_file(state.join(name));
+    }
+    fs::write(state.join("n"), "0\n").expect("written");
+    fs::write(state.join("lock"), "").expect("written");
+}
+
+/// Takes the turns of a fixed order that mixes both.
+struct Mixed(usize);
+
+impl Chooser for Mixed {
+    fn choose(&mut self, point: &Point<'_>) -> Pick {
+        self.0 += 1;
+        let wanted = (self.0 * 7 / 3) % 2;
+        let there = Some(wanted).filter(|process| point.enabled.has(*process));
+        there.or(point.enabled.lowest()).map_or(Pick::Abandon, Pick::Step)
+    }
+
+    fn happened(&mut self, _: &Event) {}
+}
+
+fn processor() -> usize {
+    let set = sched_getaffinity(Pid::from_raw(0)).expect("an affinity");
+    (0..CpuSet::count()).find(|&one| set.is_set(one).unwrap_or(false)).expect("a processor")
+}
+
+fn machine(zygote: &Zygote, pair: &Pair, state: &Path, scratch: &Path) -> Machine {
+    let name = pair.program.file_name().expect("a name").to_string_lossy().into_owned();
+    let line = CommandLine {
+        program: pair.program.clone(),
+        words: std::iter::once(name).chain(pair.words.iter().cloned()).collect(),
+        environment: Vec::new(),
+        folder: state.to_owned(),
+        stdin: None,
+    };
+    let settings = Settings {
+        marker: Marker::next().to_string(),
+        environment: Vec::new(),
+        binds: Vec::new(),
+        processes: vec![vec![line.clone()], vec![line]],
+        folders: vec![state.to_owned()],
+        scratch: scratch.to_owned(),
+        processor: Some(processor()),
+        options: Options::default(),
+    };
+    Machine::open(zygote, settings).expect("a machine")
+}
+
+/// Runs both at once on one processor, and waits for both.
+fn plain(pair: &Pair, state: &Path) {
+    let start = || {
+        let mut command = Command::new(&pair.program);
+        command.args(&pair.words).current_dir(state).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
+    };
+    for mut child in [start(), start()] {
+        child.wait().expect("ended");
+    }
+}
+
+fn here(processor: usize) -> CpuSet {
+    let before = sched_getaffinity(Pid::from_raw(0)).expect("an affinity");
+    let mut set = CpuSet::new();
+    set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).expect("bound");
+    before
+}
+
+/// Runs for a while, and tells how often in a second.
+fn rate(mut once: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut count = 0_u32;
+    while begun.elapsed() < HALF || count < 4 {
+        once();
+        count += 1;
+    }
+    f64::from(count) / begun.elapsed().as_secs_f64()
+}
+
+/// The table.
+pub fn programs(zygote: &mut Zygote) {
+    let built = tempfile::tempdir().expect("a folder");
+    for pair in pairs(built.path()) {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+        let [state, scratch] = ["state", "scratch"].map(|name| folder.path().join(name));
+        for path in [&state, &scratch] {
+            fs::create_dir(path).expect("made");
+        }
+        let mut machine = machine(zygote, &pair, &state, &scratch);
+        let [mut controlled, mut unheld, mut ratio] = [const { Vec::new() }; 3];
+        let mut steps = 0;
+        for _ in 0..ROUNDS {
+            let ours = rate(|| {
+                put_back(&state);
+                let execution = machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
+                steps = execution.events.len();
+            });
+            let before = here(processor());
+            let theirs = rate(|| {
+                put_back(&state);
+                plain(&pair, &state);
+            });
+            sched_setaffinity(Pid::from_raw(0), &before).expect("unbound");
+            ratio.push(ours / theirs);
+            controlled.push(ours);
+            unheld.push(theirs);
+        }
+        let stops = machine.stops();
+        row(&format!("{}: schedules/s ({steps} steps, {stops} stops)", pair.name), controlled);
+        row(&format!("{}: plain pairs/s, same processor", pair.name), unheld);
+        row(&format!("{}: schedules over plain pairs", pair.name), ratio);
+        repeat(&pair, &mut machine, &state);
+    }
+}
+
+/// How many of many executions of one schedule took the same steps.
+fn repeat(pair: &Pair, machine: &mut Machine, state: &Path) {
+    let mut first: Option<Vec<String>> = None;
+    let mut alike = 0;
+    for _ in 0..pair.repeats {
+        put_back(state);
+        let execution = machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
+        assert_eq!(execution.end, End::Completed);
+        let steps: Vec<String> = execution.outcome.schedule().lines.iter().map(ToString::to_string).collect();
+        alike += usize::from(*first.get_or_insert_with(|| steps.clone()) == steps);
+    }
+    println!("{:<58} {alike:>10} of {}", format!("{}: repeats", pair.name), pair.repeats);
+}
