@@ -197,8 +197,8 @@ pub fn programs(zygote: &mut Zygote) {
             controlled.push(ours);
             unheld.push(theirs);
         }
-        let stops = machine.stops();
-        row(&format!("{}: schedules/s ({steps} steps, {stops} stops)", pair.name), controlled);
+        let heard = machine.stops();
+        row(&format!("{}: schedules/s ({steps} steps, {heard} stops)", pair.name), controlled);
         row(&format!("{}: plain pairs/s, same processor", pair.name), unheld);
         row(&format!("{}: schedules over plain pairs", pair.name), ratio);
         repeat(&pair, &mut machine, &state);

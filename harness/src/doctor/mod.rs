@@ -7,6 +7,7 @@ mod canary;
 mod control;
 mod kernel;
 pub mod locks;
+mod program;
 mod storage;
 
 use std::path::Path;
@@ -113,6 +114,7 @@ pub fn examine(
     add(storage::examine(base));
     add(locks::examine(base));
     add(control::examine(&zygote, base));
+    add(program::examine(&zygote, base));
     add(vec![canary::examine(zygote, base, stop)]);
     let exit = findings.iter().map(|finding| finding.health.exit()).fold(Exit::AsExpected, Exit::and);
     let health = match exit {

@@ -56,8 +56,9 @@ fn by_path(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_openat => Deed::Open(a.at(0, 1), Opening(a.int(2))),
         libc::SYS_openat2 => {
             let [flags, _, resolve] = a.memory.words(a.arg(2));
-            if resolve & !(libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_CACHED) != 0 {
-                return Some(Deed::Refused("openat2".into(), "looks for paths in a way of its own"));
+            // The others only make it fail where it would lead on: what is foreseen is more, never less.
+            if resolve & libc::RESOLVE_IN_ROOT != 0 {
+                return Some(Deed::Refused("openat2".into(), "looks for paths below a root of its own"));
             }
             Deed::Open(a.at(0, 1), Opening(flags as i32))
         }

@@ -411,6 +411,13 @@ impl Machine {
     }
 }
 
+/// A processor that this program may use: the last, which most leave alone. Commands and their controller share it.
+#[must_use]
+pub fn any_processor() -> Option<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    (0..CpuSet::count()).rev().find(|&processor| allowed.is_set(processor).unwrap_or(false))
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         // Before the listeners close: what would still run then would run uncontrolled.

@@ -25,7 +25,7 @@ mod task;
 mod tree;
 mod watchdog;
 
-pub use machine::Machine;
+pub use machine::{Machine, any_processor};
 pub use settings::{Command, Ending, Entry, Left, Options, Planned, Settings, Sleeps, TraceeError};
 
 pub use crate::process::slot::CommandLine;

@@ -40,9 +40,16 @@ fn every_lock_backend_is_tried_by_two_processes() {
         let lock = finding(&diagnosis, &format!("lock {lock}"));
         assert_eq!(lock["health"], "ok", "{lock}");
     }
-    for name in
-        ["kernel", "processors", "memory", "shared memory", "root", "process files", "user notification"]
-    {
+    for name in [
+        "kernel",
+        "processors",
+        "memory",
+        "shared memory",
+        "root",
+        "process files",
+        "user notification",
+        "programs",
+    ] {
         finding(&diagnosis, name);
     }
     assert!(place.remains().is_empty(), "{:?}", place.remains());
