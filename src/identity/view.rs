@@ -28,13 +28,18 @@ impl View {
     /// That of the calling process; `None` where `/proc` is missing, or is that of another pid namespace.
     #[must_use]
     pub fn here() -> Option<Self> {
-        let pid = std::process::id();
-        let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
-        match *here {
-            // The first process of a namespace may be the child of the first process of another.
-            Some((of, view)) if of == pid && pid != 1 => view,
-            _ => here.insert((pid, Self::find(pid))).1,
-        }
+        let mut kept = HERE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::kept_or_found(&mut kept, std::process::id(), Self::find)
+    }
+
+    fn kept_or_found(
+        kept: &mut Option<(u32, Option<Self>)>,
+        pid: u32,
+        find: impl FnOnce(u32) -> Option<Self>,
+    ) -> Option<Self> {
+        // The first process of a namespace may be the child of the first process of another: its view is not kept.
+        let known = kept.filter(|(of, _)| *of == pid && pid != 1);
+        kept.insert(known.unwrap_or_else(|| (pid, find(pid)))).1
     }
 
     fn find(pid: u32) -> Option<Self> {
@@ -88,6 +93,19 @@ mod tests {
         assert_eq!(View::here(), Some(here));
         assert_eq!(View::find(std::process::id()), Some(here));
         assert_eq!(View::find(std::process::id() + 1), None);
+    }
+
+    #[test]
+    fn a_view_is_kept_for_the_process_that_found_it() {
+        let view = |boot| View { boot, pid_namespace: 1, time_namespace: 1 };
+        let mut kept = None;
+        let mut look = |pid, found| View::kept_or_found(&mut kept, pid, |_| found);
+        assert_eq!(look(7, Some(view(1))), Some(view(1)));
+        assert_eq!(look(7, Some(view(2))), Some(view(1)), "it is not looked for again");
+        assert_eq!(look(8, None), None, "another process looks for itself");
+        assert_eq!(look(8, Some(view(3))), None);
+        assert_eq!(look(1, Some(view(4))), Some(view(4)));
+        assert_eq!(look(1, Some(view(5))), Some(view(5)), "the first of a namespace may be another");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Place {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("flockwork"));
         command.current_dir(self.path()).args(words);
         // What runs of others left is not for these to clear, nor the other way round.
-        command.env("XDG_STATE_HOME", self.path().join("state"));
+        command.env("XDG_STATE_HOME", self.path().join(".user-state"));
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(variable);
         }

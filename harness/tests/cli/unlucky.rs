@@ -113,3 +113,11 @@ fn help_that_cannot_be_written_is_a_failure() {
         assert!(said.contains("stdout cannot be written"), "{said}");
     }
 }
+
+#[test]
+fn a_program_that_sandboxes_need_and_is_missing_is_the_machines_lack() {
+    let place = Place::new();
+    place.file("s.toml", &SOUND.replace("\"library\"", "\"library\"\nsandbox = \"process\""));
+    let output = ends_with(place.run(&["s.toml"]).env("PATH", place.path()), 96);
+    assert!((stdout(&output) + &stderr(&output)).contains("needs setsid"), "{output:?}");
+}

@@ -108,7 +108,7 @@ fn commands_end_as_they_end(zygote: &Zygote) {
     assert_eq!(place.out(0), "0\n");
     assert_eq!(fs::read_to_string(place.path().join("err0")).expect("its errors"), "no\n");
     let expected = place.path().canonicalize().expect("it is there");
-    assert!(place.out(2).starts_with(&format!("{}\nflockwork1-", expected.display())), "{}", place.out(2));
+    assert!(place.out(2).starts_with(&format!("{}\nflockwork2-", expected.display())), "{}", place.out(2));
     assert!(spawner.ended(Duration::ZERO).expect("the spawner").is_none());
 }
 

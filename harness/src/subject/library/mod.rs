@@ -47,6 +47,7 @@ fn word<T: FromStr<Err: std::fmt::Display>>(key: &str, text: &str) -> Result<T, 
 
 impl Subject for Library {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
+        self.behind.check()?;
         let session = session::LibrarySession::open(self.options.clone(), self.behind, seat)?;
         Ok(Box::new(session))
     }

@@ -36,6 +36,18 @@ impl FromStr for Behind {
 }
 
 impl Behind {
+    /// Whether this machine has what it needs: that it has not is no fault of the library's.
+    pub fn check(self) -> Result<(), String> {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let is_here = || std::env::split_paths(&folders).any(|folder| folder.join("setsid").is_file());
+        match self {
+            Self::Process if !is_here() => {
+                Err("sandbox = \"process\" needs setsid (of util-linux), and it is not in PATH".to_owned())
+            }
+            Self::Inert | Self::Process => Ok(()),
+        }
+    }
+
     /// The library's sandbox of this kind; its processes carry the run's marker.
     pub fn sandbox(self, marker: &str) -> Arc<dyn Sandbox> {
         match self {
