@@ -5,6 +5,7 @@
 
 pub mod books;
 pub mod cli;
+pub mod conduct;
 pub mod disk;
 pub mod doctor;
 pub mod engine;
@@ -23,5 +24,5 @@ pub mod subject;
 pub mod tracee;
 
 pub use flockwork_judge::{
-    check, document, evidence, failures, history, judge, model, reach, violation, words,
+    check, document, evidence, failures, history, judge, model, reach, signature, violation, words,
 };

@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod race;
+pub mod schedule;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use flockwork::Operation;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::explore::schedule::{Fault, Schedule};
+use self::schedule::{Fault, Schedule};
 
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

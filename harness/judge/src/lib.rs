@@ -12,6 +12,7 @@ pub mod history;
 pub mod judge;
 pub mod model;
 pub mod reach;
+pub mod signature;
 pub mod verdict;
 pub mod violation;
 pub mod words;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::engine::explore::Discovery;
-use crate::engine::explore::schedule::Schedule;
 use crate::finding::{Exploration, Finding};
 use crate::history::History;
 use crate::plan::ExplorePlan;
+use crate::plan::schedule::Schedule;
 use crate::process::Zygote;
 use crate::report::reproduce::quoted;
 use crate::results::RunFolder;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::{Finding, Health};
-use crate::cli::pipeline;
+use crate::conduct::stress;
 use crate::engine::Ended;
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
@@ -62,7 +62,7 @@ fn run(mut zygote: Zygote, base: &Path, stop: &AtomicBool) -> Result<String, Str
     let scratch = Scratch::create(base).map_err(|error| error.to_string())?;
     let stress = scenario.stress().ok_or("the canary is no stress run")?;
     let plan = stress.plan(scenario.subject.clone(), &scratch.root(), SEED);
-    let trial = pipeline::run(&mut zygote, (&scenario.expect, stress), &plan, stop, &(), || ())
+    let trial = stress::run(&mut zygote, (&scenario.expect, stress), &plan, stop, &(), || ())
         .map_err(|error| format!("the engine failed: {error}"))?;
     let classes: BTreeSet<_> = trial
         .violations()

@@ -6,8 +6,8 @@ use std::io::{Read, Seek, Write};
 use rustix::fs::MemfdFlags;
 
 use super::{Finding, Health};
+use crate::measure::machine::Machine;
 use crate::report::table::bytes;
-use crate::results::machine::Machine;
 
 /// Kernel, processors, memory, and the calls that the harness builds on.
 pub fn examine(machine: &Machine) -> Vec<Finding> {

@@ -15,9 +15,9 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
+use crate::measure::machine::Machine;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
-use crate::results::machine::Machine;
 
 /// What became of one thing that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Finding, Health};
+use crate::measure::machine::Filesystem;
 use crate::process;
 use crate::report::table::bytes;
-use crate::results::machine::Filesystem;
 use crate::results::scratch::{self, Scratch};
 
 /// The filesystem of the root, and leftovers there and in the usual places.

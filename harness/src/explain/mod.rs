@@ -11,8 +11,8 @@ use std::path::Path;
 
 use flockwork::{Operation, Status};
 
-use crate::engine::explore::schedule::Fault;
 use crate::history::{History, Outcome, Record};
+use crate::plan::schedule::Fault;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, StressPlan, SubjectPlan};
 use crate::violation::Violation;
 

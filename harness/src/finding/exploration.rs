@@ -7,9 +7,9 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::explore::schedule::Schedule;
+use crate::measure::machine::Machine;
+use crate::plan::schedule::Schedule;
 use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
-use crate::results::machine::Machine;
 use crate::scenario::{describe_subject, show_program};
 use crate::violation::Class;
 use crate::words::plural;

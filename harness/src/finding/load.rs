@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Finding, SCHEMA_VERSION};
-use crate::engine::explore::schedule::Schedule;
 use crate::plan::StrategyPlan;
+use crate::plan::schedule::Schedule;
 use crate::scenario::{Explore, Found, Scenario, Work, find};
 use crate::violation::Class;
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::tell::{Ending, Origin};
 use crate::history::{History, Record, Start, Window, write};
 use crate::race::{Discovery, RaceRun};
+use crate::signature::signature;
 use crate::violation::{Class, Violation};
 pub use exploration::Exploration;
 pub use race::RaceFinding;
@@ -229,40 +230,12 @@ fn window(history: &History, violation: &Violation) -> Vec<usize> {
     window
 }
 
-/// Class and hash of the class, the subject, and the kinds of the decisive operations.
-fn signature(history: &History, violation: &Violation, subject: &str) -> String {
-    let kind = |record: &Record| {
-        let reason = record.reason.map_or("", |reason| reason.as_str());
-        format!("{} {} {reason}", record.operation, record.outcome)
-    };
-    let mut kinds: Vec<_> = violation.records.iter().map(|&index| kind(&history.records[index])).collect();
-    kinds.sort();
-    kinds.dedup();
-    if kinds.is_empty() {
-        // Without operations the words decide, but for what differs from run to run.
-        kinds.push(without_numbers(&violation.message));
-    }
-    let text = format!("{}\n{subject}\n{}", violation.class, kinds.join("\n"));
-    format!("{}-{:08x}", violation.class, fnv1a(text.as_bytes()) as u32)
-}
-
-fn without_numbers(text: &str) -> String {
-    text.chars().filter(|character| !character.is_ascii_digit()).collect()
-}
-
-/// FNV-1a: a hash that will be the same in every version, which the standard library's is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use flockwork::Operation;
 
     use super::*;
-    use crate::history::{Outcome, read};
+    use crate::history::{Outcome, Record, read};
 
     fn history(start_ns: u64) -> History {
         let mut history = History::default();

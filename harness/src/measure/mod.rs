@@ -5,6 +5,7 @@
 
 pub mod compare;
 mod latency;
+pub mod machine;
 mod metric;
 mod point;
 pub mod read;
@@ -15,7 +16,7 @@ pub mod view;
 
 use serde::{Deserialize, Serialize};
 
-use crate::results::machine::{Filesystem, Machine};
+use crate::measure::machine::{Filesystem, Machine};
 
 pub use latency::{Latency, LatencyError};
 pub use metric::{Better, Metric, Percentile, Stretch, Unit};

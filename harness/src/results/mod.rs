@@ -3,7 +3,6 @@
 //! `run.json` is there before the first process starts and says "incomplete"; it is replaced as a whole when the run
 //! has ended. So a crash of the harness leaves a run that can be read and cannot be mistaken for a finished one.
 
-pub mod machine;
 pub mod read;
 pub mod scratch;
 
@@ -22,8 +21,8 @@ use time::macros::format_description;
 use crate::engine::stress::copy_tree;
 use crate::finding::Finding;
 use crate::history::{self, History};
+use crate::measure::machine::{Filesystem, Machine};
 use crate::race::{Discovery, RaceRun};
-use machine::{Filesystem, Machine};
 
 /// Version of `run.json` and `summary.json`.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use self::register::Entry;
-use super::machine::Filesystem;
+use crate::measure::machine::Filesystem;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// A thousand containers with a payload of 64 KiB, and room to breathe.

@@ -13,9 +13,9 @@ use flockwork::Operation;
 
 use crate::engine::explore::Discovery;
 use crate::engine::explore::follow::Followed;
-use crate::engine::explore::schedule::Schedule;
 use crate::history::History;
 use crate::plan::Call;
+use crate::plan::schedule::Schedule;
 use crate::violation::Violation;
 pub use stage::OnStage;
 

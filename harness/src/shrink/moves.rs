@@ -3,8 +3,8 @@
 use flockwork::Operation;
 
 use super::{Case, project};
-use crate::engine::explore::schedule::{Line, Schedule};
 use crate::plan::Call;
+use crate::plan::schedule::{Line, Schedule};
 
 /// Without one of the processes; there must be one left.
 pub(super) fn without_a_process(case: &Case) -> Vec<Case> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::engine::explore::schedule::{Line, Schedule, without_number};
+use crate::plan::schedule::{Line, Schedule, without_number};
 
 /// How the line begins that ends an operation.
 const RETURN: &str = "return ";

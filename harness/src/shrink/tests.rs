@@ -1,8 +1,8 @@
 //! The shrinker on a toy: operations of a few steps on one number, without any lock.
 
 use super::*;
-use crate::engine::explore::schedule::{Fault, Line};
 use crate::history::History;
+use crate::plan::schedule::{Fault, Line};
 use crate::violation::{Class, Violation};
 
 /// A pause reads the number, and writes what it read plus one; a state only reads. An update is lost where somebody

@@ -1,9 +1,9 @@
 //! Records with known statistics. Published numbers never come from here.
 
+use flockwork_harness::measure::machine::Machine;
 use flockwork_harness::measure::{
     Axis, BenchRecord, Cell, Exclusion, Latency, Point, Round, SCHEMA_VERSION, Value,
 };
-use flockwork_harness::results::machine::Machine;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::engine::explore;
 use flockwork_harness::engine::explore::machine::End;
-use flockwork_harness::engine::explore::schedule::{Fault, Injected, Line};
 use flockwork_harness::engine::explore::strategy::Strategy;
 use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::engine::explore::strategy::random::Random;
 use flockwork_harness::history::Outcome;
+use flockwork_harness::plan::schedule::{Fault, Injected, Line};
 use flockwork_harness::plan::{ExplorePlan, RepeatPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::violation::Class;

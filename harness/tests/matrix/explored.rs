@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use flockwork_harness::cli::exploration;
+use flockwork_harness::conduct;
 use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, ExploreRun};
 use flockwork_harness::plan::{ExplorePlan, RepeatPlan, StrategyPlan};
@@ -123,7 +123,7 @@ pub fn library_is_clean(zygote: &mut Zygote) {
         let scenario = on_library(&scenario_of(bug));
         let trial = with_plan(&scenario, |mut plan| {
             plan.budget.schedules = SCHEDULES_ALL;
-            exploration::run(zygote, &Expect::default(), &plan, &AtomicBool::new(false), &()).unwrap()
+            conduct::explore::run(zygote, &Expect::default(), &plan, &AtomicBool::new(false), &()).unwrap()
         });
         let (run, judgement) = (trial.run, trial.judgement);
         println!("  {} on the library: {} schedules", bug.name, run.schedules);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use flockwork_harness::cli::exploration::{Trial, run};
+use flockwork_harness::conduct::explore::{Trial, run};
 use flockwork_harness::plan::SubjectPlan;
 use flockwork_harness::process::Zygote;
 use flockwork_harness::scenario::{Expect, Plan, Scenario, find};

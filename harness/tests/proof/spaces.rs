@@ -3,8 +3,8 @@
 use flockwork::Operation::{
     self, Checkpoint, Create, Delete, ForceDelete, Kill, List, Pause, Restore, Resume, Start, State,
 };
-use flockwork_harness::engine::explore::schedule::{Fault, Injected};
 use flockwork_harness::plan::SubjectPlan;
+use flockwork_harness::plan::schedule::{Fault, Injected};
 
 /// Every operation that is paired with every other.
 pub const OPERATIONS: [Operation; 11] =

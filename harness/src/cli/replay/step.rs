@@ -3,7 +3,7 @@
 use super::desk::{Desk, Heard, show};
 use super::scene;
 use crate::engine::explore::follow::{Observer, Scene};
-use crate::engine::explore::schedule::Schedule;
+use crate::plan::schedule::Schedule;
 
 const QUESTION: &str = "Enter: next step, c: go on to the end, q: quit";
 

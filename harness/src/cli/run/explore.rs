@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Runner;
-use crate::cli::exploration::{self, Trial};
 use crate::cli::findings::{self, Simplest};
+use crate::conduct::explore::{self, Trial};
 use crate::engine::Ended;
 use crate::engine::explore::{Discovery, ExploreRun};
 use crate::finding::Finding;
@@ -33,7 +33,7 @@ impl Runner<'_> {
         bar: &Bar,
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         let stop = self.interrupt.flag();
-        let trial = exploration::run(&mut self.zygote, &scenario.expect, plan, stop, bar)?;
+        let trial = explore::run(&mut self.zygote, &scenario.expect, plan, stop, bar)?;
         bar.shrinking();
         let deadline = Instant::now() + SHRINKING;
         let mut violations: Vec<ViolationReport> = Vec::new();
@@ -140,7 +140,7 @@ fn report(
     let duration_s = run.duration_ns as f64 / 1e9;
     let all = run.schedules + run.redundant + run.repeated;
     let exploration = ExplorationReport {
-        strategy: exploration::describe_strategy(&plan.strategy),
+        strategy: explore::describe_strategy(&plan.strategy),
         coverage: run.coverage.into(),
         redundant: run.redundant,
         naive: run.naive,
@@ -169,7 +169,7 @@ fn report(
         handoff_ratio: None,
         schedules: Some(run.schedules),
         interrupted: run.ended == Ended::Interrupted,
-        violations_total: exploration::violations_total(run),
+        violations_total: explore::violations_total(run),
         violations,
         checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),
         reach: None,

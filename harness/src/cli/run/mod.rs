@@ -14,10 +14,10 @@ use super::deliver::deliver;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::{Output, say};
-use super::pipeline;
 use super::request::{Keep, RunRequest};
 use super::stand::{exit_of, words_of};
 use crate::check::{Examination, Upshot};
+use crate::conduct;
 use crate::engine::EngineError;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
@@ -217,7 +217,7 @@ impl Runner<'_> {
             Plan::Bench(_) => 0,
             Plan::Race(_) => return Ok(probe),
         };
-        pipeline::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
+        conduct::stress::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use super::explain::{Explanation, Explanations};
 use super::explore::control_report;
 use super::{Keep, Runner, report_check};
-use crate::cli::pipeline::{self, Trial};
+use crate::conduct::stress::{self, Trial};
 use crate::engine::stress::left_beside;
 use crate::engine::{Ended, StressRun};
 use crate::finding::Finding;
@@ -32,7 +32,7 @@ impl Runner<'_> {
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         let stop = self.interrupt.flag();
         let judged = (&scenario.expect, stress);
-        let trial = pipeline::run(&mut self.zygote, judged, plan, stop, bar, || bar.judging())?;
+        let trial = stress::run(&mut self.zygote, judged, plan, stop, bar, || bar.judging())?;
         if self.request.keep == Keep::All || !trial.judgement.expected {
             folder.write_history(&trial.run.history)?;
         }
@@ -89,7 +89,7 @@ fn report(
         expect: scenario.expect.clone(),
         operations: operations(plan, run),
         failed: run.history.records.iter().filter(|record| record.outcome == Outcome::Failed).count() as u64,
-        first_failure: pipeline::first_failure(&run.history).map(str::to_owned),
+        first_failure: stress::first_failure(&run.history).map(str::to_owned),
         duration_s: run.duration_ns as f64 / 1e9,
         startup_s: Some(run.startup_ns as f64 / 1e9),
         processes: scenario.processes(),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::control::{Faults, Planned};
 use super::machine::{Chooser, Execution};
-use super::schedule::Fault;
 use super::strategy::promise::Promise;
 use super::strategy::{Coverage, Strategy, Ticket};
+use crate::plan::schedule::Fault;
 
 /// Makes the strategy that explores one set of faults.
 pub(super) type Maker = Box<dyn Fn() -> Box<dyn Strategy> + Send>;

@@ -12,16 +12,16 @@ use super::judge::{self, Known, Verdict};
 use super::lane::Lane;
 use super::machine::{Chooser, End, Execution, Machine};
 use super::repeat::{self, Repeat, Repeats};
-use super::schedule::Schedule;
 use super::strategy::Coverage;
 use super::strategy::size::{NaiveSize, naive_size};
 use super::{Answers, Discovery, ExploreRun, strategies};
 use crate::check::{self, Examination};
 use crate::engine::{Ended, EngineError, Progress};
-use crate::finding::Finding;
+use crate::plan::schedule::Schedule;
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
+use crate::signature::signature;
 
 /// So many interleavings without reduction are counted; more are estimated.
 const NAIVE_COUNT_MAX: u64 = 100;
@@ -307,7 +307,7 @@ impl State {
         for (name, new) in verdict.examinations {
             self.examined.entry(name).or_default().merge(new);
         }
-        let signature = |violation| Finding::of(&verdict.history, violation, "").signature;
+        let signature = |violation| signature(&verdict.history, violation, "");
         let signatures: Vec<String> = verdict.violations.iter().map(signature).collect();
         let is_new = signatures.iter().any(|signature| !self.signatures.contains(signature));
         self.signatures.extend(signatures);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::machine::End;
-use super::schedule::{Line, Schedule};
 use super::step::{Mask, Step};
 use super::strategy::replay;
 use crate::check::Examination;
 use crate::history::History;
+use crate::plan::schedule::{Line, Schedule};
 use crate::violation::Violation;
 
 /// How strictly a schedule is followed.

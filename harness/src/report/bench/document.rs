@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::BenchReport;
+use crate::measure::machine::Machine;
 use crate::measure::statistics::noise::NoisyRound;
 use crate::measure::statistics::{CellStatistics, Estimate, Spread};
 use crate::measure::threshold::{self, Outcome};
@@ -12,7 +13,6 @@ use crate::measure::view::Row;
 use crate::measure::{Metric, NamedFilesystem, Percentile, Point, Stretch};
 use crate::report::exit::Exit;
 use crate::report::verdict::{self, Verdict};
-use crate::results::machine::Machine;
 
 /// Version of this document.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::results::machine::Machine;
+use crate::measure::machine::Machine;
 
 /// A page with a title; `style` comes after what all pages have.
 #[must_use]

@@ -3,8 +3,8 @@
 //! returned.
 
 use super::Interleaving;
-use crate::engine::explore::schedule::{Line, without_number};
 use crate::history::{FIRST_STEP, Record};
+use crate::plan::schedule::{Line, without_number};
 
 /// What a call is to what it is about, as far as its label tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use std::fmt::Write;
 use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::engine::explore::schedule::{Fault, Line, without_number};
 use crate::finding::Exploration;
 use crate::history::History;
+use crate::plan::schedule::{Fault, Line, without_number};
 use crate::violation::Violation;
 use crate::words::plural;
 

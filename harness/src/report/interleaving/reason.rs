@@ -1,7 +1,7 @@
 //! Why an interleaving goes wrong, where its labels tell: the two patterns that most races of files come down to.
 
 use super::decisive::Label;
-use crate::engine::explore::schedule::Line;
+use crate::plan::schedule::Line;
 
 /// A pattern, by the steps that make it, counted from 1; processes count from 1 as well.
 #[derive(Clone, Debug, PartialEq, Eq)]

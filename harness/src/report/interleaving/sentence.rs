@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{Interleaving, reason};
-use crate::engine::explore::schedule::{Fault, Line, without_number};
 use crate::history::{Outcome, Record};
+use crate::plan::schedule::{Fault, Line, without_number};
 use crate::violation::Class;
 use crate::words::plural;
 

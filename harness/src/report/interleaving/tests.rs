@@ -3,9 +3,9 @@
 use flockwork::{Operation, Status};
 
 use super::*;
-use crate::engine::explore::schedule::Schedule;
 use crate::history::{FIRST_STEP, Outcome, Record};
 use crate::plan::SubjectPlan;
+use crate::plan::schedule::Schedule;
 use crate::violation::Class;
 
 fn exploration(lines: &[&str]) -> Exploration {

@@ -10,7 +10,7 @@ use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
-use crate::engine::explore::schedule::{Fault, Injected};
+use crate::plan::schedule::{Fault, Injected};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::words::nearest;
 use calls::Calls;

@@ -3,8 +3,8 @@
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
 use crate::document::tree::Value;
-use crate::engine::explore::schedule::{Line, Schedule};
 use crate::plan::StrategyPlan;
+use crate::plan::schedule::{Line, Schedule};
 
 const STRATEGIES: [&str; 5] = ["exhaustive", "random", "pct", "pos", "replay"];
 /// The keys that one strategy has and the others have not.

@@ -6,9 +6,9 @@ use rustc_hash::FxHashMap;
 
 use super::call::Call;
 use super::predict::{Effect, Prediction};
-use crate::engine::explore::schedule::{Fault, Line};
 use crate::engine::explore::step::{Access, Footprint, Gate, Object, Step};
 use crate::plan;
+use crate::plan::schedule::{Fault, Line};
 use crate::subject::Answer;
 
 /// A fault that is to meet a process at the step of this label.

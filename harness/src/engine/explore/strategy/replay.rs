@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::engine::explore::machine::{Chooser, Pick, Point};
 use crate::engine::explore::step::{Event, Mask};
+use crate::plan::schedule::Line;
 
 /// One step of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -140,4 +141,9 @@ impl Chooser for Follower {
     }
 
     fn happened(&mut self, _: &Event) {}
+}
+impl From<&Line> for Turn {
+    fn from(line: &Line) -> Self {
+        Self { process: line.process, label: line.label.as_str().into() }
+    }
 }

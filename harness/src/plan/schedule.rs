@@ -8,7 +8,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::strategy::replay::Turn;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -135,12 +134,6 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "p{} {}", self.process + 1, self.label)?;
         self.fault.map_or(Ok(()), |fault| write!(f, "{FAULT_MARK}{fault}"))
-    }
-}
-
-impl From<&Line> for Turn {
-    fn from(line: &Line) -> Self {
-        Self { process: line.process, label: line.label.as_str().into() }
     }
 }
 

@@ -1,0 +1,5 @@
+//! Conduct: one scenario from its plan to its verdict. The command line and the doctor both call it; it writes no file of
+//! the results.
+
+pub mod explore;
+pub mod stress;
