@@ -13,8 +13,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flockwork::Operation;
-use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{ExploreRun, Pace, pace, run};
+use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::schedule::Fault;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;

@@ -11,11 +11,11 @@ mod toy;
 
 use std::time::{Duration, Instant};
 
-use flockwork_harness::engine::explore::machine::{Chooser, Machine, Pick, Point};
-use flockwork_harness::engine::explore::step::Event;
-use flockwork_harness::engine::explore::strategy::bounded::Bounded;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::{Coverage, Statistics, Strategy};
+use flockwork_harness::explore::machine::{Chooser, Machine, Pick, Point};
+use flockwork_harness::explore::step::Event;
+use flockwork_harness::explore::strategy::bounded::Bounded;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 use support::{peak_mb, reset_peak, spread};
 use toy::{AtEnd, Mode, Op, Toy};
 

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod doctor;
 pub mod engine;
 pub mod explain;
+pub mod explore;
 pub mod finding;
 pub mod ground;
 pub mod measure;

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use super::deed::{LockKind, Mode, Range};
-use crate::engine::explore::step::Object;
+use crate::explore::step::Object;
 
 /// Who owns a lock, within a schedulable process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::books::deed::{LockKind, Range};
-use crate::engine::explore::step::{Access, Object};
+use crate::explore::step::{Access, Object};
 
 /// Names the permissions of all files, which decide together what can be reached.
 pub const ATTRIBUTES: &str = "attributes";

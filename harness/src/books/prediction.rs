@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::deed::{Ask, Entry, Faults, Known, LockKind, Mode, Range, Target};
 use super::locks::{Holding, Locks, Owner};
 use super::places::{File, Inode};
-use crate::engine::explore::schedule::{Fault, Injected};
-use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
+use crate::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
+use crate::plan::schedule::{Fault, Injected};
 
 use Access::{Read, Update, Write};
 

@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 
 use crate::check;
 use crate::engine::explore::follow::{Followed, Following};
-use crate::engine::explore::strategy::Coverage;
 use crate::engine::explore::{self, Answers, Discovery, ExploreRun, Stage};
 use crate::engine::{Ended, EngineError, Progress};
+use crate::explore::strategy::Coverage;
 use crate::plan::schedule::Schedule;
 use crate::plan::{ExplorePlan, StrategyPlan};
 use crate::process::Zygote;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::explore::strategy::Coverage;
+use crate::explore::strategy::Coverage;
 use crate::words::plural;
 
 /// Which part of the space of executions was seen.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::explore::Promised;
-use crate::engine::explore::strategy::promise::Promise;
+use crate::explore::strategy::promise::Promise;
 use crate::words::grouped;
 use crate::words::plural;
 
@@ -91,7 +91,7 @@ fn percent(probability: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::explore::strategy::promise::Guarantee;
+    use crate::explore::strategy::promise::Guarantee;
 
     fn told(executions: u64, fault_sets: u64, fault_sets_left: u64) -> String {
         let guarantee = Guarantee { processes: 2, steps: 42, depth: 3 };

@@ -15,7 +15,7 @@ use crate::books::deed::{Deed, Fd, Known, LockKind, Mapping, Mode, Target, Told}
 use crate::books::locks::Owner;
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
-use crate::engine::explore::step::Access;
+use crate::explore::step::Access;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.

@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
 use super::names::Names;
 use crate::books::places::{File, Inode, Kind, Place};
-use crate::engine::explore::step::Object;
+use crate::explore::step::Object;
 
 pub(crate) use walk::Found;
 

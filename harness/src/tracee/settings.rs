@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::books::deed::{Faults, Known};
 use crate::engine::EngineError;
-use crate::engine::explore::schedule::{Fault, Line, Schedule};
+use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
 

@@ -7,8 +7,8 @@ use super::tree::{Heard, Phase, planned_for};
 use crate::books::deed::{Ask, Deed, Fd, LockKind, Told};
 use crate::books::locks::Holding;
 use crate::books::prediction::{self, Effect, Prediction, under, world};
-use crate::engine::explore::schedule::Fault;
-use crate::engine::explore::step::{Access, Event, Footprint, Gate, Object, Step};
+use crate::explore::step::{Access, Event, Footprint, Gate, Object, Step};
+use crate::plan::schedule::Fault;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 use Access::{Read, Update, Write};

@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 use super::settings::{Command, Ending, Planned};
 use super::task::{Held, Task};
 use crate::books::prediction::world;
-use crate::engine::explore::schedule::Fault;
-use crate::engine::explore::step::{Access, Footprint, Object, Step};
+use crate::explore::step::{Access, Footprint, Object, Step};
+use crate::plan::schedule::Fault;
 use crate::process::slot::Slot;
 
 /// How far a tree has come.

@@ -5,10 +5,10 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::engine::explore;
-use flockwork_harness::engine::explore::machine::End;
-use flockwork_harness::engine::explore::strategy::Strategy;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::random::Random;
+use flockwork_harness::explore::machine::End;
+use flockwork_harness::explore::strategy::Strategy;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::random::Random;
 use flockwork_harness::history::Outcome;
 use flockwork_harness::plan::schedule::{Fault, Injected, Line};
 use flockwork_harness::plan::{ExplorePlan, RepeatPlan};
@@ -201,13 +201,16 @@ fn a_kill_lets_go_of_locks_at_every_step(zygote: &mut Zygote) {
 /// Has the process of this number go first, as long as it can.
 struct Along(usize);
 
-impl explore::machine::Chooser for Along {
-    fn choose(&mut self, point: &explore::machine::Point<'_>) -> explore::machine::Pick {
+impl flockwork_harness::explore::machine::Chooser for Along {
+    fn choose(
+        &mut self,
+        point: &flockwork_harness::explore::machine::Point<'_>,
+    ) -> flockwork_harness::explore::machine::Pick {
         let first = if point.enabled.has(self.0) { Some(self.0) } else { point.enabled.lowest() };
-        explore::machine::Pick::Step(first.expect("somebody is enabled"))
+        flockwork_harness::explore::machine::Pick::Step(first.expect("somebody is enabled"))
     }
 
-    fn happened(&mut self, _: &explore::step::Event) {}
+    fn happened(&mut self, _: &flockwork_harness::explore::step::Event) {}
 }
 
 fn errors_reach_the_process(zygote: &mut Zygote) {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use flockwork::Operation;
 use flockwork_harness::engine::EngineError;
-use flockwork_harness::engine::explore::machine::{Chooser, End, Execution};
-use flockwork_harness::engine::explore::strategy::{Coverage, Statistics, Strategy};
 use flockwork_harness::engine::explore::{Remains, Stage};
+use flockwork_harness::explore::machine::{Chooser, End, Execution};
+use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 use flockwork_harness::history::{History, Outcome};
 use flockwork_harness::plan::schedule::Line;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};

@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::engine::explore;
-use flockwork_harness::engine::explore::strategy::random::Walk;
-use flockwork_harness::engine::explore::strategy::sampling::Dice;
+use flockwork_harness::explore::strategy::random::Walk;
+use flockwork_harness::explore::strategy::sampling::Dice;
 use flockwork_harness::plan::ExplorePlan;
 use flockwork_harness::process::Zygote;
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Instant;
 
-use flockwork_harness::engine::explore::machine::{Chooser, Execution, Pick, Point};
-use flockwork_harness::engine::explore::step::{Event, Footprint, Object, Step};
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::naive::Naive;
-use flockwork_harness::engine::explore::strategy::{Assignment, Coverage, Statistics, Strategy, Ticket};
+use flockwork_harness::explore::machine::{Chooser, Execution, Pick, Point};
+use flockwork_harness::explore::step::{Event, Footprint, Object, Step};
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::naive::Naive;
+use flockwork_harness::explore::strategy::{Assignment, Coverage, Statistics, Strategy, Ticket};
 use flockwork_harness::process::Zygote;
 
 use crate::Case;

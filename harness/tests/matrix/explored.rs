@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::conduct;
-use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, ExploreRun};
+use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::{ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::report::verdict::Verdict;

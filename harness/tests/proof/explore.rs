@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flockwork::Operation;
-use flockwork_harness::engine::explore::strategy::Coverage;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
+use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;

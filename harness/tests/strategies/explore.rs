@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flockwork_harness::engine::explore::machine::{End, Execution, Machine};
-use flockwork_harness::engine::explore::step::Object;
-use flockwork_harness::engine::explore::strategy::order::Order;
-use flockwork_harness::engine::explore::strategy::{Coverage, Statistics, Strategy};
+use flockwork_harness::explore::machine::{End, Execution, Machine};
+use flockwork_harness::explore::step::Object;
+use flockwork_harness::explore::strategy::order::Order;
+use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 
 use crate::toy::{Seen, Toy};
 

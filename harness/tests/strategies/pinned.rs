@@ -1,9 +1,9 @@
 //! How many executions the searches take on programs whose number of different executions is known.
 
-use flockwork_harness::engine::explore::strategy::Strategy;
-use flockwork_harness::engine::explore::strategy::bounded::Bounded;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::naive::Naive;
+use flockwork_harness::explore::strategy::Strategy;
+use flockwork_harness::explore::strategy::bounded::Bounded;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::naive::Naive;
 
 use crate::explore::{Lanes, explore};
 use crate::toy::{AtEnd, Mode, Op, Toy};
@@ -115,7 +115,7 @@ fn a_bound_finds_what_is_within_it() {
 /// The first execution in which something went wrong has as few preemptions as any.
 #[test]
 fn simple_executions_come_first() {
-    use flockwork_harness::engine::explore::machine::Machine;
+    use flockwork_harness::explore::machine::Machine;
     let mut lost = alike(3, &[Op::Read(0), Op::Store(0), Op::Read(1), Op::Store(1)]);
     let mut search = Exhaustive::new();
     while let Some(mut assignment) = search.next() {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flockwork_harness::engine::explore::machine::{End, Execution, Machine};
-use flockwork_harness::engine::explore::strategy::Strategy;
-use flockwork_harness::engine::explore::strategy::pct::Pct;
-use flockwork_harness::engine::explore::strategy::pos::Pos;
-use flockwork_harness::engine::explore::strategy::random::Random;
-use flockwork_harness::engine::explore::strategy::replay::{Fidelity, Follower, Turn};
-use flockwork_harness::engine::explore::strategy::size::{NaiveSize, naive_size};
+use flockwork_harness::explore::machine::{End, Execution, Machine};
+use flockwork_harness::explore::strategy::Strategy;
+use flockwork_harness::explore::strategy::pct::Pct;
+use flockwork_harness::explore::strategy::pos::Pos;
+use flockwork_harness::explore::strategy::random::Random;
+use flockwork_harness::explore::strategy::replay::{Fidelity, Follower, Turn};
+use flockwork_harness::explore::strategy::size::{NaiveSize, naive_size};
 
 use crate::explore::{Lanes, explore};
 use crate::toy::{AtEnd, Mode, Op, Seen, Toy};

@@ -1,9 +1,7 @@
 //! A machine of a few lines: programs over variables and locks, in memory, that say truly what their steps touch.
 
-use flockwork_harness::engine::explore::machine::{Chooser, End, Execution, Machine, Pick, Point};
-use flockwork_harness::engine::explore::step::{
-    Access, Event, Footprint, Gate, LockPart, Mask, Object, Step,
-};
+use flockwork_harness::explore::machine::{Chooser, End, Execution, Machine, Pick, Point};
+use flockwork_harness::explore::step::{Access, Event, Footprint, Gate, LockPart, Mask, Object, Step};
 
 /// How a lock is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! That the reductions leave out nothing: on random programs they see what naive enumeration sees.
 
-use flockwork_harness::engine::explore::step::Object;
-use flockwork_harness::engine::explore::strategy::bounded::Bounded;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::frontier::FrontierOrder;
-use flockwork_harness::engine::explore::strategy::naive::Naive;
-use flockwork_harness::engine::explore::strategy::{Coverage, Strategy};
+use flockwork_harness::explore::step::Object;
+use flockwork_harness::explore::strategy::bounded::Bounded;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::frontier::FrontierOrder;
+use flockwork_harness::explore::strategy::naive::Naive;
+use flockwork_harness::explore::strategy::{Coverage, Strategy};
 
 use crate::explore::{Explored, Lanes, explore};
 use crate::random;

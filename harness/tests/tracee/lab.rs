@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use flockwork_harness::engine::explore::machine::{Chooser, End, Execution, Pick, Point};
-use flockwork_harness::engine::explore::step::Event;
-use flockwork_harness::engine::explore::strategy::{Coverage, Strategy};
+use flockwork_harness::explore::machine::{Chooser, End, Execution, Pick, Point};
+use flockwork_harness::explore::step::Event;
+use flockwork_harness::explore::strategy::{Coverage, Strategy};
 use flockwork_harness::process::{Marker, Zygote};
 use flockwork_harness::tracee::{
     CommandLine, Ending, Left, Machine, Options, Planned, Settings, TraceeError,

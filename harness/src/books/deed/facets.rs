@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Attribute, Known, Mapping, Node, Renaming, SyncKind};
 use crate::books::places::{ATTRIBUTES, File, Inode, Kind, Place};
-use crate::engine::explore::schedule::{Fault, Injected};
-use crate::engine::explore::step::{Access, Object};
+use crate::explore::step::{Access, Object};
+use crate::plan::schedule::{Fault, Injected};
 
 use Access::{Read, Update, Write};
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::books::places::Kind;
-use crate::engine::explore::schedule::{Fault, Injected};
-use crate::engine::explore::step::{Access, Footprint, Object};
+use crate::explore::step::{Access, Footprint, Object};
+use crate::plan::schedule::{Fault, Injected};
 
 fn file(path: &str, kind: Kind) -> File {
     let number = Object::named(&path).bits();

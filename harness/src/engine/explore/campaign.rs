@@ -8,9 +8,9 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::control::{Faults, Planned};
-use super::machine::{Chooser, Execution};
-use super::strategy::promise::Promise;
-use super::strategy::{Coverage, Strategy, Ticket};
+use crate::explore::machine::{Chooser, Execution};
+use crate::explore::strategy::promise::Promise;
+use crate::explore::strategy::{Coverage, Strategy, Ticket};
 use crate::plan::schedule::Fault;
 
 /// Makes the strategy that explores one set of faults.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::machine::End;
-use super::step::{Mask, Step};
-use super::strategy::replay;
 use crate::check::Examination;
+use crate::explore::machine::End;
+use crate::explore::step::{Mask, Step};
+use crate::explore::strategy::replay;
 use crate::history::History;
 use crate::plan::schedule::{Line, Schedule};
 use crate::violation::Violation;

@@ -6,12 +6,9 @@ mod drive;
 pub mod follow;
 mod judge;
 mod lane;
-pub mod machine;
 mod pace;
 mod repeat;
-pub mod step;
 mod strategies;
-pub mod strategy;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -25,12 +22,12 @@ use flockwork::Operation;
 
 use self::control::Planned;
 use self::follow::{Followed, Following, Observer};
-use self::machine::{Chooser, Execution};
-use self::strategy::Coverage;
-use self::strategy::replay::{Fidelity, Follower, Turn};
 use super::{EngineError, Progress};
 use crate::check::Examination;
 use crate::evidence::Exit;
+use crate::explore::machine::{Chooser, Execution};
+use crate::explore::strategy::Coverage;
+use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::history::{History, Outcome};
 use crate::plan::schedule::{Line, Schedule};
 use crate::plan::{Call, ExplorePlan};

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::control::StageError;
 use super::lane::Lane;
-use super::machine::{Chooser, Pick, Point};
-use super::step::Event;
 use crate::engine::EngineError;
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::Event;
 use crate::plan::ExplorePlan;
 use crate::process::Zygote;
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::control::{Planned, StageError};
 use super::lane::Lane;
-use super::machine::Execution;
-use super::strategy::replay::{Fidelity, Follower, Turn};
-use super::strategy::sampling::Dice;
+use crate::explore::machine::Execution;
+use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
+use crate::explore::strategy::sampling::Dice;
 use crate::plan::Call;
 
 /// So many executions wait to be run once more: each costs memory for its steps.
@@ -102,7 +102,7 @@ fn around(execution: &Execution<()>, step: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::explore::machine::End;
+    use crate::explore::machine::End;
 
     fn repeat(number: u64) -> Repeat {
         let first = Execution {

@@ -1,11 +1,11 @@
 //! From a plan's strategy to the one that runs it.
 
 use super::campaign::Maker;
-use super::strategy::bounded::Bounded;
-use super::strategy::exhaustive::Exhaustive;
-use super::strategy::pct::Pct;
-use super::strategy::pos::Pos;
-use super::strategy::random::Random;
+use crate::explore::strategy::bounded::Bounded;
+use crate::explore::strategy::exhaustive::Exhaustive;
+use crate::explore::strategy::pct::Pct;
+use crate::explore::strategy::pos::Pos;
+use crate::explore::strategy::random::Random;
 use crate::plan::{ExplorePlan, StrategyPlan};
 
 /// Where faults are tried too, strategies that choose at random share the schedules: this many sets of faults can be

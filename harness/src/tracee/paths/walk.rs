@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat};
 use super::Paths;
 use crate::books::deed::At;
 use crate::books::places::{ATTRIBUTES, File, Kind, Place};
-use crate::engine::explore::step::{Access, Object};
+use crate::explore::step::{Access, Object};
 use crate::tracee::task::Task;
 
 /// How many symbolic links a path may lead through: as many as Linux allows.

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::engine::explore::machine::{End, Pick, Point};
-use crate::engine::explore::step::{Access, Event, Footprint, Gate, Mask, Object, Step};
-use crate::engine::explore::strategy::exhaustive::Exhaustive;
+use crate::explore::machine::{End, Pick, Point};
+use crate::explore::step::{Access, Event, Footprint, Gate, Mask, Object, Step};
+use crate::explore::strategy::exhaustive::Exhaustive;
 use crate::plan::schedule::Injected;
 
 const VARIABLES: usize = 2;

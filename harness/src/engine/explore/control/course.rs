@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::predict;
 use super::stand::Next;
-use crate::engine::explore::step::{Event, Mask, Step};
+use crate::explore::step::{Event, Mask, Step};
 use crate::plan::schedule::Fault;
 
 /// What an execution came to so far.

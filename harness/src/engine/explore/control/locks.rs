@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::call::{LockKind, Mode, Range};
-use crate::engine::explore::step::Object;
+use crate::explore::step::Object;
 
 /// A lock that somebody holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

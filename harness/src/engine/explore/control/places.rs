@@ -22,7 +22,7 @@ use rustix::fs::{Mode, OFlags, fstat, openat};
 
 use super::call::{LockKind, Range};
 use super::entries::{Entries, EntryName, Found, Kind};
-use crate::engine::explore::step::{Access, Object};
+use crate::explore::step::{Access, Object};
 
 pub(super) use descriptor::Opened;
 pub(super) use walk::Place;

@@ -17,7 +17,7 @@ use super::entries::EntryName;
 use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
 use super::places::{ATTRIBUTES, File, Inode, Opened, Place, Places, is_beside};
-use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
+use crate::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
 use crate::plan::schedule::{Fault, Injected};
 
 use Access::{Read, Update, Write};

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::call::Call;
 use super::predict::{Effect, Prediction};
-use crate::engine::explore::step::{Access, Footprint, Gate, Object, Step};
+use crate::explore::step::{Access, Footprint, Gate, Object, Step};
 use crate::plan;
 use crate::plan::schedule::{Fault, Line};
 use crate::subject::Answer;

@@ -14,7 +14,7 @@ use super::{ATTRIBUTES, File, Inode, LINKS_MAX, Places, is_beside};
 use crate::engine::explore::control::call::At;
 use crate::engine::explore::control::entries::{self, Kind};
 use crate::engine::explore::control::inmate::Inmate;
-use crate::engine::explore::step::{Access, Object};
+use crate::explore::step::{Access, Object};
 
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! How many interleavings there are: counted where they are few, estimated where they are many.
 
-use crate::engine::explore::machine::{Execution, Machine};
+use crate::explore::machine::{Execution, Machine};
 
 use super::Strategy;
 use super::naive::Naive;

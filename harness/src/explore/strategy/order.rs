@@ -1,7 +1,7 @@
 //! What happened before what in one execution: the smallest order that holds the order of each process and that of
 //! conflicting steps (Mazurkiewicz's traces). Executions with the same steps and the same order are equivalent.
 
-use crate::engine::explore::step::{Event, Mask};
+use crate::explore::step::{Event, Mask};
 
 /// The happens-before order of an execution, as a vector clock per event.
 pub struct Order<'e> {

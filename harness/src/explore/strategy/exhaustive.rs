@@ -22,7 +22,7 @@
 //!
 //! This holds for a [`Machine`](super::super::machine::Machine) that keeps its promises: see there.
 
-use crate::engine::explore::machine::Execution;
+use crate::explore::machine::Execution;
 
 use super::Coverage;
 use super::frontier::FrontierOrder;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::engine::explore::machine::{Chooser, Execution};
+use crate::explore::machine::{Chooser, Execution};
 
 use super::promise::{Guarantee, Promise};
 use super::{Assignment, Coverage, Statistics, Strategy, Ticket};

@@ -1,7 +1,7 @@
 //! Each choice at random, all who can go on equally likely.
 
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::Event;
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::Event;
 
 use super::sampling::{Dice, Sampler, Sampling};
 

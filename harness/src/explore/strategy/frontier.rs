@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::engine::explore::step::Object;
+use crate::explore::step::Object;
 
 use super::tree::Node;
 

@@ -4,8 +4,8 @@
 //! take has a random priority; the highest that can be taken is taken. Then every other waiting step that conflicts with
 //! it gets a new one. So the orders of conflicting steps come out far more evenly than by choosing at random at each point.
 
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::{Event, Step};
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::{Event, Step};
 
 use super::sampling::{Dice, Sampler, Sampling};
 

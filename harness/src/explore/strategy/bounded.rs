@@ -24,8 +24,8 @@
 //!
 //! The tests set this against naive enumeration within the bound, on thousands of random programs.
 
-use crate::engine::explore::machine::Execution;
-use crate::engine::explore::step::Mask;
+use crate::explore::machine::Execution;
+use crate::explore::step::Mask;
 
 use super::Coverage;
 use super::frontier::FrontierOrder;

@@ -9,8 +9,8 @@
 //! The number of steps is not known before: it is the most that an execution has taken in the rounds before. So the
 //! guarantee speaks only of executions whose changes were chosen among as many steps as any execution has taken.
 
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::Event;
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::Event;
 
 use super::promise::Guarantee;
 use super::sampling::{Dice, Sampler, Sampling};

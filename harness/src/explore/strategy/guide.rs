@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::{Event, Footprint, Mask};
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::{Event, Footprint, Mask};
 
 use super::race::PendingThen;
 use super::tree::Entry;

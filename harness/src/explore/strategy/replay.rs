@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::{Event, Mask};
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::{Event, Mask};
 use crate::plan::schedule::Line;
 
 /// One step of a schedule.

@@ -22,8 +22,8 @@
 //!   the lock already. One more holder of a shared lock, which happened to come meanwhile, would be no help.
 //! - A *sleep* until something changes can be turned round with a change only if another change wakes it.
 
-use crate::engine::explore::machine::Execution;
-use crate::engine::explore::step::{Access, Footprint, Gate, LockPart, Mask, Object, Step};
+use crate::explore::machine::Execution;
+use crate::explore::step::{Access, Footprint, Gate, LockPart, Mask, Object, Step};
 
 use super::order::Order;
 

@@ -3,7 +3,7 @@
 //! A node lives as long as something below it is still to be run or under way: only executions that pass through it
 //! can add to it. What a step touched is not kept: whoever runs the prefix again sees it again.
 
-use crate::engine::explore::step::Mask;
+use crate::explore::step::Mask;
 
 /// A node's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Every interleaving: what the reductions are measured against, and must agree with.
 
-use crate::engine::explore::machine::Execution;
-use crate::engine::explore::step::Mask;
+use crate::explore::machine::Execution;
+use crate::explore::step::Mask;
 
 use super::Coverage;
 use super::frontier::FrontierOrder;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::explore::machine::{End, Execution, is_preemption};
-use crate::engine::explore::step::Mask;
+use crate::explore::machine::{End, Execution, is_preemption};
+use crate::explore::step::Mask;
 
 use super::frontier::{Frontier, FrontierOrder, Item};
 use super::guide::{Guide, Notes};
