@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use flockwork_harness::engine::explore::machine::{Chooser, End, Pick, Point};
-use flockwork_harness::engine::explore::step::Event;
+use flockwork_harness::explore::machine::{Chooser, End, Pick, Point};
+use flockwork_harness::explore::step::Event;
 use flockwork_harness::process::{Marker, Zygote};
 use flockwork_harness::tracee::{CommandLine, Machine, Options, Settings};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};

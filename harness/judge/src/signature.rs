@@ -26,7 +26,8 @@ fn without_numbers(text: &str) -> String {
 }
 
 /// FNV-1a: a hash that will be the same in every version, which the standard library's is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Health};
-use crate::engine::explore::machine::{Chooser, Pick, Point};
-use crate::engine::explore::step::Event;
+use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::step::Event;
 use crate::process::{Marker, Zygote};
 use crate::results::scratch::Scratch;
 use crate::tracee::{CommandLine, Machine, Options, Settings, TraceeError};

@@ -11,6 +11,7 @@ pub(crate) use serve::{Order, serve};
 
 use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};
 use crate::history::History;
+use crate::tracee::TraceeError;
 
 /// What a stress run gives back.
 #[derive(Debug)]
@@ -97,5 +98,14 @@ impl EngineError {
     #[must_use]
     pub const fn is_unsupported(&self) -> bool {
         matches!(self, Self::Unsupported(_))
+    }
+}
+
+impl From<TraceeError> for EngineError {
+    fn from(error: TraceeError) -> Self {
+        match error {
+            TraceeError::Unsupported(why) => Self::Unsupported(why),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }

@@ -3,5 +3,6 @@
 //! Pure: nothing here knows a system call, a process or a file. What drives real processes is an engine.
 
 pub mod machine;
+pub mod observe;
 pub mod step;
 pub mod strategy;

@@ -7,12 +7,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, SCHEMA_VERSION, fnv1a};
+use super::{Finding, SCHEMA_VERSION};
 use crate::ground::{Body, Capture, Kind};
 use crate::plan::race::RacePlan;
 use crate::race::outcome::Who;
 use crate::race::tell::{message, nearest};
 use crate::race::{Discovery, RaceRun};
+use crate::signature::fnv1a;
 
 /// A race's finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -53,10 +53,10 @@ fn whatever_commands_do_is_seen_and_put_back() {
         ("new", |work| fs::create_dir_all(work.join("x/y/z")).unwrap()),
         ("mode", |work| fs::set_permissions(work.join("tool"), Permissions::from_mode(0o600)).unwrap()),
         ("mode of a folder", |work| {
-            fs::set_permissions(work.join("a"), Permissions::from_mode(0o700)).unwrap()
+            fs::set_permissions(work.join("a"), Permissions::from_mode(0o700)).unwrap();
         }),
         ("mode of the folder itself", |work| {
-            fs::set_permissions(work, Permissions::from_mode(0o711)).unwrap()
+            fs::set_permissions(work, Permissions::from_mode(0o711)).unwrap();
         }),
         ("link", |work| {
             fs::remove_file(work.join("link")).unwrap();

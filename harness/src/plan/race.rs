@@ -6,8 +6,21 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::StrategyPlan;
-use crate::engine::explore::schedule::Fault;
-use crate::race::sheet::Compare;
+use crate::plan::schedule::Fault;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct Compare {
+    /// What lies in the folders.
+    pub files: bool,
+    /// What commands write to stdout.
+    pub output: bool,
+    /// What commands write to stderr.
+    pub stderr: bool,
+    /// What the command that tells the state writes.
+    pub observe: bool,
+}
 
 /// How executions are made to differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use super::judge::{Broken, Judge, Verdict};
 use super::run::{Played, Round};
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
-use crate::engine::explore::strategy::sampling::Dice;
 use crate::engine::{Ended, Progress};
+use crate::explore::strategy::sampling::Dice;
 use crate::plan::race::{Mode, RacePlan};
 
 /// How long a stop of a perturbed process lasts at most, unless the plan says otherwise, in nanoseconds.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use regex::bytes::Regex;
-use serde::{Deserialize, Serialize};
 
 use super::outcome::{Done, Ending, Outcome, Output, Who};
 use crate::ground::{Body, Capture, Kind};
+pub use crate::plan::race::Compare;
 
 /// A place of an outcome, ordered as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,20 +58,6 @@ impl Value {
     fn word(word: impl Into<String>) -> Self {
         Self { word: word.into(), text: None }
     }
-}
-
-/// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct Compare {
-    /// What lies in the folders.
-    pub files: bool,
-    /// What commands write to stdout.
-    pub output: bool,
-    /// What commands write to stderr.
-    pub stderr: bool,
-    /// What the command that tells the state writes.
-    pub observe: bool,
 }
 
 /// When folders are looked at.

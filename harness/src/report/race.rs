@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::human::{FAINT, STRONG, line};
 use super::{ScenarioReport, WorkReport};
-use crate::engine::explore::strategy::Coverage;
+use crate::explore::strategy::Coverage;
 use crate::plan::race::RacePlan;
 use crate::race::RaceRun;
 use crate::words::{grouped, plural};

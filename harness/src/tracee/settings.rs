@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::books::deed::{Faults, Known};
-use crate::engine::EngineError;
 use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
@@ -252,15 +251,6 @@ impl From<SlotError> for TraceeError {
         match error {
             SlotError::Unsupported(_) => Self::Unsupported(error.to_string()),
             SlotError::Io(error) => Self::Io(error),
-        }
-    }
-}
-
-impl From<TraceeError> for EngineError {
-    fn from(error: TraceeError) -> Self {
-        match error {
-            TraceeError::Unsupported(why) => Self::Unsupported(why),
-            other => Self::Failed(other.to_string()),
         }
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use flockwork_harness::engine::explore::machine::{Chooser, End, Pick, Point};
-use flockwork_harness::engine::explore::schedule::{Fault, Injected};
-use flockwork_harness::engine::explore::step::Event;
-use flockwork_harness::engine::explore::strategy::Coverage;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::machine::{Chooser, End, Pick, Point};
+use flockwork_harness::explore::step::Event;
+use flockwork_harness::explore::strategy::Coverage;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::plan::schedule::{Fault, Injected};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::process::procfs::{self, Stat};
 use flockwork_harness::tracee::{Ending, Left, Options, Planned, TraceeError};

@@ -3,9 +3,9 @@
 //! They are real programs: an actor that makes system calls as its arguments say, with locks, children, threads and
 //! pipes; and shell scripts.
 
-use flockwork_harness::engine::explore::strategy::Coverage;
-use flockwork_harness::engine::explore::strategy::exhaustive::Exhaustive;
-use flockwork_harness::engine::explore::strategy::naive::Naive;
+use flockwork_harness::explore::strategy::Coverage;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
+use flockwork_harness::explore::strategy::naive::Naive;
 use flockwork_harness::process::Zygote;
 use flockwork_harness::tracee::Options;
 use rand_chacha::ChaCha8Rng;

@@ -1,3 +1,5 @@
+//! What deeds touch, call themselves and may fail with, deed by deed.
+
 use super::*;
 use crate::books::places::Kind;
 use crate::explore::step::{Access, Footprint, Object};

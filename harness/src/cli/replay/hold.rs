@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::desk::{Desk, show};
 use super::scene;
-use crate::engine::explore::follow::{Observer, Scene};
+use crate::explore::observe::{Observer, Scene};
 
 /// Stops before one step.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::engine::explore::follow::Scene;
+use crate::explore::observe::Scene;
 use crate::report::table::render;
 
 /// Of a longer file the size is enough.

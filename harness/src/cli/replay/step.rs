@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Heard, show};
 use super::scene;
-use crate::engine::explore::follow::{Observer, Scene};
+use crate::explore::observe::{Observer, Scene};
 use crate::plan::schedule::Schedule;
 
 const QUESTION: &str = "Enter: next step, c: go on to the end, q: quit";

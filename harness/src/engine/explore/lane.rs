@@ -6,10 +6,10 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::control::{Control, Digest, Left, NURSERY, Planned, Recorder, SETUP, StageError};
-use super::follow::Observer;
 use super::judge::{self, Examined, Verdict};
 use crate::engine::EngineError;
 use crate::explore::machine::{Chooser, Execution};
+use crate::explore::observe::Observer;
 use crate::explore::step::Mask;
 use crate::history::Outcome;
 use crate::plan::{Call, ExplorePlan};

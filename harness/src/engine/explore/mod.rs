@@ -21,11 +21,12 @@ pub use self::pace::{Pace, pace};
 use flockwork::Operation;
 
 use self::control::Planned;
-use self::follow::{Followed, Following, Observer};
+use self::follow::{Followed, Following};
 use super::{EngineError, Progress};
 use crate::check::Examination;
 use crate::evidence::Exit;
 use crate::explore::machine::{Chooser, Execution};
+use crate::explore::observe::Observer;
 use crate::explore::strategy::Coverage;
 use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::history::{History, Outcome};

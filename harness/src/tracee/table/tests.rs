@@ -1,3 +1,5 @@
+//! That the table knows every system call, and what it does with each.
+
 use std::collections::HashMap;
 
 use super::*;

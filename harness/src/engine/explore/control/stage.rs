@@ -21,9 +21,9 @@ use super::predict::{self, Effect, Prediction, Scene};
 use super::record::Recorder;
 use super::snapshot::{Beside, Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
-use crate::engine::explore::follow::{self, Observer};
 use crate::evidence::{self, Exit};
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
+use crate::explore::observe::{self, Observer};
 use crate::explore::step::{Event, Footprint, Mask, Step};
 use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::plan::{self, ExplorePlan};
@@ -266,7 +266,7 @@ impl Control {
                 let pids = self.crew.pids();
                 let depth = point.depth;
                 let root = &self.root;
-                observer.before(&follow::Scene {
+                observer.before(&observe::Scene {
                     depth,
                     next: process,
                     pending: &pending,

@@ -1,0 +1,42 @@
+//! Looking on while an execution goes its way.
+
+use std::path::Path;
+
+use super::step::{Mask, Step};
+
+/// A moment before a step, for whoever looks on. Every process stands still.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'s> {
+    /// How many steps have happened.
+    pub depth: usize,
+    /// Whose step is next.
+    pub next: usize,
+    /// The step that each process is about to take.
+    pub pending: &'s [Option<Step>],
+    /// Who can take a step.
+    pub enabled: Mask,
+    /// The pid of each process; none where it was killed.
+    pub pids: &'s [Option<u32>],
+    /// The folder in which the containers live.
+    pub root: &'s Path,
+}
+
+/// Looks on while a schedule is followed.
+pub trait Observer {
+    /// Whether it wants to be called at all.
+    fn looks_on(&self) -> bool {
+        true
+    }
+
+    /// Called before each step; all processes stay where they are until it returns.
+    fn before(&mut self, scene: &Scene<'_>);
+}
+
+/// Nobody looks on.
+impl Observer for () {
+    fn looks_on(&self) -> bool {
+        false
+    }
+
+    fn before(&mut self, _scene: &Scene<'_>) {}
+}
