@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::bench::ExportArgs;
 use super::compare::CompareArgs;
+use super::init::InitArgs;
 pub use super::output::Format;
 use super::race::RaceArgs;
 use super::report::ReportArgs;
@@ -132,6 +133,9 @@ pub enum Command {
     /// Judge stored histories; no process is started
     #[command(after_long_help = EXIT_CODES)]
     Check(CheckArgs),
+    /// Write a race of your own tool as a scenario, or make an example to try
+    #[command(after_long_help = EXIT_CODES)]
+    Init(InitArgs),
     /// Compare two benchmarks, cell by cell, with confidence
     #[command(after_long_help = EXIT_CODES)]
     Compare(CompareArgs),
@@ -167,6 +171,7 @@ impl Command {
             Self::Run(_)
             | Self::Race(_)
             | Self::Bench(_)
+            | Self::Init(_)
             | Self::Replay(_)
             | Self::Shrink(_)
             | Self::Check(_)

@@ -8,6 +8,7 @@ mod deliver;
 mod doctor;
 mod failure;
 mod findings;
+mod init;
 mod interrupt;
 mod list;
 mod output;
@@ -80,6 +81,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
         Command::List(args) => list::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(zygote, &args, output),
+        Command::Init(args) => init::run(&args, output),
         Command::Compare(args) => compare::run(&args, output),
         Command::Report(args) => report::run(&args, output),
         Command::HoldLock { lock, root } => Ok(doctor::hold_lock(&lock, &root)),

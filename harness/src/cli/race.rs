@@ -18,7 +18,7 @@ use crate::race::RaceError;
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
 use crate::scenario::race::{
-    BUDGET_NS, TIME_LIMIT_NS, parse_busy, parse_compare, parse_fault, parse_perturb,
+    BUDGET_NS, TIME_LIMIT_NS, parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of,
 };
 use crate::scenario::{Expect, Race, Scenario, Work};
 use crate::words::units::{DURATION_FORM, duration_ns};
@@ -28,6 +28,7 @@ const SCENARIOS: &str = "scenarios";
 
 /// What `race` takes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RaceArgs {
     /// Two to eight command lines, each a process of its own; what needs a shell goes through `sh -c`
     #[arg(value_name = "CMD", last = true)]
@@ -38,6 +39,9 @@ pub struct RaceArgs {
     /// A folder that the commands share: put back between executions, and compared; repeatable
     #[arg(long, value_name = "DIR")]
     pub state: Vec<PathBuf>,
+    /// Work on the folders themselves: a backup is put back whatever happens, by the next start where this one is killed
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub in_place: bool,
     /// Run before the initial state is taken; repeatable
     #[arg(long, value_name = "CMD")]
     pub setup: Vec<String>,
@@ -71,6 +75,16 @@ pub struct RaceArgs {
     /// Let them run freely, and stop them at random moments for a time within these bounds, such as 0..2ms
     #[arg(long, value_name = "D..D")]
     pub perturb: Option<String>,
+    /// Which executions are run under control: exhaustive, random, pct or pos [default: all with up to two preemptions, then all, then
+    /// random ones]
+    #[arg(long, value_name = "STRATEGY")]
+    pub strategy: Option<String>,
+    /// Run all executions under control in which commands are interrupted at most this many times
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub preemptions: Option<u32>,
+    /// Control programs that do what no controller can hold; what they do is named, and nothing exhaustive claimed
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub allow_uncontrolled: bool,
     /// Race this long at most
     #[arg(long, value_name = "D")]
     pub budget: Option<String>,
@@ -196,7 +210,7 @@ fn usage(why: impl Into<String>) -> Failure {
     Failure::new(Exit::Usage, why)
 }
 
-fn failed(error: &RaceError) -> Failure {
+pub(super) fn failed(error: &RaceError) -> Failure {
     let exit = match error {
         RaceError::Usage(_) => Exit::Usage,
         RaceError::Unsupported(_) => Exit::Unsupported,
@@ -229,6 +243,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
     Ok(Race {
         processes,
         state: args.state.clone(),
+        in_place: args.in_place,
         folder: args.cwd.clone().unwrap_or_else(|| PathBuf::from(".")),
         environment: environment.collect::<Result<_, Failure>>()?,
         setup: args.setup.clone(),
@@ -251,6 +266,9 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         ignore: args.ignore.clone(),
         masks: args.mask.clone(),
         mode,
+        strategy: strategy_of(args.strategy.as_deref(), args.preemptions, None)
+            .map_err(each("--strategy"))?,
+        allow_uncontrolled: args.allow_uncontrolled,
         budget: RaceBudget {
             time_ns: time(args.budget.as_deref(), "--budget", BUDGET_NS)?,
             executions: args.executions,

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Finding, SCHEMA_VERSION};
+use super::{Finding, RaceFinding, SCHEMA_VERSION};
 use crate::plan::StrategyPlan;
 use crate::plan::schedule::Schedule;
-use crate::scenario::{Explore, Found, Scenario, Work, find};
+use crate::scenario::{Explore, Found, Race, Scenario, Work, find};
 use crate::violation::Class;
 
 /// A finding is some operations and a schedule. What is larger is some other file.
@@ -57,6 +57,47 @@ pub fn load(path: &Path) -> Result<Kept, LoadError> {
         return load_finding(path);
     }
     load_schedule(path)
+}
+
+/// A finding of a race.
+#[derive(Clone, Debug)]
+pub struct KeptRace {
+    /// All of it.
+    pub finding: Finding,
+    /// What it keeps of the race.
+    pub record: RaceFinding,
+    /// The race, of the processes that take part.
+    pub race: Race,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// Reads the finding of a race; none where a path leads to something else, which [`load`] reads.
+pub fn load_race(path: &Path) -> Result<Option<KeptRace>, LoadError> {
+    let file = if path.is_dir() { path.join("finding.json") } else { path.to_owned() };
+    if file.extension().is_none_or(|extension| extension != "json") {
+        return Ok(None);
+    }
+    let finding = read(&file).ok().and_then(|text| serde_json::from_str::<Finding>(&text).ok());
+    let Some(record) = finding.as_ref().and_then(|finding| finding.race.as_deref().cloned()) else {
+        return Ok(None);
+    };
+    let finding = finding.expect("it has a record");
+    let wrong = |why: String| LoadError::new(&file, format!("it cannot be replayed: {why}"));
+    if finding.schema_version != SCHEMA_VERSION {
+        return Err(wrong(format!(
+            "it is of schema version {}, and this version of flockwork reads {SCHEMA_VERSION}",
+            finding.schema_version
+        )));
+    }
+    let found =
+        Found { argument: format!("{}.toml", finding.signature).into(), text: record.scenario.clone() };
+    let scenario = Scenario::parse(&found, &[]).map_err(|problems| {
+        wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+    })?;
+    let Work::Race(race) = scenario.work else { return Err(wrong("its scenario is no race".into())) };
+    let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+    Ok(Some(KeptRace { finding, record, race: *race, folder }))
 }
 
 /// Only as much as every version of the format has.

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Finding, SCHEMA_VERSION};
 use crate::ground::{Body, Capture, Kind};
-use crate::plan::race::RacePlan;
+use crate::plan::race::{ControlRecord, RacePlan};
 use crate::race::outcome::Who;
 use crate::race::tell::{message, nearest};
-use crate::race::{Discovery, RaceRun};
+use crate::race::{Discovery, RaceRun, Seen};
+use crate::scenario::Race;
 use crate::signature::fnv1a;
 
 /// A race's finding.
@@ -28,6 +29,11 @@ pub struct RaceFinding {
     pub waiting: Vec<String>,
     /// Whether the same shows one after the other.
     pub also_alone: bool,
+    /// The race as a scenario, of those processes that take part, with absolute paths.
+    pub scenario: String,
+    /// For a violation that was seen under control: the steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlRecord>,
     /// The number of the execution that showed it first, from 1; 0 for a sequential order.
     pub execution: u64,
     /// How often it was tried whether it shows again.
@@ -54,7 +60,21 @@ pub struct DifferenceRecord {
 impl Finding {
     /// The finding of a race's discovery.
     #[must_use]
-    pub fn of_race(plan: &RacePlan, discovery: &Discovery, subject: &str) -> Self {
+    pub fn of_race(plan: &RacePlan, race: &Race, discovery: &Discovery, subject: &str) -> Self {
+        let control = match &discovery.seen {
+            Seen::Controlled(controlled) => Some(ControlRecord {
+                schedule: controlled.schedule.clone(),
+                preemptions: controlled.preemptions,
+                words: controlled.words.clone(),
+            }),
+            Seen::Free(_) | Seen::Sequential(_) => None,
+        };
+        let race = Race {
+            processes: plan.processes.clone(),
+            state: plan.state.clone(),
+            folder: plan.folder.clone(),
+            ..race.clone()
+        };
         let broken = &discovery.broken;
         let differences = broken.differences.iter().map(|difference| DifferenceRecord {
             place: difference.place.to_string(),
@@ -76,6 +96,8 @@ impl Finding {
                 differences: differences.collect(),
                 waiting: broken.waiting.clone(),
                 also_alone: broken.also_alone,
+                scenario: race.to_toml("", &[]),
+                control,
                 execution: discovery.number,
                 tried_again: discovery.again.times,
                 shown_again: discovery.again.shown,

@@ -46,6 +46,14 @@ impl Ground for Folders {
     }
 }
 
+/// Puts a folder back to what its copy holds.
+pub(crate) fn put_back_from(work: &Path, kept: &Path) -> Result<(), GroundError> {
+    let mut look = Look::new(HashMap::new());
+    look.walk(kept, Path::new(""))?;
+    let (work, kept) = (work.to_owned(), kept.to_owned());
+    Folder { work, kept, seen: HashMap::new(), as_was: look.capture }.put_back()
+}
+
 /// What the kernel said of an entry, and when it was asked.
 #[derive(Clone, Debug)]
 struct Seen {

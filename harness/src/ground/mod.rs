@@ -3,6 +3,7 @@
 //! The user's own folders are only ever read. Executions work on copies, which are put back from what they were at first: of
 //! a file that nobody touched, not even the content is read again.
 
+mod backup;
 mod capture;
 mod copy;
 mod folder;
@@ -12,9 +13,11 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 
+pub use backup::{Backup, Restored, restore_left};
 pub use capture::{Body, Capture, Entry, Kind, LARGE_BYTES};
 pub use copy::{BYTES_MAX, copied_bytes, copy};
 pub use folder::Folders;
+pub(crate) use folder::put_back_from;
 
 /// What executions start from, over and over again.
 pub trait Ground {

@@ -1,12 +1,13 @@
 //! The plan of a race: commands whose own sequential behaviour is what is right.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::StrategyPlan;
-use crate::plan::schedule::Fault;
+use crate::plan::schedule::{Fault, Schedule};
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,17 @@ pub struct RaceBudget {
     pub executions: Option<u64>,
 }
 
+/// The steps of an execution under control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRecord {
+    /// Who took which step, with the faults that met them.
+    pub schedule: Schedule,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+    /// The words that names are made of in it; other names have numbers.
+    pub words: BTreeSet<String>,
+}
+
 /// One race.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RacePlan {
@@ -96,8 +108,19 @@ pub struct RacePlan {
     pub allow_uncontrolled: bool,
     /// How much is done at most.
     pub budget: RaceBudget,
+    /// What the state folders hold at first, each in a folder of its own; none: what they hold, and what setup makes of it.
+    pub initial: Option<Vec<PathBuf>>,
     /// Determines every choice.
     pub seed: u64,
     /// How long a command may take, in nanoseconds.
     pub time_limit_ns: u64,
+}
+
+impl RacePlan {
+    /// The same race of these processes alone.
+    #[must_use]
+    pub fn only(&self, members: &[usize]) -> Self {
+        let processes = members.iter().filter_map(|process| self.processes.get(*process).cloned());
+        Self { processes: processes.collect(), ..self.clone() }
+    }
 }

@@ -21,6 +21,7 @@ use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
 use crate::engine::{Ended, Progress};
 use crate::explore::machine::{Chooser, End, Execution};
+use crate::explore::observe::Observer;
 use crate::explore::strategy::bounded::Bounded;
 use crate::explore::strategy::exhaustive::Exhaustive;
 use crate::explore::strategy::pct::Pct;
@@ -31,8 +32,8 @@ use crate::explore::strategy::{Coverage, Strategy};
 use crate::plan::StrategyPlan;
 use crate::plan::race::RacePlan;
 use crate::plan::schedule::{Fault, Schedule};
+use crate::process::Zygote;
 use crate::process::spawner::Status;
-use crate::process::{Marker, Zygote};
 use crate::tracee::{self, Command, Left, Machine, Options, Planned, Settings, TraceeError};
 
 /// So many preemptions are tried first: most races need no more.
@@ -41,8 +42,6 @@ pub const PREEMPTIONS_FIRST: u32 = 2;
 const AGAIN: u64 = 3;
 /// How long an exhaustive search may go on when few preemptions are through, at the least.
 const EXHAUSTIVE_MIN: Duration = Duration::from_secs(2);
-/// How long something simpler is looked for.
-const SHRINKING: Duration = Duration::from_secs(3);
 /// Executions of a strategy that chooses at random: as many as there is time for.
 const SAMPLES: u64 = 1_000_000_000;
 
@@ -55,9 +54,9 @@ pub(super) enum Held {
 }
 
 /// A machine, and which processes of the race it holds.
-struct Holder {
-    machine: Machine,
-    members: Vec<usize>,
+pub(super) struct Holder {
+    pub machine: Machine,
+    pub members: Vec<usize>,
 }
 
 /// What drives a search.
@@ -74,7 +73,7 @@ pub(super) struct Search<'a> {
 }
 
 /// How a search by one strategy ended.
-enum Phase {
+pub(super) enum Phase {
     /// By itself.
     Over(Coverage),
     /// There was no more time for it.
@@ -179,7 +178,11 @@ impl Search<'_> {
     }
 
     /// Opens a machine that holds these processes.
-    fn open(&self, members: Vec<usize>, words: Option<BTreeSet<String>>) -> Result<Holder, TraceeError> {
+    pub(super) fn open(
+        &self,
+        members: Vec<usize>,
+        words: Option<BTreeSet<String>>,
+    ) -> Result<Holder, TraceeError> {
         let scratch = self.root.join("control");
         std::fs::create_dir_all(&scratch)?;
         let options = Options {
@@ -192,7 +195,7 @@ impl Search<'_> {
         let machine = Machine::open(
             self.zygote,
             Settings {
-                marker: Marker::next().to_string(),
+                marker: self.site.marker.clone(),
                 environment: self.site.environment.clone(),
                 binds: self.site.binds.clone(),
                 processes: members.iter().map(|process| self.site.command_lines(*process)).collect(),
@@ -207,7 +210,7 @@ impl Search<'_> {
 
     /// Runs a sequential order under control, twice, and learns its names; why the commands cannot be controlled, where it comes to
     /// something else.
-    fn rehearse(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
+    pub(super) fn rehearse(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
         for _ in 0..2 {
             let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
             let (execution, played) = match self.execute(holder, &[], &mut in_order)? {
@@ -237,7 +240,7 @@ impl Search<'_> {
     }
 
     /// Runs what a strategy wants until it wants nothing more, a promise is broken, or the time is over.
-    fn explore(
+    pub(super) fn explore(
         &mut self,
         holder: &mut Holder,
         strategy: &mut dyn Strategy,
@@ -367,8 +370,19 @@ impl Search<'_> {
         planned: &[Planned],
         chooser: &mut dyn Chooser,
     ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
+        self.watched(holder, planned, chooser, &mut ())
+    }
+
+    /// The same, while somebody looks on.
+    pub(super) fn watched(
+        &mut self,
+        holder: &mut Holder,
+        planned: &[Planned],
+        chooser: &mut dyn Chooser,
+        observer: &mut dyn Observer,
+    ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
         self.site.put_back()?;
-        let execution = match holder.machine.run(planned, chooser, &mut ()) {
+        let execution = match holder.machine.run(planned, chooser, observer) {
             Ok(execution) => execution,
             Err(error) => {
                 return match refused(error)? {
@@ -398,64 +412,6 @@ impl Search<'_> {
         }
         Ok(played)
     }
-
-    /// Looks for something simpler that shows the same: fewer processes, then fewer preemptions.
-    fn simplest(&mut self, found: Discovery, holder: &mut Holder) -> Result<Discovery, NoBaseline> {
-        let until = Instant::now() + SHRINKING;
-        let mut simplest = found;
-        let mut is_minimal = true;
-        if holder.members.len() > 2 && simplest.broken.busy.is_empty() {
-            let mut at = 0;
-            while let Some(members) = without(&simplest, at) {
-                if Instant::now() >= until {
-                    is_minimal = false;
-                    break;
-                }
-                match self.try_fewer(&members, &simplest, until)? {
-                    Some(simpler) => simplest = simpler,
-                    None => at += 1,
-                }
-            }
-        }
-        if let Seen::Controlled(controlled) = &mut simplest.seen {
-            controlled.is_minimal = is_minimal && controlled.preemptions <= PREEMPTIONS_FIRST;
-        }
-        Ok(simplest)
-    }
-
-    fn try_fewer(
-        &mut self,
-        members: &[usize],
-        found: &Discovery,
-        until: Instant,
-    ) -> Result<Option<Discovery>, NoBaseline> {
-        let Ok(mut holder) = self.open(members.to_vec(), None) else { return Ok(None) };
-        if self.rehearse(&mut holder)?.is_some() {
-            return Ok(None);
-        }
-        let executions = self.run.executions;
-        let number = found.number;
-        let mut bounded = Bounded::with_at_most(PREEMPTIONS_FIRST);
-        let phase = self.explore(&mut holder, &mut bounded, &[], until)?;
-        // What is run to make it simpler is no part of the search.
-        self.run.executions = executions;
-        Ok(match phase {
-            Phase::Found(simpler) if simpler.broken.class == found.broken.class => {
-                Some(Discovery { number, ..*simpler })
-            }
-            _ => None,
-        })
-    }
-}
-
-/// The processes of a discovery without the one at a place; none where there are but two, or no such place.
-fn without(discovery: &Discovery, at: usize) -> Option<Vec<usize>> {
-    let Seen::Controlled(controlled) = &discovery.seen else { return None };
-    let mut members = controlled.members.clone();
-    (members.len() > 2 && at < members.len()).then(|| {
-        members.remove(at);
-        members
-    })
 }
 
 /// How a broken promise was seen under control.

@@ -82,6 +82,27 @@ pub struct Broken {
     pub also_alone: bool,
 }
 
+impl Broken {
+    /// Numbers processes by their places among these, which are all that take part.
+    pub(super) fn renumber(&mut self, members: &[usize]) {
+        let number = |process: usize| members.iter().position(|member| *member == process);
+        let steps = |steps: &mut Vec<Step>| {
+            *steps = steps.iter().filter_map(|(process, index)| Some((number(*process)?, *index))).collect();
+        };
+        [&mut self.nearest, &mut self.busy, &mut self.killed].into_iter().for_each(steps);
+        for difference in &mut self.differences {
+            let (Place::Ending(who) | Place::Stdout(who) | Place::Stderr(who)) = &mut difference.place else {
+                continue;
+            };
+            if let Who::Command { process, .. } = who
+                && let Some(number) = number(*process)
+            {
+                *process = number;
+            }
+        }
+    }
+}
+
 /// Judges executions.
 #[derive(Debug)]
 pub(super) struct Judge {

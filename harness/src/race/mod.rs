@@ -16,8 +16,10 @@ mod hang;
 pub mod judge;
 pub mod orders;
 pub mod outcome;
+pub mod replay;
 mod run;
 pub mod sheet;
+mod shrink;
 mod site;
 pub mod tell;
 pub mod text;
@@ -157,21 +159,13 @@ pub const fn compared(observes: bool) -> Compare {
     Compare { files: !observes, output: true, stderr: false, observe: observes }
 }
 
-/// Races. `root` is an empty folder for copies and outputs. Setting `stop` ends it early and cleanly.
-pub fn run(
-    zygote: &Zygote,
-    plan: &RacePlan,
-    root: &Path,
-    stop: &AtomicBool,
-    progress: &dyn Progress,
-) -> Result<RaceRun, RaceError> {
-    let begun_ns = now_ns();
-    let until = Instant::now() + Duration::from_nanos(plan.budget.time_ns);
+/// Brings all to where executions can begin.
+fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge, RaceRun), RaceError> {
     let busy = BusyRule::compile(&plan.busy)?;
     let ruling = ruling(plan)?;
     let mut site = Site::open(zygote, plan, root)?;
     let baseline = Baseline::new(ruling, &site)?;
-    let mut run = RaceRun {
+    let run = RaceRun {
         executions: 0,
         faulted: 0,
         diverged: 0,
@@ -191,7 +185,20 @@ pub fn run(
         duration_ns: 0,
         initial: site.initial()?,
     };
-    let mut judge = Judge { baseline, busy, strict: plan.strict };
+    Ok((site, Judge { baseline, busy, strict: plan.strict }, run))
+}
+
+/// Races. `root` is an empty folder for copies and outputs. Setting `stop` ends it early and cleanly.
+pub fn run(
+    zygote: &Zygote,
+    plan: &RacePlan,
+    root: &Path,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<RaceRun, RaceError> {
+    let begun_ns = now_ns();
+    let until = Instant::now() + Duration::from_nanos(plan.budget.time_ns);
+    let (mut site, mut judge, mut run) = prepare(zygote, plan, root)?;
     let raced = judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop).and_then(|()| {
         let place = Place { zygote, root, until, stop, progress };
         overlap(&mut site, &mut judge, plan, &mut run, &place)
@@ -208,6 +215,7 @@ pub fn run(
     run.sequential_runs = judge.baseline.runs;
     run.masked = judge.baseline.masked();
     run.duration_ns = now_ns() - begun_ns;
+    site.close()?;
     Ok(run)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{Command, CommandError, Placeholders, check_numbers, check_placeholders, names_state};
 use super::error::RaceError;
-use crate::ground::{Folders, Ground, copied_bytes, copy};
+use crate::ground::{Backup, Folders, Ground, copied_bytes, copy, put_back_from};
 use crate::plan::race::RacePlan;
 use crate::process::spawner::{Bind, Settings, Spawner, SpawnerError, Start, Unready};
 use crate::process::{Marker, Zygote};
@@ -42,19 +42,23 @@ pub(super) struct Site {
     pub binds: Vec<Bind>,
     /// Variables that commands find set.
     pub environment: Vec<(String, String)>,
+    /// What all commands carry, whoever starts them: they must not find themselves elsewhere when they are held.
+    pub marker: String,
     folder: PathBuf,
     outputs: PathBuf,
     slots: u32,
+    // Behind the spawner: whoever could still write is gone when it is put back.
+    backup: Option<Backup>,
 }
 
 impl Site {
     /// Copies the folders, raises a spawner and runs the setup.
     pub fn open(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<Self, RaceError> {
-        let work: Vec<PathBuf> =
-            (1..=plan.state.len()).map(|number| root.join(format!("state{number}"))).collect();
+        let copies = (1..=plan.state.len()).map(|number| root.join(format!("state{number}")));
+        let work: Vec<PathBuf> = if plan.in_place { plan.state.clone() } else { copies.collect() };
         let kept = (1..=plan.state.len()).map(|number| root.join(format!("kept{number}")));
         let ground = Folders::new(work.iter().cloned().zip(kept));
-        copy_all(plan, &work, root)?;
+        let backup = copy_all(plan, &work, root)?;
         let outputs = root.join("outputs");
         std::fs::create_dir_all(&outputs)
             .map_err(RaceError::failed("a folder for outputs cannot be made"))?;
@@ -62,8 +66,9 @@ impl Site {
         let all = commands(plan)?;
         let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
         let environment: Vec<(String, String)> = plan.environment.iter().map(fill).collect();
-        let (spawner, binds) = spawner(zygote, plan, &work, &all, &environment)?;
-        let is_private = binds.len() == work.len();
+        let marker = Marker::next().to_string();
+        let (spawner, binds) = spawner(zygote, plan, &work, &all, (&environment, &marker))?;
+        let is_private = binds.len() == work.len() && !plan.in_place;
         let mut site = Self {
             spawner,
             ground,
@@ -78,10 +83,13 @@ impl Site {
             work,
             binds,
             environment,
+            marker,
+            backup,
         };
         let finder =
             Finder { plan, placeholders: &placeholders, work: is_private.then(|| site.work.clone()) };
-        for command in &all.setup {
+        let setup = if plan.initial.is_some() { &[][..] } else { &all.setup };
+        for command in setup {
             let ready = finder.ready(command)?;
             site.run_setup(&ready)?;
         }
@@ -116,6 +124,12 @@ impl Site {
     pub fn initial(&mut self) -> Result<Vec<crate::ground::Capture>, RaceError> {
         self.ground.put_back()?;
         Ok(self.ground.capture()?)
+    }
+
+    /// Ends all that could still write, and puts folders back that were worked on in place.
+    pub fn close(self) -> Result<(), RaceError> {
+        drop(self.spawner);
+        Ok(self.backup.map_or(Ok(()), Backup::put_back)?)
     }
 
     /// Puts everything back to what it was at first.
@@ -198,14 +212,8 @@ fn commands(plan: &RacePlan) -> Result<Commands, RaceError> {
     })
 }
 
-/// Checks what the commands of a plan say, without running anything.
+/// Checks what the commands and the folders of a plan say, without running anything.
 pub(super) fn check(plan: &RacePlan) -> Result<(), RaceError> {
-    commands(plan).map(drop)
-}
-
-fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<(), RaceError> {
-    // Where a run leaves its evidence is no part of the state, though it may lie in it.
-    let leaves_out = |path: &Path| path == root || plan.leaves_out.iter().any(|left| path == left);
     for (number, folder) in plan.state.iter().enumerate() {
         let mut others = plan.state.iter().enumerate().filter(|(other, _)| *other != number);
         if let Some((_, around)) = others.find(|(_, path)| folder.starts_with(path)) {
@@ -215,13 +223,31 @@ fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<(), RaceEr
                 around.display()
             )));
         }
+    }
+    commands(plan).map(drop)
+}
+
+/// Makes the copies, or a backup where the folders themselves are worked on.
+fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<Option<Backup>, RaceError> {
+    // Where a run leaves its evidence is no part of the state, though it may lie in it.
+    let leaves_out = |path: &Path| path == root || plan.leaves_out.iter().any(|left| path == left);
+    if plan.in_place {
+        let backup = Backup::take(&plan.state, &leaves_out)?;
+        if let Some(initial) = &plan.initial {
+            for (from, folder) in initial.iter().zip(&plan.state) {
+                put_back_from(folder, from)?;
+            }
+        }
+        return Ok(Some(backup));
+    }
+    for folder in &plan.state {
         copied_bytes(folder, &leaves_out)?;
     }
-    for (folder, work) in plan.state.iter().zip(work) {
+    for (folder, work) in plan.initial.as_ref().unwrap_or(&plan.state).iter().zip(work) {
         std::fs::create_dir_all(work).map_err(RaceError::failed("a copy cannot be made"))?;
         copy(folder, work, &leaves_out)?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The spawner, and which copies lie in the places of folders for what it starts: all or none.
@@ -230,13 +256,13 @@ fn spawner(
     plan: &RacePlan,
     work: &[PathBuf],
     all: &Commands,
-    environment: &[(String, String)],
+    (environment, marker): (&[(String, String)], &str),
 ) -> Result<(Spawner, Vec<Bind>), RaceError> {
     let binds =
         plan.state.iter().zip(work).map(|(place, copy)| Bind { copy: copy.clone(), place: place.clone() });
-    let binds: Vec<Bind> = binds.collect();
+    let binds: Vec<Bind> = if plan.in_place { Vec::new() } else { binds.collect() };
     let settings = Settings {
-        marker: Marker::next().to_string(),
+        marker: marker.to_owned(),
         environment: environment.to_vec(),
         binds: binds.clone(),
         ..Settings::default()

@@ -33,7 +33,12 @@ pub fn nearest(plan: &RacePlan, broken: &Broken) -> String {
 /// A discovery in one or two sentences.
 #[must_use]
 pub fn message(plan: &RacePlan, discovery: &Discovery) -> String {
-    let broken = &discovery.broken;
+    broken_message(plan, &discovery.broken)
+}
+
+/// What was broken, in one or two sentences.
+#[must_use]
+pub fn broken_message(plan: &RacePlan, broken: &Broken) -> String {
     if broken.class == Class::Deadlock {
         let alone = if broken.also_alone { "; also alone: the same happens one after the other" } else { "" };
         let waiting =

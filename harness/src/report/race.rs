@@ -72,6 +72,10 @@ pub struct RaceReport {
     pub left_over: Vec<String>,
     /// Processes that commands leave behind in the background.
     pub left_behind: Vec<String>,
+    /// What commands changed outside of the state folders, as far as that was seen.
+    pub also_touched: Vec<String>,
+    /// Why nothing exhaustive is claimed, though executions were under control.
+    pub uncertain: Vec<String>,
     /// Executions a second, sequential ones included.
     pub executions_per_s: f64,
 }
@@ -103,6 +107,8 @@ impl From<&RaceRun> for RaceReport {
             masked: masked.collect(),
             left_over: run.left_over.iter().cloned().collect(),
             left_behind: run.daemons.iter().cloned().collect(),
+            also_touched: run.touched_outside.iter().cloned().collect(),
+            uncertain: run.uncertain.iter().cloned().collect(),
             executions_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
         }
     }
@@ -117,11 +123,14 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
         return told;
     }
     if run.executions > 0 && !run.met {
-        told.push(
-            "the commands never met: no command of one process did anything while another's was at work, and that proves \
-             nothing; name the folder that they share with --state"
-                .into(),
-        );
+        let how = if run.coverage.is_some() {
+            "no step of one depends on a step of another"
+        } else {
+            "no command of one process did anything while another's was at work"
+        };
+        told.push(format!(
+            "the commands never met: {how}, and that proves nothing; name the folder that they share with --state"
+        ));
     }
     if let Some(why) = shortfall_of_coverage(plan, run) {
         told.push(why);
@@ -133,6 +142,17 @@ fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
     let executions = plural(run.executions, "execution");
     match (run.coverage, plan.budget.executions) {
         (Some(_), _) if RaceCoverage::of(run) != RaceCoverage::Sampled => None,
+        (Some(_), _) if run.diverged > 0 => Some(format!(
+            "{} did not repeat what they should, so nothing is claimed of all that there are",
+            plural(run.diverged, "execution")
+        )),
+        (Some(_), _) if !run.uncertain.is_empty() => Some(format!(
+            "not all was under control, so nothing is claimed of all executions that there are: {}",
+            run.uncertain.iter().cloned().collect::<Vec<_>>().join("; ")
+        )),
+        (Some(_), _) if plan.strategy.is_some() && run.coverage != Some(Coverage::Partial) => Some(format!(
+            "{executions} are all with fewer than {PREEMPTIONS_ENOUGH} preemptions: raise --preemptions"
+        )),
         (Some(_), _) => Some(format!(
             "the budget was used up after {executions}, before all with up to {PREEMPTIONS_ENOUGH} preemptions had been run: \
              raise --budget"
@@ -175,6 +195,15 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
         line(
             text,
             &format!("  not compared, as it differs from run to run: {}: {}", masked.place, masked.shown),
+        );
+    }
+    if !race.also_touched.is_empty() {
+        let files = race.also_touched.join(", ");
+        line(
+            text,
+            &format!(
+                "  also touched, outside of the state folders and so neither put back nor compared: {files}"
+            ),
         );
     }
     if !race.left_over.is_empty() {

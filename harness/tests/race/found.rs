@@ -43,10 +43,10 @@ fn a_finding_keeps_all_that_is_needed_to_see_it_again() {
 #[test]
 fn what_is_sound_is_not_blamed_and_a_sample_is_called_one() {
     let workshop = Workshop::new(SOUND);
-    let report = workshop.json(&["--free", "--executions", "5"], &["./tool", "./tool"], 0);
+    let report = workshop.json(&["--free", "--executions", "12"], &["./tool", "./tool"], 0);
     assert_eq!(report["verdict"], "clean");
-    assert_eq!(report["scenarios"][0]["executions"], 5);
-    let words = ["--state", "state", "--free", "--executions", "5", "--", "./tool", "./tool"];
+    assert_eq!(report["scenarios"][0]["executions"], 12);
+    let words = ["--state", "state", "--free", "--executions", "12", "--", "./tool", "./tool"];
     let text = stdout(&ends_with(&mut workshop.race(&words), 0));
     assert!(text.contains("they are a sample, no proof"), "{text}");
     // Nobody said how many are enough.
@@ -71,7 +71,7 @@ fn a_hang_is_a_deadlock_and_told_where_it_shows_alone() {
 fn who_says_that_it_did_not_run_must_have_left_nothing() {
     let polite = "#!/bin/sh\nexec 9>>door\nflock -n 9 || exit 75\nsleep 0.3\necho $1 >state/$1\n";
     let workshop = Workshop::new(polite);
-    let busy = ["--free", "--executions", "4"];
+    let busy = ["--free", "--executions", "12"];
     let report = workshop.json(&busy, &["./tool a", "./tool b"], 100);
     assert_eq!(report["scenarios"][0]["violations"][0]["class"], "not-serializable");
     let with_rule = [&busy[..], &["--busy", "exit:75"]].concat();
@@ -85,7 +85,7 @@ fn who_says_that_it_did_not_run_must_have_left_nothing() {
 
 #[test]
 fn several_commands_of_a_process_keep_their_order() {
-    let log = "#!/bin/sh\nexec 9>>state/lock\nflock 9\necho $1 >>state/log\n";
+    let log = "#!/bin/sh\nexec 9>>state/lock\nflock 9\nsleep 0.1\necho $1 >>state/log\n";
     let workshop = Workshop::new(log);
     let words = [
         "--state",
@@ -110,14 +110,14 @@ fn several_commands_of_a_process_keep_their_order() {
 fn a_race_that_is_saved_is_a_scenario() {
     let workshop = Workshop::new(SOUND);
     let words =
-        ["--state", "state", "--free", "--executions", "3", "--save", "two-turns", "--", "./tool", "./tool"];
+        ["--state", "state", "--free", "--executions", "12", "--save", "two-turns", "--", "./tool", "./tool"];
     ends_with(&mut workshop.race(&words), 0);
     let scenario = workshop.path().join("scenarios/two-turns.toml");
     assert!(scenario.is_file());
     let run = ["run", "--root", "root", "scenarios/two-turns.toml", "--format", "json"];
-    let report = super::support::json(&ends_with(&mut workshop.place.flockwork(&run), 0));
-    assert_eq!(report["scenarios"][0]["executions"], 3);
-    let list = ends_with(&mut workshop.place.flockwork(&["list", "scenarios"]), 0);
+    let report = super::support::json(&ends_with(&mut workshop.flockwork(&run), 0));
+    assert_eq!(report["scenarios"][0]["executions"], 12);
+    let list = ends_with(&mut workshop.flockwork(&["list", "scenarios"]), 0);
     assert!(stdout(&list).contains("two-turns"), "{}", stdout(&list));
 }
 
@@ -127,8 +127,9 @@ fn what_comes_after_and_what_is_observed_are_part_of_it() {
     // The files do not tell, nor does what the commands print.
     let quiet = "exec 9>>door; if flock -n 9; then sleep 0.3; else echo x >>hidden; fi";
     let commands = [quiet, quiet];
-    workshop.json(&["--free", "--executions", "3"], &commands, 0);
+    workshop.json(&["--free", "--executions", "12"], &commands, 0);
     for flag in ["--observe", "--then"] {
+        std::fs::remove_file(workshop.path().join("hidden")).unwrap_or_default();
         let flags = ["--free", flag, "cat hidden 2>/dev/null; rm -f hidden; true"];
         let report = workshop.json(&flags, &commands, 100);
         assert_eq!(report["scenarios"][0]["violations"][0]["class"], "not-serializable", "{flag}");

@@ -109,20 +109,22 @@ fn commands_that_never_end_write_without_end_or_ask() {
         said(&ends_with(&mut workshop.race(&words), code))
     };
     let text = race(&["--time-limit", "300ms"], "sleep 100", 102);
-    assert!(text.contains("did not end within 300ms, although nothing else ran"), "{text}");
+    assert!(text.contains("did not end within 300.0ms, although nothing else ran"), "{text}");
     let text = race(&[], "yes", 102);
     assert!(text.contains("it wrote more than 64 MB to stdout and was stopped"), "{text}");
-    // Nothing is there to be read, and no terminal.
-    race(&[], "cat", 0);
-    let text = race(&[], "cat /dev/tty", 0);
-    assert!(!text.contains("violation"), "{text}");
+    // Nothing is there to be read, and no terminal: both end at once.
+    for command in ["cat", "cat /dev/tty"] {
+        let words = ["--state", "state", "--free", "--executions", "2", "--", command, command];
+        let text = said(&workshop.race(&words).output().unwrap());
+        assert!(text.contains("2 executions that overlap") && !text.contains("violation"), "{text}");
+    }
 }
 
 #[test]
 fn what_stays_in_the_background_is_told_and_ended() {
     let workshop = Workshop::new("#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
     let words = [&["--state", "state", "--free", "--executions", "2"][..], &TWO].concat();
-    let text = said(&ends_with(&mut workshop.race(&words), 0));
+    let text = said(&workshop.race(&words).output().unwrap());
     assert!(text.contains("left running in the background by a command, and ended: sleep"), "{text}");
     let state = workshop.path().display().to_string();
     let is_ours = |pid: u32| {
@@ -143,7 +145,7 @@ fn files_of_others_and_closed_ones_are_told() {
     let is_root = nix::unistd::geteuid().is_root();
     let output = workshop.race(&words).output().unwrap();
     if is_root {
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!([Some(0), Some(102)].contains(&output.status.code()), "{}", stderr(&output));
     } else {
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(said(&output).contains("it cannot be read, so it cannot be copied"), "{}", said(&output));

@@ -1,5 +1,6 @@
 //! `flockwork race`, by its binary: real commands, whose fault or soundness is known.
 
+mod controlled;
 mod found;
 mod input;
 mod noise;

@@ -3,11 +3,12 @@
 use super::support::{ends_with, stdout};
 use super::workshop::Workshop;
 
-const FREE: [&str; 3] = ["--free", "--executions", "6"];
+/// So many that they meet: each holds on for a while.
+const FREE: [&str; 3] = ["--free", "--executions", "12"];
 
 #[test]
 fn pids_times_and_drawn_names_are_masked_and_told() {
-    let noisy = "#!/bin/sh\necho pid $$ at $(date +%s.%N)\nexec 9>>state/lock\nflock 9\necho by $$ >>state/log\n\
+    let noisy = "#!/bin/sh\necho pid $$ at $(date +%s.%N)\nexec 9>>state/lock\nflock 9\necho by $$ >>state/log\nsleep 0.1\n\
                  : >state/tmp.$$\n";
     let workshop = Workshop::new(noisy);
     let report = workshop.json(&FREE, &["./tool", "./tool"], 0);
@@ -49,7 +50,8 @@ fn what_differs_wildly_even_alone_is_refused() {
 
 #[test]
 fn what_is_masked_or_ignored_by_hand_is_not_compared() {
-    let workshop = Workshop::new("#!/bin/sh\nseq $(($$ % 90 + 1)) >state/seq.log\necho x$(($$ % 90 + 1))/\n");
+    let workshop =
+        Workshop::new("#!/bin/sh\nsleep 0.1\nseq $(($$ % 90 + 1)) >state/seq.log\necho x$(($$ % 90 + 1))/\n");
     let flags = [&FREE[..], &["--ignore", "*.log", "--mask", "x[0-9]+/"]].concat();
     workshop.json(&flags, &["./tool", "./tool"], 0);
 }

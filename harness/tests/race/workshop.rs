@@ -19,6 +19,7 @@ pub const SOUND: &str = r"#!/bin/sh
 exec 9>>state/lock
 flock 9
 read -r n <state/count
+sleep 0.05
 echo $((n + 1)) >state/count
 ";
 
@@ -50,9 +51,16 @@ impl Workshop {
         self.path().join("state")
     }
 
+    /// The binary, to be run here, with its own records beside the state.
+    pub fn flockwork(&self, words: &[&str]) -> Command {
+        let mut command = self.place.flockwork(words);
+        command.env("XDG_STATE_HOME", self.path().join("home"));
+        command
+    }
+
     /// `flockwork race`, with copies below this workshop's root.
     pub fn race(&self, words: &[&str]) -> Command {
-        let mut command = self.place.flockwork(&["race", "--root", "root"]);
+        let mut command = self.flockwork(&["race", "--root", "root"]);
         command.args(words);
         command
     }

@@ -212,7 +212,8 @@ impl Known {
                 let verb = if *how == Renaming::Exchange { "exchange" } else { "rename" };
                 match (from, to) {
                     (Some(from), Some(to)) => {
-                        format!("{verb} {} to {}", shown(&from.shown), shown(&to.shown))
+                        let unless = if *how == Renaming::Keep { " unless there" } else { "" };
+                        format!("{verb} {} to {}{unless}", shown(&from.shown), shown(&to.shown))
                     }
                     (Some(one), None) => format!("{verb} {} to the outside", shown(&one.shown)),
                     (None, Some(one)) => format!("{verb} from outside to {}", shown(&one.shown)),

@@ -2,6 +2,7 @@
 
 mod desk;
 mod hold;
+mod race;
 mod scene;
 mod step;
 
@@ -19,6 +20,7 @@ use crate::engine::explore::Stage;
 use crate::engine::explore::follow::{Divergence, Followed, Following};
 use crate::explore::observe::Observer;
 use crate::finding::Exploration;
+use crate::finding::load::load_race;
 use crate::plan::ExplorePlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -82,6 +84,10 @@ impl From<Divergence> for Left {
 
 /// Follows what a path leads to.
 pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
+    let kept = load_race(&args.path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    if let Some(kept) = kept {
+        return race::run(zygote, &kept, args, output);
+    }
     let stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
     let plan = stand.plan();
     let steps = stand.kept.schedule.lines.len();

@@ -7,6 +7,7 @@ mod bench;
 mod explain;
 mod explore;
 mod race;
+pub(super) use race::table as race_table;
 mod stress;
 
 use super::args::RunArgs;
@@ -19,6 +20,7 @@ use super::stand::{exit_of, words_of};
 use crate::check::{Examination, Upshot};
 use crate::conduct;
 use crate::engine::EngineError;
+use crate::ground::restore_left;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
@@ -72,6 +74,17 @@ pub fn clear_leftovers(base: &Path, output: Output) {
     let killed = process::sweep().len() as u64;
     if killed > 0 {
         output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
+    }
+    for restored in restore_left() {
+        let folders: Vec<String> = restored.folders.iter().map(|path| path.display().to_string()).collect();
+        let folders = folders.join(", ");
+        match restored.error {
+            None => output
+                .remark(&format!("put back {folders}, as it was before a race in place that was killed")),
+            Some(error) => say(&format!(
+                "{folders}, left by a race in place that was killed, cannot be put back: {error}"
+            )),
+        }
     }
     let leftovers = scratch::clear_leftovers(base).into_iter().chain(scratch::clear_registered());
     for leftover in leftovers {

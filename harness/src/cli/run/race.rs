@@ -3,19 +3,24 @@
 use std::path::Path;
 
 use super::Runner;
+use crate::cli::findings::replay_words;
 use crate::engine::Ended;
-use crate::finding::Finding;
+use crate::finding::{Exploration, Finding};
+use crate::history::History;
 use crate::plan::race::RacePlan;
+use crate::plan::schedule::Schedule;
 use crate::race::tell::story;
-use crate::race::{self, Discovery, RaceError, RaceRun};
+use crate::race::{self, Discovery, RaceError, RaceRun, Seen};
 use crate::report::exit::Exit;
+use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
-use crate::report::verdict::{Case, judge};
-use crate::report::{ScenarioReport, ViolationReport, WorkReport};
+use crate::report::verdict::{Case, Verdict, judge};
+use crate::report::{ControlReport, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Work};
+use crate::violation::{Class, Violation};
 
 use super::{NotRun, did_not_run};
 
@@ -37,9 +42,11 @@ impl Runner<'_> {
         let run = match raced {
             Ok(run) => run,
             Err(error) => {
-                let not_run = not_run(&error);
-                let report = did_not_run(scenario, not_run);
-                return Ok(ScenarioReport { results: Some(folder.path().to_owned()), ..report });
+                let report = did_not_run(scenario, not_run(&error));
+                // Of commands that are refused nothing is known, and nobody is at fault.
+                let is_refused = matches!(error, RaceError::Refused(_));
+                let verdict = if is_refused { Verdict::Inconclusive } else { report.verdict };
+                return Ok(ScenarioReport { verdict, results: Some(folder.path().to_owned()), ..report });
             }
         };
         let violations = run
@@ -58,8 +65,14 @@ impl Runner<'_> {
         discovery: &Discovery,
         folder: &RunFolder,
     ) -> std::io::Result<ViolationReport> {
-        let finding = Finding::of_race(plan, discovery, &scenario.subject_words());
+        let Work::Race(race) = &scenario.work else { unreachable!("a race's plan is of a race") };
+        let plan = &match &discovery.seen {
+            Seen::Controlled(controlled) => plan.only(&controlled.members),
+            Seen::Free(_) | Seen::Sequential(_) => plan.clone(),
+        };
+        let finding = Finding::of_race(plan, race, discovery, &scenario.subject_words());
         let story = story(plan, discovery);
+        let control = control_report(plan, discovery);
         let command = self.reproduce(scenario);
         let here = std::env::current_dir()?;
         let script = format!(
@@ -67,7 +80,8 @@ impl Runner<'_> {
             finding.message.lines().next().unwrap_or_default(),
             crate::report::reproduce::quoted(&here.display().to_string()),
         );
-        let told = format!("{}: {}\n\n{}\n", finding.class, finding.message, story.join("\n"));
+        let table = control.as_ref().map(|control| plain(&control.table)).unwrap_or_default();
+        let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;
         Ok(ViolationReport {
             class: finding.class,
@@ -75,9 +89,12 @@ impl Runner<'_> {
             message: finding.message,
             container: None,
             expected: scenario.expect.covers(finding.class),
-            reproduce: command,
+            reproduce: match &control {
+                Some(_) => replay_words(&path),
+                None => command,
+            },
             finding: Some(path),
-            control: None,
+            control,
             explained: seen_again(discovery),
             story,
         })
@@ -85,20 +102,58 @@ impl Runner<'_> {
 }
 
 fn seen_again(discovery: &Discovery) -> Option<String> {
-    let again = discovery.again;
-    if discovery.number == 0 {
-        return None;
-    }
-    let number = discovery.number;
-    Some(match again.times {
-        0 => format!("found by execution {number}, running freely"),
-        times => {
-            format!(
-                "found by execution {number}, running freely; it showed again in {} of {times} more",
-                again.shown
-            )
+    let (again, number) = (discovery.again, discovery.number);
+    match discovery.seen {
+        Seen::Sequential(_) => None,
+        Seen::Free(_) => Some(format!(
+            "found by execution {number}, running freely; it showed again in {} of {} more",
+            again.shown, again.times
+        )),
+        Seen::Controlled(_) => {
+            Some(format!("followed again {} times, it showed {} times", again.times, again.shown))
         }
+    }
+}
+
+/// The schedule of a discovery under control.
+fn control_report(plan: &RacePlan, discovery: &Discovery) -> Option<ControlReport> {
+    let Seen::Controlled(controlled) = &discovery.seen else { return None };
+    Some(ControlReport {
+        found_by_schedule: discovery.number,
+        processes: plan.processes.len(),
+        operations: plan.processes.iter().map(Vec::len).sum(),
+        preemptions: controlled.preemptions,
+        steps: controlled.schedule.lines.len(),
+        minimal: controlled.is_minimal,
+        table: table(plan, &controlled.schedule, controlled.preemptions, discovery.broken.class),
     })
+}
+
+/// A schedule of a race as a table.
+pub(crate) fn table(plan: &RacePlan, schedule: &Schedule, preemptions: u32, class: Class) -> String {
+    let exploration = Exploration {
+        subject: crate::scenario::default_subject(),
+        setup: plan.setup.clone(),
+        processes: plan.processes.clone(),
+        schedule: schedule.clone(),
+        preemptions,
+        also: Vec::new(),
+        payload_bytes: 0,
+        step_ns: plan.time_limit_ns,
+        steps_max: schedule.lines.len(),
+        seed: plan.seed,
+        flockwork: env!("CARGO_PKG_VERSION").into(),
+        kernel: String::new(),
+    };
+    let violation = Violation { class, container: None, message: String::new(), records: Vec::new() };
+    let history = History::default();
+    Interleaving { exploration: &exploration, history: &history, violation: &violation }
+        .table(terminal_width())
+}
+
+/// A table without its colours.
+fn plain(table: &str) -> String {
+    anstream::adapter::strip_str(table).to_string()
 }
 
 fn not_run(error: &RaceError) -> NotRun {

@@ -30,7 +30,7 @@ pub struct Divergence {
 
 impl Divergence {
     /// In words, from what became of a schedule.
-    pub(super) fn of(followed: &replay::Followed, schedule: &Schedule) -> Option<Self> {
+    pub(crate) fn of(followed: &replay::Followed, schedule: &Schedule) -> Option<Self> {
         let text = |line: Option<&Line>| line.map_or_else(|| "the end".into(), ToString::to_string);
         if let Some(divergence) = &followed.divergence {
             let line = followed.taken;

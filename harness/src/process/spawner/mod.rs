@@ -10,9 +10,12 @@ mod words;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{Shutdown, shutdown};
+
+use super::procfs::Stat;
 use super::slot::{self, Slot, SlotError, SlotSettings};
 use super::{Channel, Zygote};
 use crate::engine::Order;
@@ -23,6 +26,8 @@ pub use words::{
 };
 use words::{Tidings, Wish};
 
+/// How long a spawner may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
 /// How long a spawner may take to answer what it can answer at once.
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -174,6 +179,18 @@ impl Spawner {
             if Instant::now() >= until {
                 return Ok(None);
             }
+        }
+    }
+}
+
+impl Drop for Spawner {
+    /// Waits until it is gone, and with it all that it started: whatever they could write they have written.
+    fn drop(&mut self) {
+        // Where it is gone already, so is the other end.
+        _ = shutdown(self.line.as_fd().as_raw_fd(), Shutdown::Both);
+        let until = Instant::now() + GONE;
+        while Stat::of(self.pid).is_some_and(|stat| !stat.is_dead()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
         }
     }
 }

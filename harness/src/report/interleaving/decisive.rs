@@ -33,6 +33,8 @@ impl Part {
             "open" if words.contains(&"truncate") => Self::Write,
             "write" | "truncate" | "resize" | "change" | "copy" => Self::Write,
             "open" | "stat" | "readlink" | "list" => Self::Find,
+            // It may fail, and then it has changed nothing.
+            "rename" if words.ends_with(&["unless", "there"]) => Self::Enter,
             "mkdir" | "rmdir" | "unlink" | "link" | "symlink" | "mknod" => Self::Enter,
             "rename" | "exchange" => Self::Replace,
             _ => Self::Silent,
@@ -60,6 +62,10 @@ impl Part {
 /// What a label says: the part that the call plays, and the paths it is about.
 pub(super) struct Label<'a> {
     part: Part,
+    /// Whether it makes an entry besides what its part says.
+    creates: bool,
+    /// Whether it looks at what an entry is, and not at its content.
+    looks: bool,
     pub(super) is_return: bool,
     paths: Vec<&'a str>,
 }
@@ -67,9 +73,12 @@ pub(super) struct Label<'a> {
 impl<'a> Label<'a> {
     pub(super) fn of(label: &'a str) -> Self {
         let words: Vec<&str> = without_number(label).split(' ').collect();
-        let paths = words[1..].iter().enumerate().filter(|(index, word)| *index == 0 || word.contains('/'));
+        let is_path = |index: usize, word: &str| index == 0 || words[index] == "to" || word.contains('/');
+        let paths = words[1..].iter().enumerate().filter(|(index, word)| is_path(*index, word));
         Self {
             part: Part::of(&words),
+            creates: words[0] == "open" && words.contains(&"create"),
+            looks: matches!(words[0], "stat" | "access"),
             is_return: words[0] == "return",
             paths: paths.map(|(_, word)| *word).collect(),
         }
@@ -78,6 +87,11 @@ impl<'a> Label<'a> {
     /// Whether it looks at the content of a file.
     pub(super) fn reads(&self, path: &str) -> bool {
         self.part == Part::Read && self.paths.contains(&path)
+    }
+
+    /// Whether it looks whether an entry is there, or what it is.
+    pub(super) fn looks_at(&self, path: &str) -> bool {
+        self.looks && self.paths.contains(&path)
     }
 
     /// The files whose content it changes; of a renaming that which is replaced.
@@ -91,7 +105,9 @@ impl<'a> Label<'a> {
     }
 
     fn conflicts(&self, other: &Self) -> bool {
-        self.part.conflicts(other.part) && self.paths.iter().any(|path| other.paths.contains(path))
+        let makes = |one: &Self, other: &Self| one.creates && other.part == Part::Find;
+        let is_conflict = self.part.conflicts(other.part) || makes(self, other) || makes(other, self);
+        is_conflict && self.paths.iter().any(|path| other.paths.contains(path))
     }
 }
 

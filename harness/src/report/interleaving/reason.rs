@@ -3,11 +3,20 @@
 use super::decisive::Label;
 use crate::plan::schedule::Line;
 
+/// How a process knew what it acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It read a file.
+    Read,
+    /// It looked whether it is there.
+    Looked,
+}
+
 /// A pattern, by the steps that make it, counted from 1; processes count from 1 as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// A process acted on what was no longer true.
-    Stale { actor: usize, path: String, read: usize, other: usize, changed: usize, acted: usize },
+    Stale { seen: Seen, actor: usize, path: String, read: usize, other: usize, changed: usize, acted: usize },
     /// A process looked while another was half-way.
     HalfWay { reader: usize, path: String, read: usize, other: usize, before: usize, after: usize },
 }
@@ -15,10 +24,14 @@ pub(super) enum Reason {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Stale { actor, path, read, other, changed, acted } => write!(
+            Self::Stale { seen, actor, path, read, other, changed, acted } => write!(
                 f,
-                "what p{actor} had read of {path} in step {read} was no longer true when it changed it in step \
-                 {acted}: p{other} had changed it in step {changed}"
+                "what p{actor} had {} of {path} in step {read} was no longer true when it changed it in step \
+                 {acted}: p{other} had changed it in step {changed}",
+                match seen {
+                    Seen::Read => "read",
+                    Seen::Looked => "seen",
+                }
             ),
             Self::HalfWay { reader, path, read, other, before, after } => write!(
                 f,
@@ -39,7 +52,7 @@ pub(super) fn of(lines: &[Line]) -> Option<Reason> {
 fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
     let actor = lines[acted].process;
     labels[acted].changed().find_map(|path| {
-        let read = read_before(lines, labels, acted, path)?;
+        let (seen, read) = known_before(lines, labels, acted, path)?;
         let changed = (read..acted).find(|&step| {
             lines[step].process != actor
                 && lines[step].fault.is_none()
@@ -49,6 +62,7 @@ fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
         let has_changed_it_itself =
             between.any(|step| lines[step].process == actor && labels[step].changed().any(|it| it == path));
         (!has_changed_it_itself).then(|| Reason::Stale {
+            seen,
             actor: actor + 1,
             path: path.to_owned(),
             read: read + 1,
@@ -57,6 +71,18 @@ fn stale(lines: &[Line], labels: &[Label<'_>], acted: usize) -> Option<Reason> {
             acted: acted + 1,
         })
     })
+}
+
+/// The step in which the process of this step last read the file before; where it never did, that in which it last looked
+/// whether it is there.
+fn known_before(lines: &[Line], labels: &[Label<'_>], acted: usize, path: &str) -> Option<(Seen, usize)> {
+    let looked = || {
+        (0..acted)
+            .rev()
+            .find(|&step| lines[step].process == lines[acted].process && labels[step].looks_at(path))
+    };
+    let read = read_before(lines, labels, acted, path).map(|step| (Seen::Read, step));
+    read.or_else(|| looked().map(|step| (Seen::Looked, step)))
 }
 
 /// The step in which the process of this step last read the file before. A file is read until there is no more, and the
@@ -131,6 +157,20 @@ mod tests {
         ];
         let words = told(&to_the_end).unwrap();
         assert!(words.contains("in step 4 was") && words.contains("had changed it in step 5"), "{words}");
+    }
+
+    #[test]
+    fn acting_on_what_was_not_there_yet_is_told() {
+        let check_then_create = [
+            "p1 stat names/n",
+            "p2 stat names/n",
+            "p2 open names/n create truncate",
+            "p2 write names/n",
+            "p1 open names/n create truncate",
+        ];
+        let words = "what p1 had seen of names/n in step 1 was no longer true when it changed it in step 5: p2 had \
+                     changed it in step 3";
+        assert_eq!(told(&check_then_create).as_deref(), Some(words));
     }
 
     #[test]

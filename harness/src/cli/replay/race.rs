@@ -1,0 +1,101 @@
+//! `flockwork replay` of a race's finding: the same steps again, from the state that it was found in.
+
+use std::io;
+use std::path::Path;
+
+use super::desk::Desk;
+use super::{Ending, Left, ReplayReport, Shown, held_step, hold, step, told};
+use crate::cli::args::ReplayArgs;
+use crate::cli::failure::Failure;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::Output;
+use crate::cli::race::failed;
+use crate::cli::request;
+use crate::cli::run::{clear_leftovers, race_table};
+use crate::explore::observe::Observer;
+use crate::finding::load::KeptRace;
+use crate::plan::race::RacePlan;
+use crate::process::Zygote;
+use crate::race::replay::{Replayed, replay};
+use crate::race::tell::broken_message;
+use crate::report::exit::Exit;
+use crate::results::scratch::Scratch;
+use crate::violation::Class;
+
+/// Follows a race's finding.
+pub(super) fn run(
+    zygote: io::Result<Zygote>,
+    kept: &KeptRace,
+    args: &ReplayArgs,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let harness =
+        |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
+    let Some(control) = &kept.record.control else {
+        let why = "it has no schedule: it was seen while commands ran freely. Run its reproduce.sh";
+        return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
+    };
+    let steps = control.schedule.lines.len();
+    let held = args.hold.map(|step| held_step(step, steps)).transpose()?;
+    let base = request::base(args.root.as_deref())?;
+    let zygote = zygote.map_err(|error| harness("the zygote cannot be forked", error))?;
+    let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
+    clear_leftovers(&base, output);
+    let scratch = Scratch::create(&base).map_err(|error| {
+        Failure::new(Exit::Unsupported, format!("no folder can be made below {}: {error}", base.display()))
+    })?;
+    let initial =
+        (1..=kept.race.state.len()).map(|number| before(&kept.folder, number, kept.race.state.len()));
+    let plan = RacePlan { initial: Some(initial.collect()), ..kept.race.plan(kept.record.seed, Vec::new()) };
+    let desk = Desk::new(interrupt.clone());
+    let mut observer: Box<dyn Observer> = match held {
+        Some(step) => Box::new(hold::Hold::new(desk, step)),
+        None if args.step => Box::new(step::Walk::new(desk, control.schedule.clone())),
+        None => Box::new(()),
+    };
+    let times = args.times.unwrap_or(1);
+    let all = replay(&zygote, &plan, &scratch.root(), control, times, interrupt.flag(), &mut *observer)
+        .map_err(|error| failed(&error))?;
+    let class = kept.finding.class;
+    let reproduced = all.iter().filter(|once| ending(once, class) == Ending::Reproduced).count() as u32;
+    // The first that did not is what people want to know about.
+    let Some(once) = all.iter().find(|once| ending(once, class) != Ending::Reproduced).or(all.last()) else {
+        return Err(Failure::new(Exit::Inconclusive, "interrupted before it was followed"));
+    };
+    let report = ReplayReport { times: all.len() as u32, reproduced, ..report_of(once, &plan, class) };
+    told(&report, output)
+}
+
+/// Where the state before lies.
+fn before(folder: &Path, number: usize, count: usize) -> std::path::PathBuf {
+    folder.join(if count == 1 { "before".to_owned() } else { format!("before{number}") })
+}
+
+fn ending(once: &Replayed, class: Class) -> Ending {
+    match (&once.divergence, &once.broken) {
+        (Some(_), _) => Ending::Diverged,
+        (None, Some(broken)) if broken.class == class => Ending::Reproduced,
+        (None, _) => Ending::NotReproduced,
+    }
+}
+
+fn report_of(once: &Replayed, plan: &RacePlan, class: Class) -> ReplayReport {
+    let verdict = ending(once, class);
+    let exit = if verdict == Ending::Reproduced { Exit::AsExpected } else { Exit::Diverged };
+    let shown = once.broken.as_ref();
+    ReplayReport {
+        schema_version: crate::report::SCHEMA_VERSION,
+        verdict,
+        exit_code: exit.code(),
+        class: Some(class),
+        times: 1,
+        reproduced: 0,
+        table: shown.map(|broken| race_table(plan, &once.schedule, once.preemptions, broken.class)),
+        violations: shown
+            .map(|broken| Shown { class: broken.class, message: broken_message(plan, broken) })
+            .into_iter()
+            .collect(),
+        divergence: once.divergence.clone().map(Left::from),
+        exit,
+    }
+}

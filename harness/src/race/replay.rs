@@ -1,0 +1,90 @@
+//! A schedule of a race again: from the state that it was found in, step by step.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::control::{Search, follower};
+use super::error::RaceError;
+use super::judge::{Broken, Verdict};
+use super::{NoBaseline, prepare};
+use crate::engine::explore::follow::Divergence;
+use crate::explore::machine::End;
+use crate::explore::observe::Observer;
+use crate::plan::race::{ControlRecord, RacePlan};
+use crate::plan::schedule::Schedule;
+use crate::process::Zygote;
+use crate::tracee::Planned;
+
+/// What came of following a schedule once.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What it broke.
+    pub broken: Option<Broken>,
+    /// Where the schedule could not be followed.
+    pub divergence: Option<Divergence>,
+    /// The steps that were taken.
+    pub schedule: Schedule,
+    /// How many times a process was interrupted that could have gone on.
+    pub preemptions: u32,
+}
+
+/// Follows a schedule so many times, each from the plan's initial state. `root` is an empty folder.
+pub fn replay(
+    zygote: &Zygote,
+    plan: &RacePlan,
+    root: &Path,
+    kept: &ControlRecord,
+    times: u32,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Replayed>, RaceError> {
+    let (mut site, mut judge, mut run) = prepare(zygote, plan, root)?;
+    let mut search = Search {
+        zygote,
+        site: &mut site,
+        judge: &mut judge,
+        plan,
+        root,
+        run: &mut run,
+        until: Instant::now(),
+        stop,
+        progress: &(),
+    };
+    let replayed = follow(&mut search, kept, times, observer);
+    replayed.map_err(|error| match error {
+        NoBaseline::Error(error) => error,
+        NoBaseline::Hangs(_) => RaceError::Refused("one after the other, too, a command does not end".into()),
+    })
+}
+
+fn follow(
+    search: &mut Search<'_>,
+    kept: &ControlRecord,
+    times: u32,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Replayed>, NoBaseline> {
+    search.judge.baseline.orders(search.site, &std::collections::BTreeSet::new())?;
+    let everybody = (0..search.site.processes.len()).collect();
+    let refused = |why: String| NoBaseline::Error(RaceError::Unsupported(why));
+    let mut holder =
+        search.open(everybody, Some(kept.words.clone())).map_err(|error| refused(error.to_string()))?;
+    let planned: Vec<Planned> = kept.schedule.lines.iter().filter_map(Planned::of).collect();
+    let mut all = Vec::new();
+    while all.len() < times as usize && !search.stop.load(Ordering::Relaxed) {
+        let mut chooser = follower(&kept.schedule);
+        let (execution, played) =
+            search.watched(&mut holder, &planned, &mut chooser, observer)?.map_err(refused)?;
+        let divergence = Divergence::of(chooser.followed(), &kept.schedule);
+        let broken = match execution.end {
+            End::Abandoned | End::TooLong => None,
+            End::Completed | End::Deadlock => match search.judge.judge(search.site, &played)? {
+                Verdict::Broken(broken) => Some(broken),
+                Verdict::Legal { .. } => None,
+            },
+        };
+        let preemptions = execution.preemptions();
+        all.push(Replayed { broken, divergence, schedule: execution.outcome.schedule(), preemptions });
+    }
+    Ok(all)
+}

@@ -1,0 +1,185 @@
+//! The `[race]` table: commands whose own sequential behaviour is what is right. `flockwork race` makes the same value of its
+//! flags, and `--save` writes it.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod words;
+mod write;
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::stress::{DAY_NS, MS_NS, S_NS};
+use crate::plan::StrategyPlan;
+use crate::plan::race::{Busy, Compare, Mode, RaceBudget, RacePlan};
+use crate::plan::schedule::Fault;
+use crate::race::{self, RaceError};
+
+/// Most processes of one race.
+pub const PROCESSES_MAX: usize = 8;
+/// How long a race takes at most, unless it says otherwise.
+pub const BUDGET_NS: u64 = 60 * S_NS;
+/// How long a command may take, unless a race says otherwise.
+pub const TIME_LIMIT_NS: u64 = 10 * S_NS;
+const EXECUTIONS: RangeInclusive<u64> = 1..=1_000_000_000;
+const TIME_LIMIT: RangeInclusive<u64> = 10 * MS_NS..=DAY_NS;
+/// A process that is stopped for longer than this is not perturbed but halted.
+pub const PERTURB_NS_MAX: u64 = 10 * S_NS;
+
+/// A race: a plan that has no folders of its own and no seed yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Race {
+    /// The command lines of each process.
+    pub processes: Vec<Vec<String>>,
+    /// The state folders, as they were written.
+    pub state: Vec<PathBuf>,
+    /// Whether the folders themselves are worked on, rather than copies.
+    pub in_place: bool,
+    /// Where commands start, as it was written.
+    pub folder: PathBuf,
+    /// What commands find set in their environment.
+    pub environment: Vec<(String, String)>,
+    /// Run once, before the initial state is taken.
+    pub setup: Vec<String>,
+    /// What tells the state.
+    pub observe: Option<String>,
+    /// Run after each execution.
+    pub then: Vec<String>,
+    /// When a command did not run.
+    pub busy: Vec<Busy>,
+    /// What is compared; none: what is usual.
+    pub compare: Option<Compare>,
+    /// What may go wrong.
+    pub faults: Vec<Fault>,
+    /// Whether what a killed command leaves behind is a violation.
+    pub strict: bool,
+    /// Paths that are not compared.
+    pub ignore: Vec<String>,
+    /// Regular expressions: what matches is not compared.
+    pub masks: Vec<String>,
+    /// How executions are made to differ.
+    pub mode: Mode,
+    /// Which executions are run under control; none: those with few preemptions first.
+    pub strategy: Option<StrategyPlan>,
+    /// Whether programs are controlled that do what no controller can hold.
+    pub allow_uncontrolled: bool,
+    /// How much is done at most.
+    pub budget: RaceBudget,
+    /// How long a command may take, in nanoseconds.
+    pub time_limit_ns: u64,
+}
+
+impl Default for Race {
+    fn default() -> Self {
+        Self {
+            processes: Vec::new(),
+            state: Vec::new(),
+            in_place: false,
+            folder: PathBuf::from("."),
+            environment: Vec::new(),
+            setup: Vec::new(),
+            observe: None,
+            then: Vec::new(),
+            busy: Vec::new(),
+            compare: None,
+            faults: Vec::new(),
+            strict: false,
+            ignore: Vec::new(),
+            masks: Vec::new(),
+            mode: Mode::Auto,
+            strategy: None,
+            allow_uncontrolled: false,
+            budget: RaceBudget { time_ns: BUDGET_NS, executions: None },
+            time_limit_ns: TIME_LIMIT_NS,
+        }
+    }
+}
+
+impl Race {
+    /// The plan of one race. `leaves_out` are folders that are no part of the state though they may lie in it. Paths are those of
+    /// the folder that flockwork runs in.
+    #[must_use]
+    pub fn plan(&self, seed: u64, leaves_out: Vec<PathBuf>) -> RacePlan {
+        // What is not there is told when it is looked at.
+        let absolute = |path: &Path| {
+            path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+        };
+        RacePlan {
+            processes: self.processes.clone(),
+            state: self.state.iter().map(|path| absolute(path)).collect(),
+            in_place: self.in_place,
+            leaves_out,
+            folder: absolute(&self.folder),
+            environment: self.environment.clone(),
+            setup: self.setup.clone(),
+            observe: self.observe.clone(),
+            then: self.then.clone(),
+            busy: self.busy.clone(),
+            compare: self.compare.unwrap_or(race::compared(self.observe.is_some())),
+            faults: self.faults.clone(),
+            strict: self.strict,
+            ignore: self.ignore.clone(),
+            masks: self.masks.clone(),
+            mode: self.mode.clone(),
+            strategy: self.strategy.clone(),
+            allow_uncontrolled: self.allow_uncontrolled,
+            initial: None,
+            budget: self.budget,
+            seed,
+            time_limit_ns: self.time_limit_ns,
+        }
+    }
+
+    /// Checks what can be checked without running anything.
+    pub fn check(&self) -> Result<(), RaceError> {
+        let usage = |why: String| Err(RaceError::Usage(why));
+        let count = self.processes.len();
+        if !(2..=PROCESSES_MAX).contains(&count) {
+            return usage(format!(
+                "a race takes 2 to {PROCESSES_MAX} processes, and this has {count}: expected command lines, such as './tool \
+                 add a' './tool add b'"
+            ));
+        }
+        if self.processes.iter().any(Vec::is_empty) {
+            return usage("a process has no command".into());
+        }
+        if self.state.is_empty() && self.observe.is_none() {
+            return usage("name the folder that the commands share with --state DIR".into());
+        }
+        if self.compare.is_some_and(|compare| compare.observe) && self.observe.is_none() {
+            return usage("--compare observe: there is nothing to observe with; give --observe CMD".into());
+        }
+        if self.mode != Mode::Auto && (self.strategy.is_some() || self.allow_uncontrolled) {
+            return usage(
+                "a strategy, a bound of preemptions and --allow-uncontrolled are for commands under control: leave out --free and \
+                 --perturb"
+                    .into(),
+            );
+        }
+        if self.strategy.is_some() && !self.faults.is_empty() {
+            return usage(
+                "--strategy and --preemptions cannot be had with --faults, which has an order of its own"
+                    .into(),
+            );
+        }
+        if self.strict && self.faults.is_empty() {
+            return usage(
+                "--strict is about what a killed command leaves behind: expected --faults kill with it"
+                    .into(),
+            );
+        }
+        for (name, _) in &self.environment {
+            if name.is_empty() || name.contains('\0') {
+                return usage("--env: expected NAME=VALUE".into());
+            }
+        }
+        if self.state.iter().any(|path| path.to_str().is_none()) {
+            return usage("--state: expected a path in UTF-8".into());
+        }
+        race::check(&self.plan(0, Vec::new()))
+    }
+}
+
+pub(super) use read::read;
+pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};

@@ -1,0 +1,181 @@
+//! Reads the `[race]` table.
+
+use std::path::PathBuf;
+
+use super::words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};
+use super::{EXECUTIONS, Race, TIME_LIMIT};
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem};
+use crate::document::tree::{Node, Value};
+use crate::plan::StrategyPlan;
+use crate::plan::race::{Compare, Mode, RaceBudget};
+use crate::scenario::stress::{DAY_NS, MS_NS};
+
+/// Reads the table.
+pub fn read(mut reader: Reader<'_>) -> Option<Race> {
+    let usual = Race::default();
+    let processes = read_processes(&mut reader)?;
+    let state = texts(&mut reader, "state").into_iter().map(PathBuf::from).collect();
+    let folder = reader.text("cwd").map_or(usual.folder, |(text, _)| text.into());
+    let environment = read_environment(&mut reader);
+    let observe = reader.text("observe").map(|(text, _)| text.to_owned());
+    let busy = parsed(&mut reader, "busy", parse_busy);
+    let faults = parsed(&mut reader, "faults", parse_fault);
+    let compare = read_compare(&mut reader);
+    let mode = read_mode(&mut reader);
+    let strategy = read_strategy(&mut reader);
+    let mut section = reader.section("budget", "budget");
+    let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(usual.budget.time_ns);
+    let executions = section.count("executions", EXECUTIONS, "executions");
+    section.finish();
+    let time_limit_ns = reader.duration_ns("time_limit", TIME_LIMIT).unwrap_or(usual.time_limit_ns);
+    let race = Race {
+        processes,
+        state,
+        in_place: reader.truth("in_place").unwrap_or(false),
+        folder,
+        environment,
+        setup: texts(&mut reader, "setup"),
+        observe,
+        then: texts(&mut reader, "then"),
+        busy,
+        compare,
+        faults,
+        strict: reader.truth("strict").unwrap_or(false),
+        ignore: texts(&mut reader, "ignore"),
+        masks: texts(&mut reader, "mask"),
+        mode,
+        strategy,
+        allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
+        budget: RaceBudget { time_ns, executions },
+        time_limit_ns,
+    };
+    if let Err(error) = race.check() {
+        let place = reader.place().clone();
+        reader.complain(Problem::new(&place, error.to_string()));
+    }
+    reader.finish();
+    Some(race)
+}
+
+fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {
+    const EXAMPLE: &str =
+        "a list of command lines for each process, such as [[\"./tool add a\"], [\"./tool add b\"]]";
+    if reader.take("processes").is_none() {
+        reader.missing("processes", EXAMPLE);
+        return None;
+    }
+    let (_, nodes) = reader.list("processes", EXAMPLE)?;
+    let mut processes = Vec::new();
+    for node in nodes {
+        let commands = match &node.value {
+            Value::Text(text) => Some(vec![text.clone()]),
+            Value::Array(items) => items.iter().map(text_of).collect(),
+            _ => None,
+        };
+        let Some(commands) = commands else {
+            let message = format!("processes: expected {EXAMPLE}, found {}", node.value.describe());
+            reader.complain(Problem::new(&node.place, message));
+            return None;
+        };
+        processes.push(commands);
+    }
+    Some(processes)
+}
+
+fn text_of(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// The texts of a list, with their places.
+fn placed<'a>(reader: &mut Reader<'a>, key: &'static str) -> Vec<(String, &'a Place)> {
+    let Some((_, nodes)) = reader.list(key, "a list of texts") else { return Vec::new() };
+    let mut texts = Vec::new();
+    for node in nodes {
+        if let Some(text) = text_of(node) {
+            texts.push((text, &node.place));
+        } else {
+            let message = format!("{key}: expected a text, found {}", node.value.describe());
+            reader.complain(Problem::new(&node.place, message));
+        }
+    }
+    texts
+}
+
+fn texts(reader: &mut Reader<'_>, key: &'static str) -> Vec<String> {
+    placed(reader, key).into_iter().map(|(text, _)| text).collect()
+}
+
+fn parsed<T>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    for (text, place) in placed(reader, key) {
+        match parse(&text) {
+            Ok(value) => values.push(value),
+            Err(why) => reader.complain(Problem::new(place, format!("{key}: {why}"))),
+        }
+    }
+    values
+}
+
+fn read_compare(reader: &mut Reader<'_>) -> Option<Compare> {
+    let listed = placed(reader, "compare");
+    let (_, place) = listed.first()?;
+    match parse_compare(listed.iter().map(|(text, _)| text.as_str())) {
+        Ok(compare) => Some(compare),
+        Err(why) => {
+            reader.complain(Problem::new(place, format!("compare: {why}")));
+            None
+        }
+    }
+}
+
+fn read_mode(reader: &mut Reader<'_>) -> Mode {
+    let is_free = reader.truth("free").unwrap_or(false);
+    let Some((text, place)) = reader.text("perturb") else {
+        return if is_free { Mode::Free } else { Mode::Auto };
+    };
+    let place = place.clone();
+    let problem = match parse_perturb(text) {
+        Ok(_) if is_free => "perturb: what runs freely is not perturbed: leave out free".to_owned(),
+        Ok(range) => return Mode::Perturbed(range),
+        Err(why) => format!("perturb: {why}"),
+    };
+    reader.complain(Problem::new(&place, problem));
+    Mode::Auto
+}
+
+fn read_strategy(reader: &mut Reader<'_>) -> Option<StrategyPlan> {
+    let preemptions = reader.count_u32("preemptions", 0..=100, "preemptions");
+    let depth = reader.count_u32("depth", 1..=100, "constraints");
+    let (word, place) = match reader.text("strategy") {
+        Some((text, place)) => (Some(text), place.clone()),
+        None => (None, reader.place().clone()),
+    };
+    strategy_of(word, preemptions, depth).unwrap_or_else(|why| {
+        reader.complain(Problem::new(&place, format!("strategy: {why}")));
+        None
+    })
+}
+
+fn read_environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    let mut environment = Vec::new();
+    let mut section = reader.section("env", "env");
+    for entry in section.take_all() {
+        if let Some(value) = text_of(&entry.node) {
+            environment.push((entry.key.clone(), value));
+        } else {
+            let message =
+                format!("env: {}: expected a text, found {}", entry.key, entry.node.value.describe());
+            section.complain(Problem::new(&entry.node.place, message));
+        }
+    }
+    section.finish();
+    environment
+}

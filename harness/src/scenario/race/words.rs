@@ -1,0 +1,114 @@
+//! The words of which a race is made, as flags and scenarios spell them.
+
+use std::ops::RangeInclusive;
+
+use super::PERTURB_NS_MAX;
+use crate::plan::StrategyPlan;
+use crate::plan::race::{Busy, Compare};
+use crate::plan::schedule::Fault;
+use crate::words::nearest;
+use crate::words::units::duration_range_ns;
+
+pub(super) type Compared = (&'static str, fn(Compare) -> bool);
+
+/// What can be compared.
+pub(super) const COMPARED: [Compared; 4] = [
+    ("files", |compare| compare.files),
+    ("output", |compare| compare.output),
+    ("stderr", |compare| compare.stderr),
+    ("observe", |compare| compare.observe),
+];
+
+/// Reads what is compared: `files,output`.
+pub fn parse_compare<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Compare, String> {
+    let mut compare = Compare { files: false, output: false, stderr: false, observe: false };
+    for word in words {
+        match word.trim() {
+            "files" => compare.files = true,
+            "output" => compare.output = true,
+            "stderr" => compare.stderr = true,
+            "observe" => compare.observe = true,
+            other => {
+                let known = COMPARED.map(|(word, _)| word);
+                let near = nearest(other, known)
+                    .map(|near| format!("; the nearest is {near:?}"))
+                    .unwrap_or_default();
+                return Err(format!("expected {}, found {other:?}{near}", known.join(", ")));
+            }
+        }
+    }
+    Ok(compare)
+}
+
+/// Reads a rule: `exit:75`, `stdout:REGEX`, `stderr:REGEX`.
+pub fn parse_busy(rule: &str) -> Result<Busy, String> {
+    const FORM: &str = "exit:CODE, stderr:REGEX or stdout:REGEX";
+    let wrong = || format!("expected {FORM}, found {rule:?}");
+    match rule.split_once(':').ok_or_else(wrong)? {
+        ("exit", code) => match code.parse() {
+            Ok(code @ 0..=255) => Ok(Busy::Exit(code)),
+            _ => Err(format!("expected an exit code from 0 to 255, found {code:?}")),
+        },
+        ("stdout", regex) => Ok(Busy::Stdout(regex.to_owned())),
+        ("stderr", regex) => Ok(Busy::Stderr(regex.to_owned())),
+        _ => Err(wrong()),
+    }
+}
+
+pub(super) fn show_busy(busy: &Busy) -> String {
+    match busy {
+        Busy::Exit(code) => format!("exit:{code}"),
+        Busy::Stdout(regex) => format!("stdout:{regex}"),
+        Busy::Stderr(regex) => format!("stderr:{regex}"),
+    }
+}
+
+/// Reads what may go wrong.
+pub fn parse_fault(word: &str) -> Result<Fault, String> {
+    match word.trim() {
+        "kill" => Ok(Fault::Kill),
+        other => Err(format!("expected kill, found {other:?}")),
+    }
+}
+
+/// What `--strategy` and a scenario's `strategy` may be.
+pub const STRATEGIES: [&str; 4] = ["exhaustive", "random", "pct", "pos"];
+/// Ordering constraints that `pct` looks for, unless a race says otherwise.
+const DEPTH: u32 = 3;
+
+/// Makes a strategy of its parts; none where there are none.
+pub fn strategy_of(
+    word: Option<&str>,
+    preemptions: Option<u32>,
+    depth: Option<u32>,
+) -> Result<Option<StrategyPlan>, String> {
+    if preemptions.is_some() && word.is_some_and(|word| word != "exhaustive") {
+        return Err("a bound of preemptions is for strategy exhaustive".into());
+    }
+    if depth.is_some() && word != Some("pct") {
+        return Err("depth is for strategy pct".into());
+    }
+    Ok(match word {
+        None if preemptions.is_none() => None,
+        None | Some("exhaustive") => Some(StrategyPlan::Exhaustive { preemptions }),
+        Some("random") => Some(StrategyPlan::Random),
+        Some("pct") => Some(StrategyPlan::Pct { depth: depth.unwrap_or(DEPTH) }),
+        Some("pos") => Some(StrategyPlan::Pos),
+        Some(other) => {
+            let near = nearest(other, STRATEGIES)
+                .map(|near| format!("; the nearest is {near:?}"))
+                .unwrap_or_default();
+            return Err(format!("expected one of {}, found {other:?}{near}", STRATEGIES.join(", ")));
+        }
+    })
+}
+
+/// Reads how long a process is stopped: `0..2ms`. A bare 0 is a time, too.
+pub fn parse_perturb(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let with_unit = text.strip_prefix("0..").map(|rest| format!("0us..{rest}"));
+    let range = duration_range_ns(with_unit.as_deref().unwrap_or(text));
+    match range {
+        Some(range) if *range.end() > 0 && *range.end() <= PERTURB_NS_MAX => Ok(range),
+        _ => Err(format!("expected times such as 0..2ms, at most 10s, found {text:?}")),
+    }
+}

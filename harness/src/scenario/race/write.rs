@@ -1,0 +1,108 @@
+//! A race as a scenario.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::Race;
+use super::words::{COMPARED, show_busy};
+use crate::plan::StrategyPlan;
+use crate::plan::race::Mode;
+use crate::words::units::show_exact_ns;
+
+impl Race {
+    /// A scenario of it.
+    #[must_use]
+    pub fn to_toml(&self, about: &str, expect: &[String]) -> String {
+        let mut text = format!("about = {}\nkind = \"race\"\n\n[race]\n", quoted(about));
+        let mut key =
+            |name: &str, value: String| writeln!(text, "{name} = {value}").expect("a String takes all");
+        let list = |texts: &[String]| {
+            format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+        };
+        let processes: Vec<String> = self.processes.iter().map(|commands| list(commands)).collect();
+        key("processes", format!("[{}]", processes.join(", ")));
+        let paths: Vec<String> = self.state.iter().map(|path| path.display().to_string()).collect();
+        key("state", list(&paths));
+        if self.in_place {
+            key("in_place", "true".into());
+        }
+        if self.folder != Path::new(".") {
+            key("cwd", quoted(&self.folder.display().to_string()));
+        }
+        for (name, texts) in
+            [("setup", &self.setup), ("then", &self.then), ("ignore", &self.ignore), ("mask", &self.masks)]
+        {
+            if !texts.is_empty() {
+                key(name, list(texts));
+            }
+        }
+        if let Some(observe) = &self.observe {
+            key("observe", quoted(observe));
+        }
+        let busy: Vec<String> = self.busy.iter().map(show_busy).collect();
+        if !busy.is_empty() {
+            key("busy", list(&busy));
+        }
+        if let Some(compare) = self.compare {
+            let words: Vec<String> =
+                COMPARED.iter().filter(|(_, is)| is(compare)).map(|(word, _)| (*word).to_owned()).collect();
+            key("compare", list(&words));
+        }
+        if !self.faults.is_empty() {
+            let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+            key("faults", list(&faults));
+        }
+        if self.strict {
+            key("strict", "true".into());
+        }
+        match &self.mode {
+            Mode::Auto => {}
+            Mode::Free => key("free", "true".into()),
+            Mode::Perturbed(range) => {
+                let (least, most) = (show_exact_ns(*range.start()), show_exact_ns(*range.end()));
+                key("perturb", quoted(&format!("{least}..{most}")));
+            }
+        }
+        match &self.strategy {
+            None | Some(StrategyPlan::Replay(_)) => {}
+            Some(StrategyPlan::Exhaustive { preemptions }) => {
+                key("strategy", quoted("exhaustive"));
+                if let Some(preemptions) = preemptions {
+                    key("preemptions", preemptions.to_string());
+                }
+            }
+            Some(StrategyPlan::Random) => key("strategy", quoted("random")),
+            Some(StrategyPlan::Pos) => key("strategy", quoted("pos")),
+            Some(StrategyPlan::Pct { depth }) => {
+                key("strategy", quoted("pct"));
+                key("depth", depth.to_string());
+            }
+        }
+        if self.allow_uncontrolled {
+            key("allow_uncontrolled", "true".into());
+        }
+        let executions =
+            self.budget.executions.map(|count| format!(", executions = {count}")).unwrap_or_default();
+        key("budget", format!("{{ time = {}{executions} }}", quoted(&show_exact_ns(self.budget.time_ns))));
+        key("time_limit", quoted(&show_exact_ns(self.time_limit_ns)));
+        if !self.environment.is_empty() {
+            key("env", {
+                let pairs = self
+                    .environment
+                    .iter()
+                    .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)));
+                format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+            });
+        }
+        if !expect.is_empty() {
+            writeln!(text, "\n[expect]\nviolations = {}", list(expect)).expect("a String takes all");
+        }
+        text
+    }
+}
+
+/// A text as TOML spells it, on one line.
+fn quoted(text: &str) -> String {
+    let plain = toml::Value::String(text.to_owned()).to_string();
+    if plain.contains('\n') { serde_json::Value::String(text.to_owned()).to_string() } else { plain }
+}

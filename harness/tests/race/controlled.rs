@@ -1,0 +1,160 @@
+//! Under control: what is broken is found every time, told as a table, and followed again; what is sound is clean as a whole.
+
+use std::fs;
+
+use super::support::{ends_with, json, skip, stdout};
+use super::workshop::{SOUND, Workshop};
+
+/// A counter that loses counts: whoever reads meanwhile writes the same.
+const LOSES: &str =
+    "#!/bin/sh\nread -r n <state/count\necho $((n + 1)) >state/count.$$\nmv state/count.$$ state/count\n";
+
+/// The report, unless this machine lets nothing be controlled.
+#[track_caller]
+fn controlled(
+    test: &str,
+    workshop: &Workshop,
+    flags: &[&str],
+    commands: &[&str],
+) -> Option<serde_json::Value> {
+    let words = [&["--state", "state", "--format", "json"], flags, &["--"], commands].concat();
+    let report = json(&workshop.race(&words).output().unwrap());
+    let scenario = &report["scenarios"][0];
+    if let Some(why) = scenario["uncontrolled"].as_str() {
+        assert!(why.contains("doctor"), "these commands can be controlled: {why}");
+        skip(test, why);
+        return None;
+    }
+    assert_eq!(scenario["controlled"], true, "{report}");
+    Some(report)
+}
+
+#[test]
+fn a_lost_count_is_found_at_once_and_followed_again() {
+    let workshop = Workshop::new(LOSES);
+    let name = "a_lost_count_is_found_at_once_and_followed_again";
+    let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
+    assert_eq!(report["exit_code"], 100);
+    let violation = &report["scenarios"][0]["violations"][0];
+    assert_eq!(violation["class"], "not-serializable");
+    let message = violation["message"].as_str().unwrap();
+    assert!(message.contains("count holds \"1\" rather than \"2\""), "{message}");
+    assert_eq!(
+        (&violation["control"]["preemptions"], &violation["control"]["minimal"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(violation["explained"], "followed again 3 times, it showed 3 times");
+    // From anywhere, though the state has changed meanwhile.
+    fs::write(workshop.state().join("count"), "41\n").unwrap();
+    let finding = workshop.path().join(violation["finding"].as_str().unwrap());
+    let replay = ["replay", finding.to_str().unwrap(), "--times", "3", "--root", "root", "--format", "json"];
+    let again = json(&ends_with(&mut workshop.flockwork(&replay), 0));
+    assert_eq!((&again["verdict"], &again["reproduced"]), (&"reproduced".into(), &3.into()));
+    let text = stdout(&ends_with(&mut workshop.flockwork(&replay[..2]), 0));
+    for told in ["p1: ./tool", "What happened: ", "what p", "reproduced: not-serializable"] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    assert_eq!(fs::read_to_string(workshop.state().join("count")).unwrap(), "41\n");
+    let table = fs::read_to_string(finding.join("table.txt")).unwrap();
+    assert!(table.contains("p2: ./tool") && !table.contains('\u{1b}'), "{table}");
+}
+
+#[test]
+fn a_schedule_that_no_longer_fits_diverges() {
+    let workshop = Workshop::new(LOSES);
+    let name = "a_schedule_that_no_longer_fits_diverges";
+    let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
+    let finding = report["scenarios"][0]["violations"][0]["finding"].as_str().unwrap().to_owned();
+    workshop.program("tool", SOUND);
+    let output = ends_with(&mut workshop.flockwork(&["replay", &finding]), 104);
+    assert!(stdout(&output).contains("diverged at line"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_sound_counter_is_clean_as_a_whole() {
+    let workshop = Workshop::new(SOUND);
+    let name = "a_sound_counter_is_clean_as_a_whole";
+    let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
+    assert_eq!(report["exit_code"], 0, "{report}");
+    let scenario = &report["scenarios"][0];
+    assert!(["bounded", "exhausted"].contains(&scenario["coverage"].as_str().unwrap()), "{scenario}");
+    assert_eq!((&scenario["diverged"], &scenario["sequential_orders"]), (&0.into(), &2.into()));
+    let text = stdout(&ends_with(&mut workshop.race(&["--state", "state", "--", "./tool", "./tool"]), 0));
+    assert!(text.contains("each came to what one of the 2 sequential orders gives"), "{text}");
+}
+
+#[test]
+fn only_those_processes_are_told_that_it_takes() {
+    let workshop = Workshop::new(LOSES);
+    workshop.program("look", "#!/bin/sh\nread -r n <state/count\n");
+    let name = "only_those_processes_are_told_that_it_takes";
+    let commands = ["./look", "./tool", "./tool"];
+    let Some(report) = controlled(name, &workshop, &[], &commands) else { return };
+    let violation = &report["scenarios"][0]["violations"][0];
+    assert_eq!(violation["control"]["processes"], 2, "{violation}");
+    let finding = workshop.path().join(violation["finding"].as_str().unwrap());
+    let kept = super::support::json_file(&finding.join("finding.json"));
+    assert_eq!(kept["race"]["processes"], serde_json::json!([["./tool"], ["./tool"]]));
+    ends_with(&mut workshop.flockwork(&["replay", finding.to_str().unwrap()]), 0);
+}
+
+#[test]
+fn commands_that_share_nothing_prove_nothing() {
+    let workshop = Workshop::new("#!/bin/sh\necho $1 >state/$1\n");
+    fs::create_dir(workshop.path().join("other")).unwrap();
+    let name = "commands_that_share_nothing_prove_nothing";
+    let words = ["./tool a", "sh -c true"];
+    let Some(report) = controlled(name, &workshop, &[], &words) else { return };
+    assert_eq!(report["exit_code"], 102);
+    let reason = report["scenarios"][0]["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("never met"), "{reason}");
+}
+
+#[test]
+fn a_lock_that_a_kill_leaves_is_found_and_one_that_goes_is_not() {
+    let by_folder = "#!/bin/sh\nmkdir state/lock 2>/dev/null || { echo locked; exit 4; }\nread -r n <state/count\n\
+                     echo $((n + 1)) >state/count.new\nmv state/count.new state/count\nrmdir state/lock\n";
+    let by_flock = "#!/bin/sh\nexec 9>>state/lock\nflock 9\nread -r n <state/count\necho $((n + 1)) >state/count.new\n\
+                    mv state/count.new state/count\n";
+    let name = "a_lock_that_a_kill_leaves_is_found_and_one_that_goes_is_not";
+    let workshop = Workshop::new(by_folder);
+    let flags = ["--faults", "kill", "--then", "./tool", "--busy", "exit:4"];
+    let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
+    let violation = &report["scenarios"][0]["violations"][0];
+    let message = violation["message"].as_str().unwrap_or_else(|| panic!("{report}"));
+    assert!(message.contains("was killed") && message.contains("locked"), "{message}");
+    ends_with(&mut workshop.flockwork(&["replay", violation["finding"].as_str().unwrap()]), 0);
+    workshop.program("tool", by_flock);
+    // All kills with all interruptions take long; a part of them must show nothing.
+    let flags = ["--faults", "kill", "--then", "./tool", "--executions", "60"];
+    let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
+    assert_eq!(report["scenarios"][0]["violations"], serde_json::json!([]), "{report}");
+    assert!(report["scenarios"][0]["faulted"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn what_is_touched_outside_is_named() {
+    let workshop = Workshop::new("#!/bin/sh\nread -r n <state/count\necho $n >>outside\n");
+    let name = "what_is_touched_outside_is_named";
+    let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
+    let touched = report["scenarios"][0]["also_touched"].to_string();
+    assert!(touched.contains("outside"), "{touched}");
+}
+
+#[test]
+fn the_example_is_found_and_its_twin_is_clean() {
+    let workshop = Workshop::new(LOSES);
+    let text = stdout(&ends_with(&mut workshop.flockwork(&["init", "--example"]), 0));
+    let folder = workshop.path().join("flockwork-example");
+    let typed: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("flockwork ")).collect();
+    assert_eq!(typed.len(), 2, "{text}");
+    for (line, codes) in typed.iter().zip([[100, 100], [0, 102]]) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let output = workshop.flockwork(&words).current_dir(&folder).output().unwrap();
+        // Where nothing can be controlled, what runs freely proves nothing.
+        assert!(codes.contains(&output.status.code().unwrap()), "{line}: {}", stdout(&output));
+    }
+    // What is there is somebody's.
+    ends_with(&mut workshop.flockwork(&["init", "--example"]), 2);
+    ends_with(&mut workshop.flockwork(&["init"]), 2);
+}
