@@ -11,6 +11,7 @@ pub mod failures;
 pub mod history;
 pub mod judge;
 pub mod model;
+pub mod procedure;
 pub mod reach;
 pub mod signature;
 pub mod verdict;

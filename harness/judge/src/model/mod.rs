@@ -9,6 +9,7 @@ mod builtin;
 mod compile;
 pub mod document;
 mod load;
+pub mod object;
 pub mod rules;
 pub mod table;
 

@@ -2,7 +2,9 @@
 
 mod nearest;
 mod number;
+mod unit;
 pub mod units;
 
 pub use nearest::nearest;
 pub use number::{grouped, plural};
+pub use unit::Unit;

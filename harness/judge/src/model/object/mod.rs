@@ -1,0 +1,226 @@
+//! Models of objects that hold values: one kind a file, each a state and a step function.
+//!
+//! A step function says what one operation may do, and nothing else: no times (but for leases), no orders. Procedures
+//! find orders; the certificate goes through them by these functions alone.
+
+pub mod counter;
+mod load;
+pub mod lock;
+pub mod log;
+pub mod queue;
+pub mod register;
+pub mod set;
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+pub use load::{is_object_model, load, named, parse};
+
+use crate::history::Outcome;
+use crate::history::object::{Call, Cause, Op, Value, words};
+
+words! {
+    /// What an object is.
+    Kind {
+        /// One value, which is replaced.
+        Register = "register",
+        /// A number, to which numbers are added.
+        Counter = "counter",
+        /// Elements, each in it or not.
+        Set = "set",
+        /// A list that grows at its end.
+        Log = "log",
+        /// Held by one process at a time.
+        Lock = "lock",
+        /// Values, taken out in the order in which they came in, or in any.
+        Queue = "queue",
+    }
+}
+
+words! {
+    /// In which order a queue gives back what was put in.
+    Order {
+        /// First in, first out.
+        Fifo = "fifo",
+        /// Any: a bag.
+        Any = "any",
+    }
+}
+
+words! {
+    /// Whether an operation may fail. What failed has changed nothing, whatever is said here, and to find corrupt data
+    /// is never permitted.
+    Fails {
+        /// It must not.
+        Never = "never",
+        /// It may, because others were at it: `busy` or `locked`.
+        Busy = "busy",
+        /// It may, for whatever reason.
+        Any = "any",
+    }
+}
+
+impl Kind {
+    /// The operations that an object of this kind has.
+    #[must_use]
+    pub const fn operations(self) -> &'static [Op] {
+        match self {
+            Self::Register => &[Op::Write, Op::Read, Op::Cas],
+            Self::Counter => &[Op::Add, Op::Read],
+            Self::Set => &[Op::Add, Op::Remove, Op::Contains, Op::Members],
+            Self::Log => &[Op::Append, Op::Read],
+            Self::Lock => &[Op::Acquire, Op::Try, Op::Release],
+            Self::Queue => &[Op::Push, Op::Pop],
+        }
+    }
+
+    /// Whether first values are lists.
+    #[must_use]
+    pub const fn begins_with_a_list(self) -> bool {
+        matches!(self, Self::Set | Self::Log | Self::Queue)
+    }
+
+    /// Whether the operation tells a whole list of what is there.
+    #[must_use]
+    pub const fn tells_a_list(self, op: Op) -> bool {
+        matches!((self, op), (Self::Log, Op::Read) | (Self::Set, Op::Members))
+    }
+}
+
+/// What is legal for objects of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectModel {
+    /// Its name: that of the kind, or of the file it comes from.
+    pub name: String,
+    /// What its objects are.
+    pub kind: Kind,
+    /// Of a queue: in which order values come out.
+    pub order: Order,
+    /// Of a lock: how long it is held for certain; from then on it may end at any moment. `None`: until it is released.
+    pub lease_ns: Option<u64>,
+    /// Which operations may fail; what is not there may.
+    pub fails: BTreeMap<Op, Fails>,
+    /// What an object holds at first, where the history does not say: 0, nothing, or what stands here.
+    pub initial: Option<serde_json::Value>,
+}
+
+impl ObjectModel {
+    /// The model of a kind, with nothing chosen: it is called as the kind is.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            name: kind.as_str().to_owned(),
+            kind,
+            order: Order::Fifo,
+            lease_ns: None,
+            fails: BTreeMap::new(),
+            initial: None,
+        }
+    }
+
+    /// Whether an operation may fail.
+    #[must_use]
+    pub fn fails(&self, op: Op) -> Fails {
+        self.fails.get(&op).copied().unwrap_or(Fails::Any)
+    }
+}
+
+/// An operation as step functions and procedures see it: one that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The earliest instant at which it can have acted.
+    pub invoke_ns: u64,
+    /// The latest.
+    pub deadline_ns: u64,
+    /// Its argument; of a `cas` the value that it expects.
+    pub value: Option<Value>,
+    /// What it told; of a `cas` the value that it sets.
+    pub saw: Option<Value>,
+    /// Which of the history's calls it is.
+    pub call: u32,
+    /// Who.
+    pub actor: u32,
+    /// What.
+    pub op: Op,
+    /// Whether it must have acted: it answered. Else it acted in full or not at all.
+    pub must: bool,
+    /// Whether it was refused.
+    pub refused: bool,
+    /// Why it was refused, where it says.
+    pub cause: Option<Cause>,
+}
+
+impl Item {
+    /// What a call is to a model; nothing where it failed, for then it changed nothing.
+    #[must_use]
+    pub fn of(index: u32, call: &Call) -> Option<Self> {
+        (call.outcome != Outcome::Failed).then_some(Self {
+            invoke_ns: call.invoke_ns,
+            deadline_ns: call.deadline_ns,
+            value: call.value,
+            saw: call.saw,
+            call: index,
+            actor: call.actor,
+            op: call.op,
+            must: call.outcome != Outcome::Unknown,
+            refused: call.outcome == Outcome::Refused,
+            cause: call.cause,
+        })
+    }
+
+    /// Whether it was refused for one of these reasons, or gave none.
+    #[must_use]
+    pub fn refused_for(&self, causes: &[Cause]) -> bool {
+        self.refused && self.cause.is_none_or(|cause| causes.contains(&cause))
+    }
+
+    /// Whether it was over before the other was invoked. Equal times are concurrent.
+    #[must_use]
+    pub const fn precedes(&self, other: &Self) -> bool {
+        self.deadline_ns < other.invoke_ns
+    }
+}
+
+/// What one object is, operation by operation.
+pub trait Sequential: Sync {
+    /// What is there.
+    type State: Clone + Eq + Hash + Send;
+
+    /// What is there at first.
+    fn first(&self) -> Self::State;
+
+    /// Lets an operation act: false if it cannot have ended so, and then the state means nothing. `took` is what it
+    /// took, where it does not say so itself and there is a choice.
+    fn step(&self, state: &mut Self::State, item: &Item, took: Option<Value>) -> bool;
+
+    /// What an operation may have taken, where there is a choice.
+    fn choices(&self, state: &Self::State, item: &Item) -> Vec<Option<Value>> {
+        let _ = (state, item);
+        vec![None]
+    }
+
+    /// Whether an operation of this sort never changes anything.
+    fn looks(&self, item: &Item) -> bool;
+
+    /// The same with every other beginning that these operations can tell apart, if those are few.
+    fn beginnings(&self, items: &[Item]) -> Option<Vec<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = items;
+        None
+    }
+
+    /// Whether the step function looks at times: then two operations that say the same can still differ.
+    fn is_timed(&self) -> bool {
+        false
+    }
+}
+
+/// How many other beginnings are few.
+const BEGINNINGS_MAX: usize = 64;
+
+/// Whether it was refused, or its operation never changes anything.
+fn looks_by_op(item: &Item) -> bool {
+    item.refused || matches!(item.op, Op::Read | Op::Contains | Op::Members)
+}

@@ -1,0 +1,252 @@
+//! Logs: the longest list that was read tells the order of what is in it, told positions that of the rest, and what
+//! nobody tells takes any [slot](super::slots) that is left.
+//!
+//! A value that was appended twice without being told where stands in two places of which nobody says whose is which;
+//! there the search decides.
+
+use rustc_hash::FxHashMap;
+
+use super::between::Between;
+use super::certificate::Order;
+use super::order::insert_free;
+use super::slots::{self, Job, Sight, Source, Trouble};
+use super::{Fast, Part};
+use crate::history::object::{Op, Value};
+
+struct Log<'a> {
+    part: &'a Part<'a>,
+    /// Appends, and reads that tell, as places.
+    appends: Vec<u32>,
+    reads: Vec<u32>,
+    free: Vec<u32>,
+    /// The longest list that was read, and who read it.
+    longest: &'a [Value],
+    reader: Option<u32>,
+}
+
+pub(super) fn decide(part: &Part<'_>) -> Fast {
+    let mut log = Log {
+        part,
+        appends: Vec::new(),
+        reads: Vec::new(),
+        free: Vec::new(),
+        longest: &part.first_list,
+        reader: None,
+    };
+    for (place, item) in (0..).zip(&part.items) {
+        match (item.op, item.saw) {
+            (Op::Append, _) => log.appends.push(place),
+            (_, Some(_)) if item.must => log.reads.push(place),
+            (_, None) if item.must => log.free.push(place),
+            _ => {}
+        }
+    }
+    match log.compare().and_then(|()| log.jobs()).and_then(|jobs| log.order(&jobs)) {
+        Ok(order) => Fast::Legal(Order::of(insert_free(&part.items, order, log.free))),
+        Err(fast) => fast,
+    }
+}
+
+impl<'a> Log<'a> {
+    fn list(&self, place: u32) -> &'a [Value] {
+        self.part.item(place).saw.map_or(&[], |saw| self.part.history.values.items(saw))
+    }
+
+    /// Of any two lists one begins with the other.
+    fn compare(&mut self) -> Result<(), Fast> {
+        for &place in &self.reads {
+            let list = self.list(place);
+            if list.len() > self.longest.len() {
+                (self.longest, self.reader) = (list, Some(place));
+            }
+        }
+        let first = self.part.first_list.len();
+        for &place in &self.reads {
+            let list = self.list(place);
+            if list.len() < first {
+                let begin = crate::words::plural(first as u64, "value");
+                return Err(Fast::illegal(format!("{}, but the log began with {begin}.", self.part.the(place)), [place]));
+            }
+            if let Some(at) = list.iter().zip(self.longest).position(|(one, other)| one != other) {
+                let shown = |list: &[Value]| self.part.teller.value(list[at]);
+                let (the, value, other) = (self.part.the(place), shown(list), shown(self.longest));
+                let (place_at, reader) = (at, self.reader);
+                let sentence = match reader {
+                    Some(reader) => format!(
+                        "{the} and {} differ at position {place_at}: {value} and {other}.",
+                        self.part.the(reader)
+                    ),
+                    None => format!("{the} has {value} at position {place_at}, where the log began with {other}."),
+                };
+                return Err(Fast::illegal(sentence, reader.into_iter().chain([place])));
+            }
+        }
+        Ok(())
+    }
+
+    /// What each append may take.
+    fn jobs(&self) -> Result<Vec<Job>, Fast> {
+        let first = self.part.first_list.len();
+        let mut fixed: Vec<Option<u32>> = vec![None; self.appends.len()];
+        // Who has which position of the longest list.
+        let mut owners: Vec<Option<u32>> = vec![None; self.longest.len()];
+        let mut untold: FxHashMap<Value, (u32, u32)> = FxHashMap::default();
+        for (at, &place) in (0..).zip(&self.appends) {
+            let item = self.part.item(place);
+            match item.saw.and_then(Value::as_whole).filter(|_| item.must) {
+                Some(told) => fixed[at as usize] = Some(self.told(at, place, told, &mut owners)?),
+                None => {
+                    let Some(value) = item.value else { return Err(Fast::Unfit) };
+                    let entry = untold.entry(value).or_insert((at, 0));
+                    entry.1 += 1;
+                }
+            }
+        }
+        let mut counts: FxHashMap<Value, u32> = FxHashMap::default();
+        for position in first..self.longest.len() {
+            if owners[position].is_some() {
+                continue;
+            }
+            let value = self.longest[position];
+            *counts.entry(value).or_default() += 1;
+            match untold.get(&value) {
+                None => return Err(self.unowned(position, 0)),
+                Some(&(at, 1)) => fixed[at as usize] = Some((position - first) as u32),
+                Some(_) => return Err(Fast::Unfit),
+            }
+            if counts[&value] > 1 {
+                return Err(self.unowned(position, 1));
+            }
+        }
+        let job = |(at, &place): (usize, &u32)| {
+            let item = self.part.item(place);
+            // Whose value was read has acted, whatever became of it.
+            let must = item.must || fixed[at].is_some();
+            Job { from_ns: item.invoke_ns, until_ns: item.deadline_ns, must, fixed: fixed[at] }
+        };
+        Ok(self.appends.iter().enumerate().map(job).collect())
+    }
+
+    /// The slot of an append that tells its position.
+    fn told(&self, at: u32, place: u32, told: i64, owners: &mut [Option<u32>]) -> Result<u32, Fast> {
+        let first = self.part.first_list.len();
+        let the = || self.part.the(place);
+        let Some(slot) = usize::try_from(told).ok().and_then(|told| told.checked_sub(first)) else {
+            let begin = crate::words::plural(first as u64, "value");
+            return Err(Fast::illegal(format!("{}, but the log began with {begin}.", the()), [place]));
+        };
+        if slot >= self.appends.len() {
+            let all = crate::words::plural(self.appends.len() as u64, "append");
+            return Err(Fast::illegal(format!("{}, but there were only {all}.", the()), [place]));
+        }
+        if let Some(owner) = owners.get_mut(slot + first) {
+            if let Some(other) = owner.replace(at) {
+                let other = self.appends[other as usize];
+                return Err(Fast::illegal(format!("{} and {} have one position.", self.part.the(other), the()), [other, place]));
+            }
+            let value = self.longest[slot + first];
+            if self.part.item(place).value != Some(value) {
+                let reader = self.reader.map_or_else(String::new, |reader| self.part.the(reader));
+                let sentence = format!("{}, but there {reader} found {}.", the(), self.part.teller.value(value));
+                return Err(Fast::illegal(sentence, self.reader.into_iter().chain([place])));
+            }
+        }
+        Ok(slot as u32)
+    }
+
+    /// A position of the longest list that nobody can have written.
+    fn unowned(&self, position: usize, appended: u32) -> Fast {
+        let value = self.longest[position];
+        let shown = self.part.teller.value(value);
+        // The shortest list shows it best.
+        let readers = self.reads.iter().filter(|&&place| self.list(place).len() > position);
+        let reader = readers.min_by_key(|&&place| self.list(place).len()).copied();
+        let the = reader.map_or_else(String::new, |reader| self.part.the(reader));
+        let sentence = match appended {
+            0 => {
+                let is_told = |place: &&u32| self.part.item(**place).value == Some(value);
+                match self.appends.iter().find(is_told) {
+                    Some(_) => format!("{the}, with {shown} at position {position}, more often than it was appended."),
+                    None => format!("{the}, with {shown} at position {position}, which nobody appended."),
+                }
+            }
+            _ => format!("{the}, with {shown} once more at position {position}, more often than it was appended."),
+        };
+        let appends = self.appends.iter().filter(|&&place| self.part.item(place).value == Some(value)).copied();
+        Fast::illegal(sentence, reader.into_iter().chain(appends))
+    }
+
+    fn order(&self, jobs: &[Job]) -> Result<Vec<u32>, Fast> {
+        let first = self.part.first_list.len();
+        let sight = |&place: &u32| {
+            let item = self.part.item(place);
+            let count = (self.list(place).len() - first) as u32;
+            Sight { count, from_ns: item.invoke_ns, until_ns: item.deadline_ns }
+        };
+        let sights: Vec<Sight> = self.reads.iter().map(sight).collect();
+        let order = slots::order(jobs, &sights).map_err(|trouble| self.trouble(jobs, &sights, trouble))?;
+        let mut readers: Vec<u32> = (0..sights.len() as u32).collect();
+        readers.sort_unstable_by_key(|&at| (sights[at as usize].count, sights[at as usize].from_ns));
+        let mut readers = readers.into_iter().peekable();
+        let mut whole = Vec::with_capacity(order.len() + sights.len());
+        for count in 0..=order.len() {
+            while let Some(at) = readers.next_if(|&at| sights[at as usize].count as usize == count) {
+                whole.push(self.reads[at as usize]);
+            }
+            whole.extend(order.get(count).map(|&job| self.appends[job as usize]));
+        }
+        Ok(whole)
+    }
+
+    fn trouble(&self, jobs: &[Job], sights: &[Sight], trouble: Trouble) -> Fast {
+        let place = |source: Source| match source {
+            Source::None => None,
+            Source::Sight(at) => Some(self.reads[at as usize]),
+            Source::Job(at) => Some(self.appends[at as usize]),
+        };
+        let the = |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
+        let shown = |jobs: Vec<u32>, ends: [Source; 2]| {
+            let jobs = jobs.into_iter().map(|at| self.appends[at as usize]);
+            jobs.chain(ends.into_iter().filter_map(place)).collect::<Vec<u32>>()
+        };
+        match trouble {
+            Trouble::Same(a, b) => {
+                let places = [a, b].map(|at| self.appends[at as usize]);
+                let [a, b] = places.map(|place| self.part.the(place));
+                Fast::illegal(format!("{a} and {b} have one position."), places)
+            }
+            Trouble::Back(later, earlier) => {
+                let sentence = format!(
+                    "{} was over before {} was invoked, but the log was longer at the first of them.",
+                    the(earlier),
+                    the(later)
+                );
+                Fast::illegal(sentence, [later, earlier].into_iter().filter_map(place))
+            }
+            Trouble::Many(before, after) => {
+                let ends = Between::many(jobs, sights, before, after);
+                let between = ends.wholly(jobs);
+                let sentence = format!(
+                    "From {} to {} the log grew by {}, but {} were made between the two.",
+                    the(before),
+                    the(after),
+                    ends.grown(),
+                    crate::words::plural(between.len() as u64, "append")
+                );
+                Fast::illegal(sentence, shown(between, [before, after]))
+            }
+            Trouble::Few(before, after) => {
+                let ends = Between::few(jobs, sights, before, after);
+                let possible = ends.possibly(jobs);
+                let sentence = format!(
+                    "From {} to {} the log grew by {}, but no more than {} can have acted between the two.",
+                    the(before),
+                    the(after),
+                    ends.grown(),
+                    crate::words::plural(possible.len() as u64, "append")
+                );
+                Fast::illegal(sentence, shown(possible, [before, after]))
+            }
+        }
+    }
+}

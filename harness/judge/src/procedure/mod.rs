@@ -1,0 +1,363 @@
+//! Procedures: whether a legal order explains what was done to one object. One kind a file.
+//!
+//! Each kind has a fast procedure, near-linear, for the histories that it can decide: values that are unique, additions
+//! of one size. Where one does not apply, a [search](search) decides, within a budget, and says so where that ends. What
+//! is proved, and by what:
+//!
+//! - **Legal** is said only of an order that the [certificate](certificate) went through: legal by the model's step
+//!   function, within every interval. A procedure that made a wrong one is not believed, and the search decides.
+//! - **Illegal** is said of a few operations that show it by themselves, or of what an exact search went through.
+//! - Objects are judged one by one: a history is linearizable exactly if its part on each object is (locality: Herlihy
+//!   and Wing 1990, theorem 1).
+//! - Tests hold each procedure against an oracle that tries every order.
+//!
+//! # Sources
+//!
+//! - M. Herlihy, J. Wing: Linearizability: a correctness condition for concurrent objects. TOPLAS 12(3), 1990.
+//! - P. Gibbons, E. Korach: Testing shared memories. SIAM Journal on Computing 26(4), 1997: zones of registers.
+//! - T. Henzinger, A. Sezgin, V. Vafeiadis: Aspect-oriented linearizability proofs. CONCUR 2013: what makes a queue wrong.
+//! - P. Abdulla, S. Grahn, B. Jonsson, S. Krishna, O. Mishra: Efficient linearizability monitoring. PLDI 2025; it shows
+//!   that earlier procedures and proofs were unsound. So nothing here is said to be legal without a certificate.
+//! - Z. Lee, U. Mathur: Efficient decrease-and-conquer linearizability monitoring. OOPSLA 2025.
+
+mod between;
+pub mod certificate;
+mod counter;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod lock;
+mod log;
+mod order;
+mod queue;
+mod register;
+pub mod search;
+mod set;
+mod shrink;
+mod slots;
+mod tell;
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::check::search::Budget;
+use crate::history::object::{ObjectHistory, Value};
+use crate::model::object::{Item, Kind, ObjectModel, Order as QueueOrder, Sequential};
+use crate::verdict::Ruling;
+use certificate::{Flaw, Order, validate};
+use search::{Found, Limits};
+pub use tell::Teller;
+
+/// Why an object's operations have no legal order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// What could not happen, in one or two sentences.
+    pub sentence: String,
+    /// The operations that show it, as indexes into the history's calls, by invocation.
+    pub calls: Vec<u32>,
+}
+
+/// How an object was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// The kind's own procedure.
+    Procedure,
+    /// The search.
+    Search,
+}
+
+impl Way {
+    /// As reports spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Procedure => "procedure",
+            Self::Search => "search",
+        }
+    }
+}
+
+/// What is said of one object. What is legal comes with the order that shows it, as indexes into the history's calls.
+pub type ObjectRuling = Ruling<Linearization, Box<Explanation>>;
+
+/// An order of calls, and what those took that do not tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Linearization {
+    /// Indexes into the history's calls, one after the other: all that answered, and of the others those that acted.
+    pub calls: Vec<u32>,
+    /// (call, what it took), by call: of a bag's `pop` that does not tell.
+    pub took: Vec<(u32, Value)>,
+}
+
+/// One object of a history, and what is legal for it.
+#[derive(Debug)]
+struct Part<'a> {
+    history: &'a ObjectHistory,
+    model: &'a ObjectModel,
+    /// Its operations that did not fail.
+    items: Vec<Item>,
+    /// The first value, where it is one.
+    first: Value,
+    /// The first values, where they are several.
+    first_list: Vec<Value>,
+    teller: Teller<'a>,
+}
+
+/// Some operations that show by themselves that there is no order, by their places among the items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fault {
+    sentence: String,
+    places: Vec<u32>,
+}
+
+/// What a fast procedure says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fast {
+    Legal(Order),
+    Illegal(Fault),
+    /// It is not for this history, or did not get through.
+    Unfit,
+    /// A search of a part of it gave up.
+    Undecided(String),
+}
+
+impl Fast {
+    fn illegal(sentence: String, places: impl IntoIterator<Item = u32>) -> Self {
+        Self::Illegal(Fault { sentence, places: places.into_iter().collect() })
+    }
+}
+
+/// The history with the model's first values where it gives none of its own.
+fn begun<'a>(history: &'a ObjectHistory, model: &ObjectModel) -> Cow<'a, ObjectHistory> {
+    let mut history = Cow::Borrowed(history);
+    if model.initial.is_some() && history.initial.iter().any(Option::is_none) {
+        history.to_mut().begin_as(model);
+    }
+    history
+}
+
+/// The parts of a history, one an object that has operations, in the order of the history's names.
+#[must_use]
+fn parts<'a>(history: &'a ObjectHistory, model: &'a ObjectModel) -> Vec<(u32, Part<'a>)> {
+    let mut items: Vec<Vec<Item>> = vec![Vec::new(); history.objects.len()];
+    let mut counts = vec![0_usize; history.objects.len()];
+    history.calls.iter().for_each(|call| counts[call.object as usize] += 1);
+    items.iter_mut().zip(&counts).for_each(|(items, &count)| items.reserve_exact(count));
+    for (index, call) in (0..).zip(&history.calls) {
+        items[call.object as usize].extend(Item::of(index, call));
+    }
+    let teller = Teller::of(history);
+    let counted = (0..).zip(items).zip(counts).filter(|(_, count)| *count > 0);
+    counted
+        .map(|((object, items), _)| {
+            let (first, first_list) = first(history, model, object);
+            (object, Part { history, model, items, first, first_list, teller })
+        })
+        .collect()
+}
+
+/// What an object holds at first.
+fn first(history: &ObjectHistory, model: &ObjectModel, object: u32) -> (Value, Vec<Value>) {
+    let zero = Value::whole(0).expect("0 is a small number");
+    match history.initial[object as usize] {
+        Some(value) if model.kind.begins_with_a_list() => (zero, history.values.items(value).to_vec()),
+        Some(value) => (value, Vec::new()),
+        None => (zero, Vec::new()),
+    }
+}
+
+/// Judges every object that has operations, in the order of the history's names.
+#[must_use]
+pub fn judge(history: &ObjectHistory, model: &ObjectModel, budget: Budget) -> Vec<(u32, ObjectRuling, Way)> {
+    let history = &*begun(history, model);
+    let parts = parts(history, model);
+    // To ask how many threads there are starts them; one object needs none.
+    let at_once = if parts.len() > 1 { parts.len().min(rayon::current_num_threads()) } else { 1 };
+    let limits = Limits {
+        until: budget.time.map(|time| Instant::now() + time),
+        memory_bytes: budget.memory_bytes / at_once,
+    };
+    let decide = |(object, part): (u32, Part<'_>)| {
+        let (ruling, way) = part.decide(limits);
+        (object, ruling, way)
+    };
+    if parts.len() > 1 {
+        parts.into_par_iter().map(decide).collect()
+    } else {
+        parts.into_iter().map(decide).collect()
+    }
+}
+
+/// Whether an order explains one object's operations: a plain validator, for whoever does not believe a procedure.
+pub fn certify(
+    history: &ObjectHistory,
+    model: &ObjectModel,
+    object: u32,
+    linearization: &Linearization,
+) -> Result<(), Flaw> {
+    let history = &*begun(history, model);
+    let part = parts(history, model).into_iter().find(|(of, _)| *of == object);
+    let Some((_, part)) = part else { return Ok(()) };
+    let mut places: rustc_hash::FxHashMap<u32, u32> = rustc_hash::FxHashMap::default();
+    places.extend((0..).zip(&part.items).map(|(place, item)| (item.call, place)));
+    let place = |call: u32| places.get(&call).copied().unwrap_or(u32::MAX);
+    let mut took: Vec<_> = linearization.took.iter().map(|&(call, value)| (place(call), value)).collect();
+    took.sort_unstable();
+    let order = Order { places: linearization.calls.iter().map(|&call| place(call)).collect(), took };
+    part.with_model(Certify { items: &part.items, order: &order })
+}
+
+/// Something to do with whatever the model's step function is.
+trait WithModel {
+    type Output;
+    fn with<S: Sequential>(self, model: &S) -> Self::Output;
+}
+
+struct Certify<'a> {
+    items: &'a [Item],
+    order: &'a Order,
+}
+
+impl WithModel for Certify<'_> {
+    type Output = Result<(), Flaw>;
+    fn with<S: Sequential>(self, model: &S) -> Self::Output {
+        validate(model, self.items, self.order)
+    }
+}
+
+struct Settle<'a> {
+    part: &'a Part<'a>,
+    fast: Fast,
+    limits: Limits,
+}
+
+impl WithModel for Settle<'_> {
+    type Output = (ObjectRuling, Way);
+    fn with<S: Sequential>(self, model: &S) -> Self::Output {
+        let Self { part, fast, limits } = self;
+        match fast {
+            Fast::Legal(order) if validate(model, &part.items, &order).is_ok() => {
+                return (Ruling::Legal(part.linearization(order)), Way::Procedure);
+            }
+            Fast::Legal(_) => debug_assert!(false, "a procedure made an order that is none"),
+            Fast::Illegal(fault) => return (Ruling::Illegal(part.explain(fault)), Way::Procedure),
+            Fast::Undecided(why) => return (Ruling::open(why), Way::Search),
+            Fast::Unfit => {}
+        }
+        let ruling = match search::search(model, &part.items, limits) {
+            Found::Order(order) if validate(model, &part.items, &order).is_ok() => {
+                Ruling::Legal(part.linearization(order))
+            }
+            Found::Order(_) => {
+                debug_assert!(false, "the search made an order that is none");
+                Ruling::open("the order that was found is none: this is a fault of flockwork's")
+            }
+            Found::Dead(place) => Ruling::Illegal(part.explain(shrink::shrink(part, model, place))),
+            Found::Undecided(why) => Ruling::open(why),
+        };
+        (ruling, Way::Search)
+    }
+}
+
+impl Part<'_> {
+    fn with_model<W: WithModel>(&self, work: W) -> W::Output {
+        use crate::model::object::{counter, lock, log, queue, register, set};
+
+        let (first, values) = (self.first_list.as_slice(), &self.history.values);
+        match (self.model.kind, self.model.order) {
+            (Kind::Register, _) => work.with(&register::Register { first: self.first }),
+            (Kind::Counter, _) => {
+                let first = self.first.as_whole().unwrap_or(0).into();
+                work.with(&counter::Counter { first })
+            }
+            (Kind::Set, _) => work.with(&set::Set { first: first.into(), values }),
+            (Kind::Log, _) => work.with(&log::Log { first, values }),
+            (Kind::Lock, _) => work.with(&lock::Lock { first: None, lease_ns: self.model.lease_ns }),
+            (Kind::Queue, QueueOrder::Fifo) => work.with(&queue::Fifo { first }),
+            (Kind::Queue, QueueOrder::Any) => work.with(&queue::Bag { first }),
+        }
+    }
+
+    /// Decides the part.
+    fn decide(&self, limits: Limits) -> (ObjectRuling, Way) {
+        if !self.items.iter().any(|item| item.must) {
+            let why = "no operation answered: there was nothing that an order could contradict";
+            return (Ruling::nothing(why), Way::Procedure);
+        }
+        let fast = match self.refused_wrongly() {
+            Some(fault) => Fast::Illegal(fault),
+            None => match self.model.kind {
+                Kind::Register => register::decide(self),
+                Kind::Counter => counter::decide(self),
+                Kind::Set => set::decide(self, limits),
+                Kind::Log => log::decide(self),
+                Kind::Lock => lock::decide(self),
+                Kind::Queue => queue::decide(self),
+            },
+        };
+        self.with_model(Settle { part: self, fast, limits })
+    }
+
+    /// An operation that was refused and never can be, or for a reason that it never can have.
+    fn refused_wrongly(&self) -> Option<Fault> {
+        use crate::history::object::{Cause, Op};
+
+        let causes = |op: Op| -> &'static [Cause] {
+            match (self.model.kind, op) {
+                (Kind::Register, Op::Cas) => &[Cause::Status],
+                (Kind::Set, Op::Add) => &[Cause::Exists, Cause::Status],
+                (Kind::Set, Op::Remove) => &[Cause::Absent, Cause::Status],
+                (Kind::Lock, Op::Try) => &[Cause::Held, Cause::Status],
+                (Kind::Lock, Op::Release) => &[Cause::Status, Cause::Absent],
+                (Kind::Queue, Op::Pop) => &[Cause::Empty, Cause::Absent, Cause::Status],
+                _ => &[],
+            }
+        };
+        let is_wrong = |item: &Item| item.refused && !item.refused_for(causes(item.op)) || item.refused && causes(item.op).is_empty();
+        let place = self.items.iter().position(is_wrong)?;
+        let item = &self.items[place];
+        let the = self.teller.the(item);
+        let sentence = match item.cause {
+            Some(cause) if !causes(item.op).is_empty() => {
+                format!("{the} gives the reason {cause}, which a {} never has for it.", self.model.kind)
+            }
+            _ => format!("{the} cannot be: a {} never refuses {}.", self.model.kind, item.op),
+        };
+        Some(Fault { sentence, places: vec![place as u32] })
+    }
+
+    fn linearization(&self, order: Order) -> Linearization {
+        let call = |place: u32| self.items[place as usize].call;
+        let mut took: Vec<_> = order.took.iter().map(|&(place, value)| (call(place), value)).collect();
+        took.sort_unstable();
+        let mut calls = order.places;
+        calls.iter_mut().for_each(|place| *place = call(*place));
+        Linearization { calls, took }
+    }
+
+    fn explain(&self, fault: Fault) -> Box<Explanation> {
+        let mut places = fault.places;
+        places.sort_unstable_by_key(|&place| (self.items[place as usize].invoke_ns, place));
+        places.dedup();
+        let calls = places.iter().map(|&place| self.items[place as usize].call).collect();
+        let mut sentence = fault.sentence;
+        if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
+            // A name stays as its owner spells it.
+            if sentence.starts_with("the ") || sentence.starts_with("no ") {
+                sentence.replace_range(..1, &first);
+            }
+        }
+        Box::new(Explanation { sentence, calls })
+    }
+
+    fn item(&self, place: u32) -> &Item {
+        &self.items[place as usize]
+    }
+
+    fn the(&self, place: u32) -> String {
+        self.teller.the(self.item(place))
+    }
+}

@@ -1,0 +1,115 @@
+//! Words: how operations on objects are told to a person.
+
+use std::fmt::Write as _;
+
+use crate::history::object::{Call, ObjectHistory, Op, Value};
+use crate::history::{Clock, FIRST_STEP, Outcome};
+use crate::model::object::Item;
+use crate::words::Unit;
+
+/// Tells the operations of a history. Times count from its first invocation, in the unit that fits.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller<'a> {
+    history: &'a ObjectHistory,
+    origin_ns: u64,
+    unit: Unit,
+}
+
+impl<'a> Teller<'a> {
+    /// A teller of a history.
+    #[must_use]
+    pub fn of(history: &'a ObjectHistory) -> Self {
+        let (mut first_ns, mut last_ns) = (u64::MAX, 0);
+        for call in &history.calls {
+            first_ns = first_ns.min(call.invoke_ns);
+            last_ns = last_ns.max(call.return_ns().unwrap_or(call.invoke_ns));
+        }
+        Self { history, origin_ns: first_ns, unit: Unit::fitting(last_ns.saturating_sub(first_ns)) }
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn value(&self, value: Value) -> String {
+        self.history.values.shown(value)
+    }
+
+    /// Who, as people name it: `p3` where it is a number.
+    #[must_use]
+    pub fn actor(&self, actor: u32) -> String {
+        let name = &self.history.actors[actor as usize];
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { format!("p{name}") } else { name.clone() }
+    }
+
+    /// When.
+    #[must_use]
+    pub fn span(&self, call: &Call) -> String {
+        if self.history.clock == Clock::Steps {
+            let step = |ns: u64| (ns + 1).saturating_sub(FIRST_STEP);
+            return match call.return_ns() {
+                Some(end) => format!("steps {}–{}", step(call.invoke_ns), step(end)),
+                None => format!("step {}, open", step(call.invoke_ns)),
+            };
+        }
+        let at = |ns: u64| self.unit.number(ns.saturating_sub(self.origin_ns));
+        match call.return_ns() {
+            Some(end) => format!("{}–{} {}", at(call.invoke_ns), at(end), self.unit.as_str()),
+            None => format!("{} {}, open", at(call.invoke_ns), self.unit.as_str()),
+        }
+    }
+
+    /// What was done, in a few words: `write 3`, `read that saw 3`.
+    #[must_use]
+    pub fn deed(&self, item: &Item) -> String {
+        let mut text = item.op.to_string();
+        let shown = |value: Option<Value>| value.map_or_else(String::new, |value| self.value(value));
+        match item.op {
+            Op::Cas => _ = write!(text, " from {} to {}", shown(item.value), shown(item.saw)),
+            _ => {
+                if let Some(value) = item.value {
+                    _ = write!(text, " {}", self.value(value));
+                }
+                if let Some(saw) = item.saw {
+                    _ = write!(text, " that saw {}", self.value(saw));
+                }
+            }
+        }
+        text
+    }
+
+    /// The operation in a sentence: `the write 3 by p1`.
+    #[must_use]
+    pub fn the(&self, item: &Item) -> String {
+        let refused = if item.refused { "refused " } else { "" };
+        format!("the {refused}{} by {}", self.deed(item), self.actor(item.actor))
+    }
+
+    /// The operation as a line of its own.
+    #[must_use]
+    pub fn line(&self, index: u32) -> String {
+        let call = &self.history.calls[index as usize];
+        let mut text = format!("{} {} ({})", self.actor(call.actor), call.op, self.span(call));
+        let shown = |value: Value| self.value(value);
+        match (call.op, call.value, call.saw) {
+            (Op::Cas, Some(from), Some(to)) => _ = write!(text, ": from {} to {}", shown(from), shown(to)),
+            (_, Some(value), _) => _ = write!(text, ": {}", shown(value)),
+            _ => text.push(':'),
+        }
+        let ending = match call.outcome {
+            Outcome::Unknown if call.return_ns().is_some() => "killed before it answered",
+            Outcome::Unknown => "never answered",
+            outcome => outcome.as_str(),
+        };
+        _ = write!(text, "{} {ending}", if text.ends_with(':') { "" } else { "," });
+        if let Some(cause) = call.cause {
+            _ = write!(text, " ({cause})");
+        }
+        if let (Some(saw), false) = (call.saw, call.op == Op::Cas) {
+            _ = write!(text, ", saw {}", shown(saw));
+        }
+        if let Some(message) = self.history.message(call) {
+            _ = write!(text, " {message:?}");
+        }
+        text
+    }
+}

@@ -1,0 +1,125 @@
+//! Procedures against an oracle that tries every order.
+//!
+//! Each kind judges thousands of small random histories, about half of them illegal; `FLOCKWORK_LONG=1` makes them
+//! 200,000 a kind. What is called legal must be so and come with an order that the certificate accepts; what is called
+//! illegal must be so, and so must be the operations that explain it, by themselves. Nothing may be left undecided.
+
+mod generate;
+mod oracle;
+mod random;
+
+use flockwork_judge::check::search::Budget;
+use flockwork_judge::history::object::ObjectHistory;
+use flockwork_judge::model::object::{Kind, ObjectModel, Order};
+use flockwork_judge::procedure::{Way, certify, judge};
+use flockwork_judge::verdict::Ruling;
+use generate::{Taste, generate};
+use random::Random;
+
+fn histories() -> u64 {
+    if std::env::var_os("FLOCKWORK_LONG").is_some() { 200_000 } else { 5_000 }
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    legal: u64,
+    illegal: u64,
+    by_procedure: u64,
+    objects: u64,
+}
+
+fn told(history: &ObjectHistory) -> String {
+    let teller = flockwork_judge::procedure::Teller::of(history);
+    let lines = (0..history.calls.len() as u32).map(|call| {
+        let object = history.calls[call as usize].object;
+        format!("  {}: {}", history.objects[object as usize], teller.line(call))
+    });
+    let initial = history.initial.iter().map(|value| value.map(|value| history.values.json(value)));
+    format!("initial {:?}\n{}", initial.collect::<Vec<_>>(), lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
+    let mut count = Count::default();
+    for number in 0..histories() {
+        let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9) + number);
+        let history = generate(model, taste, &mut random);
+        for (object, ruling, way) in judge(&history, model, Budget::default()) {
+            let is_legal = oracle::is_legal(&history, model, object, None);
+            count.objects += 1;
+            count.by_procedure += u64::from(way == Way::Procedure);
+            let context = || format!("history {number} of {}, {}:\n{}", model.name, history.objects[object as usize], told(&history));
+            match &ruling {
+                Ruling::Legal(linearization) => {
+                    assert!(is_legal, "called legal, and is not: {}", context());
+                    let flaw = certify(&history, model, object, linearization);
+                    assert_eq!(flaw, Ok(()), "{}", context());
+                    count.legal += 1;
+                }
+                Ruling::Illegal(explanation) => {
+                    assert!(!is_legal, "called illegal ({}), and is legal: {}", explanation.sentence, context());
+                    let shown = &explanation.calls;
+                    let alone = oracle::is_legal(&history, model, object, Some(shown));
+                    assert!(!alone, "{shown:?} are legal by themselves: {}: {}", explanation.sentence, context());
+                    count.illegal += 1;
+                }
+                Ruling::Undecided(undecided) => {
+                    let any = history.calls.iter().any(|call| {
+                        use flockwork_judge::history::Outcome;
+                        call.object == object && matches!(call.outcome, Outcome::Ok | Outcome::Refused)
+                    });
+                    assert!(!any, "undecided ({}): {}", undecided.why(), context());
+                }
+            }
+        }
+    }
+    println!("{} {taste:?}: {count:?}", model.name);
+    let share = count.illegal as f64 / (count.legal + count.illegal) as f64;
+    assert!((0.25..0.75).contains(&share), "the share of illegal ones is {share:.2}");
+}
+
+fn both(model: &ObjectModel, seed: u64) {
+    hold(model, Taste::Unique, seed);
+    hold(model, Taste::Wild, seed + 1);
+}
+
+#[test]
+fn registers() {
+    both(&ObjectModel::of(Kind::Register), 1);
+}
+
+#[test]
+fn counters() {
+    both(&ObjectModel::of(Kind::Counter), 3);
+}
+
+#[test]
+fn sets() {
+    both(&ObjectModel::of(Kind::Set), 5);
+}
+
+#[test]
+fn logs() {
+    both(&ObjectModel::of(Kind::Log), 7);
+}
+
+#[test]
+fn locks() {
+    both(&ObjectModel::of(Kind::Lock), 9);
+}
+
+#[test]
+fn locks_with_leases() {
+    let model = ObjectModel { name: "lease".into(), lease_ns: Some(4), ..ObjectModel::of(Kind::Lock) };
+    both(&model, 11);
+}
+
+#[test]
+fn queues() {
+    both(&ObjectModel::of(Kind::Queue), 13);
+}
+
+#[test]
+fn bags() {
+    let model = ObjectModel { name: "bag".into(), order: Order::Any, ..ObjectModel::of(Kind::Queue) };
+    both(&model, 15);
+}
