@@ -22,24 +22,36 @@ struct Hold {
 }
 
 pub(super) fn decide(part: &Part<'_>) -> Fast {
+    let by_actor = by_actor(part);
     let has_unknown = part.items.iter().any(|item| !item.must);
-    match holds(part).and_then(|holds| order(part, &holds)) {
-        Ok(order) => Fast::Legal(Order::of(order)),
-        // What is assumed of leases and of what never answered is not all that can be.
-        Err(_) if has_unknown || part.model.lease_ns.is_some() => Fast::Unfit,
-        Err(fast) => fast,
+    // Equal times are concurrent, and so no order of one process either.
+    let is_ordered = by_actor.iter().all(|places| {
+        places.windows(2).all(|pair| part.item(pair[0]).precedes(part.item(pair[1])))
+    });
+    match holds(part, &by_actor).and_then(|holds| order(part, &holds)) {
+        Ok(order) if is_ordered => Fast::Legal(Order::of(order)),
+        Err(fast) if is_ordered && !has_unknown && part.model.lease_ns.is_none() => fast,
+        // What is assumed of leases, of what never answered and of what one process did at one time is not all that can be.
+        _ => Fast::Unfit,
     }
 }
 
-/// What each process did, made into holds.
-fn holds(part: &Part<'_>) -> Result<Vec<Hold>, Fast> {
+/// The operations of each process, in its order.
+fn by_actor(part: &Part<'_>) -> Vec<Vec<u32>> {
     let mut by_actor: Vec<Vec<u32>> = vec![Vec::new(); part.history.actors.len()];
     for (place, item) in (0..).zip(&part.items) {
         by_actor[item.actor as usize].push(place);
     }
-    let mut holds = Vec::with_capacity(part.items.len() / 2);
     for places in &mut by_actor {
         places.sort_by_key(|&place| (part.item(place).invoke_ns, part.item(place).deadline_ns));
+    }
+    by_actor
+}
+
+/// What each process did, made into holds.
+fn holds(part: &Part<'_>, by_actor: &[Vec<u32>]) -> Result<Vec<Hold>, Fast> {
+    let mut holds = Vec::with_capacity(part.items.len() / 2);
+    for places in by_actor {
         one_actor(part, places, &mut holds)?;
     }
     Ok(holds)

@@ -207,7 +207,8 @@ impl<'a> Log<'a> {
         let the = |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
         let shown = |jobs: Vec<u32>, ends: [Source; 2]| {
             let jobs = jobs.into_iter().map(|at| self.appends[at as usize]);
-            jobs.chain(ends.into_iter().filter_map(place)).collect::<Vec<u32>>()
+            // The longest list says where things stand.
+            jobs.chain(ends.into_iter().filter_map(place)).chain(self.reader).collect::<Vec<u32>>()
         };
         match trouble {
             Trouble::Same(a, b) => {
@@ -216,12 +217,14 @@ impl<'a> Log<'a> {
                 Fast::illegal(format!("{a} and {b} have one position."), places)
             }
             Trouble::Back(later, earlier) => {
-                let sentence = format!(
-                    "{} was over before {} was invoked, but the log was longer at the first of them.",
-                    the(earlier),
-                    the(later)
-                );
-                Fast::illegal(sentence, [later, earlier].into_iter().filter_map(place))
+                let what = match (earlier, later) {
+                    (Source::Job(_), Source::Job(_)) => "but its value stands after the other's",
+                    (Source::Job(_), _) => "which did not see it, nor all that stands before it",
+                    (_, Source::Job(_)) => "but saw its value",
+                    _ => "but saw more",
+                };
+                let sentence = format!("{} was over before {} was invoked, {what}.", the(earlier), the(later));
+                Fast::illegal(sentence, shown(Vec::new(), [later, earlier]))
             }
             Trouble::Many(before, after) => {
                 let ends = Between::many(jobs, sights, before, after);

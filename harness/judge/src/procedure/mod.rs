@@ -239,10 +239,11 @@ impl WithModel for Settle<'_> {
     fn with<S: Sequential>(self, model: &S) -> Self::Output {
         let Self { part, fast, limits } = self;
         match fast {
-            Fast::Legal(order) if validate(model, &part.items, &order).is_ok() => {
-                return (Ruling::Legal(part.linearization(order)), Way::Procedure);
-            }
-            Fast::Legal(_) => debug_assert!(false, "a procedure made an order that is none"),
+            Fast::Legal(order) => match validate(model, &part.items, &order) {
+                Ok(()) => return (Ruling::Legal(part.linearization(order)), Way::Procedure),
+                // Where a procedure guesses, it may guess wrong.
+                Err(flaw) => debug_assert!(part.may_guess(), "a procedure made an order that is none: {flaw}, {order:?}"),
+            },
             Fast::Illegal(fault) => return (Ruling::Illegal(part.explain(fault)), Way::Procedure),
             Fast::Undecided(why) => return (Ruling::open(why), Way::Search),
             Fast::Unfit => {}
@@ -327,6 +328,11 @@ impl Part<'_> {
             _ => format!("{the} cannot be: a {} never refuses {}.", self.model.kind, item.op),
         };
         Some(Fault { sentence, places: vec![place as u32] })
+    }
+
+    /// Whether there is something that a procedure can only guess.
+    fn may_guess(&self) -> bool {
+        self.model.lease_ns.is_some() || self.items.iter().any(|item| !item.must)
     }
 
     fn linearization(&self, order: Order) -> Linearization {

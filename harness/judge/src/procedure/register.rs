@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::certificate::Order;
 use super::order::{insert_free, reversed};
-use super::{Fast, Part};
+use super::{Fast, Fault, Part};
 use crate::history::object::{Op, Value};
 use crate::model::object::Item;
 
@@ -51,10 +51,11 @@ struct Register<'a> {
 pub(super) fn decide(part: &Part<'_>) -> Fast {
     let mut register =
         Register { part, clusters: Vec::new(), index: FxHashMap::default(), is_lenient: false };
-    let outcome = register.gather().and_then(|()| register.blocks()).and_then(|blocks| register.order(blocks));
+    let outcome = register.gather().and_then(|()| register.end_clusters()).and_then(|()| register.blocks()).and_then(|blocks| register.order(blocks));
     match outcome {
         Ok(order) => Fast::Legal(order),
         Err(Fast::Illegal(_)) if register.is_lenient => Fast::Unfit,
+        Err(Fast::Illegal(fault)) => Fast::Illegal(register.with_seers(fault)),
         Err(fast) => fast,
     }
 }
@@ -110,6 +111,22 @@ impl Register<'_> {
         }
     }
 
+    /// Beside each operation that never answered, one that shows that it acted.
+    fn with_seers(&self, mut fault: Fault) -> Fault {
+        let mut at = 0;
+        while let Some(&place) = fault.places.get(at) {
+            let item = self.item(place);
+            let written = if item.op == Op::Cas { item.saw } else { item.value };
+            let cluster = written.filter(|_| !item.must).and_then(|written| self.index.get(&written));
+            if let Some(cluster) = cluster.map(|&at| &self.clusters[at as usize]) {
+                let seer = cluster.reads.first().copied().or(cluster.ender);
+                fault.places.extend(seer.filter(|seer| !fault.places.contains(seer)));
+            }
+            at += 1;
+        }
+        fault
+    }
+
     /// Takes a write, or a `cas` that set what it should.
     fn write(&mut self, place: u32) -> Result<(), Fast> {
         let item = *self.item(place);
@@ -125,15 +142,26 @@ impl Register<'_> {
             return Err(Fast::Unfit);
         }
         if let Some(from) = item.value.filter(|_| is_cas) {
-            let known = self.cluster(from);
-            if let Some(other) = known.ender.replace(place) {
+            // Somebody saw it.
+            self.cluster(from);
+        }
+        Ok(())
+    }
+
+    /// Notes which cluster each successful `cas` ended.
+    fn end_clusters(&mut self) -> Result<(), Fast> {
+        for at in 0..self.clusters.len() {
+            let Some(place) = self.clusters[at].writer else { continue };
+            let item = *self.item(place);
+            let Some(from) = item.value.filter(|_| item.op == Op::Cas) else { continue };
+            let ended = self.index[&from] as usize;
+            if let Some(other) = self.clusters[ended].ender.replace(place) {
                 let (a, b) = (self.part.the(other), self.part.the(place));
                 let sentence = format!(
                     "{a} and {b} both found {}, which was written once: the first of them ended it.",
                     self.part.teller.value(from)
                 );
-                let at = self.index[&from] as usize;
-                return Err(Fast::illegal(sentence, self.clusters[at].writer.into_iter().chain([other, place])));
+                return Err(Fast::illegal(sentence, self.clusters[ended].writer.into_iter().chain([other, place])));
             }
         }
         Ok(())

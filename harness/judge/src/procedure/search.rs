@@ -6,7 +6,7 @@
 //!
 //! - **Nothing that changes something acts before a return asks for it** (Lowe 2017: just-in-time linearization).
 //!   Delay everything to the earliest return of an operation that is not before it in the order: nobody passes its own
-//!   return, nobody passes another, and the order is the same.
+//!   return, nobody passes another, and the order is the same. What never answered is asked where it can no longer act.
 //! - **What only looks acts as soon as it can.** It changes nothing, so it stands in nobody's way.
 //! - **Of two operations of the same sort, the one that is over first goes first.** Both are invoked. Let them change
 //!   places in an order where they do not stand so: nobody can tell them apart. One that need not have acted is tried
@@ -261,17 +261,21 @@ impl<'a, S: Sequential> Search<'a, S> {
         let must = self.items[place as usize].must;
         if must {
             self.ask(place, slot)?;
+        } else {
+            // It is now or never: both.
+            let without = self.configs.clone();
+            match self.ask(place, slot) {
+                Ok(()) => self.configs.splice(..0, without).for_each(drop),
+                Err(Found::Dead(_)) => self.configs = without,
+                Err(found) => return Err(found),
+            }
         }
         self.slots[slot] = None;
         self.pending.retain(|entry| entry.3 != place);
-        let mut is_mixed = !must;
-        for (key, _) in &mut self.configs {
-            if has(&key.acted, slot) {
-                flip(&mut key.acted, slot);
-            }
-            is_mixed |= must;
+        for (key, _) in self.configs.iter_mut().filter(|(key, _)| has(&key.acted, slot)) {
+            flip(&mut key.acted, slot);
         }
-        if is_mixed && self.configs.len() > 1 {
+        if self.configs.len() > 1 {
             let mut known = FxHashSet::default();
             self.configs.retain(|(key, _)| known.insert(key.clone()));
         }

@@ -1,9 +1,10 @@
-//! Random small histories: made by an object that works, and then, for half of them, spoiled.
+//! Random small histories: made by an object that works, and then, half of them, spoiled until no order explains them.
 
 use flockwork_judge::history::Outcome;
 use flockwork_judge::history::object::{Call, Cause, ObjectHistory, Op, Value};
 use flockwork_judge::model::object::{Kind, ObjectModel, Order};
 
+use crate::oracle;
 use crate::random::Random;
 
 /// What histories are like.
@@ -32,9 +33,11 @@ pub fn generate(model: &ObjectModel, taste: Taste, random: &mut Random) -> Objec
         let count = 2 + random.below(if objects == 1 { 6 } else { 4 });
         begin(&mut history, model, object, random);
         fill(&mut history, model, taste, object, count, &mut names, random);
-        if random.chance(55) {
-            for _ in 0..=random.below(2) {
-                spoil(&mut history, model, object, random);
+        let tries = if random.chance(50) { 12 } else { 0 };
+        for _ in 0..tries {
+            spoil(&mut history, model, object, random);
+            if !oracle::is_legal(&history, model, object, None) {
+                break;
             }
         }
     }

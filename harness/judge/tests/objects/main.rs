@@ -74,7 +74,7 @@ fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
     }
     println!("{} {taste:?}: {count:?}", model.name);
     let share = count.illegal as f64 / (count.legal + count.illegal) as f64;
-    assert!((0.25..0.75).contains(&share), "the share of illegal ones is {share:.2}");
+    assert!((0.35..0.65).contains(&share), "the share of illegal ones is {share:.2}");
 }
 
 fn both(model: &ObjectModel, seed: u64) {

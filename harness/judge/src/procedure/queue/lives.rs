@@ -124,7 +124,8 @@ impl Builder<'_> {
             if missing > of.maybe_pushes.len() {
                 return Err(self.surplus(value, of));
             }
-            let is_choice = missing > 0 && missing < of.maybe_pushes.len() || of.pushes.len() + missing > 1;
+            let is_spare = !of.pops.is_empty() && missing < of.maybe_pushes.len();
+            let is_choice = is_spare || of.pushes.len() + missing > 1;
             self.lives.is_guess |= is_choice && !(is_simple && of.maybe_pushes.is_empty());
             of.maybe_pushes.sort_unstable_by_key(|&place| part.item(place).invoke_ns);
             of.pushes.extend(of.maybe_pushes.drain(..missing).map(Some));
@@ -159,7 +160,7 @@ impl Builder<'_> {
             0 => format!("{}, but nobody pushed {shown}.", self.part.the(of.pops[0])),
             _ => format!(
                 "{shown} was popped {pops} times, but there {} of it.",
-                if pushes == 1 { "was 1".to_owned() } else { format!("were {pushes}") }
+                if pushes == 1 { "was only 1".to_owned() } else { format!("were only {pushes}") }
             ),
         };
         let shown_pops = if pushes == 0 { &of.pops[..1] } else { &of.pops[..] };

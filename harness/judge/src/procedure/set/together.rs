@@ -48,6 +48,10 @@ struct Walk<'a> {
 
 /// An order, if this way leads to one.
 pub fn order(part: &Part<'_>) -> Option<Vec<u32>> {
+    let listed = |item: &Item| item.saw.filter(|_| item.op == Op::Members).map_or(&[][..], |saw| part.history.values.items(saw));
+    if part.items.iter().any(|item| listed(item).windows(2).any(|pair| pair[0] == pair[1])) {
+        return None;
+    }
     let mut events = Vec::with_capacity(part.items.len() * 2);
     for (place, item) in (0..).zip(&part.items) {
         let turns = matches!(item.op, Op::Add | Op::Remove) && !item.refused;
