@@ -6,8 +6,8 @@
 //! both ends of the windows ascend. An operation that tells its number narrows that window to its own interval.
 //!
 //! An operation fits a number if its interval meets the window, so it fits a run of numbers: a convex bipartite matching,
-//! which the rule "the one that fits no longer first" solves (Glover 1967). Two that stand the wrong way round can change
-//! places, so a matching is an order. Where some operations need not have acted, there are two questions: whether all that
+//! which the rule "the one that is over first" solves (Glover 1967), and in what it makes no two stand the wrong way
+//! round, so that it is an order. Where some operations need not have acted, there are two questions: whether all that
 //! must fit, and whether every number below the last one seen is taken. If both have a matching, one matching answers both
 //! (Mendelsohn and Dulmage 1958), and it is found along the paths on which the two differ.
 //!
@@ -84,8 +84,9 @@ pub fn order(jobs: &[Job], sights: &[Sight]) -> Result<Vec<u32>, Trouble> {
     let has_tail = |at: usize| runs[at].1 as usize > slots;
     let must = |at: usize| jobs[free[at] as usize].must && !has_tail(at);
     let all_must = free.iter().all(|&job| jobs[job as usize].must);
+    let untils: Vec<u64> = free.iter().map(|&job| jobs[job as usize].until_ns).collect();
     // By slot, the job in it, as a place in `free`.
-    let filled = matching(&windows, &runs, |_| true);
+    let filled = matching(&windows, &runs, &untils, |_| true);
     let unfilled = (0..slots).find(|&slot| windows.fixed[slot].is_none() && filled[slot].is_none());
     if let Some(slot) = unfilled {
         return Err(windows.few(&runs, &filled, slot));
@@ -96,17 +97,21 @@ pub fn order(jobs: &[Job], sights: &[Sight]) -> Result<Vec<u32>, Trouble> {
         }
         filled
     } else {
-        let musts = matching(&windows, &runs, must);
+        let musts = matching(&windows, &runs, &untils, must);
         if let Some(at) = left_out(&musts, free.len(), must) {
             return Err(windows.many(&runs, &musts, at, must));
         }
         both(&musts, &filled, free.len())
     };
-    let mut acts = vec![false; jobs.len()];
-    chosen.iter().flatten().for_each(|&at| acts[free[at as usize] as usize] = true);
     // What must act and is in no slot comes after all.
-    free.iter().filter(|&&job| jobs[job as usize].must).for_each(|&job| acts[job as usize] = true);
-    Ok(windows.settle(jobs, &acts))
+    let mut acts: Vec<bool> = free.iter().map(|&job| jobs[job as usize].must).collect();
+    chosen.iter().flatten().for_each(|&at| acts[at as usize] = true);
+    let settled = matching(&windows, &runs, &untils, |at| acts[at]);
+    settled.iter().flatten().for_each(|&at| acts[at as usize] = false);
+    let mut tail: Vec<u32> = (0..free.len()).filter(|&at| acts[at]).map(|at| free[at]).collect();
+    tail.sort_unstable_by_key(|&job| jobs[job as usize].from_ns);
+    let slot = |(fixed, settled): (&Option<u32>, &Option<u32>)| fixed.or(settled.map(|at| free[at as usize]));
+    Ok(windows.fixed.iter().zip(&settled).filter_map(slot).chain(tail).collect())
 }
 
 /// The first job that must have a slot and has none.
@@ -116,24 +121,32 @@ fn left_out(filled: &[Option<u32>], jobs: usize, must: impl Fn(usize) -> bool) -
     (0..jobs).find(|&at| must(at) && !has_slot[at])
 }
 
-/// A largest matching of slots and jobs: each slot takes the job that fits no longer first.
-fn matching(windows: &Windows, runs: &[(u32, u32)], is_in: impl Fn(usize) -> bool) -> Vec<Option<u32>> {
+/// A largest matching of slots and jobs: each slot takes the job that is over first.
+///
+/// No two jobs stand the wrong way round in it: whoever was over before the other was invoked fits an earlier slot as
+/// well, and was taken first.
+fn matching(
+    windows: &Windows,
+    runs: &[(u32, u32)],
+    untils: &[u64],
+    is_in: impl Fn(usize) -> bool,
+) -> Vec<Option<u32>> {
     let slots = windows.fixed.len();
     let mut waiting: Vec<u32> =
         (0..runs.len() as u32).filter(|&at| is_in(at as usize) && runs[at as usize].0 < runs[at as usize].1).collect();
     waiting.sort_unstable_by_key(|&at| runs[at as usize].0);
     let mut waiting = waiting.into_iter().peekable();
-    let mut ready: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
+    let mut ready: BinaryHeap<Reverse<(u64, u32)>> = BinaryHeap::new();
     let mut filled = vec![None; slots];
     for (slot, filled) in filled.iter_mut().enumerate() {
         while let Some(at) = waiting.next_if(|&at| runs[at as usize].0 as usize <= slot) {
-            ready.push(Reverse((runs[at as usize].1, at)));
+            ready.push(Reverse((untils[at as usize], at)));
         }
         if windows.fixed[slot].is_some() {
             continue;
         }
-        while let Some(Reverse((end, at))) = ready.pop() {
-            if end as usize > slot {
+        while let Some(Reverse((_, at))) = ready.pop() {
+            if runs[at as usize].1 as usize > slot {
                 *filled = Some(at);
                 break;
             }
@@ -263,36 +276,5 @@ impl Windows {
             }
         }
         Trouble::Few(self.from[low].1, self.until[slot].1)
-    }
-
-    /// The order in which those that act take the numbers: at the earliest instant, whoever is over first.
-    fn settle(&self, jobs: &[Job], acts: &[bool]) -> Vec<u32> {
-        let mut waiting: Vec<u32> = (0..jobs.len() as u32).filter(|&job| acts[job as usize]).collect();
-        waiting.sort_unstable_by_key(|&job| jobs[job as usize].from_ns);
-        let mut waiting = waiting.into_iter().peekable();
-        let mut ready: BinaryHeap<Reverse<(u64, u32)>> = BinaryHeap::new();
-        let mut order = Vec::with_capacity(jobs.len());
-        let mut now_ns = 0;
-        for slot in 0.. {
-            let bound = self.from[slot.min(self.fixed.len())];
-            now_ns = bound.0.max(now_ns);
-            if let Some(job) = self.fixed.get(slot).copied().flatten() {
-                order.push(job);
-                continue;
-            }
-            if ready.is_empty() {
-                match waiting.peek() {
-                    Some(&next) => now_ns = now_ns.max(jobs[next as usize].from_ns),
-                    None if slot >= self.fixed.len() => break,
-                    // Slots are left that nobody fills: the certificate will say so.
-                    None => continue,
-                }
-            }
-            while let Some(job) = waiting.next_if(|&job| jobs[job as usize].from_ns <= now_ns) {
-                ready.push(Reverse((jobs[job as usize].until_ns, job)));
-            }
-            order.extend(ready.pop().map(|Reverse((_, job))| job));
-        }
-        order
     }
 }
