@@ -64,8 +64,8 @@ impl Counter<'_> {
     fn count(&self, place: u32, size: i128, least: i128) -> Result<u32, Fast> {
         let (saw, most) = (self.saw(place), self.adds.len() as i128);
         let (quotient, rest) = ((saw - self.first) / size, (saw - self.first) % size);
-        if rest == 0 && (least..=most).contains(&quotient) {
-            return Ok(quotient as u32);
+        if let (0, true, Ok(count)) = (rest, (least..=most).contains(&quotient), u32::try_from(quotient)) {
+            return Ok(count);
         }
         let the = self.part.the(place);
         let first = self.first;
@@ -96,7 +96,8 @@ impl Counter<'_> {
             let count = self.count(place, size, 0)?;
             sights.push(Sight { count, from_ns: item.invoke_ns, until_ns: item.deadline_ns });
         }
-        let order = slots::order(&jobs, &sights).map_err(|trouble| self.trouble(&jobs, &sights, size, trouble))?;
+        let order =
+            slots::order(&jobs, &sights).map_err(|trouble| self.trouble(&jobs, &sights, size, trouble))?;
         // Who only saw stands after as many additions as it saw, by invocation.
         let mut seers: Vec<u32> = (0..sights.len() as u32).collect();
         seers.sort_unstable_by_key(|&at| (sights[at as usize].count, sights[at as usize].from_ns));
@@ -118,7 +119,8 @@ impl Counter<'_> {
             Source::Sight(at) => Some(self.sights[at as usize]),
             Source::Job(at) => Some(self.adds[at as usize]),
         };
-        let the = |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
+        let the =
+            |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
         match trouble {
             Trouble::Same(a, b) => {
                 let places = [self.adds[a as usize], self.adds[b as usize]];
@@ -126,7 +128,11 @@ impl Counter<'_> {
                 Fast::illegal(format!("{a} and {b} both made the same sum: one of the two is lost."), places)
             }
             Trouble::Back(later, earlier) => {
-                let sentence = format!("{} was over before {} was invoked, and the sum went back.", the(earlier), the(later));
+                let sentence = format!(
+                    "{} was over before {} was invoked, and the sum went back.",
+                    the(earlier),
+                    the(later)
+                );
                 Fast::illegal(sentence, [place(later), place(earlier)].into_iter().flatten())
             }
             Trouble::Many(before, after) => {
@@ -147,12 +153,17 @@ impl Counter<'_> {
                 let possible = ends.possibly(jobs);
                 let can = match possible.len() {
                     0 => "no addition can have acted between the two".to_owned(),
-                    count => format!("no more than {} can have acted between the two", crate::words::plural(count as u64, "addition")),
+                    count => format!(
+                        "no more than {} can have acted between the two",
+                        crate::words::plural(count as u64, "addition")
+                    ),
                 };
                 let (sum, to) = (ends.grown() * size, the(after));
                 let sentence = match place(before) {
                     Some(_) => format!("From {} to {to} the sum changed by {sum}, but {can}.", the(before)),
-                    None if possible.is_empty() => format!("{to}, but before it returned no addition was invoked."),
+                    None if possible.is_empty() => {
+                        format!("{to}, but before it returned no addition was invoked.")
+                    }
                     None => format!(
                         "{to}, but before it returned no more than {} invoked.",
                         match possible.len() {
@@ -179,7 +190,10 @@ impl Counter<'_> {
             if found != sum {
                 let the = self.part.the(place);
                 let sentence = match before {
-                    Some(before) => format!("{the} found {found}, but the sum next to its own is that of {}.", self.part.the(before)),
+                    Some(before) => format!(
+                        "{the} found {found}, but the sum next to its own is that of {}.",
+                        self.part.the(before)
+                    ),
                     None => format!("{the} found {found}, but the counter began with {sum}."),
                 };
                 return Err(Fast::illegal(sentence, before.into_iter().chain([place])));
@@ -205,7 +219,10 @@ impl Counter<'_> {
             None => Ok(order),
             Some((earlier, later)) => {
                 let (a, b) = (self.part.the(earlier), self.part.the(later));
-                Err(Fast::illegal(format!("{b} was over before {a} was invoked, and the sum went back."), [earlier, later]))
+                Err(Fast::illegal(
+                    format!("{b} was over before {a} was invoked, and the sum went back."),
+                    [earlier, later],
+                ))
             }
         }
     }

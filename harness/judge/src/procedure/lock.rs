@@ -25,9 +25,9 @@ pub(super) fn decide(part: &Part<'_>) -> Fast {
     let by_actor = by_actor(part);
     let has_unknown = part.items.iter().any(|item| !item.must);
     // Equal times are concurrent, and so no order of one process either.
-    let is_ordered = by_actor.iter().all(|places| {
-        places.windows(2).all(|pair| part.item(pair[0]).precedes(part.item(pair[1])))
-    });
+    let is_ordered = by_actor
+        .iter()
+        .all(|places| places.windows(2).all(|pair| part.item(pair[0]).precedes(part.item(pair[1]))));
     match holds(part, &by_actor).and_then(|holds| order(part, &holds)) {
         Ok(order) if is_ordered => Fast::Legal(Order::of(order)),
         Err(fast) if is_ordered && !has_unknown && part.model.lease_ns.is_none() => fast,
@@ -68,20 +68,27 @@ fn one_actor(part: &Part<'_>, places: &[u32], holds: &mut Vec<Hold>) -> Result<(
                 Some(acquire) => holds.push(Hold { acquire, release: Some(place) }),
                 None if must => {
                     let sentence = format!("{}, who did not hold the lock.", part.the(place));
-                    return Err(Fast::illegal(sentence, before(part, places, place).into_iter().chain([place])));
+                    return Err(Fast::illegal(
+                        sentence,
+                        before(part, places, place).into_iter().chain([place]),
+                    ));
                 }
                 None => {}
             },
             (Op::Release, true, _) => {
                 if let Some(acquire) = held {
-                    let sentence = format!("{}, who held the lock since {}.", part.the(place), part.the(acquire));
+                    let sentence =
+                        format!("{}, who held the lock since {}.", part.the(place), part.the(acquire));
                     return Err(Fast::illegal(sentence, [acquire, place]));
                 }
             }
             (_, false, true) => {
                 if let Some(acquire) = held {
-                    let sentence =
-                        format!("{} had the lock, which {} had given to it and nothing took back.", part.the(place), part.the(acquire));
+                    let sentence = format!(
+                        "{} had the lock, which {} had given to it and nothing took back.",
+                        part.the(place),
+                        part.the(acquire)
+                    );
                     return Err(Fast::illegal(sentence, [acquire, place]));
                 }
                 held = Some(place);

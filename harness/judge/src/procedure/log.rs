@@ -65,7 +65,10 @@ impl<'a> Log<'a> {
             let list = self.list(place);
             if list.len() < first {
                 let begin = crate::words::plural(first as u64, "value");
-                return Err(Fast::illegal(format!("{}, but the log began with {begin}.", self.part.the(place)), [place]));
+                return Err(Fast::illegal(
+                    format!("{}, but the log began with {begin}.", self.part.the(place)),
+                    [place],
+                ));
             }
             if let Some(at) = list.iter().zip(self.longest).position(|(one, other)| one != other) {
                 let shown = |list: &[Value]| self.part.teller.value(list[at]);
@@ -76,7 +79,9 @@ impl<'a> Log<'a> {
                         "{the} and {} differ at position {place_at}: {value} and {other}.",
                         self.part.the(reader)
                     ),
-                    None => format!("{the} has {value} at position {place_at}, where the log began with {other}."),
+                    None => {
+                        format!("{the} has {value} at position {place_at}, where the log began with {other}.")
+                    }
                 };
                 return Err(Fast::illegal(sentence, reader.into_iter().chain([place])));
             }
@@ -93,20 +98,16 @@ impl<'a> Log<'a> {
         let mut untold: FxHashMap<Value, (u32, u32)> = FxHashMap::default();
         for (at, &place) in (0..).zip(&self.appends) {
             let item = self.part.item(place);
-            match item.saw.and_then(Value::as_whole).filter(|_| item.must) {
-                Some(told) => fixed[at as usize] = Some(self.told(at, place, told, &mut owners)?),
-                None => {
-                    let Some(value) = item.value else { return Err(Fast::Unfit) };
-                    let entry = untold.entry(value).or_insert((at, 0));
-                    entry.1 += 1;
-                }
+            if let Some(told) = item.saw.and_then(Value::as_whole).filter(|_| item.must) {
+                fixed[at as usize] = Some(self.told(at, place, told, &mut owners)?);
+            } else {
+                let Some(value) = item.value else { return Err(Fast::Unfit) };
+                untold.entry(value).or_insert((at, 0)).1 += 1;
             }
         }
         let mut counts: FxHashMap<Value, u32> = FxHashMap::default();
-        for position in first..self.longest.len() {
-            if owners[position].is_some() {
-                continue;
-            }
+        let free = (first..).zip(&owners[first..]).filter(|(_, owner)| owner.is_none());
+        for (position, _) in free {
             let value = self.longest[position];
             *counts.entry(value).or_default() += 1;
             match untold.get(&value) {
@@ -142,12 +143,16 @@ impl<'a> Log<'a> {
         if let Some(owner) = owners.get_mut(slot + first) {
             if let Some(other) = owner.replace(at) {
                 let other = self.appends[other as usize];
-                return Err(Fast::illegal(format!("{} and {} have one position.", self.part.the(other), the()), [other, place]));
+                return Err(Fast::illegal(
+                    format!("{} and {} have one position.", self.part.the(other), the()),
+                    [other, place],
+                ));
             }
             let value = self.longest[slot + first];
             if self.part.item(place).value != Some(value) {
                 let reader = self.reader.map_or_else(String::new, |reader| self.part.the(reader));
-                let sentence = format!("{}, but there {reader} found {}.", the(), self.part.teller.value(value));
+                let sentence =
+                    format!("{}, but there {reader} found {}.", the(), self.part.teller.value(value));
                 return Err(Fast::illegal(sentence, self.reader.into_iter().chain([place])));
             }
         }
@@ -166,13 +171,18 @@ impl<'a> Log<'a> {
             0 => {
                 let is_told = |place: &&u32| self.part.item(**place).value == Some(value);
                 match self.appends.iter().find(is_told) {
-                    Some(_) => format!("{the}, with {shown} at position {position}, more often than it was appended."),
+                    Some(_) => format!(
+                        "{the}, with {shown} at position {position}, more often than it was appended."
+                    ),
                     None => format!("{the}, with {shown} at position {position}, which nobody appended."),
                 }
             }
-            _ => format!("{the}, with {shown} once more at position {position}, more often than it was appended."),
+            _ => format!(
+                "{the}, with {shown} once more at position {position}, more often than it was appended."
+            ),
         };
-        let appends = self.appends.iter().filter(|&&place| self.part.item(place).value == Some(value)).copied();
+        let appends =
+            self.appends.iter().filter(|&&place| self.part.item(place).value == Some(value)).copied();
         Fast::illegal(sentence, reader.into_iter().chain(appends))
     }
 
@@ -204,7 +214,8 @@ impl<'a> Log<'a> {
             Source::Sight(at) => Some(self.reads[at as usize]),
             Source::Job(at) => Some(self.appends[at as usize]),
         };
-        let the = |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
+        let the =
+            |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
         let shown = |jobs: Vec<u32>, ends: [Source; 2]| {
             let jobs = jobs.into_iter().map(|at| self.appends[at as usize]);
             // The longest list says where things stand.
@@ -223,7 +234,8 @@ impl<'a> Log<'a> {
                     (_, Source::Job(_)) => "but saw its value",
                     _ => "but saw more",
                 };
-                let sentence = format!("{} was over before {} was invoked, {what}.", the(earlier), the(later));
+                let sentence =
+                    format!("{} was over before {} was invoked, {what}.", the(earlier), the(later));
                 Fast::illegal(sentence, shown(Vec::new(), [later, earlier]))
             }
             Trouble::Many(before, after) => {

@@ -81,7 +81,7 @@ impl Way {
 }
 
 /// What is said of one object. What is legal comes with the order that shows it, as indexes into the history's calls.
-pub type ObjectRuling = Ruling<Linearization, Box<Explanation>>;
+pub type ObjectRuling = Ruling<Linearization, Explanation>;
 
 /// An order of calls, and what those took that do not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -242,7 +242,10 @@ impl WithModel for Settle<'_> {
             Fast::Legal(order) => match validate(model, &part.items, &order) {
                 Ok(()) => return (Ruling::Legal(part.linearization(order)), Way::Procedure),
                 // Where a procedure guesses, it may guess wrong.
-                Err(flaw) => debug_assert!(part.may_guess(), "a procedure made an order that is none: {flaw}, {order:?}"),
+                Err(flaw) => debug_assert!(
+                    part.may_guess(),
+                    "a procedure made an order that is none: {flaw}, {order:?}"
+                ),
             },
             Fast::Illegal(fault) => return (Ruling::Illegal(part.explain(fault)), Way::Procedure),
             Fast::Undecided(why) => return (Ruling::open(why), Way::Search),
@@ -317,7 +320,8 @@ impl Part<'_> {
                 _ => &[],
             }
         };
-        let is_wrong = |item: &Item| item.refused && !item.refused_for(causes(item.op)) || item.refused && causes(item.op).is_empty();
+        let is_wrong =
+            |item: &Item| item.refused && (causes(item.op).is_empty() || !item.refused_for(causes(item.op)));
         let place = self.items.iter().position(is_wrong)?;
         let item = &self.items[place];
         let the = self.teller.the(item);
@@ -340,11 +344,13 @@ impl Part<'_> {
         let mut took: Vec<_> = order.took.iter().map(|&(place, value)| (call(place), value)).collect();
         took.sort_unstable();
         let mut calls = order.places;
-        calls.iter_mut().for_each(|place| *place = call(*place));
+        for place in &mut calls {
+            *place = call(*place);
+        }
         Linearization { calls, took }
     }
 
-    fn explain(&self, fault: Fault) -> Box<Explanation> {
+    fn explain(&self, fault: Fault) -> Explanation {
         let mut places = fault.places;
         places.sort_unstable_by_key(|&place| (self.items[place as usize].invoke_ns, place));
         places.dedup();
@@ -356,7 +362,7 @@ impl Part<'_> {
                 sentence.replace_range(..1, &first);
             }
         }
-        Box::new(Explanation { sentence, calls })
+        Explanation { sentence, calls }
     }
 
     fn item(&self, place: u32) -> &Item {

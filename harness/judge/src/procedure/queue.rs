@@ -62,7 +62,8 @@ fn empty_instants(part: &Part<'_>, lives: &mut Lives) -> Result<Vec<(u64, u32)>,
     if lives.empties.is_empty() {
         return Ok(Vec::new());
     }
-    let certain = (0..).zip(&lives.all).map(|(at, life)| (life.push_until.saturating_add(1), life.pop_from, at));
+    let certain =
+        (0..).zip(&lives.all).map(|(at, life)| (life.push_until.saturating_add(1), life.pop_from, at));
     let mut certain: Vec<Certain> = certain.filter(|(from, end, _)| from < end).collect();
     certain.sort_unstable();
     // What is covered without a gap, as (first, end).
@@ -235,7 +236,8 @@ fn merge(lives: &Lives, sequence: &[u32], instants: &[(u64, u32)], is_bag: bool)
             popped = life.pop_from.max(popped).max(pushed);
         }
         if let Some(push) = life.push {
-            let is_late = life.pop_from > pushed && instants.binary_search_by_key(&pushed, |&(at, _)| at).is_ok();
+            let is_late =
+                life.pop_from > pushed && instants.binary_search_by_key(&pushed, |&(at, _)| at).is_ok();
             events.push((pushed, if is_late { LATE_PUSH } else { EARLY_PUSH }, rank, push));
         }
         if let Some(pop) = life.pop {

@@ -51,7 +51,11 @@ struct Register<'a> {
 pub(super) fn decide(part: &Part<'_>) -> Fast {
     let mut register =
         Register { part, clusters: Vec::new(), index: FxHashMap::default(), is_lenient: false };
-    let outcome = register.gather().and_then(|()| register.end_clusters()).and_then(|()| register.blocks()).and_then(|blocks| register.order(blocks));
+    let outcome = register
+        .gather()
+        .and_then(|()| register.end_clusters())
+        .and_then(|()| register.blocks())
+        .and_then(|blocks| register.order(blocks));
     match outcome {
         Ok(order) => Fast::Legal(order),
         Err(Fast::Illegal(_)) if register.is_lenient => Fast::Unfit,
@@ -161,7 +165,10 @@ impl Register<'_> {
                     "{a} and {b} both found {}, which was written once: the first of them ended it.",
                     self.part.teller.value(from)
                 );
-                return Err(Fast::illegal(sentence, self.clusters[ended].writer.into_iter().chain([other, place])));
+                return Err(Fast::illegal(
+                    sentence,
+                    self.clusters[ended].writer.into_iter().chain([other, place]),
+                ));
             }
         }
         Ok(())
@@ -187,7 +194,8 @@ impl Register<'_> {
         if covered < self.clusters.len() {
             // Each was begun by a cas that found the value of another: a circle, and nobody was first.
             let is_cas = |place: &u32| self.item(*place).op == Op::Cas;
-            let casses: Vec<u32> = self.clusters.iter().filter_map(|cluster| cluster.writer).filter(is_cas).collect();
+            let casses: Vec<u32> =
+                self.clusters.iter().filter_map(|cluster| cluster.writer).filter(is_cas).collect();
             let sentence = "each of these found a value that another of them had set: none can be the first.";
             return Err(Fast::illegal(sentence.to_owned(), casses));
         }
@@ -252,7 +260,7 @@ impl Register<'_> {
             (key, block.done_ns.is_none_or(|done_ns| done_ns < block.due_ns))
         });
         let mut order = Vec::with_capacity(self.part.items.len());
-        blocks.iter().for_each(|block| order.extend_from_slice(&block.places));
+        order.extend(blocks.iter().flat_map(|block| &block.places));
         if let Some((earlier, later)) = reversed(&self.part.items, &order) {
             return Err(self.crossed(&blocks, earlier, later));
         }

@@ -328,7 +328,10 @@ impl<'a, S: Sequential> Search<'a, S> {
         let bytes = (configs + self.configs.len()) * (CONFIG_BYTES + size_of::<S::State>())
             + self.steps.len() * size_of::<Step>();
         if bytes > self.limits.memory_bytes {
-            let why = format!("the search needs more memory than the {} MB that there may be", self.limits.memory_bytes >> 20);
+            let why = format!(
+                "the search needs more memory than the {} MB that there may be",
+                self.limits.memory_bytes >> 20
+            );
             return Err(Found::Undecided(why));
         }
         if count.is_multiple_of(256) && self.limits.until.is_some_and(|until| Instant::now() >= until) {

@@ -119,7 +119,9 @@ fn by_projection(part: &Part<'_>, snapshots: &[u32], limits: Limits) -> Option<F
         }
         all.extend(listed.iter().filter(|&&value| known.insert(value)).map(|&value| (value, Vec::new())));
     }
-    all.extend(part.first_list.iter().filter(|&&value| known.insert(value)).map(|&value| (value, Vec::new())));
+    all.extend(
+        part.first_list.iter().filter(|&&value| known.insert(value)).map(|&value| (value, Vec::new())),
+    );
     if all.len().saturating_mul(snapshots.len()) > LOOKS_MAX {
         return None;
     }

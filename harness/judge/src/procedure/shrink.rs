@@ -19,7 +19,7 @@ use crate::history::object::{Op, Value};
 use crate::model::object::{Item, Kind, Sequential};
 
 /// How long shrinking may take; then what there is must do.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How much memory a search may take while it is tried what can go.
 const MEMORY_BYTES: usize = 64 << 20;
 /// How many groups are tried one by one; beyond, only halves and their halves.
@@ -101,7 +101,8 @@ impl<S: Sequential> Shrink<'_, S> {
         if self.beginnings.is_empty() {
             return refute(self.model, items, limits);
         }
-        let dead: Option<Vec<u32>> = self.beginnings.iter().map(|model| refute(model, items, limits)).collect();
+        let dead: Option<Vec<u32>> =
+            self.beginnings.iter().map(|model| refute(model, items, limits)).collect();
         dead?.into_iter().max_by_key(|&place| (items[place as usize].deadline_ns, place))
     }
 

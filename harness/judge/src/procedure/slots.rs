@@ -78,8 +78,7 @@ struct Windows {
 pub fn order(jobs: &[Job], sights: &[Sight]) -> Result<Vec<u32>, Trouble> {
     let windows = Windows::of(jobs, sights)?;
     let slots = windows.fixed.len();
-    let free: Vec<u32> =
-        (0..jobs.len() as u32).filter(|&job| jobs[job as usize].fixed.is_none()).collect();
+    let free: Vec<u32> = (0..jobs.len() as u32).filter(|&job| jobs[job as usize].fixed.is_none()).collect();
     let runs: Vec<(u32, u32)> = free.iter().map(|&job| windows.run(&jobs[job as usize])).collect();
     let has_tail = |at: usize| runs[at].1 as usize > slots;
     let must = |at: usize| jobs[free[at] as usize].must && !has_tail(at);
@@ -132,8 +131,9 @@ fn matching(
     is_in: impl Fn(usize) -> bool,
 ) -> Vec<Option<u32>> {
     let slots = windows.fixed.len();
-    let mut waiting: Vec<u32> =
-        (0..runs.len() as u32).filter(|&at| is_in(at as usize) && runs[at as usize].0 < runs[at as usize].1).collect();
+    let mut waiting: Vec<u32> = (0..runs.len() as u32)
+        .filter(|&at| is_in(at as usize) && runs[at as usize].0 < runs[at as usize].1)
+        .collect();
     waiting.sort_unstable_by_key(|&at| runs[at as usize].0);
     let mut waiting = waiting.into_iter().peekable();
     let mut ready: BinaryHeap<Reverse<(u64, u32)>> = BinaryHeap::new();
@@ -247,13 +247,21 @@ impl Windows {
     }
 
     /// More jobs than slots, of which `at` is left out.
-    fn many(&self, runs: &[(u32, u32)], filled: &[Option<u32>], at: usize, must: impl Fn(usize) -> bool) -> Trouble {
+    fn many(
+        &self,
+        runs: &[(u32, u32)],
+        filled: &[Option<u32>],
+        at: usize,
+        must: impl Fn(usize) -> bool,
+    ) -> Trouble {
         let (mut low, mut high) = runs[at];
         // The slots that it fits are taken by jobs that fit no longer; those fit earlier slots, and so on.
         loop {
             let mut wider = (low, high);
             for slot in low..high {
-                let Some(taken) = filled[slot as usize].filter(|&taken| must(taken as usize)) else { continue };
+                let Some(taken) = filled[slot as usize].filter(|&taken| must(taken as usize)) else {
+                    continue;
+                };
                 let run = runs[taken as usize];
                 wider = (wider.0.min(run.0), wider.1.max(run.1));
             }

@@ -63,16 +63,15 @@ impl<'a> Teller<'a> {
     pub fn deed(&self, item: &Item) -> String {
         let mut text = item.op.to_string();
         let shown = |value: Option<Value>| value.map_or_else(String::new, |value| self.value(value));
-        match item.op {
-            Op::Cas => _ = write!(text, " from {} to {}", shown(item.value), shown(item.saw)),
-            _ => {
-                if let Some(value) = item.value {
-                    _ = write!(text, " {}", self.value(value));
-                }
-                if let Some(saw) = item.saw {
-                    _ = write!(text, " that saw {}", self.value(saw));
-                }
-            }
+        if item.op == Op::Cas {
+            _ = write!(text, " from {} to {}", shown(item.value), shown(item.saw));
+            return text;
+        }
+        if let Some(value) = item.value {
+            _ = write!(text, " {}", self.value(value));
+        }
+        if let Some(saw) = item.saw {
+            _ = write!(text, " that saw {}", self.value(saw));
         }
         text
     }

@@ -17,7 +17,7 @@ pub enum Taste {
 }
 
 pub fn value(number: u64) -> Value {
-    Value::whole(number as i64).expect("small")
+    Value::whole(number.cast_signed()).expect("small")
 }
 
 /// A history of one or two objects.
@@ -48,7 +48,8 @@ fn begin(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: 
     let first = match model.kind {
         Kind::Register | Kind::Counter => value(random.pick(&[0, 0, 7])),
         _ => {
-            let items: Vec<Value> = (0..random.pick(&[0, 0, 1, 2])).map(|number| value(100 + number)).collect();
+            let items: Vec<Value> =
+                (0..random.pick(&[0, 0, 1, 2])).map(|number| value(100 + number)).collect();
             history.values.list(&items, None)
         }
     };
@@ -88,7 +89,8 @@ fn fill(
         calls.push((instant, call));
     }
     calls.sort_by_key(|&(instant, _)| instant);
-    let answered = answer(history, model, taste, object, calls.into_iter().map(|(_, call)| call).collect(), random);
+    let answered =
+        answer(history, model, taste, object, calls.into_iter().map(|(_, call)| call).collect(), random);
     history.calls.extend(answered);
 }
 
@@ -170,13 +172,12 @@ fn answer(
                 }
             }
             (Kind::Counter, Op::Read) if is_known && tells(random) => call.saw = Value::whole(sum),
-            (Kind::Set, Op::Members) => {
-                if is_known && random.chance(60) {
-                    let mut listed = contents.clone();
-                    listed.sort_unstable();
-                    call.saw = Some(history.values.list(&listed, None));
-                }
+            (Kind::Set, Op::Members) if is_known && random.chance(60) => {
+                let mut listed = contents.clone();
+                listed.sort_unstable();
+                call.saw = Some(history.values.list(&listed, None));
             }
+            (Kind::Set, Op::Members) => {}
             (Kind::Set, op) => {
                 let element = call.value.expect("given");
                 let at = contents.iter().position(|&other| other == element);
@@ -195,7 +196,9 @@ fn answer(
                 }
                 contents.push(call.value.expect("given"));
             }
-            (Kind::Log, _) if is_known && tells(random) => call.saw = Some(history.values.list(&contents, None)),
+            (Kind::Log, _) if is_known && tells(random) => {
+                call.saw = Some(history.values.list(&contents, None));
+            }
             (Kind::Lock, Op::Release) if holder == Some(call.actor) => holder = None,
             (Kind::Lock, Op::Release) => refuse = Some(Cause::Status),
             (Kind::Lock, Op::Try) if holder.is_some() => refuse = Some(Cause::Held),
@@ -207,7 +210,8 @@ fn answer(
             (Kind::Queue, Op::Push) => contents.push(call.value.expect("given")),
             (Kind::Queue, Op::Pop) if contents.is_empty() => refuse = Some(Cause::Empty),
             (Kind::Queue, Op::Pop) => {
-                let at = if model.order == Order::Any { random.below(contents.len() as u64) as usize } else { 0 };
+                let at =
+                    if model.order == Order::Any { random.below(contents.len() as u64) as usize } else { 0 };
                 let taken = contents.remove(at);
                 if is_known && tells(random) {
                     call.saw = Some(taken);
@@ -252,19 +256,29 @@ fn spoil(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: 
                 call.saw = Some(history.values.list(&items, None));
             }
             (_, Op::Read | Op::Pop) => {
-                let seen: Vec<Value> = history.calls.iter().filter(|other| other.object == object).flat_map(|other| [other.value, other.saw]).flatten().filter(|value| value.as_whole().is_some()).collect();
+                let seen: Vec<Value> = history
+                    .calls
+                    .iter()
+                    .filter(|other| other.object == object)
+                    .flat_map(|other| [other.value, other.saw])
+                    .flatten()
+                    .filter(|value| value.as_whole().is_some())
+                    .collect();
                 call.saw = Some(if seen.is_empty() { value(random.below(4)) } else { random.pick(&seen) });
             }
             (_, Op::Contains) => call.saw = Some(Value::truth(random.chance(50))),
             (_, Op::Add) if model.kind == Kind::Counter => {
-                call.saw = Value::whole(random.below(4) as i64);
+                call.saw = Some(value(random.below(4)));
             }
             (_, Op::Append) => call.saw = Some(value(random.below(4))),
             _ => call.outcome = Outcome::Refused,
         },
         // It was refused, or was not.
         2 if call.outcome == Outcome::Refused => (call.outcome, call.cause) = (Outcome::Ok, None),
-        2 if call.outcome == Outcome::Ok && matches!(call.op, Op::Add | Op::Remove | Op::Try | Op::Release | Op::Pop | Op::Cas) && model.kind != Kind::Counter => {
+        2 if call.outcome == Outcome::Ok
+            && matches!(call.op, Op::Add | Op::Remove | Op::Try | Op::Release | Op::Pop | Op::Cas)
+            && model.kind != Kind::Counter =>
+        {
             call.outcome = Outcome::Refused;
             if call.op == Op::Pop {
                 call.saw = None;

@@ -47,7 +47,14 @@ fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
             let is_legal = oracle::is_legal(&history, model, object, None);
             count.objects += 1;
             count.by_procedure += u64::from(way == Way::Procedure);
-            let context = || format!("history {number} of {}, {}:\n{}", model.name, history.objects[object as usize], told(&history));
+            let context = || {
+                format!(
+                    "history {number} of {}, {}:\n{}",
+                    model.name,
+                    history.objects[object as usize],
+                    told(&history)
+                )
+            };
             match &ruling {
                 Ruling::Legal(linearization) => {
                     assert!(is_legal, "called legal, and is not: {}", context());
@@ -56,10 +63,20 @@ fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
                     count.legal += 1;
                 }
                 Ruling::Illegal(explanation) => {
-                    assert!(!is_legal, "called illegal ({}), and is legal: {}", explanation.sentence, context());
+                    assert!(
+                        !is_legal,
+                        "called illegal ({}), and is legal: {}",
+                        explanation.sentence,
+                        context()
+                    );
                     let shown = &explanation.calls;
                     let alone = oracle::is_legal(&history, model, object, Some(shown));
-                    assert!(!alone, "{shown:?} are legal by themselves: {}: {}", explanation.sentence, context());
+                    assert!(
+                        !alone,
+                        "{shown:?} are legal by themselves: {}: {}",
+                        explanation.sentence,
+                        context()
+                    );
                     count.illegal += 1;
                 }
                 Ruling::Undecided(undecided) => {

@@ -1,12 +1,16 @@
 //! The oracle: tries every order.
 
 use flockwork_judge::history::Outcome;
-use flockwork_judge::history::object::ObjectHistory;
-use flockwork_judge::model::object::{Item, Kind, ObjectModel, Order, Sequential, counter, lock, log, queue, register, set};
+use flockwork_judge::history::object::{ObjectHistory, Value};
+use flockwork_judge::model::object::{
+    Item, Kind, ObjectModel, Order, Sequential, counter, lock, log, queue, register, set,
+};
 
 /// Whether any order explains the object's operations, or those of them that are meant.
 pub fn is_legal(history: &ObjectHistory, model: &ObjectModel, object: u32, meant: Option<&Vec<u32>>) -> bool {
-    let of_object = (0..).zip(&history.calls).filter(|(_, call)| call.object == object && call.outcome != Outcome::Failed);
+    let of_object = (0..)
+        .zip(&history.calls)
+        .filter(|(_, call)| call.object == object && call.outcome != Outcome::Failed);
     let of_object = of_object.filter(|(index, _)| meant.is_none_or(|meant| meant.contains(index)));
     let items: Vec<Item> = of_object.filter_map(|(index, call)| Item::of(index, call)).collect();
     let values = &history.values;
@@ -15,7 +19,7 @@ pub fn is_legal(history: &ObjectHistory, model: &ObjectModel, object: u32, meant
     match (model.kind, model.order) {
         (Kind::Register, _) => any(&register::Register { first: initial.expect("it is given") }, &items),
         (Kind::Counter, _) => {
-            let first = initial.and_then(|value| value.as_whole()).expect("it is given").into();
+            let first = initial.and_then(Value::as_whole).expect("it is given").into();
             any(&counter::Counter { first }, &items)
         }
         (Kind::Set, _) => any(&set::Set { first: first.into(), values }, &items),
@@ -40,7 +44,8 @@ fn go<S: Sequential>(model: &S, items: &[Item], state: &S::State, acted: u32, no
         let item = &items[at];
         let now_ns = now_ns.max(item.invoke_ns);
         // Nobody that must still act may be over by then.
-        let is_late = left().any(|other| items[other].must && items[other].deadline_ns < now_ns) || item.deadline_ns < now_ns;
+        let is_late = left().any(|other| items[other].must && items[other].deadline_ns < now_ns)
+            || item.deadline_ns < now_ns;
         !is_late
             && model.choices(state, item).into_iter().any(|took| {
                 let mut state = state.clone();

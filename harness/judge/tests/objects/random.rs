@@ -7,7 +7,7 @@ impl Random {
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// SplitMix64 (Steele, Lea and Flood 2014).
+    /// The next word, by `SplitMix64` (Steele, Lea and Flood 2014).
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;

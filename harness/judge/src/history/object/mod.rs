@@ -3,6 +3,7 @@
 //! A table's history ([`History`](super::History)) knows the operations and statuses of containers; here an operation
 //! has any JSON as its value and as what it saw. The two are stored alike, as JSON lines.
 
+pub mod read;
 mod value;
 
 pub use value::{Value, Values};

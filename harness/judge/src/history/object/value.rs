@@ -3,7 +3,7 @@
 //! Whole numbers, `null`, `true` and `false` are the word itself; everything else is a text kept once, in a form that
 //! does not depend on how it was written: keys sorted, no spaces, escapes resolved, `1.0` as `1`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -130,7 +130,9 @@ impl Values {
     pub fn list(&mut self, items: &[Value], near: Option<Value>) -> Value {
         let place = near.filter(|near| near.tag() == LIST).map(|near| self.lists[near.payload()]);
         let at = match place {
-            Some((from, length)) if self.items[from..from + length.min(items.len())] == items[..length.min(items.len())] => {
+            Some((from, length))
+                if self.items[from..from + length.min(items.len())] == items[..length.min(items.len())] =>
+            {
                 if items.len() <= length {
                     from
                 } else if from + length == self.items.len() {
@@ -274,8 +276,8 @@ fn number(json: &str, out: &mut String) {
     match json.parse::<f64>() {
         Ok(0.0) => out.push('0'),
         _ if is_whole => out.push_str(json),
-        Ok(double) if double.fract() == 0.0 && double.abs() < EXACT => out.push_str(&format!("{double:.0}")),
-        Ok(double) if double.is_finite() => out.push_str(&format!("{double:e}")),
+        Ok(double) if double.fract() == 0.0 && double.abs() < EXACT => _ = write!(out, "{double:.0}"),
+        Ok(double) if double.is_finite() => _ = write!(out, "{double:e}"),
         _ => out.push_str(json),
     }
 }
@@ -338,7 +340,9 @@ mod tests {
     #[test]
     fn values_are_shown_as_they_are() {
         let mut values = Values::default();
-        for json in ["0", "-7", "1152921504606846975", "1152921504606846976", "null", "true", "\"a\"", "[1,\"b\"]"] {
+        for json in
+            ["0", "-7", "1152921504606846975", "1152921504606846976", "null", "true", "\"a\"", "[1,\"b\"]"]
+        {
             let value = values.parse(json).expect("JSON");
             assert_eq!(values.json(value), json);
         }

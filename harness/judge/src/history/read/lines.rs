@@ -9,7 +9,7 @@ use super::ReadError;
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(in crate::history) struct Lines<R> {
     input: R,
     number: u64,
     buffer: Vec<u8>,

@@ -7,10 +7,10 @@
 mod exact;
 mod header;
 mod line;
-mod lines;
+pub(in crate::history) mod lines;
 mod source;
 mod turns;
-mod value;
+pub(in crate::history) mod value;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};

@@ -8,8 +8,12 @@ use serde_json::value::RawValue;
 use crate::words::nearest;
 
 /// A text.
-pub(super) fn text<'a>(field: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, String> {
-    let json = raw.get();
+pub(in crate::history) fn text<'a>(field: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, String> {
+    text_of(field, raw.get())
+}
+
+/// A text, of JSON that is well-formed.
+pub(in crate::history) fn text_of<'a>(field: &str, json: &'a str) -> Result<Cow<'a, str>, String> {
     let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match inner {
         Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
@@ -20,8 +24,20 @@ pub(super) fn text<'a>(field: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, S
 }
 
 /// A whole number. Floats are none, not even 1.0: beyond 2^53 they would lose nanoseconds without a word.
-pub(super) fn whole(field: &str, raw: &RawValue, range: RangeInclusive<u64>) -> Result<u64, String> {
-    let json = raw.get();
+pub(in crate::history) fn whole(
+    field: &str,
+    raw: &RawValue,
+    range: RangeInclusive<u64>,
+) -> Result<u64, String> {
+    whole_of(field, raw.get(), range)
+}
+
+/// A whole number, of JSON that is well-formed.
+pub(in crate::history) fn whole_of(
+    field: &str,
+    json: &str,
+    range: RangeInclusive<u64>,
+) -> Result<u64, String> {
     let is_whole = json.bytes().all(|byte| byte.is_ascii_digit());
     json.parse().ok().filter(|number| is_whole && range.contains(number)).ok_or_else(|| {
         let (low, high) = (range.start(), range.end());
@@ -30,13 +46,23 @@ pub(super) fn whole(field: &str, raw: &RawValue, range: RangeInclusive<u64>) -> 
 }
 
 /// One of several words.
-pub(super) fn word<T: Copy>(
+pub(in crate::history) fn word<T: Copy>(
     field: &str,
     raw: &RawValue,
     all: &[T],
     spelled: impl Fn(T) -> &'static str,
 ) -> Result<T, String> {
-    let text = text(field, raw)?;
+    word_of(field, raw.get(), all, spelled)
+}
+
+/// One of several words, of JSON that is well-formed.
+pub(in crate::history) fn word_of<T: Copy>(
+    field: &str,
+    json: &str,
+    all: &[T],
+    spelled: impl Fn(T) -> &'static str,
+) -> Result<T, String> {
+    let text = text_of(field, json)?;
     if let Some(&known) = all.iter().find(|&&known| spelled(known) == text) {
         return Ok(known);
     }
@@ -49,7 +75,7 @@ pub(super) fn word<T: Copy>(
 }
 
 /// What stands there, short enough for a message.
-pub(super) fn shown(json: &str) -> Cow<'_, str> {
+pub(in crate::history) fn shown(json: &str) -> Cow<'_, str> {
     match json.as_bytes().first() {
         Some(b'{') => "an object".into(),
         Some(b'[') => "a list".into(),
@@ -58,7 +84,7 @@ pub(super) fn shown(json: &str) -> Cow<'_, str> {
 }
 
 /// A text as far as it fits a message.
-pub(super) fn clipped(text: &str) -> Cow<'_, str> {
+pub(in crate::history) fn clipped(text: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 40;
     match text.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -67,7 +93,7 @@ pub(super) fn clipped(text: &str) -> Cow<'_, str> {
 }
 
 /// What is wrong with a line that is no JSON object.
-pub(super) fn syntax(text: &str, error: &serde_json::Error) -> String {
+pub(in crate::history) fn syntax(text: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "the line ends early: it was cut; expected a whole JSON object".into();
     }

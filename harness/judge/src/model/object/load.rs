@@ -101,7 +101,8 @@ fn json(value: &Value) -> Option<serde_json::Value> {
         Value::Boolean(truth) => (*truth).into(),
         Value::Array(items) => items.iter().map(|item| json(&item.value)).collect::<Option<Vec<_>>>()?.into(),
         Value::Table(table) => {
-            let entries = table.entries.iter().map(|entry| Some((entry.key.clone(), json(&entry.node.value)?)));
+            let entries =
+                table.entries.iter().map(|entry| Some((entry.key.clone(), json(&entry.node.value)?)));
             entries.collect::<Option<serde_json::Map<_, _>>>()?.into()
         }
     })
@@ -121,10 +122,12 @@ fn operation(reader: &mut Reader<'_>, kind: Kind, entry: &Entry) -> Option<(Op, 
     };
     let expected = "expected { fails = \"never\" }, \"busy\" or \"any\"";
     let fails = match &entry.node.value {
-        Value::Table(table) if table.entries.len() == 1 => match table.entry("fails").map(|entry| &entry.node.value) {
-            Some(Value::Text(word)) => Fails::named(word),
-            _ => None,
-        },
+        Value::Table(table) if table.entries.len() == 1 => {
+            match table.entry("fails").map(|entry| &entry.node.value) {
+                Some(Value::Text(word)) => Fails::named(word),
+                _ => None,
+            }
+        }
         _ => None,
     };
     if fails.is_none() {
@@ -139,9 +142,8 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<ObjectModel, String> {
-        parse("some/tickets.toml", text.to_owned()).map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })
+        parse("some/tickets.toml", text.to_owned())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     #[test]
@@ -154,7 +156,10 @@ mod tests {
         assert_eq!((model.fails(Op::Add), model.fails(Op::Read)), (Fails::Never, Fails::Busy));
         let queue = parsed("kind = \"queue\"\norder = \"any\"\ninitial = [1, \"a\"]").expect("well-formed");
         assert_eq!((queue.order, queue.initial), (Order::Any, Some(serde_json::json!([1, "a"]))));
-        assert_eq!(parsed("kind = \"lock\"\nlease = \"10s\"").expect("well-formed").lease_ns, Some(10_000_000_000));
+        assert_eq!(
+            parsed("kind = \"lock\"\nlease = \"10s\"").expect("well-formed").lease_ns,
+            Some(10_000_000_000)
+        );
         assert!(is_object_model(text) && !is_object_model("statuses = []"));
     }
 
@@ -162,7 +167,10 @@ mod tests {
     fn a_mistake_is_told_with_its_place() {
         for (text, expected) in [
             ("kind = \"regster\"", "register"),
-            ("kind = \"counter\"\n[operations]\nappend = { fails = \"never\" }", "a counter has no operation \"append\""),
+            (
+                "kind = \"counter\"\n[operations]\nappend = { fails = \"never\" }",
+                "a counter has no operation \"append\"",
+            ),
             ("kind = \"counter\"\n[operations]\nadd = \"never\"", "add: expected { fails"),
             ("kind = \"counter\"\ninitial = []", "initial: expected a whole number"),
             ("kind = \"counter\"\norder = \"any\"", "unknown key \"order\""),

@@ -76,7 +76,8 @@ impl Sequential for Lock {
         let mut actors: Vec<u32> = items.iter().map(|item| item.actor).collect();
         actors.sort_unstable();
         actors.dedup();
-        let holders = || std::iter::once(None).chain(actors.iter().copied().map(Some)).chain([Some(u32::MAX)]);
+        let holders =
+            || std::iter::once(None).chain(actors.iter().copied().map(Some)).chain([Some(u32::MAX)]);
         let is_few = self.lease_ns.is_none() && actors.len() + 2 <= super::BEGINNINGS_MAX;
         is_few.then(|| holders().map(|first| Self { first, ..*self }).collect())
     }

@@ -23,9 +23,9 @@ impl Sequential for Log<'_> {
         match item.op {
             _ if item.refused => false,
             Op::Append => {
-                let position = state.len() as i64;
+                let position = i64::try_from(state.len()).ok();
                 state.extend(item.value);
-                item.saw.and_then(Value::as_whole).is_none_or(|saw| saw == position)
+                item.saw.and_then(Value::as_whole).is_none_or(|saw| Some(saw) == position)
             }
             Op::Read => item.saw.is_none_or(|saw| self.values.items(saw) == state.as_slice()),
             _ => false,

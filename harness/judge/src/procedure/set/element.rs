@@ -114,12 +114,16 @@ impl Walk<'_> {
     fn begin(&mut self, at: u32) -> bool {
         let item = *self.item(at);
         match role(&item) {
-            Role::Turns(to) if item.must => self.pending[usize::from(to)].push(Reverse((item.deadline_ns, at))),
+            Role::Turns(to) if item.must => {
+                self.pending[usize::from(to)].push(Reverse((item.deadline_ns, at)));
+            }
             Role::Turns(to) => {
                 self.has_chosen = true;
                 self.maybe[usize::from(to)].push(Reverse((item.deadline_ns, at)));
             }
-            Role::Looks(for_what) if for_what != self.is_there => self.waiting[usize::from(for_what)].push(at),
+            Role::Looks(for_what) if for_what != self.is_there => {
+                self.waiting[usize::from(for_what)].push(at);
+            }
             Role::Looks(_) | Role::Free => self.note(at),
         }
         true

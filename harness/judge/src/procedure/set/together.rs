@@ -48,7 +48,9 @@ struct Walk<'a> {
 
 /// An order, if this way leads to one.
 pub fn order(part: &Part<'_>) -> Option<Vec<u32>> {
-    let listed = |item: &Item| item.saw.filter(|_| item.op == Op::Members).map_or(&[][..], |saw| part.history.values.items(saw));
+    let listed = |item: &Item| {
+        item.saw.filter(|_| item.op == Op::Members).map_or(&[][..], |saw| part.history.values.items(saw))
+    };
     if part.items.iter().any(|item| listed(item).windows(2).any(|pair| pair[0] == pair[1])) {
         return None;
     }
@@ -168,7 +170,11 @@ impl<'a> Walk<'a> {
         element.is_there = to;
         let waiting = std::mem::take(&mut element.waiting);
         self.note(place);
-        if to { self.there.insert(value) } else { self.there.remove(&value) };
+        if to {
+            self.there.insert(value)
+        } else {
+            self.there.remove(&value)
+        };
         for looker in waiting {
             if !self.has_acted[looker as usize] {
                 self.note(looker);
@@ -185,7 +191,9 @@ impl<'a> Walk<'a> {
                 met.push(snapshot.place);
             }
         }
-        met.into_iter().for_each(|place| self.note(place));
+        for place in met {
+            self.note(place);
+        }
         let has_acted = &self.has_acted;
         self.snapshots.retain(|snapshot| !has_acted[snapshot.place as usize]);
         Some(())
@@ -208,7 +216,8 @@ impl<'a> Walk<'a> {
         for (_, way) in others {
             let rest: Vec<Value> = way.iter().copied().filter(|value| !done.contains(value)).collect();
             // It lies between if it holds all that is done, and nothing that is not to be done.
-            let is_between = way.len() == done.len() + rest.len() && rest.iter().all(|value| left.contains(value));
+            let is_between =
+                way.len() == done.len() + rest.len() && rest.iter().all(|value| left.contains(value));
             if !is_between {
                 continue;
             }
