@@ -3,6 +3,10 @@
 //! The witness order is fastest and knows most, but needs generation and revision; the search needs neither. Nothing
 //! here reads a file or starts a process.
 
+mod object;
+
+pub use object::{ObjectFailures, ObjectJudged, ObjectJudgement};
+
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -10,8 +14,8 @@ use crate::check::certificate::Proof;
 use crate::check::search::{self, Budget, Explanation};
 use crate::check::witness::{self, Deaths, Fault, Witnessed};
 use crate::failures::Failures;
-use crate::history::History;
-use crate::model::{Builtin, Model};
+use crate::history::{AnyHistory, History};
+use crate::model::{AnyModel, Builtin, Model};
 use crate::verdict::{self, Verdict};
 use crate::violation::Class;
 
@@ -149,6 +153,56 @@ impl Judged {
         }
         let containers = self.containers.iter().map(|judgement| judgement.ruling.bare());
         verdict::fold(containers.chain([self.failures.ruling()]))
+    }
+}
+
+/// What is said of a history, whatever it is of.
+#[derive(Clone, Debug)]
+pub enum AnyJudged {
+    /// Containers.
+    Table(Judged),
+    /// Objects that hold values.
+    Object(ObjectJudged),
+}
+
+impl AnyJudged {
+    /// What follows for the whole.
+    #[must_use]
+    pub fn ruling(&self) -> verdict::Ruling {
+        match self {
+            Self::Table(judged) => judged.ruling(),
+            Self::Object(judged) => judged.ruling(),
+        }
+    }
+}
+
+/// A model that cannot judge a history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(pub String);
+
+/// Judges any history by any model that fits it: the one entrance. `checker` is for containers only.
+pub fn judge_any(
+    history: &AnyHistory,
+    model: &AnyModel,
+    checker: Checker,
+    budget: Budget,
+) -> Result<AnyJudged, Unfit> {
+    match (history, model) {
+        (AnyHistory::Table(history), AnyModel::Table(model)) => {
+            model.covers(history).map_err(Unfit)?;
+            Ok(AnyJudged::Table(Judged::of(history, model, checker, budget)))
+        }
+        (AnyHistory::Object(history), AnyModel::Object(model)) => {
+            Ok(AnyJudged::Object(ObjectJudged::of(history, model, budget)))
+        }
+        (AnyHistory::Table(_), AnyModel::Object(model)) => Err(Unfit(format!(
+            "model {} is of a {}, and the history is of containers",
+            model.name, model.kind
+        ))),
+        (AnyHistory::Object(_), AnyModel::Table(model)) => {
+            Err(Unfit(format!("model {} is of containers, and the history is of objects", model.name())))
+        }
     }
 }
 

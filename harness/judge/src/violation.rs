@@ -34,11 +34,15 @@ pub enum Class {
     SubjectCrash,
     /// Commands that overlapped left or printed what no sequential order of them gives.
     NotSerializable,
+    /// An operation failed that its model says must not, or failed as nobody alone makes it fail.
+    UnexpectedFailure,
+    /// After a kill or power loss, state that is neither the one before nor the one after, or an acknowledged one is gone.
+    LostByCrash,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::TornRead,
         Self::DuplicateCreate,
         Self::LostUpdate,
@@ -53,6 +57,8 @@ impl Class {
         Self::StatusMismatch,
         Self::SubjectCrash,
         Self::NotSerializable,
+        Self::UnexpectedFailure,
+        Self::LostByCrash,
     ];
 
     /// The class as scenarios and reports spell it.
@@ -73,6 +79,8 @@ impl Class {
             Self::StatusMismatch => "status-mismatch",
             Self::SubjectCrash => "subject-crash",
             Self::NotSerializable => "not-serializable",
+            Self::UnexpectedFailure => "unexpected-failure",
+            Self::LostByCrash => "lost-by-crash",
         }
     }
 }

@@ -166,12 +166,14 @@ mod tests {
     #[test]
     fn every_class_has_its_check_in_the_order_of_the_classes() {
         let names: Vec<_> = all().iter().map(|check| check.name()).collect();
-        let expected: Vec<_> = Class::ALL
-            .into_iter()
+        // Of what objects and commands do, not of containers.
+        let others = [Class::NotSerializable, Class::UnexpectedFailure, Class::LostByCrash];
+        let of_containers = || Class::ALL.into_iter().filter(|class| !others.contains(class));
+        let expected: Vec<_> = of_containers()
             .map(|class| if class == Class::NotLinearizable { witness::NAME } else { class.as_str() })
             .collect();
         assert_eq!(names, expected);
-        assert_eq!(names.into_iter().map(class_of).collect::<Vec<_>>(), Class::ALL);
+        assert_eq!(names.into_iter().map(class_of).collect::<Vec<_>>(), of_containers().collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`mod@read`] and [`mod@write`] hold the stored form: JSON lines, one operation a line.
 
+pub mod jepsen;
 pub mod object;
 pub mod read;
 pub mod write;
@@ -227,6 +228,15 @@ pub enum Clock {
 
 /// The time of the first step, where a history counts steps.
 pub const FIRST_STEP: u64 = 1_000;
+
+/// A history, whatever it is of.
+#[derive(Clone, Debug)]
+pub enum AnyHistory {
+    /// Containers, by a table of statuses.
+    Table(History),
+    /// Objects that hold values.
+    Object(Box<object::ObjectHistory>),
+}
 
 /// The operations of one run, in no particular order, with the names they refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]

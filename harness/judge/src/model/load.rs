@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use flockwork::{Operation, Status};
 
-use super::Builtin;
 use super::compile::Model;
 use super::rules::{Otherwise, Place as At, Rule, Rules, Target, spelled};
+use super::{AnyModel, Builtin, object};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree::{self, Entry, Node, Value};
@@ -48,6 +48,31 @@ pub enum LoadError {
 
 fn all(problems: &[Problem]) -> impl fmt::Display {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The model of this name, or in this file, whatever it is of. A file named as one that is known is reached by `./runsc`.
+pub fn load_any(name_or_path: &str) -> Result<AnyModel, LoadError> {
+    if let Some(builtin) = Builtin::named(name_or_path) {
+        return Ok(AnyModel::Table(Model::builtin(builtin)));
+    }
+    if let Some(model) = object::named(name_or_path) {
+        return Ok(AnyModel::Object(model));
+    }
+    let path = Path::new(name_or_path);
+    if path.symlink_metadata().is_err() {
+        let kinds = object::Kind::ALL.iter().map(|kind| kind.as_str());
+        let names: Vec<&str> = Builtin::ALL.map(Builtin::as_str).into_iter().chain(kinds).collect();
+        let hint = match nearest(name_or_path, names.iter().copied()) {
+            Some(near) => format!("the nearest is {near:?}"),
+            None => format!("known models: {}, or a TOML file", names.join(", ")),
+        };
+        return Err(LoadError::Absent { name: name_or_path.into(), hint });
+    }
+    let text = text(path).map_err(|why| LoadError::Unreadable { path: name_or_path.into(), why })?;
+    if object::is_object_model(&text) {
+        return object::parse(name_or_path, text).map(AnyModel::Object).map_err(LoadError::Malformed);
+    }
+    parse(name_or_path, text).map(AnyModel::Table).map_err(LoadError::Malformed)
 }
 
 /// The model of this name, or in this file. A file named as a model that is compiled in is reached by `./runsc`.

@@ -19,9 +19,29 @@ pub use builtin::Builtin;
 pub use compile::{Model, Unsound};
 use flockwork::status::{Effect, Refusal};
 use flockwork::{Operation, Status};
-pub use load::{LoadError, load, parse};
+pub use load::{LoadError, load, load_any, parse};
 
 use crate::history::{Outcome, Reason, Record};
+
+/// A model, whatever it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyModel {
+    /// Containers, by a table of statuses.
+    Table(Model),
+    /// Objects that hold values.
+    Object(object::ObjectModel),
+}
+
+impl AnyModel {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table(model) => model.name(),
+            Self::Object(model) => &model.name,
+        }
+    }
+}
 
 /// What a container is, as far as the legality of the next operation depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -128,5 +128,9 @@ const fn promise(class: Class) -> &'static str {
         Class::NotSerializable => {
             "commands that overlap must leave and print what some order of them gives, one after the other"
         }
+        Class::UnexpectedFailure => "what nobody alone makes fail must not fail",
+        Class::LostByCrash => {
+            "after a crash there must be what was before or what was to be, and nothing acknowledged may be gone"
+        }
     }
 }

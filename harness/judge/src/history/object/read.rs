@@ -255,8 +255,7 @@ impl Reader {
                 Some(self.history.values.parse(json).map_err(|what| format!("saw: {what}"))?)
             }
             (_, _, "null") => None,
-            (Kind::Counter, ..) => Some(number("saw", json)?),
-            (Kind::Log, Op::Append, _) => Some(number("saw", json)?),
+            (Kind::Counter, ..) | (Kind::Log, Op::Append, _) => Some(number("saw", json)?),
             (Kind::Set, Op::Contains, "true") => Some(Value::truth(true)),
             (Kind::Set, Op::Contains, "false") => Some(Value::truth(false)),
             (Kind::Set, Op::Contains, _) => {

@@ -15,6 +15,9 @@ use crate::model::Builtin;
 pub(super) const EXPECTED: &str =
     "expected a header {\"flockwork_history\":1,\"model\":\"runsc\",\"initial\":{\"c1\":\"absent\"}}";
 
+/// The latest version of the form. Of containers it says what the first one does.
+const VERSION_MAX: u64 = 2;
+
 /// What it says.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -49,13 +52,13 @@ pub(super) fn parse(line: &str) -> Result<Header, String> {
         return Err(format!("no header but {found}; {EXPECTED}"));
     };
     let version = whole("flockwork_history", version, 0..=u64::MAX)?;
-    if version > u64::from(FORMAT_VERSION) {
+    if version > VERSION_MAX {
         return Err(format!(
-            "version {version} of the format is newer than this flockwork, which reads version {FORMAT_VERSION}"
+            "version {version} of the format is newer than this flockwork, which reads up to version {VERSION_MAX}"
         ));
     }
-    if version != u64::from(FORMAT_VERSION) {
-        return Err(format!("version {version} of the format; expected {FORMAT_VERSION}"));
+    if version < u64::from(FORMAT_VERSION) {
+        return Err(format!("version {version} of the format; expected {FORMAT_VERSION} or {VERSION_MAX}"));
     }
     Ok(Header {
         model: fields.model.map(model).transpose()?,

@@ -29,9 +29,9 @@ pub(super) struct Line<'a> {
 /// The fields as they stand there: in any order, null as if it were not there, others skipped.
 #[derive(Deserialize)]
 struct Fields<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "actor")]
     process: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "object")]
     container: Option<&'a RawValue>,
     #[serde(borrow)]
     op: Option<&'a RawValue>,

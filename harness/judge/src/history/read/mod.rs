@@ -4,6 +4,7 @@
 //! the line, what is wrong with it and what was expected. Only records are kept, never the text; and no line, however
 //! long, is read beyond a bound.
 
+mod any;
 mod exact;
 mod header;
 mod line;
@@ -22,6 +23,7 @@ use line::Line;
 use lines::Lines;
 use turns::Turns;
 
+pub use any::read_any;
 pub use lines::LINE_BYTES_MAX;
 pub use source::{decoded, open};
 

@@ -75,9 +75,9 @@ fn complaints_about_the_header() {
         ("{\"flockwork_history\":1", &["line 1: the line ends early"]),
         (
             &HEADER.replace(":1", ":2"),
-            &["version 2 of the format is newer than this flockwork, which reads version 1"],
+            &["version 3 of the format is newer than this flockwork, which reads up to version 2"],
         ),
-        (&HEADER.replace(":1", ":0"), &["version 0 of the format; expected 1"]),
+        (&HEADER.replace(":1", ":0"), &["version 0 of the format; expected 1 or 2"]),
         (&HEADER.replace(":1", ":1.0"), &["flockwork_history: expected a whole number", "found 1.0"]),
         (&HEADER.replace(":1", ":\"1\""), &["flockwork_history: expected a whole number", "found \"1\""]),
         (

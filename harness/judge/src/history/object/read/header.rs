@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::history::object::Op;
 use crate::history::object::value::Entries;
-use crate::history::object::{Op, words};
 use crate::history::read::value::{shown, syntax, text, whole, word};
 use crate::model::object::{Fails, Kind, ObjectModel, Order};
 use crate::words::units;
@@ -41,16 +41,15 @@ struct Fields<'a> {
     op: Option<IgnoredAny>,
 }
 
-words! {
-    /// What a history is of, as far as its first line shows.
-    Sort {
-        /// Containers, by a table.
-        Table = "table",
-        /// Objects that hold values.
-        Object = "object",
-        /// Either: it names no model.
-        Either = "either",
-    }
+/// What a history is of, as far as its first line shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Containers, by a table.
+    Table,
+    /// Objects that hold values.
+    Object,
+    /// Either: it names no model.
+    Either,
 }
 
 /// What a history with this first line is of. What is malformed is left to whoever reads it.

@@ -1,0 +1,36 @@
+//! Reads a history, whatever it is of: its first line says so, or the model that is to judge it.
+
+use std::io::{BufRead, Cursor, Read};
+
+use super::lines::LINE_BYTES_MAX;
+use super::{Limits, ReadError, read_within};
+use crate::history::AnyHistory;
+use crate::history::object::read::{Sort, read as read_object, sort};
+use crate::model::AnyModel;
+
+/// Reads a whole history: of containers or of objects, as its first line says, or else as the model does.
+pub fn read_any(
+    mut input: impl BufRead,
+    model: Option<&AnyModel>,
+    limits: Limits,
+) -> Result<AnyHistory, ReadError> {
+    // What is looked at is read again: whoever reads it counts the lines.
+    let mut start = Vec::new();
+    while start.trim_ascii().is_empty() && start.len() <= LINE_BYTES_MAX {
+        let mut bounded = (&mut input).take(LINE_BYTES_MAX as u64 + 1);
+        if bounded.read_until(b'\n', &mut start)? == 0 {
+            break;
+        }
+    }
+    let sort = std::str::from_utf8(&start).map_or(Sort::Either, |text| sort(text.trim()));
+    let whole = Cursor::new(start).chain(input);
+    match (sort, model) {
+        (Sort::Object, Some(AnyModel::Table(_)) | None) => {
+            read_object(whole, None, limits).map(Box::new).map(AnyHistory::Object)
+        }
+        (Sort::Object | Sort::Either, Some(AnyModel::Object(model))) => {
+            read_object(whole, Some(model), limits).map(Box::new).map(AnyHistory::Object)
+        }
+        (Sort::Table | Sort::Either, _) => read_within(whole, limits).map(AnyHistory::Table),
+    }
+}
