@@ -310,9 +310,13 @@ pub struct CheckArgs {
     /// Histories as JSON lines, plain or compressed by zstd; `-` is stdin
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// What is legal: runsc, oci, or a TOML file with a model of your own [default: the model that the history names]
+    /// What is legal: runsc, oci, register, counter, set, log, lock, queue, or a TOML file with a model of your own
+    /// [default: the model that the history names]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
+    /// Read histories that another tool wrote; --model then says whether they are of a register, a counter or a set
+    #[arg(long, value_enum, value_name = "TOOL")]
+    pub from: Option<FromArg>,
     /// Who judges: the order that generation and revision witness, or a search that needs neither
     #[arg(long, value_enum, default_value_t = CheckerArg::Auto)]
     pub checker: CheckerArg,
@@ -322,6 +326,13 @@ pub struct CheckArgs {
     /// Give up where a history's operations, or the search, would need more memory than this, such as 500MB
     #[arg(long, value_name = "BYTES", default_value = "1GB")]
     pub memory: String,
+}
+
+/// Who wrote a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FromArg {
+    /// Jepsen: `{:process 0, :type :invoke, :f :write, :value 3}` lines
+    Jepsen,
 }
 
 /// Who judges.

@@ -1,20 +1,21 @@
 //! `flockwork check`: judges stored histories. No process is started.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use super::args::{CheckArgs, CheckerArg, Format};
+use super::args::{CheckArgs, CheckerArg, Format, FromArg};
 use super::failure::Failure;
 use super::output::{Output, print, print_json};
 use crate::check::search::Budget;
-use crate::failures::Failures;
 use crate::history::read::{self, Limits, ReadError};
-use crate::history::{History, Window};
-use crate::judge::{Checker, Judged, Judgement};
-use crate::model::{self, Builtin, Model};
+use crate::history::{AnyHistory, Window, jepsen};
+use crate::judge::{AnyJudged, Checker, Judgement, ObjectJudgement, judge_any};
+use crate::model::object::ObjectModel;
+use crate::model::{self, AnyModel, Builtin, Model};
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
 use crate::report::verdict::{self, Verdict};
@@ -36,7 +37,7 @@ struct HistoryReport {
     path: String,
     /// The model that judged it; null where it cannot be read.
     #[serde(serialize_with = "name")]
-    model: Option<Model>,
+    model: Option<AnyModel>,
     verdict: Verdict,
     /// Why it is inconclusive as a whole, where it is.
     why: Option<String>,
@@ -45,7 +46,7 @@ struct HistoryReport {
     /// Which part of a run the history holds; null: all of it.
     window: Option<Window>,
     /// The operations that failed; null where it cannot be read.
-    failures: Option<Failures>,
+    failures: Option<Failed>,
     /// What failures prove.
     violations: Vec<Proved>,
     read_s: f64,
@@ -53,8 +54,22 @@ struct HistoryReport {
     /// Why it cannot be read or held, where it cannot.
     error: Option<String>,
     containers: Vec<Judgement>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<ObjectJudgement>,
     #[serde(skip)]
     exit: Exit,
+}
+
+/// The operations that failed.
+#[derive(Debug, Serialize)]
+struct Failed {
+    count: u64,
+    by_reason: BTreeMap<&'static str, u64>,
+    /// The first one, in words.
+    first: Option<String>,
+    /// How many violations they prove, those that are not kept among them.
+    #[serde(skip)]
+    violations_total: u64,
 }
 
 /// A violation that needs no order to be seen.
@@ -67,7 +82,9 @@ struct Proved {
 /// What the arguments mean.
 struct Request {
     /// `None`: each history names its own.
-    model: Option<Model>,
+    model: Option<AnyModel>,
+    /// Who wrote the histories, and of what they are.
+    from: Option<ObjectModel>,
     checker: Checker,
     budget: Budget,
 }
@@ -94,8 +111,11 @@ impl Request {
     fn new(args: &CheckArgs) -> Result<Self, Failure> {
         let time = args.budget.as_deref().map(time).transpose()?;
         let memory_bytes = bytes(&args.memory)?;
+        let model = args.model.as_deref().map(load).transpose()?;
+        let from = args.from.map(|FromArg::Jepsen| of_jepsen(model.as_ref())).transpose()?;
         Ok(Self {
-            model: args.model.as_deref().map(load).transpose()?,
+            model,
+            from,
             checker: match args.checker {
                 CheckerArg::Auto => Checker::Auto,
                 CheckerArg::Witness => Checker::Witness,
@@ -106,8 +126,18 @@ impl Request {
     }
 }
 
-fn load(name_or_path: &str) -> Result<Model, Failure> {
-    model::load(name_or_path).map_err(|error| Failure::new(Exit::Usage, format!("--model: {error}")))
+/// Of what a history of Jepsen is: it does not say so itself.
+fn of_jepsen(model: Option<&AnyModel>) -> Result<ObjectModel, Failure> {
+    let expected =
+        "--from jepsen: expected --model register, counter or set, or a file of a model of one of them";
+    match model {
+        Some(AnyModel::Object(model)) if jepsen::KINDS.contains(&model.kind) => Ok(model.clone()),
+        _ => Err(Failure::new(Exit::Usage, expected.to_owned())),
+    }
+}
+
+fn load(name_or_path: &str) -> Result<AnyModel, Failure> {
+    model::load_any(name_or_path).map_err(|error| Failure::new(Exit::Usage, format!("--model: {error}")))
 }
 
 fn time(text: &str) -> Result<Duration, Failure> {
@@ -146,11 +176,12 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         judge_s: 0.0,
         error: None,
         containers: Vec::new(),
+        objects: Vec::new(),
         exit: Exit::Usage,
     };
     let start = Instant::now();
     let until = request.budget.time.map(|time| start + time);
-    let history = match read(path, Limits { memory_bytes: request.budget.memory_bytes, until }) {
+    let history = match read(path, request, Limits { memory_bytes: request.budget.memory_bytes, until }) {
         Ok(history) => history,
         Err(error) => {
             if let ReadError::TooLarge { .. } | ReadError::TooLate { .. } = error {
@@ -161,43 +192,101 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         }
     };
     report.read_s = start.elapsed().as_secs_f64();
-    let own = || Model::builtin(history.model.unwrap_or(Builtin::Runsc));
-    let model = request.model.clone().unwrap_or_else(own);
-    if let Err(why) = model.covers(&history) {
-        report.error = Some(format!("{}: {why}", path.display()));
-        return report;
-    }
+    let model = request.model.clone().unwrap_or_else(|| own_model(&history));
     let start = Instant::now();
     // What reading took is gone.
     let time = until.map(|until| until.saturating_duration_since(start));
-    let judged = Judged::of(&history, &model, request.checker, Budget { time, ..request.budget });
+    let judged = match judge_any(&history, &model, request.checker, Budget { time, ..request.budget }) {
+        Ok(judged) => judged,
+        Err(why) => {
+            report.error = Some(format!("{}: {why}", path.display()));
+            return report;
+        }
+    };
     report.judge_s = start.elapsed().as_secs_f64();
-    report.operations = history.records.len();
-    let mut processes: Vec<u32> = history.records.iter().map(|record| record.process).collect();
-    processes.sort_unstable();
-    processes.dedup();
-    report.processes = processes.len();
-    report.window = history.window;
+    (report.operations, report.processes) = counts(&history);
+    report.window = window(&history);
     let ruling = judged.ruling();
     report.exit = Exit::from(&ruling);
     report.verdict = ruling.verdict();
     report.why = ruling.undecided().map(|undecided| undecided.why().to_owned());
-    report.containers = judged.containers;
+    let (failed, violations) = match judged {
+        AnyJudged::Table(judged) => {
+            report.containers = judged.containers;
+            let failures = judged.failures;
+            let failed = Failed {
+                count: failures.count,
+                by_reason: failures.by_reason,
+                first: failures.first,
+                violations_total: failures.torn.violations_total,
+            };
+            (failed, failures.torn.violations)
+        }
+        AnyJudged::Object(judged) => {
+            report.objects = judged.objects;
+            let failures = judged.failures;
+            let failed = Failed {
+                count: failures.count,
+                by_reason: failures.by_reason,
+                first: failures.first,
+                violations_total: failures.violations_total,
+            };
+            (failed, failures.violations)
+        }
+    };
     let proved =
         |violation: &Violation| Proved { class: violation.class, message: violation.message.clone() };
-    report.violations = judged.failures.torn.violations.iter().map(proved).collect();
-    report.failures = Some(judged.failures);
+    report.violations = violations.iter().map(proved).collect();
+    report.failures = Some(failed);
     report.model = Some(model);
     report
 }
 
 #[expect(clippy::ref_option, reason = "the form that serde asks for")]
-fn name<S: Serializer>(model: &Option<Model>, serializer: S) -> Result<S::Ok, S::Error> {
-    model.as_ref().map(Model::name).serialize(serializer)
+fn name<S: Serializer>(model: &Option<AnyModel>, serializer: S) -> Result<S::Ok, S::Error> {
+    model.as_ref().map(AnyModel::name).serialize(serializer)
 }
 
-fn read(path: &Path, limits: Limits) -> Result<History, ReadError> {
-    read::read_within(read::open(path)?, limits)
+fn read(path: &Path, request: &Request, limits: Limits) -> Result<AnyHistory, ReadError> {
+    let input = read::open(path)?;
+    match &request.from {
+        Some(model) => jepsen::read(input, model, limits).map(Box::new).map(AnyHistory::Object),
+        None => read::read_any(input, request.model.as_ref(), limits),
+    }
+}
+
+/// The model that a history names.
+fn own_model(history: &AnyHistory) -> AnyModel {
+    match history {
+        AnyHistory::Table(history) => {
+            AnyModel::Table(Model::builtin(history.model.unwrap_or(Builtin::Runsc)))
+        }
+        AnyHistory::Object(history) => {
+            let model = history.model.clone();
+            AnyModel::Object(model.expect("a reader gives every history of objects its model"))
+        }
+    }
+}
+
+/// Which part of a run it holds; a history of objects holds all of it.
+fn window(history: &AnyHistory) -> Option<Window> {
+    match history {
+        AnyHistory::Table(history) => history.window,
+        AnyHistory::Object(_) => None,
+    }
+}
+
+/// How many operations, and by how many processes.
+fn counts(history: &AnyHistory) -> (usize, usize) {
+    match history {
+        AnyHistory::Table(history) => {
+            let mut processes: Vec<u32> = history.records.iter().map(|record| record.process).collect();
+            processes.sort_unstable();
+            processes.dedup();
+            (history.records.len(), processes.len())
+        }
+        AnyHistory::Object(history) => (history.calls.len(), history.actors.len()),
+    }
 }
 
 /// An error with its place, as compilers give it.
@@ -230,12 +319,20 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
     }
     let operations = plural(history.operations as u64, "operation");
     let processes = plural(history.processes as u64, "process");
-    let containers = plural(history.containers.len() as u64, "container");
-    let is_illegal = |judgement: &Judgement| judgement.verdict() == Verdict::Violation;
+    let containers = match &history.model {
+        Some(AnyModel::Object(_)) => plural(history.objects.len() as u64, "object"),
+        _ => plural(history.containers.len() as u64, "container"),
+    };
+    let verdicts = || {
+        let containers = history.containers.iter().map(Judgement::verdict);
+        containers.chain(history.objects.iter().map(ObjectJudgement::verdict))
+    };
     let verdict = match (history.verdict, &history.why) {
         (Verdict::Clean, _) => "linearizable".to_owned(),
-        (Verdict::Violation, _) if history.containers.iter().any(is_illegal) => "not linearizable".to_owned(),
-        (verdict, Some(why)) if history.containers.is_empty() => format!("{}: {why}", verdict.as_str()),
+        (Verdict::Violation, _) if verdicts().any(|verdict| verdict == Verdict::Violation) => {
+            "not linearizable".to_owned()
+        }
+        (verdict, Some(why)) if verdicts().next().is_none() => format!("{}: {why}", verdict.as_str()),
         (verdict, _) => verdict.as_str().to_owned(),
     };
     line(text, &format!("{}: {verdict} ({operations} by {processes} on {containers})", history.path));
@@ -248,7 +345,11 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
             continue;
         }
         let (name, verdict) = (&judgement.container, judgement.verdict().as_str());
-        match (judgement.explanation().zip(history.model.as_ref()), judgement.why()) {
+        let table = match &history.model {
+            Some(AnyModel::Table(model)) => Some(model),
+            _ => None,
+        };
+        match (judgement.explanation().zip(table), judgement.why()) {
             (Some((explanation, model)), _) => {
                 line(text, &format!("\n  {name}:"));
                 for words in explanation.lines(model.table()) {
@@ -262,8 +363,36 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
             }
         }
     }
+    for judgement in &history.objects {
+        tell_object(text, judgement, detail);
+    }
     if detail == Detail::Full {
         line(text, &format!("  read in {:.3} s, judged in {:.3} s", history.read_s, history.judge_s));
+    }
+}
+
+/// What is said of an object; where that is a violation, with the operations that show it.
+fn tell_object(text: &mut String, judgement: &ObjectJudgement, detail: Detail) {
+    /// How many operations are shown.
+    const LINES_MAX: usize = 40;
+    let mut line = |words: &str| writeln!(text, "{words}").expect("a String takes all");
+    let name = &judgement.object;
+    match (judgement.verdict(), judgement.why()) {
+        (Verdict::Violation, Some(why)) => {
+            line(&format!("\n  {name}: {why}\n"));
+            for shown in judgement.lines.iter().take(LINES_MAX) {
+                line(&format!("    {shown}"));
+            }
+            if let Some(more) = judgement.lines.len().checked_sub(LINES_MAX + 1) {
+                line(&format!("    and {} more; `--format json` has all", more + 1));
+            }
+        }
+        (verdict, Some(why)) => line(&format!("  {name}: {}: {why}", verdict.as_str())),
+        (verdict, None) if detail == Detail::Full => {
+            let operations = plural(judgement.operations, "operation");
+            line(&format!("  {name}: {} by {}, {operations}", verdict.as_str(), judgement.way.as_str()));
+        }
+        (_, None) => {}
     }
 }
 
@@ -281,8 +410,10 @@ fn tell_failures(text: &mut String, history: &HistoryReport) {
     for violation in &history.violations {
         line(&format!("  {}: {}", violation.class.as_str(), violation.message));
     }
-    let untold = failures.torn.violations_total.saturating_sub(history.violations.len() as u64);
+    let untold = failures.violations_total.saturating_sub(history.violations.len() as u64);
     if untold > 0 {
-        line(&format!("  and {untold} more of {}", Class::TornRead.as_str()));
+        let classes: std::collections::BTreeSet<&str> =
+            history.violations.iter().map(|violation| violation.class.as_str()).collect();
+        line(&format!("  and {untold} more of {}", classes.into_iter().collect::<Vec<_>>().join(", ")));
     }
 }

@@ -50,7 +50,8 @@ pub fn read(input: impl BufRead, model: &ObjectModel, limits: Limits) -> Result<
         return Err(ReadError::TooLarge { operations, memory_bytes: limits.memory_bytes });
     }
     if reader.count == 0 {
-        let what = "the file is empty; expected such as {:process 0, :type :invoke, :f :write, :value 3}".to_owned();
+        let what =
+            "the file is empty; expected such as {:process 0, :type :invoke, :f :write, :value 3}".to_owned();
         return Err(ReadError::Line { line: 1, what });
     }
     Ok(reader.finish())
@@ -73,7 +74,9 @@ fn expected(field: &str, what: &str) -> String {
 
 impl Reader<'_> {
     fn take(&mut self, form: &Form) -> Result<(), String> {
-        let Form::Map(_) = form else { return Err("expected a map, such as {:process 0, :type :invoke, :f :read, :value nil}".into()) };
+        let Form::Map(_) = form else {
+            return Err("expected a map, such as {:process 0, :type :invoke, :f :read, :value nil}".into());
+        };
         let process = match form.get("process") {
             Some(Form::Whole(number)) => number.clone(),
             // The nemesis, which is no client.
@@ -83,7 +86,9 @@ impl Reader<'_> {
         let Some(Form::Word(kind)) = form.get("type") else {
             return Err(expected(":type", ":invoke, :ok, :fail or :info"));
         };
-        let Some(Form::Word(f)) = form.get("f") else { return Err(expected(":f", "a function such as :read")) };
+        let Some(Form::Word(f)) = form.get("f") else {
+            return Err(expected(":f", "a function such as :read"));
+        };
         let line = self.count;
         self.count += 1;
         self.note_time(form);
@@ -135,7 +140,9 @@ impl Reader<'_> {
                 call.value = Some(self.history.values.parse(&pair[0].json())?);
                 call.saw = Some(self.history.values.parse(&pair[1].json())?);
             }
-            (Op::Cas, _) => return Err(expected(":value", "the value that is there and the new one, such as [0 1]")),
+            (Op::Cas, _) => {
+                return Err(expected(":value", "the value that is there and the new one, such as [0 1]"));
+            }
             (Op::Read | Op::Members, _) => {}
             (_, None) => return Err(expected(":value", "what to do it with")),
             (_, Some(form)) => {
@@ -174,14 +181,14 @@ impl Reader<'_> {
     fn seen(&mut self, op: Op, value: Option<&Form>) -> Result<Option<Value>, String> {
         let values = &mut self.history.values;
         match (op, value) {
-            (_, None) => Ok(None),
+            (_, None) | (Op::Members, Some(Form::Nil)) => Ok(None),
             (Op::Members, Some(Form::List(items))) => {
-                let items: Result<Vec<Value>, String> = items.iter().map(|item| values.parse(&item.json())).collect();
+                let items: Result<Vec<Value>, String> =
+                    items.iter().map(|item| values.parse(&item.json())).collect();
                 let mut items = items?;
                 items.sort_unstable();
                 Ok(Some(values.list(&items, None)))
             }
-            (Op::Members, Some(Form::Nil)) => Ok(None),
             (Op::Members, Some(_)) => Err(expected(":value", "a set or vector of elements")),
             (_, Some(Form::Nil)) if self.model.kind == Kind::Counter => Ok(None),
             (_, Some(form)) => {
@@ -267,7 +274,10 @@ mod tests {
             ("{:process 0, :type :invoke, :f :cas, :value 1}", ":value: expected the value that is there"),
             ("{:process 0, :type :invoke", "line 1: the line ends early"),
             ("[1 2", "expected a map"),
-            ("{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}", "line 2: process 0 has two"),
+            (
+                "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}",
+                "line 2: process 0 has two",
+            ),
         ] {
             let told = read_all(Kind::Register, text).expect_err(text);
             assert!(told.contains(expected), "{text}: {told}");

@@ -85,7 +85,8 @@ pub struct ObjectFailures {
     /// [`VIOLATIONS_MAX`](crate::check::VIOLATIONS_MAX), the earliest first.
     #[serde(skip)]
     pub violations: Vec<Violation>,
-    /// How many there are, beyond those kept.
+    /// How many there are, those that are not kept among them.
+    #[serde(skip)]
     pub violations_total: u64,
 }
 

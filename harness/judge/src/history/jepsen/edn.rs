@@ -19,6 +19,7 @@ pub enum Form {
     Map(Vec<(Form, Form)>),
 }
 
+const EARLY: &str = "the line ends early: it was cut; expected a whole form";
 /// How deep forms may be nested.
 const DEPTH_MAX: usize = 32;
 
@@ -26,7 +27,8 @@ impl Form {
     /// What a map has under a keyword.
     pub fn get(&self, keyword: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
-        let is_meant = |key: &Self| matches!(key, Self::Word(word) if word.strip_prefix(':') == Some(keyword));
+        let is_meant =
+            |key: &Self| matches!(key, Self::Word(word) if word.strip_prefix(':') == Some(keyword));
         entries.iter().find(|(key, _)| is_meant(key)).map(|(_, value)| value)
     }
 
@@ -77,16 +79,14 @@ impl Parser<'_> {
     }
 
     fn space(&mut self) {
-        while let Some(character) = self.peek().filter(|character| character.is_whitespace() || *character == ',') {
+        while let Some(character) =
+            self.peek().filter(|character| character.is_whitespace() || *character == ',')
+        {
             self.at += character.len_utf8();
         }
         if self.peek() == Some(';') {
             self.at = self.text.len();
         }
-    }
-
-    fn early<T>(&self) -> Result<T, String> {
-        Err("the line ends early: it was cut; expected a whole form".into())
     }
 
     fn form(&mut self, depth: usize) -> Result<Form, String> {
@@ -96,7 +96,7 @@ impl Parser<'_> {
         self.space();
         let rest = &self.text[self.at..];
         match rest.chars().next() {
-            None => self.early(),
+            None => Err(EARLY.into()),
             Some('"') => self.string(),
             Some('[') => self.all(1, ']', depth).map(Form::List),
             Some('(') => self.all(1, ')', depth).map(Form::List),
@@ -131,7 +131,7 @@ impl Parser<'_> {
         loop {
             self.space();
             match self.peek() {
-                None => return self.early(),
+                None => return Err(EARLY.into()),
                 Some(character) if character == closing => {
                     self.at += 1;
                     return Ok(forms);
@@ -146,7 +146,7 @@ impl Parser<'_> {
         let mut length = 0;
         loop {
             match rest.get(length) {
-                None => return self.early(),
+                None => return Err(EARLY.into()),
                 Some(b'\\') => length += 2,
                 Some(b'"') => break,
                 Some(_) => length += 1,
@@ -172,7 +172,9 @@ fn atom(word: &str) -> Form {
     let digits = word.strip_suffix('N').unwrap_or(word);
     let is_whole = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0'))
+        !digits.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && (digits.len() == 1 || !digits.starts_with('0'))
     };
     match word {
         "nil" => Form::Nil,
