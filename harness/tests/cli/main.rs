@@ -6,6 +6,7 @@ mod doctor;
 mod explore;
 mod formats;
 mod nothing;
+mod objects;
 mod run;
 mod signals;
 mod support;

@@ -273,7 +273,8 @@ mod tests {
             ("{:process 0, :type :maybe, :f :read}", ":type: unknown :maybe"),
             ("{:process 0, :type :invoke, :f :cas, :value 1}", ":value: expected the value that is there"),
             ("{:process 0, :type :invoke", "line 1: the line ends early"),
-            ("[1 2", "expected a map"),
+            ("[1 2]", "line 1: column"),
+            ("1", "expected a map"),
             (
                 "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}",
                 "line 2: process 0 has two",

@@ -10,12 +10,15 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 
 const BEFORE: &str = include_str!("document-before.md");
 const AFTER: &str = include_str!("document-after.md");
+/// What there is to say of models of objects; a test holds it against the code.
+pub(super) const OBJECTS: &str = include_str!("document-objects.md");
 
 /// The whole page.
 #[must_use]
 pub fn page() -> String {
     let tables = Builtin::ALL.map(|builtin| section(&Rules::builtin(builtin)));
-    format!("{BEFORE}\n{}\n{}", tables.join("\n"), AFTER.replace("{EXAMPLE}", EXAMPLE.trim_end()))
+    let after = AFTER.replace("{EXAMPLE}", EXAMPLE.trim_end());
+    format!("{BEFORE}\n{}\n{after}\n{OBJECTS}", tables.join("\n"))
 }
 
 /// One model.

@@ -74,7 +74,7 @@ fn complaints_about_the_header() {
         ("\u{feff}{}", &["a byte order mark; expected JSON without"]),
         ("{\"flockwork_history\":1", &["line 1: the line ends early"]),
         (
-            &HEADER.replace(":1", ":2"),
+            &HEADER.replace(":1", ":3"),
             &["version 3 of the format is newer than this flockwork, which reads up to version 2"],
         ),
         (&HEADER.replace(":1", ":0"), &["version 0 of the format; expected 1 or 2"]),

@@ -164,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn the_page_has_every_kind_and_operation_and_its_example_is_a_model() {
+        let page = crate::model::document::OBJECTS;
+        for kind in Kind::ALL {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` | "))).expect("a row");
+            for op in kind.operations() {
+                assert!(row.contains(&format!("`{op}`")), "{op} of {kind}");
+            }
+        }
+        let (_, rest) = page.split_once("```toml\n").expect("an example");
+        let (example, _) = rest.split_once("```").expect("its end");
+        assert_eq!(parsed(example).expect("a model").fails(Op::Add), Fails::Never);
+    }
+
+    #[test]
     fn a_mistake_is_told_with_its_place() {
         for (text, expected) in [
             ("kind = \"regster\"", "register"),
