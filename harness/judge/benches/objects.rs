@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p flockwork-judge --bench objects`: one line a model: reading, judging, both with the certificate, median
 //! and range of several rounds by the clock, and the peak of the process, each model in a process of its own.
-//! `-- MODEL` measures one; `-- write MODEL FILE [OPERATIONS [PROCESSES]]` writes its history.
+//! `-- MODEL` measures one, `-- judge FILE` a file; `-- write MODEL FILE [OPERATIONS [PROCESSES]]` writes a history, which
+//! may also be one of `set-members`: additions of unique elements, and one operation of fifty that lists all.
 
 use std::io::Write;
 use std::process::Command;
@@ -49,6 +50,7 @@ fn main() {
         ["write", model, path, operations, processes] => {
             write(model, path, number(operations), number(processes))
         }
+        ["judge", path] => println!("{}", judge(std::path::Path::new(path))),
         [model] => measure(model),
         _ => panic!("expected nothing, MODEL, or write MODEL FILE [OPERATIONS [PROCESSES]]"),
     }
@@ -72,6 +74,7 @@ fn history(model: &str, operations: u64, processes: u64) -> String {
         "queue-any" => ("queue", ",\"order\":\"any\""),
         "register-cas" => ("register", ""),
         "counter-untold" => ("counter", ""),
+        "set-members" => ("set", ""),
         name => (name, ""),
     };
     let mut random = Random(7);
@@ -146,6 +149,12 @@ impl Object {
                     ),
                 }
             }
+            "set-members" if random.below(50) > 0 => {
+                self.next += 1;
+                self.list.push_back(self.next);
+                format!("\"op\":\"add\",\"value\":{}", self.next)
+            }
+            "set-members" => format!("\"op\":\"members\",\"saw\":{:?}", self.list),
             "log" => {
                 self.next += 1;
                 // Whole lists are long: few are read.
@@ -204,17 +213,24 @@ impl Random {
     }
 }
 
-/// Reads and judges the model's history several times.
+/// Makes the model's history, reads and judges it several times.
 fn measure(model: &str) {
     let path = std::env::temp_dir().join(format!("flockwork-objects-{}-{model}.jsonl", std::process::id()));
     // Made in another process, so that its memory does not count.
     let own = std::env::current_exe().expect("it runs");
     let status = Command::new(own).args(["write", model]).arg(&path).status().expect("it starts");
     assert!(status.success());
+    let told = judge(&path);
+    std::fs::remove_file(&path).expect("it was there");
+    println!("{model:<16} {told}");
+}
+
+/// Reads and judges a history several times.
+fn judge(path: &std::path::Path) -> String {
     let (mut reads, mut judges, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let input = flockwork_judge::history::read::open(&path).expect("it is there");
+        let input = flockwork_judge::history::read::open(path).expect("it is there");
         let history = read_any(input, None, Limits::NONE).expect("well-formed");
         let read = start.elapsed();
         let AnyHistory::Object(object) = &history else { panic!("a history of an object") };
@@ -227,19 +243,15 @@ fn measure(model: &str) {
         judges.push(whole - read);
         wholes.push(whole);
     }
-    std::fs::remove_file(&path).expect("it was there");
-    println!(
-        "{model:<16} read {}, judged {}, both {}, {} MB",
-        spread(reads),
-        spread(judges),
-        spread(wholes),
-        peak_mb()
-    );
+    format!("read {}, judged {}, both {}, {} MB", spread(reads), spread(judges), spread(wholes), peak_mb())
 }
 
 fn spread(mut rounds: Vec<Duration>) -> String {
     rounds.sort();
     let ms = |at: usize| rounds[at].as_secs_f64() * 1e3;
+    if ms(rounds.len() / 2) < 10.0 {
+        return format!("{:.3} ms ({:.3} to {:.3})", ms(rounds.len() / 2), ms(0), ms(rounds.len() - 1));
+    }
     format!("{:.0} ms ({:.0} to {:.0})", ms(rounds.len() / 2), ms(0), ms(rounds.len() - 1))
 }
 
