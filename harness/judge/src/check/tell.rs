@@ -3,20 +3,27 @@
 use std::fmt;
 
 use crate::history::{Clock, FIRST_STEP, History, Outcome, Record};
+use crate::words::Unit;
 
 /// When the first operation of a history was invoked: times are told relative to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     ns: u64,
     clock: Clock,
+    unit: Unit,
 }
 
 impl Origin {
     /// The history's own.
     #[must_use]
     pub fn of(history: &History) -> Self {
+        /// Where a history is shorter than this, milliseconds tell nothing.
+        const SHORT_NS: u64 = 1_000;
         let ns = history.records.iter().map(|record| record.invoke_ns).min().unwrap_or(0);
-        Self { ns, clock: history.clock }
+        let ends = history.records.iter().map(|record| record.return_ns().unwrap_or(record.invoke_ns));
+        let is_short = ends.max().is_none_or(|end_ns| end_ns.saturating_sub(ns) < SHORT_NS);
+        let unit = if is_short { Unit::Nanoseconds } else { Unit::Milliseconds };
+        Self { ns, clock: history.clock, unit }
     }
 
     /// The time in milliseconds since the first operation.
@@ -25,17 +32,22 @@ impl Origin {
         at_ns.saturating_sub(self.ns) as f64 / 1e6
     }
 
-    /// A time, in the unit of the history: `12.031 ms` since the first operation, or `step 12`.
+    /// A time of a monotonic clock as a number of the unit.
+    fn number(self, at_ns: u64) -> String {
+        self.unit.number(at_ns.saturating_sub(self.ns))
+    }
+
+    /// A time, in the unit of the history: `12.031 ms` or, where all of it is short, `31 ns` since the first operation, or `step 12`.
     #[must_use]
     pub fn instant(self, at_ns: u64) -> String {
         match self.clock {
-            Clock::Nanoseconds => format!("{:.3} ms", self.ms(at_ns)),
+            Clock::Nanoseconds => format!("{} {}", self.number(at_ns), self.unit.as_str()),
             Clock::Steps if at_ns < FIRST_STEP => "setup".into(),
             Clock::Steps => format!("step {}", at_ns - FIRST_STEP + 1),
         }
     }
 
-    /// An interval, in the unit of the history: milliseconds since the first operation, or steps.
+    /// An interval, in the unit of the history: since the first operation, or steps.
     #[must_use]
     pub fn span(self, record: &Record) -> String {
         if self.clock == Clock::Steps {
@@ -48,10 +60,10 @@ impl Origin {
                 None => format!("{start}, open"),
             };
         }
-        let start_ms = self.ms(record.invoke_ns);
+        let (start, unit) = (self.number(record.invoke_ns), self.unit.as_str());
         match record.return_ns() {
-            Some(return_ns) => format!("{start_ms:.3}–{:.3} ms", self.ms(return_ns)),
-            None => format!("{start_ms:.3} ms, open"),
+            Some(return_ns) => format!("{start}–{} {unit}", self.number(return_ns)),
+            None => format!("{start} {unit}, open"),
         }
     }
 }

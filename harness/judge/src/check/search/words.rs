@@ -20,10 +20,10 @@ pub(super) fn sentence(history: &History, table: &Table, case: &Case, dead: &Dea
     let record = &records[dead.record as usize];
     let origin = Origin::of(history);
     let claim = format!(
-        "{} by process {} at {:.3} ms {}",
+        "{} by process {} at {} {}",
         record.operation,
         record.process,
-        origin.ms(record.invoke_ns),
+        origin.instant(record.invoke_ns),
         claimed(record)
     );
     let row = table.row(record.into());
@@ -94,8 +94,8 @@ fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin:
         .filter(|record| record.outcome == Outcome::Failed && record.deadline_ns() >= begins_ns)
         .max_by_key(|record| record.invoke_ns);
     if let Some(failed) = failed {
-        let at_ms = origin.ms(failed.invoke_ns);
-        return format!(" ({} at {at_ms:.3} ms failed, and what fails changes nothing)", told(failed));
+        let at = origin.instant(failed.invoke_ns);
+        return format!(" ({} at {at} failed, and what fails changes nothing)", told(failed));
     }
     let is_member =
         |record: &Record| case.items.iter().any(|item| history.records[item.record as usize] == *record);
@@ -104,7 +104,7 @@ fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin:
         .filter(|record| record.deadline_ns() < dead.at_ns)
         .max_by_key(|record| record.deadline_ns());
     over.map_or_else(String::new, |over| {
-        format!(" ({} could act until {:.3} ms only)", told(over), origin.ms(over.deadline_ns()))
+        format!(" ({} could act until {} only)", told(over), origin.instant(over.deadline_ns()))
     })
 }
 
@@ -159,7 +159,7 @@ fn since(history: &History, case: &Case, dead: &Dead, origin: Origin) -> String 
     };
     match latest.return_ns() {
         Some(return_ns) if return_ns <= record.invoke_ns => {
-            format!(" from {:.3} ms on ({by})", origin.ms(return_ns))
+            format!(" from {} on ({by})", origin.instant(return_ns))
         }
         _ => format!(" all the while ({by})"),
     }

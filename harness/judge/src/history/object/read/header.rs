@@ -38,6 +38,7 @@ struct Fields<'a> {
     lease: Option<&'a RawValue>,
     #[serde(borrow)]
     fails: Option<&'a RawValue>,
+    window: Option<IgnoredAny>,
     op: Option<IgnoredAny>,
 }
 
@@ -80,6 +81,11 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
         return Err(format!(
             "version {version} of the format has containers only; expected \"flockwork_history\":{FORMAT_VERSION} for an object"
         ));
+    }
+    if fields.window.is_some() {
+        return Err(
+            "window: a history of objects has to be whole: what was cut away cannot be made up for".into()
+        );
     }
     let model = match own {
         Some(model) => model.clone(),

@@ -90,6 +90,7 @@ fn what_makes_no_sense_is_told_with_its_line() {
         (r#"{"flockwork_history":1,"model":"counter"}"#, "has containers only"),
         (r#"{"flockwork_history":2,"model":"countr"}"#, "the nearest is \"counter\""),
         (r#"{"flockwork_history":2}"#, "model is missing"),
+        (r#"{"flockwork_history":2,"model":"counter","window":{"from_ns":1,"to_ns":2}}"#, "has to be whole"),
         (r#"{"flockwork_history":2,"model":"counter","order":"any"}"#, "only a queue has one"),
         (r#"{"flockwork_history":2,"model":"lock","initial":{"x":1}}"#, "a lock begins with nothing"),
         (r#"{"flockwork_history":2,"model":"set","initial":{"x":1}}"#, "initial: x: expected a list"),
