@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Cursor, Read};
 
-use super::lines::LINE_BYTES_MAX;
+use super::lines::{LINE_BYTES_MAX, cannot};
 use super::{Limits, ReadError, read_within};
 use crate::history::AnyHistory;
 use crate::history::object::read::{Sort, read as read_object, sort};
@@ -16,9 +16,11 @@ pub fn read_any(
 ) -> Result<AnyHistory, ReadError> {
     // What is looked at is read again: whoever reads it counts the lines.
     let mut start = Vec::new();
+    let mut line = 0;
     while start.trim_ascii().is_empty() && start.len() <= LINE_BYTES_MAX {
         let mut bounded = (&mut input).take(LINE_BYTES_MAX as u64 + 1);
-        if bounded.read_until(b'\n', &mut start)? == 0 {
+        line += 1;
+        if bounded.read_until(b'\n', &mut start).map_err(|error| cannot(line, &error))? == 0 {
             break;
         }
     }

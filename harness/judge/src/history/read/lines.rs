@@ -99,11 +99,17 @@ impl<R> Lines<R> {
     }
 
     fn cannot(&self, error: &io::Error) -> ReadError {
-        self.error(match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                "the compressed file ends early: it was cut, or is still being written".to_owned()
-            }
-            _ => format!("cannot read on: {error}"),
-        })
+        cannot(self.number, error)
     }
+}
+
+/// The input cannot be read on.
+pub(super) fn cannot(line: u64, error: &io::Error) -> ReadError {
+    let what = match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            "the compressed file ends early: it was cut, or is still being written".to_owned()
+        }
+        _ => format!("cannot read on: {error}"),
+    };
+    ReadError::Line { line, what }
 }
