@@ -1,3 +1,5 @@
+//! Reading histories of objects: what is taken, and what is told of the rest.
+
 use super::*;
 
 fn read_all(text: &str) -> Result<ObjectHistory, String> {
