@@ -60,6 +60,8 @@ fn what_cannot_be_controlled_is_refused(zygote: &mut Zygote) {
         (vec![Action::MapPrivate(0)], "maps a file"),
         (vec![Action::IoUring], "uses io_uring"),
         (vec![Action::SetAttribute(0)], "changes an extended attribute"),
+        (vec![Action::Bind("socket".into())], "calls bind, which exploration does not foresee"),
+        (vec![Action::TakeDescriptor], "calls pidfd_getfd, which reaches into another process"),
         (
             vec![flock.clone(), Action::Copy { from: 0, to: 1 }],
             "copies a descriptor by which it holds a lock",

@@ -96,6 +96,10 @@ pub enum Action {
     MapPrivate(usize),
     IoUring,
     SetAttribute(usize),
+    /// Binds a socket to a path: an entry that no call of files makes.
+    Bind(String),
+    /// Takes a descriptor from itself, as if from another process.
+    TakeDescriptor,
     Panic,
     Abort,
     Exit(i32),
@@ -332,6 +336,15 @@ impl Reader {
             Action::SetAttribute(slot) => {
                 rustix::fs::fsetxattr(self.slot(*slot)?, "user.x", b"y", rustix::fs::XattrFlags::empty())
                     .map(done)
+            }
+            Action::Bind(path) => {
+                let bound = std::os::unix::net::UnixListener::bind(self.at(path));
+                bound.map(|_| "ok".into()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            }
+            Action::TakeDescriptor => {
+                use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+                let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+                pidfd_getfd(own, 0, PidfdGetfdFlags::empty()).map(|_| "ok".into())
             }
             Action::Panic => panic!("as the script says"),
             Action::Abort => std::process::abort(),

@@ -11,6 +11,7 @@ fn file(path: &str, kind: Kind) -> File {
 }
 
 /// A name in the state folder; with what is there, if anything is.
+#[expect(clippy::unnecessary_wraps, reason = "deeds hold a place that may be none")]
 fn place(name: &str, kind: Option<Kind>) -> Option<Arc<Place>> {
     let folder = file("", Kind::Folder);
     Some(Arc::new(Place {

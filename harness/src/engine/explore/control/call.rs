@@ -1,12 +1,14 @@
 //! System calls as a controlled process makes them: decoded from numbers and registers, with their paths read from the
 //! process's memory. Nothing here knows what the files are.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::filter;
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
+use crate::tracee::class::Class;
+use crate::tracee::{filter, table};
 
 /// Longest path there is, with its end.
 const PATH_BYTES_MAX: usize = 4096;
@@ -164,13 +166,32 @@ pub(super) enum Call {
     Sleep,
     Ready,
     /// What cannot be controlled: what it is.
-    Escape(&'static str),
+    Escape(Cow<'static, str>),
+}
+
+/// The `ioctl` by which one file takes over the content of another (`FICLONE`).
+const CLONE_FILE: u32 = 0x4004_9409;
+
+const fn escape(what: &'static str) -> Call {
+    Call::Escape(Cow::Borrowed(what))
+}
+
+/// A call that is not foreseen, by its name: whatever is not known to be harmless is refused.
+fn unforeseen(number: i64) -> Call {
+    let Some(call) = table::of(number) else {
+        return Call::Escape(format!("makes the system call {number}, which nobody has classified").into());
+    };
+    let name = call.name;
+    Call::Escape(match call.class {
+        Class::Refused(why) => format!("calls {name}, which {}", why.as_str()).into(),
+        _ => format!("calls {name}, which exploration does not foresee").into(),
+    })
 }
 
 /// Decodes a stop. The process stands still, so its memory is as the kernel will find it.
 pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
     if stop.arch != filter::ARCH {
-        return Call::Escape("calls the kernel as another architecture");
+        return escape("calls the kernel as another architecture");
     }
     let a = Arguments { stop, memory, window: Window::over(stop, memory) };
     match stop.number {
@@ -208,7 +229,9 @@ pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
         libc::SYS_newfstatat => a.look(a.int(3)),
         libc::SYS_statx => a.look(a.int(2)),
         libc::SYS_faccessat | libc::SYS_faccessat2 => a.look(0),
-        libc::SYS_fstat | libc::SYS_lseek => Call::LookAt(a.int(0)),
+        libc::SYS_fstat | libc::SYS_lseek | libc::SYS_fgetxattr | libc::SYS_flistxattr => {
+            Call::LookAt(a.int(0))
+        }
         libc::SYS_fchmod | libc::SYS_fchown => Call::ChangeAt(a.int(0)),
         libc::SYS_utimensat if stop.args[1] == 0 => Call::ChangeAt(a.int(0)),
         libc::SYS_utimensat | libc::SYS_fchmodat | libc::SYS_fchmodat2 | libc::SYS_fchownat => {
@@ -221,8 +244,13 @@ pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
         libc::SYS_chdir | libc::SYS_fchdir => Call::ChangeFolder,
         libc::SYS_flock => a.flock(),
         libc::SYS_fcntl => a.fcntl(),
-        libc::SYS_kill | libc::SYS_tkill => Call::Signal { pid: a.int(0), signal: a.int(1) },
-        libc::SYS_tgkill => Call::Signal { pid: a.int(0), signal: a.int(2) },
+        // Attributes are read as times and owners are: nobody under control can change them.
+        libc::SYS_getxattr | libc::SYS_listxattr => Call::Look { at: a.here(0), follow: true },
+        libc::SYS_lgetxattr | libc::SYS_llistxattr => Call::Look { at: a.here(0), follow: false },
+        libc::SYS_kill | libc::SYS_tkill | libc::SYS_rt_sigqueueinfo => {
+            Call::Signal { pid: a.int(0), signal: a.int(1) }
+        }
+        libc::SYS_tgkill | libc::SYS_rt_tgsigqueueinfo => Call::Signal { pid: a.int(0), signal: a.int(2) },
         libc::SYS_wait4 | libc::SYS_waitid => Call::Wait,
         libc::SYS_exit | libc::SYS_exit_group => Call::Exit,
         libc::SYS_nanosleep
@@ -231,11 +259,11 @@ pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
         | libc::SYS_pselect6
         | libc::SYS_epoll_pwait
         | libc::SYS_epoll_pwait2 => Call::Sleep,
-        libc::SYS_clone | libc::SYS_clone3 => Call::Escape("starts a thread or a child"),
-        libc::SYS_execve | libc::SYS_execveat => Call::Escape("starts another program"),
+        libc::SYS_clone | libc::SYS_clone3 => escape("starts a thread or a child"),
+        libc::SYS_execve | libc::SYS_execveat => escape("starts another program"),
         libc::SYS_mmap if a.int(3) & libc::MAP_TYPE == libc::MAP_PRIVATE => Call::Map(a.int(4)),
-        libc::SYS_mmap => Call::Escape("maps a file to share it"),
-        libc::SYS_ioctl if a.int(1).cast_unsigned() == filter::CLONE_FILE => {
+        libc::SYS_mmap => escape("maps a file to share it"),
+        libc::SYS_ioctl if a.int(1).cast_unsigned() == CLONE_FILE => {
             Call::Copy { from: a.int(2), to: a.int(0) }
         }
         libc::SYS_setxattr
@@ -243,9 +271,9 @@ pub(super) fn decode(stop: &Notification, memory: &Memory) -> Call {
         | libc::SYS_fsetxattr
         | libc::SYS_removexattr
         | libc::SYS_lremovexattr
-        | libc::SYS_fremovexattr => Call::Escape("changes an extended attribute"),
-        libc::SYS_io_setup => Call::Escape("uses asynchronous input and output"),
-        libc::SYS_io_uring_setup => Call::Escape("uses io_uring"),
+        | libc::SYS_fremovexattr => escape("changes an extended attribute"),
+        libc::SYS_io_setup => escape("uses asynchronous input and output"),
+        libc::SYS_io_uring_setup => escape("uses io_uring"),
         other => old(&a, other),
     }
 }
@@ -275,14 +303,14 @@ fn old(a: &Arguments<'_>, number: i64) -> Call {
         }
         libc::SYS_futimesat => Call::Change(a.at(0, 1)),
         libc::SYS_pause | libc::SYS_poll | libc::SYS_select | libc::SYS_epoll_wait => Call::Sleep,
-        libc::SYS_fork | libc::SYS_vfork => Call::Escape("starts a child"),
-        _ => Call::Escape("makes a system call that cannot be controlled"),
+        libc::SYS_fork | libc::SYS_vfork => escape("starts a child"),
+        other => unforeseen(other),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn old(_a: &Arguments<'_>, _number: i64) -> Call {
-    Call::Escape("makes a system call that cannot be controlled")
+fn old(_a: &Arguments<'_>, number: i64) -> Call {
+    unforeseen(number)
 }
 
 struct Arguments<'s> {
@@ -400,7 +428,12 @@ impl Arguments<'_> {
             libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => LockKind::Posix,
             libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => LockKind::Ofd,
             libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => return Call::Copied(fd),
-            _ => return Call::Escape("takes a lease"),
+            libc::F_SETLEASE => return escape("takes a lease"),
+            _ => {
+                return Call::Escape(
+                    format!("calls fcntl with command {command}, which exploration does not foresee").into(),
+                );
+            }
         };
         let wait = matches!(command, libc::F_SETLKW | libc::F_OFD_SETLKW);
         let ask = if wait { Ask::Wait } else { Ask::Try };
@@ -415,7 +448,7 @@ impl Arguments<'_> {
                 Range { start: start.saturating_add(length), end: start }
             }
             (libc::SEEK_SET, start, length) => Range { start, end: start.saturating_add(length) },
-            _ => return Call::Escape("locks a part of a file that is not told by its start"),
+            _ => return escape("locks a part of a file that is not told by its start"),
         };
         if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
             return Call::QueryLock { fd, kind, range };

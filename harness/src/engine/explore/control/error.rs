@@ -1,5 +1,6 @@
 //! What can go wrong with control.
 
+use std::borrow::Cow;
 use std::io;
 
 use crate::engine::EngineError;
@@ -16,7 +17,7 @@ pub(crate) enum StageError {
         /// Who, counted from 1.
         process: usize,
         /// What.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// During which operation.
         operation: String,
     },

@@ -7,7 +7,6 @@ mod course;
 mod crew;
 mod entries;
 mod error;
-mod filter;
 mod inmate;
 mod locks;
 mod mail;

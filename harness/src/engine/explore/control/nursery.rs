@@ -15,13 +15,14 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{filter, inmate, mail};
+use super::{inmate, mail};
 use crate::plan::SubjectPlan;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
 use crate::process::witness::{Identity, Witness};
 use crate::process::{Builder, Channel, lifeline};
 use crate::subject::{Seat, Session, Subject};
+use crate::tracee::filter;
 
 /// What nurseries are called in lists of processes.
 pub(crate) const NAME: &str = "fw-nursery";
@@ -232,7 +233,7 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     if process + 1 == site.order.layout.examiner() {
         return attend(site, identity);
     }
-    let listener = match seccomp::install(&filter::program()) {
+    let listener = match seccomp::install(&filter::program(None)) {
         Ok(listener) => listener,
         Err(error) => {
             let words = format!("this machine lets no process be controlled: {}", inmate::told(&error));

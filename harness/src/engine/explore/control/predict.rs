@@ -183,7 +183,7 @@ impl Prediction {
 }
 
 /// Predicts; the error says what cannot be controlled.
-pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static str> {
+pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, Cow<'static, str>> {
     let mut prediction = foresee(call, scene)?;
     if let Cow::Owned(label) = scene.places.without_pids(&prediction.label) {
         prediction.label = label;
@@ -191,10 +191,10 @@ pub(super) fn predict(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, 
     Ok(prediction)
 }
 
-fn foresee(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static str> {
+fn foresee(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, Cow<'static, str>> {
     let private = Prediction::new("");
     Ok(match call {
-        Call::Escape(what) => return Err(what),
+        Call::Escape(what) => return Err(what.clone()),
         Call::Ready | Call::ChangeFolder | Call::SyncAll => private,
         Call::Open { at, opening } => scene.open(at, *opening),
         Call::Close(fd) => scene.close(*fd),
@@ -207,7 +207,7 @@ fn foresee(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static st
             private
         }
         Call::Map(fd) => match scene.file(*fd) {
-            Some(_) => return Err("maps a file"),
+            Some(_) => return Err("maps a file".into()),
             None => private,
         },
         Call::CloseRange => Prediction { effect: Effect::CloseSome, ..private },
@@ -243,7 +243,7 @@ fn foresee(call: &Call, scene: &mut Scene<'_>) -> Result<Prediction, &'static st
         Call::Unlock { fd, kind, range } => scene.unlock(*fd, *kind, *range)?,
         Call::QueryLock { fd, kind, range } => scene.query_lock(*fd, *kind, *range)?,
         Call::Signal { pid, signal } => scene.signal(*pid, *signal)?,
-        Call::Wait => return Err("waits for a child"),
+        Call::Wait => return Err("waits for a child".into()),
         Call::Sleep => scene.sleep(),
         Call::Exit => Prediction {
             effect: Effect::Exit,

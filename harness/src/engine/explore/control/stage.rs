@@ -1,6 +1,7 @@
 //! The stage: real processes under control, and the folder that they share. It runs one execution after the other, each
 //! from the state after setup.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
@@ -665,7 +666,7 @@ impl Control {
         Ok(())
     }
 
-    fn escape(&self, process: usize, what: &'static str) -> StageError {
+    fn escape(&self, process: usize, what: Cow<'static, str>) -> StageError {
         let operation = self.stands.get(process).and_then(Stand::operation);
         let operation = operation.map_or_else(|| "setup".into(), |call| self.words(call));
         StageError::Escape { process: process + 1, what, operation }
