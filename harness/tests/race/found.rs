@@ -51,8 +51,8 @@ fn what_is_sound_is_not_blamed_and_a_sample_is_called_one() {
     assert!(text.contains("they are a sample, no proof"), "{text}");
     // Nobody said how many are enough.
     let report = workshop.json(&["--free", "--budget", "500ms"], &["./tool", "./tool"], 102);
-    let reason = report["scenarios"][0]["reasons"][0].as_str().unwrap();
-    assert!(reason.contains("ran freely, and that proves nothing"), "{reason}");
+    let reasons = report["scenarios"][0]["reasons"].to_string();
+    assert!(reasons.contains("ran freely, and that proves nothing"), "{reasons}");
 }
 
 #[test]
