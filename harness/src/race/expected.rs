@@ -85,20 +85,44 @@ impl Expected {
         expected
     }
 
-    /// The shape of an entry whose name differs from run to run.
+    /// The shape of an entry whose name differs from run to run: one that is known where it fits, whatever words the drawn
+    /// part of the name happens to hold.
     fn shape(&self, place: &Place) -> Option<Location> {
         let Place::Entry(Location { folder, path }) = place else { return None };
-        let mut shape = String::new();
-        let mut is_shaped = false;
-        for token in tokens(path) {
-            if is_word(token) && !self.vocabulary.contains(token) {
-                shape.push_str(WILDCARD);
-                is_shaped = true;
-            } else {
-                shape.push_str(token);
-            }
+        let path = self.drawn(path)?;
+        let shape = Location { folder: *folder, path };
+        if self.shaped.contains_key(&shape) {
+            return Some(shape);
         }
-        is_shaped.then_some(Location { folder: *folder, path: shape })
+        let Place::Entry(name) = place else { return None };
+        let known =
+            self.shaped.keys().find(|known| known.folder == name.folder && fits(&known.path, &name.path));
+        Some(known.cloned().unwrap_or(shape))
+    }
+
+    /// A path with a wildcard for each part that is drawn, where any is. Names are drawn of `_` and `-` as well as of letters
+    /// and digits: all between the first unknown word and the last of one part is of the drawn.
+    fn drawn(&self, path: &str) -> Option<String> {
+        let is_unknown = |token: &&str| is_word(token) && !self.vocabulary.contains(*token);
+        let mut shape = String::new();
+        let mut is_drawn = false;
+        for part in parts(path) {
+            let tokens = tokens(part);
+            let Some(first) = tokens.iter().position(&is_unknown) else {
+                shape.push_str(part);
+                continue;
+            };
+            is_drawn = true;
+            let last = tokens.iter().rposition(&is_unknown).unwrap_or(first);
+            let is_joint = |token: &&str| matches!(*token, "_" | "-");
+            // What joins a drawn part to nothing is drawn as well.
+            let from = if tokens[..first].iter().all(is_joint) { 0 } else { first };
+            let to = if tokens[last + 1..].iter().all(is_joint) { tokens.len() } else { last + 1 };
+            shape.extend(tokens[..from].iter().copied());
+            shape.push_str(WILDCARD);
+            shape.extend(tokens[to..].iter().copied());
+        }
+        is_drawn.then_some(shape)
     }
 
     /// The same, made to allow for another run.
@@ -304,6 +328,25 @@ fn vocabulary(runs: &[Sheet]) -> HashSet<String> {
     sets.fold(first, |known, words| known.intersection(&words).cloned().collect())
 }
 
+/// Whether a name is of a shape, each wildcard standing for at least one character that names are drawn of.
+fn fits(shape: &str, name: &str) -> bool {
+    let literal: Vec<String> = shape.split(WILDCARD).map(regex::escape).collect();
+    regex::Regex::new(&format!("^{}$", literal.join(r"[\w-]+"))).is_ok_and(|shape| shape.is_match(name))
+}
+
+/// The parts of a path that names can be drawn of, and what stands between them.
+fn parts(path: &str) -> Vec<&str> {
+    let is_drawable = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let mut parts = Vec::new();
+    let mut rest = path;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_drawable(c) != is_drawable(first)).unwrap_or(rest.len());
+        parts.push(&rest[..end]);
+        rest = &rest[end..];
+    }
+    parts
+}
+
 fn is_word(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphanumeric())
 }
@@ -374,6 +417,25 @@ mod tests {
         let more = expected
             .differences(&sheet("", &[("job-1", "b"), ("job-2", "a"), ("job-3", "c"), ("tmp/x.3", "4")]));
         assert_eq!((places(&more), more[0].is_extra()), (vec!["job-3".to_owned()], true));
+    }
+
+    #[test]
+    fn names_may_be_drawn_of_underscores_and_dashes_and_known_words() {
+        let runs = [
+            sheet("", &[(".p.8d2kq_1x", "a"), ("p", ""), ("run-91_a", "")]),
+            sheet("", &[(".p.k3n5d0aa", "a"), ("p", ""), ("run-17_b", "")]),
+        ];
+        let expected = Expected::learn(&runs).unwrap();
+        for name in [".p.3ubtx41_", ".p._3ubtx41", ".p.a-b_c-d1", ".p.p_3ubtx4", ".p.3ub_p_x4", ".p.3ubtx4_p"]
+        {
+            assert_eq!(
+                expected.differences(&sheet("", &[(name, "a"), ("p", ""), ("run-2", "")])),
+                [],
+                "{name}"
+            );
+        }
+        let other = expected.differences(&sheet("", &[(".q.3ubtx41x", "a"), ("p", ""), ("run-2", "")]));
+        assert!(!other.is_empty());
     }
 
     #[test]
