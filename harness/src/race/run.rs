@@ -1,6 +1,6 @@
 //! Executions: the commands one after the other, or all at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -217,6 +217,8 @@ struct Play<'s> {
     running: BTreeMap<u32, Running>,
     /// Processes of which a command was killed or did not end: nothing more is started in them.
     over: Vec<bool>,
+    /// Processes that were stopped at any time.
+    stopped: BTreeSet<usize>,
     done: BTreeMap<Step, Done>,
     played: Played,
     begun_ns: u64,
@@ -241,6 +243,7 @@ impl<'s> Play<'s> {
             next: vec![0; processes],
             running: BTreeMap::new(),
             over: vec![false; processes],
+            stopped: BTreeSet::new(),
             done: BTreeMap::new(),
             played,
             begun_ns: now_ns(),
@@ -257,8 +260,27 @@ impl<'s> Play<'s> {
             if let Some(ended) = self.site.spawner.ended(self.wait())? {
                 self.ended(ended)?;
             }
+            self.continue_all()?;
             self.look()?;
         }
+    }
+
+    /// Tells once more whoever has no stop to come that it may go on. A child that is being forked while its group is
+    /// stopped and continued is born with the stop: the kernel keeps that one for it, and drops the SIGCONT, which nobody
+    /// handles (`copy_process` and `prepare_signal`). Such a child would stand still for ever, and its parent wait for it.
+    fn continue_all(&mut self) -> Result<(), RaceError> {
+        let to_come: BTreeSet<usize> = self
+            .deeds
+            .iter()
+            .filter_map(|(_, deed)| match deed {
+                Deed::Stop(process) | Deed::Continue(process) => Some(*process),
+                Deed::Start(_) | Deed::Kill(_) => None,
+            })
+            .collect();
+        for process in self.stopped.difference(&to_come).copied().collect::<Vec<_>>() {
+            self.signal(process, Signal::SIGCONT)?;
+        }
+        Ok(())
     }
 
     fn wait(&self) -> Duration {
@@ -274,7 +296,10 @@ impl<'s> Play<'s> {
             let Some((_, deed)) = self.deeds.pop_front() else { break };
             match deed {
                 Deed::Start(process) => starting.push(process),
-                Deed::Stop(process) => self.signal(process, Signal::SIGSTOP)?,
+                Deed::Stop(process) => {
+                    self.stopped.insert(process);
+                    self.signal(process, Signal::SIGSTOP)?;
+                }
                 Deed::Continue(process) => self.signal(process, Signal::SIGCONT)?,
                 Deed::Kill(process) => {
                     self.over[process] = true;
