@@ -88,6 +88,14 @@ shrinks *BUGS:
 mutants *ARGS:
     cargo mutants --package flockwork --output target {{ARGS}}
 
+# What `flockwork race` finds of scenarios/field, how soon, and what of real tools: the tables of docs/field.md; an hour, on a quiet machine
+field: && field-tools
+    cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish
+
+# Only the table of real tools, as far as they are installed; needs the network for filelock and proper-lockfile
+field-tools:
+    cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

@@ -2,7 +2,11 @@
 //! find every broken one with nothing but command lines, and must find every twin clean.
 
 mod alone;
+mod flockwork;
 mod held;
 mod pair;
+mod perturbed;
+mod publish;
+mod raced;
 mod strace;
 mod tidy;

@@ -25,8 +25,15 @@ pub struct Pair {
     pub build: Option<String>,
     /// Public reports: `owner/repository#number`, or `@commit`.
     pub reports: Vec<String>,
+    /// Whether the programs can be controlled.
+    #[serde(default = "can_be")]
+    pub controlled: bool,
     /// What to race.
     pub races: Vec<Race>,
+}
+
+const fn can_be() -> bool {
+    true
 }
 
 /// Commands that are raced against each other.
@@ -137,7 +144,7 @@ impl Pair {
 }
 
 /// Whether a program is there, by its path or on the `PATH`.
-fn is_installed(program: &str) -> bool {
+pub fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     program.starts_with('/') && Path::new(program).exists()
         || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
