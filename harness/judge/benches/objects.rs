@@ -227,7 +227,7 @@ fn measure(model: &str) {
 
 /// Reads and judges a history several times.
 fn judge(path: &std::path::Path) -> String {
-    let (mut reads, mut judges, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut reads, mut rulings, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
         let input = flockwork_judge::history::read::open(path).expect("it is there");
@@ -240,10 +240,10 @@ fn judge(path: &std::path::Path) -> String {
         let AnyJudged::Object(judged) = judged else { panic!("judged as an object") };
         assert_eq!(judged.ruling().verdict(), Verdict::Clean, "{:?}", judged.objects[0].why());
         reads.push(read);
-        judges.push(whole - read);
+        rulings.push(whole - read);
         wholes.push(whole);
     }
-    format!("read {}, judged {}, both {}, {} MB", spread(reads), spread(judges), spread(wholes), peak_mb())
+    format!("read {}, judged {}, both {}, {} MB", spread(reads), spread(rulings), spread(wholes), peak_mb())
 }
 
 fn spread(mut rounds: Vec<Duration>) -> String {

@@ -138,6 +138,9 @@ impl Counter<'_> {
             Trouble::Many(before, after) => {
                 let ends = Between::many(jobs, sights, before, after);
                 let between: Vec<u32> = ends.wholly(jobs);
+                if ends.grown() >= between.len() as i128 {
+                    return self.part.unexplained();
+                }
                 let sentence = format!(
                     "From {} to {} the sum changed by {}, but {} of {size} were made between the two.",
                     the(before),
@@ -151,6 +154,9 @@ impl Counter<'_> {
             Trouble::Few(before, after) => {
                 let ends = Between::few(jobs, sights, before, after);
                 let possible = ends.possibly(jobs);
+                if ends.grown() <= possible.len() as i128 {
+                    return self.part.unexplained();
+                }
                 let can = match possible.len() {
                     0 => "no addition can have acted between the two".to_owned(),
                     count => format!(

@@ -241,6 +241,9 @@ impl<'a> Log<'a> {
             Trouble::Many(before, after) => {
                 let ends = Between::many(jobs, sights, before, after);
                 let between = ends.wholly(jobs);
+                if ends.grown() >= between.len() as i128 {
+                    return self.part.unexplained();
+                }
                 let sentence = format!(
                     "From {} to {} the log grew by {}, but {} were made between the two.",
                     the(before),
@@ -253,6 +256,9 @@ impl<'a> Log<'a> {
             Trouble::Few(before, after) => {
                 let ends = Between::few(jobs, sights, before, after);
                 let possible = ends.possibly(jobs);
+                if ends.grown() <= possible.len() as i128 {
+                    return self.part.unexplained();
+                }
                 let sentence = format!(
                     "From {} to {} the log grew by {}, but no more than {} can have acted between the two.",
                     the(before),

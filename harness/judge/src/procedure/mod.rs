@@ -334,6 +334,17 @@ impl Part<'_> {
         Some(Fault { sentence, places: vec![place as u32] })
     }
 
+    /// There is no order, and no few operations that a procedure knows show it: a search finds those where it can.
+    fn unexplained(&self) -> Fast {
+        /// How many operations a search is asked about only for the sake of words.
+        const SEARCHED_MAX: usize = 5_000;
+        if self.items.len() <= SEARCHED_MAX {
+            return Fast::Unfit;
+        }
+        let all = 0..self.items.len() as u32;
+        Fast::illegal(format!("no order of these {} operations fits what they told.", self.items.len()), all)
+    }
+
     /// Whether there is something that a procedure can only guess.
     fn may_guess(&self) -> bool {
         self.model.lease_ns.is_some() || self.items.iter().any(|item| !item.must)

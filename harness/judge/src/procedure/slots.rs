@@ -86,6 +86,10 @@ pub fn order(jobs: &[Job], sights: &[Sight]) -> Result<Vec<u32>, Trouble> {
     let untils: Vec<u64> = free.iter().map(|&job| jobs[job as usize].until_ns).collect();
     // By slot, the job in it, as a place in `free`.
     let filled = matching(&windows, &runs, &untils, |_| true);
+    // Whoever fits nowhere shows it best.
+    if let Some(at) = (0..free.len()).find(|&at| must(at) && runs[at].0 >= runs[at].1) {
+        return Err(windows.many(&runs, &filled, at, must));
+    }
     let unfilled = (0..slots).find(|&slot| windows.fixed[slot].is_none() && filled[slot].is_none());
     if let Some(slot) = unfilled {
         return Err(windows.few(&runs, &filled, slot));
@@ -254,21 +258,15 @@ impl Windows {
         at: usize,
         must: impl Fn(usize) -> bool,
     ) -> Trouble {
-        let (mut low, mut high) = runs[at];
+        let (mut low, high) = runs[at];
         // The slots that it fits are taken by jobs that fit no longer; those fit earlier slots, and so on.
-        loop {
-            let mut wider = (low, high);
-            for slot in low..high {
-                let Some(taken) = filled[slot as usize].filter(|&taken| must(taken as usize)) else {
-                    continue;
-                };
-                let run = runs[taken as usize];
-                wider = (wider.0.min(run.0), wider.1.max(run.1));
-            }
-            if wider == (low, high) {
+        for slot in (0..high).rev() {
+            if slot < low {
                 break;
             }
-            (low, high) = wider;
+            if let Some(taken) = filled[slot as usize].filter(|&taken| must(taken as usize)) {
+                low = low.min(runs[taken as usize].0);
+            }
         }
         let before = low.checked_sub(1).map_or(Source::None, |slot| self.until[slot as usize].1);
         Trouble::Many(before, self.from[high as usize].1)
