@@ -5,7 +5,8 @@
 //! `-- MODEL` measures one, `-- judge FILE` a file; `-- write MODEL FILE [OPERATIONS [PROCESSES]]` writes a history, which
 //! may also be one of `set-members`: additions of unique elements, and one operation of fifty that lists all.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ fn main() {
         ["write", model, path] => write(model, path, OPERATIONS, PROCESSES),
         ["write", model, path, operations] => write(model, path, number(operations), PROCESSES),
         ["write", model, path, operations, processes] => {
-            write(model, path, number(operations), number(processes))
+            write(model, path, number(operations), number(processes));
         }
         ["judge", path] => println!("{}", judge(std::path::Path::new(path))),
         [model] => measure(model),
@@ -93,9 +94,11 @@ fn history(model: &str, operations: u64, processes: u64) -> String {
     let mut object = Object::default();
     for (_, invoked, returned, process) in spans {
         let deed = object.act(model, process, &mut random);
-        text += &format!(
+        write!(
+            text,
             "{{\"process\":{process},\"object\":\"x\",{deed},\"invoke_ns\":{invoked},\"return_ns\":{returned}"
-        );
+        )
+        .expect("a String takes all");
         text += if deed.contains("\"reason\"") {
             ",\"outcome\":\"refused\"}\n"
         } else {
@@ -129,13 +132,14 @@ impl Object {
                 let from = std::mem::replace(&mut self.value, self.next);
                 format!("\"op\":\"cas\",\"value\":{{\"from\":{from},\"to\":{}}}", self.value)
             }
-            "register" | "register-cas" => format!("\"op\":\"read\",\"saw\":{}", self.value),
             "counter" | "counter-untold" if is_first => {
                 self.value += 1;
                 let saw = if model == "counter" { format!(",\"saw\":{}", self.value) } else { String::new() };
                 format!("\"op\":\"add\",\"value\":1{saw}")
             }
-            "counter" | "counter-untold" => format!("\"op\":\"read\",\"saw\":{}", self.value),
+            "register" | "register-cas" | "counter" | "counter-untold" => {
+                format!("\"op\":\"read\",\"saw\":{}", self.value)
+            }
             "set" => {
                 let element = random.below(10_000);
                 match random.below(3) {
@@ -240,7 +244,7 @@ fn judge(path: &std::path::Path) -> String {
         let AnyJudged::Object(judged) = judged else { panic!("judged as an object") };
         assert_eq!(judged.ruling().verdict(), Verdict::Clean, "{:?}", judged.objects[0].why());
         reads.push(read);
-        rulings.push(whole - read);
+        rulings.push(whole.saturating_sub(read));
         wholes.push(whole);
     }
     format!("read {}, judged {}, both {}, {} MB", spread(reads), spread(rulings), spread(wholes), peak_mb())
