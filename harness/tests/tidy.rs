@@ -17,6 +17,8 @@ const ARROWS_UP: &[(&str, &str)] = &[
     ("process", "engine"),
     ("process", "subject"),
     ("process", "plan"),
+    // The warden clears the folders of the run that it outlives.
+    ("process", "results"),
     // A race scenario is read into what the race itself compares by.
     ("scenario", "race"),
 ];

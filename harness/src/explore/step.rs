@@ -23,9 +23,8 @@ impl Object {
     /// The object of this name.
     #[must_use]
     pub fn named(name: &impl Hash) -> Self {
-        // Keys are fixed: the same name must be the same object in every run.
-        #[expect(deprecated, reason = "the one hasher in std with fixed keys")]
-        let mut hasher = std::hash::SipHasher::new();
+        // Its keys are fixed: the same name must be the same object in every run.
+        let mut hasher = siphasher::sip::SipHasher::new();
         name.hash(&mut hasher);
         Self(hasher.finish().max(1))
     }
