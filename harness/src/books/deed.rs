@@ -247,6 +247,8 @@ pub enum Deed<P, F> {
         from: P,
         /// The new one.
         to: P,
+        /// Whether a link at the end of the old one is followed.
+        follow: bool,
     },
     /// Takes a name from a file.
     Unlink(P),
@@ -376,7 +378,9 @@ impl<P, F> Deed<P, F> {
             Self::Rename { from, to, how } => {
                 Deed::Rename { from: path(from, false), to: path(to, false), how }
             }
-            Self::Link { from, to } => Deed::Link { from: path(from, false), to: path(to, false) },
+            Self::Link { from, to, follow } => {
+                Deed::Link { from: path(from, follow), to: path(to, false), follow }
+            }
             Self::Unlink(at) => Deed::Unlink(path(at, false)),
             Self::RemoveFolder(at) => Deed::RemoveFolder(path(at, false)),
             Self::MakeFolder(at) => Deed::MakeFolder(path(at, false)),

@@ -65,7 +65,9 @@ fn by_path(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_truncate => Deed::Truncate(a.here(0), a.arg(1).cast_signed()),
         libc::SYS_renameat => a.rename(0),
         libc::SYS_renameat2 => a.rename(a.int(4).cast_unsigned()),
-        libc::SYS_linkat => Deed::Link { from: a.at(0, 1), to: a.at(2, 3) },
+        libc::SYS_linkat => {
+            Deed::Link { from: a.at(0, 1), to: a.at(2, 3), follow: a.int(4) & libc::AT_SYMLINK_FOLLOW != 0 }
+        }
         libc::SYS_unlinkat if a.int(2) & libc::AT_REMOVEDIR != 0 => Deed::RemoveFolder(a.at(0, 1)),
         libc::SYS_unlinkat => Deed::Unlink(a.at(0, 1)),
         libc::SYS_symlinkat => Deed::Symlink(a.memory.text(a.arg(0)), a.at(1, 2)),
@@ -223,7 +225,7 @@ fn old(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_stat | libc::SYS_access => Deed::Look(a.here(0), true),
         libc::SYS_lstat => Deed::Look(a.here(0), false),
         libc::SYS_rename => Deed::Rename { from: a.here(0), to: a.here(1), how: Renaming::Replace },
-        libc::SYS_link => Deed::Link { from: a.here(0), to: a.here(1) },
+        libc::SYS_link => Deed::Link { from: a.here(0), to: a.here(1), follow: false },
         libc::SYS_unlink => Deed::Unlink(a.here(0)),
         libc::SYS_rmdir => Deed::RemoveFolder(a.here(0)),
         libc::SYS_symlink => Deed::Symlink(a.memory.text(a.arg(0)), a.here(1)),

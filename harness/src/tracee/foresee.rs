@@ -11,7 +11,7 @@ use super::paths::Found;
 use super::settings::Sleeps;
 use super::task::{Held, information, threads};
 use super::{behalf, still};
-use crate::books::deed::{Deed, Fd, Known, LockKind, Mapping, Mode, Target, Told};
+use crate::books::deed::{At, Deed, Fd, Known, LockKind, Mapping, Mode, Target, Told};
 use crate::books::locks::Owner;
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
@@ -98,8 +98,25 @@ impl Machine {
                 }
                 self.know(process, tid, told)?
             }
+            Deed::AskFolder => match self.working_folder(process, tid) {
+                // Whoever moves a folder on the way changes what it is told.
+                Some(path) => {
+                    let at = At { folder: libc::AT_FDCWD, path };
+                    self.know(process, tid, &Deed::Look(at, true))?
+                }
+                None => Answer(Reply::Continue),
+            },
             _ => self.know(process, tid, told)?,
         })
+    }
+
+    /// The working folder of a task, where that lies below a state folder.
+    fn working_folder(&mut self, process: usize, tid: u32) -> Option<String> {
+        let path = std::fs::read_link(format!("/proc/{tid}/cwd")).ok()?;
+        let path = path.to_str()?.to_owned();
+        let task = self.trees[process].task(tid)?;
+        task.folder = Some(path.clone());
+        self.paths.is_below(&path).then_some(path)
     }
 
     fn judge_start(&mut self, process: usize, tid: u32, flags: u64) -> Result<()> {
@@ -116,6 +133,7 @@ impl Machine {
     /// Finds out which files a deed is about.
     fn know(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
         let mut outside = Vec::new();
+        let locks = matches!(told, Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. });
         let known = {
             let Some(at) = self.trees[process].tasks.iter().position(|task| task.tid == tid) else {
                 return Self::broken("a task stopped that nobody heard of");
@@ -130,7 +148,14 @@ impl Machine {
                         None
                     }
                 },
-                |fd| paths.borrow_mut().descriptor(process, tid, fd.0),
+                |fd| {
+                    let mut paths = paths.borrow_mut();
+                    if locks {
+                        paths.lockable(process, tid, fd.0)
+                    } else {
+                        paths.descriptor(process, tid, fd.0)
+                    }
+                },
             )
         };
         self.note_outside(&known, &outside);

@@ -42,7 +42,7 @@ impl Machine {
     fn description(&mut self, process: usize, tid: u32, fd: Fd, kind: LockKind) -> Option<Owner> {
         let file = {
             let held = self.locks.of(process).any(|held| held.kind == kind);
-            held.then(|| self.paths.descriptor(process, tid, fd.0)).flatten()?
+            held.then(|| self.paths.lockable(process, tid, fd.0)).flatten()?
         };
         let information = information(tid, fd.0)?;
         let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
@@ -84,7 +84,7 @@ impl Machine {
         };
         let closed: HashSet<i32> = fds.iter().copied().collect();
         for &fd in &fds {
-            let Some(file) = self.paths.descriptor(process, tid, fd) else { continue };
+            let Some(file) = self.paths.lockable(process, tid, fd) else { continue };
             given.extend(self.locks.owned(process, Owner::Process(pid), Some(file.name)));
             for kind in [LockKind::Flock, LockKind::Ofd] {
                 let Some(owner) = self.description(process, tid, Fd(fd), kind) else { continue };

@@ -101,6 +101,25 @@ impl Paths {
         Some(self.file(&stat, &shown.into()))
     }
 
+    /// The file that a descriptor is open on, wherever it lies: whoever locks it meets whoever else does.
+    pub fn lockable(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
+        if let Some(file) = self.descriptor(process, tid, fd) {
+            return Some(file);
+        }
+        let link = format!("/proc/{tid}/fd/{fd}");
+        let path = fs::read_link(&link).ok()?;
+        let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
+        let is_file =
+            matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory);
+        let path = path.to_str().filter(|path| is_file && path.starts_with('/'))?;
+        let mut shown = String::new();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            shown.push('/');
+            shown.push_str(&self.names.of(process, name));
+        }
+        Some(self.file(&stat, &shown.into()))
+    }
+
     /// The inode of a descriptor.
     pub fn inode(pid: u32, fd: i32) -> Option<Inode> {
         let link = format!("/proc/{pid}/fd/{fd}");
@@ -116,6 +135,11 @@ impl Paths {
                 rest => Some((number, rest.strip_prefix('/')?)),
             }
         })
+    }
+
+    /// Whether a path of a command lies below a state folder, and is not one.
+    pub fn is_below(&self, path: &str) -> bool {
+        self.inside(path).is_some_and(|(_, relative)| !relative.is_empty())
     }
 
     /// A path within a state folder, as it is shown.

@@ -2,6 +2,7 @@
 
 use super::behalf;
 use super::machine::{Machine, Result};
+use super::still::{self, Look};
 use super::task::Held;
 use super::tree::{Heard, Phase, planned_for};
 use crate::books::deed::{Ask, Deed, Fd, LockKind, Told};
@@ -29,7 +30,9 @@ enum Rank {
 impl Machine {
     /// Which of a tree's held calls is its next step: one that can happen, by its label.
     pub(super) fn choose(&mut self, process: usize) {
-        self.drop_the_gone(process);
+        if self.trees[process].is_many {
+            self.drop_the_gone(process);
+        }
         let mut candidates: Vec<(Rank, String, usize, u32)> = Vec::new();
         for task in &self.trees[process].tasks {
             let Some(held) = &task.held else { continue };
@@ -51,9 +54,6 @@ impl Machine {
     /// Calls whose tasks were killed, or interrupted by a signal, are not to be answered any more.
     fn drop_the_gone(&mut self, process: usize) {
         let tree = &mut self.trees[process];
-        if !tree.is_many {
-            return;
-        }
         let listener = &tree.slot.listener;
         for task in &mut tree.tasks {
             if task.held.as_ref().is_some_and(|held| !listener.is_there(held.stop.id)) {
@@ -302,7 +302,16 @@ impl Machine {
     /// What is not foreseen may have woken whoever waits in the kernel.
     fn settle_others(&mut self, actor: usize) -> Result<()> {
         for process in (0..self.trees.len()).filter(|process| *process != actor) {
-            if self.trees[process].phase == Phase::Running && !self.trees[process].is_held() {
+            if self.trees[process].phase != Phase::Running {
+                continue;
+            }
+            // A signal takes a moment to reach whom it is for.
+            while !self.real_time && still::look(self.trees[process].slot.pid, |_| false) == Look::Busy {
+                self.check_time(process)?;
+                std::thread::yield_now();
+            }
+            self.drop_the_gone(process);
+            if !self.trees[process].is_held() {
                 self.settle(process)?;
             }
         }

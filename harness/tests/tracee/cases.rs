@@ -39,6 +39,9 @@ pub const ALL: &[Case] = &[
     ("names_of_the_moment_are_alike", names_of_the_moment_are_alike),
     ("paths_are_walked_as_the_kernel_does", paths_are_walked_as_the_kernel_does),
     ("python_is_held", python_is_held),
+    ("go_is_held", go_is_held),
+    ("locks_outside_are_locks", locks_outside_are_locks),
+    ("one_program_kills_another", one_program_kills_another),
     ("stopped_and_continued_programs_go_on", stopped_and_continued_programs_go_on),
     ("without_privileges_the_same_is_found", without_privileges_the_same_is_found),
     ("nothing_stays_of_a_killed_harness", nothing_stays_of_a_killed_harness),
@@ -581,5 +584,69 @@ fn nothing_stays_of_a_killed_harness(_: &Zygote) {
         let left: Vec<_> = before.iter().filter(|one| lives(one)).map(|one| procfs::name(one.0)).collect();
         assert!(begun.elapsed() < Duration::from_secs(10), "they live on: {left:?}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn go_is_held(zygote: &Zygote) {
+    if !has("go", "go_is_held") {
+        return;
+    }
+    const SOURCE: &str = "package main\nimport (\"os\";\"strconv\";\"strings\";\"sync\")\nfunc main() {\n\
+        var w sync.WaitGroup\nw.Add(1)\ngo func() { defer w.Done(); b, _ := os.ReadFile(\"n\")\n\
+        n, _ := strconv.Atoi(strings.TrimSpace(string(b)))\n\
+        os.WriteFile(\"n\", []byte(strconv.Itoa(n+1)), 0644) }()\nw.Wait()\n}\n";
+    let place = tempfile::tempdir().expect("a folder");
+    let (source, program) = (place.path().join("main.go"), place.path().join("add-in-go"));
+    fs::write(&source, SOURCE).expect("written");
+    let mut compiler = Command::new("go");
+    compiler.args(["build", "-o"]).arg(&program).arg(&source);
+    compiler.env("GOCACHE", place.path().join("cache")).env("GOFLAGS", "-mod=mod").env("GO111MODULE", "off");
+    assert!(compiler.status().expect("go").success());
+    let add = (program, Vec::new());
+    let mut lab = Lab::open(zygote, counter, &[add.clone(), add], Options::default()).expect("a machine");
+    let mut first: Option<Vec<String>> = None;
+    let mut alike = 0;
+    for _ in 0..20 {
+        let execution = lab.run(&mut Turns([0, 1].repeat(20), 0)).expect("an execution");
+        assert_eq!(execution.end, End::Completed, "{:?}", execution.outcome.stall);
+        assert_eq!(lab.see(&execution).files[1], "n: \"1\"", "one is lost");
+        let steps = steps(&execution.outcome);
+        alike += usize::from(*first.get_or_insert_with(|| steps.clone()) == steps);
+    }
+    println!("{alike} of 20 alike: {first:?}");
+    assert!(alike >= 19, "{alike} of 20 repeat");
+}
+
+fn locks_outside_are_locks(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let outside = tempfile::NamedTempFile::new().expect("a file");
+    let add = act(&format!("open 1 {} w flock 1 x open 0 n w add 0 close 0", outside.path().display()));
+    let explored = all_of(zygote, counter, &[add.clone(), add]);
+    assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0));
+    assert!(explored.uncertain.is_empty(), "{explored:?}");
+    assert_eq!(ends(&explored), ["n: \"2\\n\""], "{explored:?}");
+    assert_eq!(explored.executions, 2);
+}
+
+fn one_program_kills_another(zygote: &Zygote) {
+    let commands = [
+        shell("echo $$ > pid; read x < n; read x < n; echo late > n; exit 3"),
+        shell("while ! [ -s pid ]; do sleep 0.01; done; read p < pid; kill -9 $p; kill -0 $p && echo there"),
+    ];
+    for without_real_time in [false, true] {
+        let options = Options { without_real_time, ..Options::default() };
+        let mut lab = Lab::open(zygote, counter, &commands, options).expect("a machine");
+        let first = lab.run(&mut Turns([vec![0; 4], vec![1; 30]].concat(), 0)).expect("an execution");
+        assert_eq!(first.end, End::Completed);
+        let seen = lab.see(&first);
+        assert!(seen.commands[0][0].starts_with("Signaled(9)"), "{seen:?}");
+        assert!(seen.files.contains(&"n: \"0\\n\"".to_owned()), "{seen:?}");
+        let explored = lab.explore(&mut Exhaustive::new(), 5_000).expect("few executions");
+        assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0));
+        let killed =
+            explored.seen.iter().filter(|seen| seen.commands[0][0].starts_with("Signaled(9)")).count();
+        assert!(killed > 0 && killed < explored.seen.len(), "{explored:?}");
     }
 }

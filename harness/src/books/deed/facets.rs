@@ -155,7 +155,7 @@ impl Known {
                 place.file.as_ref().map_or(along.clone(), |file| along.writing(file))
             }
             Self::Rename { from, to, how } => rename(from.as_deref(), to.as_deref(), *how),
-            Self::Link { from, to } => link(from.as_deref(), to.as_deref()),
+            Self::Link { from, to, .. } => link(from.as_deref(), to.as_deref()),
             Self::Unlink(Some(place)) => unlink(place),
             Self::RemoveFolder(Some(place)) => remove_folder(place),
             Self::MakeFolder(Some(place))
@@ -220,7 +220,7 @@ impl Known {
                     (None, None) => String::new(),
                 }
             }
-            Self::Link { from, to } => at("link", if to.is_some() { to } else { from }),
+            Self::Link { from, to, .. } => at("link", if to.is_some() { to } else { from }),
             Self::Unlink(place) => at("unlink", place),
             Self::RemoveFolder(place) => at("rmdir", place),
             Self::MakeFolder(place) => at("mkdir", place),
