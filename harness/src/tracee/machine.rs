@@ -268,6 +268,9 @@ impl Machine {
         let has_times = self.lines.iter().any(|lines| lines.len() > 1);
         self.run = Run::new(planned, has_times);
         self.real_time = self.watchdog.is_some();
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.begin();
+        }
         self.locks.clear();
         self.paths.begin(self.trees.len());
         for process in 0..self.trees.len() {
@@ -405,7 +408,15 @@ impl Machine {
 
     /// Nobody runs.
     pub(super) fn rest(&mut self) {
-        if self.watchdog.as_ref().is_some_and(Watchdog::rest) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.rest();
+        }
+        self.doubt();
+    }
+
+    /// Whoever lost the class does not stand still whenever this thread runs.
+    pub(super) fn doubt(&mut self) {
+        if self.watchdog.as_ref().is_some_and(Watchdog::has_fired) {
             self.real_time = false;
         }
     }

@@ -63,6 +63,7 @@ impl Machine {
                     self.real_time = false;
                 }
                 self.trees[process].root = Some((pid, handle(pid)?));
+                self.trees[process].pids.push(pid);
                 self.watch(process);
                 for stop in early {
                     self.on_stop(process, stop)?;
@@ -136,7 +137,10 @@ impl Machine {
             }
             let tree = &self.trees[process];
             let is_held = |tid| tree.held(tid).is_some();
-            match still::look(tree.slot.pid, is_held) {
+            let seen = still::look(tree.slot.pid, is_held);
+            self.doubt();
+            let tree = &self.trees[process];
+            match seen {
                 Look::Calm(seen) if self.real_time || before.as_ref() == Some(&seen) => {
                     // Whoever stopped between the two looks is heard of now.
                     if tree.hear(Duration::ZERO)? == Heard::Nothing {
@@ -204,6 +208,7 @@ impl Machine {
 
     /// Answers a stop; whether it was still there to be answered. One whose task was killed or interrupted is not.
     pub(super) fn answer(&mut self, process: usize, stop: &Notification, reply: Reply) -> Result<bool> {
+        self.watch(process);
         match self.trees[process].slot.listener.answer(stop.id, reply) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
@@ -235,6 +240,7 @@ impl Machine {
         tree.heard += 1;
         tree.is_many |= number > 0;
         let task = Task::new(tid, number);
+        tree.pids.extend([tid, task.pid]);
         let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);
         if is_new {
             let called = match number {

@@ -280,7 +280,6 @@ impl Machine {
     fn let_go(&mut self, process: usize, stop: &Notification, reply: Reply) -> Result<()> {
         /// How long an interrupted call may take to be made again.
         const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
-        self.watch(process);
         let mut stop = *stop;
         while !self.answer(process, &stop, reply)? {
             if self.trees[process].hear(AGAIN)? != Heard::Stop {

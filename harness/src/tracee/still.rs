@@ -5,7 +5,7 @@
 //!
 //! Where commands run in the class `SCHED_FIFO` on their controller's processor, and the controller does not, the
 //! controller runs only when they all sleep: one look suffices, for who is about to wake by itself (state D). Else it
-//! takes two looks that see the same, with time between them.
+//! takes two looks that see the same: that nobody ran between them. Then there was a moment at which all slept.
 
 use std::fs;
 
@@ -46,7 +46,9 @@ pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
                     if call.starts_with("running") {
                         return Look::Busy;
                     }
-                    seen.push((tid, format!("{state} {call}")));
+                    // How long it ran so far, and how often: whoever has run since the last look is told by that.
+                    let ran = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+                    seen.push((tid, format!("{state} {call} {ran}")));
                 }
                 'D' => {
                     let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();

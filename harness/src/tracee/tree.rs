@@ -55,6 +55,8 @@ pub(crate) struct Tree {
     pub tasks: Vec<Task>,
     /// How many tasks were heard of.
     pub heard: usize,
+    /// The pids and tasks that were heard of in this execution, those that are gone among them.
+    pub pids: Vec<u32>,
     /// Whether there ever was more than one task.
     pub is_many: bool,
     /// Whether it opened a FIFO or a socket that lies in a state folder.
@@ -96,6 +98,7 @@ impl Tree {
             root: None,
             tasks: Vec::new(),
             heard: 0,
+            pids: Vec::new(),
             is_many: false,
             has_channel: false,
             slept_ns: 0,
@@ -127,6 +130,7 @@ impl Tree {
         self.phase = if commands == 0 { Phase::Over } else { Phase::Running };
         self.command = 0;
         self.tasks.clear();
+        self.pids.clear();
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
         self.waiting.clear();
         self.taken.clear();
@@ -148,10 +152,9 @@ impl Tree {
         self.tasks.iter().find(|task| task.tid == tid)?.held.as_ref()
     }
 
-    /// Whether a pid or a task is of this tree, as far as it was heard of.
+    /// Whether a pid or a task is of this tree, or was in this execution: that it is gone is what others may see.
     pub fn has(&self, pid: u32) -> bool {
-        let is_root = self.root.as_ref().is_some_and(|(root, _)| *root == pid);
-        is_root || self.tasks.iter().any(|task| task.tid == pid || task.pid == pid)
+        self.pids.contains(&pid)
     }
 
     /// Whether nobody of it can do anything before a call is answered: known without a look.

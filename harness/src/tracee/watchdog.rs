@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use super::still::descendants;
 use crate::process::clock::now_ns;
+use crate::process::procfs;
 use crate::process::sys::task::demote;
 
 /// How long somebody may run before the class is taken away.
@@ -65,31 +66,48 @@ impl Watchdog {
         self.shared.slot.store(slot, Ordering::Release);
     }
 
-    /// Nobody runs; whether somebody lost the class since the last time.
-    pub fn rest(&self) -> bool {
+    /// Nobody runs.
+    pub fn rest(&self) {
         self.shared.slot.store(0, Ordering::Release);
-        self.shared.fired.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether somebody lost the class, or is just losing it.
+    pub fn has_fired(&self) -> bool {
+        self.shared.fired.load(Ordering::Acquire)
+    }
+
+    /// A new execution begins, in which all that is started has the class.
+    pub fn begin(&self) {
+        self.rest();
+        self.shared.fired.store(false, Ordering::Release);
     }
 }
 
 impl Shared {
     fn watch(&self) {
+        // What the tree that is late had run when that was first seen: its controller may be late itself.
+        let mut late: Option<(u64, u64)> = None;
         while !self.over.load(Ordering::Relaxed) {
             std::thread::park_timeout(ROUND);
             let (slot, since_ns) = (self.slot.load(Ordering::Acquire), self.since_ns.load(Ordering::Relaxed));
             if slot == 0 || now_ns() < since_ns.saturating_add(PATIENCE_NS) {
                 continue;
             }
-            let mut demoted = false;
+            let ran_ns = descendants(slot).into_iter().map(procfs::ran_ns).sum::<u64>();
+            let (_, before_ns) =
+                *late.insert(late.filter(|late| late.0 == since_ns).unwrap_or((since_ns, ran_ns)));
+            if ran_ns.saturating_sub(before_ns) < PATIENCE_NS {
+                continue;
+            }
+            // Told before it is done: from here on it takes more to know that they stand still.
+            self.fired.store(true, Ordering::Release);
             for pid in descendants(slot) {
                 let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
                 for task in tasks.flatten() {
                     let tid = task.file_name().to_str().and_then(|name| name.parse().ok());
-                    demoted |= tid.is_some_and(|tid| demote(tid).is_ok());
+                    // It may be gone by now.
+                    _ = tid.map(demote);
                 }
-            }
-            if demoted {
-                self.fired.store(true, Ordering::Release);
             }
         }
     }
