@@ -63,22 +63,19 @@ impl Names {
 
     /// What a name is called, as a process uses it.
     pub fn of(&mut self, process: usize, name: &str) -> String {
-        if self.words.as_ref().is_some_and(|words| words.contains(name)) {
-            return name.to_owned();
-        }
         if let Some(known) = self.moment.get(name) {
             return known.clone();
         }
-        if !self.seen.contains(name) {
-            self.seen.insert(name.to_owned());
+        let plain = self.without_pids(name);
+        if !self.seen.contains(&plain) {
+            self.seen.insert(plain.clone());
         }
-        let called = self.without_pids(name);
-        let called = match (&self.words, called == name) {
-            // Told by its pid alone.
-            (_, false) if !has_random_part(&called) => called,
-            (Some(_), _) => self.number(process, &called),
-            (None, _) if has_random_part(&called) => self.number(process, &called),
-            (None, _) => called,
+        let called = match &self.words {
+            Some(words) if words.contains(&plain) => plain,
+            // Whether it looks drawn at random is itself left to chance: it gets a number, and nothing of its own.
+            Some(_) => self.next_number(process),
+            None if has_random_part(&plain) => self.number(process, &plain),
+            None => plain,
         };
         if called != name {
             self.moment.insert(name.to_owned(), called.clone());
@@ -86,13 +83,17 @@ impl Names {
         called
     }
 
-    /// Gives a name of the moment a number; what looks like a word stays.
-    fn number(&mut self, process: usize, name: &str) -> String {
+    fn next_number(&mut self, process: usize) -> String {
         if self.used.len() <= process {
             self.used.resize(process + 1, 0);
         }
         self.used[process] += 1;
-        let number = format!("new{}#{}", process + 1, self.used[process]);
+        format!("new{}#{}", process + 1, self.used[process])
+    }
+
+    /// Gives a name of the moment a number; what looks like a word stays.
+    fn number(&mut self, process: usize, name: &str) -> String {
+        let number = self.next_number(process);
         let mut called = String::new();
         let mut has_number = false;
         for run in runs(name) {
