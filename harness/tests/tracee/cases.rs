@@ -587,17 +587,19 @@ fn nothing_stays_of_a_killed_harness(_: &Zygote) {
     }
 }
 
+/// Adds to the counter in a goroutine.
+const GO_SOURCE: &str = "package main\nimport (\"os\";\"strconv\";\"strings\";\"sync\")\nfunc main() {\n\
+    var w sync.WaitGroup\nw.Add(1)\ngo func() { defer w.Done(); b, _ := os.ReadFile(\"n\")\n\
+    n, _ := strconv.Atoi(strings.TrimSpace(string(b)))\n\
+    os.WriteFile(\"n\", []byte(strconv.Itoa(n+1)), 0644) }()\nw.Wait()\n}\n";
+
 fn go_is_held(zygote: &Zygote) {
     if !has("go", "go_is_held") {
         return;
     }
-    const SOURCE: &str = "package main\nimport (\"os\";\"strconv\";\"strings\";\"sync\")\nfunc main() {\n\
-        var w sync.WaitGroup\nw.Add(1)\ngo func() { defer w.Done(); b, _ := os.ReadFile(\"n\")\n\
-        n, _ := strconv.Atoi(strings.TrimSpace(string(b)))\n\
-        os.WriteFile(\"n\", []byte(strconv.Itoa(n+1)), 0644) }()\nw.Wait()\n}\n";
     let place = tempfile::tempdir().expect("a folder");
     let (source, program) = (place.path().join("main.go"), place.path().join("add-in-go"));
-    fs::write(&source, SOURCE).expect("written");
+    fs::write(&source, GO_SOURCE).expect("written");
     let mut compiler = Command::new("go");
     compiler.args(["build", "-o"]).arg(&program).arg(&source);
     compiler.env("GOCACHE", place.path().join("cache")).env("GOFLAGS", "-mod=mod").env("GO111MODULE", "off");
