@@ -403,7 +403,8 @@ impl Search<'_> {
                 done.insert((*process, index), done_of(command, execution.end));
             }
         }
-        let mut played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        let mut played =
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
         if execution.end == End::Deadlock {
             played.waiting = execution.outcome.stall.clone().unwrap_or_default();
         }

@@ -55,7 +55,7 @@ fn name(pid: u32) -> String {
 }
 
 /// A process and its descendants, parents first.
-fn tree(pid: u32) -> Vec<u32> {
+pub(super) fn tree(pid: u32) -> Vec<u32> {
     let mut tree = vec![pid];
     let mut at = 0;
     while let Some(&pid) = tree.get(at) {

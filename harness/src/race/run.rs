@@ -15,6 +15,7 @@ use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::process::clock::now_ns;
+use crate::process::procfs::Stat;
 use crate::process::spawner::{Ended, Status, Stray, Then};
 
 /// So much of an output is kept.
@@ -33,6 +34,9 @@ pub struct Played {
     pub spans: BTreeMap<Step, (u64, u64)>,
     /// Who waits for what, where somebody did not end in time.
     pub waiting: Vec<String>,
+    /// Whether somebody did not end who had been stopped: some programs notice that a child was stopped, and do not go on as if
+    /// nothing had been. Nothing follows from such an execution.
+    pub is_spoilt: bool,
 }
 
 impl Played {
@@ -81,7 +85,8 @@ impl Site {
     pub fn sequential(&mut self, order: &[Step]) -> Result<Played, RaceError> {
         self.ground.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
-        let mut played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        let mut played =
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
@@ -222,6 +227,8 @@ struct Play<'s> {
     done: BTreeMap<Step, Done>,
     played: Played,
     begun_ns: u64,
+    /// Whether processes are stopped in it.
+    is_perturbed: bool,
 }
 
 impl<'s> Play<'s> {
@@ -236,7 +243,8 @@ impl<'s> Play<'s> {
         }
         deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
         deeds.sort_unstable();
-        let played = Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new() };
+        let played =
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
         Self {
             site,
             deeds: deeds.into(),
@@ -247,6 +255,7 @@ impl<'s> Play<'s> {
             done: BTreeMap::new(),
             played,
             begun_ns: now_ns(),
+            is_perturbed: !round.stops.is_empty(),
         }
     }
 
@@ -368,8 +377,22 @@ impl<'s> Play<'s> {
         self.start(&[running.step.0])
     }
 
+    /// Lets everybody go on who is still stopped: some programs stop themselves when a child of theirs was stopped.
+    fn wake_the_stopped(&self) {
+        for pid in self.running.values().flat_map(|running| hang::tree(running.pid)) {
+            if Stat::of(pid).is_some_and(|stat| stat.state == 'T') {
+                // It may just have ended.
+                _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGCONT);
+            }
+        }
+    }
+
     /// Looks for who takes too long, and who writes too much.
     fn look(&mut self) -> Result<(), RaceError> {
+        let is_stop = |(_, deed): &(u64, Deed)| matches!(deed, Deed::Stop(_) | Deed::Continue(_));
+        if self.is_perturbed && !self.deeds.iter().any(is_stop) {
+            self.wake_the_stopped();
+        }
         let now_ns = now_ns();
         let limit_ns = self.site.limit_ns();
         let is_late = |running: &Running| now_ns >= running.begun_ns + limit_ns;
@@ -386,6 +409,7 @@ impl<'s> Play<'s> {
             .values()
             .map(|running| (who(running.step, &self.site.processes), running.pid))
             .collect();
+        self.played.is_spoilt = self.is_perturbed;
         self.played.waiting = hang::told(&all, self.site.spawner.pid(), &self.site.work);
         for (slot, running) in &mut self.running {
             running.is_late = true;

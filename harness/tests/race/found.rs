@@ -135,3 +135,23 @@ fn what_comes_after_and_what_is_observed_are_part_of_it() {
         assert_eq!(report["scenarios"][0]["violations"][0]["class"], "not-serializable", "{flag}");
     }
 }
+
+#[test]
+fn who_stops_when_a_child_is_stopped_is_not_blamed_for_it() {
+    // As some programs do: whoever sees its child stopped stops as well, and wants to be told to go on.
+    let workshop = Workshop::new(
+        "#!/usr/bin/env python3\nimport os, signal\npid = os.fork()\nif pid == 0:\n    for _ in range(40):\n        open('state/count').read()\n    \
+         os._exit(0)\nwhile True:\n    _, status = os.waitpid(pid, os.WUNTRACED)\n    if not os.WIFSTOPPED(status):\n        break\n    \
+         os.kill(os.getpid(), signal.SIGSTOP)\n    os.kill(pid, signal.SIGCONT)\n",
+    );
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return super::support::skip(
+            "who_stops_when_a_child_is_stopped_is_not_blamed_for_it",
+            "there is no python3",
+        );
+    }
+    let flags = ["--perturb", "0..2ms", "--executions", "40", "--time-limit", "5s", "--budget", "40s"];
+    let words = [&["--state", "state", "--format", "json"], &flags[..], &["--", "./tool", "./tool"]].concat();
+    let report = super::support::json(&workshop.race(&words).output().unwrap());
+    assert_eq!(report["scenarios"][0]["violations"], serde_json::json!([]), "{report}");
+}
