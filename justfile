@@ -105,7 +105,53 @@ fuzz SECONDS="600":
 soak OPERATIONS="10000000":
     cargo run --release -- run scenarios/kills.toml --operations {{OPERATIONS}}
 
+# The release archive for TARGET: the binary, completions, the manual page and the licences, below target/dist
+dist TARGET="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    target={{TARGET}}
+    target=${target:-$(rustc -vV | sed -n 's/^host: //p')}
+    version=$(cargo pkgid --package flockwork-harness | sed 's/.*[#@]//')
+    cargo build --release --package flockwork-harness --bin flockwork --target "$target"
+    name=flockwork-harness-$target-v$version
+    folder=target/dist/$name
+    rm -rf "$folder" && mkdir -p "$folder/completions" "$folder/man" "$folder/schemas"
+    install -m 755 -s "target/$target/release/flockwork" "$folder/flockwork"
+    run=$folder/flockwork
+    # What a foreign target writes, this machine's binary writes as well.
+    "$run" --version >/dev/null 2>&1 || run="cargo run --release --quiet --package flockwork-harness --bin flockwork --"
+    $run completions bash >"$folder/completions/flockwork.bash"
+    $run completions zsh >"$folder/completions/_flockwork"
+    $run completions fish >"$folder/completions/flockwork.fish"
+    $run man >"$folder/man/flockwork.1"
+    $run config --schema scenario >"$folder/schemas/scenario.schema.json"
+    $run config --schema settings >"$folder/schemas/settings.schema.json"
+    cp README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT "$folder"
+    tar --create --gzip --sort=name --owner=0 --group=0 --numeric-owner --file "$folder.tar.gz" --directory target/dist "$name"
+    (cd target/dist && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+    ls -l "$folder.tar.gz"
+
+# A static binary that runs on any Linux of this processor (needs musl-tools and the target: rustup target add)
+dist-static:
+    just dist x86_64-unknown-linux-musl
+
+# Build the packages as they would be published, and their binaries and libraries from these packages
+publish-dry-run:
+    cargo publish --workspace --dry-run --locked
+
+# Write the JSON schemas of scenarios and settings into schemas/
+schemas:
+    for which in scenario settings; do cargo run --quiet -- config --schema $which >schemas/$which.schema.json || exit; done
+
+# How long a page of a million operations takes to write and to open: a row of docs/performance.md
+report-speed:
+    cargo test --release --package flockwork-harness --test cli -- --ignored --nocapture a_million_operations
+
+# How long merging takes, and what sharding costs: rows of docs/performance.md
+merge-speed:
+    cargo test --release --package flockwork-harness --test cli -- --ignored --nocapture merging_a_hundred_shards four_shards
+
 # All that decides whether a change may land
-ci: lint test
+ci: lint test publish-dry-run
     cargo run --release -- doctor
     cargo run --release -- run

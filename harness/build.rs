@@ -1,4 +1,7 @@
 //! Compiles the scenarios of the repository into the binary, so that an installed one needs no checkout.
+//!
+//! `scenarios` beside this file is a link to the repository's folder, which packaging replaces by what it leads to. A
+//! build that finds no scenarios there, or not those that it must, fails: an empty suite would pass everything.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -7,9 +10,21 @@ use std::{env, fs, io};
 /// The folders of the built-in suite, below `scenarios/`.
 const FOLDERS: [&str; 3] = ["", "history", "regressions"];
 
+/// What is always there, of the suite and besides: whoever packages without these has lost the rest as well.
+const REQUIRED: [&str; 3] = ["create-pause-resume.toml", "history/no-lock.toml", "bench/default.toml"];
+
 fn main() -> io::Result<()> {
     let scenarios =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../scenarios");
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("scenarios");
+    for required in REQUIRED {
+        let path = scenarios.join(required);
+        if !path.is_file() {
+            return Err(io::Error::other(format!(
+                "{}: the built-in suite is not there; harness/scenarios must lead to the repository's scenarios",
+                path.display()
+            )));
+        }
+    }
     println!("cargo::rerun-if-changed={}", scenarios.display());
     println!("cargo::rerun-if-changed=build.rs");
     let mut list = String::from("&[\n");

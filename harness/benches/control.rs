@@ -15,6 +15,7 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::engine::explore::{ExploreRun, Pace, pace, run};
 use flockwork_harness::explore::strategy::Coverage;
+use flockwork_harness::plan::parts::Parts;
 use flockwork_harness::plan::schedule::Fault;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
@@ -68,6 +69,7 @@ fn plan(root: &Path, processes: usize, strategy: StrategyPlan, schedules: u64) -
         step_ns: 5_000_000_000,
         steps_max: 10_000,
         lanes: 1,
+        parts: Parts::ALL,
     }
 }
 

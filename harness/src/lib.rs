@@ -4,6 +4,7 @@
 //! Beneath the engines lies [`process`]: the zygote, the workers and the shared log.
 
 pub mod books;
+pub mod campaign;
 pub mod cli;
 pub mod conduct;
 pub mod disk;
@@ -20,6 +21,7 @@ pub mod race;
 pub mod report;
 pub mod results;
 pub mod scenario;
+pub mod settings;
 pub mod shrink;
 pub mod subject;
 pub mod tracee;

@@ -3,6 +3,7 @@
 //! A plan is a value. It crosses from the harness to the zygote as JSON, so it holds no handle of any kind.
 
 pub mod bench;
+pub mod parts;
 pub mod race;
 pub mod schedule;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use flockwork::Operation;
 use serde::{Deserialize, Serialize};
 
+use self::parts::Parts;
 use self::schedule::{Fault, Schedule};
 
 /// What is tested.
@@ -251,4 +253,6 @@ pub struct ExplorePlan {
     pub steps_max: usize,
     /// How many explorations go on side by side, each on a processor of its own.
     pub lanes: u32,
+    /// Which parts of it are explored.
+    pub parts: Parts,
 }

@@ -142,6 +142,11 @@ pub enum Command {
     /// Write a run's report.html
     #[command(after_long_help = EXIT_CODES)]
     Report(ReportArgs),
+    /// Show what holds where the command line says nothing, and why
+    Config(ConfigArgs),
+    /// Unite what several machines, or several seeds, came to
+    #[command(after_long_help = EXIT_CODES)]
+    Merge(MergeArgs),
     /// Write completions for a shell to stdout
     Completions {
         /// The shell
@@ -162,7 +167,7 @@ pub enum Command {
 impl Command {
     /// Whether it ends with a verdict on scenarios, which is what CI servers are told.
     pub const fn reports_scenarios(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Race(_))
+        matches!(self, Self::Run(_) | Self::Race(_) | Self::Merge(_))
     }
 
     /// Whether it works with more than one thread.
@@ -177,8 +182,13 @@ impl Command {
             | Self::Check(_)
             | Self::Doctor(_)
             | Self::Compare(_)
+            | Self::Merge(_)
             | Self::Report(_) => true,
-            Self::List(_) | Self::HoldLock { .. } | Self::Completions { .. } | Self::Man => false,
+            Self::List(_)
+            | Self::Config(_)
+            | Self::HoldLock { .. }
+            | Self::Completions { .. }
+            | Self::Man => false,
         }
     }
 }
@@ -207,12 +217,24 @@ pub struct RunArgs {
     /// `--set 'stress.mix={ create = 1, delete = 1 }'`. `stress.operations` clears `stress.duration` and the reverse.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub set: Vec<String>,
-    /// Where runs leave their evidence
-    #[arg(long, value_name = "D", default_value = "results")]
-    pub results_dir: PathBuf,
+    /// Where runs leave their evidence [default: results]
+    #[arg(long, value_name = "D")]
+    pub results_dir: Option<PathBuf>,
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
+    /// Take the settings of this profile from flockwork.toml
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Take this long in all, such as 60s: what is left is shared evenly among the scenarios that are left
+    #[arg(long, value_name = "D")]
+    pub budget: Option<String>,
+    /// Stop after the first scenario that ends otherwise than it expects
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub fail_fast: bool,
+    /// Stop after this many distinct findings that are not expected
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub max_findings: Option<u64>,
     /// Seek every violation of a stress run under control, this long a scenario, until a schedule fails every time
     ///
     /// Without this flag violations that are not expected are sought for 10s a scenario.
@@ -224,6 +246,58 @@ pub struct RunArgs {
     /// Keep the history of every run, not only of failures
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
+    /// Write `JUnit` XML to this file, whatever the format
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// What is run of a campaign.
+    #[command(flatten)]
+    pub campaign: CampaignArgs,
+}
+
+/// What is run of a campaign that several machines share.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Campaigns")]
+pub struct CampaignArgs {
+    /// Run each scenario with this many seeds, from --seed on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub seeds: Option<u64>,
+    /// Run one of N equal shares, counted from 1 [default: what Slurm, Kubernetes, GitLab, Buildkite or Bazel says]
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// Leave out what the results folder has already, of the same campaign
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub resume: bool,
+}
+
+/// What `config` takes.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Show what holds with this profile of flockwork.toml
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Write a JSON schema instead, by which editors complete and check files
+    #[arg(long, value_enum, conflicts_with = "profile")]
+    pub schema: Option<SchemaArg>,
+}
+
+/// What a schema is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaArg {
+    /// Of scenarios
+    Scenario,
+    /// Of flockwork.toml
+    Settings,
+}
+
+/// What `merge` takes.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Folders of runs, or results folders with runs in them
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Where the merged report goes
+    #[arg(long, value_name = "D", default_value = "results")]
+    pub results_dir: PathBuf,
     /// Write `JUnit` XML to this file, whatever the format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -1,18 +1,23 @@
 //! From a schedule that broke a promise to the simplest that does, and to the finding that keeps it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::engine::EngineError;
-use crate::engine::explore::Discovery;
+use crate::engine::explore::follow::Following;
+use crate::engine::explore::{Discovery, Stage};
+use crate::explore::observe::{Observer, Scene};
+use crate::finding::moments::{self, Files, Moments};
 use crate::finding::{Exploration, Finding};
 use crate::history::History;
 use crate::plan::ExplorePlan;
 use crate::plan::schedule::Schedule;
 use crate::process::Zygote;
+use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
 use crate::results::RunFolder;
+use crate::results::scratch::Scratch;
 use crate::shrink::{Case, OnStage, shrink};
 use crate::violation::{Class, Violation};
 
@@ -69,6 +74,52 @@ pub fn simplest(
         preemptions: discovery.preemptions,
         is_minimal: false,
     })
+}
+
+/// How often a finding's schedule is followed, to say how surely it shows.
+const REPLAYS: u32 = 5;
+
+/// Follows a finding's schedule some times more: how often it shows its class again, and what lies in the files before
+/// each step. Where it cannot be followed at all, nothing is told.
+pub fn watched(
+    zygote: &Zygote,
+    simplest: &Simplest,
+    (base, stop): (&Path, &AtomicBool),
+) -> (Reproduction, Option<Moments>) {
+    let Ok(scratch) = Scratch::create(base) else { return (Reproduction::default(), None) };
+    let plan = ExplorePlan { root: scratch.root(), lanes: 1, ..simplest.plan.clone() };
+    let mut reproduction = Reproduction::default();
+    let mut seen = None;
+    let Ok(mut stage) = Stage::open(zygote, &plan) else { return (reproduction, None) };
+    for _ in 0..REPLAYS {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut watch = Watch::default();
+        let observer: &mut dyn Observer = if seen.is_none() { &mut watch } else { &mut () };
+        let followed = stage.follow(&plan.processes, &simplest.schedule, Following::Strict, observer);
+        let class = simplest.violation.class;
+        let is_shown = followed.is_ok_and(|followed| {
+            followed.divergence.is_none() && followed.violations.iter().any(|it| it.class == class)
+        });
+        reproduction = reproduction.with(Reproduction { times: u32::from(is_shown), of: 1 });
+        if is_shown && seen.is_none() {
+            seen = Moments::of(&watch.moments);
+        }
+    }
+    (reproduction, seen)
+}
+
+/// Looks at the files before each step.
+#[derive(Default)]
+struct Watch {
+    moments: Vec<Files>,
+}
+
+impl Observer for Watch {
+    fn before(&mut self, scene: &Scene<'_>) {
+        self.moments.push(moments::look(scene.root));
+    }
 }
 
 /// Shrinks a schedule within a time; the error says why it could not be followed, or nothing where it was and did not

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod check;
 mod compare;
+mod config;
 mod deliver;
 mod doctor;
 mod failure;
@@ -11,7 +12,9 @@ mod findings;
 mod init;
 mod interrupt;
 mod list;
+mod merge;
 mod output;
+mod page;
 mod race;
 mod reference;
 mod replay;
@@ -83,6 +86,8 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
         Command::Doctor(args) => doctor::run(zygote, &args, output),
         Command::Init(args) => init::run(&args, output),
         Command::Compare(args) => compare::run(&args, output),
+        Command::Config(args) => config::run(&args, output),
+        Command::Merge(args) => merge::run(&args, command_line, output),
         Command::Report(args) => report::run(&args, output),
         Command::HoldLock { lock, root } => Ok(doctor::hold_lock(&lock, &root)),
         Command::Completions { shell } => reference::completions(shell),

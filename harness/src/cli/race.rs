@@ -9,8 +9,10 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
 use super::failure::Failure;
 use super::output::{Output, say};
-use super::request::{Explain, Keep, RunRequest, base, random_seed};
+use super::request::{End, Explain, Keep, Resume, RunRequest, base, random_seed};
 use super::run::conduct;
+use crate::campaign::shard::Shard;
+use crate::campaign::{Campaign, Seeds};
 use crate::ground::copied_bytes;
 use crate::plan::race::{Mode, RaceBudget};
 use crate::process::Zygote;
@@ -177,16 +179,22 @@ pub fn run(
     let seed = args.seed.unwrap_or_else(random_seed);
     let reproduce = reproduce(command_line, seed);
     let about = about(&race);
+    let scenario = Scenario {
+        name: "race".into(),
+        argument: "race".into(),
+        text: race.to_toml(&about, &[]),
+        about: about.clone(),
+        subject: crate::scenario::default_subject(),
+        work: Work::Race(Box::new(race.clone())),
+        expect: Expect::default(),
+    };
     let request = RunRequest {
-        scenarios: vec![Scenario {
-            name: "race".into(),
-            argument: "race".into(),
-            text: race.to_toml(&about, &[]),
-            about: about.clone(),
-            subject: crate::scenario::default_subject(),
-            work: Work::Race(Box::new(race.clone())),
-            expect: Expect::default(),
-        }],
+        campaign: Campaign::new([(&scenario, Vec::new())], Seeds { first: seed, count: 1 }),
+        shard: Shard::WHOLE,
+        resume: Resume::No,
+        budget: None,
+        end: End { at_first_failure: false, at_findings: None },
+        scenarios: vec![scenario],
         overrides: Vec::new(),
         notes: Vec::new(),
         seed,

@@ -9,13 +9,15 @@ use serde::de::DeserializeOwned;
 
 use super::args::Format;
 use super::failure::Failure;
+use super::merge::{MERGED_FILE, Merged};
 use super::output::{Output, print, print_json};
+use super::page;
 use crate::measure::read::{self, ReadError};
 use crate::measure::threshold::Threshold;
 use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
 use crate::report::html;
-use crate::report::stored::StoredRun;
+use crate::results::read::versioned;
 use crate::results::{RunRecord, write_whole};
 
 /// What `report` takes.
@@ -51,6 +53,7 @@ pub fn run(args: &ReportArgs, output: Output) -> Result<Exit, Failure> {
             let charts = if args.charts.is_some() { report.charts() } else { Vec::new() };
             (report.html(&scene), charts)
         }
+        Err(ReadError::NoRecord(_)) if folder.join(MERGED_FILE).exists() => (merged(&folder)?, Vec::new()),
         Err(ReadError::NoRecord(_)) if folder.join("run.json").exists() => (of_run(&folder)?, Vec::new()),
         Err(error) => return Err(Failure::new(Exit::Usage, error.to_string())),
     };
@@ -76,9 +79,18 @@ pub fn run(args: &ReportArgs, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
+/// The page of what `flockwork merge` united.
+fn merged(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join(MERGED_FILE);
+    let merged: Option<Merged> = versioned(&path, crate::report::SCHEMA_VERSION)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let gone = || Failure::new(Exit::Usage, format!("{}: no such file", path.display()));
+    let merged = merged.ok_or_else(gone)?;
+    Ok(html::merged::show(&merged.report, &merged.missing, &[]))
+}
+
 fn of_run(folder: &Path) -> Result<String, Failure> {
-    let stored = StoredRun::read(folder).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    Ok(html::run::show(&stored))
+    page::of_run(folder).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 /// `None` where there is no such file.

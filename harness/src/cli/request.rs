@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::RunArgs;
+use super::config;
 use super::failure::Failure;
+use crate::campaign::shard::{self, Recognised, Shard};
+use crate::campaign::{Campaign, Seeds};
 use crate::document::source::Problem;
 use crate::report::exit::Exit;
 use crate::results::scratch;
 use crate::scenario::{Found, Kind, Override, Scenario, find, kind_of};
+use crate::settings::Settings;
 use crate::subject;
 use crate::words::plural;
 use crate::words::units::{DURATION_FORM, duration_ns};
@@ -39,6 +43,34 @@ pub struct RunRequest {
     pub junit: Option<PathBuf>,
     /// The command that runs it again, where that is not made of the scenario's name.
     pub reproduce: Option<String>,
+    /// All the work.
+    pub campaign: Campaign,
+    /// Which share of it is done here.
+    pub shard: Shard,
+    /// What was done before.
+    pub resume: Resume,
+    /// How long all may take, where that is limited.
+    pub budget: Option<Duration>,
+    /// After which run nothing more is run.
+    pub end: End,
+}
+
+/// After which run nothing more is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// After the first that did not end as it expects.
+    pub at_first_failure: bool,
+    /// After so many distinct findings that nobody expects.
+    pub at_findings: Option<u64>,
+}
+
+/// What becomes of work that was done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// It is done again.
+    No,
+    /// It is left out.
+    Yes,
 }
 
 /// Which violations of stress runs are sought under control, and how long each.
@@ -51,6 +83,9 @@ pub enum Explain {
     /// All.
     Everything(Duration),
 }
+
+/// Where runs leave their evidence, where nobody says.
+pub const RESULTS_DIR: &str = "results";
 
 const EXPLAIN_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -65,7 +100,9 @@ pub enum Keep {
 
 impl RunRequest {
     /// Makes sense of the arguments.
-    pub fn new(args: RunArgs) -> Result<Self, Failure> {
+    pub fn new(mut args: RunArgs) -> Result<Self, Failure> {
+        let settings = config::load(args.profile.as_deref())?;
+        complete(&mut args, &settings);
         let overrides = overrides(&args);
         let scenarios = load(&args.paths, &overrides)?;
         if scenarios.is_empty() {
@@ -75,13 +112,31 @@ impl RunRequest {
             subject::build(&scenario.subject)
                 .map_err(|why| Failure::new(Exit::Usage, format!("{}: [subject]: {why}", scenario.name)))?;
         }
-        let notes = overrides.iter().filter_map(|set| left_out(set, &scenarios)).collect();
+        let mut notes: Vec<String> = overrides.iter().filter_map(|set| left_out(set, &scenarios)).collect();
+        let shard = shard(args.campaign.shard.as_deref(), &mut notes)?;
+        let seed = match args.seed {
+            Some(seed) => seed,
+            None if shard.is_whole() => random_seed(),
+            None => {
+                let why =
+                    format!("shard {shard}: the shards of one campaign need one seed: give --seed N to each");
+                return Err(Failure::new(Exit::Usage, why));
+            }
+        };
+        let seeds = Seeds { first: seed, count: args.campaign.seeds.unwrap_or(1) };
+        let work = scenarios.iter().map(|scenario| (scenario, assignments(&overrides, scenario.kind())));
+        let campaign = Campaign::new(work, seeds);
         Ok(Self {
             scenarios,
             notes,
             overrides,
-            seed: args.seed.unwrap_or_else(random_seed),
-            results_dir: args.results_dir,
+            seed,
+            campaign,
+            shard,
+            resume: if args.campaign.resume { Resume::Yes } else { Resume::No },
+            results_dir: args.results_dir.unwrap_or_else(|| RESULTS_DIR.into()),
+            budget: args.budget.as_deref().map(|text| time("--budget", text)).transpose()?,
+            end: End { at_first_failure: args.fail_fast, at_findings: args.max_findings },
             base: base(args.root.as_deref())?,
             root: args.root,
             reproduce: None,
@@ -156,6 +211,53 @@ fn overrides(args: &RunArgs) -> Vec<Override> {
         .filter_map(|(flag, value)| value.as_ref().map(|value| Override { flag, value: value.clone() }));
     let sets = args.set.iter().map(|set| Override { flag: "--set", value: set.clone() });
     flags.chain(sets).collect()
+}
+
+/// What the command line sets for scenarios of a kind, as `key.path=value`.
+pub fn assignments(overrides: &[Override], kind: Kind) -> Vec<String> {
+    let own = overrides.iter().filter(|set| set.concerns(kind));
+    own.filter_map(|set| set.assignment(kind).ok()).collect()
+}
+
+/// Which share is done here: as the command line says, else as the environment does.
+fn shard(typed: Option<&str>, notes: &mut Vec<String>) -> Result<Shard, Failure> {
+    if let Some(typed) = typed {
+        return typed.parse().map_err(|error| Failure::new(Exit::Usage, format!("--shard {typed}: {error}")));
+    }
+    let recognised = shard::recognise(|name| std::env::var(name).ok())
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let Some(Recognised { shard, scheduler, variable }) = recognised.filter(|it| !it.shard.is_whole()) else {
+        return Ok(Shard::WHOLE);
+    };
+    notes.push(format!("shard {shard}, as {scheduler} says ({variable}); --shard 1/1 runs all"));
+    Ok(shard)
+}
+
+/// Takes from the settings what the command line leaves open.
+fn complete(args: &mut RunArgs, settings: &Settings) {
+    let text = |key: &str| settings.value(key).map(str::to_owned);
+    // The settings have been looked through: what is no number was told.
+    let number = |key: &str| settings.value(key).and_then(|text| text.parse().ok());
+    let truth = |key: &str| settings.value(key) == Some("true");
+    args.seed = args.seed.or_else(|| number("seed"));
+    args.campaign.seeds = args.campaign.seeds.or_else(|| number("seeds"));
+    args.max_findings = args.max_findings.or_else(|| number("max_findings"));
+    args.budget = args.budget.take().or_else(|| text("budget"));
+    args.fail_fast |= truth("fail_fast");
+    args.keep_history |= truth("keep_history");
+    args.results_dir = args.results_dir.take().or_else(|| text("results_dir").map(PathBuf::from));
+    args.root = args.root.take().or_else(|| text("root").map(PathBuf::from));
+    args.junit = args.junit.take().or_else(|| text("junit").map(PathBuf::from));
+    if args.explain.is_none() && !args.no_explain {
+        args.explain = text("explain").filter(|words| words != "no");
+        args.no_explain = settings.value("explain") == Some("no");
+    }
+}
+
+/// A duration that a flag gives.
+fn time(flag: &str, text: &str) -> Result<Duration, Failure> {
+    let wrong = || Failure::new(Exit::Usage, format!("{flag} {text}: expected {DURATION_FORM}"));
+    duration_ns(text).map(Duration::from_nanos).ok_or_else(wrong)
 }
 
 fn explain(time: Option<&str>, none: bool) -> Result<Explain, Failure> {

@@ -10,6 +10,7 @@ use crate::explore::strategy::Coverage;
 use crate::plan::schedule::Schedule;
 use crate::plan::{ExplorePlan, StrategyPlan};
 use crate::process::Zygote;
+use crate::report::ExplorationReport;
 use crate::report::verdict::{Case, Doubt, Judgement, judge};
 use crate::scenario::Expect;
 use crate::violation::Class;
@@ -21,6 +22,8 @@ use crate::words::units::show_ns;
 pub struct Trial {
     /// What the engine saw.
     pub run: ExploreRun,
+    /// Why it may have been too little to show what there is, but that the processes never met.
+    pub shortfalls: Vec<String>,
     /// What follows.
     pub judgement: Judgement,
 }
@@ -37,9 +40,19 @@ pub fn run(
         StrategyPlan::Replay(schedule) => replay(zygote, plan, schedule)?,
         _ => (explore::run(zygote, plan, stop, progress)?, None),
     };
-    let shortfalls = misfit.into_iter().chain(shortfalls(plan, &run)).collect();
-    let judgement = judge(&case(expect, &run, shortfalls));
-    Ok(Trial { run, judgement })
+    let mut shortfalls: Vec<String> = misfit.into_iter().chain(shortfalls(plan, &run)).collect();
+    let mut told = shortfalls.clone();
+    let is_all = matches!(plan.strategy, StrategyPlan::Exhaustive { .. });
+    if is_all && plan.processes.len() > 1 && !run.met {
+        told.push(ExplorationReport::NEVER_MET.into());
+    }
+    let judgement = if plan.parts.is_all() {
+        judge(&case(expect, &run, told))
+    } else {
+        judged_in_part(expect, &run, told)
+    };
+    shortfalls.sort();
+    Ok(Trial { run, shortfalls, judgement })
 }
 
 fn case<'e>(expect: &'e Expect, run: &ExploreRun, shortfalls: Vec<String>) -> Case<'e> {
@@ -90,14 +103,24 @@ fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
              explore.preemptions"
         )),
     }
-    if plan.processes.len() > 1 && !run.met {
-        told.push(
-            "the processes never met: no step of one depends on a step of another, and that proves little; \
-             let them work on one container"
-                .into(),
-        );
-    }
     told
+}
+
+/// Judges a part of an exploration: what is expected and does not show here may show in another part, so it is no
+/// violation that it is missing, and no right to call this part clean.
+fn judged_in_part(expect: &Expect, run: &ExploreRun, mut told: Vec<String>) -> Judgement {
+    let seen = case(expect, run, Vec::new()).seen;
+    let missing: Vec<Class> =
+        expect.violations.iter().filter(|class| !seen.contains(class)).copied().collect();
+    told.extend(missing.iter().map(|class| {
+        format!(
+            "expected {class} did not appear in this part: `flockwork merge` says whether it did in another"
+        )
+    }));
+    let allowed = || expect.violations.iter().chain(&expect.also).copied().collect();
+    let here =
+        if missing.is_empty() { expect.clone() } else { Expect { violations: Vec::new(), also: allowed() } };
+    judge(&case(&here, run, told))
 }
 
 /// Follows the one schedule. Where it does not fit, that is told, and what still fits is followed.

@@ -27,6 +27,8 @@ pub struct Trial {
     pub reach: Reach,
     /// What each check found, by its name.
     pub examinations: Vec<(&'static str, Examination)>,
+    /// Why it may have been too little to show what there is.
+    pub shortfalls: Vec<String>,
     /// What follows.
     pub judgement: Judgement,
 }
@@ -63,6 +65,12 @@ pub fn run(
     judging();
     let examinations = check::examine_all(&run.evidence(plan.starvation_ns));
     let reach = Reach::of(&run.history);
+    let shortfalls: Vec<String> = low_handoff(&reach, stress.handoff_min)
+        .into_iter()
+        .chain(nothing_tried(&run, &reach))
+        .chain(nobody_killed(plan, &run))
+        .chain(auditors_missed(plan, &run))
+        .collect();
     let case = Case {
         expect,
         seen: examinations
@@ -77,17 +85,12 @@ pub fn run(
                 Some(Doubt { class: check::class_of(name), why })
             })
             .collect(),
-        shortfalls: low_handoff(&reach, stress.handoff_min)
-            .into_iter()
-            .chain(nothing_tried(&run, &reach))
-            .chain(nobody_killed(plan, &run))
-            .chain(auditors_missed(plan, &run))
-            .collect(),
+        shortfalls: shortfalls.clone(),
         examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
         ended: run.ended,
     };
     let judgement = judge(&case);
-    Ok(Trial { run, reach, examinations, judgement })
+    Ok(Trial { run, reach, examinations, shortfalls, judgement })
 }
 
 fn low_handoff(reach: &Reach, handoff_min: f64) -> Option<String> {

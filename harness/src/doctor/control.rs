@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::engine::explore::Stage;
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
+use crate::plan::parts::Parts;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
@@ -95,6 +96,7 @@ fn plan(scratch: &Scratch) -> ExplorePlan {
         step_ns: 60_000_000_000,
         steps_max: 10_000,
         lanes: 1,
+        parts: Parts::ALL,
     }
 }
 

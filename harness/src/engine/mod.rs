@@ -63,10 +63,11 @@ pub(crate) const NO_FORCE_DELETE: &str = "the subject has no force-delete";
 pub(crate) const NO_PROCESS: Unobserved = Unobserved::lacking("no process stands behind its containers");
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
     /// The budget was used up.
+    #[default]
     Completed,
     /// The user stopped it.
     Interrupted,

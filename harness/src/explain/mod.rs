@@ -12,6 +12,7 @@ use std::path::Path;
 use flockwork::{Operation, Status};
 
 use crate::history::{History, Outcome, Record};
+use crate::plan::parts::Parts;
 use crate::plan::schedule::Fault;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, StressPlan, SubjectPlan};
 use crate::violation::Violation;
@@ -105,6 +106,7 @@ fn guesses(stress: &StressPlan, history: &History, container: u32, part: &[&Reco
         step_ns: STEP_NS,
         steps_max: STEPS_MAX,
         lanes: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+        parts: Parts::ALL,
     };
     statuses(stress, part::status_before(history, container, from_ns)).into_iter().map(plan).collect()
 }

@@ -5,6 +5,7 @@
 
 mod exploration;
 pub mod load;
+pub mod moments;
 pub mod race;
 
 use std::fmt::Write as _;

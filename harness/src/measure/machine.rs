@@ -39,6 +39,13 @@ impl Machine {
     }
 }
 
+/// What the machine calls itself, where it does.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty() && name != "(none)").then_some(name)
+}
+
 fn processor_model() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;

@@ -218,6 +218,8 @@ pub(super) mod tests {
             handoff_ratio: Some(0.5),
             schedules: None,
             interrupted: false,
+            ended: crate::engine::Ended::Completed,
+            shortfalls: vec![],
             violations: vec![ViolationReport {
                 class: Class::LostUpdate,
                 signature: "lost-update-01234567".into(),
@@ -227,6 +229,7 @@ pub(super) mod tests {
                 finding: Some("results/x/findings/lost-update-01234567".into()),
                 reproduce: format!("flockwork run '{words}'"),
                 control: None,
+                reproduction: crate::report::Reproduction { times: 1, of: 1 },
                 explained: Some(words.to_owned()),
                 story: vec![words.to_owned()],
             }],

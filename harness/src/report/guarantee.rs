@@ -45,6 +45,35 @@ impl From<Promised> for GuaranteeReport {
     }
 }
 
+impl GuaranteeReport {
+    /// What is promised of two parts of one exploration: the lesser.
+    #[must_use]
+    pub fn of_parts(self, other: Self) -> Self {
+        let least = if self.overall <= other.overall { self } else { other };
+        Self {
+            steps: self.steps.max(other.steps),
+            per_schedule: self.per_schedule.min(other.per_schedule),
+            fault_sets: self.fault_sets + other.fault_sets,
+            fault_sets_left: self.fault_sets_left + other.fault_sets_left,
+            ..least
+        }
+    }
+
+    /// What is promised of two explorations with seeds of their own: that one of them finds it.
+    #[must_use]
+    pub fn of_seeds(self, other: Self) -> Self {
+        Self {
+            steps: self.steps.max(other.steps),
+            per_schedule: self.per_schedule.min(other.per_schedule),
+            schedules: self.schedules + other.schedules,
+            overall: 1.0 - (1.0 - self.overall) * (1.0 - other.overall),
+            fault_sets: self.fault_sets.max(other.fault_sets),
+            fault_sets_left: self.fault_sets_left.max(other.fault_sets_left),
+            ..self
+        }
+    }
+}
+
 impl std::fmt::Display for GuaranteeReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let one_in = match one_in(self) {

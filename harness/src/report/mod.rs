@@ -21,6 +21,7 @@ pub mod stored;
 pub mod story;
 pub mod summary;
 pub mod table;
+pub mod unite;
 pub mod verdict;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Ended;
 use crate::history::Outcome;
 use crate::reach::Reach;
 use crate::scenario::{Expect, Kind};
@@ -98,6 +100,12 @@ pub struct ScenarioReport {
     pub schedules: Option<u64>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// Why it ended.
+    #[serde(default)]
+    pub ended: Ended,
+    /// Why it may have been too little to show what there is, but that processes under control never met.
+    #[serde(default)]
+    pub shortfalls: Vec<String>,
     /// The violations, the gravest classes first.
     pub violations: Vec<ViolationReport>,
     /// How many violations there were, beyond those kept.
@@ -195,10 +203,42 @@ pub struct ExplorationReport {
     pub blocked: u64,
     /// Steps that were taken.
     pub steps: u64,
+    /// Whether a step of one process ever depended on a step of another.
+    #[serde(default)]
+    pub met: bool,
     /// What the strategy promises to have found; null where its algorithm promises nothing.
     pub guarantee: Option<GuaranteeReport>,
     /// Schedules a second, those left half-way and those run once more included.
     pub schedules_per_s: f64,
+}
+
+impl ExplorationReport {
+    /// What is told where several processes never met.
+    pub const NEVER_MET: &'static str = "the processes never met: no step of one depends on a step of another, and that proves little; let them work \
+                                         on one container";
+}
+
+/// How often a finding showed of so many times that it was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reproduction {
+    /// How often it showed.
+    pub times: u32,
+    /// How often it was tried; 0: never.
+    pub of: u32,
+}
+
+impl Reproduction {
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self { times: self.times.saturating_add(other.times), of: self.of.saturating_add(other.of) }
+    }
+}
+
+impl std::fmt::Display for Reproduction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.times, self.of)
+    }
 }
 
 /// One violation.
@@ -220,6 +260,9 @@ pub struct ViolationReport {
     pub reproduce: String,
     /// For a violation seen under control: the schedule that shows it, as simple as it was found.
     pub control: Option<ControlReport>,
+    /// How often it showed: under control of so many replays, else of so many runs.
+    #[serde(default)]
+    pub reproduction: Reproduction,
     /// For a violation seen while processes ran freely: whether it was seen again under control, in words; null where
     /// that was not tried.
     pub explained: Option<String>,

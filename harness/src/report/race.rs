@@ -36,6 +36,16 @@ impl RaceCoverage {
         }
     }
 
+    /// What is certain of two parts together: no more than of the lesser.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Sampled, _) | (_, Self::Sampled) => Self::Sampled,
+            (Self::Bounded, _) | (_, Self::Bounded) => Self::Bounded,
+            (Self::Exhausted, Self::Exhausted) => Self::Exhausted,
+        }
+    }
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

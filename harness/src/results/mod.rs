@@ -6,22 +6,21 @@
 pub mod read;
 pub mod scratch;
 
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use crate::campaign::{Share, sha256_hex};
 use crate::engine::stress::copy_tree;
 use crate::finding::Finding;
 use crate::history::{self, History};
-use crate::measure::machine::{Filesystem, Machine};
+use crate::measure::machine::{Filesystem, Machine, host_name};
 use crate::race::{Discovery, RaceRun};
 
 /// Version of `run.json` and `summary.json`.
@@ -75,6 +74,12 @@ pub struct RunRecord {
     pub filesystem: Option<Filesystem>,
     /// Pid of the harness.
     pub pid: u32,
+    /// What the machine calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What it is of a campaign; none for runs that are of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// When the run started, in RFC 3339.
     pub started_at: String,
     /// When it ended.
@@ -124,6 +129,7 @@ impl Results {
         seed: u64,
         scenario: ScenarioRecord,
         root: &Path,
+        share: Option<Share>,
     ) -> Result<RunFolder, ResultsError> {
         let failed = |source| ResultsError { path: self.base.clone(), source };
         let now = OffsetDateTime::now_utc();
@@ -138,6 +144,8 @@ impl Results {
             machine: Machine::observe(),
             filesystem: Filesystem::of(root).ok(),
             pid: std::process::id(),
+            host: host_name(),
+            share,
             started_at: rfc3339(now),
             ended_at: None,
         };
@@ -146,6 +154,11 @@ impl Results {
         // A convenience: where somebody has put a folder of that name in the way, the run is worth no less.
         let _ = self.point_latest(&folder.path);
         Ok(folder)
+    }
+
+    /// Makes a new folder, named after a time, a word and a seed.
+    pub fn fresh(&self, word: &str, seed: u64) -> io::Result<PathBuf> {
+        self.fresh_folder(OffsetDateTime::now_utc(), word, seed)
     }
 
     /// Two runs of one second are told apart by a number at the end.
@@ -273,13 +286,6 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
-fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
 fn rfc3339(time: OffsetDateTime) -> String {
     time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
 }
@@ -296,7 +302,7 @@ mod tests {
 
     fn start(results: &Results) -> RunFolder {
         let scenario = ScenarioRecord::new("a b/c", "kind", vec!["stress.processes=2".into()]);
-        results.start(&["flockwork".into()], 7, scenario, Path::new("/")).unwrap()
+        results.start(&["flockwork".into()], 7, scenario, Path::new("/"), None).unwrap()
     }
 
     fn read(path: &Path) -> RunRecord {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::reader::Reader;
+use crate::document::sketch::Shape;
 use crate::document::source::Problem;
 use crate::document::tree::Value;
 use crate::violation::Class;
@@ -34,6 +35,7 @@ pub fn read(mut reader: Reader<'_>) -> Expect {
 }
 
 fn classes(reader: &mut Reader<'_>, key: &'static str) -> Vec<Class> {
+    reader.hint(key, || Shape::Words(Class::ALL.map(Class::as_str).to_vec()));
     let Some(entry) = reader.take(key) else { return Vec::new() };
     let Value::Array(items) = &entry.node.value else {
         let message = format!("{key}: expected a list of classes, found {}", entry.node.value.describe());

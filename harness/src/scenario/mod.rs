@@ -9,6 +9,7 @@ mod explore;
 mod find;
 mod overrides;
 pub mod race;
+pub mod schema;
 mod stress;
 mod subject;
 
@@ -26,6 +27,7 @@ pub use stress::Stress;
 pub use subject::{default as default_subject, describe as describe_subject};
 
 use crate::document::reader::Reader;
+use crate::document::sketch::Shape;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree;
 use crate::plan::bench::BenchPlan;
@@ -234,6 +236,7 @@ fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
     const KINDS: [Kind; 4] = [Kind::Stress, Kind::Explore, Kind::Bench, Kind::Race];
+    reader.hint("kind", || Shape::Word(KINDS.map(Kind::as_str).to_vec()));
     let Some((kind, place)) = reader.text("kind") else {
         reader.missing("kind", "\"stress\", \"explore\", \"bench\" or \"race\"");
         return None;

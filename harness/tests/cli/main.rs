@@ -1,13 +1,19 @@
 //! The command line, through the binary, as a user meets it.
 
 mod bench;
+mod browser;
 mod check;
+mod deploy;
 mod doctor;
 mod explore;
 mod formats;
+mod merge;
+mod merge_speed;
 mod nothing;
 mod objects;
+mod recipes;
 mod run;
+mod settings;
 mod signals;
 mod support;
 mod unlucky;

@@ -11,6 +11,7 @@ use flockwork_harness::engine::explore::{Remains, Stage};
 use flockwork_harness::explore::machine::{Chooser, End, Execution};
 use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 use flockwork_harness::history::{History, Outcome};
+use flockwork_harness::plan::parts::Parts;
 use flockwork_harness::plan::schedule::Line;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
@@ -50,6 +51,7 @@ pub fn plan(root: PathBuf, setup: &Script, scripts: &[Script]) -> ExplorePlan {
         step_ns: 60_000_000_000,
         steps_max: 1000,
         lanes: 1,
+        parts: Parts::ALL,
     }
 }
 

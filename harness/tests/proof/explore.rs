@@ -8,6 +8,7 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
 use flockwork_harness::explore::strategy::Coverage;
+use flockwork_harness::plan::parts::Parts;
 use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
@@ -98,6 +99,7 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         step_ns: ns(STEP_TIME),
         steps_max: 10_000,
         lanes: 1,
+        parts: Parts::ALL,
     };
     explore::run(zygote, &plan, &AtomicBool::new(false), &())
         .unwrap_or_else(|error| panic!("{} on {}: {error}", case.words(), space.name()))

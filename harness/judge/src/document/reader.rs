@@ -4,6 +4,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::sketch::{self, Shape};
 use super::source::{Place, Problem};
 use super::tree::{Entry, Node, Table, Value};
 use crate::words::{nearest, units};
@@ -14,6 +15,8 @@ pub struct Reader<'a> {
     table: Option<&'a Table>,
     /// The table as people name it: `[stress]`, or "the scenario" for the root.
     title: &'a str,
+    /// The table's path from the root, its keys joined by points.
+    path: String,
     place: Place,
     asked: Vec<&'static str>,
     problems: &'a mut Vec<Problem>,
@@ -27,12 +30,15 @@ impl<'a> Reader<'a> {
 
     /// Reads a table that people know by this title.
     pub fn titled(table: &'a Table, title: &'a str, place: Place, problems: &'a mut Vec<Problem>) -> Self {
-        Self { table: Some(table), title, place, asked: Vec::new(), problems }
+        Self { table: Some(table), title, path: String::new(), place, asked: Vec::new(), problems }
     }
 
     /// Reads the table under a key; one that is missing reads as empty.
     pub fn section(&mut self, key: &'static str, title: &'a str) -> Reader<'_> {
-        let (table, place) = match self.take(key) {
+        let entry = self.take(key);
+        self.hint(key, || Shape::Table);
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let (table, place) = match entry {
             None => (None, self.place.clone()),
             Some(Entry { node: Node { value: Value::Table(table), .. }, key_place, .. }) => {
                 (Some(table), key_place.clone())
@@ -42,7 +48,7 @@ impl<'a> Reader<'a> {
                 (None, entry.key_place.clone())
             }
         };
-        Reader { table, title, place, asked: Vec::new(), problems: self.problems }
+        Reader { table, title, path, place, asked: Vec::new(), problems: self.problems }
     }
 
     /// The place of the table itself.
@@ -59,11 +65,18 @@ impl<'a> Reader<'a> {
     /// The entry of a key, which is known from now on.
     pub fn take(&mut self, key: &'static str) -> Option<&'a Entry> {
         self.asked.push(key);
+        self.hint(key, Shape::default);
         self.table?.entry(key)
+    }
+
+    /// Says what a key's value is to be, for schemas. Readers of values say it by themselves.
+    pub fn hint(&self, key: &'static str, shape: impl FnOnce() -> Shape) {
+        sketch::note(&self.path, key, shape);
     }
 
     /// All entries, none of which is unknown from now on.
     pub fn take_all(&mut self) -> &'a [Entry] {
+        sketch::note_open(&self.path);
         let table = self.table.take();
         table.map_or(&[], |table| table.entries.as_slice())
     }
@@ -81,6 +94,7 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub fn text(&mut self, key: &'static str) -> Option<(&'a str, &'a Place)> {
+        self.hint(key, || Shape::Text);
         let entry = self.take(key)?;
         if let Value::Text(text) = &entry.node.value {
             return Some((text, &entry.node.place));
@@ -91,6 +105,7 @@ impl<'a> Reader<'a> {
 
     /// One of several words.
     pub fn word(&mut self, key: &'static str, known: &[&'static str]) -> Option<&'static str> {
+        self.hint(key, || Shape::Word(known.to_vec()));
         let entry = self.take(key)?;
         let text = match &entry.node.value {
             Value::Text(text) => text.as_str(),
@@ -111,6 +126,7 @@ impl<'a> Reader<'a> {
 
     /// A list and its place.
     pub fn list(&mut self, key: &'static str, expected: &str) -> Option<(&'a Place, &'a [Node])> {
+        self.hint(key, || Shape::List);
         let entry = self.take(key)?;
         if let Value::Array(items) = &entry.node.value {
             return Some((&entry.node.place, items));
@@ -121,6 +137,7 @@ impl<'a> Reader<'a> {
 
     /// A whole number within bounds.
     pub fn count(&mut self, key: &'static str, bounds: RangeInclusive<u64>, unit: &str) -> Option<u64> {
+        self.hint(key, || Shape::Count(*bounds.start(), *bounds.end()));
         let entry = self.take(key)?;
         let (low, high) = (*bounds.start(), *bounds.end());
         match entry.node.value {
@@ -144,6 +161,7 @@ impl<'a> Reader<'a> {
 
     /// A share of the whole, from 0 to 1.
     pub fn share(&mut self, key: &'static str) -> Option<f64> {
+        self.hint(key, || Shape::Share);
         let entry = self.take(key)?;
         let number = match entry.node.value {
             Value::Float(number) => number,
@@ -159,6 +177,7 @@ impl<'a> Reader<'a> {
 
     /// true or false.
     pub fn truth(&mut self, key: &'static str) -> Option<bool> {
+        self.hint(key, || Shape::Truth);
         let entry = self.take(key)?;
         if let Value::Boolean(truth) = entry.node.value {
             return Some(truth);
@@ -187,6 +206,7 @@ impl<'a> Reader<'a> {
         form: &str,
         parse: impl Fn(&str) -> Option<RangeInclusive<u64>>,
     ) -> Option<RangeInclusive<u64>> {
+        self.hint(key, || Shape::Duration);
         let entry = self.take(key)?;
         let parsed = match &entry.node.value {
             Value::Text(text) => parse(text),
@@ -207,6 +227,7 @@ impl<'a> Reader<'a> {
 
     /// A size in bytes within bounds, or 0 for none.
     pub fn size_bytes(&mut self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<u64> {
+        self.hint(key, || Shape::Size);
         let entry = self.take(key)?;
         let bytes = match &entry.node.value {
             Value::Integer(number) => u64::try_from(*number).ok(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::judge::{BenchVerdict, judge};
 use super::progress::Bar;
 use super::request::lasting;
+use crate::campaign::Share;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, say};
@@ -40,6 +41,8 @@ pub struct Conductor<'c> {
     pub output: Output,
     /// Determines the order of the rounds and each worker's choices.
     pub seed: u64,
+    /// What it is of a campaign, where it is of one.
+    pub share: Option<Share>,
     /// Where temporary folders are made: each is a value on the axis `root`.
     pub bases: &'c [PathBuf],
     /// What the command line set.
@@ -83,8 +86,13 @@ impl Conductor<'_> {
         self.announce(scenario, &plan, left_out);
         let overrides = self.overrides.iter().filter_map(|set| set.assignment(Kind::Bench).ok()).collect();
         let scenario_record = ScenarioRecord::new(&scenario.name, &scenario.text, overrides);
-        let folder =
-            self.results.start(self.command_line, self.seed, scenario_record, &scratches[0].root())?;
+        let folder = self.results.start(
+            self.command_line,
+            self.seed,
+            scenario_record,
+            &scratches[0].root(),
+            self.share.clone(),
+        )?;
         let bar =
             Bar::start(&scenario.name, plan.cells.len() as u64 * u64::from(plan.rounds), self.output.talk);
         let run = bench::run(self.zygote, &plan, self.interrupt.flag(), &bar);

@@ -17,11 +17,11 @@ use crate::process::Zygote;
 use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
 use crate::results::Results;
-use judge::BenchVerdict;
 use request::BenchRequest;
 
 pub use conduct::{Conducted, Conductor};
 pub use export::ExportArgs;
+pub use judge::{BenchVerdict, judge};
 pub use request::{Consent, check_size};
 
 /// Measures what the arguments ask for, and reports.
@@ -54,6 +54,7 @@ pub fn run(
             command_line,
             output,
             seed: request.seed,
+            share: None,
             bases: &request.bases,
             overrides: &request.overrides,
         }

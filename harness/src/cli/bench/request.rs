@@ -15,7 +15,7 @@ use crate::words::units::show_ns;
 
 /// The benchmark that is run where none is named, compiled in so that an installed binary needs no checkout.
 const DEFAULT: (&str, &str) =
-    ("default", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/bench/default.toml")));
+    ("default", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bench/default.toml")));
 
 /// Most cells that are measured without the user's consent.
 const CELLS_MAX: u64 = 10_000;

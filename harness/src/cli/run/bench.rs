@@ -15,13 +15,15 @@ impl Runner<'_> {
         if let Some(bench) = scenario.bench() {
             check_size(&scenario.name, bench, 1, Consent::Budget).map_err(not_run)?;
         }
+        let share = Some(self.share());
         let conductor = Conductor {
             zygote: &mut self.zygote,
             results: &self.results,
             interrupt: &self.interrupt,
             command_line: self.command_line,
             output: self.output,
-            seed: self.request.seed,
+            seed: self.unit.seed,
+            share,
             bases: std::slice::from_ref(&self.request.base),
             overrides: &self.request.overrides,
         };

@@ -1,6 +1,7 @@
 //! Explorations: runs one, shrinks what it finds, writes its evidence, and puts its report together.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Runner;
@@ -9,12 +10,15 @@ use crate::conduct::explore::{self, Trial};
 use crate::engine::Ended;
 use crate::engine::explore::{Discovery, ExploreRun};
 use crate::finding::Finding;
+use crate::finding::moments::{self, Moments};
 use crate::plan::ExplorePlan;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
-use crate::report::{ControlReport, ExplorationReport, ScenarioReport, ViolationReport, WorkReport};
-use crate::results::RunFolder;
+use crate::report::{
+    ControlReport, ExplorationReport, Reproduction, ScenarioReport, ViolationReport, WorkReport,
+};
+use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Expect, Scenario, describe_subject};
 use crate::violation::{Class, Violation};
 
@@ -40,7 +44,9 @@ impl Runner<'_> {
         for (discovery, violation) in first_of_each_class(&trial.run) {
             let time = SHRINKING_ONE.min(deadline.saturating_duration_since(Instant::now()));
             let simplest = self.simplest(plan, discovery, violation.class, time);
-            let report = keep(scenario, discovery, &simplest, folder)?;
+            let watched =
+                findings::watched(&self.zygote, &simplest, (&self.request.base, self.interrupt.flag()));
+            let report = keep(scenario, discovery, (&simplest, watched), folder)?;
             // Different beginnings often shrink to one end.
             if violations.iter().all(|known| known.signature != report.signature) {
                 violations.push(report);
@@ -65,13 +71,28 @@ impl Runner<'_> {
 fn keep(
     scenario: &Scenario,
     discovery: &Discovery,
-    simplest: &Simplest,
+    (simplest, (reproduction, moments)): (&Simplest, (Reproduction, Option<Moments>)),
     folder: &RunFolder,
 ) -> io::Result<ViolationReport> {
     let finding = simplest.finding(&describe_subject(&scenario.subject));
     let command = findings::replay_command(folder, &finding);
     let path = folder.write_finding(&finding, &simplest.history, &command)?;
-    Ok(violation_report(&scenario.expect, finding, simplest, discovery.number, path))
+    write_walk(&path, &finding, simplest, moments)?;
+    let report = violation_report(&scenario.expect, finding, simplest, discovery.number, path);
+    Ok(ViolationReport { reproduction, ..report })
+}
+
+/// Writes what somebody walks through.
+fn write_walk(
+    folder: &Path,
+    finding: &Finding,
+    simplest: &Simplest,
+    moments: Option<Moments>,
+) -> io::Result<()> {
+    let Some(exploration) = &finding.exploration else { return Ok(()) };
+    let interleaving =
+        Interleaving { exploration, history: &simplest.history, violation: &simplest.violation };
+    write_whole(&folder.join(moments::FILE_NAME), &serde_json::to_vec(&interleaving.walk(moments))?)
 }
 
 /// Every class once, by the first schedule that showed it.
@@ -124,6 +145,7 @@ fn violation_report(
         reproduce: findings::replay_words(&path),
         finding: Some(path),
         control,
+        reproduction: Reproduction::default(),
         explained: None,
         story: Vec::new(),
     }
@@ -149,6 +171,7 @@ fn report(
         guarantee: run.promised.map(GuaranteeReport::from),
         blocked: run.blocked,
         steps: run.steps,
+        met: run.met,
         schedules_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
     };
     ScenarioReport {
@@ -169,6 +192,8 @@ fn report(
         handoff_ratio: None,
         schedules: Some(run.schedules),
         interrupted: run.ended == Ended::Interrupted,
+        ended: run.ended,
+        shortfalls: trial.shortfalls.clone(),
         violations_total: explore::violations_total(run),
         violations,
         checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),

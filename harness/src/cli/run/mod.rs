@@ -1,7 +1,9 @@
 //! `flockwork run`: one scenario after the other, with evidence on disk before, and a report after.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 mod bench;
 mod explain;
@@ -14,27 +16,31 @@ use super::args::RunArgs;
 use super::deliver::deliver;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
+use super::merge::gather;
 use super::output::{Output, say};
-use super::request::{Keep, RunRequest};
+use super::page;
+use super::request::{End, Keep, Resume, RunRequest, assignments};
 use super::stand::{exit_of, words_of};
+use crate::campaign::{Share, Split, Unit};
 use crate::check::{Examination, Upshot};
 use crate::conduct;
-use crate::engine::EngineError;
+use crate::engine::{Ended, EngineError};
 use crate::ground::restore_left;
 use crate::plan::Budget;
 use crate::process::{self, Zygote};
 use crate::report::exit::Exit;
 use crate::report::human;
 use crate::report::progress::Bar;
-use crate::report::stored::Summary;
+use crate::report::stored::{Stored, Summary};
+use crate::report::unite::{Piece, unite};
 use crate::report::verdict::{self, Verdict};
 use crate::report::{
     CheckReport, CheckVerdict, RunReport, SCHEMA_VERSION, ScenarioReport, WorkReport, reproduce,
 };
 use crate::results::scratch::{self, Scratch};
-use crate::results::{Results, RunFolder, ScenarioRecord};
+use crate::results::{Results, RunFolder, RunStatus, ScenarioRecord};
 use crate::scenario::{Kind, Plan, Scenario, Work};
-use crate::words::plural;
+use crate::words::{grouped, plural};
 
 /// Runs what the arguments ask for, and reports.
 pub fn run(
@@ -63,10 +69,79 @@ pub fn conduct(
     }
     say(&format!("seed: {}", request.seed));
 
-    let mut runner = Runner { zygote, request, results, interrupt, command_line, output };
-    let (report, exit) = runner.run_all();
+    let units = request.campaign.units(request.shard);
+    let Some(&unit) = units.first() else {
+        let cases = plural(request.campaign.cases(), "case");
+        let why = format!("nothing to run: shard {} has none of the {cases}", request.shard);
+        return Err(Failure::new(Exit::NothingToRun, why));
+    };
+    if !request.shard.is_whole() {
+        output.remark(&shared(request, &units));
+    }
+    let known = known(request)?;
+    let deadline = request.budget.map(|budget| Instant::now() + budget);
+    let watch = Watch { deadline, units_left: units.len() as u32, ..Watch::default() };
+    let mut runner = Runner { zygote, request, results, interrupt, command_line, output, unit, watch };
+    let (report, exit) = runner.run_all(&units, &known);
     deliver(&report, output, request.junit.as_deref(), exit)?;
     Ok(exit)
+}
+
+/// Gives a run no more than its share of the time. A number of operations is replaced by the time: nobody knows before
+/// how long they take.
+fn limit(plan: &mut Plan, share: Duration) {
+    let share_ns = u64::try_from(share.as_nanos()).unwrap_or(u64::MAX);
+    match plan {
+        Plan::Stress(plan) => {
+            plan.budget = Budget::DurationNs(match plan.budget {
+                Budget::DurationNs(own_ns) => own_ns.min(share_ns),
+                Budget::Operations(_) => share_ns,
+            });
+        }
+        Plan::Explore(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
+        Plan::Race(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
+        // What a benchmark takes, its cells and rounds say.
+        Plan::Bench(_) => {}
+    }
+}
+
+/// What a shard does, in words, and what of it cannot be divided.
+fn shared(request: &RunRequest, units: &[Unit]) -> String {
+    let cases: u64 = units
+        .iter()
+        .map(|unit| if unit.parts.is_all() { 1 } else { unit.parts.numbers().count() as u64 })
+        .sum();
+    let whole: Vec<&str> = request
+        .campaign
+        .scenarios
+        .iter()
+        .filter(|entry| entry.split == Split::Whole)
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let whole = match whole.as_slice() {
+        [] => String::new(),
+        names => format!("; searched by one shard as a whole: {}", names.join(", ")),
+    };
+    let all = plural(request.campaign.cases(), "case");
+    format!("shard {}: {} of {all}{whole}", request.shard, grouped(cases))
+}
+
+/// What the results folder has already of this campaign, where work is resumed.
+fn known(request: &RunRequest) -> Result<Vec<(Unit, ScenarioReport)>, Failure> {
+    if request.resume == Resume::No {
+        return Ok(Vec::new());
+    }
+    let runs = gather(std::slice::from_ref(&request.results_dir))
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let known = runs.into_iter().filter_map(|stored| {
+        let share = stored.run.share.filter(|_| stored.run.status == RunStatus::Complete)?;
+        let is_ours = share.campaign == request.campaign && stored.run.version == env!("CARGO_PKG_VERSION");
+        let Some(Stored::Scenario(report)) = stored.summary.filter(|_| is_ours) else { return None };
+        // What did not run, or was stopped, is done again.
+        let is_done = report.verdict != Verdict::Error && !report.interrupted;
+        is_done.then_some((share.unit, *report))
+    });
+    Ok(known.collect())
 }
 
 /// Removes what runs left behind that were killed, and says so.
@@ -103,6 +178,49 @@ struct Runner<'a> {
     interrupt: Interrupt,
     command_line: &'a [String],
     output: Output,
+    /// What is run now.
+    unit: Unit,
+    /// How far the work has come.
+    watch: Watch,
+}
+
+/// How far the work has come, and whether it goes on.
+#[derive(Default)]
+struct Watch {
+    /// When all must be over, where that is limited.
+    deadline: Option<Instant>,
+    /// Units that had no turn yet.
+    units_left: u32,
+    /// Distinct findings that nobody expects.
+    findings: BTreeSet<String>,
+    /// Why nothing more is run.
+    ended: Option<String>,
+}
+
+/// Less time than this is none.
+const SHARE_MIN: Duration = Duration::from_millis(50);
+
+impl Watch {
+    /// Takes the time of the next unit; `None`: it is not limited.
+    fn share(&mut self) -> Option<Duration> {
+        let units = self.units_left.max(1);
+        self.units_left = self.units_left.saturating_sub(1);
+        let left = self.deadline?.saturating_duration_since(Instant::now());
+        Some((left / units).max(SHARE_MIN))
+    }
+
+    /// Learns what a unit came to.
+    fn learn(&mut self, report: &ScenarioReport, end: End) {
+        let unexpected = report.violations.iter().filter(|violation| !violation.expected);
+        self.findings.extend(unexpected.map(|violation| violation.signature.clone()));
+        let is_enough = end.at_findings.is_some_and(|most| self.findings.len() as u64 >= most);
+        if is_enough {
+            let count = plural(self.findings.len() as u64, "finding");
+            self.ended = Some(format!("stopped after {count} (--max-findings)"));
+        } else if end.at_first_failure && report.exit != Exit::AsExpected {
+            self.ended = Some(format!("stopped after {} (--fail-fast)", report.name));
+        }
+    }
 }
 
 /// Why a scenario did not run.
@@ -126,19 +244,23 @@ impl NotRun {
 }
 
 impl Runner<'_> {
-    fn run_all(&mut self) -> (RunReport, Exit) {
+    fn run_all(&mut self, units: &[Unit], known: &[(Unit, ScenarioReport)]) -> (RunReport, Exit) {
         let mut scenarios = Vec::new();
         let mut not_run = Vec::new();
         let mut exit = Exit::AsExpected;
-        for scenario in &self.request.scenarios {
-            if self.interrupt.is_set() {
+        for units in units.chunk_by(|one, other| one.scenario == other.scenario) {
+            let scenario = &self.request.scenarios[units[0].scenario];
+            let done = self.run_units(scenario, units, known);
+            let pieces: Vec<Piece<'_>> =
+                done.iter().map(|(unit, report)| Piece { unit: *unit, report }).collect();
+            if done.len() < units.len() {
                 not_run.push(scenario.name.clone());
                 exit = exit.and(Exit::Inconclusive);
-                continue;
             }
-            let report = self.run_one(scenario);
-            exit = exit.and(report.exit);
-            scenarios.push(report);
+            if let Some(report) = unite(&pieces) {
+                exit = exit.and(report.exit);
+                scenarios.push(report);
+            }
         }
         let report = RunReport {
             schema_version: SCHEMA_VERSION,
@@ -150,6 +272,37 @@ impl Runner<'_> {
             not_run,
         };
         (report, exit)
+    }
+
+    /// Runs the units of a scenario, but for those that are known; fewer where the user stops it.
+    fn run_units(
+        &mut self,
+        scenario: &Scenario,
+        units: &[Unit],
+        known: &[(Unit, ScenarioReport)],
+    ) -> Vec<(Unit, ScenarioReport)> {
+        let mut done = Vec::new();
+        for &unit in units {
+            if let Some(before) = known.iter().find(|(before, _)| *before == unit) {
+                self.output.remark(&format!("{}: done before, with seed {}", scenario.name, unit.seed));
+                done.push(before.clone());
+            } else if !self.interrupt.is_set() && self.watch.ended.is_none() {
+                self.unit = unit;
+                let report = self.run_one(scenario);
+                self.watch.learn(&report, self.request.end);
+                if let Some(why) = &self.watch.ended {
+                    self.output.remark(why);
+                }
+                done.push((unit, report));
+            }
+        }
+        done
+    }
+
+    /// What a run is of the campaign.
+    fn share(&self) -> Share {
+        let request = self.request;
+        Share { campaign: request.campaign.clone(), shard: request.shard, unit: self.unit }
     }
 
     fn run_one(&mut self, scenario: &Scenario) -> ScenarioReport {
@@ -175,24 +328,31 @@ impl Runner<'_> {
 
     fn try_one(&mut self, scenario: &Scenario, bar: &Bar) -> Result<ScenarioReport, NotRun> {
         let scratch = self.scratch(scenario)?;
-        let plan = scenario.plan(&scratch.root(), self.request.seed);
-        let kind = scenario.kind();
-        let overrides = &self.request.overrides;
-        let overrides = overrides
-            .iter()
-            .filter(|set| set.concerns(kind))
-            .filter_map(|set| set.assignment(kind).ok())
-            .collect();
+        let mut plan = scenario.plan(&scratch.root(), self.unit.seed);
+        if let Plan::Explore(plan) = &mut plan {
+            plan.parts = self.unit.parts;
+        }
+        if let Some(share) = self.watch.share() {
+            limit(&mut plan, share);
+        }
+        let overrides = assignments(&self.request.overrides, scenario.kind());
         let record = ScenarioRecord::new(&scenario.name, &scenario.text, overrides);
         let folder = self
             .results
-            .start(self.command_line, self.request.seed, record, &scratch.root())
+            .start(self.command_line, self.unit.seed, record, &scratch.root(), Some(self.share()))
             .map_err(NotRun::harness)?;
         let report = self.judged(scenario, &plan, (&folder, &scratch), bar).unwrap_or_else(|error| {
             let report = did_not_run(scenario, NotRun::of(&*error));
             ScenarioReport { results: Some(folder.path().to_owned()), ..report }
         });
-        folder.finish(&Summary::new(self.request.seed, &report)).map_err(NotRun::harness)?;
+        let path = folder.path().to_owned();
+        folder.finish(&Summary::new(self.unit.seed, &report)).map_err(NotRun::harness)?;
+        // The evidence lies there; that a page cannot be made of it is no reason to call the run failed.
+        if !report.violations.is_empty()
+            && let Err(error) = page::write(&path)
+        {
+            say(&format!("{}: report.html cannot be written: {error}", scenario.name));
+        }
         if let Err(error) = scratch.remove() {
             say(&format!("the temporary folder of {} cannot be removed: {error}", scenario.name));
         }
@@ -224,7 +384,7 @@ impl Runner<'_> {
             unsupported(format!("no folder can be made below {}: {error}", base.display()))
         };
         let probe = Scratch::create(base).map_err(no_folder)?;
-        let payload_bytes = match scenario.plan(&probe.root(), self.request.seed) {
+        let payload_bytes = match scenario.plan(&probe.root(), self.unit.seed) {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
             Plan::Bench(_) => 0,
@@ -243,7 +403,7 @@ impl Runner<'_> {
         if let Some(command) = &request.reproduce {
             return command.clone();
         }
-        reproduce::command(&scenario.argument, request.seed, &overrides, request.root.as_deref())
+        reproduce::command(&scenario.argument, self.unit.seed, &overrides, request.root.as_deref())
     }
 }
 
@@ -266,6 +426,8 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         handoff_ratio: None,
         schedules: (scenario.kind() == Kind::Explore).then_some(0),
         interrupted: false,
+        ended: Ended::Completed,
+        shortfalls: Vec::new(),
         violations: Vec::new(),
         violations_total: 0,
         checks: Vec::new(),

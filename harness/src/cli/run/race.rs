@@ -16,7 +16,7 @@ use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
 use crate::report::verdict::{Case, Verdict, judge};
-use crate::report::{ControlReport, ScenarioReport, ViolationReport, WorkReport};
+use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
 use crate::scenario::{Scenario, Work};
@@ -96,6 +96,10 @@ impl Runner<'_> {
             finding: Some(path),
             control,
             explained: seen_again(discovery),
+            reproduction: Reproduction {
+                times: discovery.again.shown as u32,
+                of: discovery.again.times as u32,
+            },
             story,
         })
     }
@@ -190,6 +194,8 @@ fn report(
         operations: run.executions * plan.processes.iter().map(Vec::len).sum::<usize>() as u64,
         duration_s: run.duration_ns as f64 / 1e9,
         interrupted: run.ended == Ended::Interrupted,
+        ended: run.ended,
+        shortfalls: shortfalls(plan, run),
         violations_total: violations.len() as u64,
         violations,
         results: Some(folder.path().to_owned()),

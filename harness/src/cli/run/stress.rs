@@ -13,7 +13,7 @@ use crate::finding::Finding;
 use crate::history::Outcome;
 use crate::plan::StressPlan;
 use crate::report::progress::Bar;
-use crate::report::{ReachReport, ScenarioReport, ViolationReport, WorkReport, story};
+use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
 use crate::results::RunFolder;
 use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
@@ -97,6 +97,8 @@ fn report(
         handoff_ratio: Some(trial.reach.handoff_ratio),
         schedules: None,
         interrupted: run.ended == Ended::Interrupted,
+        ended: run.ended,
+        shortfalls: trial.shortfalls.clone(),
         violations,
         violations_total: trial.violations_total(),
         checks,
@@ -146,6 +148,7 @@ fn report_violation(
         finding: Some(folder),
         reproduce: reproduce.to_owned(),
         control,
+        reproduction: Reproduction { times: 1, of: 1 },
         explained: explanation.map(|explanation| explanation.words),
         story: story::tell(&finding),
         signature: finding.signature,

@@ -11,7 +11,8 @@ use super::control::{Faults, Planned};
 use crate::explore::machine::{Chooser, Execution};
 use crate::explore::strategy::promise::Promise;
 use crate::explore::strategy::{Coverage, Strategy, Ticket};
-use crate::plan::schedule::Fault;
+use crate::plan::parts::Parts;
+use crate::plan::schedule::{Fault, Line};
 
 /// Makes the strategy that explores one set of faults.
 pub(super) type Maker = Box<dyn Fn() -> Box<dyn Strategy> + Send>;
@@ -31,6 +32,8 @@ pub(super) struct Task {
     front: u64,
     ticket: Ticket,
     pub planned: Arc<[Planned]>,
+    /// Whether it belongs to the parts that are explored; else only what faults it has room for is of use.
+    pub is_own: bool,
     pub chooser: Box<dyn Chooser + Send>,
 }
 
@@ -63,6 +66,7 @@ pub struct Promised {
 struct Front {
     number: u64,
     planned: Arc<[Planned]>,
+    is_own: bool,
     strategy: Box<dyn Strategy>,
     outstanding: u32,
     /// Steps that were seen, and the faults that each can meet.
@@ -74,10 +78,13 @@ pub(super) struct Campaign {
     maker: Maker,
     faults: Vec<Fault>,
     fault_bound: usize,
+    parts: Parts,
     fronts: Vec<Front>,
     waiting: VecDeque<Arc<[Planned]>>,
     tried: HashSet<Vec<Planned>>,
     numbers: u64,
+    /// How many sets of faults of its own it has tried, that without any not counted.
+    own_sets: u64,
     coverage: Option<Coverage>,
     /// The weakest promise of the sets that are over.
     promise: Option<Promise>,
@@ -89,13 +96,29 @@ impl Campaign {
             maker,
             faults,
             fault_bound: fault_bound as usize,
+            parts: Parts::ALL,
             fronts: Vec::new(),
             waiting: VecDeque::from([Arc::from([])]),
             tried: HashSet::new(),
             numbers: 0,
+            own_sets: 0,
             coverage: None,
             promise: None,
         }
+    }
+
+    /// The same, of these parts only.
+    pub fn of_parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
+    }
+
+    /// Whether the set without any fault is in its parts.
+    pub fn has_faultless(&self) -> bool {
+        self.is_own(&[])
+    }
+
+    fn is_own(&self, planned: &[Planned]) -> bool {
+        self.parts.is_all() || self.parts.holds(Parts::of_faults(&words(planned)))
     }
 
     /// The next thing to do.
@@ -108,6 +131,7 @@ impl Campaign {
                         front: front.number,
                         ticket: assignment.ticket,
                         planned: Arc::clone(&front.planned),
+                        is_own: front.is_own,
                         chooser: assignment.chooser,
                     });
                 }
@@ -122,10 +146,17 @@ impl Campaign {
     }
 
     fn open(&mut self, planned: Arc<[Planned]>) {
+        let is_own = self.is_own(&planned);
+        if !is_own && planned.len() >= self.fault_bound {
+            // Somebody else's, and nothing of ours lies behind it.
+            return;
+        }
         self.numbers += 1;
+        self.own_sets += u64::from(is_own && !planned.is_empty());
         self.fronts.push(Front {
             number: self.numbers,
             planned,
+            is_own,
             strategy: (self.maker)(),
             outstanding: 0,
             chances: HashSet::new(),
@@ -155,7 +186,9 @@ impl Campaign {
         for front in over {
             let coverage = front.strategy.coverage();
             self.coverage = Some(self.coverage.map_or(coverage, |known| least(known, coverage)));
-            self.promise = weaker(self.promise, front.strategy.promise());
+            if front.is_own {
+                self.promise = weaker(self.promise, front.strategy.promise());
+            }
             if front.planned.len() < self.fault_bound {
                 self.plan_more(&front);
             }
@@ -185,7 +218,9 @@ impl Campaign {
     /// Which part of the space was seen, if all ended by itself.
     pub fn coverage(&self) -> Coverage {
         if self.fronts.is_empty() && self.waiting.is_empty() {
-            self.coverage.unwrap_or(Coverage::Partial)
+            // Where nothing belongs to its parts, all of that was seen.
+            let nothing = if self.numbers == 0 { Coverage::Exhausted } else { Coverage::Partial };
+            self.coverage.unwrap_or(nothing)
         } else {
             Coverage::Partial
         }
@@ -193,11 +228,20 @@ impl Campaign {
 
     /// What was promised until now; none where the strategy promises nothing.
     pub fn promised(&self) -> Option<Promised> {
-        let open = self.fronts.iter().map(|front| front.strategy.promise());
+        let open = self.fronts.iter().filter(|front| front.is_own).map(|front| front.strategy.promise());
         let least = open.fold(self.promise, weaker)?;
-        let sets = self.numbers.saturating_sub(1);
-        Some(Promised { least, fault_sets: sets, fault_sets_left: self.waiting.len() as u64 })
+        let left = self.waiting.iter().filter(|planned| self.is_own(planned)).count() as u64;
+        Some(Promised { least, fault_sets: self.own_sets, fault_sets_left: left })
     }
+}
+
+/// What a set of faults says, by which it belongs to a part.
+fn words(planned: &[Planned]) -> String {
+    let line = |planned: &Planned| {
+        let fault = Some(planned.fault);
+        Line { process: planned.process, label: planned.label.to_string(), fault }.to_string()
+    };
+    planned.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn weaker(one: Option<Promise>, other: Option<Promise>) -> Option<Promise> {

@@ -88,6 +88,8 @@ struct State {
     repeats: Repeats,
     signatures: HashSet<String>,
     taken: u64,
+    /// Schedules of other parts, run to learn where faults may be.
+    foreign: u64,
     is_interrupted: bool,
     is_failed: bool,
     begun_ns: u64,
@@ -131,13 +133,15 @@ impl State {
             ended: Ended::Completed,
         };
         Self {
-            campaign: Campaign::new(strategies::maker(plan), plan.faults.clone(), plan.fault_bound),
+            campaign: Campaign::new(strategies::maker(plan), plan.faults.clone(), plan.fault_bound)
+                .of_parts(plan.parts),
             run,
             known: Known::default(),
             examined: HashMap::new(),
             repeats: Repeats::new(plan.seed),
             signatures: HashSet::new(),
             taken: 0,
+            foreign: 0,
             is_interrupted: false,
             is_failed: false,
             begun_ns,
@@ -194,7 +198,10 @@ impl Book<'_> {
     fn measure(&self, lane: &mut Lane) -> Result<(), StageError> {
         {
             let mut state = self.lock();
-            if state.is_measured || state.campaign.coverage() != Coverage::Exhausted {
+            if state.is_measured
+                || !state.campaign.has_faultless()
+                || state.campaign.coverage() != Coverage::Exhausted
+            {
                 return Ok(());
             }
             state.is_measured = true;
@@ -215,12 +222,14 @@ impl Book<'_> {
             if state.is_failed || state.is_interrupted {
                 return None;
             }
-            if state.taken >= self.plan.budget.schedules || now_ns() >= self.until_ns {
+            let schedules = self.plan.budget.schedules;
+            if state.taken.max(state.foreign) >= schedules || now_ns() >= self.until_ns {
                 return None;
             }
             match state.campaign.next() {
                 Work::Run(task) => {
-                    state.taken += 1;
+                    state.taken += u64::from(task.is_own);
+                    state.foreign += u64::from(!task.is_own);
                     return Some((task, state.taken));
                 }
                 Work::Done => return None,
@@ -242,7 +251,7 @@ impl Book<'_> {
     ) -> Result<(), StageError> {
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
-        let is_judged = execution.end != End::Abandoned;
+        let is_judged = task.is_own && execution.end != End::Abandoned;
         let mut verdict = None;
         if is_judged {
             let files = lane.control.digest()?;
@@ -256,7 +265,9 @@ impl Book<'_> {
             }
         }
         let mut state = self.lock();
-        state.note(&execution, &left, is_judged);
+        if task.is_own {
+            state.note(&execution, &left, is_judged);
+        }
         if let Some(verdict) = verdict {
             state.found(verdict, &left.schedule(), number, preemptions);
         }

@@ -5,6 +5,7 @@ use maud::{Markup, PreEscaped, html};
 use super::chart::{self, Chart, Kind};
 use super::columns::{self, Remark};
 use super::{BenchReport, human};
+use crate::measure::Point;
 use crate::measure::statistics::RESAMPLES;
 use crate::measure::threshold::{Outcome, Verdict};
 use crate::measure::view::Row;
@@ -28,6 +29,10 @@ pub struct Scene {
     pub scenario: Option<String>,
 }
 
+/// A table of many columns needs more room than prose; a chart that is squeezed is not read.
+const STYLE: &str = "main{max-width:1560px}th,td{padding:5px 7px;font-size:13px}th{white-space:normal;vertical-align:bottom}td:last-child{white-space:normal;min-width:18ch}\
+    @media (max-width:760px){figure{overflow-x:auto}figure svg{min-width:640px}.grid figure svg{min-width:340px}}";
+
 pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
     let record = report.view.record;
     let title = format!("Benchmark {}", record.scenario);
@@ -42,13 +47,13 @@ pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
         @if !report.view.constant.is_empty() { p.faint { "Everywhere: " (report.view.constants()) "." } }
         (table(report))
         (invalid(report))
-        (thresholds(&report.verdicts))
-        (warnings(report))
         (charts(&report.charts()))
+        (thresholds(report))
+        (warnings(report))
         (method(report))
         @if let Some(text) = &scene.scenario { h2 { "Scenario" } pre { code { (text) } } }
     };
-    page(&title, &chart::css(), &body)
+    page(&title, &format!("{}{STYLE}", chart::css()), &body)
 }
 
 fn reproduce(report: &BenchReport<'_>, scene: &Scene) -> String {
@@ -142,7 +147,9 @@ fn invalid(report: &BenchReport<'_>) -> Markup {
     } } }
 }
 
-fn thresholds(verdicts: &[Verdict]) -> Markup {
+/// What became of each threshold. A cell is named by what varies: what is the same everywhere stands above the results.
+fn thresholds(report: &BenchReport<'_>) -> Markup {
+    let verdicts: &[Verdict] = &report.verdicts;
     let word = |outcome| match outcome {
         Outcome::Met => ("good", "met"),
         Outcome::Inconclusive => ("doubtful", "inconclusive"),
@@ -154,12 +161,18 @@ fn thresholds(verdicts: &[Verdict]) -> Markup {
             thead { tr { th { "threshold" } th { "cell" } th { "outcome" } th { "measured" } } }
             tbody { @for verdict in verdicts { tr {
                 td { (verdict.threshold) }
-                td { (verdict.point) }
+                td.words { (cell(report, &verdict.point)) }
                 td class=(word(verdict.outcome).0) { (word(verdict.outcome).1) }
                 td.words { (human::measured(verdict)) (verdict.why) }
             } } }
         } }
     } }
+}
+
+/// A cell by what varies; where nothing does, there is one.
+fn cell(report: &BenchReport<'_>, point: &Point) -> String {
+    let name = report.view.name(point);
+    if name.is_empty() { "the only cell".into() } else { name }
 }
 
 /// A cell's warnings stand together; many cells' are folded.

@@ -1,6 +1,10 @@
-//! Pages: one file each, that needs no network and no script. Whatever is put into a page is escaped by the template.
+//! Pages: one file each, that needs no network. Whatever is put into a page is escaped by the template, and what a script
+//! takes by [`timeline::json`].
 
+pub mod merged;
 mod page;
 pub mod run;
+pub mod timeline;
+mod walk;
 
 pub use page::{facts, machine, page};

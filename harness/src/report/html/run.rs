@@ -1,18 +1,69 @@
-//! report.html of a run, from what it left.
+//! report.html of a run, from what it left. It answers in this order: what was promised, what broke, when, who did it, how
+//! to see it again.
 
 use maud::{Markup, html};
 
-use super::{facts, machine, page};
-use crate::history::Outcome;
+use super::timeline::{self, Spot, Timeline};
+use super::{facts, machine, page, walk};
+use crate::check::search::Explanation;
+use crate::finding::Finding;
+use crate::finding::moments::Walk;
+use crate::history::{History, Outcome};
+use crate::model::Model;
 use crate::report::stored::{BenchSummary, Stored, StoredRun};
 use crate::report::verdict::Verdict;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport};
 use crate::results::{RunRecord, RunStatus};
 use crate::words::grouped;
 
+/// More violations than these are folded.
+const SHOWN_MAX: usize = 8;
+
+/// What a page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// What the run left.
+    pub stored: &'a StoredRun,
+    /// Its violations, each with what was kept of it, in the order of the report.
+    pub broken: &'a [Broken],
+    /// The operations that are drawn, and how many of the run they are.
+    pub history: Option<(&'a History, Source)>,
+    /// Where the violations lie among them.
+    pub spots: &'a [Spot],
+}
+
+/// What the drawn operations are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// All of the run.
+    Whole,
+    /// Those around the first violation.
+    Window,
+}
+
+/// A violation with what was kept of it.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// What the report says.
+    pub report: ViolationReport,
+    /// The finding.
+    pub finding: Option<Finding>,
+    /// The interleaving, where it was seen under control.
+    pub walk: Option<Walk>,
+    /// The longest legal order and where it ends, a line each, where no order is legal.
+    pub order: Option<Vec<String>>,
+}
+
+/// The longest legal order of what a search found illegal, and where it ends.
+#[must_use]
+pub fn order_of(explanation: &Explanation, model: &Model) -> Vec<String> {
+    explanation.lines(model.table())
+}
+
 /// The page. Without a summary the run was cut short, and the page says so.
 #[must_use]
-pub fn show(stored: &StoredRun) -> String {
+pub fn show(about: &Page<'_>) -> String {
+    let stored = about.stored;
     let run = &stored.run;
     let title = format!("Run of {}", run.scenario.name);
     let body = html! {
@@ -25,9 +76,17 @@ pub fn show(stored: &StoredRun) -> String {
         @if run.status == RunStatus::Incomplete && stored.summary.is_some() {
             p.doubtful { "The run is marked incomplete." }
         }
+        @if let Some(Stored::Scenario(report)) = &stored.summary {
+            (promised(run, report))
+            (violations(about))
+            (timeline(about, report))
+            h2 { "Figures" }
+            (facts(&numbers(report)))
+            (checks(&report.checks))
+            @if let Some(reach) = &report.reach { (reached(reach)) }
+        }
         h2 { "Machine" }
         (facts(&place(run)))
-        @if let Some(Stored::Scenario(report)) = &stored.summary { (outcome(report)) }
         h2 { "Command" }
         pre { code { (run.argv.join(" ")) } }
         h2 { "Scenario" }
@@ -35,11 +94,117 @@ pub fn show(stored: &StoredRun) -> String {
             p { "With " @for set in &run.scenario.overrides { code { (set) } " " } }
         }
         pre { code { (run.scenario.text) } }
+        @if about.broken.iter().any(|broken| broken.walk.is_some()) { (walk::script()) }
     };
     page(&title, "", &body)
 }
 
-fn verdict(verdict: Verdict, expected: bool, reasons: &[String]) -> Markup {
+/// What the scenario is about, and what it expects.
+fn promised(run: &RunRecord, report: &ScenarioReport) -> Markup {
+    let table = toml::from_str::<toml::Table>(&run.scenario.text).unwrap_or_default();
+    let about = table.get("about").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let classes = |classes: &[crate::violation::Class]| {
+        classes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    html! {
+        h2 { "What was promised" }
+        @if !about.is_empty() { p { (about) } }
+        p {
+            "Tested: " strong { (report.subject) } ". "
+            @if report.expect.violations.is_empty() {
+                "No promise may be broken"
+            } @else {
+                "A known bug: " strong { (classes(&report.expect.violations)) } " must show"
+            }
+            @if !report.expect.also.is_empty() { ", and these may: " (classes(&report.expect.also)) }
+            "."
+        }
+    }
+}
+
+fn violations(about: &Page<'_>) -> Markup {
+    let (first, rest) = about.broken.split_at(about.broken.len().min(SHOWN_MAX));
+    // The timeline knows only those that have operations.
+    let spot = |broken: &Broken| {
+        let message = &broken.finding.as_ref()?.message;
+        about.history?;
+        about
+            .spots
+            .iter()
+            .position(|spot| spot.message == *message && spot.class == broken.report.class.as_str())
+    };
+    html! {
+        h2 { "What broke" }
+        @if about.broken.is_empty() { p { "Nothing." } }
+        @for broken in first { (violation(broken, spot(broken), about.history.is_some())) }
+        @if !rest.is_empty() { details {
+            summary { (grouped(rest.len() as u64)) " more" }
+            @for broken in rest { (violation(broken, spot(broken), about.history.is_some())) }
+        } }
+    }
+}
+
+fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
+    let report = &broken.report;
+    let class = if report.expected { "doubtful" } else { "bad" };
+    html! {
+        section.finding {
+            h3 { span class=(class) { (report.class.as_str()) } @if report.expected { " (expected)" } " " code.faint { (report.signature) } }
+            p { (report.message) }
+            @if let Some(explained) = &report.explained { p { (explained) } }
+            @if report.reproduction.of > 0 {
+                p.faint { "Showed in " (report.reproduction) @if report.control.is_some() { " replays" } @else { " runs" } "." }
+            }
+            @if let Some(number) = spot {
+                p { button type="button" data-finding=(number) { "Show it on the timeline" } }
+            }
+            @if let Some(walk) = &broken.walk { (walk::show(walk)) }
+            @if let Some(order) = &broken.order { details open=[broken.walk.is_none().then_some("")] {
+                summary { "Why no order is legal: the longest legal order, and where it ends" }
+                pre { (order.join("\n")) }
+            } }
+            @if let Some(finding) = &broken.finding { (window(finding, is_drawn || broken.walk.is_some())) }
+            p { "See it again:" }
+            pre { code { (report.reproduce) } }
+        }
+    }
+}
+
+/// The operations around a violation, as a table: it says without script, colour or canvas what the timeline shows.
+fn window(finding: &Finding, is_folded: bool) -> Markup {
+    let text = |glimpse: &crate::finding::Glimpse, name: &str| match glimpse.operation.get(name) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    html! { @if !finding.window.is_empty() { details open=[(!is_folded).then_some("")] {
+        summary { "The operations around it" }
+        div.wide { table {
+            thead { tr { th {} th.number { "from, ms" } th.number { "to, ms" } th { "process" } th { "operation" } th { "how it ended" } } }
+            tbody { @for glimpse in &finding.window { tr class=[glimpse.decisive.then_some("decisive")] {
+                td { @if glimpse.decisive { "▶" } }
+                td.number { (format!("{:.3}", glimpse.invoke_ms)) }
+                td.number { (glimpse.return_ms.map_or_else(|| "open".into(), |end_ms| format!("{end_ms:.3}"))) }
+                td { "p" (text(glimpse, "process")) }
+                td { (text(glimpse, "op")) }
+                td.words { (glimpse.ending) }
+            } } }
+        } }
+    } } }
+}
+
+fn timeline(about: &Page<'_>, report: &ScenarioReport) -> Markup {
+    let Some((history, source)) = about.history else { return html! {} };
+    html! {
+        h2 { "When, and who did it" }
+        @if source == Source::Window {
+            p.faint { "Only the operations around the first violation were kept; --keep-history keeps all." }
+        }
+        (timeline::show(&Timeline { history, violations: about.spots, workers: report.processes }))
+    }
+}
+
+pub(super) fn verdict(verdict: Verdict, expected: bool, reasons: &[String]) -> Markup {
     let class = match verdict {
         _ if expected => "good",
         Verdict::Inconclusive => "doubtful",
@@ -72,15 +237,19 @@ fn place(run: &RunRecord) -> Vec<(&'static str, String)> {
     all
 }
 
-fn outcome(report: &ScenarioReport) -> Markup {
+/// What a scenario came to, without what its folder keeps.
+pub(super) fn outcome(report: &ScenarioReport) -> Markup {
     html! {
-        h2 { "Numbers" }
         (facts(&numbers(report)))
-        h2 { "Violations" }
-        @if report.violations.is_empty() { p { "None." } }
-        @for violation in &report.violations { (broken(violation)) }
+        @for violation in &report.violations { (self::violation(&Broken::alone(violation), None, false)) }
         (checks(&report.checks))
         @if let Some(reach) = &report.reach { (reached(reach)) }
+    }
+}
+
+impl Broken {
+    fn alone(report: &ViolationReport) -> Self {
+        Self { report: report.clone(), finding: None, walk: None, order: None }
     }
 }
 
@@ -100,15 +269,6 @@ fn numbers(report: &ScenarioReport) -> Vec<(&'static str, String)> {
         ("Coverage", exploration.map(|exploration| exploration.coverage.to_string())),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
-fn broken(violation: &ViolationReport) -> Markup {
-    html! {
-        h3 { (violation.class.as_str()) " " code.faint { (violation.signature) } }
-        p { (violation.message) }
-        @if let Some(explained) = &violation.explained { p { (explained) } }
-        pre { code { (violation.reproduce) } }
-    }
 }
 
 fn checks(checks: &[CheckReport]) -> Markup {

@@ -13,6 +13,7 @@ use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::finding::Exploration;
+use crate::finding::moments::{self, Moments, Walk, WalkStep};
 use crate::history::History;
 use crate::plan::schedule::{Fault, Line, without_number};
 use crate::violation::Violation;
@@ -73,6 +74,23 @@ impl Interleaving<'_> {
             .expect("a String takes all");
         text.push_str(&sentence::tell(self));
         text
+    }
+
+    /// For whoever walks through it.
+    #[must_use]
+    pub fn walk(&self, moments: Option<Moments>) -> Walk {
+        let steps = self.rows().into_iter().map(|row| WalkStep {
+            process: row.process,
+            text: row.text,
+            decisive: row.is_decisive,
+        });
+        Walk {
+            schema_version: moments::SCHEMA_VERSION,
+            processes: self.header().split_off(2),
+            steps: steps.collect(),
+            sentence: sentence::tell(self),
+            moments,
+        }
     }
 
     /// For a document.

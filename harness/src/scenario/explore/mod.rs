@@ -10,6 +10,7 @@ use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
+use crate::plan::parts::Parts;
 use crate::plan::schedule::{Fault, Injected};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::words::nearest;
@@ -73,6 +74,7 @@ impl Explore {
             step_ns: self.step_ns,
             steps_max: self.steps_max,
             lanes: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+            parts: Parts::ALL,
         }
     }
 }

@@ -161,15 +161,21 @@ fn run(
 
 /// What a campaign sees, with at most so many faults in an execution.
 fn campaign(programs: &[Program], bound: u32) -> BTreeSet<Outcome> {
+    let (outcomes, _) = part(programs, bound, Parts::ALL);
+    outcomes.into_iter().collect()
+}
+
+/// What a campaign sees of some parts, each schedule for itself, and how many sets of faults it tried.
+fn part(programs: &[Program], bound: u32, parts: Parts) -> (Vec<Outcome>, u64) {
     let maker: Maker = Box::new(|| Box::new(Exhaustive::new()));
-    let mut campaign = Campaign::new(maker, vec![Fault::Kill, IO], bound);
-    let mut outcomes = BTreeSet::new();
+    let mut campaign = Campaign::new(maker, vec![Fault::Kill, IO], bound).of_parts(parts);
+    let mut outcomes = Vec::new();
     while let Work::Run(mut task) = campaign.next() {
         let (execution, chances) = run(programs, &task.planned, task.chooser.as_mut());
         let receipt = task.receipt();
         let (execution, outcome) = execution.split();
-        if execution.end == End::Completed {
-            outcomes.insert(outcome);
+        if execution.end == End::Completed && task.is_own {
+            outcomes.push(outcome);
         }
         let io = Faults::of(&[Injected::Io]);
         campaign.learn(
@@ -179,7 +185,7 @@ fn campaign(programs: &[Program], bound: u32) -> BTreeSet<Outcome> {
         );
     }
     assert_eq!(campaign.coverage(), Coverage::Exhausted);
-    outcomes
+    (outcomes, campaign.own_sets)
 }
 
 fn programs(seed: u64) -> Vec<Program> {
@@ -243,4 +249,33 @@ fn the_second_fault_can_meet_a_step_that_only_the_first_leads_to() {
     };
     assert!(campaign(&programs, 2).iter().any(both));
     assert!(!campaign(&programs, 1).iter().any(both));
+}
+
+#[test]
+fn the_parts_of_a_campaign_run_each_schedule_once_and_leave_none_out() {
+    let (mut all, mut shared) = (0, 0);
+    for seed in 0..20 {
+        let programs = programs(seed);
+        for bound in 0..=2 {
+            let (mut whole, sets) = part(&programs, bound, Parts::ALL);
+            whole.sort();
+            for shards in [2, 5] {
+                let mut seen = Vec::new();
+                let mut seen_sets = 0;
+                for shard in 0..shards {
+                    let numbers = (0..Parts::COUNT).filter(|number| number % shards == shard);
+                    let own = numbers.fold(Parts::NONE, |parts, number| parts.with(Parts::one(number)));
+                    let (outcomes, sets) = part(&programs, bound, own);
+                    shared += u32::from(!outcomes.is_empty());
+                    seen.extend(outcomes);
+                    seen_sets += sets;
+                }
+                seen.sort();
+                assert_eq!(seen, whole, "seed {seed}, {bound} faults, {shards} shards:\n{programs:#?}");
+                assert_eq!(seen_sets, sets);
+            }
+            all += whole.len();
+        }
+    }
+    assert!(all > 2_000 && shared > 200, "{all} schedules, {shared} shards with any");
 }

@@ -17,6 +17,9 @@ const METRICS: [Metric; 4] = [
     Metric::Jain,
 ];
 
+/// The greatest that Jain's index can be, whatever an interval of confidence says.
+const FAIR: f64 = 1.0;
+
 /// The axes of numbers that vary, and so can be drawn along.
 pub fn axes(view: &View<'_>) -> Vec<Axis> {
     let is_along = |axis: &Axis| {
@@ -48,7 +51,9 @@ fn chart(view: &View<'_>, axis: Axis, metric: Metric, facet: &Facet<'_, '_>) -> 
                 .filter_map(|(row, statistics)| {
                     let Some(Value::Number(x)) = row.cell.point.get(axis) else { return None };
                     let estimate = statistics.get(metric)?;
-                    let interval = estimate.interval.map(|interval| (interval.lower, interval.upper));
+                    let upper =
+                        |upper: f64| if metric.unit() == Unit::Plain { upper.min(FAIR) } else { upper };
+                    let interval = estimate.interval.map(|interval| (interval.lower, upper(interval.upper)));
                     Some(Spot { x: *x as f64, y: estimate.value, interval, mark: Mark::Marked })
                 })
                 .collect();
@@ -135,7 +140,7 @@ pub fn scale<I: Iterator<Item = f64>>(metric: Metric, values: impl Fn() -> I) ->
         }
         Unit::Plain => {
             let label = format!("Jain's index: 1 is fair, 1/n is one process alone ({tendency})");
-            Scale::fit(label, Spread::Even, values().chain([1.0]), plain)
+            Scale::fit(label, Spread::Even, values().map(|value| value.min(FAIR)).chain([FAIR]), plain)
         }
     }
 }

@@ -71,7 +71,8 @@ impl Scale {
         let step =
             [1.0, 2.0, 2.5, 5.0, 10.0].map(|part| part * power).into_iter().find(|step| *step >= rough);
         let step = step.unwrap_or(10.0 * power);
-        let count = (high / step * (1.0 + 1e-9)).ceil() as u32;
+        // What is round already needs no further step, whatever the last bit says.
+        let count = (high / step * (1.0 - 1e-9)).ceil() as u32;
         self.ticks = (0..=count).map(|tick| f64::from(tick) * step).collect();
         self.ends = (0.0, f64::from(count) * step * 1.02);
     }
@@ -166,6 +167,14 @@ mod tests {
         let scale = Scale::fit(String::new(), Spread::Even, [3.0, 87.0].into_iter(), plain);
         let written: Vec<String> = scale.ticks().iter().map(|tick| scale.written(*tick)).collect();
         assert_eq!(written, ["0", "20", "40", "60", "80", "100"]);
+    }
+
+    #[test]
+    fn a_value_that_is_round_is_the_end() {
+        for (high, end) in [(1.0, "1"), (100.0, "100"), (0.5, "0.5"), (3.0, "3")] {
+            let scale = Scale::fit(String::new(), Spread::Even, [high].into_iter(), plain);
+            assert_eq!(scale.written(*scale.ticks().last().unwrap()), end);
+        }
     }
 
     #[test]

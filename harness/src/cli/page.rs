@@ -1,0 +1,121 @@
+//! Gathers what a run's page shows from what the run left, and writes it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::check::search::Budget;
+use crate::finding::moments::{self, Walk};
+use crate::finding::{self, Finding};
+use crate::history::{History, read};
+use crate::judge::{Checker, judge};
+use crate::model::{Builtin, Model};
+use crate::report::html::run::{self, Broken, Page, Source};
+use crate::report::html::timeline::Spot;
+use crate::report::stored::{Stored, StoredRun};
+use crate::results::read::versioned;
+use crate::results::write_whole;
+use crate::scenario::Kind;
+use crate::violation::Class;
+
+/// More findings than these are told without their operations.
+const FINDINGS_MAX: usize = 200;
+/// What the search for the longest legal order of a finding's few operations may take.
+const SEARCH_TIME: Duration = Duration::from_secs(1);
+const SEARCH_BYTES: usize = 64 << 20;
+
+/// Writes `report.html` into a run's folder.
+pub fn write(folder: &Path) -> Result<(), String> {
+    let page = of_run(folder)?;
+    write_whole(&folder.join("report.html"), page.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// The page of a run.
+pub fn of_run(folder: &Path) -> Result<String, String> {
+    let stored = StoredRun::read(folder).map_err(|error| error.to_string())?;
+    let broken = broken(&stored)?;
+    let history = history(folder, &stored, &broken)?;
+    let spots: Vec<Spot> = broken.iter().filter_map(|broken| spot(broken.finding.as_ref()?)).collect();
+    Ok(run::show(&Page {
+        stored: &stored,
+        broken: &broken,
+        history: history.as_ref().map(|(history, source)| (history, *source)),
+        spots: &spots,
+    }))
+}
+
+/// The findings of a run, each with what was kept of it.
+fn broken(stored: &StoredRun) -> Result<Vec<Broken>, String> {
+    let Some(Stored::Scenario(report)) = &stored.summary else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for (number, violation) in report.violations.iter().enumerate() {
+        let folder = stored.path.join("findings").join(&violation.signature);
+        if number >= FINDINGS_MAX || !folder.is_dir() {
+            all.push(Broken { report: violation.clone(), finding: None, walk: None, order: None });
+            continue;
+        }
+        let told = |error: crate::results::read::ReadError| error.to_string();
+        let finding: Option<Finding> =
+            versioned(&folder.join("finding.json"), finding::SCHEMA_VERSION).map_err(told)?;
+        let walk: Option<Walk> =
+            versioned(&folder.join(moments::FILE_NAME), moments::SCHEMA_VERSION).map_err(told)?;
+        let order = (violation.class == Class::NotLinearizable).then(|| longest_order(&folder)).flatten();
+        all.push(Broken { report: violation.clone(), finding, walk, order });
+    }
+    Ok(all)
+}
+
+/// The longest legal order of a finding's operations, up to the one that has no place; `None` where these few operations
+/// alone are legal, or are too many for a search.
+fn longest_order(folder: &Path) -> Option<Vec<String>> {
+    let history = read::read_file(&folder.join("history.jsonl")).ok()?;
+    let model = Model::builtin(history.model.unwrap_or(Builtin::Runsc));
+    let budget = Budget { time: Some(SEARCH_TIME), memory_bytes: SEARCH_BYTES, ..Budget::default() };
+    let judged = judge(&history, &model, Checker::Search, budget);
+    let explained = judged.iter().find_map(|judgement| judgement.explanation());
+    explained.map(|explanation| run::order_of(explanation, &model))
+}
+
+/// The operations that are drawn: all, where they were kept, else those around the first violation.
+fn history(
+    folder: &Path,
+    stored: &StoredRun,
+    broken: &[Broken],
+) -> Result<Option<(History, Source)>, String> {
+    let is_stress =
+        matches!(&stored.summary, Some(Stored::Scenario(report)) if report.work.kind() == Kind::Stress);
+    let whole = folder.join("history.jsonl.zst");
+    if whole.exists() {
+        let history = read::read_file(&whole).map_err(|error| format!("{}: {error}", whole.display()))?;
+        return Ok(Some((history, Source::Whole)));
+    }
+    // Under control, the interleaving says more than times that are numbers of steps.
+    let Some(first) = broken.iter().find(|broken| broken.finding.is_some()).filter(|_| is_stress) else {
+        return Ok(None);
+    };
+    let window = folder.join("findings").join(&first.report.signature).join("history.jsonl");
+    match fs::metadata(&window) {
+        Ok(_) => {
+            let history =
+                read::read_file(&window).map_err(|error| format!("{}: {error}", window.display()))?;
+            Ok(Some((history, Source::Window)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Where a finding lies on the timeline.
+fn spot(finding: &Finding) -> Option<Spot> {
+    let decisive: Vec<(u32, u64)> = finding
+        .window
+        .iter()
+        .filter(|glimpse| glimpse.decisive)
+        .filter_map(|glimpse| {
+            let process = glimpse.operation.get("process")?.as_u64()?;
+            let at = glimpse.operation.get("invoke_ns")?.as_u64()?;
+            Some((u32::try_from(process).ok()?, at))
+        })
+        .collect();
+    let (class, message) = (finding.class.to_string(), finding.message.clone());
+    (!decisive.is_empty()).then_some(Spot { class, message, decisive })
+}

@@ -1,0 +1,5 @@
+//! Pages in a real browser: Chromium, driven headless. Where there is none, each test says so and is skipped.
+
+mod cases;
+mod driver;
+mod speed;
