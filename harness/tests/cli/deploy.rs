@@ -40,6 +40,8 @@ job=$(sbatch --parsable --array=0-3 --chdir="$PLACE" "$DEPLOY/flockwork.sbatch" 
 # One of them is cut short as soon as it has begun, and begins again.
 until ls "$PLACE"/campaign/shard-2/*/run.json >/dev/null 2>&1; do sleep 0.1; done
 scontrol requeue "${job}_2" || true
+# Slurm lets it wait two minutes, in case its node was the reason.
+scontrol update JobId="${job}_2" StartTime=now || true
 while [ -n "$(squeue --noheader --job "$job" 2>/dev/null)" ]; do sleep 0.5; done
 after=$(sbatch --parsable --chdir="$PLACE" "$DEPLOY/collect.sbatch" "$PLACE/campaign")
 while [ -n "$(squeue --noheader --job "$after" 2>/dev/null)" ]; do sleep 0.2; done
