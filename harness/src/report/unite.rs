@@ -11,6 +11,7 @@ use crate::campaign::Unit;
 use crate::check;
 use crate::engine::Ended;
 use crate::history::Outcome;
+use crate::plan::parts::Parts;
 use crate::report::exit::Exit;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::verdict::{Case, Doubt, Verdict, judge};
@@ -18,7 +19,8 @@ use crate::report::{
     CheckReport, CheckVerdict, ExplorationReport, ReachReport, Reproduction, ScenarioReport, ViolationReport,
     WorkReport,
 };
-use crate::scenario::Kind;
+use crate::scenario::{Expect, Kind};
+use crate::violation::Class;
 
 /// What one unit came to.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +92,22 @@ fn conclude(united: &mut ScenarioReport, pieces: &[Piece<'_>]) {
         let why = format!("{}: {}", check.name, check.inconclusive.as_ref()?);
         Some(Doubt { class: check::class_of(&check.name), why })
     });
+    let seen: BTreeSet<Class> = united.violations.iter().map(|violation| violation.class).collect();
+    let mut expect = united.expect.clone();
+    if !is_whole(pieces) {
+        // What is expected and does not show may show in a part that is not here.
+        let (shown, missing): (Vec<Class>, Vec<Class>) =
+            expect.violations.iter().partition(|class| seen.contains(class));
+        united.shortfalls.extend(missing.iter().map(|class| {
+            format!("expected {class} did not appear in this part: `flockwork merge` says whether it did in another")
+        }));
+        if !missing.is_empty() {
+            expect = Expect { violations: Vec::new(), also: [shown, missing, expect.also].concat() };
+        }
+    }
     let judgement = judge(&Case {
-        expect: &united.expect,
-        seen: united.violations.iter().map(|violation| violation.class).collect(),
+        expect: &expect,
+        seen,
         doubts: doubts.collect(),
         shortfalls: united.shortfalls.clone(),
         examined: examined(united),
@@ -106,6 +121,16 @@ fn conclude(united: &mut ScenarioReport, pieces: &[Piece<'_>]) {
     united.expected = united.exit == Exit::AsExpected;
     let told: BTreeSet<&String> = failed.iter().flat_map(|report| &report.reasons).collect();
     united.reasons = judgement.reasons.into_iter().chain(told.into_iter().cloned()).collect();
+}
+
+/// Whether every part of each seed is there.
+fn is_whole(pieces: &[Piece<'_>]) -> bool {
+    let mut parts = BTreeMap::<u64, Parts>::new();
+    for piece in pieces {
+        let known = parts.entry(piece.unit.seed).or_insert(Parts::NONE);
+        *known = known.with(piece.unit.parts);
+    }
+    parts.values().all(|parts| parts.is_all())
 }
 
 /// How much was looked at: by checks, and of commands their executions.
@@ -300,11 +325,7 @@ fn guarantee(pieces: &[Piece<'_>]) -> Option<GuaranteeReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::parts::Parts;
     use crate::report::cases::tests::scenario;
-    use crate::report::coverage::CoverageReport;
-    use crate::scenario::Expect;
-    use crate::violation::Class;
 
     fn unit(seed: u64, parts: Parts) -> Unit {
         Unit { scenario: 0, seed, parts }

@@ -136,9 +136,9 @@ fn mismatch(schema: &Value, value: &Value, place: &str) -> Option<String> {
     if let Some(items) = value.as_array().filter(|_| schema["items"].is_object()) {
         return items.iter().find_map(|item| mismatch(&schema["items"], item, place));
     }
-    let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object()) else {
-        return None;
-    };
+    let Some(fields) = value.as_object() else { return None };
+    let none = serde_json::Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&none);
     fields.iter().find_map(|(key, value)| {
         let place = format!("{place}.{key}");
         match (properties.get(key), &schema["additionalProperties"]) {

@@ -233,7 +233,7 @@ fn a_benchmark_fits_and_shows_charts_before_thresholds() {
     place.file("bench.toml", BENCH);
     let words = ["bench", "bench.toml", "--seed", "5", "--root", "root"];
     let code = place.flockwork(&words).output().unwrap().status.code();
-    assert!(matches!(code, Some(0 | 102)), "{code:?}");
+    assert!(matches!(code, Some(0 | 102 | 103)), "{code:?}");
     browser.open(&only_run(&place).join("report.html"));
     assert_quiet(&browser);
     assert_fits(&browser, &[420, 1200, 1600]);
