@@ -132,7 +132,8 @@ fn a_shell_script_with_flock_is_clean(zygote: &Zygote) {
 }
 
 fn a_schedule_repeats_itself(zygote: &Zygote) {
-    let scripts: [Commands; 1] = [vec![shell(ADD), shell(ADD)]];
+    let piped = shell("cat n | (read x; echo \"$x\")");
+    let scripts: [Commands; 2] = [vec![shell(ADD), shell(ADD)], vec![piped, shell("rm -f b")]];
     for commands in scripts {
         let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
         let mut first: Option<Vec<String>> = None;
