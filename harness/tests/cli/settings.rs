@@ -136,15 +136,14 @@ fn mismatch(schema: &Value, value: &Value, place: &str) -> Option<String> {
     if let Some(items) = value.as_array().filter(|_| schema["items"].is_object()) {
         return items.iter().find_map(|item| mismatch(&schema["items"], item, place));
     }
-    let Some(fields) = value.as_object() else { return None };
+    let fields = value.as_object()?;
     let none = serde_json::Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
     fields.iter().find_map(|(key, value)| {
         let place = format!("{place}.{key}");
         match (properties.get(key), &schema["additionalProperties"]) {
-            (Some(inner), _) => mismatch(inner, value, &place),
             (None, Value::Bool(false)) => Some(format!("{place}: unknown")),
-            (None, inner) => mismatch(inner, value, &place),
+            (Some(inner), _) | (None, inner) => mismatch(inner, value, &place),
         }
     })
 }
