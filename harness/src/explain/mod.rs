@@ -14,7 +14,8 @@ use flockwork::{Operation, Status};
 use crate::history::{History, Outcome, Record};
 use crate::plan::parts::Parts;
 use crate::plan::schedule::Fault;
-use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, StressPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, StressPlan};
+use crate::subject;
 use crate::violation::Violation;
 
 /// At most this many schedules are tried of one guess by a strategy that samples. With faults they are shared among the
@@ -54,9 +55,7 @@ pub fn explorations(
     violation: &Violation,
 ) -> Result<Vec<ExplorePlan>, Unexplained> {
     let container = part::container(history, violation).ok_or(Unexplained::NoContainer)?;
-    if let SubjectPlan::Library { sandbox, .. } = &stress.subject
-        && sandbox != "inert"
-    {
+    if subject::build(&stress.subject).is_ok_and(|subject| subject.traits().children) {
         return Err(Unexplained::Children);
     }
     let parts = part::parts(history, violation, container);

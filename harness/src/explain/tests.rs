@@ -1,7 +1,7 @@
 //! From histories to plans.
 
 use super::*;
-use crate::plan::{Audit, Budget};
+use crate::plan::{Audit, Budget, SubjectPlan};
 use crate::plan::{FailCreate, FailCreateAt};
 use crate::violation::Class;
 use Operation::{Create, Kill, Pause, Resume, Start, State};
@@ -140,7 +140,7 @@ fn creates_that_failed_fail_again() {
     stress.subject = SubjectPlan::Replica { replica: "gvisor-2024".into(), fail_create: Some(fail) };
     let lot = |process: u32, at: u64| {
         let sequence = crate::engine::explore::FIRST_SEQUENCE + at;
-        crate::subject::payload::Stamp { writer: process, sequence }.lot()
+        subject::payload::Stamp { writer: process, sequence }.lot()
     };
     for failed in 0..4 {
         let created = Status::Created;

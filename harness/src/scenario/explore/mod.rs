@@ -230,10 +230,12 @@ fn read_repeat(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> Repe
 
 /// A subject that cannot be explored: what its processes start would run without control.
 pub fn refuse_children(subject: &SubjectPlan, place: &Place) -> Option<Problem> {
-    let SubjectPlan::Library { sandbox, .. } = subject else { return None };
-    (sandbox != "inert").then(|| {
-        let message =
-            format!("sandbox {sandbox:?} starts processes of its own, which exploration does not control");
+    let starts_processes = crate::subject::build(subject).is_ok_and(|subject| subject.traits().children);
+    starts_processes.then(|| {
+        let message = format!(
+            "{} starts processes of its own, which exploration does not control",
+            crate::scenario::describe_subject(subject)
+        );
         Problem::new(place, message).with_help("explore with sandbox = \"inert\"; stress runs take any")
     })
 }
