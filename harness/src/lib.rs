@@ -7,6 +7,7 @@ pub mod books;
 pub mod campaign;
 pub mod cli;
 pub mod conduct;
+pub mod crash;
 pub mod disk;
 pub mod doctor;
 pub mod engine;

@@ -55,6 +55,8 @@ impl Split {
     pub fn of(scenario: &Scenario) -> Self {
         match &scenario.work {
             Work::Stress(_) | Work::Bench(_) | Work::Race(_) => Self::BySeed,
+            // It makes no random choice.
+            Work::Crash(_) => Self::Whole,
             Work::Explore(explore) => match (&explore.strategy, explore.faults.is_empty()) {
                 (StrategyPlan::Replay(_), _) | (StrategyPlan::Exhaustive { .. }, true) => Self::Whole,
                 (StrategyPlan::Exhaustive { .. }, false) => Self::ByPart,

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::bench::ExportArgs;
 use super::compare::CompareArgs;
+use super::crash::CrashArgs;
 use super::init::InitArgs;
 pub use super::output::Format;
 use super::race::RaceArgs;
@@ -40,6 +41,22 @@ Exit codes:
    96  this machine lacks what it needs
   100  an execution came to what no sequential order gives, or somebody did not end
   102  inconclusive: the budget ran out, the commands never met, or they differ from run to run even alone";
+
+const CRASH_EXAMPLES: &str = "\
+Examples:
+    flockwork crash --state ./data -- 'sort -o ./data/list ./data/list'
+    flockwork crash --state ./repo --then 'git fsck' --then 'git log --oneline' -- 'git commit …'
+    flockwork crash --state ./db --disk posix --durable -- './tool save'
+
+The folders are never touched: the command works on copies. docs/disks.md says what each disk model allows.
+
+Exit codes:
+    0  every crash left the state before or the one after
+    1  the harness itself failed
+    2  usage: a command that is not found, a folder that is missing …
+   96  this machine lacks what it needs
+  100  a crash left something else
+  102  inconclusive: the budget ran out, or the command does what no model knows";
 
 const ABOUT: &str = "Finds races between processes that share state through files";
 
@@ -116,6 +133,9 @@ pub enum Command {
     /// Race your own commands: they are right when they come to what some order of them gives, one after the other
     #[command(after_long_help = RACE_EXAMPLES)]
     Race(Box<RaceArgs>),
+    /// Crash your own command: it is right when a kill or a power loss leaves the state before or the one after
+    #[command(after_long_help = CRASH_EXAMPLES)]
+    Crash(Box<CrashArgs>),
     /// Measure locks under contention: the cells of a grid, in rounds of random order
     #[command(after_long_help = EXIT_CODES)]
     Bench(BenchArgs),
@@ -167,7 +187,7 @@ pub enum Command {
 impl Command {
     /// Whether it ends with a verdict on scenarios, which is what CI servers are told.
     pub const fn reports_scenarios(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Race(_) | Self::Merge(_))
+        matches!(self, Self::Run(_) | Self::Race(_) | Self::Crash(_) | Self::Merge(_))
     }
 
     /// Whether it works with more than one thread.
@@ -175,6 +195,7 @@ impl Command {
         match self {
             Self::Run(_)
             | Self::Race(_)
+            | Self::Crash(_)
             | Self::Bench(_)
             | Self::Init(_)
             | Self::Replay(_)

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod compare;
 mod config;
+mod crash;
 mod deliver;
 mod doctor;
 mod failure;
@@ -78,6 +79,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
         Command::Race(args) => race::run(zygote, *args, command_line, output),
+        Command::Crash(args) => crash::run(zygote, &args, command_line, output),
         Command::Bench(args) => bench::run(zygote, args, command_line, output),
         Command::Replay(args) => replay::run(zygote, &args, output),
         Command::Shrink(args) => shrink::run(zygote, &args, output),

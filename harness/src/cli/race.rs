@@ -17,6 +17,7 @@ use crate::ground::copied_bytes;
 use crate::plan::race::{Mode, RaceBudget};
 use crate::process::Zygote;
 use crate::race::RaceError;
+use crate::race::sheet::Compare;
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
 use crate::scenario::race::{
@@ -177,7 +178,7 @@ pub fn run(
     }
     let target = args.save.as_deref().map(target_of).transpose()?;
     let seed = args.seed.unwrap_or_else(random_seed);
-    let reproduce = reproduce(command_line, seed);
+    let reproduce = reproduce("race", command_line, seed);
     let about = about(&race);
     let scenario = Scenario {
         name: "race".into(),
@@ -241,19 +242,12 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         None if args.free => Mode::Free,
         None => Mode::Auto,
     };
-    let compare = (!args.compare.is_empty())
-        .then(|| parse_compare(args.compare.iter().map(String::as_str)).map_err(each("--compare")));
-    let environment = args.env.iter().map(|pair| {
-        let (name, value) =
-            pair.split_once('=').ok_or_else(|| usage(format!("--env {pair}: expected NAME=VALUE")))?;
-        Ok((name.to_owned(), value.to_owned()))
-    });
     Ok(Race {
         processes,
         state: args.state.clone(),
         in_place: args.in_place,
         folder: args.cwd.clone().unwrap_or_else(|| PathBuf::from(".")),
-        environment: environment.collect::<Result<_, Failure>>()?,
+        environment: environment(&args.env)?,
         setup: args.setup.clone(),
         observe: args.observe.clone(),
         then: args.then.clone(),
@@ -263,7 +257,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
             .map(|rule| parse_busy(rule))
             .collect::<Result<_, _>>()
             .map_err(each("--busy"))?,
-        compare: compare.transpose()?,
+        compare: compared(&args.compare)?,
         faults: args
             .faults
             .iter()
@@ -285,7 +279,26 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
     })
 }
 
-fn time(text: Option<&str>, flag: &str, usual_ns: u64) -> Result<u64, Failure> {
+/// Variables as they were typed.
+pub(super) fn environment(pairs: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |pair: &String| {
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| usage(format!("--env {pair}: expected NAME=VALUE")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    pairs.iter().map(pair).collect()
+}
+
+/// What is compared, where it was typed.
+pub(super) fn compared(words: &[String]) -> Result<Option<Compare>, Failure> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let compare = parse_compare(words.iter().map(String::as_str));
+    compare.map(Some).map_err(|why| usage(format!("--compare: {why}")))
+}
+
+pub(super) fn time(text: Option<&str>, flag: &str, usual_ns: u64) -> Result<u64, Failure> {
     let Some(text) = text else { return Ok(usual_ns) };
     match duration_ns(text).filter(|ns| Duration::from_nanos(*ns) >= Duration::from_millis(1)) {
         Some(ns) => Ok(ns),
@@ -300,10 +313,10 @@ fn about(race: &Race) -> String {
 }
 
 /// The same command with its seed.
-fn reproduce(command_line: &[String], seed: u64) -> String {
-    let mut words = vec!["flockwork".to_owned(), "race".to_owned(), "--seed".to_owned(), seed.to_string()];
-    let mut rest = command_line.iter().skip(1).skip_while(|word| *word != "race").skip(1);
-    let before: Vec<_> = command_line.iter().skip(1).take_while(|word| *word != "race").cloned().collect();
+pub(super) fn reproduce(command: &str, command_line: &[String], seed: u64) -> String {
+    let mut words = vec!["flockwork".to_owned(), command.to_owned(), "--seed".to_owned(), seed.to_string()];
+    let mut rest = command_line.iter().skip(1).skip_while(|word| *word != command).skip(1);
+    let before: Vec<_> = command_line.iter().skip(1).take_while(|word| *word != command).cloned().collect();
     words.splice(1..1, before);
     while let Some(word) = rest.next() {
         if word == "--" {

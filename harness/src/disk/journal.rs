@@ -157,3 +157,11 @@ pub struct Journal {
     /// Every call that changed it or asked for something to last, in order.
     pub lines: Vec<Line>,
 }
+
+impl Journal {
+    /// The folder when every call has returned and everything is on disk.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        super::states::whole(self)
+    }
+}

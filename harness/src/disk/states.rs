@@ -74,6 +74,13 @@ pub fn enumerate(journal: &Journal, disk: &dyn Disk, acknowledgements: &[usize],
     States { pieces, states, is_exhaustive }
 }
 
+/// What is read when nothing is missing.
+pub(super) fn whole(journal: &Journal) -> Image {
+    let disk = super::model::ALL[0];
+    let pieces = piece::cut(journal, disk);
+    image(journal, &pieces, journal.lines.len(), &[])
+}
+
 /// What may be missing, and what hangs on what.
 struct Space<'a> {
     journal: &'a Journal,
@@ -169,24 +176,28 @@ impl<'a> Space<'a> {
         Some(sorted(sets))
     }
 
-    /// What is read after so many calls when these pieces are missing.
     fn image(&self, calls: usize, missing: &[usize]) -> Image {
-        let mut state = self.journal.start.clone();
-        for piece in self.pieces {
-            // Whatever was made is there as soon as any name of it is.
-            if let Part::Entries { made: Some((inode, node)), .. } = &piece.part {
-                state.inodes.insert(*inode, node.clone());
-            }
-        }
-        let mut sizes = Sizes::default();
-        for (index, piece) in self.pieces.iter().enumerate().take_while(|(_, piece)| piece.line < calls) {
-            if missing.binary_search(&index).is_err() {
-                piece.part.apply(&mut state, &mut sizes);
-            }
-        }
-        sizes.settle(&mut state);
-        Image::reachable(&state)
+        image(self.journal, self.pieces, calls, missing)
     }
+}
+
+/// What is read after so many calls when these pieces are missing.
+fn image(journal: &Journal, pieces: &[Piece], calls: usize, missing: &[usize]) -> Image {
+    let mut state = journal.start.clone();
+    for piece in pieces {
+        // Whatever was made is there as soon as any name of it is.
+        if let Part::Entries { made: Some((inode, node)), .. } = &piece.part {
+            state.inodes.insert(*inode, node.clone());
+        }
+    }
+    let mut sizes = Sizes::default();
+    for (index, piece) in pieces.iter().enumerate().take_while(|(_, piece)| piece.line < calls) {
+        if missing.binary_search(&index).is_err() {
+            piece.part.apply(&mut state, &mut sizes);
+        }
+    }
+    sizes.settle(&mut state);
+    Image::reachable(&state)
 }
 
 fn sorted(sets: HashSet<Vec<usize>>) -> Vec<Vec<usize>> {

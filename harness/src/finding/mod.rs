@@ -3,6 +3,7 @@
 //! A finding's signature is a class and a hash of what decides it, so that one bug has one signature in every run: it
 //! takes no time, process, token or name of a container into account.
 
+pub mod crash;
 mod exploration;
 pub mod load;
 pub mod moments;
@@ -20,6 +21,7 @@ use crate::history::{History, Record, Start, Window, write};
 use crate::race::{Discovery, RaceRun};
 use crate::signature::signature;
 use crate::violation::{Class, Violation};
+pub use crash::CrashFinding;
 pub use exploration::Exploration;
 pub use race::RaceFinding;
 
@@ -54,6 +56,9 @@ pub struct Finding {
     /// For a violation of a race of commands: what it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Box<RaceFinding>>,
+    /// For a violation of a crash: what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Box<CrashFinding>>,
 }
 
 /// One operation of a finding's window.
@@ -91,6 +96,7 @@ impl Finding {
             window: window.into_iter().map(|index| glimpse(history, violation, origin, index)).collect(),
             exploration: None,
             race: None,
+            crash: None,
         }
     }
 
@@ -140,6 +146,21 @@ impl Finding {
         let folder = findings.join(&self.signature);
         fs::create_dir_all(&folder)?;
         race::write(&folder, run, discovery, told, script)?;
+        self.write_itself(&folder)?;
+        Ok(folder)
+    }
+
+    /// Writes the finding of a crash as that of a race is written.
+    pub fn write_crash(
+        &self,
+        findings: &Path,
+        run: &crate::crash::CrashRun,
+        discovery: &crate::crash::Discovery,
+        (told, script): (&str, &str),
+    ) -> io::Result<PathBuf> {
+        let folder = findings.join(&self.signature);
+        fs::create_dir_all(&folder)?;
+        crash::write(&folder, run, discovery, told, script)?;
         self.write_itself(&folder)?;
         Ok(folder)
     }

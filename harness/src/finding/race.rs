@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Finding, SCHEMA_VERSION};
 use crate::ground::{Body, Capture, Kind};
 use crate::plan::race::{ControlRecord, RacePlan};
-use crate::race::outcome::Who;
+use crate::race::expected::Difference;
+use crate::race::outcome::{Outcome, Who};
 use crate::race::tell::{message, nearest};
 use crate::race::{Discovery, RaceRun, Seen};
 use crate::scenario::Race;
@@ -57,6 +58,16 @@ pub struct DifferenceRecord {
     pub found: Option<String>,
 }
 
+impl DifferenceRecord {
+    pub(super) fn of(difference: &Difference) -> Self {
+        Self {
+            place: difference.place.to_string(),
+            expected: difference.expected.clone(),
+            found: difference.found.clone(),
+        }
+    }
+}
+
 impl Finding {
     /// The finding of a race's discovery.
     #[must_use]
@@ -76,11 +87,7 @@ impl Finding {
             ..race.clone()
         };
         let broken = &discovery.broken;
-        let differences = broken.differences.iter().map(|difference| DifferenceRecord {
-            place: difference.place.to_string(),
-            expected: difference.expected.clone(),
-            found: difference.found.clone(),
-        });
+        let differences = broken.differences.iter().map(DifferenceRecord::of);
         Self {
             schema_version: SCHEMA_VERSION,
             signature: signature(plan, discovery),
@@ -90,6 +97,7 @@ impl Finding {
             message: message(plan, discovery),
             window: Vec::new(),
             exploration: None,
+            crash: None,
             race: Some(Box::new(RaceFinding {
                 processes: plan.processes.clone(),
                 nearest: nearest(plan, broken),
@@ -118,6 +126,13 @@ fn signature(plan: &RacePlan, discovery: &Discovery) -> String {
     format!("{class}-{:08x}", fnv1a(text.as_bytes()) as u32)
 }
 
+/// What is kept of an execution beside what is told of it.
+pub(super) struct Evidence<'a> {
+    pub outcome: &'a Outcome,
+    pub before: &'a [Capture],
+    pub after: &'a [Capture],
+}
+
 /// Writes what belongs to a finding of a race beside its `finding.json`: the folders before and after, outputs, the table, and a
 /// script that runs it again.
 pub(super) fn write(
@@ -127,14 +142,29 @@ pub(super) fn write(
     told: &str,
     script: &str,
 ) -> io::Result<()> {
+    let outcome = discovery.seen.outcome();
+    let after = if discovery.broken.killed.is_empty() || outcome.folders_then.is_empty() {
+        &outcome.folders
+    } else {
+        &outcome.folders_then
+    };
+    write_evidence(folder, &Evidence { outcome, before: &run.initial, after }, told, script)
+}
+
+/// The same, of any execution of commands.
+pub(super) fn write_evidence(
+    folder: &Path,
+    evidence: &Evidence<'_>,
+    told: &str,
+    script: &str,
+) -> io::Result<()> {
     fs::write(folder.join("table.txt"), told)?;
     let path = folder.join("reproduce.sh");
     fs::write(&path, script)?;
     fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     let outputs = folder.join("outputs");
     fs::create_dir_all(&outputs)?;
-    let outcome = discovery.seen.outcome();
-    for (who, done) in outcome.everybody() {
+    for (who, done) in evidence.outcome.everybody() {
         let name = match who {
             Who::Command { process, index, .. } => format!("p{}.{}", process + 1, index + 1),
             Who::Observe => "observe".to_owned(),
@@ -144,12 +174,7 @@ pub(super) fn write(
         fs::write(outputs.join(format!("{name}.stderr")), &done.stderr.text)?;
         fs::write(outputs.join(format!("{name}.status")), format!("{}\n", done.ending))?;
     }
-    let after = if discovery.broken.killed.is_empty() || outcome.folders_then.is_empty() {
-        &outcome.folders
-    } else {
-        &outcome.folders_then
-    };
-    for (name, captures) in [("before", &run.initial), ("after", after)] {
+    for (name, captures) in [("before", evidence.before), ("after", evidence.after)] {
         for (number, capture) in captures.iter().enumerate() {
             let suffix = if captures.len() == 1 { String::new() } else { (number + 1).to_string() };
             lay_out(capture, &folder.join(format!("{name}{suffix}")))?;

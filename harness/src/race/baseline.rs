@@ -35,7 +35,7 @@ struct Learnt {
 
 /// The sequential orders of all commands, and of those that are left when some did not run.
 #[derive(Debug)]
-pub(super) struct Baseline {
+pub(crate) struct Baseline {
     pub ruling: Ruling,
     /// Orders by which commands they leave out.
     orders: BTreeMap<BTreeSet<Step>, Vec<Order>>,
@@ -49,7 +49,7 @@ pub(super) struct Baseline {
 
 /// A sequential order in which somebody did not end.
 #[derive(Clone, Debug)]
-pub(super) struct Hang {
+pub(crate) struct Hang {
     /// The order.
     pub steps: Vec<Step>,
     /// How it went.
@@ -58,7 +58,7 @@ pub(super) struct Hang {
 
 /// What a baseline cannot be had for.
 #[derive(Debug)]
-pub(super) enum NoBaseline {
+pub(crate) enum NoBaseline {
     /// One after the other, too, somebody does not end.
     Hangs(Box<Hang>),
     /// It is refused, or failed.
@@ -234,7 +234,7 @@ fn refused(steps: &[Step], wild: &Wild, site: &Site) -> RaceError {
 }
 
 /// An order in words: `p1, then p2`.
-pub(super) fn told(steps: &[Step], site: &Site) -> String {
+pub(crate) fn told(steps: &[Step], site: &Site) -> String {
     let counts: Vec<usize> = site.processes.iter().map(Vec::len).collect();
     told_of(steps, &counts)
 }

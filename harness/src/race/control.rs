@@ -183,28 +183,9 @@ impl Search<'_> {
         members: Vec<usize>,
         words: Option<BTreeSet<String>>,
     ) -> Result<Holder, TraceeError> {
-        let scratch = self.root.join("control");
-        std::fs::create_dir_all(&scratch)?;
-        let options = Options {
-            allow_uncontrolled: self.plan.allow_uncontrolled,
-            time_limit: self.site.time_limit * 2 + Duration::from_secs(10),
-            step_limit: self.site.time_limit,
-            words,
-            ..Options::default()
-        };
-        let machine = Machine::open(
-            self.zygote,
-            Settings {
-                marker: self.site.marker.clone(),
-                environment: self.site.environment.clone(),
-                binds: self.site.binds.clone(),
-                processes: members.iter().map(|process| self.site.command_lines(*process)).collect(),
-                folders: self.site.places(),
-                scratch,
-                processor: processor(),
-                options,
-            },
-        )?;
+        let options =
+            Options { allow_uncontrolled: self.plan.allow_uncontrolled, words, ..Options::default() };
+        let machine = Machine::open(self.zygote, machine_settings(self.site, self.root, &members, options)?)?;
         Ok(Holder { machine, members })
     }
 
@@ -438,7 +419,7 @@ pub(super) fn follower(schedule: &Schedule) -> Follower {
     Follower::new(turns.into(), Fidelity::Strict)
 }
 
-fn done_of(command: &Command, end: End) -> Done {
+pub(crate) fn done_of(command: &Command, end: End) -> Done {
     let output = |text: &Vec<u8>| Output { text: text.as_slice().into(), bytes: text.len() as u64 };
     let ending = match &command.ending {
         tracee::Ending::Status(Status::Exited(code)) => Ending::Exited(*code),
@@ -449,6 +430,44 @@ fn done_of(command: &Command, end: End) -> Done {
         tracee::Ending::NotBegun | tracee::Ending::Unfinished => Ending::Skipped,
     };
     Done { ending, stdout: output(&command.stdout), stderr: output(&command.stderr) }
+}
+
+/// What a machine is to hold: these processes of a site.
+pub(crate) fn machine_settings(
+    site: &Site,
+    root: &Path,
+    members: &[usize],
+    options: Options,
+) -> std::io::Result<Settings> {
+    let scratch = root.join("control");
+    std::fs::create_dir_all(&scratch)?;
+    let options = Options {
+        time_limit: site.time_limit * 2 + Duration::from_secs(10),
+        step_limit: site.time_limit,
+        ..options
+    };
+    Ok(Settings {
+        marker: site.marker.clone(),
+        environment: site.environment.clone(),
+        binds: site.binds.clone(),
+        processes: members.iter().map(|process| site.command_lines(*process)).collect(),
+        folders: site.places(),
+        scratch,
+        processor: processor(),
+        options,
+    })
+}
+
+/// An error of the machine where nothing but control will do.
+pub(crate) fn refusal(error: TraceeError) -> RaceError {
+    match error {
+        TraceeError::Io(error) => RaceError::Failed(format!("control: {error}")),
+        TraceeError::Spawner(why) => RaceError::Failed(why),
+        TraceeError::Unsupported(why) => {
+            RaceError::Unsupported(format!("{why}; `flockwork doctor` tells more"))
+        }
+        error => RaceError::Refused(error.to_string()),
+    }
 }
 
 /// What follows from an error of the machine.
@@ -481,7 +500,7 @@ fn processor() -> Option<usize> {
 
 impl Site {
     /// Where commands find the state folders.
-    pub(super) fn places(&self) -> Vec<PathBuf> {
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
         if self.binds.is_empty() {
             self.work.clone()
         } else {

@@ -17,7 +17,7 @@ use crate::violation::Class;
 
 /// How a command says that it did not run, ready to be asked.
 #[derive(Clone, Debug)]
-pub(super) enum BusyRule {
+pub(crate) enum BusyRule {
     Exit(i32),
     Stdout(Regex),
     Stderr(Regex),
@@ -53,7 +53,7 @@ impl BusyRule {
 
 /// What is said of an execution.
 #[derive(Clone, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is as some sequential order.
     Legal {
         /// Files that neither that order nor the initial state has, left behind by a command that was killed.
@@ -105,7 +105,7 @@ impl Broken {
 
 /// Judges executions.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     pub baseline: Baseline,
     pub busy: Vec<BusyRule>,
     pub strict: bool,
@@ -162,6 +162,52 @@ impl Judge {
             differences,
             busy,
             killed,
+            waiting: Vec::new(),
+            also_alone: false,
+        }))
+    }
+
+    /// Judges what a crash left: it must be what the commands that ran leave, or what none of them leaves; only the former
+    /// once they have acknowledged.
+    pub fn judge_crash(
+        &mut self,
+        site: &mut Site,
+        played: &Played,
+        is_acknowledged: bool,
+    ) -> Result<Verdict, NoBaseline> {
+        let outcome = &played.outcome;
+        let when = if site.then.is_empty() { When::AllEnded } else { When::AfterThen };
+        let is_silent = |who: Who| matches!(who, Who::Command { .. });
+        let sheet = self.baseline.ruling.sheet(outcome, when, &is_silent);
+        let everything: BTreeSet<Step> = outcome.commands().filter_map(|(who, _)| step_of(who)).collect();
+        let mut candidates = vec![BTreeSet::new()];
+        if !is_acknowledged {
+            candidates.push(everything.clone());
+        }
+        let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
+        for without in candidates {
+            for order in self.baseline.orders(site, &without)? {
+                let (left_over, differences): (Vec<_>, Vec<_>) = differences(order, &sheet, when, &is_silent)
+                    .into_iter()
+                    .partition(|difference| !self.strict && difference.is_extra());
+                if differences.is_empty() {
+                    let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
+                    return Ok(Verdict::Legal { left_over });
+                }
+                let weight = differences.iter().map(Difference::weight).sum();
+                if nearest.as_ref().is_none_or(|(least, ..)| weight < *least) {
+                    nearest = Some((weight, order.steps.clone(), differences));
+                }
+            }
+        }
+        let (_, nearest, differences) = nearest.expect("there is an order, if only of nothing");
+        let is_extra = differences.iter().all(Difference::is_extra);
+        Ok(Verdict::Broken(Broken {
+            class: if is_extra { Class::Leftover } else { Class::LostByCrash },
+            nearest,
+            differences,
+            busy: Vec::new(),
+            killed: everything.into_iter().collect(),
             waiting: Vec::new(),
             also_alone: false,
         }))

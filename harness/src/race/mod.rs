@@ -17,10 +17,10 @@ pub mod judge;
 pub mod orders;
 pub mod outcome;
 pub mod replay;
-mod run;
+pub(crate) mod run;
 pub mod sheet;
 mod shrink;
-mod site;
+pub(crate) mod site;
 pub mod tell;
 pub mod text;
 
@@ -149,7 +149,7 @@ pub fn check(plan: &RacePlan) -> Result<(), RaceError> {
     ruling(plan).map(drop)
 }
 
-fn ruling(plan: &RacePlan) -> Result<Ruling, RaceError> {
+pub(crate) fn ruling(plan: &RacePlan) -> Result<Ruling, RaceError> {
     Ruling::new(plan.compare, &plan.masks, &plan.ignore).map_err(|error| RaceError::Usage(error.to_string()))
 }
 

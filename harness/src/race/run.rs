@@ -53,7 +53,7 @@ impl Played {
 
 /// What is done to commands that overlap.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Round {
+pub(crate) struct Round {
     /// How long after the beginning each process starts, in nanoseconds.
     pub delays_ns: Vec<u64>,
     /// Stops of processes: which, when and for how long, in nanoseconds.
@@ -421,7 +421,7 @@ impl<'s> Play<'s> {
 }
 
 /// An outcome before anything has come of it.
-pub(super) fn nothing() -> Outcome {
+pub(crate) fn nothing() -> Outcome {
     Outcome {
         processes: Vec::new(),
         folders: Vec::new(),

@@ -18,7 +18,7 @@ const GRACE_KNOWN: Duration = Duration::from_millis(10);
 
 /// A command with its program found.
 #[derive(Clone, Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// As it was written.
     pub text: String,
     program: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Ready {
 
 /// Where executions take place.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(crate) struct Site {
     pub spawner: Spawner,
     pub ground: Folders,
     /// The commands of each process.
@@ -213,7 +213,7 @@ fn commands(plan: &RacePlan) -> Result<Commands, RaceError> {
 }
 
 /// Checks what the commands and the folders of a plan say, without running anything.
-pub(super) fn check(plan: &RacePlan) -> Result<(), RaceError> {
+pub(crate) fn check(plan: &RacePlan) -> Result<(), RaceError> {
     for (number, folder) in plan.state.iter().enumerate() {
         let mut others = plan.state.iter().enumerate().filter(|(other, _)| *other != number);
         if let Some((_, around)) = others.find(|(_, path)| folder.starts_with(path)) {

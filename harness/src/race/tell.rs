@@ -65,7 +65,7 @@ fn named(plan: &RacePlan, steps: &[(usize, usize)], did: &str) -> String {
     if names.is_empty() { String::new() } else { format!(" (where {} {did})", names.join(" and ")) }
 }
 
-pub(super) fn sentence(difference: &Difference) -> String {
+pub(crate) fn sentence(difference: &Difference) -> String {
     let place = &difference.place;
     match (place, &difference.expected, &difference.found) {
         (Place::Ending(who), Some(expected), Some(found)) => format!("{who}: {found} rather than {expected}"),
@@ -99,6 +99,9 @@ fn brief(text: &str) -> String {
     if text.is_empty() {
         return "nothing".into();
     }
+    if text.chars().all(|character| character == '\0') {
+        return plural(text.len() as u64, "zero byte");
+    }
     let line: String = text.lines().next().unwrap_or_default().chars().take(WORDS_MAX).collect();
     let cut = if line.len() < text.len() { "…" } else { "" };
     format!("\"{line}{cut}\"")
@@ -108,18 +111,7 @@ fn brief(text: &str) -> String {
 #[must_use]
 pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
     let broken = &discovery.broken;
-    let mut lines = Vec::new();
-    if !broken.differences.is_empty() {
-        lines.push(format!("- as {} leaves it   + as it was left here", nearest(plan, broken)));
-    }
-    for difference in broken.differences.iter().take(PLACES_MAX) {
-        lines.push(difference.place.to_string());
-        lines.extend(changed_lines(difference));
-    }
-    let more = broken.differences.len().saturating_sub(PLACES_MAX);
-    if more > 0 {
-        lines.push(format!("and {}", plural(more as u64, "more place")));
-    }
+    let mut lines = changed(&broken.differences, &nearest(plan, broken));
     lines.extend(broken.waiting.iter().cloned());
     let counts = counts(plan);
     for ((process, index), (begun_ns, ended_ns)) in discovery.seen.spans() {
@@ -127,6 +119,23 @@ pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
         let (begun_ms, ended_ms) = (begun_ns as f64 / 1e6, ended_ns as f64 / 1e6);
         let text = &plan.processes[process][index];
         lines.push(format!("{who} ran from {begun_ms:.1} ms to {ended_ms:.1} ms: {text}"));
+    }
+    lines
+}
+
+/// Differences, place by place: what was expected as this leaves it, and what was found.
+pub(crate) fn changed(differences: &[Difference], nearest: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !differences.is_empty() {
+        lines.push(format!("- as {nearest} leaves it   + as it was left here"));
+    }
+    for difference in differences.iter().take(PLACES_MAX) {
+        lines.push(difference.place.to_string());
+        lines.extend(changed_lines(difference));
+    }
+    let more = differences.len().saturating_sub(PLACES_MAX);
+    if more > 0 {
+        lines.push(format!("and {}", plural(more as u64, "more place")));
     }
     lines
 }

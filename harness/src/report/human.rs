@@ -8,8 +8,8 @@ use anstyle::{AnsiColor, Style};
 use super::table::render;
 use super::verdict::Verdict;
 use super::{
-    ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, plain, race,
-    summary,
+    ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, crash, plain,
+    race, summary,
 };
 use crate::history::Outcome;
 use crate::scenario::Kind;
@@ -49,12 +49,17 @@ pub fn run(report: &RunReport, detail: Detail) -> String {
         }
     }
     // Whoever races commands reads what came of it, not a table of one row.
-    let race = report.scenarios.first().filter(|only| is_alone && only.work.kind() == Kind::Race);
+    let is_told = |only: &&ScenarioReport| matches!(only.work.kind(), Kind::Race | Kind::Crash);
+    let race = report.scenarios.first().filter(|only| is_alone && is_told(only));
     match race {
         Some(only) if only.expected && detail != Detail::Full => {
             race::tell(&mut text, only);
+            crash::tell(&mut text, only);
             text.extend(
-                race::verdict(only).filter(|_| only.verdict == Verdict::Clean).map(|words| words + "\n"),
+                race::verdict(only)
+                    .or_else(|| crash::verdict(only))
+                    .filter(|_| only.verdict == Verdict::Clean)
+                    .map(|words| words + "\n"),
             );
         }
         Some(_) => {}
@@ -110,12 +115,14 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     let name = &scenario.name;
     line(text, &format!("{STRONG}{name}{STRONG:#}: {style}{}{style:#}", verdict_words(scenario)));
     // Nobody who races commands expects anything but what is told below.
-    let is_race = scenario.work.kind() == Kind::Race && scenario.expect.violations.is_empty();
+    let is_race =
+        matches!(scenario.work.kind(), Kind::Race | Kind::Crash) && scenario.expect.violations.is_empty();
     for reason in scenario.reasons.iter().filter(|_| !is_race || scenario.violations.is_empty()) {
         line(text, &format!("  {reason}"));
     }
     let told = worth_telling(scenario, detail);
     race::tell(text, scenario);
+    crash::tell(text, scenario);
     tell_violations(text, scenario, &told, detail);
     if let Some(violation) = told.first().copied().or(scenario.violations.first()) {
         line(text, &format!("\n  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod cases;
 pub mod coverage;
+pub mod crash;
 pub mod exit;
 pub mod github;
 pub mod guarantee;
@@ -35,6 +36,7 @@ use crate::reach::Reach;
 use crate::scenario::{Expect, Kind};
 use crate::violation::Class;
 use coverage::CoverageReport;
+use crash::CrashReport;
 use exit::Exit;
 use guarantee::GuaranteeReport;
 use race::RaceReport;
@@ -141,6 +143,12 @@ pub enum WorkReport {
         #[serde(flatten)]
         race: Option<RaceReport>,
     },
+    /// A command was crashed.
+    Crash {
+        /// What was tried; absent where it did not run.
+        #[serde(flatten)]
+        crash: Option<CrashReport>,
+    },
 }
 
 impl WorkReport {
@@ -152,6 +160,7 @@ impl WorkReport {
             Kind::Explore => Self::Explore { exploration: None },
             Kind::Bench => Self::Bench,
             Kind::Race => Self::Race { race: None },
+            Kind::Crash => Self::Crash { crash: None },
         }
     }
 
@@ -163,6 +172,7 @@ impl WorkReport {
             Self::Explore { .. } => Kind::Explore,
             Self::Bench => Kind::Bench,
             Self::Race { .. } => Kind::Race,
+            Self::Crash { .. } => Kind::Crash,
         }
     }
 }
@@ -173,7 +183,9 @@ impl ScenarioReport {
     pub const fn exploration(&self) -> Option<&ExplorationReport> {
         match &self.work {
             WorkReport::Explore { exploration } => exploration.as_ref(),
-            WorkReport::Stress | WorkReport::Bench | WorkReport::Race { .. } => None,
+            WorkReport::Stress | WorkReport::Bench | WorkReport::Race { .. } | WorkReport::Crash { .. } => {
+                None
+            }
         }
     }
 

@@ -246,6 +246,8 @@ fn work(pieces: &[Piece<'_>]) -> WorkReport {
     match pieces[0].report.work.kind() {
         Kind::Explore => WorkReport::Explore { exploration: exploration(pieces) },
         Kind::Race => WorkReport::Race { race: race(pieces) },
+        // It is never shared among machines: the pieces are of one run.
+        Kind::Crash => pieces[0].report.work.clone(),
         kind => WorkReport::nothing(kind),
     }
 }

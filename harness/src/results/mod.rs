@@ -243,6 +243,19 @@ impl RunFolder {
         if folder.exists() { Ok(folder) } else { finding.write_race(&findings, run, discovery, told) }
     }
 
+    /// Writes the finding of a crash, likewise.
+    pub fn write_crash_finding(
+        &self,
+        finding: &Finding,
+        run: &crate::crash::CrashRun,
+        discovery: &crate::crash::Discovery,
+        told: (&str, &str),
+    ) -> io::Result<PathBuf> {
+        let findings = self.path.join("findings");
+        let folder = findings.join(&finding.signature);
+        if folder.exists() { Ok(folder) } else { finding.write_crash(&findings, run, discovery, told) }
+    }
+
     /// Copies the state folder, as the run left it, to its findings: to the first of them, and the others point there.
     /// There is nothing to copy where the containers were too large.
     pub fn write_state(&self, left: &Path, findings: &[&Path]) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 pub mod bench;
 mod builtin;
+mod crash;
 mod expect;
 mod explore;
 mod find;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use bench::Bench;
 pub use builtin::{BUILTIN, Builtin};
+pub use crash::{Crash, to_toml as crash_to_toml};
 pub use expect::Expect;
 pub use explore::{Explore, show_call, show_program};
 pub use find::{FindError, Found, find};
@@ -31,6 +33,7 @@ use crate::document::sketch::Shape;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree;
 use crate::plan::bench::BenchPlan;
+use crate::plan::crash::CrashPlan;
 use crate::plan::race::RacePlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use crate::words::nearest;
@@ -65,6 +68,8 @@ pub enum Work {
     Bench(Box<Bench>),
     /// Hold commands against their own sequential orders.
     Race(Box<Race>),
+    /// Crash a command.
+    Crash(Box<Crash>),
 }
 
 /// The plan of one run: one variant per kind.
@@ -78,6 +83,8 @@ pub enum Plan {
     Bench(BenchPlan),
     /// Of a race of commands.
     Race(RacePlan),
+    /// Of crashes of a command.
+    Crash(CrashPlan),
 }
 
 /// Which engine runs a scenario.
@@ -91,6 +98,8 @@ pub enum Kind {
     Bench,
     /// Commands, held against their own sequential orders.
     Race,
+    /// A command, crashed.
+    Crash,
 }
 
 impl Kind {
@@ -102,6 +111,7 @@ impl Kind {
             Self::Explore => "explore",
             Self::Bench => "bench",
             Self::Race => "race",
+            Self::Crash => "crash",
         }
     }
 }
@@ -129,6 +139,7 @@ impl Scenario {
             Work::Explore(_) => Kind::Explore,
             Work::Bench(_) => Kind::Bench,
             Work::Race(_) => Kind::Race,
+            Work::Crash(_) => Kind::Crash,
         }
     }
 
@@ -140,6 +151,7 @@ impl Scenario {
             Work::Explore(explore) => explore.processes.len() as u32,
             Work::Bench(bench) => bench.processes(),
             Work::Race(race) => race.processes.len() as u32,
+            Work::Crash(crash) => crash.race.processes.len() as u32,
         }
     }
 
@@ -148,6 +160,7 @@ impl Scenario {
     pub fn subject_words(&self) -> String {
         match &self.work {
             Work::Race(_) => "commands".into(),
+            Work::Crash(_) => "a command".into(),
             Work::Bench(_) | Work::Stress(_) | Work::Explore(_) => subject::describe(&self.subject),
         }
     }
@@ -157,7 +170,7 @@ impl Scenario {
     pub const fn stress(&self) -> Option<&Stress> {
         match &self.work {
             Work::Stress(stress) => Some(stress),
-            Work::Explore(_) | Work::Bench(_) | Work::Race(_) => None,
+            Work::Explore(_) | Work::Bench(_) | Work::Race(_) | Work::Crash(_) => None,
         }
     }
 
@@ -166,7 +179,7 @@ impl Scenario {
     pub const fn bench(&self) -> Option<&Bench> {
         match &self.work {
             Work::Bench(bench) => Some(bench),
-            Work::Stress(_) | Work::Explore(_) | Work::Race(_) => None,
+            Work::Stress(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => None,
         }
     }
 
@@ -179,6 +192,7 @@ impl Scenario {
             Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
             Work::Bench(bench) => Plan::Bench(bench.plan(&[("root".to_owned(), root.to_owned())], seed)),
             Work::Race(race) => Plan::Race(race.plan(seed, Vec::new())),
+            Work::Crash(crash) => Plan::Crash(crash.plan(seed)),
         }
     }
 }
@@ -189,13 +203,16 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let kind = read_kind(&mut reader)?;
     // A benchmark says on its axes what it is about.
     let subject = match kind {
-        Kind::Bench | Kind::Race => Some(subject::default()),
+        Kind::Bench | Kind::Race | Kind::Crash => Some(subject::default()),
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
     let work = match kind {
         Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
+        Kind::Crash => {
+            crash::read(reader.section("crash", "[crash]")).map(|crash| Work::Crash(Box::new(crash)))
+        }
         Kind::Race => race::read(reader.section("race", "[race]")).map(|race| Work::Race(Box::new(race))),
     };
     if kind == Kind::Explore
@@ -235,17 +252,18 @@ fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
 
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
-    const KINDS: [Kind; 4] = [Kind::Stress, Kind::Explore, Kind::Bench, Kind::Race];
+    const KINDS: [Kind; 5] = [Kind::Stress, Kind::Explore, Kind::Bench, Kind::Race, Kind::Crash];
     reader.hint("kind", || Shape::Word(KINDS.map(Kind::as_str).to_vec()));
     let Some((kind, place)) = reader.text("kind") else {
-        reader.missing("kind", "\"stress\", \"explore\", \"bench\" or \"race\"");
+        reader.missing("kind", "\"stress\", \"explore\", \"bench\", \"race\" or \"crash\"");
         return None;
     };
     if let Some(known) = KINDS.into_iter().find(|known| known.as_str() == kind) {
         return Some(known);
     }
     let near = nearest(kind, KINDS.map(Kind::as_str)).unwrap_or(Kind::Stress.as_str());
-    let message = format!("kind: expected \"stress\", \"explore\", \"bench\" or \"race\", found {kind:?}");
+    let message =
+        format!("kind: expected \"stress\", \"explore\", \"bench\", \"race\" or \"crash\", found {kind:?}");
     reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
     None
 }

@@ -49,6 +49,10 @@ impl Override {
                             or --set explore.budget.schedules=N");
             }
             ("--duration", Kind::Race) => "race.budget.time",
+            ("--duration", Kind::Crash) => "crash.budget.time",
+            ("--operations" | "--processes", Kind::Crash) => {
+                return Err("a crash is of the one command in crash.command");
+            }
             ("--operations" | "--processes", Kind::Race) => {
                 return Err("a race's commands are spelled out, each with its process, in race.processes");
             }
@@ -103,6 +107,7 @@ fn kind(root: &Table) -> Kind {
         Some(Value::Text(text)) if text == Kind::Explore.as_str() => Kind::Explore,
         Some(Value::Text(text)) if text == Kind::Bench.as_str() => Kind::Bench,
         Some(Value::Text(text)) if text == Kind::Race.as_str() => Kind::Race,
+        Some(Value::Text(text)) if text == Kind::Crash.as_str() => Kind::Crash,
         _ => Kind::Stress,
     }
 }

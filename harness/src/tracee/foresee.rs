@@ -62,7 +62,11 @@ impl Machine {
     fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
         use Verdict::Reply as Answer;
         Ok(match told {
-            Deed::Nothing | Deed::Duplicate(_) | Deed::SyncAll => Answer(Reply::Continue),
+            Deed::Nothing | Deed::Duplicate(_) => Answer(Reply::Continue),
+            Deed::SyncAll => {
+                self.journal(process, tid, told, Known::SyncAll);
+                Answer(Reply::Continue)
+            }
             Deed::Ready => Answer(Reply::Error(nix::errno::Errno::EINVAL)),
             Deed::Pretend => Answer(Reply::Value(0)),
             Deed::Absent(name) if self.options.allow_uncontrolled => {
@@ -291,7 +295,7 @@ impl Machine {
             });
         if prediction.is_private() && !is_end {
             self.go_on(process, tid, &known);
-            self.journal(process, known);
+            self.journal(process, tid, &told, known);
             self.answer(process, &stop, Reply::Continue)?;
             return Ok(());
         }

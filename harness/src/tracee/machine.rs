@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::filter::{self, Pass};
 use super::names::Names;
 use super::paths::Paths;
-use super::settings::{Ending, Entry, Left, Options, Planned, Settings, TraceeError};
+use super::settings::{Ending, Left, Options, Planned, Settings, TraceeError};
 use super::still::descendants;
 use super::tree::Tree;
 use super::watchdog::Watchdog;
@@ -334,14 +334,6 @@ impl Machine {
         let fault = self.trees[process].fault;
         self.run.left.faults.extend(fault.map(|fault| (self.run.left.chances.len(), fault)));
         self.run.left.chances.push((process, Arc::clone(&step.label), faults));
-    }
-
-    /// Notes a deed that is let go, where a journal is kept.
-    pub(super) fn journal(&mut self, process: usize, deed: crate::books::deed::Known) {
-        if self.options.keeps_journal {
-            let step = self.run.depth.saturating_sub(1);
-            self.run.left.journal.push(Entry { step, process, deed });
-        }
     }
 
     /// Ends what an execution left unfinished: nobody may do anything when the next begins.

@@ -11,6 +11,7 @@ pub(crate) mod class;
 pub(crate) mod decode;
 pub(crate) mod filter;
 mod foresee;
+mod journal;
 mod machine;
 pub(crate) mod memory;
 mod names;
@@ -25,7 +26,8 @@ mod task;
 mod tree;
 mod watchdog;
 
+pub use journal::{Entry, Stood};
 pub use machine::{Machine, any_processor};
-pub use settings::{Command, Ending, Entry, Left, Options, Planned, Settings, Sleeps, TraceeError};
+pub use settings::{Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
 
 pub use crate::process::slot::CommandLine;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::books::deed::{Faults, Known};
+use super::journal::Entry;
+use crate::books::deed::Faults;
 use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
@@ -128,17 +129,6 @@ pub struct Command {
     pub invoked: Option<usize>,
     /// The number of steps that had happened when it had ended.
     pub returned: Option<usize>,
-}
-
-/// A deed that was let go, for whoever needs more than its step's label.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Which step it was part of.
-    pub step: usize,
-    /// Whose.
-    pub process: usize,
-    /// What.
-    pub deed: Known,
 }
 
 /// What an execution left, besides the state folders.

@@ -225,7 +225,7 @@ impl Machine {
         }
         let reply = self.apply(process, tid, &told, &prediction)?;
         self.go_on(process, tid, &known);
-        self.journal(process, known);
+        self.journal(process, tid, &told, known);
         self.let_go(process, &stop, reply)?;
         self.settle(process)
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 mod bench;
+mod crash;
 mod explain;
 mod explore;
 mod race;
@@ -100,6 +101,7 @@ fn limit(plan: &mut Plan, share: Duration) {
         }
         Plan::Explore(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
         Plan::Race(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
+        Plan::Crash(plan) => plan.race.budget.time_ns = plan.race.budget.time_ns.min(share_ns),
         // What a benchmark takes, its cells and rounds say.
         Plan::Bench(_) => {}
     }
@@ -311,6 +313,7 @@ impl Runner<'_> {
             Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
             // It has a bar of its own.
             Work::Bench(_) => Budget::Operations(0),
+            Work::Crash(crash) => Budget::DurationNs(crash.race.budget.time_ns),
             Work::Race(race) => match race.budget.executions {
                 Some(executions) => Budget::Operations(executions),
                 None => Budget::DurationNs(race.budget.time_ns),
@@ -319,7 +322,9 @@ impl Runner<'_> {
         let bar = Bar::start(&scenario.name, budget, self.output.talk);
         let report = match scenario.work {
             Work::Bench(_) => self.measured(scenario),
-            Work::Stress(_) | Work::Explore(_) | Work::Race(_) => self.try_one(scenario, &bar),
+            Work::Stress(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => {
+                self.try_one(scenario, &bar)
+            }
         };
         let report = report.unwrap_or_else(|not_run| did_not_run(scenario, not_run));
         bar.finish(&report, &human::verdict_words(&report));
@@ -372,6 +377,7 @@ impl Runner<'_> {
             }
             (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
             (Plan::Race(plan), _) => self.raced(scenario, plan, (folder, scratch), bar),
+            (Plan::Crash(plan), _) => self.crashed(scenario, plan, (folder, scratch), bar),
             _ => unreachable!("a plan is of its scenario's kind"),
         }
     }
@@ -388,7 +394,7 @@ impl Runner<'_> {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
             Plan::Bench(_) => 0,
-            Plan::Race(_) => return Ok(probe),
+            Plan::Race(_) | Plan::Crash(_) => return Ok(probe),
         };
         conduct::stress::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)

@@ -160,7 +160,7 @@ fn plain(table: &str) -> String {
     anstream::adapter::strip_str(table).to_string()
 }
 
-fn not_run(error: &RaceError) -> NotRun {
+pub(super) fn not_run(error: &RaceError) -> NotRun {
     let exit = match error {
         RaceError::Usage(_) => Exit::Usage,
         RaceError::Unsupported(_) => Exit::Unsupported,

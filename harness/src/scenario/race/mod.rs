@@ -181,5 +181,5 @@ impl Race {
     }
 }
 
-pub(super) use read::read;
+pub(super) use read::{read, read_surroundings};
 pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};

@@ -12,50 +12,56 @@ use crate::plan::race::{Compare, Mode, RaceBudget};
 use crate::scenario::stress::{DAY_NS, MS_NS};
 
 /// Reads the table.
+#[must_use]
 pub fn read(mut reader: Reader<'_>) -> Option<Race> {
-    let usual = Race::default();
     let processes = read_processes(&mut reader)?;
-    let state = texts(&mut reader, "state").into_iter().map(PathBuf::from).collect();
-    let folder = reader.text("cwd").map_or(usual.folder, |(text, _)| text.into());
-    let environment = read_environment(&mut reader);
-    let observe = reader.text("observe").map(|(text, _)| text.to_owned());
-    let busy = parsed(&mut reader, "busy", parse_busy);
-    let faults = parsed(&mut reader, "faults", parse_fault);
-    let compare = read_compare(&mut reader);
-    let mode = read_mode(&mut reader);
-    let strategy = read_strategy(&mut reader);
-    let mut section = reader.section("budget", "budget");
-    let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(usual.budget.time_ns);
-    let executions = section.count("executions", EXECUTIONS, "executions");
-    section.finish();
-    let time_limit_ns = reader.duration_ns("time_limit", TIME_LIMIT).unwrap_or(usual.time_limit_ns);
-    let race = Race {
-        processes,
-        state,
-        in_place: reader.truth("in_place").unwrap_or(false),
-        folder,
-        environment,
-        setup: texts(&mut reader, "setup"),
-        observe,
-        then: texts(&mut reader, "then"),
-        busy,
-        compare,
-        faults,
-        strict: reader.truth("strict").unwrap_or(false),
-        ignore: texts(&mut reader, "ignore"),
-        masks: texts(&mut reader, "mask"),
-        mode,
-        strategy,
-        allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
-        budget: RaceBudget { time_ns, executions },
-        time_limit_ns,
-    };
+    let race = Race { processes, ..read_surroundings(&mut reader) };
     if let Err(error) = race.check() {
         let place = reader.place().clone();
         reader.complain(Problem::new(&place, error.to_string()));
     }
     reader.finish();
     Some(race)
+}
+
+/// Reads all but the commands.
+pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
+    let usual = Race::default();
+    let state = texts(reader, "state").into_iter().map(PathBuf::from).collect();
+    let folder = reader.text("cwd").map_or(usual.folder, |(text, _)| text.into());
+    let environment = read_environment(reader);
+    let observe = reader.text("observe").map(|(text, _)| text.to_owned());
+    let busy = parsed(reader, "busy", parse_busy);
+    let faults = parsed(reader, "faults", parse_fault);
+    let compare = read_compare(reader);
+    let mode = read_mode(reader);
+    let strategy = read_strategy(reader);
+    let mut section = reader.section("budget", "budget");
+    let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(usual.budget.time_ns);
+    let executions = section.count("executions", EXECUTIONS, "executions");
+    section.finish();
+    let time_limit_ns = reader.duration_ns("time_limit", TIME_LIMIT).unwrap_or(usual.time_limit_ns);
+    Race {
+        processes: Vec::new(),
+        state,
+        in_place: reader.truth("in_place").unwrap_or(false),
+        folder,
+        environment,
+        setup: texts(reader, "setup"),
+        observe,
+        then: texts(reader, "then"),
+        busy,
+        compare,
+        faults,
+        strict: reader.truth("strict").unwrap_or(false),
+        ignore: texts(reader, "ignore"),
+        masks: texts(reader, "mask"),
+        mode,
+        strategy,
+        allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
+        budget: RaceBudget { time_ns, executions },
+        time_limit_ns,
+    }
 }
 
 fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {

@@ -1,0 +1,152 @@
+//! State folders as images, and images as state folders.
+
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Image, Node};
+
+/// An inode as the kernel numbers it: device and number.
+pub(super) type Number = (u64, u64);
+
+/// What lies in the state folders, as one image; and which path each inode was met by first.
+pub(super) struct Seen {
+    pub image: Image,
+    pub numbers: Vec<(Number, Box<str>)>,
+}
+
+/// Where in the image a state folder lies: at the root where it is the only one.
+pub(super) fn prefix(folder: usize, count: usize) -> Option<String> {
+    (count > 1).then(|| format!("{}", folder + 1))
+}
+
+/// Reads the state folders.
+pub(super) fn read(folders: &[PathBuf]) -> io::Result<Seen> {
+    let mut seen = Seen { image: Image::default(), numbers: Vec::new() };
+    let mut known: HashMap<Number, u32> = HashMap::new();
+    for (number, folder) in folders.iter().enumerate() {
+        let about = fs::metadata(folder)?;
+        let at = prefix(number, folders.len()).unwrap_or_default();
+        if !at.is_empty() {
+            let inode = known.len() as u32;
+            known.insert((about.dev(), about.ino()), inode);
+            seen.image.insert(at.as_str(), inode, Node::Folder { mode: about.mode() & 0o7777 });
+        }
+        seen.numbers.push(((about.dev(), about.ino()), at.as_str().into()));
+        read_folder(folder, &at, &mut seen, &mut known)?;
+    }
+    Ok(seen)
+}
+
+fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Number, u32>) -> io::Result<()> {
+    let mut open = vec![(folder.to_owned(), at.to_owned())];
+    while let Some((folder, at)) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else {
+                let why = format!("{}: its name is no UTF-8", entry.path().display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            };
+            let path = if at.is_empty() { name } else { format!("{at}/{name}") };
+            let about = fs::symlink_metadata(entry.path())?;
+            let mode = about.mode() & 0o7777;
+            let node = if about.is_dir() {
+                open.push((entry.path(), path.clone()));
+                Node::Folder { mode }
+            } else if about.is_symlink() {
+                let target = fs::read_link(entry.path())?;
+                Node::Link { target: target.to_string_lossy().into() }
+            } else if about.is_file() {
+                Node::File { mode, bytes: Arc::new(fs::read(entry.path())?) }
+            } else {
+                let why = format!("{}: it is no file, folder or link", entry.path().display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            };
+            let number = (about.dev(), about.ino());
+            let next = known.len() as u32;
+            let inode = *known.entry(number).or_insert_with(|| {
+                seen.numbers.push((number, path.as_str().into()));
+                next
+            });
+            seen.image.insert(path, inode, node);
+        }
+    }
+    Ok(())
+}
+
+/// Turns state folders that hold one image into folders that hold another.
+pub(super) fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
+    let place = |path: &str| -> PathBuf {
+        if folders.len() == 1 {
+            return folders[0].join(path);
+        }
+        let (folder, rest) = path.split_once('/').unwrap_or((path, ""));
+        let number: usize = folder.parse().unwrap_or(1);
+        folders[number - 1].join(rest)
+    };
+    let is_kept = |path: &str| to.nodes().get(path) == from.nodes().get(path) && !is_linked(to, path);
+    for (path, (_, node)) in from.nodes().iter().rev().filter(|(path, _)| !is_kept(path)) {
+        match (node, to.get(path)) {
+            (Node::Folder { .. }, Some(Node::Folder { .. })) => {}
+            (Node::Folder { .. }, _) => fs::remove_dir(place(path))?,
+            _ => fs::remove_file(place(path))?,
+        }
+    }
+    let mut first: HashMap<u32, &str> = HashMap::new();
+    for (path, (inode, node)) in to.nodes().iter().filter(|(path, _)| !is_kept(path)) {
+        let target = place(path);
+        match node {
+            Node::Folder { mode } => {
+                if !target.is_dir() {
+                    fs::create_dir(&target)?;
+                }
+                fs::set_permissions(&target, Permissions::from_mode(*mode))?;
+            }
+            Node::Link { target: points_to } => symlink(&**points_to, &target)?,
+            Node::File { mode, bytes } => {
+                if let Some(other) = first.get(inode) {
+                    fs::hard_link(place(other), &target)?;
+                    continue;
+                }
+                fs::write(&target, bytes.as_slice())?;
+                fs::set_permissions(&target, Permissions::from_mode(*mode))?;
+                first.insert(*inode, path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the path is one of several names of a file: they are laid out together.
+fn is_linked(image: &Image, path: &str) -> bool {
+    let Some((inode, Node::File { .. })) = image.nodes().get(path) else { return false };
+    image.nodes().values().filter(|(other, _)| other == inode).count() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_become_images_and_images_folders_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().to_owned();
+        fs::create_dir(at.join("a")).expect("made");
+        fs::write(at.join("a/one"), "1").expect("written");
+        fs::hard_link(at.join("a/one"), at.join("two")).expect("linked");
+        symlink("a/one", at.join("link")).expect("linked");
+        let folders = [at.clone()];
+        let first = read(&folders).expect("read").image;
+        let mut other = Image::default();
+        other.insert("a", 0, Node::File { mode: 0o600, bytes: Arc::new(b"now a file".to_vec()) });
+        other.insert("b", 1, Node::Folder { mode: 0o700 });
+        other.insert("b/x", 2, Node::File { mode: 0o644, bytes: Arc::new(Vec::new()) });
+        lay(&first, &other, &folders).expect("laid");
+        assert_eq!(read(&folders).expect("read").image.digest(), other.digest());
+        lay(&other, &first, &folders).expect("laid");
+        assert_eq!(read(&folders).expect("read").image.digest(), first.digest());
+    }
+}

@@ -1,0 +1,114 @@
+//! What a finding of a crash keeps: the command, the steps with those that had reached the disk, and the differences.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::race::{DifferenceRecord, Evidence, write_evidence};
+use super::{Finding, SCHEMA_VERSION};
+use crate::crash::tell::message;
+use crate::crash::{CrashRun, Discovery, How, Reached};
+use crate::plan::crash::CrashPlan;
+use crate::signature::fnv1a;
+
+/// A crash's finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CrashFinding {
+    /// The command line.
+    pub command: String,
+    /// `kill` or `power-loss`.
+    pub fault: String,
+    /// The disk model of a power loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// The steps, and how much of each had reached the disk.
+    pub steps: Vec<StepRecord>,
+    /// How the state differs from the nearer of the two that are right.
+    pub differences: Vec<DifferenceRecord>,
+    /// Whether the state is right but for an acknowledgement.
+    pub is_undone: bool,
+    /// Calls of which each alone makes every state good.
+    pub mends: Vec<String>,
+    /// Version of flockwork that found it.
+    pub flockwork: String,
+}
+
+/// A step of the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The call.
+    pub step: String,
+    /// `disk`, `part`, `lost`, `sync`, `not-made`, or `done` where nothing is known of the disk.
+    pub reached: String,
+}
+
+impl Finding {
+    /// The finding of a crash's discovery.
+    #[must_use]
+    pub fn of_crash(plan: &CrashPlan, discovery: &Discovery, subject: &str) -> Self {
+        let record =
+            |step: &str, reached: &str| StepRecord { step: step.to_owned(), reached: reached.to_owned() };
+        let (fault, disk, steps, is_undone, mends) = match &discovery.how {
+            How::Killed { before, steps, .. } => {
+                let done = steps.iter().map(|step| record(step, "done"));
+                let all = done.chain([record(before, "not-made")]).collect();
+                ("kill", None, all, false, Vec::new())
+            }
+            How::PowerLost(lost) => {
+                let all = lost.steps.iter().map(|step| record(&step.label, word(step.reached))).collect();
+                ("power-loss", Some(lost.disk.to_owned()), all, lost.is_undone, lost.mends.clone())
+            }
+        };
+        let command = plan.race.processes[0].join(", then ");
+        let class = discovery.broken.class;
+        let kind = format!("{class}\n{command}\n{fault}\n{is_undone}");
+        Self {
+            schema_version: SCHEMA_VERSION,
+            signature: format!("{class}-{:08x}", fnv1a(kind.as_bytes()) as u32),
+            class,
+            subject: subject.to_owned(),
+            container: None,
+            message: message(discovery),
+            window: Vec::new(),
+            exploration: None,
+            race: None,
+            crash: Some(Box::new(CrashFinding {
+                command,
+                fault: fault.into(),
+                disk,
+                steps,
+                differences: discovery.broken.differences.iter().map(DifferenceRecord::of).collect(),
+                is_undone,
+                mends,
+                flockwork: env!("CARGO_PKG_VERSION").into(),
+            })),
+        }
+    }
+}
+
+const fn word(reached: Reached) -> &'static str {
+    match reached {
+        Reached::Disk => "disk",
+        Reached::PartOfIt => "part",
+        Reached::Nothing => "lost",
+        Reached::Sync => "sync",
+        Reached::NotMade => "not-made",
+    }
+}
+
+/// Writes what belongs to a finding of a crash beside its `finding.json`.
+pub(super) fn write(
+    folder: &Path,
+    run: &CrashRun,
+    discovery: &Discovery,
+    told: &str,
+    script: &str,
+) -> io::Result<()> {
+    write_evidence(
+        folder,
+        &Evidence { outcome: &discovery.outcome, before: &run.initial, after: &discovery.outcome.folders },
+        told,
+        script,
+    )
+}

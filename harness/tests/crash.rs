@@ -1,0 +1,136 @@
+//! `flockwork crash`, by its binary: real commands, killed at their steps, and the states that a power loss may leave.
+
+#[path = "cli/support.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod support;
+
+use std::fs;
+
+use serde_json::Value;
+use support::{Place, ends_with, json, stderr, stdout};
+
+/// Writes a temporary file and renames it.
+const RENAME: &str = "printf 'new new\\n' >state/f.tmp && mv state/f.tmp state/f";
+/// The same, with an fsync of the file between.
+const SYNCED: &str = "printf 'new new\\n' >state/f.tmp && sync state/f.tmp && mv state/f.tmp state/f";
+/// The same, with an fsync of the folder at the end.
+const LASTING: &str =
+    "printf 'new new\\n' >state/f.tmp && sync state/f.tmp && mv state/f.tmp state/f && sync state";
+/// Cuts the file and writes it anew.
+const IN_PLACE: &str = "printf 'new new\\n' >state/f";
+
+struct Workshop(Place);
+
+impl Workshop {
+    fn new() -> Self {
+        let place = Place::new();
+        place.file("state/f", "old\n");
+        Self(place)
+    }
+
+    /// The one scenario of `flockwork crash` with these words, which must end with this code.
+    fn crash(&self, words: &[&str], command: &str, code: i32) -> Value {
+        let head = ["crash", "--root", "root", "--state", "state", "--format", "json"];
+        let words = [&head[..], words, &["--", command]].concat();
+        let report = json(&ends_with(&mut self.0.flockwork(&words), code));
+        report["scenarios"][0].clone()
+    }
+
+    fn says(&self, words: &[&str], command: &str, code: i32) -> String {
+        let head = ["crash", "--root", "root", "--state", "state"];
+        let words = [&head[..], words, &["--", command]].concat();
+        let output = ends_with(&mut self.0.flockwork(&words), code);
+        stdout(&output) + &stderr(&output)
+    }
+}
+
+fn message(scenario: &Value) -> String {
+    scenario["violations"][0]["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_rename_without_fsync_is_found_on_every_disk_and_told_with_its_mend() {
+    let workshop = Workshop::new();
+    for (disk, left) in [("posix", ""), ("ext4", "8 zero bytes"), ("xfs", "nothing"), ("btrfs", "nothing")] {
+        let scenario = workshop.crash(&["--power", "--disk", disk], RENAME, 100);
+        assert_eq!(scenario["violations"][0]["class"], "lost-by-crash", "{disk}");
+        assert_eq!((&scenario["disk"], &scenario["coverage"]), (&disk.into(), &"exhausted".into()));
+        let message = message(&scenario);
+        assert!(message.contains("before the"), "{disk}: {message}");
+        assert!(message.contains("which was never fsynced"), "{disk}: {message}");
+        assert!(message.contains(left), "{disk}: {message}");
+        let story = scenario["violations"][0]["story"].to_string();
+        assert!(story.contains("fsync of f.tmp before `rename f.tmp f` makes all"), "{disk}: {story}");
+    }
+    assert_eq!(fs::read_to_string(workshop.0.path().join("state/f")).unwrap(), "old\n");
+    assert!(!workshop.0.path().join("state/f.tmp").exists());
+}
+
+#[test]
+fn with_fsync_before_the_rename_every_disk_and_every_kill_is_clean() {
+    let workshop = Workshop::new();
+    for disk in ["posix", "ext4", "ext4-dioread-lock", "ext4-writeback", "xfs", "btrfs"] {
+        let scenario = workshop.crash(&["--disk", disk], SYNCED, 0);
+        assert_eq!(scenario["verdict"], "clean", "{disk}");
+        assert!(scenario["states"].as_u64().is_some_and(|states| states > 2), "{disk}");
+        assert!(scenario["kills"].as_u64().is_some_and(|kills| kills > 2), "{disk}");
+        // A temporary file may stay, and harms nobody.
+        assert_eq!(scenario["left_over"], serde_json::json!(["f.tmp"]), "{disk}");
+    }
+    let scenario = workshop.crash(&["--disk", "posix", "--strict"], SYNCED, 100);
+    assert_eq!(scenario["violations"][0]["class"], "leftover");
+}
+
+#[test]
+fn what_is_acknowledged_lasts_only_with_an_fsync_of_the_folder() {
+    let workshop = Workshop::new();
+    for disk in ["posix", "ext4", "xfs", "btrfs"] {
+        let scenario = workshop.crash(&["--power", "--durable", "--disk", disk], SYNCED, 100);
+        let message = message(&scenario);
+        assert!(message.contains("what was acknowledged is gone"), "{disk}: {message}");
+        workshop.crash(&["--power", "--durable", "--disk", disk], LASTING, 0);
+    }
+    // It says that it is done before it is.
+    let early =
+        "echo saved; printf 'new\\n' >state/f.tmp; sync state/f.tmp; mv state/f.tmp state/f; sync state";
+    workshop.crash(&["--power", "--durable=saved", "--disk", "posix"], early, 100);
+    let late = format!("{LASTING}; echo saved");
+    workshop.crash(&["--power", "--durable=saved", "--disk", "posix"], &late, 0);
+    workshop.crash(&["--power", "--durable=never said", "--disk", "posix"], &late, 102);
+}
+
+#[test]
+fn a_write_in_place_is_torn_by_a_kill_and_by_a_power_loss() {
+    let workshop = Workshop::new();
+    let scenario = workshop.crash(&["--kill"], IN_PLACE, 100);
+    assert!(message(&scenario).starts_with("killed before"), "{}", message(&scenario));
+    assert!(scenario["states"].is_null());
+    let scenario = workshop.crash(&["--power", "--disk", "ext4"], IN_PLACE, 100);
+    assert!(scenario["kills"].is_null());
+    let told = workshop.says(&["--disk", "ext4"], IN_PLACE, 100);
+    assert!(told.contains("run it again: flockwork crash"), "{told}");
+}
+
+#[test]
+fn what_comes_after_decides_what_is_right() {
+    let workshop = Workshop::new();
+    // Whoever reads it forgives an empty file.
+    let reader = "test -s state/f && echo whole || echo none; rm -f state/f state/f.tmp";
+    workshop.crash(&["--kill", "--then", reader], "printf x >>state/f", 0);
+    let told = workshop.says(&["--then", "grep -q nothing state/f"], IN_PLACE, 102);
+    assert!(told.contains("fails before any crash"), "{told}");
+}
+
+#[test]
+fn what_verifies_nothing_is_inconclusive_and_bad_input_is_told() {
+    let workshop = Workshop::new();
+    let told = workshop.says(&["--power"], "cat state/f", 102);
+    assert!(told.contains("changes nothing in the state folder"), "{told}");
+    for (words, told) in [
+        (&["--disk", "ext5"][..], "the nearest is \"ext4\""),
+        (&["--kill", "--durable"], "leave out --kill"),
+        (&["--state", "missing"], "no such folder"),
+    ] {
+        assert!(workshop.says(words, "true", 2).contains(told), "{words:?}");
+    }
+}
