@@ -27,7 +27,11 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
     }
     let tried = match zygote {
         Ok(zygote) => hold(zygote, base),
-        Err(error) => Err(TraceeError::Spawner(format!("the zygote cannot be forked: {error}"))),
+        Err(error) => {
+            let health =
+                if error.kind() == io::ErrorKind::Unsupported { Health::Missing } else { Health::Broken };
+            return vec![Finding::new(NAME, health, format!("no process can be started: {error}"))];
+        }
     };
     match tried {
         Ok(Tried { in_turn: 2, mixed: 1, steps, has_class }) => {

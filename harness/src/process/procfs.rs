@@ -113,6 +113,23 @@ fn path(pid: u32, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{file}"))
 }
 
+/// Why processes cannot be told apart here: the view of this process is not to be had.
+#[must_use]
+pub fn no_view() -> std::io::Error {
+    let read = std::fs::read("/proc/self/status");
+    match read {
+        // The machine's lack, and not a strange /proc.
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            std::io::Error::new(error.kind(), format!("/proc cannot be read: {error}"))
+        }
+        _ => std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            "/proc is missing, or is that of another pid namespace, so that processes cannot be told apart; mount the \
+             one of this namespace (unshare --mount-proc)",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

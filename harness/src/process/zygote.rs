@@ -19,10 +19,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::channel::Channel;
-use super::lifeline;
 use super::region::Region;
 use super::sys::{self, Forked};
 use super::warden;
+use super::{lifeline, procfs};
 use crate::plan::SubjectPlan;
 use crate::subject::Subject;
 
@@ -51,9 +51,7 @@ impl Zygote {
     /// Forks a zygote that builds its subjects in another way: for tests with subjects of their own.
     pub fn fork_with(build: Builder) -> io::Result<Self> {
         if View::here().is_none() {
-            let why = "/proc is missing, or is that of another pid namespace, so that processes cannot be told apart; \
-                       mount the one of this namespace (unshare --mount-proc)";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+            return Err(procfs::no_view());
         }
         let threads = fs::read_dir("/proc/self/task")?.count();
         if threads != 1 {

@@ -36,12 +36,7 @@ impl Scratch {
     /// Makes a fresh folder below `base`, which nobody but this user can look into, and in it an empty root for
     /// containers.
     pub fn create(base: &Path) -> io::Result<Self> {
-        let own = ProcessIdentity::own().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::Unsupported,
-                "/proc is missing, or is that of another pid namespace",
-            )
-        })?;
+        let own = ProcessIdentity::own().ok_or_else(crate::process::procfs::no_view)?;
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new()
             .prefix(&owner::prefix(own))

@@ -89,7 +89,10 @@ fn each_mistake_is_named() {
         ("stress.fresh_processes=yes", &["expected true or false"]),
         ("expect.violations=[\"torn-raed\"]", &["expected a class of violation", "\"torn-read\""]),
         ("expect.also=torn-read", &["expected a list of classes"]),
-        ("kind=bensh", &["expected \"stress\", \"explore\", \"bench\", \"race\" or \"crash\"", "nearest is \"bench\""]),
+        (
+            "kind=bensh",
+            &["expected \"stress\", \"explore\", \"bench\", \"race\" or \"crash\"", "nearest is \"bench\""],
+        ),
         ("kind=stres", &["nearest is \"stress\""]),
     ];
     for (assignment, expected) in cases {
