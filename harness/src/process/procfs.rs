@@ -116,7 +116,7 @@ fn path(pid: u32, file: &str) -> PathBuf {
 /// Why processes cannot be told apart here: the view of this process is not to be had.
 #[must_use]
 pub fn no_view() -> std::io::Error {
-    let read = std::fs::read("/proc/self/status");
+    let read = fs::read("/proc/self/status");
     match read {
         // The machine's lack, and not a strange /proc.
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
