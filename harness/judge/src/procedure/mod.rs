@@ -1,10 +1,10 @@
 //! Procedures: whether a legal order explains what was done to one object. One kind a file.
 //!
 //! Each kind has a fast procedure, near-linear, for the histories that it can decide: values that are unique, additions
-//! of one size. Where one does not apply, a [search](search) decides, within a budget, and says so where that ends. What
+//! of one size. Where one does not apply, a [search] decides, within a budget, and says so where that ends. What
 //! is proved, and by what:
 //!
-//! - **Legal** is said only of an order that the [certificate](certificate) went through: legal by the model's step
+//! - **Legal** is said only of an order that the [certificate] went through: legal by the model's step
 //!   function, within every interval. A procedure that made a wrong one is not believed, and the search decides.
 //! - **Illegal** is said of a few operations that show it by themselves, or of what an exact search went through.
 //! - Objects are judged one by one: a history is linearizable exactly if its part on each object is (locality: Herlihy
