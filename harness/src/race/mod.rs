@@ -4,7 +4,7 @@
 //! legal exactly when its outcome is that of some order. What differs between equal runs is masked, and told; what was
 //! not observed is no part of any claim.
 //!
-//! Nothing here knows how a race is reported, and nothing but [`site`] and [`run`] starts a process.
+//! Nothing here knows how a race is reported, and nothing but `site` and `run` starts a process.
 
 pub mod baseline;
 pub mod command;

@@ -1,4 +1,4 @@
-//! Counters: additions of one size by [`slots`](super::slots), told additions of one sign by their sums.
+//! Counters: additions of one size by [`slots`], told additions of one sign by their sums.
 //!
 //! Additions of several sizes that nobody tells are a matter of subset sums, which is as hard as anything; there the
 //! search decides, and so it does where sums go up and down.

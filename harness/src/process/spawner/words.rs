@@ -30,7 +30,7 @@ pub struct Settings {
     /// The processor on which all of it runs.
     pub processor: Option<usize>,
     /// A seccomp filter that is installed last of all, before the first command: the spawner and all that it starts stand
-    /// under it, and its listener comes with [`Tidings::Ready`].
+    /// under it, and its listener comes with `Tidings::Ready`.
     pub filter: Option<Vec<FilterInstruction>>,
 }
 
