@@ -9,10 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sched::sched_getaffinity;
-use nix::unistd::Pid;
-
 use super::error::RaceError;
+use super::holding::machine_settings;
 use super::judge::{Broken, Judge, Verdict};
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
@@ -34,7 +32,7 @@ use crate::plan::race::RacePlan;
 use crate::plan::schedule::{Fault, Schedule};
 use crate::process::Zygote;
 use crate::process::spawner::Status;
-use crate::tracee::{self, Command, Left, Machine, Options, Planned, Settings, TraceeError};
+use crate::tracee::{self, Command, Left, Machine, Options, Planned, TraceeError};
 
 /// So many preemptions are tried first: most races need no more.
 pub const PREEMPTIONS_FIRST: u32 = 2;
@@ -432,44 +430,6 @@ pub(crate) fn done_of(command: &Command, end: End) -> Done {
     Done { ending, stdout: output(&command.stdout), stderr: output(&command.stderr) }
 }
 
-/// What a machine is to hold: these processes of a site.
-pub(crate) fn machine_settings(
-    site: &Site,
-    root: &Path,
-    members: &[usize],
-    options: Options,
-) -> std::io::Result<Settings> {
-    let scratch = root.join("control");
-    std::fs::create_dir_all(&scratch)?;
-    let options = Options {
-        time_limit: site.time_limit * 2 + Duration::from_secs(10),
-        step_limit: site.time_limit,
-        ..options
-    };
-    Ok(Settings {
-        marker: site.marker.clone(),
-        environment: site.environment.clone(),
-        binds: site.binds.clone(),
-        processes: members.iter().map(|process| site.command_lines(*process)).collect(),
-        folders: site.places(),
-        scratch,
-        processor: processor(),
-        options,
-    })
-}
-
-/// An error of the machine where nothing but control will do.
-pub(crate) fn refusal(error: TraceeError) -> RaceError {
-    match error {
-        TraceeError::Io(error) => RaceError::Failed(format!("control: {error}")),
-        TraceeError::Spawner(why) => RaceError::Failed(why),
-        TraceeError::Unsupported(why) => {
-            RaceError::Unsupported(format!("{why}; `flockwork doctor` tells more"))
-        }
-        error => RaceError::Refused(error.to_string()),
-    }
-}
-
 /// What follows from an error of the machine.
 fn refused(error: TraceeError) -> Result<Held, NoBaseline> {
     match error {
@@ -490,12 +450,6 @@ fn strategy_of(plan: &StrategyPlan, seed: u64) -> Box<dyn Strategy> {
         StrategyPlan::Pct { depth } => Box::new(Pct::new(seed, SAMPLES, *depth)),
         StrategyPlan::Pos => Box::new(Pos::new(seed, SAMPLES)),
     }
-}
-
-/// The processor on which commands are held: the last that this process may use.
-fn processor() -> Option<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    (0..nix::sched::CpuSet::count()).rev().find(|processor| allowed.is_set(*processor).unwrap_or(false))
 }
 
 impl Site {

@@ -13,6 +13,7 @@ pub mod error;
 pub mod expected;
 mod free;
 mod hang;
+pub(crate) mod holding;
 pub mod judge;
 pub mod orders;
 pub mod outcome;
