@@ -25,7 +25,7 @@ const ARROWS_UP: &[(&str, &str)] = &[
 
 /// Files that are still too long.
 const TOO_LONG: &[&str] = &[
-    "harness/src/engine/explore/control/stage.rs",
+    "harness/src/engine/explore/control/run.rs",
     "harness/tests/engine/cases.rs",
     "harness/tests/tracee/cases.rs",
 ];

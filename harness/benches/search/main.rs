@@ -14,7 +14,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flockwork_harness::check::search::{Budget, Ruling, judge};
+use flockwork_harness::check::search::{Budget, SearchRuling, judge};
 use flockwork_harness::history::History;
 use flockwork_harness::model::{Builtin, Model};
 use pending::{Tells, break_in_the_middle, simulate};
@@ -57,9 +57,9 @@ pub fn judge_often(history: &History, model: &Model, rounds_max: usize, enough: 
     let [median_ms, fastest_ms, slowest_ms] = spread(times);
     let [processor_ms, ..] = spread(processor_times);
     let verdict = match &verdicts[0] {
-        Ruling::Legal(_) => "linearizable".to_owned(),
-        Ruling::Illegal(why) => format!("not, window of {}", why.window.len()),
-        Ruling::Undecided(why) => format!("inconclusive: {}", why.why()),
+        SearchRuling::Legal(_) => "linearizable".to_owned(),
+        SearchRuling::Illegal(why) => format!("not, window of {}", why.window.len()),
+        SearchRuling::Undecided(why) => format!("inconclusive: {}", why.why()),
     };
     Timing { rounds, first_ms, median_ms, fastest_ms, slowest_ms, processor_ms, peak_mb: peak_mb(), verdict }
 }

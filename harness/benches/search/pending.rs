@@ -2,7 +2,7 @@
 //! can leave to guess.
 
 use flockwork::Operation;
-use flockwork_harness::check::search::{Budget, Ruling, judge};
+use flockwork_harness::check::search::{Budget, SearchRuling, judge};
 use flockwork_harness::history::{History, Outcome, Record};
 use flockwork_harness::model::{Model, State};
 
@@ -73,7 +73,7 @@ pub fn break_in_the_middle(history: &mut History, model: &Model) -> bool {
         let changed = &mut history.records[index];
         (changed.outcome, changed.reason, changed.status) = (Outcome::Ok, None, None);
         let verdict = judge(history, model, Budget::default());
-        if verdict.iter().any(|verdict| matches!(verdict, Ruling::Illegal(_))) {
+        if verdict.iter().any(|verdict| matches!(verdict, SearchRuling::Illegal(_))) {
             return true;
         }
         history.records[index] = record;

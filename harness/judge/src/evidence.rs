@@ -46,7 +46,7 @@ pub type Observed<T> = Result<T, Unobserved>;
 pub struct Evidence<'a> {
     /// Every operation, those of the examiner included.
     pub history: &'a History,
-    /// Critical sections, as the witness words saw them.
+    /// Critical sections, as the owner words saw them.
     pub sections: Observed<Sections<'a>>,
     /// How each worker process ended.
     pub exits: Observed<&'a [Exit]>,

@@ -72,7 +72,7 @@ impl Grounds {
 }
 
 /// What is said of a container: it is legal by an order that was validated, or not, or nobody knows.
-pub type Ruling = verdict::Ruling<Proof, Grounds>;
+pub type ContainerRuling = verdict::Ruling<Proof, Grounds>;
 
 /// What is said of one container, and by whom.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,7 @@ pub struct Judgement {
     /// How many operations it had.
     pub operations: u64,
     /// What is said.
-    pub ruling: Ruling,
+    pub ruling: ContainerRuling,
     /// Who said it.
     pub tier: Tier,
 }
@@ -98,9 +98,9 @@ impl Judgement {
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match &self.ruling {
-            Ruling::Legal(_) => None,
-            Ruling::Illegal(grounds) => Some(grounds.sentence()),
-            Ruling::Undecided(undecided) => Some(undecided.why()),
+            ContainerRuling::Legal(_) => None,
+            ContainerRuling::Illegal(grounds) => Some(grounds.sentence()),
+            ContainerRuling::Undecided(undecided) => Some(undecided.why()),
         }
     }
 
@@ -108,7 +108,7 @@ impl Judgement {
     #[must_use]
     pub fn explanation(&self) -> Option<&Explanation> {
         match &self.ruling {
-            Ruling::Illegal(Grounds::Explained(explanation)) => Some(explanation),
+            ContainerRuling::Illegal(Grounds::Explained(explanation)) => Some(explanation),
             _ => None,
         }
     }
@@ -211,21 +211,21 @@ pub fn judge_any(
 pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget) -> Vec<Judgement> {
     // The witness knows the model runsc only.
     let has_witness = checker != Checker::Search && model.name() == Builtin::Runsc.as_str();
-    let lanes = search::lanes(history);
-    let budget = budget.shared(lanes.len());
+    let partitions = search::partitions(history);
+    let budget = budget.shared(partitions.len());
     let mut witness = Vec::new();
     if has_witness {
         witness.extend(witness::judge(history, model, Deaths::of_history(history)).into_iter().map(Some));
     }
-    let lanes = lanes.into_iter().map(|lane| {
-        let witness = witness.get_mut(lane.container as usize).and_then(Option::take);
-        (lane, witness)
+    let partitions = partitions.into_iter().map(|partition| {
+        let witness = witness.get_mut(partition.container as usize).and_then(Option::take);
+        (partition, witness)
     });
     let bench = Bench { history, model, budget };
-    search::each_lane(lanes.collect(), |(lane, witness)| {
-        let (tier, ruling) = bench.judge(&lane, witness, checker);
-        let container = history.containers[lane.container as usize].clone();
-        Judgement { container, operations: lane.indexes.len() as u64, ruling, tier }
+    search::each_partition(partitions.collect(), |(partition, witness)| {
+        let (tier, ruling) = bench.judge(&partition, witness, checker);
+        let container = history.containers[partition.container as usize].clone();
+        Judgement { container, operations: partition.indexes.len() as u64, ruling, tier }
     })
 }
 
@@ -240,38 +240,43 @@ impl Bench<'_> {
     /// `witness`: what the witness says, where it knows the model.
     fn judge(
         &self,
-        lane: &search::Operations,
+        partition: &search::Operations,
         witness: Option<Witnessed>,
         checker: Checker,
-    ) -> (Tier, Ruling) {
+    ) -> (Tier, ContainerRuling) {
         let witness = match witness {
-            _ if checker == Checker::Search => return (Tier::Search, self.by_search(lane)),
-            None => Ruling::open(format!("there is no witness order for the model {}", self.model.name())),
+            _ if checker == Checker::Search => return (Tier::Search, self.by_search(partition)),
+            None => ContainerRuling::open(format!(
+                "there is no witness order for the model {}",
+                self.model.name()
+            )),
             Some(Witnessed::Ruled(ruling)) => {
                 ruling.map_illegal(|fault| Grounds::Told(self.sentence(&fault)))
             }
             Some(Witnessed::Unplaced(why)) if checker == Checker::Auto => {
-                return match self.by_search(lane) {
-                    Ruling::Illegal(_) => (Tier::Witness, Ruling::open(why)),
+                return match self.by_search(partition) {
+                    ContainerRuling::Illegal(_) => (Tier::Witness, ContainerRuling::open(why)),
                     ruling => (Tier::Search, ruling),
                 };
             }
-            Some(Witnessed::Unplaced(why)) => Ruling::open(why),
+            Some(Witnessed::Unplaced(why)) => ContainerRuling::open(why),
         };
         match (checker, witness) {
-            (Checker::Auto, Ruling::Undecided(_)) => (Tier::Search, self.by_search(lane)),
+            (Checker::Auto, ContainerRuling::Undecided(_)) => (Tier::Search, self.by_search(partition)),
             // Where the search shows the same without tokens, its window and order explain it; where it does not, it is
             // the tokens that show it.
-            (Checker::Auto, Ruling::Illegal(grounds)) => match self.by_search(lane) {
-                Ruling::Illegal(explained) => (Tier::Witness, Ruling::Illegal(explained)),
-                Ruling::Legal(_) | Ruling::Undecided(_) => (Tier::Witness, Ruling::Illegal(grounds)),
+            (Checker::Auto, ContainerRuling::Illegal(grounds)) => match self.by_search(partition) {
+                ContainerRuling::Illegal(explained) => (Tier::Witness, ContainerRuling::Illegal(explained)),
+                ContainerRuling::Legal(_) | ContainerRuling::Undecided(_) => {
+                    (Tier::Witness, ContainerRuling::Illegal(grounds))
+                }
             },
             (_, ruling) => (Tier::Witness, ruling),
         }
     }
 
-    fn by_search(&self, lane: &search::Operations) -> Ruling {
-        search::judge_one(self.history, self.model, self.budget, lane).map_illegal(Grounds::Explained)
+    fn by_search(&self, partition: &search::Operations) -> ContainerRuling {
+        search::judge_one(self.history, self.model, self.budget, partition).map_illegal(Grounds::Explained)
     }
 
     fn sentence(&self, fault: &Fault) -> String {

@@ -69,8 +69,8 @@ type Acquisition = (u64, u64, u64, u32);
 fn acquisition(record: &Record) -> Acquisition {
     match (record.generation, record.revision) {
         (Some(generation), Some(revision)) => {
-            let stage = revision.get().saturating_mul(2) | u64::from(!model::changes(record.into()));
-            (generation.get(), stage, record.invoke_ns, record.process)
+            let rank = revision.get().saturating_mul(2) | u64::from(!model::changes(record.into()));
+            (generation.get(), rank, record.invoke_ns, record.process)
         }
         _ => (0, 0, record.deadline_ns(), record.process),
     }

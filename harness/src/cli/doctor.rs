@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::{Output, print, print_json, say};
 use super::request;
-use crate::doctor::{self, Diagnosis, Finding, Health, locks};
+use crate::doctor::{self, Diagnosis, Health, Probe, locks};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
 
@@ -27,7 +27,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &DoctorArgs, output: Output) -> Res
         }
         Format::Human => {
             // Told one by one: the last ones take a moment. Whether anybody reads is asked at the end.
-            let tell = |finding: &Finding| drop(print(&line(finding)));
+            let tell = |finding: &Probe| drop(print(&line(finding)));
             let diagnosis = doctor::examine(zygote, &base, interrupt.flag(), &tell);
             print(&last_line(&diagnosis))?;
             diagnosis
@@ -37,7 +37,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &DoctorArgs, output: Output) -> Res
     Ok(if interrupt.is_set() { Exit::Inconclusive } else { diagnosis.exit })
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &Probe) -> String {
     let style = style_of(finding.health);
     format!("{style}{:8}{style:#} {:18} {}\n", finding.health.as_str(), finding.name, finding.detail)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::engine::explore::follow::Following;
-use crate::engine::explore::{Discovery, Stage};
+use crate::engine::explore::{Discovery, Executor};
 use crate::explore::observe::{Observer, Scene};
 use crate::finding::moments::{self, Files, Moments};
 use crate::finding::{Exploration, Finding};
@@ -18,7 +18,7 @@ use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
 use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
-use crate::shrink::{Case, OnStage, shrink};
+use crate::shrink::{Case, RealTrials, shrink};
 use crate::violation::{Class, Violation};
 
 /// A schedule that shows a class, as simple as it was found.
@@ -90,14 +90,14 @@ pub fn watched(
     let plan = ExplorePlan { root: scratch.root(), lanes: 1, ..simplest.plan.clone() };
     let mut reproduction = Reproduction::default();
     let mut seen = None;
-    let Ok(mut stage) = Stage::open(zygote, &plan) else { return (reproduction, None) };
+    let Ok(mut executor) = Executor::open(zygote, &plan) else { return (reproduction, None) };
     for _ in 0..REPLAYS {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         let mut watch = Watch::default();
         let observer: &mut dyn Observer = if seen.is_none() { &mut watch } else { &mut () };
-        let followed = stage.follow(&plan.processes, &simplest.schedule, Following::Strict, observer);
+        let followed = executor.follow(&plan.processes, &simplest.schedule, Following::Strict, observer);
         let class = simplest.violation.class;
         let is_shown = followed.is_ok_and(|followed| {
             followed.divergence.is_none() && followed.violations.iter().any(|it| it.class == class)
@@ -134,7 +134,7 @@ pub fn shrunk(
 ) -> Result<Simplest, Option<EngineError>> {
     let (setup, programs) = (plan.setup.clone(), plan.processes.clone());
     let case = Case { setup, programs, schedule: schedule.clone() };
-    let mut trials = OnStage::new(zygote, plan.clone(), class, PathBuf::from(base), stop);
+    let mut trials = RealTrials::new(zygote, plan.clone(), class, PathBuf::from(base), stop);
     let Some(shrunk) = shrink(&mut trials, case, time) else { return Err(trials.take_error()) };
     Ok(Simplest {
         plan: ExplorePlan { setup: shrunk.case.setup, processes: shrunk.case.programs, ..plan.clone() },

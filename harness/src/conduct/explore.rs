@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::check;
 use crate::engine::explore::follow::{Followed, Following};
-use crate::engine::explore::{self, Answers, Discovery, ExploreRun, Stage};
+use crate::engine::explore::{self, Answers, Discovery, Executor, ExploreRun};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::explore::strategy::Coverage;
 use crate::plan::schedule::Schedule;
@@ -129,9 +129,9 @@ fn replay(
     plan: &ExplorePlan,
     schedule: &Schedule,
 ) -> Result<(ExploreRun, Option<String>), EngineError> {
-    let mut stage = Stage::open(zygote, plan)?;
+    let mut executor = Executor::open(zygote, plan)?;
     let started = std::time::Instant::now();
-    let mut follow = |how| stage.follow(&plan.processes, schedule, how, &mut ());
+    let mut follow = |how| executor.follow(&plan.processes, schedule, how, &mut ());
     let strict = follow(Following::Strict)?;
     let Some(divergence) = strict.divergence.clone() else {
         return Ok((run_of(strict, started.elapsed()), None));

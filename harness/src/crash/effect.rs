@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{Key, Kind, Recorder, kind_of};
+use super::record::{JournalBuilder, Key, Kind, kind_of};
 use crate::books::deed::{Attribute, Deed, Known, Offset, Renaming, Resizing, SyncKind};
 use crate::books::places::Place;
 use crate::disk::{Change, Inode, Node, ROOT, Sync};
@@ -11,7 +11,7 @@ use crate::tracee::Stood;
 /// A change, with its call as people read it; none where nothing changes. The error says what cannot be told.
 type Changed = Result<Option<(String, Change)>, String>;
 
-impl Recorder<'_> {
+impl JournalBuilder<'_> {
     /// What a deed changes.
     pub(super) fn change(&mut self, deed: &Known, stood: Option<&Stood>) -> Changed {
         match self.change_of_names(deed)? {

@@ -10,7 +10,7 @@ use crate::plan::schedule::Fault;
 use crate::race::baseline::NoBaseline;
 use crate::race::control::done_of;
 use crate::race::holding::{machine_settings, refusal};
-use crate::race::judge::Verdict;
+use crate::race::judge::Judged;
 use crate::race::run::{Played, nothing};
 use crate::race::{RaceError, tell};
 use crate::tracee::{Left, Machine, Options, Planned};
@@ -42,8 +42,8 @@ impl Work<'_> {
             tried += 1;
             self.progress.update(tried, u64::from(found.is_some()));
             match self.judge.judge_crash(&mut self.site, &played, false)? {
-                Verdict::Legal { left_over } => self.run.left_over.extend(left_over),
-                Verdict::Broken(broken) => {
+                Judged::Legal { left_over } => self.run.left_over.extend(left_over),
+                Judged::Broken(broken) => {
                     if let Some(Discovery { how: How::Killed { shown, .. }, .. }) = &mut found {
                         *shown += 1;
                         continue;
@@ -85,11 +85,11 @@ impl Work<'_> {
         self.site.conclude(done, &[], &mut played)?;
         if planned.is_empty() {
             let mut verdict = self.judge.judge(&mut self.site, &played)?;
-            if matches!(verdict, Verdict::Broken(_)) {
+            if matches!(verdict, Judged::Broken(_)) {
                 self.judge.baseline.refresh(&mut self.site)?;
                 verdict = self.judge.judge(&mut self.site, &played)?;
             }
-            if let Verdict::Broken(broken) = verdict {
+            if let Judged::Broken(broken) = verdict {
                 let how = broken.differences.first().map(tell::sentence).unwrap_or_default();
                 return Err(RaceError::Refused(format!(
                     "held at its system calls, the command comes to something else: {how}"

@@ -28,7 +28,7 @@ use crate::race::judge::{Broken, BusyRule, Judge};
 use crate::race::outcome::{Ending, Outcome};
 use crate::race::run::Played;
 use crate::race::site::Site;
-use crate::race::{RaceError, ruling};
+use crate::race::{RaceError, comparator};
 
 /// What a crash gives back.
 #[derive(Debug)]
@@ -121,9 +121,9 @@ pub fn run(
     let begun_ns = now_ns();
     let until = Instant::now() + Duration::from_nanos(plan.race.budget.time_ns);
     let busy = BusyRule::compile(&plan.race.busy)?;
-    let ruling = ruling(&plan.race)?;
+    let comparator = comparator(&plan.race)?;
     let mut site = Site::open(zygote, &plan.race, root)?;
-    let baseline = Baseline::new(ruling, &site)?;
+    let baseline = Baseline::new(comparator, &site)?;
     let initial = site.initial()?;
     let judge = Judge { baseline, busy, strict: plan.race.strict };
     let run = CrashRun {

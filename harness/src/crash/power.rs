@@ -11,7 +11,7 @@ use crate::ground::{Body, Capture, Entry, Kind};
 use crate::plan::crash::Durable;
 use crate::race::RaceError;
 use crate::race::baseline::NoBaseline;
-use crate::race::judge::{Broken, Verdict};
+use crate::race::judge::{Broken, Judged};
 use crate::race::outcome::Outcome;
 use crate::tracee::Options;
 
@@ -164,8 +164,8 @@ impl Work<'_> {
             }
             let played = self.laid_out(&state.image, before)?;
             let said = match self.judge.judge_crash(&mut self.site, &played, acknowledged)? {
-                Verdict::Legal { left_over } => Said::Good(left_over),
-                Verdict::Broken(broken) => Said::Bad(Box::new((broken, played.outcome))),
+                Judged::Legal { left_over } => Said::Good(left_over),
+                Judged::Broken(broken) => Said::Bad(Box::new((broken, played.outcome))),
             };
             known.insert(key, said);
         }

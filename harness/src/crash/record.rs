@@ -33,7 +33,7 @@ pub(super) fn record(
     places: &[PathBuf],
     said: Option<&str>,
 ) -> Result<Recorded, String> {
-    let mut recorder = Recorder::new(before, places);
+    let mut recorder = JournalBuilder::new(before, places);
     let mut heard = None;
     for entry in entries {
         recorder.take(entry)?;
@@ -48,7 +48,7 @@ pub(super) fn record(
 /// A key of an entry: its folder and its name there.
 pub(super) type Key = (Inode, Box<str>);
 
-pub(super) struct Recorder<'a> {
+pub(super) struct JournalBuilder<'a> {
     pub(super) start: Start,
     places: &'a [PathBuf],
     /// The folder of each state folder.
@@ -70,7 +70,7 @@ pub(super) enum Kind {
     Link,
 }
 
-impl<'a> Recorder<'a> {
+impl<'a> JournalBuilder<'a> {
     fn new(before: &Seen, places: &'a [PathBuf]) -> Self {
         let start = Start::of(&before.image);
         let kinds = start.inodes.iter().map(|(inode, node)| (*inode, kind_of(node))).collect();

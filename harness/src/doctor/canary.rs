@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::{Finding, Health};
+use super::{Health, Probe};
 use crate::conduct::stress;
 use crate::engine::Ended;
 use crate::process::Zygote;
@@ -41,19 +41,19 @@ const RACES: [Class; 3] = [Class::TornRead, Class::DuplicateCreate, Class::LostU
 const SEED: u64 = 1;
 
 /// Runs the canary.
-pub fn examine(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Finding {
+pub fn examine(zygote: io::Result<Zygote>, base: &Path, stop: &AtomicBool) -> Probe {
     let zygote = match zygote {
         Ok(zygote) => zygote,
         Err(error) => {
             // What the machine lacks is no fault of the harness.
             let health =
                 if error.kind() == io::ErrorKind::Unsupported { Health::Missing } else { Health::Broken };
-            return Finding::new("canary", health, format!("no process can be started: {error}"));
+            return Probe::new("canary", health, format!("no process can be started: {error}"));
         }
     };
     match run(zygote, base, stop) {
-        Ok(detail) => Finding::new("canary", Health::Ok, detail),
-        Err(why) => Finding::new("canary", Health::Broken, why),
+        Ok(detail) => Probe::new("canary", Health::Ok, detail),
+        Err(why) => Probe::new("canary", Health::Broken, why),
     }
 }
 

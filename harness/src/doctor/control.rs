@@ -6,9 +6,9 @@ use std::path::Path;
 
 use flockwork::Operation;
 
-use super::{Finding, Health};
+use super::{Health, Probe};
 use crate::engine::EngineError;
-use crate::engine::explore::Stage;
+use crate::engine::explore::Executor;
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
 use crate::plan::parts::Parts;
@@ -23,7 +23,7 @@ const NAME: &str = "user notification";
 const WAKING: &str = "wake-up in step";
 
 /// Controls a process below `base`.
-pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
+pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {
     let tried = match zygote {
         Ok(zygote) => control(zygote, base),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
@@ -35,25 +35,21 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
         Ok(Tried { steps, wakes_in_step }) => {
             let steps = plural(steps as u64, "step");
             let detail = format!("a process was controlled for {steps}, and its lock taken for it");
-            vec![Finding::new(NAME, Health::Ok, detail), waking(wakes_in_step)]
+            vec![Probe::new(NAME, Health::Ok, detail), waking(wakes_in_step)]
         }
         // Every scenario but explorations runs without.
         Err(error) if error.is_unsupported() => {
-            vec![Finding::new(NAME, Health::Optional, format!("{error}; explorations need it"))]
+            vec![Probe::new(NAME, Health::Optional, format!("{error}; explorations need it"))]
         }
-        Err(error) => vec![Finding::new(NAME, Health::Broken, error.to_string())],
+        Err(error) => vec![Probe::new(NAME, Health::Broken, error.to_string())],
     }
 }
 
-fn waking(wakes_in_step: bool) -> Finding {
+fn waking(wakes_in_step: bool) -> Probe {
     if wakes_in_step {
-        return Finding::new(
-            WAKING,
-            Health::Ok,
-            "a controlled step is one switch between processes and back",
-        );
+        return Probe::new(WAKING, Health::Ok, "a controlled step is one switch between processes and back");
     }
-    Finding::new(WAKING, Health::Optional, "explorations take longer without it (needs Linux 6.6)")
+    Probe::new(WAKING, Health::Optional, "explorations take longer without it (needs Linux 6.6)")
 }
 
 struct Tried {
@@ -64,13 +60,13 @@ struct Tried {
 fn control(zygote: &Zygote, base: &Path) -> Result<Tried, EngineError> {
     let scratch = Scratch::create(base).map_err(|error| EngineError::Failed(error.to_string()))?;
     let plan = plan(&scratch);
-    let mut stage = Stage::open(zygote, &plan)?;
-    let execution = stage.run(&plan.processes, &[], &mut Onwards)?;
+    let mut executor = Executor::open(zygote, &plan)?;
+    let execution = executor.run(&plan.processes, &[], &mut Onwards)?;
     let steps = execution.events.len();
     if !execution.events.iter().any(|event| event.step.lock.is_some()) {
         return Err(EngineError::Failed("a controlled process took no lock".into()));
     }
-    Ok(Tried { steps, wakes_in_step: stage.wakes_in_step().unwrap_or(false) })
+    Ok(Tried { steps, wakes_in_step: executor.wakes_in_step().unwrap_or(false) })
 }
 
 fn plan(scratch: &Scratch) -> ExplorePlan {

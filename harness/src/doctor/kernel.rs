@@ -5,25 +5,25 @@ use std::io::{Read, Seek, Write};
 
 use rustix::fs::MemfdFlags;
 
-use super::{Finding, Health};
+use super::{Health, Probe};
 use crate::measure::machine::Machine;
 use crate::report::table::bytes;
 
 /// Kernel, processors, memory, and the calls that the harness builds on.
-pub fn examine(machine: &Machine) -> Vec<Finding> {
+pub fn examine(machine: &Machine) -> Vec<Probe> {
     let model = machine.processor_model.as_deref().unwrap_or("of unknown model");
     let processors = format!("{} usable, {model}", machine.processors);
     let processors = match machine.processors {
         // Processes still interleave on one processor, but only where the scheduler cuts them.
-        1 => Finding::new("processors", Health::Optional, format!("{processors}: races are rarer on one")),
-        _ => Finding::new("processors", Health::Ok, processors),
+        1 => Probe::new("processors", Health::Optional, format!("{processors}: races are rarer on one")),
+        _ => Probe::new("processors", Health::Ok, processors),
     };
     vec![
-        Finding::new("kernel", Health::Ok, format!("{} ({})", machine.kernel, machine.architecture)),
+        Probe::new("kernel", Health::Ok, format!("{} ({})", machine.kernel, machine.architecture)),
         processors,
-        Finding::new("memory", Health::Ok, bytes(machine.memory_bytes)),
-        Finding::needed("process files", process_files()),
-        Finding::needed("shared memory", shared_memory()),
+        Probe::new("memory", Health::Ok, bytes(machine.memory_bytes)),
+        Probe::needed("process files", process_files()),
+        Probe::needed("shared memory", shared_memory()),
     ]
 }
 

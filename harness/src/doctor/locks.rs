@@ -16,7 +16,7 @@ use flockwork::{
     Wait,
 };
 
-use super::Finding;
+use super::Probe;
 use crate::results::scratch::Scratch;
 
 /// A lock that is free is had at once; this is for a machine that is busy.
@@ -26,11 +26,11 @@ const HELD: &str = "held";
 
 /// Tries every backend below `base`.
 #[must_use]
-pub fn examine(base: &Path) -> Vec<Finding> {
+pub fn examine(base: &Path) -> Vec<Probe> {
     LockKind::ALL
         .iter()
         .map(|kind| {
-            Finding::needed(format!("lock {kind}"), try_backend(*kind, base).map_err(|why| why.to_string()))
+            Probe::needed(format!("lock {kind}"), try_backend(*kind, base).map_err(|why| why.to_string()))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The doctor: what this machine can do, tried rather than believed, and a canary that must fail.
 //!
-//! Everything is a [`Finding`]. What scenarios need and is missing makes a machine unsupported; a canary that does
+//! Everything is a [`Probe`]. What scenarios need and is missing makes a machine unsupported; a canary that does
 //! not fail makes the harness itself useless.
 
 mod canary;
@@ -56,7 +56,7 @@ impl Health {
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct Probe {
     /// What was tried.
     pub name: String,
     /// What became of it.
@@ -65,7 +65,7 @@ pub struct Finding {
     pub detail: String,
 }
 
-impl Finding {
+impl Probe {
     fn new(name: impl Into<String>, health: Health, detail: impl Into<String>) -> Self {
         Self { name: name.into(), health, detail: detail.into() }
     }
@@ -84,31 +84,31 @@ impl Finding {
 pub struct Diagnosis {
     /// Version of this format.
     pub schema_version: u32,
-    /// `ok`, `missing` or `broken`: the worst of the findings.
+    /// `ok`, `missing` or `broken`: the worst of the probes.
     pub health: Health,
     /// The exit code that says the same.
     pub exit_code: u8,
     /// The machine.
     pub machine: Machine,
     /// What was tried.
-    pub findings: Vec<Finding>,
+    pub probes: Vec<Probe>,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
 }
 
-/// Examines the machine. Containers would live below `base`. Each finding is told as soon as it is made.
+/// Examines the machine. Containers would live below `base`. Each probe is told as soon as it is made.
 pub fn examine(
     zygote: std::io::Result<Zygote>,
     base: &Path,
     stop: &AtomicBool,
-    tell: &dyn Fn(&Finding),
+    tell: &dyn Fn(&Probe),
 ) -> Diagnosis {
     let machine = Machine::observe();
-    let mut findings = Vec::new();
-    let mut add = |more: Vec<Finding>| {
+    let mut probes = Vec::new();
+    let mut add = |more: Vec<Probe>| {
         more.iter().for_each(tell);
-        findings.extend(more);
+        probes.extend(more);
     };
     add(kernel::examine(&machine));
     add(storage::examine(base));
@@ -116,7 +116,7 @@ pub fn examine(
     add(control::examine(&zygote, base));
     add(program::examine(&zygote, base));
     add(vec![canary::examine(zygote, base, stop)]);
-    let exit = findings.iter().map(|finding| finding.health.exit()).fold(Exit::AsExpected, Exit::and);
+    let exit = probes.iter().map(|probe| probe.health.exit()).fold(Exit::AsExpected, Exit::and);
     let health = match exit {
         Exit::AsExpected => Health::Ok,
         Exit::Unsupported => Health::Missing,
@@ -127,7 +127,7 @@ pub fn examine(
         health,
         exit_code: exit.code(),
         machine,
-        findings,
+        probes,
         exit,
     }
 }

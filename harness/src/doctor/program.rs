@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Health};
+use super::{Health, Probe};
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
 use crate::process::{Marker, Zygote};
@@ -20,17 +20,17 @@ const SHELL: &str = "/bin/sh";
 const SCRIPT: &str = "read n < counter; echo $((n + 1)) > counter";
 
 /// Holds two commands below `base`.
-pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
+pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {
     if !Path::new(SHELL).exists() {
         let detail = format!("not tried: {SHELL} is not there");
-        return vec![Finding::new(NAME, Health::Optional, detail)];
+        return vec![Probe::new(NAME, Health::Optional, detail)];
     }
     let tried = match zygote {
         Ok(zygote) => hold(zygote, base),
         Err(error) => {
             let health =
                 if error.kind() == io::ErrorKind::Unsupported { Health::Missing } else { Health::Broken };
-            return vec![Finding::new(NAME, health, format!("no process can be started: {error}"))];
+            return vec![Probe::new(NAME, health, format!("no process can be started: {error}"))];
         }
     };
     match tried {
@@ -38,29 +38,29 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Finding> {
             let detail = format!(
                 "two commands of {SHELL} were held for {steps} steps; mixed so, they lost an update as they must"
             );
-            vec![Finding::new(NAME, Health::Ok, detail), class(has_class)]
+            vec![Probe::new(NAME, Health::Ok, detail), class(has_class)]
         }
         Ok(Tried { in_turn, mixed, .. }) => {
             let detail =
                 format!("two commands that add 1 left {in_turn} in turn, and {mixed} with their steps mixed");
-            vec![Finding::new(NAME, Health::Broken, detail)]
+            vec![Probe::new(NAME, Health::Broken, detail)]
         }
         Err(TraceeError::Unsupported(why)) => {
             let advice = "programs can be run, but not be held; in a container grant the system call seccomp and \
                           /proc of one's own children (with docker: --security-opt seccomp=unconfined)";
-            vec![Finding::new(NAME, Health::Optional, format!("{why}; {advice}"))]
+            vec![Probe::new(NAME, Health::Optional, format!("{why}; {advice}"))]
         }
-        Err(error) => vec![Finding::new(NAME, Health::Broken, error.to_string())],
+        Err(error) => vec![Probe::new(NAME, Health::Broken, error.to_string())],
     }
 }
 
-fn class(there: bool) -> Finding {
+fn class(there: bool) -> Probe {
     if there {
-        return Finding::new(CLASS, Health::Ok, "one look tells that all tasks of a program stand still");
+        return Probe::new(CLASS, Health::Ok, "one look tells that all tasks of a program stand still");
     }
     let detail = "programs with threads or children are explored slower without it (needs CAP_SYS_NICE and a second \
                   processor)";
-    Finding::new(CLASS, Health::Optional, detail)
+    Probe::new(CLASS, Health::Optional, detail)
 }
 
 struct Tried {

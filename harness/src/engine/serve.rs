@@ -12,11 +12,11 @@ use crate::process::{Builder, Channel, spawner};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
     /// Run a stress plan.
-    Stress(Box<stress::Order>),
-    /// Fork a nursery for an exploration.
-    Nursery(Box<explore::NurseryOrder>),
+    Stress(Box<stress::StressOrder>),
+    /// Fork a fork server for an exploration.
+    ForkServer(Box<explore::ForkServerOrder>),
     /// Run a round of a benchmark.
-    Bench(Box<bench::Order>),
+    Bench(Box<bench::BenchOrder>),
     /// Fork a spawner of commands; the descriptor is the line over which it is talked to.
     Spawner(Box<spawner::Settings>),
 }
@@ -27,7 +27,7 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
         let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
         match order {
             Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
-            Order::Nursery(order) => explore::raise_nursery(channel, *order, memory, build)?,
+            Order::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
             Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
             Order::Spawner(settings) => spawner::raise(channel, &settings, memory)?,
         }

@@ -15,13 +15,13 @@ pub mod clock;
 pub mod lifeline;
 pub mod log;
 pub mod marker;
+pub mod overlap;
 pub mod procfs;
 pub mod region;
 pub mod slot;
 pub mod spawner;
 pub(crate) mod sys;
 mod warden;
-pub mod witness;
 mod zygote;
 
 pub use channel::Channel;

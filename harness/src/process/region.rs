@@ -1,6 +1,6 @@
 //! The shared region: one memory file that the harness, the zygote and every worker map.
 //!
-//! It holds the run's control words, the witness words, the overlaps they saw, and for each process a header, room for
+//! It holds the run's control words, the owner word, the overlaps they saw, and for each process a header, room for
 //! texts and a log. Everything in it is atomic, so that a process killed at any point leaves nothing half-valid; and
 //! nothing in it is a lock, so that a killed process can block nobody.
 
@@ -24,7 +24,7 @@ pub const MAIL_WORDS: usize = 8;
 pub const OVERLAPS_MAX: usize = 16 * 1024;
 
 const PAGE_BYTES: usize = 4096;
-/// The witness words come right behind the control words.
+/// The owner word come right behind the control words.
 const WORDS_AT: usize = PAGE_BYTES;
 
 /// How the region is laid out: a value, so that all who map it agree.
@@ -34,7 +34,7 @@ pub struct Layout {
     pub workers: u32,
     /// Processes numbered after the workers; one more, the examiner, comes after them.
     pub auditors: u32,
-    /// How many containers, each with a witness word.
+    /// How many containers, each with a owner word.
     pub containers: u32,
     /// Entries of each worker's log.
     pub worker_entries: u64,
@@ -132,7 +132,7 @@ pub struct Control {
     pub crashes: AtomicU64,
 }
 
-/// The witness word of one container, on a cache line of its own: see [`super::witness`].
+/// The owner word of one container, on a cache line of its own: see [`super::witness`].
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Word(pub AtomicU64);
@@ -243,7 +243,7 @@ impl Region {
         &self.mapping.view(0, 1)[0]
     }
 
-    /// The containers' witness words.
+    /// The containers' owner word.
     #[must_use]
     pub fn words(&self) -> &[Word] {
         self.mapping.view(WORDS_AT, self.layout.containers as usize)

@@ -7,7 +7,7 @@ use super::expected::{Expected, Wild};
 use super::orders::{self, Step};
 use super::outcome::{Ending, Who};
 use super::run::Played;
-use super::sheet::{Ruling, Sheet, When};
+use super::sheet::{Comparator, Sheet, When};
 use super::site::Site;
 
 /// How often each order is run at the least.
@@ -19,7 +19,7 @@ const RUNS_MAX: usize = 16;
 
 /// One sequential order.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct SequentialOrder {
     /// The commands in their order.
     pub steps: Vec<Step>,
     ended: Learnt,
@@ -36,9 +36,9 @@ struct Learnt {
 /// The sequential orders of all commands, and of those that are left when some did not run.
 #[derive(Debug)]
 pub(crate) struct Baseline {
-    pub ruling: Ruling,
+    pub comparator: Comparator,
     /// Orders by which commands they leave out.
-    orders: BTreeMap<BTreeSet<Step>, Vec<Order>>,
+    orders: BTreeMap<BTreeSet<Step>, Vec<SequentialOrder>>,
     /// How many runs there were.
     pub runs: u64,
     /// How long commands of each process took in all, in nanoseconds, the longest run.
@@ -71,7 +71,7 @@ impl From<RaceError> for NoBaseline {
     }
 }
 
-impl Order {
+impl SequentialOrder {
     /// What it comes to when all have ended, or when what comes after has ended, too.
     #[must_use]
     pub fn expected(&self, when: When) -> Option<&Expected> {
@@ -84,7 +84,7 @@ impl Order {
 
 impl Baseline {
     /// Refuses orders that are too many.
-    pub fn new(ruling: Ruling, site: &Site) -> Result<Self, RaceError> {
+    pub fn new(comparator: Comparator, site: &Site) -> Result<Self, RaceError> {
         let counts: Vec<usize> = site.processes.iter().map(Vec::len).collect();
         let count = orders::count(&counts);
         if count.is_none_or(|count| count > ORDERS_MAX) {
@@ -95,11 +95,15 @@ impl Baseline {
             )));
         }
         let took_ns = vec![0; counts.len()];
-        Ok(Self { ruling, orders: BTreeMap::new(), runs: 0, took_ns, first: None })
+        Ok(Self { comparator, orders: BTreeMap::new(), runs: 0, took_ns, first: None })
     }
 
     /// The orders that leave these commands out; run where they are not known yet.
-    pub fn orders(&mut self, site: &mut Site, without: &BTreeSet<Step>) -> Result<&[Order], NoBaseline> {
+    pub fn orders(
+        &mut self,
+        site: &mut Site,
+        without: &BTreeSet<Step>,
+    ) -> Result<&[SequentialOrder], NoBaseline> {
         if !self.orders.contains_key(without) {
             self.run(site, without, RUNS_MIN)?;
         }
@@ -181,9 +185,9 @@ impl Baseline {
             let Who::Command { process, index, .. } = who else { return false };
             played.outcome.processes[process][index].ending == Ending::Skipped
         };
-        let ended = self.ruling.sheet(&played.outcome, When::AllEnded, &skipped);
-        let after =
-            (!site.then.is_empty()).then(|| self.ruling.sheet(&played.outcome, When::AfterThen, &skipped));
+        let ended = self.comparator.sheet(&played.outcome, When::AllEnded, &skipped);
+        let after = (!site.then.is_empty())
+            .then(|| self.comparator.sheet(&played.outcome, When::AfterThen, &skipped));
         (ended, after)
     }
 
@@ -196,17 +200,17 @@ impl Baseline {
 
 fn learn(
     steps: Vec<Step>,
-    known: Option<&Order>,
+    known: Option<&SequentialOrder>,
     runs: Vec<(Sheet, Option<Sheet>)>,
     site: &Site,
-) -> Result<Order, RaceError> {
+) -> Result<SequentialOrder, RaceError> {
     let (ended, after): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
     let refuse = |wild: Wild| refused(&steps, &wild, site);
     let ended = Learnt::of(known.map(|known| &known.ended), ended).map_err(refuse)?;
     let after: Option<Vec<Sheet>> = after.into_iter().collect();
     let known = known.and_then(|known| known.after.as_ref());
     let after = after.map(|after| Learnt::of(known, after)).transpose().map_err(refuse)?;
-    Ok(Order { steps, ended, after })
+    Ok(SequentialOrder { steps, ended, after })
 }
 
 impl Learnt {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RaceError;
 use super::holding::machine_settings;
-use super::judge::{Broken, Judge, Verdict};
+use super::judge::{Broken, Judge, Judged};
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
 use super::run::{Played, nothing};
@@ -203,11 +203,11 @@ impl Search<'_> {
                 )));
             }
             let mut verdict = self.judge.judge(self.site, &played)?;
-            if matches!(verdict, Verdict::Broken(_)) {
+            if matches!(verdict, Judged::Broken(_)) {
                 self.judge.baseline.refresh(self.site)?;
                 verdict = self.judge.judge(self.site, &played)?;
             }
-            if let Verdict::Broken(broken) = verdict {
+            if let Judged::Broken(broken) = verdict {
                 let how = broken.differences.first().map(super::tell::sentence).unwrap_or_default();
                 return Ok(Some(format!(
                     "held at their system calls, the commands come to something else even one after the other: {how}"
@@ -293,17 +293,17 @@ impl Search<'_> {
         played: Played,
     ) -> Result<Option<Discovery>, NoBaseline> {
         match self.judge.judge(self.site, &played)? {
-            Verdict::Legal { left_over } => {
+            Judged::Legal { left_over } => {
                 self.run.left_over.extend(left_over);
                 return Ok(None);
             }
-            Verdict::Broken(broken) if broken.waiting.is_empty() => {
+            Judged::Broken(broken) if broken.waiting.is_empty() => {
                 // What differs with time is no difference.
                 self.judge.baseline.refresh(self.site)?;
             }
-            Verdict::Broken(_) => {}
+            Judged::Broken(_) => {}
         }
-        let Verdict::Broken(broken) = self.judge.judge(self.site, &played)? else { return Ok(None) };
+        let Judged::Broken(broken) = self.judge.judge(self.site, &played)? else { return Ok(None) };
         let schedule = left.schedule();
         let again = self.again(holder, &schedule, planned, &broken)?;
         let controlled = Controlled {
@@ -336,8 +336,7 @@ impl Search<'_> {
                 continue;
             }
             let verdict = self.judge.judge(self.site, &played)?;
-            again.shown +=
-                u64::from(matches!(verdict, Verdict::Broken(other) if other.class == broken.class));
+            again.shown += u64::from(matches!(verdict, Judged::Broken(other) if other.class == broken.class));
         }
         Ok(again)
     }

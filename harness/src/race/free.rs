@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::RaceError;
-use super::judge::{Broken, Judge, Verdict};
+use super::judge::{Broken, Judge, Judged};
 use super::run::{Played, Round};
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
@@ -70,16 +70,16 @@ fn broken(
     run: &mut RaceRun,
 ) -> Result<Option<(Played, Broken)>, NoBaseline> {
     match judge.judge(site, &played)? {
-        Verdict::Legal { left_over } => {
+        Judged::Legal { left_over } => {
             run.left_over.extend(left_over);
             return Ok(None);
         }
-        Verdict::Broken(_) => {}
+        Judged::Broken(_) => {}
     }
     judge.baseline.refresh(site)?;
     Ok(match judge.judge(site, &played)? {
-        Verdict::Legal { .. } => None,
-        Verdict::Broken(broken) => Some((played, broken)),
+        Judged::Legal { .. } => None,
+        Judged::Broken(broken) => Some((played, broken)),
     })
 }
 
@@ -100,7 +100,7 @@ fn again(
         let played = site.overlapped(&round)?;
         again.times += 1;
         let is_shown = !played.is_spoilt
-            && matches!(judge.judge(site, &played)?, Verdict::Broken(other) if other.class == broken.class);
+            && matches!(judge.judge(site, &played)?, Judged::Broken(other) if other.class == broken.class);
         again.shown += u64::from(is_shown);
     }
     Ok(again)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regex::bytes::Regex;
 
-use super::baseline::{Baseline, NoBaseline, Order};
+use super::baseline::{Baseline, NoBaseline, SequentialOrder};
 use super::error::RaceError;
 use super::expected::Difference;
 use super::orders::Step;
@@ -53,7 +53,7 @@ impl BusyRule {
 
 /// What is said of an execution.
 #[derive(Clone, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum Judged {
     /// It is as some sequential order.
     Legal {
         /// Files that neither that order nor the initial state has, left behind by a command that was killed.
@@ -113,10 +113,10 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Judges an execution by the orders of those commands that ran.
-    pub fn judge(&mut self, site: &mut Site, played: &Played) -> Result<Verdict, NoBaseline> {
+    pub fn judge(&mut self, site: &mut Site, played: &Played) -> Result<Judged, NoBaseline> {
         let outcome = &played.outcome;
         if outcome.timed_out().next().is_some() {
-            return Ok(Verdict::Broken(Broken {
+            return Ok(Judged::Broken(Broken {
                 class: Class::Deadlock,
                 nearest: Vec::new(),
                 differences: Vec::new(),
@@ -132,7 +132,7 @@ impl Judge {
         let silent: BTreeSet<Step> = busy.iter().chain(&killed).chain(&skipped).copied().collect();
         let when = if killed.is_empty() { When::AllEnded } else { When::AfterThen };
         let is_silent = |who: Who| matches!(who, Who::Command { process, index, .. } if silent.contains(&(process, index)));
-        let sheet = self.baseline.ruling.sheet(outcome, when, &is_silent);
+        let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
         let not_run: BTreeSet<Step> = busy.iter().chain(&skipped).copied().collect();
         let mut candidates = vec![not_run.clone()];
         if !killed.is_empty() {
@@ -147,7 +147,7 @@ impl Judge {
                     .partition(|difference| !killed.is_empty() && !self.strict && difference.is_extra());
                 if differences.is_empty() {
                     let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
-                    return Ok(Verdict::Legal { left_over });
+                    return Ok(Judged::Legal { left_over });
                 }
                 let weight = differences.iter().map(Difference::weight).sum();
                 if nearest.as_ref().is_none_or(|(least, ..)| weight < *least) {
@@ -156,7 +156,7 @@ impl Judge {
             }
         }
         let (_, nearest, differences) = nearest.expect("there is an order, if only of nothing");
-        Ok(Verdict::Broken(Broken {
+        Ok(Judged::Broken(Broken {
             class: class_of(outcome, &differences),
             nearest,
             differences,
@@ -174,11 +174,11 @@ impl Judge {
         site: &mut Site,
         played: &Played,
         is_acknowledged: bool,
-    ) -> Result<Verdict, NoBaseline> {
+    ) -> Result<Judged, NoBaseline> {
         let outcome = &played.outcome;
         let when = if site.then.is_empty() { When::AllEnded } else { When::AfterThen };
         let is_silent = |who: Who| matches!(who, Who::Command { .. });
-        let sheet = self.baseline.ruling.sheet(outcome, when, &is_silent);
+        let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
         let everything: BTreeSet<Step> = outcome.commands().filter_map(|(who, _)| step_of(who)).collect();
         let mut candidates = vec![BTreeSet::new()];
         if !is_acknowledged {
@@ -192,7 +192,7 @@ impl Judge {
                     .partition(|difference| !self.strict && difference.is_extra());
                 if differences.is_empty() {
                     let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
-                    return Ok(Verdict::Legal { left_over });
+                    return Ok(Judged::Legal { left_over });
                 }
                 let weight = differences.iter().map(Difference::weight).sum();
                 if nearest.as_ref().is_none_or(|(least, ..)| weight < *least) {
@@ -202,7 +202,7 @@ impl Judge {
         }
         let (_, nearest, differences) = nearest.expect("there is an order, if only of nothing");
         let is_extra = differences.iter().all(Difference::is_extra);
-        Ok(Verdict::Broken(Broken {
+        Ok(Judged::Broken(Broken {
             class: if is_extra { Class::Leftover } else { Class::LostByCrash },
             nearest,
             differences,
@@ -233,7 +233,7 @@ fn with_ending(outcome: &Outcome, ending: Ending) -> Vec<Step> {
 }
 
 fn differences(
-    order: &Order,
+    order: &SequentialOrder,
     sheet: &super::sheet::Sheet,
     when: When,
     is_silent: &dyn Fn(Who) -> bool,

@@ -38,7 +38,7 @@ use self::judge::{Broken, BusyRule, Judge};
 use self::orders::Step;
 use self::outcome::Outcome;
 pub use self::run::Played;
-use self::sheet::{Compare, Ruling};
+use self::sheet::{Comparator, Compare};
 use self::site::Site;
 use crate::engine::{Ended, Progress};
 use crate::explore::strategy::Coverage;
@@ -147,11 +147,12 @@ impl Seen {
 pub fn check(plan: &RacePlan) -> Result<(), RaceError> {
     site::check(plan)?;
     BusyRule::compile(&plan.busy)?;
-    ruling(plan).map(drop)
+    comparator(plan).map(drop)
 }
 
-pub(crate) fn ruling(plan: &RacePlan) -> Result<Ruling, RaceError> {
-    Ruling::new(plan.compare, &plan.masks, &plan.ignore).map_err(|error| RaceError::Usage(error.to_string()))
+pub(crate) fn comparator(plan: &RacePlan) -> Result<Comparator, RaceError> {
+    Comparator::new(plan.compare, &plan.masks, &plan.ignore)
+        .map_err(|error| RaceError::Usage(error.to_string()))
 }
 
 /// What is compared unless a plan says otherwise.
@@ -163,9 +164,9 @@ pub const fn compared(observes: bool) -> Compare {
 /// Brings all to where executions can begin.
 fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge, RaceRun), RaceError> {
     let busy = BusyRule::compile(&plan.busy)?;
-    let ruling = ruling(plan)?;
+    let comparator = comparator(plan)?;
     let mut site = Site::open(zygote, plan, root)?;
-    let baseline = Baseline::new(ruling, &site)?;
+    let baseline = Baseline::new(comparator, &site)?;
     let run = RaceRun {
         executions: 0,
         faulted: 0,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::control::{Search, follower};
 use super::error::RaceError;
-use super::judge::{Broken, Verdict};
+use super::judge::{Broken, Judged};
 use super::{NoBaseline, prepare};
 use crate::engine::explore::follow::Divergence;
 use crate::explore::machine::End;
@@ -79,8 +79,8 @@ fn follow(
         let broken = match execution.end {
             End::Abandoned | End::TooLong => None,
             End::Completed | End::Deadlock => match search.judge.judge(search.site, &played)? {
-                Verdict::Broken(broken) => Some(broken),
-                Verdict::Legal { .. } => None,
+                Judged::Broken(broken) => Some(broken),
+                Judged::Legal { .. } => None,
             },
         };
         let preemptions = execution.preemptions();

@@ -297,7 +297,7 @@ impl<'s> Play<'s> {
         next_ns.map_or(LOOK, |next_ns| Duration::from_nanos(next_ns).min(LOOK))
     }
 
-    /// Does what is due. Those that start at one moment are started by one wish.
+    /// Does what is due. Those that start at one moment are started by one order.
     fn fall_due(&mut self) -> Result<(), RaceError> {
         let since_ns = now_ns() - self.begun_ns;
         let mut starting = Vec::new();
@@ -331,7 +331,7 @@ impl<'s> Play<'s> {
     }
 
     fn start(&mut self, processes: &[usize]) -> Result<(), RaceError> {
-        let mut wishes = Vec::new();
+        let mut starts = Vec::new();
         let mut steps = Vec::new();
         for &process in processes {
             let step = (process, self.next[process]);
@@ -340,13 +340,13 @@ impl<'s> Play<'s> {
             }
             self.next[process] += 1;
             let slot = self.site.next_slot();
-            wishes.push(self.site.start(&self.site.processes[step.0][step.1], slot, &name_of(step)));
+            starts.push(self.site.start(&self.site.processes[step.0][step.1], slot, &name_of(step)));
             steps.push((slot, step));
         }
-        if wishes.is_empty() {
+        if starts.is_empty() {
             return Ok(());
         }
-        for ((slot, step), started) in steps.into_iter().zip(self.site.spawner.start(wishes)?) {
+        for ((slot, step), started) in steps.into_iter().zip(self.site.spawner.start(starts)?) {
             match started {
                 Ok(started) => {
                     let (pid, begun_ns) = (started.pid, started.at_ns);

@@ -74,7 +74,7 @@ pub type Sheet = BTreeMap<Place, Value>;
 
 /// What of an outcome is compared, and how it is made ready for that.
 #[derive(Clone, Debug)]
-pub struct Ruling {
+pub struct Comparator {
     /// What is compared.
     pub compare: Compare,
     masks: Vec<Regex>,
@@ -83,7 +83,7 @@ pub struct Ruling {
 
 /// A mask or a path to ignore that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RulingError {
+pub enum ComparatorError {
     /// A mask is no regular expression.
     #[error("--mask {mask:?}: it is no regular expression: {why}")]
     Mask {
@@ -102,21 +102,23 @@ pub enum RulingError {
     },
 }
 
-impl Ruling {
+impl Comparator {
     /// Compares this; what matches a mask is `*`, and what lies at an ignored path is not there.
-    pub fn new(compare: Compare, masks: &[String], ignored: &[String]) -> Result<Self, RulingError> {
+    pub fn new(compare: Compare, masks: &[String], ignored: &[String]) -> Result<Self, ComparatorError> {
         let compile = |mask: &String| {
-            Regex::new(mask)
-                .map_err(|error| RulingError::Mask { mask: mask.clone(), why: last_line(&error.to_string()) })
+            Regex::new(mask).map_err(|error| ComparatorError::Mask {
+                mask: mask.clone(),
+                why: last_line(&error.to_string()),
+            })
         };
         let masks = masks.iter().map(compile).collect::<Result<_, _>>()?;
         let mut set = GlobSetBuilder::new();
         for path in ignored {
             let wrong =
-                |why: &globset::Error| RulingError::Ignore { path: path.clone(), why: why.to_string() };
+                |why: &globset::Error| ComparatorError::Ignore { path: path.clone(), why: why.to_string() };
             let plain = path.trim_start_matches("./").trim_end_matches('/');
             if plain.is_empty() || plain.starts_with('/') {
-                return Err(RulingError::Ignore {
+                return Err(ComparatorError::Ignore {
                     path: path.clone(),
                     why: "it is no path within one".into(),
                 });
@@ -130,7 +132,7 @@ impl Ruling {
         }
         let ignored = set
             .build()
-            .map_err(|error| RulingError::Ignore { path: String::new(), why: error.to_string() })?;
+            .map_err(|error| ComparatorError::Ignore { path: String::new(), why: error.to_string() })?;
         Ok(Self { compare, masks, ignored })
     }
 
@@ -248,28 +250,29 @@ mod tests {
     #[test]
     fn what_is_ignored_is_not_there() {
         let ignored = ["cache".to_owned(), "*.log".to_owned(), "a/b".to_owned()];
-        let ruling = Ruling::new(ALL, &[], &ignored).unwrap();
+        let comparator = Comparator::new(ALL, &[], &ignored).unwrap();
         let files =
             [("cache/x/y", ""), ("z/cache", ""), ("x.log", ""), ("a/b/c", ""), ("z/a/b", ""), ("logs", "")];
-        let sheet = ruling.sheet(&outcome("", &files), When::AllEnded, &|_| false);
+        let sheet = comparator.sheet(&outcome("", &files), When::AllEnded, &|_| false);
         let places: Vec<_> = sheet.keys().map(ToString::to_string).collect();
         assert_eq!(places, ["p1", "p1 stdout", "logs", "z/a/b"]);
     }
 
     #[test]
     fn masks_apply_to_outputs_and_files() {
-        let ruling = Ruling::new(ALL, &["id=[0-9]+".to_owned()], &[]).unwrap();
-        let sheet = ruling.sheet(&outcome("id=17;", &[("f", "a id=3\nid=4")]), When::AllEnded, &|_| false);
+        let comparator = Comparator::new(ALL, &["id=[0-9]+".to_owned()], &[]).unwrap();
+        let sheet =
+            comparator.sheet(&outcome("id=17;", &[("f", "a id=3\nid=4")]), When::AllEnded, &|_| false);
         let texts: Vec<_> = sheet.values().filter_map(|value| value.text.as_deref()).collect();
         assert_eq!(texts, [&b"*;"[..], b"a *\n*"]);
     }
 
     #[test]
     fn what_cannot_be_read_is_told() {
-        let mask = Ruling::new(ALL, &["a(".to_owned()], &[]).unwrap_err().to_string();
+        let mask = Comparator::new(ALL, &["a(".to_owned()], &[]).unwrap_err().to_string();
         assert!(mask.contains("--mask \"a(\": it is no regular expression: unclosed group"), "{mask}");
         for path in ["/etc/passwd", "[", "/"] {
-            let ignore = Ruling::new(ALL, &[], &[path.to_owned()]).unwrap_err().to_string();
+            let ignore = Comparator::new(ALL, &[], &[path.to_owned()]).unwrap_err().to_string();
             assert!(ignore.starts_with("--ignore"), "{ignore}");
         }
     }

@@ -5,7 +5,7 @@
 
 mod moves;
 mod project;
-mod stage;
+mod real;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::history::History;
 use crate::plan::Call;
 use crate::plan::schedule::Schedule;
 use crate::violation::Violation;
-pub use stage::OnStage;
+pub use real::RealTrials;
 
 /// What is shrunk: what is done before, what each process does, and in which order their steps come.
 #[derive(Clone, Debug, PartialEq, Eq)]

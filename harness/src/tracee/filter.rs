@@ -64,7 +64,7 @@ pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
     }
     let begin = code.0.len();
     let first = code.search(&stretches());
-    debug_assert_eq!(first, Target::At(begin), "a table with one verdict needs no search");
+    debug_assert_eq!(first, Target::At(begin), "a table with one stopping needs no search");
     let stop = code.0.len();
     if let Some([low, high]) = pass.map(Pass::halves) {
         code.plain(LOAD_WORD, ARGS_AT + 8 * PASS_ARGUMENT);
@@ -104,12 +104,12 @@ impl Code {
     }
 
     /// Finds the stretch that a number lies in, by halves; gives back where that begins.
-    fn search(&mut self, stretches: &[(u32, Verdict)]) -> Target {
-        if let [(_, verdict)] = stretches {
-            return match verdict {
-                Verdict::Stops => Target::Stop,
-                Verdict::Passes => Target::Pass,
-                Verdict::Depends(test) => self.examine(test),
+    fn search(&mut self, stretches: &[(u32, Stopping)]) -> Target {
+        if let [(_, stopping)] = stretches {
+            return match stopping {
+                Stopping::Stops => Target::Stop,
+                Stopping::Passes => Target::Pass,
+                Stopping::Depends(test) => self.examine(test),
             };
         }
         let (low, high) = stretches.split_at(stretches.len() / 2);
@@ -168,13 +168,13 @@ impl Code {
 
 /// Whether calls stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Stopping {
     Stops,
     Passes,
     Depends(&'static Test),
 }
 
-impl Verdict {
+impl Stopping {
     const fn of(class: Class) -> Self {
         match class {
             Class::Harmless(_) => Self::Passes,
@@ -184,27 +184,27 @@ impl Verdict {
     }
 }
 
-/// All numbers, in stretches of one verdict, each from a number to the next stretch's. What nobody knows stops.
-fn stretches() -> Vec<(u32, Verdict)> {
-    let known = TABLE.iter().filter_map(|call| Some((u32::from(call.number()?), Verdict::of(call.class))));
-    let mut known: Vec<(u32, Verdict)> = known.collect();
+/// All numbers, in stretches that stop alike, each from a number to the next stretch's. What nobody knows stops.
+fn stretches() -> Vec<(u32, Stopping)> {
+    let known = TABLE.iter().filter_map(|call| Some((u32::from(call.number()?), Stopping::of(call.class))));
+    let mut known: Vec<(u32, Stopping)> = known.collect();
     known.sort_by_key(|(number, _)| *number);
-    let mut stretches: Vec<(u32, Verdict)> = Vec::new();
+    let mut stretches: Vec<(u32, Stopping)> = Vec::new();
     let mut next = 0;
-    let mut add = |number: u32, verdict: Verdict| {
-        let continues = stretches.last().is_some_and(|(_, last)| *last == verdict);
-        if !continues || matches!(verdict, Verdict::Depends(_)) {
-            stretches.push((number, verdict));
+    let mut add = |number: u32, stopping: Stopping| {
+        let continues = stretches.last().is_some_and(|(_, last)| *last == stopping);
+        if !continues || matches!(stopping, Stopping::Depends(_)) {
+            stretches.push((number, stopping));
         }
     };
-    for (number, verdict) in known {
+    for (number, stopping) in known {
         if number > next {
-            add(next, Verdict::Stops);
+            add(next, Stopping::Stops);
         }
-        add(number, verdict);
+        add(number, stopping);
         next = number + 1;
     }
-    add(next, Verdict::Stops);
+    add(next, Stopping::Stops);
     stretches
 }
 

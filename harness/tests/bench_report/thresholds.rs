@@ -1,11 +1,11 @@
 //! Thresholds against records with known statistics.
 
 use flockwork_harness::measure::BenchRecord;
-use flockwork_harness::measure::threshold::{Outcome, Threshold, Verdict, judge, overall};
+use flockwork_harness::measure::threshold::{Assessment, Outcome, Threshold, judge, overall};
 
 use crate::generator::{Kind, record};
 
-fn verdicts(record: &BenchRecord, left: &str, right: &str) -> Vec<Verdict> {
+fn verdicts(record: &BenchRecord, left: &str, right: &str) -> Vec<Assessment> {
     judge(record, &[Threshold::parse(left, right).unwrap_or_else(|error| panic!("{error}"))])
 }
 

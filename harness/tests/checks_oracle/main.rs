@@ -6,7 +6,7 @@
 mod oracle;
 mod simulation;
 
-use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::history::{History, Outcome, Reason, Record, write};
 use oracle::Oracle;
 use simulation::{Random, Simulation};
@@ -55,7 +55,7 @@ fn history_of(seed: u64) -> (History, Deaths, bool) {
 /// Judges one history in both ways, and counts how it went.
 fn judge(seed: u64, tally: &mut Tally) {
     let (history, deaths, is_legal) = history_of(seed);
-    let order = Order::of_history(&history, deaths);
+    let order = WitnessOrder::of_history(&history, deaths);
     let has_unknown = history.records.iter().any(|record| record.outcome == Outcome::Unknown);
     tally.with_unknown += u64::from(has_unknown);
     if order.open().next().is_some() {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flockwork_harness::check::search::{self, Budget, Ruling};
+use flockwork_harness::check::search::{self, Budget, SearchRuling};
 use flockwork_harness::history::{History, Record, read};
 use flockwork_harness::judge::{Checker, Judgement, judge};
 use flockwork_harness::model::{Builtin, Model, load};
@@ -150,7 +150,7 @@ fn reads(history: &History, model: &Model, lane: &search::Operations) -> oracle:
 fn each_verdict_is_that_of_every_order_tried() {
     for named in files("histories").into_iter().map(Named::open) {
         let (history, model) = (&named.history, &named.model);
-        let is_linearizable = search::lanes(history).iter().all(|lane| {
+        let is_linearizable = search::partitions(history).iter().all(|lane| {
             let records = lane.indexes.iter().map(|&index| &history.records[index as usize]);
             oracle::has_an_order(
                 model,
@@ -180,11 +180,11 @@ fn whoever_says_clean_has_an_order_that_shows_it() {
     for named in files("histories").into_iter().map(Named::open) {
         let (history, model, pinned) = (&named.history, &named.model, named.pinned("verdict"));
         let allowance = Budget::default().shared(1);
-        let lanes = search::lanes(history);
+        let lanes = search::partitions(history);
         let orders: Result<Vec<_>, _> = lanes
             .iter()
             .map(|lane| match search::judge_one(history, model, allowance, lane) {
-                Ruling::Legal(proof) => Ok(proof),
+                SearchRuling::Legal(proof) => Ok(proof),
                 other => Err(other),
             })
             .collect();

@@ -55,7 +55,7 @@ fn lock(owner: Option<LockOwner>, ask: Ask) -> Action {
 
 /// Explores all of it.
 fn explore(zygote: &mut Zygote, setup: &Script, scripts: &[Script]) -> Explored {
-    let mut real = Real::open(zygote, setup, scripts).expect("a stage");
+    let mut real = Real::open(zygote, setup, scripts).expect("an executor");
     let explored = real.explore(&mut Exhaustive::new(), 10_000).expect("it ends");
     drop(real);
     assert_nobody_left(zygote);
@@ -98,7 +98,7 @@ fn two_locks_in_two_orders_are_a_deadlock(zygote: &mut Zygote) {
         ]
     };
     let setup = vec![open(0, "a", "write create"), open(0, "b", "write create")];
-    let mut real = Real::open(zygote, &setup, &[both("a", "b"), both("b", "a")]).expect("a stage");
+    let mut real = Real::open(zygote, &setup, &[both("a", "b"), both("b", "a")]).expect("an executor");
     let mut ends = BTreeSet::new();
     let mut chains = BTreeSet::new();
     let mut strategy = Exhaustive::new();
@@ -179,7 +179,7 @@ fn every_schedule_is_run_once_more_in_any_lane(zygote: &mut Zygote) {
 fn a_kill_lets_go_of_locks_at_every_step(zygote: &mut Zygote) {
     for owner in [None, Some(LockOwner::Description), Some(LockOwner::Process)] {
         let script = vec![open(0, "a", "write"), lock(owner, Ask::Exclusive), Action::Write(0, "x".into())];
-        let mut real = Real::open(zygote, &file("a"), &[script.clone(), script]).expect("a stage");
+        let mut real = Real::open(zygote, &file("a"), &[script.clone(), script]).expect("an executor");
         let whole = real.run(&mut Along(0)).expect("an execution");
         let steps: Vec<Line> =
             whole.outcome.schedule.lines.iter().filter(|line| line.process == 0).cloned().collect();
@@ -221,7 +221,7 @@ fn errors_reach_the_process(zygote: &mut Zygote) {
         Action::Rename("a".into(), "b".into()),
         open(1, "c", "write create"),
     ];
-    let mut real = Real::open(zygote, &file("a"), &[script]).expect("a stage");
+    let mut real = Real::open(zygote, &file("a"), &[script]).expect("an executor");
     for (label, error, index) in [
         ("open a", Injected::Io, 0),
         ("open a", Injected::TooManyFiles, 0),
@@ -238,7 +238,7 @@ fn errors_reach_the_process(zygote: &mut Zygote) {
         let answers = answers(&execution.outcome.history);
         let answer = answers[&1][0].clone().expect("it lives");
         assert_eq!(answer.split(';').nth(index), Some(error.as_str()), "{label}: {answer}");
-        let files = real::lies_in(real.stage.root());
+        let files = real::lies_in(real.executor.root());
         assert_eq!(files.values().any(|file| file.contains("firstxy")), index != 2 && index != 0, "{label}");
         assert_eq!(files.contains_key("a"), index == 3, "{label} {files:?}");
     }
@@ -251,12 +251,12 @@ fn errors_reach_the_process(zygote: &mut Zygote) {
 
 fn a_short_write_writes_half(zygote: &mut Zygote) {
     let script = vec![open(0, "a", "append"), Action::Write(0, "123456".into())];
-    let mut real = Real::open(zygote, &file("a"), &[script]).expect("a stage");
+    let mut real = Real::open(zygote, &file("a"), &[script]).expect("an executor");
     for (fault, answer) in [(Fault::ShortWrite, Some("ok;3;".to_owned())), (Fault::ShortWriteKill, None)] {
         real.faults = vec![Line { process: 0, label: "write a".into(), fault: Some(fault) }];
         let execution = real.run(&mut Along(0)).expect("an execution");
         assert_eq!(answers(&execution.outcome.history)[&1], [answer], "{fault}");
-        let files = real::lies_in(real.stage.root());
+        let files = real::lies_in(real.executor.root());
         assert!(files["a"].ends_with(r#""first123""#), "{fault}: {files:?}");
     }
 }
@@ -290,12 +290,12 @@ fn the_folder_is_put_back(zygote: &mut Zygote) {
     // The last one looks on: it takes no step that changes anything.
     let mut all = scripts.clone();
     all.push(vec![Action::Stat(name("a"))]);
-    let mut real = Real::open(zygote, &setup, &all).expect("a stage");
+    let mut real = Real::open(zygote, &setup, &all).expect("an executor");
     let programs = std::mem::take(&mut real.programs);
     let look_on = vec![programs.last().unwrap().clone()];
     real.programs.clone_from(&look_on);
     real.run(&mut Along(0)).expect("an execution");
-    let first = real::lies_in(real.stage.root());
+    let first = real::lies_in(real.executor.root());
     assert_eq!(first["a"], first["twin"].replace("twin", "a"), "{first:?}");
     for (program, script) in programs.iter().zip(&scripts) {
         real.programs = vec![program.clone()];
@@ -303,19 +303,19 @@ fn the_folder_is_put_back(zygote: &mut Zygote) {
         assert_eq!(execution.outcome.history.records.last().unwrap().outcome, Outcome::Ok, "{script:?}");
         real.programs.clone_from(&look_on);
         real.run(&mut Along(0)).expect("an execution");
-        assert_eq!(real::lies_in(real.stage.root()), first, "after {script:?}");
+        assert_eq!(real::lies_in(real.executor.root()), first, "after {script:?}");
     }
 }
 
 fn a_lock_held_from_outside_is_told(zygote: &mut Zygote) {
     let script = vec![open(0, "a", "read"), Action::Flock(0, Ask::Exclusive)];
-    let mut real = Real::open(zygote, &file("a"), &[script]).expect("a stage");
-    let outsider = fs::File::open(real.stage.root().join("a")).expect("the file");
+    let mut real = Real::open(zygote, &file("a"), &[script]).expect("an executor");
+    let outsider = fs::File::open(real.executor.root().join("a")).expect("the file");
     rustix::fs::flock(&outsider, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     let error = real.run(&mut Along(0)).expect_err("it cannot be had").to_string();
     assert!(error.contains("is it held from outside?"), "{error}");
     rustix::fs::flock(&outsider, rustix::fs::FlockOperation::Unlock).expect("unlocked");
-    real.run(&mut Along(0)).expect("and the stage goes on as if nothing had been");
+    real.run(&mut Along(0)).expect("and the executor goes on as if nothing had been");
 }
 
 /// The plan for a whole exploration, judged.
@@ -377,7 +377,7 @@ fn a_seed_gives_the_same_schedules(zygote: &mut Zygote) {
         assert!(first.0[0] > 1 && !first.1.is_empty(), "{first:?}");
     }
     let at_random = |zygote: &mut Zygote, seed| {
-        let mut real = Real::open(zygote, &file("a"), &racy()).expect("a stage");
+        let mut real = Real::open(zygote, &file("a"), &racy()).expect("an executor");
         real.explore(&mut Random::new(seed, 20), 20).expect("20").seen
     };
     assert_eq!(at_random(zygote, 1), at_random(zygote, 1));

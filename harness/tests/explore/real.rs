@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flockwork::Operation;
 use flockwork_harness::engine::EngineError;
-use flockwork_harness::engine::explore::{Remains, Stage};
+use flockwork_harness::engine::explore::{Executor, Remains};
 use flockwork_harness::explore::machine::{Chooser, End, Execution};
 use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 use flockwork_harness::history::{History, Outcome};
@@ -57,7 +57,7 @@ pub fn plan(root: PathBuf, setup: &Script, scripts: &[Script]) -> ExplorePlan {
 
 /// Scripts on real processes.
 pub struct Real {
-    pub stage: Stage,
+    pub executor: Executor,
     pub programs: Vec<Vec<Call>>,
     pub faults: Vec<Line>,
     /// Dropped last.
@@ -80,19 +80,19 @@ impl Real {
         let folder = folder();
         let mut plan = plan(folder.path().to_owned(), setup, scripts);
         change(&mut plan);
-        let stage = Stage::open(zygote, &plan)?;
+        let executor = Executor::open(zygote, &plan)?;
         let programs = plan.processes;
-        Ok(Self { stage, programs, faults: Vec::new(), _folder: folder })
+        Ok(Self { executor, programs, faults: Vec::new(), _folder: folder })
     }
 
     pub fn run(&mut self, chooser: &mut dyn Chooser) -> Result<Execution<Remains>, EngineError> {
-        self.stage.run(&self.programs, &self.faults, chooser)
+        self.executor.run(&self.programs, &self.faults, chooser)
     }
 
     /// Runs an execution, and looks at what it left.
     pub fn see(&mut self, chooser: &mut dyn Chooser) -> (Execution<()>, Seen) {
         let execution = self.run(chooser).expect("an execution");
-        let seen = Seen::of(self.stage.root(), &execution);
+        let seen = Seen::of(self.executor.root(), &execution);
         (execution.split().0, seen)
     }
 

@@ -104,7 +104,7 @@ fn more_programs_than_processes_are_refused(zygote: &mut Zygote) {
     let nothing = vec![Action::Stat("a".into())];
     let error = fails(zygote, &setup(), &[nothing], |plan| plan.processes = vec![vec![doing(1)]; 40]);
     assert!(error.contains("40 processes") && error.contains("32"), "{error}");
-    let mut real = Real::open(zygote, &setup(), &[vec![Action::Stat("a".into())]]).expect("a stage");
+    let mut real = Real::open(zygote, &setup(), &[vec![Action::Stat("a".into())]]).expect("an executor");
     real.programs = vec![vec![doing(1)]; 2];
     let error = real.run(&mut Walk(Dice::of(1, 0))).expect_err("one too many").to_string();
     assert!(error.contains("2 programs are more than the exploration has processes: 1"), "{error}");

@@ -87,8 +87,8 @@ fn exhaustive_sees_what_naive_sees_where_it_did_not(zygote: &mut Zygote) {
 
 fn compare(zygote: &mut Zygote, seed: u64, program: Program, reach: &mut Reach) {
     let Program { setup, scripts } = program;
-    let mut real = Real::open(zygote, &setup, &scripts).expect("a stage");
-    real.stage.settle();
+    let mut real = Real::open(zygote, &setup, &scripts).expect("an executor");
+    real.executor.settle();
     let mut naive = Naive::new();
     let Some(all) = real.explore(&mut naive, NAIVE_MAX) else {
         reach.too_large += 1;
@@ -226,7 +226,7 @@ fn incomplete(zygote: &mut Zygote, seeds: Range<u64>, to: &[Object]) -> u32 {
     let mut incomplete = 0;
     for seed in seeds {
         let Program { setup, scripts } = random::program(seed);
-        let mut real = Real::open(zygote, &setup, &scripts).expect("a stage");
+        let mut real = Real::open(zygote, &setup, &scripts).expect("an executor");
         let whole = real.explore(&mut Exhaustive::new(), u64::MAX).expect("no limit");
         let mut blind = Blind { strategy: Exhaustive::new(), to: to.to_vec() };
         let blind = real.explore(&mut blind, u64::MAX).expect("no limit");

@@ -78,7 +78,7 @@ struct Truth {
 fn truth(history: &History, model: &Model, container: u32) -> Truth {
     let records: Vec<Record> =
         history.records.iter().filter(|record| record.container() == Some(container)).copied().collect();
-    let lanes = search::lanes(history);
+    let lanes = search::partitions(history);
     let lane = lanes.iter().find(|lane| lane.container == container);
     let lives = lane.is_some_and(|lane| search::tells_lives(history, model, lane));
     let reads = if lives { Reads::Generations } else { Reads::Statuses };

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use flockwork_harness::engine::explore::follow::Following;
-use flockwork_harness::engine::explore::{self, Discovery, Stage};
+use flockwork_harness::engine::explore::{self, Discovery, Executor};
 use flockwork_harness::plan::{ExplorePlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
-use flockwork_harness::shrink::{Case, OnStage, Shrunk, shrink};
+use flockwork_harness::shrink::{Case, RealTrials, Shrunk, shrink};
 use flockwork_harness::violation::Class;
 
 use super::explored::{scenario_of, with_plan};
@@ -57,7 +57,7 @@ fn shrink_one(zygote: &mut Zygote, plan: &ExplorePlan, class: Class, discovery: 
     let base = plan.root.parent().expect("it lies in a folder").to_owned();
     let stop = AtomicBool::new(false);
     let begun = Instant::now();
-    let mut trials = OnStage::new(zygote, plan.clone(), class, base, &stop);
+    let mut trials = RealTrials::new(zygote, plan.clone(), class, base, &stop);
     let shrunk = shrink(&mut trials, case, TIME).expect("the schedule shows the class again");
     let took = begun.elapsed();
     drop(trials);
@@ -69,9 +69,9 @@ fn replay(zygote: &Zygote, plan: &ExplorePlan, class: Class, case: &Case) -> usi
     let plan = ExplorePlan { setup: case.setup.clone(), processes: case.programs.clone(), ..plan.clone() };
     fs::remove_dir_all(&plan.root).unwrap();
     fs::create_dir(&plan.root).unwrap();
-    let mut stage = Stage::open(zygote, &plan).unwrap();
+    let mut executor = Executor::open(zygote, &plan).unwrap();
     let mut reproduces = || {
-        let followed = stage.follow(&plan.processes, &case.schedule, Following::Strict, &mut ()).unwrap();
+        let followed = executor.follow(&plan.processes, &case.schedule, Following::Strict, &mut ()).unwrap();
         followed.divergence.is_none() && followed.violations.iter().any(|it| it.class == class)
     };
     (0..REPLAYS).filter(|_| reproduces()).count()

@@ -5,8 +5,8 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use flockwork::Operation;
-use flockwork_harness::check::search::{self, Budget, Ruling};
-use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::check::search::{self, Budget, SearchRuling};
+use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::engine::stress::run;
 use flockwork_harness::history::{History, Outcome};
 use flockwork_harness::model::{Builtin, Model};
@@ -140,22 +140,22 @@ impl Trial {
     /// Whether the search detects it. Whatever it says is proved by other means.
     fn is_detected_by_search(&self, history: &History, tally: &mut Tally) -> bool {
         let history = &without_tokens(history);
-        let lanes = search::lanes(history);
+        let lanes = search::partitions(history);
         let [lane] = &lanes[..] else { panic!("one container") };
         let is_detected = match search::judge_one(history, &self.model, Budget::default().shared(1), lane) {
-            Ruling::Legal(proof) => {
+            SearchRuling::Legal(proof) => {
                 let order = proof.certificate();
                 assert_eq!(order.validate(history, &self.model), Ok(()), "the order explains nothing");
                 tally.certified += 1;
                 false
             }
-            Ruling::Illegal(explanation) => {
+            SearchRuling::Illegal(explanation) => {
                 let has_an_order = oracle::window_has_an_order(&self.model, history, &explanation);
                 assert_ne!(has_an_order, Some(true), "the window proves nothing: {explanation:?}");
                 tally.proved += u64::from(has_an_order.is_some());
                 true
             }
-            other @ Ruling::Undecided(_) => panic!("{other:?}"),
+            other @ SearchRuling::Undecided(_) => panic!("{other:?}"),
         };
         let starts = [self.model.table().initial()];
         let has_an_order = oracle::has_an_order(&self.model, &history.records, starts, None, Reads::Statuses);
@@ -175,7 +175,7 @@ fn without_tokens(history: &History) -> History {
 
 /// `None`: it cannot judge what tells no tokens.
 fn is_detected_by_witness(history: &History) -> Option<bool> {
-    let order = Order::of_history(history, Deaths::Never);
+    let order = WitnessOrder::of_history(history, Deaths::Never);
     order.open().next().is_none().then_some(order.faults().next().is_some())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flockwork::Operation;
-use flockwork_harness::check::search::{self, Budget, Ruling};
+use flockwork_harness::check::search::{self, Budget, SearchRuling};
 use flockwork_harness::history::{History, Outcome, Reason, Record};
 use flockwork_harness::model::{Builtin, Model};
 
@@ -13,7 +13,7 @@ use crate::simulation::Random;
 const NO_TIME: Budget = Budget { time: Some(Duration::ZERO), memory_bytes: 1 << 30, width: 6 };
 const NO_MEMORY: Budget = Budget { time: None, memory_bytes: 1, width: 6 };
 
-fn judge(history: &History, budget: Budget) -> Ruling {
+fn judge(history: &History, budget: Budget) -> SearchRuling {
     search::judge(history, &Model::builtin(Builtin::Runsc), budget).remove(0)
 }
 
@@ -44,16 +44,16 @@ fn hard() -> History {
 fn without_time_nothing_is_said() {
     for seed in 0..20 {
         let history = crowd::history(&mut Random::new(seed), 100, 1 + seed);
-        assert_eq!(judge(&history, NO_TIME), Ruling::open("the time budget ran out"));
+        assert_eq!(judge(&history, NO_TIME), SearchRuling::open("the time budget ran out"));
     }
-    assert!(matches!(judge(&hard(), NO_TIME), Ruling::Undecided(_)));
+    assert!(matches!(judge(&hard(), NO_TIME), SearchRuling::Undecided(_)));
 }
 
 #[test]
 fn without_memory_what_needs_it_is_inconclusive() {
-    let Ruling::Undecided(why) = judge(&hard(), NO_MEMORY) else { panic!("64 ways cannot hold this") };
+    let SearchRuling::Undecided(why) = judge(&hard(), NO_MEMORY) else { panic!("64 ways cannot hold this") };
     assert!(why.why().contains("memory budget"), "{why:?}");
-    assert!(matches!(judge(&hard(), Budget::default()), Ruling::Illegal(_)));
+    assert!(matches!(judge(&hard(), Budget::default()), SearchRuling::Illegal(_)));
 }
 
 /// With as little memory as there is, the verdict is the same or none.
@@ -68,8 +68,9 @@ fn without_memory_no_verdict_is_another() {
         }
         let (poor, rich) = (judge(&history, NO_MEMORY), judge(&history, Budget::default()));
         match (&poor, &rich) {
-            (Ruling::Undecided(_), _) => undecided += 1,
-            (Ruling::Legal(_), Ruling::Legal(_)) | (Ruling::Illegal(_), Ruling::Illegal(_)) => {}
+            (SearchRuling::Undecided(_), _) => undecided += 1,
+            (SearchRuling::Legal(_), SearchRuling::Legal(_))
+            | (SearchRuling::Illegal(_), SearchRuling::Illegal(_)) => {}
             _ => panic!("seed {seed}: {poor:?} without memory, {rich:?} with"),
         }
     }

@@ -9,8 +9,8 @@ mod simulation;
 
 use flockwork::Operation;
 use flockwork_harness::check::certificate::Flaw;
-use flockwork_harness::check::search::{self, Budget, Ruling};
-use flockwork_harness::check::witness::{Deaths, Order};
+use flockwork_harness::check::search::{self, Budget, SearchRuling};
+use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
 use flockwork_harness::model::{self, Builtin, Model};
 use flockwork_harness::report::verdict::Undecided;
@@ -49,7 +49,7 @@ fn history_of(seed: u64, model: &Model) -> (History, bool) {
     let tells_lives = |records: &[Record]| {
         let mut history = history.clone();
         history.records = records.to_vec();
-        search::lanes(&history).iter().all(|lane| search::tells_lives(&history, model, lane))
+        search::partitions(&history).iter().all(|lane| search::tells_lives(&history, model, lane))
     };
     let has_an_order = |records: &[Record]| {
         let reads = if tells_lives(records) { Reads::Generations } else { Reads::Statuses };
@@ -103,11 +103,11 @@ fn turn(random: &mut Random, records: &mut [Record]) {
 
 /// Whether the search has an order for every container, and one that stands on its own.
 fn certify(history: &History, model: &Model, budget: Budget) -> Result<bool, Flaw> {
-    for lane in search::lanes(history) {
+    for lane in search::partitions(history) {
         match search::judge_one(history, model, budget.shared(1), &lane) {
-            Ruling::Legal(proof) => proof.certificate().validate(history, model)?,
+            SearchRuling::Legal(proof) => proof.certificate().validate(history, model)?,
             // Where nothing was verified there is no order, and none is needed.
-            Ruling::Undecided(Undecided::Nothing(_)) => {}
+            SearchRuling::Undecided(Undecided::Nothing(_)) => {}
             _ => return Ok(false),
         }
     }
@@ -115,8 +115,8 @@ fn certify(history: &History, model: &Model, budget: Budget) -> Result<bool, Fla
 }
 
 /// Whether it is legal; where nothing says anything, nothing is illegal.
-fn is_linearizable(ruling: &Ruling) -> bool {
-    matches!(ruling, Ruling::Legal(_) | Ruling::Undecided(Undecided::Nothing(_)))
+fn is_linearizable(ruling: &SearchRuling) -> bool {
+    matches!(ruling, SearchRuling::Legal(_) | SearchRuling::Undecided(Undecided::Nothing(_)))
 }
 
 fn judge(seed: u64, model: &Model, tally: &mut Tally) {
@@ -128,18 +128,18 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
         let is_linearizable = verdicts.iter().all(is_linearizable);
         let told = || format!("seed {seed}, width {width}\n{verdicts:?}\n{}", text(&history));
         let is_decided =
-            !verdicts.iter().any(|verdict| matches!(verdict, Ruling::Undecided(Undecided::Open(_))));
+            !verdicts.iter().any(|verdict| matches!(verdict, SearchRuling::Undecided(Undecided::Open(_))));
         assert!(is_decided, "{}", told());
         assert_eq!(is_linearizable, is_legal, "the oracle says {is_legal}: {}", told());
         for verdict in &verdicts {
-            let Ruling::Illegal(explanation) = verdict else { continue };
+            let SearchRuling::Illegal(explanation) = verdict else { continue };
             let has_an_order = oracle::window_has_an_order(model, &history, explanation);
             assert_eq!(has_an_order, Some(false), "no proof: {}", told());
         }
     }
     let told = || format!("seed {seed}\n{}", text(&history));
     assert_eq!(certify(&history, model, Budget::default()), Ok(is_legal), "{}", told());
-    let order = Order::of_history(&history, Deaths::of_history(&history));
+    let order = WitnessOrder::of_history(&history, Deaths::of_history(&history));
     if order.open().next().is_none() {
         // The witness knows more, so it may find more; what the search finds, it finds as well.
         let finds = order.faults().next().is_some();
@@ -149,7 +149,8 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     }
     let records = &history.records;
     let count = |found: bool| u64::from(found);
-    let tells_lives = search::lanes(&history).iter().all(|lane| search::tells_lives(&history, model, lane));
+    let tells_lives =
+        search::partitions(&history).iter().all(|lane| search::tells_lives(&history, model, lane));
     tally.with_lives += count(tells_lives);
     tally.illegal_with_lives += count(tells_lives && !is_legal);
     tally.legal += count(is_legal);
@@ -199,7 +200,7 @@ fn the_search_agrees_by_other_models() {
             let verdicts = search::judge(&history, &model, Budget::default());
             let is_linearizable = verdicts.iter().all(is_linearizable);
             let lives =
-                search::lanes(&history).iter().all(|lane| search::tells_lives(&history, &model, lane));
+                search::partitions(&history).iter().all(|lane| search::tells_lives(&history, &model, lane));
             let reads = if lives { Reads::Generations } else { Reads::Statuses };
             let (starts, death) = (model.starts(&history, 0), model.death(&history));
             let is_legal = oracle::has_an_order(&model, &history.records, starts, death, reads);
@@ -225,8 +226,8 @@ fn a_narrow_search_says_what_the_exact_one_says() {
         let judge = |history: &History, width| {
             let budget = Budget { width, ..Budget::default() };
             match search::judge(history, &model, budget).as_slice() {
-                [Ruling::Legal(_)] => true,
-                [Ruling::Illegal(_)] => false,
+                [SearchRuling::Legal(_)] => true,
+                [SearchRuling::Illegal(_)] => false,
                 other => panic!("seed {seed}, width {width}: {other:?}"),
             }
         };

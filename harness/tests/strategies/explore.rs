@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flockwork_harness::explore::machine::{End, Execution, Machine};
 use flockwork_harness::explore::step::Object;
-use flockwork_harness::explore::strategy::order::Order;
+use flockwork_harness::explore::strategy::happens_before::HappensBefore;
 use flockwork_harness::explore::strategy::{Coverage, Statistics, Strategy};
 
 use crate::toy::{Seen, Toy};
@@ -35,7 +35,7 @@ impl Lanes {
 }
 
 fn trace_of(execution: &Execution<Seen>) -> Trace {
-    let order = Order::of(&execution.events, execution.pending.len());
+    let order = HappensBefore::of(&execution.events, execution.pending.len());
     let mut places: Vec<(usize, &str, Vec<u16>)> = (0..execution.events.len())
         .map(|at| {
             let event = &execution.events[at];

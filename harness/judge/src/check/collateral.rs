@@ -8,7 +8,7 @@ use flockwork::Operation;
 
 use super::collect::Collector;
 use super::tell::{Origin, told};
-use super::witness::{Fault, Order};
+use super::witness::{Fault, WitnessOrder};
 use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
@@ -28,12 +28,12 @@ impl Check for Collateral {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
-        examine(evidence, &Order::of(evidence))
+        examine(evidence, &WitnessOrder::of(evidence))
     }
 }
 
 /// Judges the evidence by its order.
-pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
+pub(super) fn examine(evidence: &Evidence<'_>, order: &WitnessOrder) -> Examination {
     let history = evidence.history;
     let without_effect =
         |record: &&Record| matches!(record.outcome, Outcome::Refused | Outcome::Failed) && can_harm(record);

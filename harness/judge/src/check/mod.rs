@@ -145,7 +145,7 @@ pub fn class_of(name: &str) -> Class {
 /// share one.
 #[must_use]
 pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
-    let order = witness::Order::of(evidence);
+    let order = witness::WitnessOrder::of(evidence);
     all()
         .par_iter()
         .map(|check| {

@@ -10,14 +10,14 @@ use crate::model::object::{Item, Sequential};
 
 /// An order of items, by their places in the list of items, and what those took that do not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Order {
+pub struct Sequence {
     /// Places, one after the other.
     pub places: Vec<u32>,
     /// (place, what it took), by place.
     pub took: Vec<(u32, Value)>,
 }
 
-impl Order {
+impl Sequence {
     /// An order in which everything tells what it took.
     #[must_use]
     pub const fn of(places: Vec<u32>) -> Self {
@@ -54,7 +54,7 @@ pub enum Flaw {
 ///
 /// An order respects real time (Herlihy and Wing 1990) exactly if every operation has an instant within its interval
 /// and these do not decrease; if any such instants exist, the earliest do.
-pub fn validate<S: Sequential>(model: &S, items: &[Item], order: &Order) -> Result<(), Flaw> {
+pub fn validate<S: Sequential>(model: &S, items: &[Item], order: &Sequence) -> Result<(), Flaw> {
     let mut has_acted = vec![false; items.len()];
     let mut state = model.first();
     let mut now_ns = 0;
@@ -91,7 +91,7 @@ mod tests {
         let lost = Item { value: Value::whole(2), must: false, ..item(Op::Write, 5, u64::MAX) };
         let items = [write, read, lost];
         let register = Register { first: Value::whole(0).expect("small") };
-        let validate = |places: &[u32]| validate(&register, &items, &Order::of(places.to_vec()));
+        let validate = |places: &[u32]| validate(&register, &items, &Sequence::of(places.to_vec()));
         assert_eq!(validate(&[0, 1]), Ok(()));
         assert_eq!(validate(&[0, 1, 2]), Ok(()));
         assert_eq!(validate(&[2, 0, 1]), Ok(()));
@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(validate(&[0, 0, 1]), Err(Flaw::Twice(0)));
         assert_eq!(validate(&[0, 3]), Err(Flaw::Foreign(3)));
         let late = [Item { saw: Value::whole(0), ..read }, write];
-        assert_eq!(super::validate(&register, &late, &Order::of(vec![0, 1])), Err(Flaw::Late(1)));
+        assert_eq!(super::validate(&register, &late, &Sequence::of(vec![0, 1])), Err(Flaw::Late(1)));
     }
 }

@@ -4,7 +4,7 @@
 //! search decides, and so it does where sums go up and down.
 
 use super::between::Between;
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::order::{insert_free, reversed};
 use super::slots::{self, Job, Sight, Source, Trouble};
 use super::{Fast, Part};
@@ -45,7 +45,7 @@ pub(super) fn decide(part: &Part<'_>) -> Fast {
         return Fast::Unfit;
     };
     match result {
-        Ok(order) => Fast::Legal(Order::of(insert_free(&part.items, order, counter.free))),
+        Ok(order) => Fast::Legal(Sequence::of(insert_free(&part.items, order, counter.free))),
         Err(fast) => fast,
     }
 }

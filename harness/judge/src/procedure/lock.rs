@@ -9,7 +9,7 @@
 //! What never answered is taken to have acted where the process went on as if it had; else an `acquire` is taken not to
 //! have had it and a `release` to have given it back. Where that leads nowhere, or leases end, the search decides.
 
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::order::{insert_free, reversed};
 use super::{Fast, Part};
 use crate::history::object::Op;
@@ -29,7 +29,7 @@ pub(super) fn decide(part: &Part<'_>) -> Fast {
         .iter()
         .all(|places| places.windows(2).all(|pair| part.item(pair[0]).precedes(part.item(pair[1]))));
     match holds(part, &by_actor).and_then(|holds| order(part, &holds)) {
-        Ok(order) if is_ordered => Fast::Legal(Order::of(order)),
+        Ok(order) if is_ordered => Fast::Legal(Sequence::of(order)),
         Err(fast) if is_ordered && !has_unknown && part.model.lease_ns.is_none() => fast,
         // What is assumed of leases, of what never answered and of what one process did at one time is not all that can be.
         _ => Fast::Unfit,

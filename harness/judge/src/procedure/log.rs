@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::between::Between;
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::order::insert_free;
 use super::slots::{self, Job, Sight, Source, Trouble};
 use super::{Fast, Part};
@@ -42,7 +42,7 @@ pub(super) fn decide(part: &Part<'_>) -> Fast {
         }
     }
     match log.compare().and_then(|()| log.jobs()).and_then(|jobs| log.order(&jobs)) {
-        Ok(order) => Fast::Legal(Order::of(insert_free(&part.items, order, log.free))),
+        Ok(order) => Fast::Legal(Sequence::of(insert_free(&part.items, order, log.free))),
         Err(fast) => fast,
     }
 }

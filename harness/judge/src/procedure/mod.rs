@@ -44,9 +44,9 @@ use serde::Serialize;
 
 use crate::check::search::Budget;
 use crate::history::object::{ObjectHistory, Value};
-use crate::model::object::{Item, Kind, ObjectModel, Order as QueueOrder, Sequential};
+use crate::model::object::{Item, Kind, ObjectModel, QueueOrder, Sequential};
 use crate::verdict::Ruling;
-use certificate::{Flaw, Order, validate};
+use certificate::{Flaw, Sequence, validate};
 use search::{Found, Limits};
 pub use tell::Teller;
 
@@ -116,7 +116,7 @@ struct Fault {
 /// What a fast procedure says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fast {
-    Legal(Order),
+    Legal(Sequence),
     Illegal(Fault),
     /// It is not for this history, or did not get through.
     Unfit,
@@ -206,7 +206,7 @@ pub fn certify(
     let place = |call: u32| places.get(&call).copied().unwrap_or(u32::MAX);
     let mut took: Vec<_> = linearization.took.iter().map(|&(call, value)| (place(call), value)).collect();
     took.sort_unstable();
-    let order = Order { places: linearization.calls.iter().map(|&call| place(call)).collect(), took };
+    let order = Sequence { places: linearization.calls.iter().map(|&call| place(call)).collect(), took };
     part.with_model(Certify { items: &part.items, order: &order })
 }
 
@@ -218,7 +218,7 @@ trait WithModel {
 
 struct Certify<'a> {
     items: &'a [Item],
-    order: &'a Order,
+    order: &'a Sequence,
 }
 
 impl WithModel for Certify<'_> {
@@ -252,10 +252,10 @@ impl WithModel for Settle<'_> {
             Fast::Unfit => {}
         }
         let ruling = match search::search(model, &part.items, limits) {
-            Found::Order(order) if validate(model, &part.items, &order).is_ok() => {
+            Found::Sequence(order) if validate(model, &part.items, &order).is_ok() => {
                 Ruling::Legal(part.linearization(order))
             }
-            Found::Order(_) => {
+            Found::Sequence(_) => {
                 debug_assert!(false, "the search made an order that is none");
                 Ruling::open("the order that was found is none: this is a fault of flockwork's")
             }
@@ -350,7 +350,7 @@ impl Part<'_> {
         self.model.lease_ns.is_some() || self.items.iter().any(|item| !item.must)
     }
 
-    fn linearization(&self, order: Order) -> Linearization {
+    fn linearization(&self, order: Sequence) -> Linearization {
         let call = |place: u32| self.items[place as usize].call;
         let mut took: Vec<_> = order.took.iter().map(|&(place, value)| (call(place), value)).collect();
         took.sort_unstable();

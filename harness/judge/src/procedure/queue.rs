@@ -19,10 +19,10 @@
 
 mod lives;
 
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::{Fast, Part};
 use crate::history::object::Value;
-use crate::model::object::Order as QueueOrder;
+use crate::model::object::QueueOrder;
 use lives::{Life, Lives};
 
 pub(super) fn decide(part: &Part<'_>) -> Fast {
@@ -38,7 +38,7 @@ pub(super) fn decide(part: &Part<'_>) -> Fast {
     }
 }
 
-fn order(part: &Part<'_>, mut lives: Lives) -> Result<Order, Fast> {
+fn order(part: &Part<'_>, mut lives: Lives) -> Result<Sequence, Fast> {
     let instants = empty_instants(part, &mut lives)?;
     let is_bag = part.model.order == QueueOrder::Any;
     let sequence: Vec<u32> = if is_bag {
@@ -218,7 +218,7 @@ impl Side {
 }
 
 /// Everything at its earliest instant.
-fn merge(lives: &Lives, sequence: &[u32], instants: &[(u64, u32)], is_bag: bool) -> Order {
+fn merge(lives: &Lives, sequence: &[u32], instants: &[(u64, u32)], is_bag: bool) -> Sequence {
     /// What comes first at one instant: pushes of what is popped by then, pops, who finds nothing, other pushes.
     const EARLY_PUSH: u8 = 0;
     const POP: u8 = 1;
@@ -250,5 +250,5 @@ fn merge(lives: &Lives, sequence: &[u32], instants: &[(u64, u32)], is_bag: bool)
     events.extend(instants.iter().map(|&(at, place)| (at, EMPTY, 0, place)));
     events.sort_unstable();
     took.sort_unstable();
-    Order { places: events.into_iter().map(|(.., place)| place).collect(), took }
+    Sequence { places: events.into_iter().map(|(.., place)| place).collect(), took }
 }

@@ -15,7 +15,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::order::{insert_free, reversed};
 use super::{Fast, Fault, Part};
 use crate::history::object::{Op, Value};
@@ -252,7 +252,7 @@ impl Register<'_> {
     }
 
     /// Orders the blocks, and puts in what may stand in several places.
-    fn order(&self, mut blocks: Vec<Block>) -> Result<Order, Fast> {
+    fn order(&self, mut blocks: Vec<Block>) -> Result<Sequence, Fast> {
         // What is before all time is the first; of two that begin at one instant, the one that is done no earlier than
         // it is due.
         blocks.sort_by_key(|block| {
@@ -275,7 +275,7 @@ impl Register<'_> {
         if !refused.is_empty() {
             order = self.put_refused(&order, refused)?;
         }
-        Ok(Order::of(insert_free(&self.part.items, order, free)))
+        Ok(Sequence::of(insert_free(&self.part.items, order, free)))
     }
 
     /// Two blocks each of which must come before the other.

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::certificate::Order;
+use super::certificate::Sequence;
 use crate::history::object::{Cause, Op, Value};
 use crate::model::object::{Item, Sequential};
 
@@ -49,7 +49,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// An order.
-    Order(Order),
+    Sequence(Sequence),
     /// There is none: this operation has no place among what was invoked before it returned.
     Dead(u32),
     /// It gave up, and why.
@@ -59,7 +59,7 @@ pub enum Found {
 /// Searches for an order of the items.
 pub fn search<S: Sequential>(model: &S, items: &[Item], limits: Limits) -> Found {
     match run(model, items, limits, Some(WIDTH)) {
-        Found::Order(order) => Found::Order(order),
+        Found::Sequence(order) => Found::Sequence(order),
         Found::Dead(_) | Found::Undecided(_) => run(model, items, limits, None),
     }
 }
@@ -68,7 +68,7 @@ pub fn search<S: Sequential>(model: &S, items: &[Item], limits: Limits) -> Found
 pub fn refute<S: Sequential>(model: &S, items: &[Item], limits: Limits) -> Option<u32> {
     match run(model, items, limits, None) {
         Found::Dead(place) => Some(place),
-        Found::Order(_) | Found::Undecided(_) => None,
+        Found::Sequence(_) | Found::Undecided(_) => None,
     }
 }
 
@@ -184,11 +184,11 @@ impl<'a, S: Sequential> Search<'a, S> {
                 Err(found) => return found,
             }
         }
-        Found::Order(self.order(self.configs[0].1))
+        Found::Sequence(self.order(self.configs[0].1))
     }
 
-    fn order(&self, mut step: u32) -> Order {
-        let mut order = Order::default();
+    fn order(&self, mut step: u32) -> Sequence {
+        let mut order = Sequence::default();
         while step != START {
             let Step { place, before, took } = self.steps[step as usize];
             order.places.push(place);

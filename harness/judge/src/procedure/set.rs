@@ -11,7 +11,7 @@
 mod element;
 mod together;
 
-use super::certificate::Order;
+use super::certificate::Sequence;
 use super::search::{Found, Limits, search};
 use super::{Fast, Fault, Part, shrink};
 use crate::history::object::{Op, Value};
@@ -30,7 +30,7 @@ pub(super) fn decide(part: &Part<'_>, limits: Limits) -> Fast {
         return apart(part, limits);
     }
     match together::order(part) {
-        Some(order) => Fast::Legal(Order::of(order)),
+        Some(order) => Fast::Legal(Sequence::of(order)),
         None => by_projection(part, &snapshots, limits).unwrap_or(Fast::Unfit),
     }
 }
@@ -56,7 +56,7 @@ fn apart(part: &Part<'_>, limits: Limits) -> Fast {
     let mut events: Vec<(u64, u32, u32, u32)> = Vec::with_capacity(part.items.len());
     for (number, (value, places)) in (0..).zip(elements(part)) {
         let order = match element::order(&part.items, &places, first.contains(&value)) {
-            Outcome::Order(order) => order,
+            Outcome::Sequence(order) => order,
             outcome => match settle(part, value, &places, &first, &outcome, limits) {
                 Ok(order) => order,
                 Err(fast) => return fast,
@@ -72,7 +72,7 @@ fn apart(part: &Part<'_>, limits: Limits) -> Fast {
     let untold = (0..).zip(&part.items).filter(|(_, item)| item.op == Op::Members && item.must);
     events.extend(untold.map(|(place, item)| (item.invoke_ns, u32::MAX, 0, place)));
     events.sort_unstable();
-    Fast::Legal(Order::of(events.into_iter().map(|(.., place)| place).collect()))
+    Fast::Legal(Sequence::of(events.into_iter().map(|(.., place)| place).collect()))
 }
 
 /// What the element's own procedure did not decide, or refuted.
@@ -89,8 +89,8 @@ fn settle(
     let model = Set { first: begin.clone().into(), values: &part.history.values };
     let dead = match outcome {
         Outcome::Dead(at) => *at,
-        Outcome::Open | Outcome::Order(_) => match search(&model, &items, limits) {
-            Found::Order(order) => {
+        Outcome::Open | Outcome::Sequence(_) => match search(&model, &items, limits) {
+            Found::Sequence(order) => {
                 return Ok(order.places.into_iter().map(|at| places[at as usize]).collect());
             }
             Found::Dead(at) => at,
@@ -131,7 +131,7 @@ fn by_projection(part: &Part<'_>, snapshots: &[u32], limits: Limits) -> Option<F
         let items: Vec<Item> = places.iter().map(|&place| as_look(part, part.item(place), value)).collect();
         let own: Vec<u32> = (0..items.len() as u32).collect();
         let outcome = element::order(&items, &own, first.contains(&value));
-        if matches!(outcome, Outcome::Order(_)) {
+        if matches!(outcome, Outcome::Sequence(_)) {
             continue;
         }
         let looks = Part { items, first_list: part.first_list.clone(), ..*part };

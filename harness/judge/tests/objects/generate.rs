@@ -2,7 +2,7 @@
 
 use flockwork_judge::history::Outcome;
 use flockwork_judge::history::object::{Call, Cause, ObjectHistory, Op, Value};
-use flockwork_judge::model::object::{Kind, ObjectModel, Order};
+use flockwork_judge::model::object::{Kind, ObjectModel, QueueOrder};
 
 use crate::oracle;
 use crate::random::Random;
@@ -210,8 +210,11 @@ fn answer(
             (Kind::Queue, Op::Push) => contents.push(call.value.expect("given")),
             (Kind::Queue, Op::Pop) if contents.is_empty() => refuse = Some(Cause::Empty),
             (Kind::Queue, Op::Pop) => {
-                let at =
-                    if model.order == Order::Any { random.below(contents.len() as u64) as usize } else { 0 };
+                let at = if model.order == QueueOrder::Any {
+                    random.below(contents.len() as u64) as usize
+                } else {
+                    0
+                };
                 let taken = contents.remove(at);
                 if is_known && tells(random) {
                     call.saw = Some(taken);

@@ -10,7 +10,7 @@ mod random;
 
 use flockwork_judge::check::search::Budget;
 use flockwork_judge::history::object::ObjectHistory;
-use flockwork_judge::model::object::{Kind, ObjectModel, Order};
+use flockwork_judge::model::object::{Kind, ObjectModel, QueueOrder};
 use flockwork_judge::procedure::{Way, certify, judge};
 use flockwork_judge::verdict::Ruling;
 use generate::{Taste, generate};
@@ -137,6 +137,6 @@ fn queues() {
 
 #[test]
 fn bags() {
-    let model = ObjectModel { name: "bag".into(), order: Order::Any, ..ObjectModel::of(Kind::Queue) };
+    let model = ObjectModel { name: "bag".into(), order: QueueOrder::Any, ..ObjectModel::of(Kind::Queue) };
     both(&model, 15);
 }

@@ -3,7 +3,7 @@
 use flockwork_judge::history::Outcome;
 use flockwork_judge::history::object::{ObjectHistory, Value};
 use flockwork_judge::model::object::{
-    Item, Kind, ObjectModel, Order, Sequential, counter, lock, log, queue, register, set,
+    Item, Kind, ObjectModel, QueueOrder, Sequential, counter, lock, log, queue, register, set,
 };
 
 /// Whether any order explains the object's operations, or those of them that are meant.
@@ -25,8 +25,8 @@ pub fn is_legal(history: &ObjectHistory, model: &ObjectModel, object: u32, meant
         (Kind::Set, _) => any(&set::Set { first: first.into(), values }, &items),
         (Kind::Log, _) => any(&log::Log { first, values }, &items),
         (Kind::Lock, _) => any(&lock::Lock { first: None, lease_ns: model.lease_ns }, &items),
-        (Kind::Queue, Order::Fifo) => any(&queue::Fifo { first }, &items),
-        (Kind::Queue, Order::Any) => any(&queue::Bag { first }, &items),
+        (Kind::Queue, QueueOrder::Fifo) => any(&queue::Fifo { first }, &items),
+        (Kind::Queue, QueueOrder::Any) => any(&queue::Bag { first }, &items),
     }
 }
 

@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::findings::without_roots;
 use super::output::{Output, print, print_json};
 use super::stand::{Stand, engine_failed};
-use crate::engine::explore::Stage;
+use crate::engine::explore::Executor;
 use crate::engine::explore::follow::{Divergence, Followed, Following};
 use crate::explore::observe::Observer;
 use crate::finding::Exploration;
@@ -92,7 +92,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Res
     let plan = stand.plan();
     let steps = stand.kept.schedule.lines.len();
     let hold = args.hold.map(|step| held_step(step, steps)).transpose()?;
-    let mut stage = Stage::open(&stand.zygote, &plan).map_err(|error| engine_failed(&error))?;
+    let mut executor = Executor::open(&stand.zygote, &plan).map_err(|error| engine_failed(&error))?;
     let desk = Desk::new(stand.interrupt.clone());
     let mut observer: Box<dyn Observer> = match hold {
         Some(step) => Box::new(hold::Hold::new(desk, step)),
@@ -106,7 +106,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Res
             break;
         }
         let schedule = &stand.kept.schedule;
-        let followed = stage
+        let followed = executor
             .follow(&plan.processes, schedule, Following::Strict, &mut *observer)
             .map_err(|error| engine_failed(&error))?;
         let once = report_of(followed, &plan, stand.kept.class);

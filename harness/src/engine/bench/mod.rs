@@ -12,7 +12,6 @@ mod clock;
 mod collect;
 #[doc(hidden)]
 pub mod cost;
-mod crew;
 mod door;
 mod ground;
 mod job;
@@ -25,6 +24,7 @@ mod pace;
 mod supervise;
 mod wire;
 mod worker;
+mod workers;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use nix::sys::resource::UsageWho;
 pub(crate) use supervise::supervise;
-pub(crate) use wire::Order;
+pub(crate) use wire::BenchOrder;
 
 use self::choice::{below, stream};
 use self::ground::Ground;
@@ -190,7 +190,7 @@ impl Bench<'_> {
         order: u32,
         arena: &Arena,
     ) -> Result<Result<u64, String>, EngineError> {
-        let message = Order {
+        let message = BenchOrder {
             cell: cell.clone(),
             folder: self.ground.folder(cell)?,
             seed: self.plan.seed ^ u64::from(order).wrapping_mul(0x9e37_79b9_7f4a_7c15),

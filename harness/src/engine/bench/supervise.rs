@@ -10,11 +10,11 @@ use flockwork::lock::measured::Place;
 use nix::sys::resource::UsageWho;
 use rustix::thread::futex;
 
-use super::crew::Crew;
 use super::meter::cpu_ns;
 use super::operate::subject_of;
-use super::wire::{Finished, Order, Report};
-use super::worker::{Site, container_ids, make_room_for_descriptors};
+use super::wire::{BenchOrder, Finished, Report};
+use super::worker::{RoundContext, container_ids, make_room_for_descriptors};
+use super::workers::Workers;
 use crate::plan::bench::{BenchLock, Descriptor, Task, Waiting};
 use crate::process::arena::Arena;
 use crate::process::clock::now_ns;
@@ -30,84 +30,89 @@ const GRACE_NS: u64 = 5_000_000_000;
 const DEATH_NS_MAX: u64 = 10_000_000_000;
 
 /// Runs a round and reports; an error means that the zygote can go on no more.
-pub(crate) fn supervise(channel: &Channel, order: Order, memory: OwnedFd, build: Builder) -> io::Result<()> {
+pub(crate) fn supervise(
+    channel: &Channel,
+    order: BenchOrder,
+    memory: OwnedFd,
+    build: Builder,
+) -> io::Result<()> {
     let before_ns = cpu_ns(UsageWho::RUSAGE_SELF) + cpu_ns(UsageWho::RUSAGE_CHILDREN);
-    let ran = prepare(order, memory, build).and_then(|site| {
-        let mut crew = Crew::new(&site, channel).map_err(|error| error.to_string())?;
-        let ran = run(&site, &mut crew).map_err(|error| error.to_string());
+    let ran = prepare(order, memory, build).and_then(|context| {
+        let mut workers = Workers::new(&context, channel).map_err(|error| error.to_string())?;
+        let ran = run(&context, &mut workers).map_err(|error| error.to_string());
         if ran.is_err() {
-            crew.kill_all();
-            wait_until_gone(&mut crew, DEATH_NS_MAX).map_err(|error| error.to_string())?;
+            workers.kill_all();
+            wait_until_gone(&mut workers, DEATH_NS_MAX).map_err(|error| error.to_string())?;
         }
         let after_ns = cpu_ns(UsageWho::RUSAGE_SELF) + cpu_ns(UsageWho::RUSAGE_CHILDREN);
-        ran.map(|()| Finished { departures: crew.departures, cpu_ns: after_ns - before_ns })
+        ran.map(|()| Finished { departures: workers.departures, cpu_ns: after_ns - before_ns })
     });
     channel.send(&ran.map_or_else(Report::Failed, Report::Finished), None)
 }
 
-fn prepare(order: Order, memory: OwnedFd, build: Builder) -> Result<Site, String> {
+fn prepare(order: BenchOrder, memory: OwnedFd, build: Builder) -> Result<RoundContext, String> {
     let arena =
         Arena::attach(memory, order.size).map_err(|error| format!("cannot map the arena: {error}"))?;
     let names: Arc<[String]> = super::ground::names(order.cell.containers).into();
     let subject = subject_of(&order.cell.task).map(|plan| build(&plan)).transpose()?;
-    let mut site = Site { order, arena: Arc::new(arena), subject, names, inherited: Vec::new() };
-    site.inherited = inherited(&site)?;
-    Ok(site)
+    let mut context = RoundContext { order, arena: Arc::new(arena), subject, names, inherited: Vec::new() };
+    context.inherited = inherited(&context)?;
+    Ok(context)
 }
 
 /// Opens lock files before the fork, where a plan wants that mistake to be made.
-fn inherited(site: &Site) -> Result<Vec<std::fs::File>, String> {
+fn inherited(context: &RoundContext) -> Result<Vec<std::fs::File>, String> {
     let Task::Bare { lock: BenchLock::Library(kind), descriptor: Descriptor::Inherited, .. } =
-        site.order.cell.task
+        context.order.cell.task
     else {
         return Ok(Vec::new());
     };
-    make_room_for_descriptors(site.names.len())?;
-    let place = Place::open(&site.order.folder, kind).map_err(|error| error.to_string())?;
+    make_room_for_descriptors(context.names.len())?;
+    let place = Place::open(&context.order.folder, kind).map_err(|error| error.to_string())?;
     let open = |id| place.lock_of(id, kind).open().map_err(|error| error.to_string());
-    container_ids(&site.names)?.iter().map(open).collect()
+    container_ids(&context.names)?.iter().map(open).collect()
 }
 
-fn run(site: &Site, crew: &mut Crew<'_>) -> io::Result<()> {
-    let processes = site.order.cell.processes;
+fn run(context: &RoundContext, workers: &mut Workers<'_>) -> io::Result<()> {
+    let processes = context.order.cell.processes;
     for process in 0..processes {
-        crew.hire().map_err(|error| {
+        workers.start().map_err(|error| {
             let limits = "see ulimit -u, /proc/sys/kernel/pid_max and the control group's pids.max";
             io::Error::other(format!("cannot fork process {} of {processes}: {error}; {limits}", process + 1))
         })?;
     }
-    let control = site.arena.region().control();
+    let control = context.arena.region().control();
     let until_ns = now_ns() + OPEN_NS_MAX;
-    while crew.ready() < processes as usize && crew.departures.is_empty() {
-        crew.wait(Duration::from_micros(500))?;
+    while workers.ready() < processes as usize && workers.departures.is_empty() {
+        workers.wait(Duration::from_micros(500))?;
         if now_ns() > until_ns {
             return Err(io::Error::other("not all processes got ready within a minute"));
         }
     }
-    let begin_ns = now_ns() + site.order.warm_up_ns;
-    let end_ns = begin_ns + site.order.duration_ns;
-    site.arena.times().set(begin_ns, end_ns);
-    if !crew.departures.is_empty() {
+    let begin_ns = now_ns() + context.order.warm_up_ns;
+    let end_ns = begin_ns + context.order.duration_ns;
+    context.arena.times().set(begin_ns, end_ns);
+    if !workers.departures.is_empty() {
         control.end.store(1, Ordering::Release);
     }
     control.go.store(1, Ordering::Release);
     _ = futex::wake(&control.go, futex::Flags::empty(), i32::MAX.cast_unsigned());
-    watch_over(site, crew, end_ns)
+    watch_over(context, workers, end_ns)
 }
 
-fn watch_over(site: &Site, crew: &mut Crew<'_>, end_ns: u64) -> io::Result<()> {
-    let control = site.arena.region().control();
+fn watch_over(context: &RoundContext, workers: &mut Workers<'_>, end_ns: u64) -> io::Result<()> {
+    let control = context.arena.region().control();
     let mut over_ns = end_ns;
-    while crew.left() > 0 {
-        crew.wait(TICK)?;
+    while workers.left() > 0 {
+        workers.wait(TICK)?;
         let is_stopped = control.end.load(Ordering::Acquire) != 0;
-        if is_stopped || !crew.departures.is_empty() {
+        if is_stopped || !workers.departures.is_empty() {
             control.end.store(1, Ordering::Release);
             over_ns = over_ns.min(now_ns());
         }
-        if now_ns() > over_ns + GRACE_NS + pause_ns_max(&site.order.cell.task) {
-            crew.kill_all();
-            return wait_until_gone(crew, DEATH_NS_MAX);
+        if now_ns() > over_ns + GRACE_NS + pause_ns_max(&context.order.cell.task) {
+            workers.kill_all();
+            return wait_until_gone(workers, DEATH_NS_MAX);
         }
     }
     Ok(())
@@ -121,12 +126,12 @@ fn pause_ns_max(task: &Task) -> u64 {
     }
 }
 
-fn wait_until_gone(crew: &mut Crew<'_>, at_most_ns: u64) -> io::Result<()> {
+fn wait_until_gone(workers: &mut Workers<'_>, at_most_ns: u64) -> io::Result<()> {
     let until_ns = now_ns() + at_most_ns;
-    while crew.left() > 0 {
-        crew.wait(TICK)?;
+    while workers.left() > 0 {
+        workers.wait(TICK)?;
         if now_ns() > until_ns {
-            return Err(io::Error::other(format!("{} processes do not die of SIGKILL", crew.left())));
+            return Err(io::Error::other(format!("{} processes do not die of SIGKILL", workers.left())));
         }
     }
     Ok(())

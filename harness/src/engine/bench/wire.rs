@@ -9,7 +9,7 @@ use crate::process::arena::Size;
 
 /// Run this round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub(crate) struct BenchOrder {
     pub cell: CellPlan,
     /// Where the containers lie.
     pub folder: PathBuf,

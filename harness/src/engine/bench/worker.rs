@@ -19,15 +19,15 @@ use super::locker::{Files, Fresh, InMemory, Inode, Kept, Links, Locker, Nothing}
 use super::meter::Meter;
 use super::operate::{Operate, saved_payload_bytes};
 use super::pace::Pace;
-use super::wire::Order;
+use super::wire::BenchOrder;
 use crate::plan::bench::{BenchLock, BenchSubject, Descriptor, Operations, Task, Waiting};
 use crate::process::arena::Arena;
 use crate::process::lifeline;
 use crate::subject::{Seat, Subject};
 
 /// What all processes of one round share; made in the zygote, inherited by fork.
-pub(super) struct Site {
-    pub order: Order,
+pub(super) struct RoundContext {
+    pub order: BenchOrder,
     pub arena: Arc<Arena>,
     pub subject: Option<Box<dyn Subject>>,
     pub names: Arc<[String]>,
@@ -36,11 +36,11 @@ pub(super) struct Site {
 }
 
 /// Lives; gives back the exit code.
-pub(super) fn work(site: &Site, process: u32) -> i32 {
-    let worked = Worker { site, process }.work();
+pub(super) fn work(context: &RoundContext, process: u32) -> i32 {
+    let worked = Worker { context, process }.work();
     worked.map_or_else(
         |words| {
-            lifeline::leave_words(site.arena.region().header(process), &words);
+            lifeline::leave_words(context.arena.region().header(process), &words);
             lifeline::UNOPENED
         },
         |()| 0,
@@ -49,14 +49,14 @@ pub(super) fn work(site: &Site, process: u32) -> i32 {
 
 #[derive(Clone, Copy)]
 struct Worker<'s> {
-    site: &'s Site,
+    context: &'s RoundContext,
     process: u32,
 }
 
 impl Worker<'_> {
     fn work(self) -> Result<(), String> {
-        let door = Arc::new(Door::new(Arc::clone(&self.site.arena), self.process));
-        match &self.site.order.cell.task {
+        let door = Arc::new(Door::new(Arc::clone(&self.context.arena), self.process));
+        match &self.context.order.cell.task {
             Task::Bare { lock, wait, descriptor, spin_ns } => {
                 self.bare((*lock, *wait, *descriptor), *spin_ns, &door)
             }
@@ -76,13 +76,13 @@ impl Worker<'_> {
         let kind = match lock {
             BenchLock::None => return self.locked(Nothing, spin_ns, door),
             BenchLock::Mutex => {
-                let arena = Arc::clone(&self.site.arena);
+                let arena = Arc::clone(&self.context.arena);
                 return self.locked(InMemory { arena, waiting }, spin_ns, door);
             }
             BenchLock::Library(kind) => kind,
         };
-        let place = Place::open(&self.site.order.folder, kind).map_err(words)?;
-        let ids = container_ids(&self.site.names)?;
+        let place = Place::open(&self.context.order.folder, kind).map_err(words)?;
+        let ids = container_ids(&self.context.names)?;
         let files = Files { place: &place, kind, ids: &ids, waiting };
         match (kind, descriptor) {
             (LockKind::Lockfile, _) => self.locked(Links { files, folder: None }, spin_ns, door),
@@ -91,7 +91,7 @@ impl Worker<'_> {
                 self.locked(Kept::open(files)?, spin_ns, door)
             }
             (_, Descriptor::Inherited) => {
-                let open = self.site.inherited.iter().map(File::try_clone).collect::<Result<_, _>>();
+                let open = self.context.inherited.iter().map(File::try_clone).collect::<Result<_, _>>();
                 self.locked(Kept::inherited(files, open.map_err(words)?), spin_ns, door)
             }
             (_, Descriptor::Opened) => {
@@ -116,48 +116,48 @@ impl Worker<'_> {
     ) -> Result<Operate, String> {
         let timed = Arc::new(TimedDoor::new(Arc::clone(door)));
         let seat = Seat {
-            root: self.site.order.folder.clone(),
+            root: self.context.order.folder.clone(),
             process: self.process,
-            containers: Arc::clone(&self.site.names),
+            containers: Arc::clone(&self.context.names),
             payload_bytes: saved_payload_bytes(subject, payload_bytes),
-            marker: self.site.order.marker.clone(),
+            marker: self.context.order.marker.clone(),
             watch: Arc::clone(&timed) as _,
         };
-        let built = self.site.subject.as_ref().ok_or("there is no subject to operate with")?;
+        let built = self.context.subject.as_ref().ok_or("there is no subject to operate with")?;
         Ok(Operate {
             session: built.open(seat).map_err(|error| format!("cannot open the subject: {error}"))?,
             subject,
             door: timed,
             operations,
-            paused: vec![false; self.site.names.len()],
+            paused: vec![false; self.context.names.len()],
             // In step, all processes would write at once.
             sequence: u64::from(self.process),
         })
     }
 
     fn labour(self, job: &mut impl Job, door: &Door) -> Result<(), String> {
-        let Self { site, process } = self;
-        let cell = &site.order.cell;
-        let mut generator = stream(site.order.seed, u64::from(process));
+        let Self { context, process } = self;
+        let cell = &context.order.cell;
+        let mut generator = stream(context.order.seed, u64::from(process));
         let choices = Choices::new(cell.containers, cell.skew, &mut generator);
         let mut meter = Meter::new();
         self.wait_at_barrier();
-        let times = site.arena.times();
+        let times = context.arena.times();
         let (begin_ns, end_ns) = (times.begin_ns(), times.end_ns());
-        let from_ns = begin_ns - site.order.warm_up_ns;
+        let from_ns = begin_ns - context.order.warm_up_ns;
         let pace = Pace::new(cell.load, (process, cell.processes), from_ns);
         let mut shift = Shift { pace, choices, door, timed_every: cell.timed_every, begin_ns, end_ns };
-        let control = site.arena.region().control();
+        let control = context.arena.region().control();
         let is_stopped = || control.end.load(Ordering::Relaxed) != 0;
-        let tally = &site.arena.tallies()[process as usize];
+        let tally = &context.arena.tallies()[process as usize];
         let begins = || tally.measures.store(1, Ordering::Relaxed);
         labour(job, &Monotonic, &mut shift, &mut meter, is_stopped, begins)?;
         door.write(tally);
-        meter.write(&site.arena, process).map_err(words)
+        meter.write(&context.arena, process).map_err(words)
     }
 
     fn wait_at_barrier(self) {
-        let control = self.site.arena.region().control();
+        let control = self.context.arena.region().control();
         control.ready.fetch_add(1, Ordering::AcqRel);
         while control.go.load(Ordering::Acquire) == 0 {
             // Woken, interrupted or too late to sleep: in every case, look again.

@@ -7,8 +7,8 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::campaign::{Campaign, Receipt, Task, Work};
-use super::control::{Left, StageError};
-use super::judge::{self, Known, Verdict};
+use super::control::{ControlError, Left};
+use super::judge::{self, JudgedExecution, Known};
 use super::lane::Lane;
 use super::repeat::{self, Repeat, Repeats};
 use super::{Answers, Discovery, ExploreRun, strategies};
@@ -105,9 +105,9 @@ struct Walks<'w> {
 
 impl Machine for Walks<'_> {
     type Outcome = ();
-    type Error = StageError;
+    type Error = ControlError;
 
-    fn run(&mut self, chooser: &mut dyn Chooser) -> Result<Execution<()>, StageError> {
+    fn run(&mut self, chooser: &mut dyn Chooser) -> Result<Execution<()>, ControlError> {
         Ok(self.lane.run(self.programs, &[], chooser, &mut ())?.split().0)
     }
 }
@@ -157,7 +157,7 @@ impl Book<'_> {
     }
 
     /// A lane's work, until nothing is left or the budget is used up.
-    fn work(&self, mut lane: Lane, leader: &Thread) -> Result<(), StageError> {
+    fn work(&self, mut lane: Lane, leader: &Thread) -> Result<(), ControlError> {
         lane.settle();
         let worked = self.work_with(&mut lane).and_then(|()| self.measure(&mut lane));
         if worked.is_err() {
@@ -170,7 +170,7 @@ impl Book<'_> {
         worked
     }
 
-    fn work_with(&self, lane: &mut Lane) -> Result<(), StageError> {
+    fn work_with(&self, lane: &mut Lane) -> Result<(), ControlError> {
         while let Some((mut task, number)) = self.next() {
             let receipt = task.receipt();
             let execution = lane.run(&self.plan.processes, &task.planned, task.chooser.as_mut(), &mut ())?;
@@ -188,14 +188,14 @@ impl Book<'_> {
         if state.is_failed || state.is_interrupted { None } else { state.repeats.draw() }
     }
 
-    fn repeat(&self, lane: &mut Lane, repeat: &Repeat) -> Result<(), StageError> {
+    fn repeat(&self, lane: &mut Lane, repeat: &Repeat) -> Result<(), ControlError> {
         repeat::must_come_again(lane, &self.plan.processes, repeat)?;
         self.lock().run.repeated += 1;
         Ok(())
     }
 
     /// Measures how many schedules there are without reduction, once all was seen.
-    fn measure(&self, lane: &mut Lane) -> Result<(), StageError> {
+    fn measure(&self, lane: &mut Lane) -> Result<(), ControlError> {
         {
             let mut state = self.lock();
             if state.is_measured
@@ -248,7 +248,7 @@ impl Book<'_> {
         task: &Task,
         execution: Execution<Left>,
         number: u64,
-    ) -> Result<(), StageError> {
+    ) -> Result<(), ControlError> {
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
         let is_judged = task.is_own && execution.end != End::Abandoned;
@@ -314,7 +314,7 @@ impl State {
         }
     }
 
-    fn found(&mut self, verdict: Verdict, schedule: &Schedule, number: u64, preemptions: u32) {
+    fn found(&mut self, verdict: JudgedExecution, schedule: &Schedule, number: u64, preemptions: u32) {
         for (name, new) in verdict.examinations {
             self.examined.entry(name).or_default().merge(new);
         }

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use flockwork::Operation;
 
-use super::control::{Control, Digest, Left, StageError, number};
+use super::control::{Control, ControlError, Digest, Left, number};
 use crate::check::{self, Examination};
 use crate::engine::stress::{remains, sort};
 use crate::engine::{NO_FORCE_DELETE, NO_PROCESS, UNWATCHED};
@@ -72,7 +72,7 @@ pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
 
 /// What came of a judgement.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct JudgedExecution {
     pub violations: Vec<Violation>,
     pub history: History,
     pub examinations: Vec<(&'static str, Examination)>,
@@ -85,7 +85,7 @@ pub(super) fn judge(
     examined: &mut Examined,
     files: Digest,
     left: &Left,
-) -> Result<Verdict, StageError> {
+) -> Result<JudgedExecution, ControlError> {
     let mut recorder = left.recorder.clone();
     let found = match examined.0.entry(files.whole) {
         Entry::Occupied(known) => known.into_mut(),
@@ -110,14 +110,18 @@ pub(super) fn judge(
     let mut violations: Vec<Violation> =
         examinations.iter().flat_map(|(_, examination)| examination.violations.clone()).collect();
     violations.sort_by_key(|violation| violation.class);
-    Ok(Verdict { violations, history: recorder.history, examinations })
+    Ok(JudgedExecution { violations, history: recorder.history, examinations })
 }
 
 const TIMELESS: Unobserved = Unobserved::lacking("the steps of an exploration have no duration");
 const UNCONTROLLED: Unobserved = Unobserved::lacking("exploration takes no subject that starts processes");
 
 /// What lies there, and what can still be done with it.
-fn examine(control: &mut Control, subject: &dyn Subject, containers: &[String]) -> Result<Found, StageError> {
+fn examine(
+    control: &mut Control,
+    subject: &dyn Subject,
+    containers: &[String],
+) -> Result<Found, ControlError> {
     let list = Call { operation: Operation::List, container: 0 };
     let listed = control.ask(list)?;
     let mut asked = vec![(list, listed.clone())];
@@ -152,7 +156,7 @@ fn examine(control: &mut Control, subject: &dyn Subject, containers: &[String]) 
 
 const NO_FORCE: Unobserved = Unobserved::lacking(NO_FORCE_DELETE);
 
-fn recover(control: &mut Control, container: u32) -> Result<Recovery, StageError> {
+fn recover(control: &mut Control, container: u32) -> Result<Recovery, ControlError> {
     let mut ask = |operation| control.ask(Call { operation, container });
     Ok(Recovery {
         delete: ask(Operation::ForceDelete)?,

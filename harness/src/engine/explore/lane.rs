@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::control::{Control, Digest, Left, NURSERY, Planned, Recorder, SETUP, StageError};
-use super::judge::{self, Examined, Verdict};
+use super::control::{Control, ControlError, Digest, FORK_SERVER, HistoryBuilder, Left, Planned, SETUP};
+use super::judge::{self, Examined, JudgedExecution};
 use crate::engine::EngineError;
 use crate::explore::machine::{Chooser, Execution};
 use crate::explore::observe::Observer;
@@ -20,7 +20,7 @@ use crate::subject::Subject;
 pub(super) struct Lane {
     pub control: Control,
     subject: Box<dyn Subject>,
-    setup: Recorder,
+    setup: HistoryBuilder,
     examined: Examined,
     processor: Option<usize>,
 }
@@ -42,7 +42,7 @@ impl Lane {
         let mut lane = Self {
             control,
             subject,
-            setup: Recorder::new(&plan.containers),
+            setup: HistoryBuilder::new(&plan.containers),
             examined: Examined::default(),
             processor,
         };
@@ -79,12 +79,12 @@ impl Lane {
         planned: &[Planned],
         chooser: &mut dyn Chooser,
         observer: &mut dyn Observer,
-    ) -> Result<Execution<Left>, StageError> {
+    ) -> Result<Execution<Left>, ControlError> {
         self.control.run(programs, planned, self.setup.clone(), chooser, observer)
     }
 
     /// Judges an execution just run.
-    pub fn judge(&mut self, files: Digest, left: &Left) -> Result<Verdict, StageError> {
+    pub fn judge(&mut self, files: Digest, left: &Left) -> Result<JudgedExecution, ControlError> {
         judge::judge(&mut self.control, self.subject.as_ref(), &mut self.examined, files, left)
     }
 }
@@ -116,13 +116,13 @@ fn least_used(allowed: &[usize], taken: &[usize]) -> Option<usize> {
     allowed.iter().min_by_key(uses).copied()
 }
 
-/// The processor of each nursery that there is on this machine.
+/// The processor of each fork server that there is on this machine.
 fn taken() -> Vec<usize> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pinned = |entry: std::fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
-        let set = sched_getaffinity(Pid::from_raw(pid)).ok().filter(|_| name.trim_end() == NURSERY)?;
+        let set = sched_getaffinity(Pid::from_raw(pid)).ok().filter(|_| name.trim_end() == FORK_SERVER)?;
         let mut processors = (0..CpuSet::count()).filter(|&processor| set.is_set(processor).unwrap_or(false));
         processors.next().filter(|_| processors.next().is_none())
     };

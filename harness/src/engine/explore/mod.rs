@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub use self::campaign::Promised;
-pub(crate) use self::control::{FIRST_SEQUENCE, NurseryOrder, raise_nursery};
+pub(crate) use self::control::{FIRST_SEQUENCE, ForkServerOrder, raise_fork_server};
 #[doc(hidden)]
 pub use self::pace::{Pace, pace};
 
@@ -126,7 +126,7 @@ pub fn run(
     drive::run(zygote, plan, stop, progress)
 }
 
-/// What one execution on a [`Stage`] left, besides the files in its root.
+/// What one execution on an [`Executor`] left, besides the files in its root.
 #[derive(Clone, Debug)]
 pub struct Remains {
     /// What the processes did and saw; times are numbers of steps.
@@ -140,11 +140,11 @@ pub struct Remains {
 }
 
 /// Processes under control that stay between one schedule and the next: for replay and for shrinking.
-pub struct Stage {
+pub struct Executor {
     lane: lane::Lane,
 }
 
-impl Stage {
+impl Executor {
     /// Forks the processes, and brings the containers to their state after setup.
     pub fn open(zygote: &Zygote, plan: &ExplorePlan) -> Result<Self, EngineError> {
         Ok(Self { lane: lane::Lane::open(zygote, plan, 0)? })
@@ -169,7 +169,7 @@ impl Stage {
         self.lane.control.wakes_in_step()
     }
 
-    /// Has the calling thread work on the processor of the stage's processes from now on: a step is faster so.
+    /// Has the calling thread work on the processor of the executor's processes from now on: a step is faster so.
     pub fn settle(&self) {
         self.lane.settle();
     }
@@ -229,8 +229,8 @@ impl Stage {
     }
 }
 
-impl std::fmt::Debug for Stage {
+impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage").finish_non_exhaustive()
+        f.debug_struct("Executor").finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::control::StageError;
+use super::control::ControlError;
 use super::lane::Lane;
 use crate::engine::EngineError;
 use crate::explore::machine::{Chooser, Pick, Point};
@@ -45,7 +45,7 @@ pub fn pace(
     })
 }
 
-fn batch(lane: &mut Lane, plan: &ExplorePlan, executions: u32) -> Result<Pace, StageError> {
+fn batch(lane: &mut Lane, plan: &ExplorePlan, executions: u32) -> Result<Pace, ControlError> {
     let (before, mut steps, since) = (lane.control.stops(), 0, Instant::now());
     for _ in 0..executions {
         steps += lane.run(&plan.processes, &[], &mut InTurn, &mut ())?.events.len() as u64;

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::control::{Planned, StageError};
+use super::control::{ControlError, Planned};
 use super::lane::Lane;
 use crate::explore::machine::Execution;
 use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
@@ -64,7 +64,7 @@ pub(super) fn must_come_again(
     lane: &mut Lane,
     programs: &[Vec<Call>],
     repeat: &Repeat,
-) -> Result<(), StageError> {
+) -> Result<(), ControlError> {
     let Repeat { number, planned, first } = repeat;
     let turns: Vec<Turn> = first.events.iter().map(Turn::from).collect();
     let mut follower = Follower::new(turns.into(), Fidelity::Strict);
@@ -79,7 +79,7 @@ pub(super) fn must_come_again(
         return Ok(());
     }
     let same = again.events.iter().zip(&first.events).take_while(|(one, other)| one == other).count();
-    Err(StageError::Io(io::Error::other(format!(
+    Err(ControlError::Io(io::Error::other(format!(
         "uncontrolled nondeterminism: schedule {number} was run once more and took another course at step {}\n\
         first:\n{}\nthen:\n{}{}",
         same + 1,

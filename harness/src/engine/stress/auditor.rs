@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use flockwork::Operation;
 
 use super::choice::Draws;
+use super::context::Post;
 use super::pause::{is_over, pause};
-use super::site::Post;
 use crate::history::{Outcome, Reason};
 use crate::plan::Audit;
 use crate::process::log::{Recorder, Writer};
@@ -31,11 +31,11 @@ fn look_around(post: &Post<'_>) -> Result<(), i32> {
     let process = post.identity.process;
     let plan = post.plan();
     let mut session = post.open()?;
-    let mut writer = Writer::new(&post.site.region, process);
-    let capacity = post.site.region.layout().entries_of(process);
+    let mut writer = Writer::new(&post.context.region, process);
+    let capacity = post.context.region.layout().entries_of(process);
     let mut draws = Draws::new(plan.seed, STREAMS + u64::from(process));
     post.wait_at_barrier();
-    let control = post.site.region.control();
+    let control = post.context.region.control();
     while !is_over(control) && control.workers_left.load(Ordering::Acquire) == 0 {
         let Some(sequence) = writer.next_sequence() else { break };
         let container = draws.below(u64::from(plan.containers)) as u32;

@@ -7,8 +7,8 @@ use super::wire::Departure;
 use crate::evidence::Overlap;
 use crate::history::{History, Outcome};
 use crate::process::log;
+use crate::process::overlap::Identity;
 use crate::process::region::{OVERLAPS_MAX, Region};
-use crate::process::witness::Identity;
 
 /// Reads every log, and gives its memory back as it goes.
 pub(super) fn history(region: &Region, containers: Vec<String>) -> History {
@@ -31,7 +31,7 @@ pub(super) fn history(region: &Region, containers: Vec<String>) -> History {
     history
 }
 
-/// The overlaps that the witness words saw.
+/// The overlaps that the owner words saw.
 pub(super) fn overlaps(region: &Region, departures: &[Departure]) -> Vec<Overlap> {
     let killed = departures.iter().filter_map(|departure| Some((departure.identity(), departure.killed_ns?)));
     let killed = killed.collect::<HashMap<_, _>>();

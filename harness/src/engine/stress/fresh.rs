@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use super::site::Post;
+use super::context::Post;
 use super::worker::perform_recorded;
 use crate::process::clock::now_ns;
 use crate::process::log::Recorder;
@@ -33,7 +33,7 @@ pub(super) fn perform(post: &Post<'_>, recorder: &mut impl Recorder, request: &R
         lifeline::UNOPENED
     })?;
     match forked {
-        Forked::Child => lifeline::live(&post.site.region, post.identity.process, || {
+        Forked::Child => lifeline::live(&post.context.region, post.identity.process, || {
             act(post, recorder, request, worker).err().unwrap_or(0)
         }),
         Forked::Parent(child) => {

@@ -1,7 +1,7 @@
 //! The killer: SIGKILLs a random worker now and then.
 
 use super::choice::Draws;
-use super::crew::Crew;
+use super::workers::Workers;
 
 /// The killer's draws are apart from everybody else's.
 const STREAM: u64 = u64::MAX;
@@ -26,17 +26,17 @@ impl Killer {
     }
 
     /// Kills a worker that is at work, if one is due and there is one.
-    pub fn strike(&mut self, crew: &mut Crew<'_>, now_ns: u64) {
+    pub fn strike(&mut self, workers: &mut Workers<'_>, now_ns: u64) {
         if now_ns < self.next_ns {
             return;
         }
         self.schedule(now_ns);
-        let workers = crew.site.plan().processes;
-        let at_work = |&process: &u32| process < workers && !crew.has_finished(process);
-        let victims = crew.unharmed().filter(at_work).collect::<Vec<_>>();
+        let processes = workers.context.plan().processes;
+        let at_work = |&process: &u32| process < processes && !workers.has_finished(process);
+        let victims = workers.unharmed().filter(at_work).collect::<Vec<_>>();
         if !victims.is_empty() {
             let victim = victims[self.draws.below(victims.len() as u64) as usize];
-            crew.kill(victim);
+            workers.kill(victim);
         }
     }
 

@@ -6,24 +6,24 @@
 mod auditor;
 mod choice;
 mod collect;
-mod crew;
+mod context;
 mod examine;
 mod fresh;
 mod killer;
 mod limits;
 mod pause;
-mod site;
 mod stillness;
 mod supervise;
 mod wire;
 mod worker;
+mod workers;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) use supervise::supervise;
-pub(crate) use wire::{Order, WireAnswer};
+pub(crate) use wire::{StressOrder, WireAnswer};
 
 pub(crate) use self::examine::{copy_tree, left_beside, remains, sort};
 use self::wire::{Departure, Finished, Recording, Report};
@@ -77,7 +77,7 @@ pub fn run_with(
     let traits = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?.traits();
     let Conducted { region, departures, finished } =
         conduct(zygote, plan, terms, Recording::Full, stop, progress)?;
-    let names = site::container_names(plan.containers);
+    let names = context::container_names(plan.containers);
     let overlaps = collect::overlaps(&region, &departures);
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
     let mut history = collect::history(&region, names);
@@ -89,7 +89,7 @@ pub fn run_with(
         overlaps,
         entered: if traits.watch { Ok(sections) } else { Err(UNWATCHED) },
         exits: departures.into_iter().map(Departure::into_exit).collect(),
-        quiet: examine::quiet_from(finished.findings, plan.containers, &traits),
+        quiet: examine::quiet_from(finished.observations, plan.containers, &traits),
         stall,
         duration_ns: last_ns - first_ns,
         startup_ns: first_ns - called_ns,
@@ -151,7 +151,7 @@ fn conduct(
     let region = Region::create(layout).map_err(|error| {
         EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes()))
     })?;
-    let order = Order { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
+    let order = StressOrder { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
     let lost = |error: io::Error| EngineError::Failed(format!("lost the zygote: {error}"));
     zygote.order(&super::Order::Stress(Box::new(order)), &region).map_err(lost)?;
     let mut departures = Vec::new();

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::crew::Crew;
-use super::site::Site;
+use super::context::RunContext;
 use super::wire::{Recording, Stillness};
+use super::workers::Workers;
 use crate::process::clock::now_ns;
 use crate::process::log::Entry;
 use crate::process::procfs::{self, Stat};
@@ -23,8 +23,8 @@ impl Pulse {
     }
 
     /// Looks again; gives back since when no operation of any worker has ended.
-    pub fn feel(&mut self, site: &Site, now_ns: u64) -> u64 {
-        let workers = site.region.headers().iter().take(site.plan().processes as usize);
+    pub fn feel(&mut self, context: &RunContext, now_ns: u64) -> u64 {
+        let workers = context.region.headers().iter().take(context.plan().processes as usize);
         let completed = workers.map(|header| header.completed.load(Ordering::Relaxed)).sum();
         if completed != self.completed {
             *self = Self { completed, since_ns: now_ns };
@@ -34,35 +34,35 @@ impl Pulse {
 }
 
 /// How long operations may fail to end before that is a stall: longer where somebody may only be thinking.
-pub(super) fn patience_ns(crew: &Crew<'_>) -> u64 {
-    let site = crew.site;
-    let mut workers = crew.living().filter(|&(process, _)| process < site.plan().processes);
-    let busy = |process| open_entry(&site.region, process).is_some();
-    let all_busy = site.order.recording == Recording::Full && workers.all(|(process, _)| busy(process));
-    site.plan().stall_ns + if all_busy { 0 } else { *site.plan().think_ns.end() }
+pub(super) fn patience_ns(workers: &Workers<'_>) -> u64 {
+    let context = workers.context;
+    let mut workers = workers.living().filter(|&(process, _)| process < context.plan().processes);
+    let busy = |process| open_entry(&context.region, process).is_some();
+    let all_busy = context.order.recording == Recording::Full && workers.all(|(process, _)| busy(process));
+    context.plan().stall_ns + if all_busy { 0 } else { *context.plan().think_ns.end() }
 }
 
 /// Says what everybody is doing.
-pub(super) fn describe(crew: &Crew<'_>) -> Stillness {
-    let region = &crew.site.region;
+pub(super) fn describe(workers: &Workers<'_>) -> Stillness {
+    let region = &workers.context.region;
     let now_ns = now_ns();
-    let waiting = crew.living().map(|(process, pid)| {
+    let waiting = workers.living().map(|(process, pid)| {
         let pid = pid.as_raw().cast_unsigned();
         // Where a fresh process acts for the worker, what that one waits for is of interest.
         let child = region.header(process).child.load(Ordering::Acquire);
         let acting = if child == 0 || child == u32::MAX { pid } else { child };
         let what = match open_entry(region, process) {
-            Some(entry) => doing(crew.site, entry, now_ns),
+            Some(entry) => doing(workers.context, entry, now_ns),
             None => "between two operations".into(),
         };
         format!("process {process} (pid {acting}): {what}, {}", waits_in(acting))
     });
-    Stillness { since_ns: last_return_ns(crew.site), waiting: waiting.collect() }
+    Stillness { since_ns: last_return_ns(workers.context), waiting: waiting.collect() }
 }
 
-fn doing(site: &Site, entry: &Entry, now_ns: u64) -> String {
+fn doing(context: &RunContext, entry: &Entry, now_ns: u64) -> String {
     let (operation, container) = entry.subject_matter();
-    let object = container.map_or(String::new(), |index| format!(" {}", site.containers[index as usize]));
+    let object = container.map_or(String::new(), |index| format!(" {}", context.containers[index as usize]));
     let seconds = now_ns.saturating_sub(entry.invoke_ns()) as f64 / 1e9;
     format!("{operation}{object} for {seconds:.1} s")
 }
@@ -83,13 +83,13 @@ fn open_entry(region: &Region, process: u32) -> Option<&Entry> {
 }
 
 /// When the last operation of any worker had ended; the start, where none has.
-fn last_return_ns(site: &Site) -> u64 {
+fn last_return_ns(context: &RunContext) -> u64 {
     let last = |process| {
-        let header = site.region.header(process);
+        let header = context.region.header(process);
         let published = header.published.load(Ordering::Acquire) as usize;
-        let entries = &site.region.entries(process)[..published];
+        let entries = &context.region.entries(process)[..published];
         let returned = entries.iter().rev().take(2).find_map(Entry::return_ns);
         returned.unwrap_or_else(|| header.started_ns.load(Ordering::Relaxed))
     };
-    (0..site.plan().processes).map(last).max().unwrap_or(0)
+    (0..context.plan().processes).map(last).max().unwrap_or(0)
 }

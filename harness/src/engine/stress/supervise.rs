@@ -1,4 +1,4 @@
-//! The zygote's side of a stress run: starts the crew, watches over it, and has the place examined when all is quiet.
+//! The zygote's side of a stress run: starts the workers, watches over it, and has the place examined when all is quiet.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,15 +7,15 @@ use std::sync::atomic::Ordering;
 use rustix::thread::futex;
 
 use super::auditor::audit;
-use super::crew::Crew;
+use super::context::RunContext;
 use super::examine;
 use super::killer::Killer;
 use super::limits::quota;
 use super::pause::is_over;
-use super::site::Site;
 use super::stillness::{self, Pulse};
-use super::wire::{Departure, Finished, Order, Recording, Report, Stillness};
+use super::wire::{Departure, Finished, Recording, Report, Stillness, StressOrder};
 use super::worker::{END_FULL, END_STALL, END_STOP, work};
+use super::workers::Workers;
 use crate::engine::Ended;
 use crate::plan::Budget;
 use crate::process::clock::now_ns;
@@ -30,51 +30,59 @@ const GRACE_NS: u64 = 1_000_000_000;
 const OPEN_NS_MIN: u64 = 10_000_000_000;
 
 /// Runs an order and reports; an error means that the zygote can go on no more.
-pub(crate) fn supervise(channel: &Channel, order: Order, memory: OwnedFd, build: Builder) -> io::Result<()> {
-    let finished = Site::prepare(order, memory, build).and_then(|site| {
-        let finished = run(&site, channel);
-        examine::tidy(&site);
+pub(crate) fn supervise(
+    channel: &Channel,
+    order: StressOrder,
+    memory: OwnedFd,
+    build: Builder,
+) -> io::Result<()> {
+    let finished = RunContext::prepare(order, memory, build).and_then(|context| {
+        let finished = run(&context, channel);
+        examine::tidy(&context);
         finished.map_err(|error| error.to_string())
     });
     channel.send(&finished.map_or_else(Report::Failed, Report::Finished), None)
 }
 
-fn run(site: &Site, channel: &Channel) -> io::Result<Finished> {
-    let mut crew = Crew::new(site, channel)?;
-    let finished = start(&mut crew).and_then(|()| Shift::new(&mut crew).watch_over());
+fn run(context: &RunContext, channel: &Channel) -> io::Result<Finished> {
+    let mut workers = Workers::new(context, channel)?;
+    let finished = start(&mut workers).and_then(|()| Shift::new(&mut workers).watch_over());
     if finished.is_err() {
-        crew.kill_all();
-        crew.wait_until_gone(0..site.order.layout.slots())?;
+        workers.kill_all();
+        workers.wait_until_gone(0..context.order.layout.slots())?;
     }
     finished
 }
 
 /// Forks everybody, and lets them go together.
-fn start(crew: &mut Crew<'_>) -> io::Result<()> {
-    let layout = crew.site.order.layout;
+fn start(workers: &mut Workers<'_>) -> io::Result<()> {
+    let layout = workers.context.order.layout;
     for process in 0..layout.examiner() {
-        let hired =
-            if process < layout.workers { crew.hire(process, &work) } else { crew.hire(process, &audit) };
-        hired.map_err(|error| {
+        let forked = if process < layout.workers {
+            workers.start(process, &work)
+        } else {
+            workers.start(process, &audit)
+        };
+        forked.map_err(|error| {
             let all = layout.examiner();
             let limits = "see ulimit -u, /proc/sys/kernel/pid_max and the control group's pids.max";
             io::Error::other(format!("cannot fork process {} of {all}: {error}; {limits}", process + 1))
         })?;
     }
-    let control = crew.site.region.control();
-    let patience_ns = crew.site.plan().stall_ns.max(OPEN_NS_MIN);
+    let control = workers.context.region.control();
+    let patience_ns = workers.context.plan().stall_ns.max(OPEN_NS_MIN);
     let until_ns = now_ns() + patience_ns;
     while control.ready.load(Ordering::Acquire) < layout.examiner() {
-        if let Some(departure) = crew.wait(500_000)?.first() {
+        if let Some(departure) = workers.wait(500_000)?.first() {
             return Err(io::Error::other(early_departure(departure)));
         }
         if now_ns() > until_ns {
-            let waiting = stillness::describe(crew).waiting.join("; ");
+            let waiting = stillness::describe(workers).waiting.join("; ");
             let seconds = patience_ns / 1_000_000_000;
             return Err(io::Error::other(format!("the subject did not open within {seconds} s: {waiting}")));
         }
     }
-    let deadline_ns = match crew.site.plan().budget {
+    let deadline_ns = match workers.context.plan().budget {
         Budget::Operations(_) => u64::MAX,
         Budget::DurationNs(duration_ns) => now_ns().saturating_add(duration_ns),
     };
@@ -95,7 +103,7 @@ fn early_departure(departure: &Departure) -> String {
 
 /// Watches over a run from its start until all is quiet.
 struct Shift<'c, 's> {
-    crew: &'c mut Crew<'s>,
+    workers: &'c mut Workers<'s>,
     pulse: Pulse,
     killer: Option<Killer>,
     /// When the run was over for those who are left.
@@ -105,13 +113,13 @@ struct Shift<'c, 's> {
 }
 
 impl<'c, 's> Shift<'c, 's> {
-    fn new(crew: &'c mut Crew<'s>) -> Self {
+    fn new(workers: &'c mut Workers<'s>) -> Self {
         let now_ns = now_ns();
-        let plan = crew.site.plan();
+        let plan = workers.context.plan();
         Self {
             pulse: Pulse::new(now_ns),
             killer: plan.kill_every_ns.map(|every_ns| Killer::new(every_ns, plan.seed, now_ns)),
-            crew,
+            workers,
             over_ns: None,
             stall: None,
             kills: 0,
@@ -119,15 +127,15 @@ impl<'c, 's> Shift<'c, 's> {
     }
 
     fn control(&self) -> &'s Control {
-        self.crew.site.region.control()
+        self.workers.context.region.control()
     }
 
     fn watch_over(mut self) -> io::Result<Finished> {
-        let layout = self.crew.site.order.layout;
-        while !self.crew.all_gone(0..layout.workers) {
+        let layout = self.workers.context.order.layout;
+        while !self.workers.all_gone(0..layout.workers) {
             let now_ns = now_ns();
             let due_in_ns = self.killer.as_ref().map_or(u64::MAX, |killer| killer.due_in_ns(now_ns));
-            for departure in self.crew.wait(due_in_ns.min(TICK_NS))? {
+            for departure in self.workers.wait(due_in_ns.min(TICK_NS))? {
                 self.replace(&departure)?;
             }
             self.look_around()?;
@@ -140,68 +148,68 @@ impl<'c, 's> Shift<'c, 's> {
             END_STALL => Ended::Stalled,
             _ => Ended::Completed,
         };
-        let findings = match self.crew.site.order.recording {
-            Recording::Full => examine::oversee(self.crew)?,
+        let observations = match self.workers.context.order.recording {
+            Recording::Full => examine::oversee(self.workers)?,
             Recording::Off => Vec::new(),
         };
-        Ok(Finished { ended, stall: self.stall, kills: self.kills, findings })
+        Ok(Finished { ended, stall: self.stall, kills: self.kills, observations })
     }
 
-    /// A killed worker is replaced while there is work left. One that ended by itself is not: what it did is a finding.
+    /// A killed worker is replaced while there is work left. One that ended by itself is not: what it did is an observation.
     fn replace(&mut self, departure: &Departure) -> io::Result<()> {
-        let site = self.crew.site;
+        let context = self.workers.context;
         let process = departure.process;
-        if !departure.was_killed() || process >= site.plan().processes || is_over(self.control()) {
+        if !departure.was_killed() || process >= context.plan().processes || is_over(self.control()) {
             return Ok(());
         }
         let deadline_ns = self.control().deadline_ns.load(Ordering::Relaxed);
         self.kills += u64::from(departure.killed_ns.is_some_and(|killed_ns| killed_ns < deadline_ns));
-        let begun = site.region.header(process).published.load(Ordering::Acquire);
+        let begun = context.region.header(process).published.load(Ordering::Acquire);
         let work_left =
-            begun < quota(site.plan().budget, site.plan().processes, process) && now_ns() < deadline_ns;
-        if work_left && !self.crew.has_finished(process) {
-            self.crew.hire(process, &work)?;
+            begun < quota(context.plan().budget, context.plan().processes, process) && now_ns() < deadline_ns;
+        if work_left && !self.workers.has_finished(process) {
+            self.workers.start(process, &work)?;
         }
         Ok(())
     }
 
     fn look_around(&mut self) -> io::Result<()> {
         let now_ns = now_ns();
-        let since_ns = self.pulse.feel(self.crew.site, now_ns);
+        let since_ns = self.pulse.feel(self.workers.context, now_ns);
         let still_ns = now_ns - since_ns;
         let deadline_ns = self.control().deadline_ns.load(Ordering::Relaxed);
         if is_over(self.control()) {
             let over_ns = *self.over_ns.get_or_insert(now_ns);
             if now_ns > over_ns + GRACE_NS {
-                self.crew.kill_all();
+                self.workers.kill_all();
                 // Killed, they have their time to die, and no more.
-                self.crew.wait_until_gone(0..self.crew.site.order.layout.workers)?;
+                self.workers.wait_until_gone(0..self.workers.context.order.layout.workers)?;
             }
-        } else if still_ns > stillness::patience_ns(self.crew) {
-            self.stall = Some(stillness::describe(self.crew));
+        } else if still_ns > stillness::patience_ns(self.workers) {
+            self.stall = Some(stillness::describe(self.workers));
             self.control().end.store(END_STALL, Ordering::Release);
-            self.crew.kill_all();
+            self.workers.kill_all();
         } else if now_ns > deadline_ns.saturating_add(GRACE_NS) && still_ns < GRACE_NS {
             // Only the slow are left. Where nobody has got anywhere for longer than that it may be a deadlock, which
             // the end of the time must not hide: then the stall time decides, or the first operation that ends.
-            self.crew.kill_all();
+            self.workers.kill_all();
         } else if let Some(killer) = &mut self.killer
             && now_ns < deadline_ns
         {
-            killer.strike(self.crew, now_ns);
+            killer.strike(self.workers, now_ns);
         }
         Ok(())
     }
 
     fn dismiss_auditors(&mut self) -> io::Result<()> {
-        let layout = self.crew.site.order.layout;
+        let layout = self.workers.context.order.layout;
         let auditors = layout.workers..layout.examiner();
         let until_ns = now_ns() + GRACE_NS;
-        while !self.crew.all_gone(auditors.clone()) && now_ns() < until_ns {
-            self.crew.wait(TICK_NS)?;
+        while !self.workers.all_gone(auditors.clone()) && now_ns() < until_ns {
+            self.workers.wait(TICK_NS)?;
         }
-        self.crew.kill_all();
-        self.crew.wait_until_gone(auditors)?;
+        self.workers.kill_all();
+        self.workers.wait_until_gone(auditors)?;
         Ok(())
     }
 }

@@ -4,19 +4,19 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::examine::Finding;
+use super::examine::Observation;
 use crate::engine::Ended;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::StressPlan;
 use crate::process::lifeline;
 use crate::process::log::Packed;
+use crate::process::overlap::Identity;
 use crate::process::region::Layout;
-use crate::process::witness::Identity;
 use crate::subject::Answer;
 
 /// Run this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub(crate) struct StressOrder {
     pub plan: StressPlan,
     pub layout: Layout,
     pub marker: String,
@@ -99,7 +99,7 @@ pub(crate) struct Finished {
     pub ended: Ended,
     pub stall: Option<Stillness>,
     pub kills: u64,
-    pub findings: Vec<Finding>,
+    pub observations: Vec<Observation>,
 }
 
 /// Nobody got anywhere.

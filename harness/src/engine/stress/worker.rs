@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::choice::Choices;
+use super::context::Post;
 use super::fresh;
 use super::limits::quota;
 use super::pause::{is_over, pause};
-use super::site::Post;
 use super::wire::Recording;
 use crate::process::clock::now_ns;
 use crate::process::log::{Recorder, Unrecorded, Writer};
@@ -22,8 +22,8 @@ pub(super) const END_STALL: u32 = 3;
 /// Lives; gives back the exit code.
 pub(super) fn work(post: &Post<'_>) -> i32 {
     let process = post.identity.process;
-    let worked = match post.site.order.recording {
-        Recording::Full => labour(post, &mut Writer::new(&post.site.region, process)),
+    let worked = match post.context.order.recording {
+        Recording::Full => labour(post, &mut Writer::new(&post.context.region, process)),
         Recording::Off => labour(post, &mut Unrecorded::new(post.header())),
     };
     match worked {
@@ -39,7 +39,7 @@ fn labour(post: &Post<'_>, recorder: &mut impl Recorder) -> Result<(), i32> {
         None => fresh::perform(post, recorder, request),
     };
     post.wait_at_barrier();
-    let control = post.site.region.control();
+    let control = post.context.region.control();
     let deadline_ns = control.deadline_ns.load(Ordering::Acquire);
     let quota = quota(post.plan().budget, post.plan().processes, post.identity.process);
     let mut choices = Choices::new(post.plan(), post.identity.process);
@@ -48,7 +48,7 @@ fn labour(post: &Post<'_>, recorder: &mut impl Recorder) -> Result<(), i32> {
     while last_return_ns < deadline_ns && !is_over(control) {
         let Some(sequence) = recorder.next_sequence() else {
             // Exactly full is done, where the log was made for exactly this share.
-            if post.site.region.layout().entries_of(post.identity.process) < quota {
+            if post.context.region.layout().entries_of(post.identity.process) < quota {
                 post.header().full.store(1, Ordering::Relaxed);
                 _ = control.end.compare_exchange(0, END_FULL, Ordering::AcqRel, Ordering::Relaxed);
             }

@@ -30,7 +30,7 @@ use crate::explore::step::Mask;
 use super::Coverage;
 use super::frontier::FrontierOrder;
 use super::guide::Notes;
-use super::order::Order;
+use super::happens_before::HappensBefore;
 use super::race::Races;
 use super::search::{Growth, Reduction, Search};
 use super::tree::Entry;
@@ -71,7 +71,7 @@ impl PreemptionBound {
 
 impl Reduction for PreemptionBound {
     fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth) {
-        let order = Order::of(&execution.events, execution.pending.len());
+        let order = HappensBefore::of(&execution.events, execution.pending.len());
         for (event, process) in Races::new(execution, &order, notes).all_conflicts() {
             self.want(execution, event, process, growth);
             self.want(execution, switched_to(execution, event), process, growth);

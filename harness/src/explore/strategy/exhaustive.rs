@@ -27,7 +27,7 @@ use crate::explore::machine::Execution;
 use super::Coverage;
 use super::frontier::FrontierOrder;
 use super::guide::Notes;
-use super::order::Order;
+use super::happens_before::HappensBefore;
 use super::race::{Race, Races};
 use super::search::{Growth, Reduction, Search};
 use super::tree::Entry;
@@ -60,7 +60,7 @@ impl Default for Exhaustive {
 
 impl Reduction for SourceSets {
     fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth) {
-        let order = Order::of(&execution.events, execution.pending.len());
+        let order = HappensBefore::of(&execution.events, execution.pending.len());
         for race in Races::new(execution, &order, notes).all() {
             heed(&race, execution, notes, growth);
         }

@@ -25,7 +25,7 @@
 use crate::explore::machine::Execution;
 use crate::explore::step::{Access, Footprint, Gate, LockPart, Mask, Object, Step};
 
-use super::order::Order;
+use super::happens_before::HappensBefore;
 
 /// Two steps that could have come the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub trait PendingThen {
 /// Looks for the races of one execution.
 pub struct Races<'e, P> {
     execution: &'e Execution<()>,
-    order: &'e Order<'e>,
+    order: &'e HappensBefore<'e>,
     pending: &'e P,
 }
 
@@ -72,7 +72,7 @@ struct Wait<'e> {
 
 impl<'e, P: PendingThen> Races<'e, P> {
     /// Of this execution, of which this is the order.
-    pub fn new(execution: &'e Execution<()>, order: &'e Order<'e>, pending: &'e P) -> Self {
+    pub fn new(execution: &'e Execution<()>, order: &'e HappensBefore<'e>, pending: &'e P) -> Self {
         Self { execution, order, pending }
     }
 

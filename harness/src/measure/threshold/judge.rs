@@ -20,7 +20,7 @@ pub enum Outcome {
 
 /// What became of one threshold in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct Assessment {
     /// The threshold, as it was written.
     pub threshold: String,
     /// Where the cell lies.
@@ -70,7 +70,7 @@ impl Serialize for JudgedScale {
 /// Holds every cell against every threshold. The cell that a relative bound points at is not held against itself; where
 /// that leaves none, the threshold has gated nothing, and is open.
 #[must_use]
-pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
+pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Assessment> {
     let needed = |cell| CellStatistics::with(cell, thresholds.iter().map(|threshold| threshold.metric));
     let cells: Vec<(&Cell, Option<CellStatistics>)> =
         record.cells.iter().map(|cell| (cell, needed(cell))).collect();
@@ -79,7 +79,7 @@ pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
         let held = cells.iter().filter_map(move |(cell, statistics)| {
             let judged = judge_cell(threshold, cell, statistics.as_ref(), cells)?;
             let (outcome, judged, why) = judged;
-            Some(Verdict {
+            Some(Assessment {
                 threshold: threshold.to_string(),
                 point: cell.point.clone(),
                 outcome,
@@ -87,14 +87,14 @@ pub fn judge(record: &BenchRecord, thresholds: &[Threshold]) -> Vec<Verdict> {
                 why,
             })
         });
-        let held: Vec<Verdict> = held.collect();
+        let held: Vec<Assessment> = held.collect();
         if held.is_empty() { vec![gated_nothing(threshold)] } else { held }
     });
     judged.collect()
 }
 
-fn gated_nothing(threshold: &Threshold) -> Verdict {
-    Verdict {
+fn gated_nothing(threshold: &Threshold) -> Assessment {
+    Assessment {
         threshold: threshold.to_string(),
         point: Point::default(),
         outcome: Outcome::Inconclusive,
@@ -106,7 +106,7 @@ fn gated_nothing(threshold: &Threshold) -> Verdict {
 /// What all verdicts come to: one that is missed counts more than one that is open. Without a threshold there is none,
 /// and nothing to miss; a threshold always has a verdict.
 #[must_use]
-pub fn overall(verdicts: &[Verdict]) -> Outcome {
+pub fn overall(verdicts: &[Assessment]) -> Outcome {
     verdicts.iter().map(|verdict| verdict.outcome).max().unwrap_or(Outcome::Met)
 }
 

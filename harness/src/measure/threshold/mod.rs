@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::{Axis, Metric};
 
-pub use judge::{JudgedScale, Judgement, Outcome, Verdict, judge, overall};
+pub use judge::{Assessment, JudgedScale, Judgement, Outcome, judge, overall};
 pub use parse::{Side, ThresholdError};
 
 /// What each cell must reach.

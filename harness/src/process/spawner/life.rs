@@ -18,8 +18,10 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use super::stage;
-use super::words::{Ended, NotStarted, Settings, Start, Started, Status, Stray, Tidings, Unready, Wish};
+use super::namespace;
+use super::words::{
+    Ended, NotStarted, Settings, SpawnerMessage, SpawnerOrder, Start, Started, Status, Stray, Unready,
+};
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::slot::{self, SlotSettings};
@@ -53,10 +55,10 @@ fn be(line: &Channel, settings: &Settings) -> io::Result<()> {
     lifeline::call_oneself(NAME);
     let (watch, listener) = match make_ready(settings) {
         Ok(ready) => ready,
-        Err(why) => return line.send(&Tidings::Unready(why), None),
+        Err(why) => return line.send(&SpawnerMessage::Unready(why), None),
     };
     let pid = nix::unistd::getpid().as_raw().cast_unsigned();
-    line.send(&Tidings::Ready(pid), listener.as_ref().map(AsFd::as_fd))?;
+    line.send(&SpawnerMessage::Ready(pid), listener.as_ref().map(AsFd::as_fd))?;
     // Whoever is under a filter must not keep its own listener alive: its end would go unheard.
     drop(listener);
     let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new() };
@@ -80,7 +82,7 @@ fn make_ready(settings: &Settings) -> Result<(SignalFd, Option<OwnedFd>), Unread
             .map_err(|error| other(error.into()))?;
     }
     if !settings.binds.is_empty() {
-        stage::enter(&settings.binds).map_err(|error| Unready::Namespace(error.to_string()))?;
+        namespace::enter(&settings.binds).map_err(|error| Unready::Namespace(error.to_string()))?;
     }
     let listener = match &settings.filter {
         None => None,
@@ -104,7 +106,7 @@ struct Spawner<'s> {
 
 /// What there is to do.
 struct Ready {
-    wish: bool,
+    order: bool,
     child: bool,
 }
 
@@ -116,9 +118,9 @@ impl Spawner<'_> {
             if ready.child {
                 self.reap()?;
             }
-            if ready.wish {
-                let Some((wish, memory)) = self.line.receive::<Wish>()? else { return Ok(()) };
-                self.fulfil(wish, memory)?;
+            if ready.order {
+                let Some((order, memory)) = self.line.receive::<SpawnerOrder>()? else { return Ok(()) };
+                self.fulfil(order, memory)?;
             }
         }
     }
@@ -136,17 +138,17 @@ impl Spawner<'_> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [wish, child] = polled.map(|polled| polled.any().unwrap_or(true));
-        Ok(Ready { wish, child })
+        let [order, child] = polled.map(|polled| polled.any().unwrap_or(true));
+        Ok(Ready { order, child })
     }
 
-    fn fulfil(&mut self, wish: Wish, memory: Option<OwnedFd>) -> io::Result<()> {
-        match wish {
-            Wish::Start(starts) => {
+    fn fulfil(&mut self, order: SpawnerOrder, memory: Option<OwnedFd>) -> io::Result<()> {
+        match order {
+            SpawnerOrder::Start(starts) => {
                 let started = starts.iter().map(|start| self.start(start)).collect();
-                self.line.send(&Tidings::Started(started), None)
+                self.line.send(&SpawnerMessage::Started(started), None)
             }
-            Wish::Signal { slot, signal } => {
+            SpawnerOrder::Signal { slot, signal } => {
                 let pid = self.running.iter().find(|(_, running)| **running == slot).map(|(pid, _)| *pid);
                 if let (Some(pid), Ok(signal)) = (pid, Signal::try_from(signal)) {
                     // The leader is not reaped, so the group is its own. Where it has just been forked and is not
@@ -158,19 +160,19 @@ impl Spawner<'_> {
                 }
                 Ok(())
             }
-            Wish::Settle { grace_ns, kill } => {
+            SpawnerOrder::Settle { grace_ns, kill } => {
                 let strays = self.settle(Duration::from_nanos(grace_ns), kill)?;
-                self.line.send(&Tidings::Settled(strays), None)
+                self.line.send(&SpawnerMessage::Settled(strays), None)
             }
-            Wish::Slot(settings) => {
+            SpawnerOrder::Slot(settings) => {
                 let forked = memory.ok_or_else(|| io::Error::other("a slot needs memory"));
                 let forked = forked.and_then(|memory| self.fork_slot(&settings, memory));
-                self.line.send(&Tidings::Slot(forked.map_err(|error| error.to_string())), None)
+                self.line.send(&SpawnerMessage::Slot(forked.map_err(|error| error.to_string())), None)
             }
-            Wish::Clear => {
+            SpawnerOrder::Clear => {
                 let strays = self.strays();
                 self.kill_all()?;
-                self.line.send(&Tidings::Settled(strays), None)
+                self.line.send(&SpawnerMessage::Settled(strays), None)
             }
         }
     }
@@ -235,7 +237,7 @@ impl Spawner<'_> {
             let at_ns = now_ns();
             let memory_bytes_max = reaped.memory_bytes_max;
             let ended = Ended { slot, status, at_ns, processor_ns, memory_bytes_max };
-            self.line.send(&Tidings::Ended(ended), None)?;
+            self.line.send(&SpawnerMessage::Ended(ended), None)?;
         }
     }
 
@@ -271,7 +273,7 @@ impl Spawner<'_> {
             }
             // A stray's own children end unheard: hence not too long.
             let ready = self.wait(Some(left.min(Duration::from_millis(5))))?;
-            if ready.wish && self.is_left() {
+            if ready.order && self.is_left() {
                 return Ok(strays);
             }
         }

@@ -5,7 +5,7 @@
 //! reaper of whatever commands leave behind. All of it is gone when this hold on it is dropped, or when the harness dies.
 
 mod life;
-mod stage;
+mod namespace;
 mod words;
 
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub(crate) use life::raise;
 pub use words::{
     Bind, Ended, FilterInstruction, NotStarted, Settings, Start, Started, Status, Stray, Unready,
 };
-use words::{Tidings, Wish};
+use words::{SpawnerMessage, SpawnerOrder};
 
 /// How long a spawner may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
@@ -61,11 +61,11 @@ impl Spawner {
         if !ours.wait(ANSWER)? {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());
         }
-        match ours.receive::<Tidings>()? {
-            Some((Tidings::Ready(pid), listener)) => {
+        match ours.receive::<SpawnerMessage>()? {
+            Some((SpawnerMessage::Ready(pid), listener)) => {
                 Ok(Self { line: ours, pid, listener, ended: VecDeque::new() })
             }
-            Some((Tidings::Unready(why), _)) => Err(why.into()),
+            Some((SpawnerMessage::Unready(why), _)) => Err(why.into()),
             _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it was ready").into()),
         }
     }
@@ -85,9 +85,9 @@ impl Spawner {
     /// spawner.
     pub(crate) fn slot(&mut self, settings: SlotSettings) -> Result<Slot, SlotError> {
         let memory = slot::memory()?;
-        self.line.send(&Wish::Slot(Box::new(settings)), Some(memory.as_fd()))?;
-        let forked = self.answer(ANSWER, |tidings| match tidings {
-            Tidings::Slot(forked) => Some(forked),
+        self.line.send(&SpawnerOrder::Slot(Box::new(settings)), Some(memory.as_fd()))?;
+        let forked = self.answer(ANSWER, |message| match message {
+            SpawnerMessage::Slot(forked) => Some(forked),
             _ => None,
         })?;
         Slot::take(forked.map_err(io::Error::other)?, memory)
@@ -95,9 +95,9 @@ impl Spawner {
 
     /// Starts commands, as much at once as can be.
     pub fn start(&mut self, commands: Vec<Start>) -> io::Result<Vec<Result<Started, NotStarted>>> {
-        self.line.send(&Wish::Start(commands), None)?;
-        self.answer(ANSWER, |tidings| match tidings {
-            Tidings::Started(started) => Some(started),
+        self.line.send(&SpawnerOrder::Start(commands), None)?;
+        self.answer(ANSWER, |message| match message {
+            SpawnerMessage::Started(started) => Some(started),
             _ => None,
         })
     }
@@ -105,7 +105,7 @@ impl Spawner {
     /// Asks to start commands and does not wait for the answer, which [`Spawner::started`] gives: for whoever must serve the
     /// spawner's own calls meanwhile.
     pub fn ask_start(&mut self, commands: Vec<Start>) -> io::Result<()> {
-        self.line.send(&Wish::Start(commands), None)
+        self.line.send(&SpawnerOrder::Start(commands), None)
     }
 
     /// The answer to [`Spawner::ask_start`], if it has come within this time.
@@ -114,8 +114,8 @@ impl Spawner {
         loop {
             match self.hear(until.saturating_duration_since(Instant::now()))? {
                 None => return Ok(None),
-                Some(Tidings::Started(started)) => return Ok(Some(started)),
-                Some(Tidings::Ended(ended)) => self.ended.push_back(ended),
+                Some(SpawnerMessage::Started(started)) => return Ok(Some(started)),
+                Some(SpawnerMessage::Ended(ended)) => self.ended.push_back(ended),
                 Some(_) => return Err(io::Error::other("the spawner answered what was not asked")),
             }
         }
@@ -128,51 +128,51 @@ impl Spawner {
         }
         match self.hear(at_most)? {
             None => Ok(None),
-            Some(Tidings::Ended(ended)) => Ok(Some(ended)),
+            Some(SpawnerMessage::Ended(ended)) => Ok(Some(ended)),
             Some(_) => Err(io::Error::other("the spawner answered what was not asked")),
         }
     }
 
     /// Sends a signal to the process group of a command; nothing happens where it has ended.
     pub fn signal(&mut self, slot: u32, signal: nix::sys::signal::Signal) -> io::Result<()> {
-        self.line.send(&Wish::Signal { slot, signal: signal as i32 }, None)
+        self.line.send(&SpawnerOrder::Signal { slot, signal: signal as i32 }, None)
     }
 
     /// Lets what commands left behind end by itself for a time; tells what is there still, and kills it where that is wanted.
     pub fn settle(&mut self, grace: Duration, then: Then) -> io::Result<Vec<Stray>> {
         let grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
-        self.line.send(&Wish::Settle { grace_ns, kill: then == Then::Kill }, None)?;
+        self.line.send(&SpawnerOrder::Settle { grace_ns, kill: then == Then::Kill }, None)?;
         self.answer(grace + ANSWER, settled)
     }
 
     /// Kills every command, and all that commands left behind, which it tells. The ends of the commands are still to be heard
     /// by [`Spawner::ended`].
     pub fn clear(&mut self) -> io::Result<Vec<Stray>> {
-        self.line.send(&Wish::Clear, None)?;
+        self.line.send(&SpawnerOrder::Clear, None)?;
         self.answer(ANSWER, settled)
     }
 
-    fn answer<T>(&mut self, at_most: Duration, of: impl Fn(Tidings) -> Option<T>) -> io::Result<T> {
+    fn answer<T>(&mut self, at_most: Duration, of: impl Fn(SpawnerMessage) -> Option<T>) -> io::Result<T> {
         let until = Instant::now() + at_most;
         loop {
             match self.hear(until.saturating_duration_since(Instant::now()))? {
                 None => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
-                Some(Tidings::Ended(ended)) => self.ended.push_back(ended),
-                Some(tidings) => {
+                Some(SpawnerMessage::Ended(ended)) => self.ended.push_back(ended),
+                Some(message) => {
                     let wrong = || io::Error::other("the spawner answered what was not asked");
-                    return of(tidings).ok_or_else(wrong);
+                    return of(message).ok_or_else(wrong);
                 }
             }
         }
     }
 
-    fn hear(&mut self, at_most: Duration) -> io::Result<Option<Tidings>> {
+    fn hear(&mut self, at_most: Duration) -> io::Result<Option<SpawnerMessage>> {
         let until = Instant::now() + at_most;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if self.line.wait(left)? {
                 return match self.line.receive()? {
-                    Some((tidings, _)) => Ok(Some(tidings)),
+                    Some((message, _)) => Ok(Some(message)),
                     None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended")),
                 };
             }
@@ -204,9 +204,9 @@ pub enum Then {
     Leave,
 }
 
-fn settled(tidings: Tidings) -> Option<Vec<Stray>> {
-    match tidings {
-        Tidings::Settled(strays) => Some(strays),
+fn settled(message: SpawnerMessage) -> Option<Vec<Stray>> {
+    match message {
+        SpawnerMessage::Settled(strays) => Some(strays),
         _ => None,
     }
 }

@@ -30,7 +30,7 @@ pub struct Settings {
     /// The processor on which all of it runs.
     pub processor: Option<usize>,
     /// A seccomp filter that is installed last of all, before the first command: the spawner and all that it starts stand
-    /// under it, and its listener comes with `Tidings::Ready`.
+    /// under it, and its listener comes with `SpawnerMessage::Ready`.
     pub filter: Option<Vec<FilterInstruction>>,
 }
 
@@ -57,17 +57,17 @@ pub struct Start {
 
 /// What the harness asks of a spawner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Wish {
-    /// Start these, as much at once as can be. Answered by [`Tidings::Started`].
+pub(super) enum SpawnerOrder {
+    /// Start these, as much at once as can be. Answered by [`SpawnerMessage::Started`].
     Start(Vec<Start>),
     /// Send a signal to the process group of a command that has not ended; else nothing happens.
     Signal { slot: u32, signal: i32 },
     /// Let what commands left behind end by itself for so long, and then kill it where `kill` is set. Answered by
-    /// [`Tidings::Settled`]. Commands that have not ended are left alone.
+    /// [`SpawnerMessage::Settled`]. Commands that have not ended are left alone.
     Settle { grace_ns: u64, kill: bool },
-    /// Kill every command and all that commands left behind. Answered by [`Tidings::Settled`], behind the end of each.
+    /// Kill every command and all that commands left behind. Answered by [`SpawnerMessage::Settled`], behind the end of each.
     Clear,
-    /// Fork a slot, whose memory comes along. Answered by [`Tidings::Slot`].
+    /// Fork a slot, whose memory comes along. Answered by [`SpawnerMessage::Slot`].
     Slot(Box<SlotSettings>),
 }
 
@@ -141,12 +141,12 @@ pub enum Unready {
 
 /// What a spawner tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Tidings {
+pub(super) enum SpawnerMessage {
     /// It is there, with this pid. With a filter comes its listener.
     Ready(u32),
     /// It is not, and is gone.
     Unready(Unready),
-    /// What became of each command, in the order of the wish.
+    /// What became of each command, in the order of the request.
     Started(Vec<Result<Started, NotStarted>>),
     /// A command ended.
     Ended(Ended),

@@ -37,7 +37,7 @@ pub struct Document<'a> {
     filesystems: &'a [NamedFilesystem],
     cells: Vec<CellDocument<'a>>,
     left_out: u64,
-    thresholds: &'a [threshold::Verdict],
+    thresholds: &'a [threshold::Assessment],
 }
 
 #[derive(Clone, Debug, Serialize)]

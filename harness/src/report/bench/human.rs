@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::BenchReport;
 use super::columns::{self, Remark};
-use crate::measure::threshold::{JudgedScale, Outcome, Verdict};
+use crate::measure::threshold::{Assessment, JudgedScale, Outcome};
 use crate::report::human::{Detail, STRONG, line};
 use crate::report::table::render_columns;
 
@@ -99,7 +99,7 @@ fn warnings(text: &mut String, report: &BenchReport<'_>, detail: Detail) {
     }
 }
 
-fn thresholds(text: &mut String, verdicts: &[Verdict], detail: Detail) {
+fn thresholds(text: &mut String, verdicts: &[Assessment], detail: Detail) {
     if verdicts.is_empty() {
         return;
     }
@@ -125,7 +125,7 @@ fn thresholds(text: &mut String, verdicts: &[Verdict], detail: Detail) {
 }
 
 /// `4.9ms (4.7ms to 5.2ms): `
-pub fn measured(verdict: &Verdict) -> String {
+pub fn measured(verdict: &Assessment) -> String {
     let Some(judged) = verdict.judged else { return String::new() };
     let show = |value: f64| match judged.scale {
         JudgedScale::Absolute => columns::shown(judged.metric, value),

@@ -25,7 +25,7 @@ mod markdown;
 mod page;
 
 use crate::measure::BenchRecord;
-use crate::measure::threshold::{Outcome, Threshold, Verdict, judge, overall};
+use crate::measure::threshold::{Assessment, Outcome, Threshold, judge, overall};
 use crate::measure::view::View;
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
@@ -40,7 +40,7 @@ pub struct BenchReport<'a> {
     /// The record with its statistics.
     pub view: View<'a>,
     /// What became of each threshold in each cell.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Assessment>,
 }
 
 impl<'a> BenchReport<'a> {

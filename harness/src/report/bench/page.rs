@@ -7,7 +7,7 @@ use super::columns::{self, Remark};
 use super::{BenchReport, human};
 use crate::measure::Point;
 use crate::measure::statistics::RESAMPLES;
-use crate::measure::threshold::{Outcome, Verdict};
+use crate::measure::threshold::{Assessment, Outcome};
 use crate::measure::view::Row;
 use crate::report::html::{facts, machine, page};
 use crate::report::reproduce::quoted;
@@ -149,7 +149,7 @@ fn invalid(report: &BenchReport<'_>) -> Markup {
 
 /// What became of each threshold. A cell is named by what varies: what is the same everywhere stands above the results.
 fn thresholds(report: &BenchReport<'_>) -> Markup {
-    let verdicts: &[Verdict] = &report.verdicts;
+    let verdicts: &[Assessment] = &report.verdicts;
     let word = |outcome| match outcome {
         Outcome::Met => ("good", "met"),
         Outcome::Inconclusive => ("doubtful", "inconclusive"),

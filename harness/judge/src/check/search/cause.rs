@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Dead, Fate};
-use super::lane::{Item, Lane, States};
+use super::partition::{Item, Partition, States};
 use super::sweep::Limits;
 
 /// How far back it looks, and how far ahead, in events.
@@ -18,22 +18,23 @@ const STEPS: usize = 1 << 24;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A case of writers alone that has no order, if there is one around the read that has no place; else the case as it is.
-pub(super) fn behind(lane: &Lane, case: Case, dead: Box<Dead>) -> (Case, Box<Dead>) {
-    writers_alone(lane, &dead).unwrap_or((case, dead))
+pub(super) fn behind(partition: &Partition, case: Case, dead: Box<Dead>) -> (Case, Box<Dead>) {
+    writers_alone(partition, &dead).unwrap_or((case, dead))
 }
 
-fn writers_alone(lane: &Lane, dead: &Dead) -> Option<(Case, Box<Dead>)> {
-    let read = lane.ops.iter().find(|op| op.record == dead.record)?;
-    if lane.classes[read.class as usize].changes != 0 {
+fn writers_alone(partition: &Partition, dead: &Dead) -> Option<(Case, Box<Dead>)> {
+    let read = partition.ops.iter().find(|op| op.record == dead.record)?;
+    if partition.classes[read.class as usize].changes != 0 {
         return None;
     }
     let at = read.over_at as usize;
-    let end = lane.events.len().min(at + REACH);
-    let under_way =
-        lane.events[at.saturating_sub(REACH)..at].iter().map(|event| lane.ops[event.op()].over_at as usize);
+    let end = partition.events.len().min(at + REACH);
+    let under_way = partition.events[at.saturating_sub(REACH)..at]
+        .iter()
+        .map(|event| partition.ops[event.op()].over_at as usize);
     let to = under_way.filter(|&over_at| over_at < end).max().unwrap_or(at).max(at) + 1;
-    let everywhere = ((1_u32 << lane.states) - 1) as States;
-    let mut case = Case::cut(lane, at.saturating_sub(REACH), to, everywhere);
+    let everywhere = ((1_u32 << partition.states) - 1) as States;
+    let mut case = Case::cut(partition, at.saturating_sub(REACH), to, everywhere);
     case.items.retain(Item::may_change);
     let limits =
         Limits { width: usize::MAX, configs: CONFIGS, steps: STEPS, until: Some(Instant::now() + PATIENCE) };

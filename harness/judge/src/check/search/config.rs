@@ -1,6 +1,6 @@
 //! Configurations: one way in which the operations so far can have been ordered, as far as the rest depends on it.
 
-use super::lane::{OPEN_MAX, States};
+use super::partition::{OPEN_MAX, States};
 
 /// No step led here.
 pub(super) const NO_TRACE: u32 = u32::MAX;

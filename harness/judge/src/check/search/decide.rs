@@ -1,4 +1,4 @@
-//! Decides whether a lane has an order: narrow and fast first, wider and exact where that does not get through.
+//! Decides whether a partition has an order: narrow and fast first, wider and exact where that does not get through.
 //!
 //! A narrow sweep keeps a few configurations. If it gets through, there is an order: what it kept is one. If it gets
 //! stuck, that proves nothing, and two things are tried in turns, each time with more room: a wider sweep from further
@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use super::case::{Case, Dead, Fate};
-use super::lane::{Lane, States};
+use super::partition::{Partition, States};
 use super::sweep::{End, Limits, Room, Step, Sweep};
 use crate::model::table::STATES_MAX;
 
@@ -58,18 +58,20 @@ pub struct Allowance {
 }
 
 /// Decides.
-pub(super) fn decide(lane: &Lane, allowance: Allowance) -> Decision {
-    if lane.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
+pub(super) fn decide(partition: &Partition, allowance: Allowance) -> Decision {
+    if partition.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
         return Decision::Inconclusive("too many operations may act for ever".into());
     }
-    match (lane.words(), lane.states) {
-        (1, ..=8) => Search::<1, 8>::new(lane, allowance).decide(),
-        (1, _) => Search::<1, STATES_MAX>::new(lane, allowance).decide(),
-        (2, _) => Search::<2, STATES_MAX>::new(lane, allowance).decide(),
-        (4, _) => Search::<4, STATES_MAX>::new(lane, allowance).decide(),
-        (16, _) => Search::<16, STATES_MAX>::new(lane, allowance).decide(),
-        (64, _) => Search::<64, STATES_MAX>::new(lane, allowance).decide(),
-        _ => Decision::Inconclusive(format!("{} operations are under way at once, too many", lane.slots)),
+    match (partition.words(), partition.states) {
+        (1, ..=8) => Search::<1, 8>::new(partition, allowance).decide(),
+        (1, _) => Search::<1, STATES_MAX>::new(partition, allowance).decide(),
+        (2, _) => Search::<2, STATES_MAX>::new(partition, allowance).decide(),
+        (4, _) => Search::<4, STATES_MAX>::new(partition, allowance).decide(),
+        (16, _) => Search::<16, STATES_MAX>::new(partition, allowance).decide(),
+        (64, _) => Search::<64, STATES_MAX>::new(partition, allowance).decide(),
+        _ => {
+            Decision::Inconclusive(format!("{} operations are under way at once, too many", partition.slots))
+        }
     }
 }
 
@@ -78,7 +80,7 @@ fn late() -> Decision {
 }
 
 struct Search<'a, const W: usize, const S: usize> {
-    lane: &'a Lane,
+    partition: &'a Partition,
     allowance: Allowance,
     room: Room<W, S>,
     /// Places to go back to, the earliest first.
@@ -94,8 +96,8 @@ enum Recovery<'a, const W: usize, const S: usize> {
 }
 
 impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
-    fn new(lane: &'a Lane, allowance: Allowance) -> Self {
-        Self { lane, allowance, room: Room::recording(), marks: Vec::new(), steps_max: STEPS_MIN }
+    fn new(partition: &'a Partition, allowance: Allowance) -> Self {
+        Self { partition, allowance, room: Room::recording(), marks: Vec::new(), steps_max: STEPS_MIN }
     }
 
     fn limits(&self, width: usize) -> Limits {
@@ -108,8 +110,8 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
     }
 
     fn decide(mut self) -> Decision {
-        let mut sweep = Sweep::new(self.lane);
-        let end = self.lane.events.len();
+        let mut sweep = Sweep::new(self.partition);
+        let end = self.partition.events.len();
         loop {
             if sweep.position == end {
                 return Decision::Linearizable(self.found(&sweep));
@@ -173,7 +175,7 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
             let mut sweep = self.marks.last().expect("the first mark stays").clone();
             let width = self.allowance.width.max(1).saturating_mul(8_usize.saturating_pow(round + 1));
             let width = if width > WIDEST && sweep.position == 0 { usize::MAX } else { width.min(WIDEST) };
-            let to = (reached + AHEAD).min(self.lane.events.len());
+            let to = (reached + AHEAD).min(self.partition.events.len());
             match sweep.run(to, self.limits(width), &mut self.room) {
                 End::Through => {
                     return Recovery::Further(Box::new(sweep));
@@ -195,9 +197,9 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
 
     /// Tries to prove by a window that there is no order.
     fn prove(&self, from: usize, reached: usize, round: u32) -> Option<Decision> {
-        let to = (reached + 1).min(self.lane.events.len());
-        let everywhere = ((1_u32 << self.lane.states) - 1) as States;
-        let case = Case::cut(self.lane, from, to, everywhere);
+        let to = (reached + 1).min(self.partition.events.len());
+        let everywhere = ((1_u32 << self.partition.states) - 1) as States;
+        let case = Case::cut(self.partition, from, to, everywhere);
         let most = PROOF_CONFIGS << (2 * round).min(40);
         let limits = self.limits(usize::MAX);
         match case.judge(Limits { configs: limits.configs.min(most), ..limits }) {
@@ -217,7 +219,7 @@ impl<'a, const W: usize, const S: usize> Search<'a, W, S> {
                 break;
             }
         }
-        let case = Case::cut(self.lane, 0, at + 1, self.lane.initial);
+        let case = Case::cut(self.partition, 0, at + 1, self.partition.initial);
         match case.judge(self.limits(usize::MAX)) {
             Fate::Dead(dead) => Decision::Not(case, dead),
             Fate::Alive => unreachable!("the same operations had no order a moment ago"),

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::case::{Case, Dead};
-use super::lane::{Duty, States};
 use super::lives::Fault;
+use super::partition::{Duty, States};
 use super::shrink::shrink;
 use super::words;
 use crate::check::tell::{Ending, Origin};

@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 
 use super::Operations;
-use super::lane::{Item, States};
+use super::partition::{Item, States};
 use crate::check::tell::Origin;
 use crate::history::{History, Outcome, Reason, Record};
 use crate::model::Model;

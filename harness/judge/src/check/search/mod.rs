@@ -61,9 +61,9 @@ mod cause;
 mod config;
 mod decide;
 mod explain;
-mod lane;
 mod lives;
 mod order;
+mod partition;
 mod pool;
 mod shrink;
 mod sweep;
@@ -83,8 +83,8 @@ use crate::words::plural;
 pub use decide::Allowance;
 use decide::Decision;
 pub use explain::{Explanation, Member, Placed, Proof, Role};
-use lane::{Duty, Item, Lane, States};
 use lives::Lives;
+use partition::{Duty, Item, Partition, States};
 
 /// What a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Default for Budget {
 }
 
 /// What the search says of one container.
-pub type Ruling = verdict::Ruling<Proven, Box<Explanation>>;
+pub type SearchRuling = verdict::Ruling<Proven, Box<Explanation>>;
 
 /// The operations of one container.
 #[derive(Clone, Debug)]
@@ -120,10 +120,10 @@ pub struct Operations {
 /// A history is linearizable if each of its containers' is (Herlihy and Wing). Operations about the whole root are left
 /// out: no container's model tells what they may see.
 #[must_use]
-pub fn lanes(history: &History) -> Vec<Operations> {
-    let lanes = super::lives::by_container(history).into_iter().enumerate();
-    let lanes = lanes.filter(|(_, indexes)| !indexes.is_empty());
-    lanes.map(|(container, indexes)| Operations { container: container as u32, indexes }).collect()
+pub fn partitions(history: &History) -> Vec<Operations> {
+    let partitions = super::lives::by_container(history).into_iter().enumerate();
+    let partitions = partitions.filter(|(_, indexes)| !indexes.is_empty());
+    partitions.map(|(container, indexes)| Operations { container: container as u32, indexes }).collect()
 }
 
 impl Budget {
@@ -142,18 +142,18 @@ impl Budget {
 
 /// Judges every container of a history by itself, in the order of their names.
 #[must_use]
-pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<Ruling> {
-    let lanes = lanes(history);
-    let allowance = budget.shared(lanes.len());
-    each_lane(lanes, |lane| judge_one(history, model, allowance, &lane))
+pub fn judge(history: &History, model: &Model, budget: Budget) -> Vec<SearchRuling> {
+    let partitions = partitions(history);
+    let allowance = budget.shared(partitions.len());
+    each_partition(partitions, |partition| judge_one(history, model, allowance, &partition))
 }
 
 /// Judges each container by itself, in threads where there are several.
-pub fn each_lane<L: Send, T: Send>(lanes: Vec<L>, judge: impl Fn(L) -> T + Send + Sync) -> Vec<T> {
-    if lanes.len() > 1 {
-        lanes.into_par_iter().map(judge).collect()
+pub fn each_partition<L: Send, T: Send>(partitions: Vec<L>, judge: impl Fn(L) -> T + Send + Sync) -> Vec<T> {
+    if partitions.len() > 1 {
+        partitions.into_par_iter().map(judge).collect()
     } else {
-        lanes.into_iter().map(judge).collect()
+        partitions.into_iter().map(judge).collect()
     }
 }
 
@@ -161,16 +161,21 @@ pub fn each_lane<L: Send, T: Send>(lanes: Vec<L>, judge: impl Fn(L) -> T + Send 
 ///
 /// What is legal has an order that was validated, and that anybody can validate again.
 #[must_use]
-pub fn judge_one(history: &History, model: &Model, allowance: Allowance, operations: &Operations) -> Ruling {
+pub fn judge_one(
+    history: &History,
+    model: &Model,
+    allowance: Allowance,
+    operations: &Operations,
+) -> SearchRuling {
     let records = || operations.indexes.iter().map(|&index| &history.records[index as usize]);
     if !records().any(|record| history.must_act(record) && decides(model, record)) {
-        return Ruling::nothing(undecisive(history, operations));
+        return SearchRuling::nothing(undecisive(history, operations));
     }
     match (Decided { history, model, allowance }).whole(operations) {
         Err(ruling) => ruling,
         Ok(certificate) => match certificate.prove(history, model, operations) {
-            Ok(proof) => Ruling::Legal(proof),
-            Err(flaw) => Ruling::open(format!(
+            Ok(proof) => SearchRuling::Legal(proof),
+            Err(flaw) => SearchRuling::open(format!(
                 "the search found an order that does not hold ({flaw}): that is a bug of the search; please report it"
             )),
         },
@@ -207,7 +212,7 @@ struct Decided<'a> {
 }
 
 impl Decided<'_> {
-    fn whole(&self, operations: &Operations) -> Result<Certificate, Ruling> {
+    fn whole(&self, operations: &Operations) -> Result<Certificate, SearchRuling> {
         let (history, model) = (self.history, self.model);
         let starts = model.starts(history, operations.container).fold(0, |starts, state| starts | 1 << state);
         match Lives::of(history, model, operations) {
@@ -218,14 +223,14 @@ impl Decided<'_> {
             }
             Some(Err(fault)) => {
                 let explanation = explain::by_generations(history, model.table(), fault, starts);
-                Err(Ruling::Illegal(Box::new(explanation)))
+                Err(SearchRuling::Illegal(Box::new(explanation)))
             }
             Some(Ok(lives)) => self.lives(lives, operations.container),
         }
     }
 
     /// Decides life by life.
-    fn lives(&self, mut lives: Lives, container: u32) -> Result<Certificate, Ruling> {
+    fn lives(&self, mut lives: Lives, container: u32) -> Result<Certificate, SearchRuling> {
         let mut whole = Certificate { container, first: 0, steps: Vec::new() };
         let mut gaps = std::mem::take(&mut lives.gaps).into_iter();
         let mut next_gap = || gaps.next().into_iter().flatten().map(Step::Acts);
@@ -252,17 +257,17 @@ impl Decided<'_> {
         starts: States,
         operations: &Operations,
         proof: Proof,
-    ) -> Result<Certificate, Ruling> {
+    ) -> Result<Certificate, SearchRuling> {
         let (history, model) = (self.history, self.model);
-        let lane = Lane::of(items, starts, model.table().states().len(), model.death(history));
-        match decide::decide(&lane, self.allowance) {
-            Decision::Linearizable(found) => Ok(order::certificate(history, &lane, operations, &found)),
-            Decision::Inconclusive(why) => Err(Ruling::open(why)),
+        let partition = Partition::of(items, starts, model.table().states().len(), model.death(history));
+        match decide::decide(&partition, self.allowance) {
+            Decision::Linearizable(found) => Ok(order::certificate(history, &partition, operations, &found)),
+            Decision::Inconclusive(why) => Err(SearchRuling::open(why)),
             Decision::Not(case, dead) => {
-                let (case, dead) = cause::behind(&lane, case, dead);
-                drop(lane);
+                let (case, dead) = cause::behind(&partition, case, dead);
+                drop(partition);
                 let explanation = explain::explain(history, model.table(), case, dead, proof);
-                Err(Ruling::Illegal(Box::new(explanation)))
+                Err(SearchRuling::Illegal(Box::new(explanation)))
             }
         }
     }

@@ -5,19 +5,19 @@
 
 use super::Operations;
 use super::decide::Found;
-use super::lane::{Duty, Lane, States};
+use super::partition::{Duty, Partition, States};
 use crate::check::certificate::{Certificate, Step};
 use crate::history::{History, Outcome};
 
 /// The certificate of an order that was found.
 pub(super) fn certificate(
     history: &History,
-    lane: &Lane,
+    partition: &Partition,
     operations: &Operations,
     found: &Found,
 ) -> Certificate {
-    let initial = (0..lane.states as u8).filter(|state| lane.initial & (1 << state) != 0);
-    let mut orders = initial.filter_map(|first| Gaps::of(lane, found, first));
+    let initial = (0..partition.states as u8).filter(|state| partition.initial & (1 << state) != 0);
+    let mut orders = initial.filter_map(|first| Gaps::of(partition, found, first));
     let gaps = orders.next().expect("an order that was found begins in some state");
     let first = gaps.states[0];
     Certificate { container: operations.container, first, steps: gaps.steps(history, operations) }
@@ -46,7 +46,7 @@ pub(super) fn place_idle(history: &History, order: &mut Certificate, idle: &[u32
 
 /// The steps, and what looks before the first, between any two, and after the last.
 struct Gaps<'a> {
-    lane: &'a Lane,
+    partition: &'a Partition,
     found: &'a Found,
     /// The state in each gap.
     states: Vec<u8>,
@@ -56,28 +56,28 @@ struct Gaps<'a> {
 
 impl<'a> Gaps<'a> {
     /// The order with this beginning, if every operation finds its place.
-    fn of(lane: &'a Lane, found: &'a Found, first: u8) -> Option<Self> {
+    fn of(partition: &'a Partition, found: &'a Found, first: u8) -> Option<Self> {
         let mut states = vec![first];
         for step in &found.steps {
-            let row = &lane.classes[lane.ops[step.op as usize].class as usize].row;
+            let row = &partition.classes[partition.ops[step.op as usize].class as usize].row;
             states.push(*row.get(*states.last()? as usize)?);
         }
-        let mut gaps = Self { lane, found, lookers: vec![Vec::new(); states.len()], states };
+        let mut gaps = Self { partition, found, lookers: vec![Vec::new(); states.len()], states };
         (gaps.states.last() == Some(&found.last) && gaps.place_lookers()).then_some(gaps)
     }
 
     /// Finds a gap for everything that must have acted and changed nothing; tells whether there was one for each.
     fn place_lookers(&mut self) -> bool {
-        let (lane, steps) = (self.lane, &self.found.steps);
-        let mut acts = vec![false; lane.ops.len()];
+        let (partition, steps) = (self.partition, &self.found.steps);
+        let mut acts = vec![false; partition.ops.len()];
         for step in steps {
             acts[step.op as usize] = true;
         }
-        for (index, op) in lane.ops.iter().enumerate() {
+        for (index, op) in partition.ops.iter().enumerate() {
             if acts[index] || op.duty == Duty::Optional {
                 continue;
             }
-            let keeps: States = lane.classes[op.class as usize].keeps;
+            let keeps: States = partition.classes[op.class as usize].keeps;
             // A gap ends with a step, by which it must have been invoked, and begins with one, before which it must not
             // be over.
             let from = steps.partition_point(|step| step.invoked as usize <= index);
@@ -95,7 +95,7 @@ impl<'a> Gaps<'a> {
         let mut all = Vec::with_capacity(operations.indexes.len());
         for (number, mut lookers) in self.lookers.into_iter().enumerate() {
             if let Some(before) = number.checked_sub(1) {
-                let op = &self.lane.ops[self.found.steps[before].op as usize];
+                let op = &self.partition.ops[self.found.steps[before].op as usize];
                 all.push(if op.is_death() { Step::Dies } else { Step::Acts(op.record) });
             }
             lookers.sort_unstable();
@@ -106,10 +106,11 @@ impl<'a> Gaps<'a> {
 
     /// What is legal everywhere and changes nothing was never searched for: it has its place where it was invoked.
     fn place_the_rest(&mut self, history: &History, operations: &Operations) {
-        let lane = self.lane;
-        let mut searched: Vec<u32> = lane.ops.iter().map(|op| op.record).collect();
+        let partition = self.partition;
+        let mut searched: Vec<u32> = partition.ops.iter().map(|op| op.record).collect();
         searched.sort_unstable();
-        let at_ns = |step: &super::sweep::Step| lane.ops[lane.events[step.at as usize].op()].deadline_ns;
+        let at_ns =
+            |step: &super::sweep::Step| partition.ops[partition.events[step.at as usize].op()].deadline_ns;
         for &index in &operations.indexes {
             let record = &history.records[index as usize];
             if history.must_act(record) && searched.binary_search(&index).is_err() {

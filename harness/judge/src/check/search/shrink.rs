@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Dead, Fate};
-use super::lane::{Duty, Item, Lane, States};
+use super::partition::{Duty, Item, Partition, States};
 use super::sweep::{Limits, Sweep};
 use crate::model::table::STATES_MAX;
 
@@ -83,12 +83,12 @@ impl Shrink<'_> {
 
     /// Finds the latest beginning; `initial` tells the states in which the case can be at an event.
     fn begin_later(&mut self, initial: &dyn Fn(usize, &Case) -> States) {
-        let lane = self.case.lane();
-        let end = lane.events.len();
+        let partition = self.case.partition();
+        let end = partition.events.len();
         let (mut from, mut beyond) = (0, end);
         while from + 1 < beyond {
             let middle = usize::midpoint(from, beyond);
-            if self.take(Case::cut(&lane, middle, end, initial(middle, &self.case))) {
+            if self.take(Case::cut(&partition, middle, end, initial(middle, &self.case))) {
                 from = middle;
             } else {
                 beyond = middle;
@@ -98,10 +98,10 @@ impl Shrink<'_> {
 
     /// Begins later, in those states in which what came before can have left the container.
     fn begin_in_known_states(&mut self) {
-        let lane = self.case.lane();
-        let known = match lane.words() {
-            1 => known_states::<1, STATES_MAX>(&lane, self.limits),
-            2 => known_states::<2, STATES_MAX>(&lane, self.limits),
+        let partition = self.case.partition();
+        let known = match partition.words() {
+            1 => known_states::<1, STATES_MAX>(&partition, self.limits),
+            2 => known_states::<2, STATES_MAX>(&partition, self.limits),
             _ => Vec::new(),
         };
         self.begin_later(&|position, case| known.get(position).copied().unwrap_or(everywhere(case.states)));
@@ -187,11 +187,11 @@ impl Shrink<'_> {
 }
 
 /// For each event, the states in which the container can be just before it.
-fn known_states<const W: usize, const S: usize>(lane: &Lane, limits: Limits) -> Vec<States> {
-    let mut sweep = Sweep::<W, S>::new(lane);
+fn known_states<const W: usize, const S: usize>(partition: &Partition, limits: Limits) -> Vec<States> {
+    let mut sweep = Sweep::<W, S>::new(partition);
     let mut room = super::sweep::Room::default();
-    let mut known = Vec::with_capacity(lane.events.len());
-    for position in 0..lane.events.len() {
+    let mut known = Vec::with_capacity(partition.events.len());
+    for position in 0..partition.events.len() {
         known.push(sweep.reachable());
         if sweep.run(position + 1, limits, &mut room) != super::sweep::End::Through {
             break;

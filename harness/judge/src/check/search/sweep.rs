@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::config::{Act, Config, Mark, NO_TRACE};
-use super::lane::{Class, Duty, Lane, States};
+use super::partition::{Class, Duty, Partition, States};
 use super::pool::Pool;
 use crate::model::table::STATES_MAX;
 
@@ -51,7 +51,7 @@ pub(super) struct Limits {
 /// A sweep up to some event.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep<'a, const W: usize, const S: usize> {
-    lane: &'a Lane,
+    partition: &'a Partition,
     /// The position of the next event.
     pub position: usize,
     pub frontier: Vec<Config<W, S>>,
@@ -177,14 +177,14 @@ impl<const W: usize, const S: usize> Room<W, S> {
 }
 
 impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
-    pub fn new(lane: &'a Lane) -> Self {
-        let initial = (0..lane.states).filter(|state| lane.initial & (1 << state) != 0);
+    pub fn new(partition: &'a Partition) -> Self {
+        let initial = (0..partition.states).filter(|state| partition.initial & (1 << state) != 0);
         Self {
-            lane,
+            partition,
             position: 0,
             frontier: initial.map(|state| Config::first(state as u8)).collect(),
             is_narrowed: false,
-            pending: vec![Vec::new(); lane.classes.len()],
+            pending: vec![Vec::new(); partition.classes.len()],
             watchers: Default::default(),
             invoked: 0,
         }
@@ -200,7 +200,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             {
                 return End::Late;
             }
-            let event = self.lane.events[self.position];
+            let event = self.partition.events[self.position];
             if !event.is_return() {
                 self.begin(event.op());
             } else if let Err(end) = self.end(event.op(), limits, room) {
@@ -212,11 +212,11 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
     }
 
     fn class(&self, op: usize) -> &'a Class {
-        &self.lane.classes[self.lane.ops[op].class as usize]
+        &self.partition.classes[self.partition.ops[op].class as usize]
     }
 
     fn begin(&mut self, index: usize) {
-        let op = &self.lane.ops[index];
+        let op = &self.partition.ops[index];
         self.invoked = index as u32 + 1;
         if op.is_open() {
             return;
@@ -235,7 +235,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
 
     #[inline]
     fn standing(&self, config: &Config<W, S>, index: usize) -> Standing {
-        let op = &self.lane.ops[index];
+        let op = &self.partition.ops[index];
         let class = self.class(index);
         if class.changes != 0 && config.has_used(op.slot) {
             return Standing::Done;
@@ -253,7 +253,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
 
     /// The operation is over: it has acted by now in every way that goes on, or need not.
     fn end(&mut self, index: usize, limits: Limits, room: &mut Room<W, S>) -> Result<(), End> {
-        let op = self.lane.ops[index];
+        let op = self.partition.ops[index];
         let class = self.class(index);
         let mut frontier = std::mem::take(&mut self.frontier);
         room.sources.clear();
@@ -294,7 +294,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
 
     /// The operation can act no more.
     fn forget(&mut self, index: usize) {
-        let op = &self.lane.ops[index];
+        let op = &self.partition.ops[index];
         let class = self.class(index);
         if class.changes != 0 {
             let pending = &mut self.pending[op.class as usize];
@@ -303,7 +303,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             }
         }
         if op.duty == Duty::Required {
-            let ops = &self.lane.ops;
+            let ops = &self.partition.ops;
             let is_over = |&op: &u32| ops[op as usize].over_at as usize <= self.position;
             each(class.keeps, |state| {
                 let watchers = &mut self.watchers[state];
@@ -343,7 +343,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         const ENOUGH: usize = 2;
         /// How many configurations pass between two looks at the clock.
         const LOOK_EVERY: usize = 1024;
-        let wants = if self.lane.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
+        let wants = if self.partition.ops[goal].duty == Duty::Required { self.class(goal).keeps } else { 0 };
         let goal_acts = self.class(goal).changes != 0;
         room.work.clear();
         let (first_watchers, ends_of_watchers) = (self.first_watchers(), self.ends_of_watchers());
@@ -366,7 +366,7 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
             {
                 return Err(End::Late);
             }
-            for &class in &self.lane.leaving[config.state as usize] {
+            for &class in &self.partition.leaving[config.state as usize] {
                 for index in self.candidates(&config, class) {
                     let Some(index) = index else { continue };
                     let seen = ends_of_watchers[config.state as usize];
@@ -396,14 +396,14 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
         goal: usize,
         steps: &mut Option<Vec<Step>>,
     ) -> Act {
-        let op = &self.lane.ops[index as usize];
+        let op = &self.partition.ops[index as usize];
         let mut act = Act {
             next: self.class(index as usize).row[config.state as usize],
             seen,
             mark: match op.is_open() {
                 // There is always another death.
                 true if op.is_death() => Mark::None,
-                true => Mark::Open(self.lane.open[op.class as usize].1 as u16),
+                true => Mark::Open(self.partition.open[op.class as usize].1 as u16),
                 false if index as usize == goal => Mark::None,
                 false => Mark::Slot(op.slot),
             },
@@ -425,17 +425,17 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
     #[inline]
     fn candidates(&self, config: &Config<W, S>, class: u16) -> [Option<u32>; 2] {
         let mut may = None;
-        let keeps = self.lane.classes[class as usize].keeps;
+        let keeps = self.partition.classes[class as usize].keeps;
         for pending in self.pending[class as usize].iter().filter(|pending| !config.has_used(pending.slot)) {
             if pending.duty == Duty::Required && !config.has_seen(keeps, pending.op as usize) {
                 return [may, Some(pending.op)];
             }
             may = may.or(Some(pending.op));
         }
-        if may.is_some() || !self.lane.has_open {
+        if may.is_some() || !self.partition.has_open {
             return [may, None];
         }
-        let (open, place) = &self.lane.open[class as usize];
+        let (open, place) = &self.partition.open[class as usize];
         // By number: those that have not been invoked yet come later.
         let next = open.get(config.open[*place] as usize).copied();
         [next.filter(|&index| index < self.invoked), None]
@@ -445,12 +445,12 @@ impl<'a, const W: usize, const S: usize> Sweep<'a, W, S> {
     pub fn reachable(&self) -> States {
         let mut states = self.frontier.iter().fold(0, |states, config| states | 1 << config.state);
         let under_way = |class: usize| {
-            let open = self.lane.open[class].0.first();
+            let open = self.partition.open[class].0.first();
             !self.pending[class].is_empty() || open.is_some_and(|&first| first < self.invoked)
         };
         loop {
             let before: States = states;
-            let classes = self.lane.classes.iter().enumerate();
+            let classes = self.partition.classes.iter().enumerate();
             for (_, class) in classes.filter(|&(number, _)| under_way(number)) {
                 each(class.changes & before, |state| states |= 1 << class.row[state]);
             }

@@ -4,7 +4,7 @@ use flockwork::Operation;
 
 use super::case::{Case, Dead};
 use super::explain::DIED;
-use super::lane::{Item, States};
+use super::partition::{Item, States};
 use crate::check::tell::Origin;
 use crate::history::{History, Outcome, Record};
 use crate::model::Seen;

@@ -19,7 +19,7 @@
 use crate::history::Record;
 use crate::model::{self, Illegal, State};
 
-use super::sort::Lane;
+use super::sort::Partition;
 
 /// One way in which it can have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub(super) struct Config {
     pub room_ns: u64,
     /// Earliest time of the latest create.
     pub born_ns: u64,
-    /// How many of the lane's sightings of an absent container are placed.
+    /// How many of the partition's sightings of an absent container are placed.
     pub absents: usize,
-    /// Operations of unknown outcome that have acted, by position in the lane; sorted.
+    /// Operations of unknown outcome that have acted, by position in the partition; sorted.
     pub used: Vec<u32>,
     /// Whether a sighting of an absent container had to delay a create: then earliest times are no longer exact.
     pub delayed: bool,
@@ -73,7 +73,7 @@ impl Config {
 
     /// Lets an operation with tokens come next.
     #[inline]
-    pub fn place(&mut self, records: &[Record], lane: &Lane, record: &Record) -> Result<(), Why> {
+    pub fn place(&mut self, records: &[Record], partition: &Partition, record: &Record) -> Result<(), Why> {
         let next = model::step(self.state, record.into()).map_err(|illegal| match self.state {
             State::Absent => Why::Dead,
             _ => Why::Illegal(illegal),
@@ -85,7 +85,7 @@ impl Config {
         if at_ns > record.deadline_ns() {
             return Err(Why::TooLate);
         }
-        self.pass(records, lane, next, at_ns, record.deadline_ns())
+        self.pass(records, partition, next, at_ns, record.deadline_ns())
     }
 
     /// Goes to the next state at a time that can be delayed until the deadline.
@@ -93,7 +93,7 @@ impl Config {
     pub fn pass(
         &mut self,
         records: &[Record],
-        lane: &Lane,
+        partition: &Partition,
         next: State,
         at_ns: u64,
         deadline_ns: u64,
@@ -103,21 +103,21 @@ impl Config {
         if was == State::Absent {
             self.born_ns = at_ns;
             self.room_ns = deadline_ns;
-            while lane.absents.get(self.absents).is_some_and(|&(invoke_ns, _)| invoke_ns <= at_ns) {
+            while partition.absents.get(self.absents).is_some_and(|&(invoke_ns, _)| invoke_ns <= at_ns) {
                 self.absents += 1;
             }
         } else {
             self.room_ns = self.room_ns.min(deadline_ns);
             if next == State::Absent {
-                return self.open_gap(records, lane);
+                return self.open_gap(records, partition);
             }
         }
         Ok(())
     }
 
     /// The container has just gone: places what found it absent before now, if that was possible.
-    fn open_gap(&mut self, records: &[Record], lane: &Lane) -> Result<(), Why> {
-        while let Some(&(invoke_ns, index)) = lane.absents.get(self.absents) {
+    fn open_gap(&mut self, records: &[Record], partition: &Partition) -> Result<(), Why> {
+        while let Some(&(invoke_ns, index)) = partition.absents.get(self.absents) {
             if invoke_ns > self.at_ns {
                 break;
             }
@@ -133,11 +133,11 @@ impl Config {
     }
 
     /// The first sighting of an absent container that has no place if the container lives on for ever.
-    pub fn unplaced(&self, lane: &Lane) -> Option<u32> {
+    pub fn unplaced(&self, partition: &Partition) -> Option<u32> {
         if self.state == State::Absent {
             return None;
         }
-        let rest = &lane.absents[self.absents..];
+        let rest = &partition.absents[self.absents..];
         let beyond = rest.partition_point(|&(invoke_ns, _)| invoke_ns <= self.room_ns);
         rest.get(beyond).map(|&(_, index)| index)
     }

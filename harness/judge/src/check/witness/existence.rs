@@ -6,7 +6,7 @@ use crate::history::Record;
 use crate::model::{self, State};
 
 use super::config::Config;
-use super::sort::Lane;
+use super::sort::Partition;
 use super::unknown::Deaths;
 
 /// The stretches of one state, in order, by the earliest times of an order that needed no choice.
@@ -25,10 +25,10 @@ impl Timeline {
     }
 
     /// At the end: notes whether what found the container absent delays anything.
-    pub fn end(&mut self, frontier: &[Config], lane: &Lane) {
+    pub fn end(&mut self, frontier: &[Config], partition: &Partition) {
         self.branched |= frontier
             .iter()
-            .any(|config| config.state != State::Absent && config.absents < lane.absents.len());
+            .any(|config| config.state != State::Absent && config.absents < partition.absents.len());
     }
 }
 
@@ -42,17 +42,17 @@ pub(super) enum Stop {
 /// Gives every such refusal a place.
 pub(super) fn judge(
     records: &[Record],
-    lane: &Lane,
+    partition: &Partition,
     deaths: Deaths,
     timeline: &Timeline,
 ) -> Result<(), Stop> {
-    if lane.existences.is_empty() {
+    if partition.existences.is_empty() {
         return Ok(());
     }
     if timeline.branched {
         return Err(Stop::Undecided);
     }
-    for &(_, index) in &lane.existences {
+    for &(_, index) in &partition.existences {
         let record = &records[index as usize];
         // Those that are over before it was invoked need no look.
         let first =
@@ -61,7 +61,7 @@ pub(super) fn judge(
             // Delayed as far as may be, a stretch ends by the deadline of the change that ends it.
             let may_fit = fits(record, &timeline.stretches, 0, |next| next.1);
             // What never answered can have led a life, and a sandbox can have died, that nobody else saw.
-            let is_certain = !may_fit && lane.unknowns.is_empty() && deaths != Deaths::Free;
+            let is_certain = !may_fit && partition.unknowns.is_empty() && deaths != Deaths::Free;
             return Err(if is_certain { Stop::Nowhere(index) } else { Stop::Undecided });
         }
     }

@@ -37,7 +37,7 @@ pub const NAME: &str = "witness";
 
 /// What the witness order shows of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct WitnessOrder {
     /// How many operations have a place in it.
     pub examined: u64,
     /// What it shows of each container, in the order of the history's names: that a legal order goes through, or the
@@ -55,7 +55,7 @@ pub struct Walked {
     tied: Vec<Range<u32>>,
 }
 
-impl Order {
+impl WitnessOrder {
     /// Orders the evidence's history.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
@@ -65,10 +65,14 @@ impl Order {
     /// Orders a history.
     #[must_use]
     pub fn of_history(history: &History, deaths: Deaths) -> Self {
-        let lanes = sort::lanes(history);
-        let examined =
-            lanes.iter().filter(|lane| !is_beyond(history, lane)).map(sort::Lane::operations).sum();
-        let containers = lanes.par_iter().map(|lane| judge_one(history, lane, deaths)).collect();
+        let partitions = sort::partitions(history);
+        let examined = partitions
+            .iter()
+            .filter(|partition| !is_beyond(history, partition))
+            .map(sort::Partition::operations)
+            .sum();
+        let containers =
+            partitions.par_iter().map(|partition| judge_one(history, partition, deaths)).collect();
         Self { examined, containers }
     }
 
@@ -87,20 +91,20 @@ impl Order {
     }
 }
 
-fn judge_one(history: &History, lane: &sort::Lane, deaths: Deaths) -> Ruling<Walked, Fault> {
-    if lane.untokened == 0 && !lane.decides() {
+fn judge_one(history: &History, partition: &sort::Partition, deaths: Deaths) -> Ruling<Walked, Fault> {
+    if partition.untokened == 0 && !partition.decides() {
         return Ruling::nothing("no operation says anything that an order could contradict");
     }
-    if let Some(why) = beyond(history, lane.container) {
+    if let Some(why) = beyond(history, partition.container) {
         return Ruling::open(why);
     }
-    if lane.untokened > 0 {
-        let told = plural(lane.untokened, "operation");
+    if partition.untokened > 0 {
+        let told = plural(partition.untokened, "operation");
         return Ruling::open(format!(
             "{told} without generation and revision: to order what tells none needs a search"
         ));
     }
-    match walk::Walk::through(&history.records, lane, deaths) {
+    match walk::Walk::through(&history.records, partition, deaths) {
         Ok(walked) => Ruling::Legal(walked),
         Err(walk::Stop::Fault(fault)) => Ruling::Illegal(fault),
         Err(walk::Stop::Exhausted(why)) => Ruling::open(why),
@@ -120,28 +124,29 @@ pub enum Witnessed {
 /// What the witness order proves of each container, in the order of the history's names. The model must be runsc.
 #[must_use]
 pub fn judge(history: &History, model: &Model, deaths: Deaths) -> Vec<Witnessed> {
-    let lanes = sort::lanes(history);
+    let partitions = sort::partitions(history);
     let by_container = super::lives::by_container(history);
-    let judge = |(lane, indexes): (&sort::Lane, Vec<u32>)| match judge_one(history, lane, deaths) {
-        Ruling::Illegal(fault) => Witnessed::Ruled(Ruling::Illegal(fault)),
-        Ruling::Undecided(why) => Witnessed::Ruled(Ruling::Undecided(why)),
-        Ruling::Legal(walked) => {
-            let operations = Operations { container: lane.container, indexes };
-            let certificate = proof::certificate(history, model, lane, &walked, &operations);
-            match certificate.map(|certificate| certificate.prove(history, model, &operations)) {
-                Some(Ok(proof)) => Witnessed::Ruled(Ruling::Legal(proof)),
-                Some(Err(flaw)) => Witnessed::Unplaced(format!("{UNPLACED}: {flaw}")),
-                None => Witnessed::Unplaced(UNPLACED.to_owned()),
+    let judge =
+        |(partition, indexes): (&sort::Partition, Vec<u32>)| match judge_one(history, partition, deaths) {
+            Ruling::Illegal(fault) => Witnessed::Ruled(Ruling::Illegal(fault)),
+            Ruling::Undecided(why) => Witnessed::Ruled(Ruling::Undecided(why)),
+            Ruling::Legal(walked) => {
+                let operations = Operations { container: partition.container, indexes };
+                let certificate = proof::certificate(history, model, partition, &walked, &operations);
+                match certificate.map(|certificate| certificate.prove(history, model, &operations)) {
+                    Some(Ok(proof)) => Witnessed::Ruled(Ruling::Legal(proof)),
+                    Some(Err(flaw)) => Witnessed::Unplaced(format!("{UNPLACED}: {flaw}")),
+                    None => Witnessed::Unplaced(UNPLACED.to_owned()),
+                }
             }
-        }
-    };
-    lanes.par_iter().zip(by_container).map(judge).collect()
+        };
+    partitions.par_iter().zip(by_container).map(judge).collect()
 }
 
 const UNPLACED: &str = "the order of the tokens has no place for every operation without tokens";
 
-fn is_beyond(history: &History, lane: &sort::Lane) -> bool {
-    beyond(history, lane.container).is_some()
+fn is_beyond(history: &History, partition: &sort::Partition) -> bool {
+    beyond(history, partition.container).is_some()
 }
 
 /// Why this check cannot judge a container, whatever its operations are: its order begins with a create, by the
@@ -169,12 +174,12 @@ impl Check for Witness {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
-        examine(evidence, &Order::of(evidence))
+        examine(evidence, &WitnessOrder::of(evidence))
     }
 }
 
 /// Judges the evidence by its order. What a refused or failed operation can have done is collateral's to tell.
-pub(super) fn examine(evidence: &Evidence<'_>, order: &Order) -> Examination {
+pub(super) fn examine(evidence: &Evidence<'_>, order: &WitnessOrder) -> Examination {
     let mut collector = Collector::of(order.examined);
     for fault in order.faults().filter(|fault| culprit(evidence.history, fault).is_none()) {
         let (from_ns, _) = fault.span_ns(&evidence.history.records);

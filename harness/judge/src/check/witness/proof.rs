@@ -6,7 +6,7 @@
 //! may; the validator has the last word on whether they all go together.
 
 use super::Walked;
-use super::sort::Lane;
+use super::sort::Partition;
 use crate::check::certificate::{Certificate, Step};
 use crate::check::search::Operations;
 use crate::history::{History, Outcome, Record};
@@ -17,12 +17,12 @@ use crate::model::table::{ILLEGAL, STATES_MAX};
 pub(super) fn certificate(
     history: &History,
     model: &Model,
-    lane: &Lane,
+    partition: &Partition,
     walked: &Walked,
     operations: &Operations,
 ) -> Option<Certificate> {
-    let (container, first) = (lane.container, model.table().initial());
-    let gaps = Gaps::between(history, model, first, walked.steps(lane))?;
+    let (container, first) = (partition.container, model.table().initial());
+    let gaps = Gaps::between(history, model, first, walked.steps(partition))?;
     let mut placed: Vec<u32> = gaps.steps.iter().filter_map(|step| step.record()).collect();
     placed.sort_unstable();
     let mut lookers = Vec::new();
@@ -47,11 +47,11 @@ pub(super) fn certificate(
 
 impl Walked {
     /// What tokens and guesses put in order.
-    fn steps(&self, lane: &Lane) -> Vec<Step> {
-        let mut steps = Vec::with_capacity(lane.keys.len() + self.guesses.len());
+    fn steps(&self, partition: &Partition) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(partition.keys.len() + self.guesses.len());
         let mut guesses = self.guesses.iter().peekable();
         let mut tied = self.tied.iter().peekable();
-        for (position, key) in (0..).zip(&lane.keys) {
+        for (position, key) in (0..).zip(&partition.keys) {
             while let Some((_, step)) = guesses.next_if(|&&(placed, _)| placed <= position) {
                 steps.push(*step);
             }

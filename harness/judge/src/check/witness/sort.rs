@@ -1,4 +1,4 @@
-//! Sorts a history into lanes, one a container: its tokens in order, and what has no tokens by kind.
+//! Sorts a history into partitions, one a container: its tokens in order, and what has no tokens by kind.
 
 use flockwork::Operation;
 use rayon::prelude::*;
@@ -11,24 +11,24 @@ use crate::model::{self, Illegal, State};
 pub(super) struct Key {
     pub generation: u64,
     /// Twice the revision, and one more for what only saw it: who made a revision comes first.
-    stage: u64,
+    rank: u64,
     invoke_ns: u64,
     pub index: u32,
 }
 
 impl Key {
     pub fn revision(&self) -> u64 {
-        self.stage / 2
+        self.rank / 2
     }
 
     pub fn changes(&self) -> bool {
-        self.stage.is_multiple_of(2)
+        self.rank.is_multiple_of(2)
     }
 }
 
 /// One container's operations.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct Partition {
     pub container: u32,
     /// What carries generation and revision, sorted.
     pub keys: Vec<Key>,
@@ -78,7 +78,7 @@ fn part(record: &Record) -> Part {
     }
 }
 
-impl Lane {
+impl Partition {
     fn with_room(container: usize, tokens: usize) -> Self {
         Self { container: container as u32, keys: Vec::with_capacity(tokens), ..Self::default() }
     }
@@ -88,7 +88,7 @@ impl Lane {
         match (part(record), record.generation, record.revision) {
             (Part::Token, Some(generation), Some(revision)) => self.keys.push(Key {
                 generation: generation.get(),
-                stage: revision.get().saturating_mul(2) | u64::from(!model::changes(record.into())),
+                rank: revision.get().saturating_mul(2) | u64::from(!model::changes(record.into())),
                 invoke_ns: record.invoke_ns,
                 index,
             }),
@@ -118,14 +118,14 @@ impl Lane {
         !(self.keys.is_empty() && self.absents.is_empty() && self.existences.is_empty())
     }
 
-    /// How many operations are judged by this lane.
+    /// How many operations are judged by this partition.
     pub fn operations(&self) -> u64 {
         (self.keys.len() + self.absents.len() + self.unknowns.len() + self.existences.len()) as u64
     }
 }
 
-/// Sorts the history into one lane a container.
-pub(super) fn lanes(history: &History) -> Vec<Lane> {
+/// Sorts the history into one partition a container.
+pub(super) fn partitions(history: &History) -> Vec<Partition> {
     u32::try_from(history.records.len()).expect("fewer than 2^32 operations");
     let mut tokens = vec![0_usize; history.containers.len()];
     for record in &history.records {
@@ -134,13 +134,13 @@ pub(super) fn lanes(history: &History) -> Vec<Lane> {
             tokens[container as usize] += 1;
         }
     }
-    let mut lanes: Vec<_> =
-        tokens.iter().enumerate().map(|(container, &count)| Lane::with_room(container, count)).collect();
+    let mut partitions: Vec<_> =
+        tokens.iter().enumerate().map(|(container, &count)| Partition::with_room(container, count)).collect();
     for (index, record) in history.records.iter().enumerate() {
         if let Some(container) = record.container() {
-            lanes[container as usize].add(record, index as u32);
+            partitions[container as usize].add(record, index as u32);
         }
     }
-    lanes.par_iter_mut().for_each(Lane::sort);
-    lanes
+    partitions.par_iter_mut().for_each(Partition::sort);
+    partitions
 }

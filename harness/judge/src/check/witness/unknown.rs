@@ -7,7 +7,7 @@ use crate::history::{self, History, Outcome, Record};
 use crate::model::{self, State};
 
 use super::config::{Config, NO_TRAIL};
-use super::sort::Lane;
+use super::sort::Partition;
 use crate::check::certificate::Step;
 
 /// Which change is to be explained.
@@ -88,7 +88,7 @@ pub(super) struct Exhausted;
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub records: &'a [Record],
-    pub lane: &'a Lane,
+    pub partition: &'a Partition,
     pub deaths: Deaths,
     /// Positions of the operations that may have ended a sandbox: they act on after their deadline.
     killers: Vec<usize>,
@@ -98,7 +98,7 @@ pub(super) struct Search<'a> {
     first_killer: usize,
     /// How many more operations may be tried, all in all.
     tries_left: u64,
-    /// How many of the lane's keys have been placed.
+    /// How many of the partition's keys have been placed.
     pub placed: u32,
     /// Every guess, each with the one before it.
     trail: Vec<Guess>,
@@ -108,15 +108,15 @@ pub(super) struct Search<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     before: u32,
-    /// How many of the lane's keys come before it.
+    /// How many of the partition's keys come before it.
     placed: u32,
     step: Step,
 }
 
 impl<'a> Search<'a> {
-    pub fn new(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Self {
+    pub fn new(records: &'a [Record], partition: &'a Partition, deaths: Deaths) -> Self {
         const TRIES_MAX: u64 = 20_000_000;
-        let unknowns = lane.unknowns.iter().enumerate();
+        let unknowns = partition.unknowns.iter().enumerate();
         let may_kill = |&(_, &(_, index)): &(usize, &(u64, u32))| is_killer(&records[index as usize]);
         let killers = match deaths {
             Deaths::AfterUnknown => unknowns.filter(may_kill).map(|(position, _)| position).collect(),
@@ -124,7 +124,7 @@ impl<'a> Search<'a> {
         };
         Self {
             records,
-            lane,
+            partition,
             deaths,
             killers,
             first: 0,
@@ -156,7 +156,7 @@ impl<'a> Search<'a> {
     }
 
     fn record(&self, position: usize) -> &'a Record {
-        &self.records[self.lane.unknowns[position].1 as usize]
+        &self.records[self.partition.unknowns[position].1 as usize]
     }
 
     /// Every configuration that the wanted change by one operation makes of those, with operations invoked by the
@@ -169,8 +169,8 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<Config>, Exhausted> {
         let mut next = Vec::new();
         for config in frontier {
-            for position in self.first..self.lane.unknowns.len() {
-                if self.lane.unknowns[position].0 > limit_ns {
+            for position in self.first..self.partition.unknowns.len() {
+                if self.partition.unknowns[position].0 > limit_ns {
                     break;
                 }
                 self.tries_left = self.tries_left.checked_sub(1).ok_or(Exhausted)?;
@@ -198,9 +198,9 @@ impl<'a> Search<'a> {
             && let Some(state) = model::acts(config.state, record.operation)
             && want.is_met_by(config.state, state)
             && let Some(mut acted) = Self::used(config, position)
-            && acted.pass(self.records, self.lane, state, at_ns, record.deadline_ns()).is_ok()
+            && acted.pass(self.records, self.partition, state, at_ns, record.deadline_ns()).is_ok()
         {
-            acted.trail = self.guess(acted.trail, Step::Acts(self.lane.unknowns[position].1));
+            acted.trail = self.guess(acted.trail, Step::Acts(self.partition.unknowns[position].1));
             next.push(acted);
         }
     }
@@ -224,7 +224,7 @@ impl<'a> Search<'a> {
                 && let Some(mut used) = Self::used(config, position)
             {
                 used.room_ns = used.room_ns.min(record.deadline_ns());
-                let step = Step::DiesBy(self.lane.unknowns[position].1);
+                let step = Step::DiesBy(self.partition.unknowns[position].1);
                 next.extend(self.died(used, record.invoke_ns, step));
             }
         }
@@ -233,7 +233,7 @@ impl<'a> Search<'a> {
 
     fn died(&mut self, mut config: Config, invoke_ns: u64, step: Step) -> Option<Config> {
         let at_ns = config.at_ns.max(invoke_ns);
-        config.pass(self.records, self.lane, State::Stopped, at_ns, u64::MAX).ok()?;
+        config.pass(self.records, self.partition, State::Stopped, at_ns, u64::MAX).ok()?;
         config.trail = self.guess(config.trail, step);
         Some(config)
     }
@@ -252,7 +252,7 @@ impl<'a> Search<'a> {
     pub fn forget_the_past(&mut self, frontier: &[Config]) {
         let earliest = |time_ns: fn(&Config) -> u64| frontier.iter().map(time_ns).min().unwrap_or(0);
         let (now_ns, born_ns) = (earliest(|config| config.at_ns), earliest(|config| config.born_ns));
-        while self.first < self.lane.unknowns.len() && self.record(self.first).deadline_ns() < now_ns {
+        while self.first < self.partition.unknowns.len() && self.record(self.first).deadline_ns() < now_ns {
             self.first += 1;
         }
         while let Some(&position) = self.killers.get(self.first_killer)

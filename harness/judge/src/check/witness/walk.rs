@@ -13,7 +13,7 @@ use super::Walked;
 use super::config::{Config, Why};
 use super::existence::{self, Timeline};
 use super::fault::{Fault, Kind};
-use super::sort::{Key, Lane};
+use super::sort::{Key, Partition};
 use super::unknown::{Deaths, Exhausted, Search, Want};
 
 /// How many operations may claim one revision before that alone is reason enough.
@@ -44,20 +44,20 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks through the lane to its end; gives back by which guesses it got there.
-    pub fn through(records: &'a [Record], lane: &'a Lane, deaths: Deaths) -> Result<Walked, Stop> {
+    /// Walks through the partition to its end; gives back by which guesses it got there.
+    pub fn through(records: &'a [Record], partition: &'a Partition, deaths: Deaths) -> Result<Walked, Stop> {
         let mut walk = Self {
-            search: Search::new(records, lane, deaths),
+            search: Search::new(records, partition, deaths),
             frontier: vec![Config::first()],
             at: None,
             latest: None,
             timeline: Timeline::default(),
             tied: Vec::new(),
         };
-        if let Some((illegal, index)) = lane.contradiction {
+        if let Some((illegal, index)) = partition.contradiction {
             return Err(walk.fault(Kind::Illegal(illegal), &[index]));
         }
-        let mut rest = lane.keys.as_slice();
+        let mut rest = partition.keys.as_slice();
         while let Some(&first) = rest.first() {
             let changing = rest
                 .iter()
@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
                 _ => walk.place_tied(&rest[..changing])?,
             }
             rest = &rest[changing.max(1)..];
-            walk.search.placed = (lane.keys.len() - rest.len()) as u32;
+            walk.search.placed = (partition.keys.len() - rest.len()) as u32;
             while let Some(key) = rest.first()
                 && !key.changes()
                 && (key.generation, key.revision()) == (first.generation, first.revision())
@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
             }
         }
         let last = walk.finish()?;
-        existence::judge(records, lane, deaths, &walk.timeline).map_err(|stop| match stop {
+        existence::judge(records, partition, deaths, &walk.timeline).map_err(|stop| match stop {
             existence::Stop::Nowhere(index) => walk.fault(Kind::Nowhere, &[index]),
             existence::Stop::Undecided => {
                 Stop::Exhausted("refusals without tokens that fit only a delayed order".into())
@@ -162,18 +162,18 @@ impl<'a> Walk<'a> {
 
     /// Lets the operation come next, in every way that allows it.
     fn place(&mut self, key: &Key) -> Result<(), Stop> {
-        let (records, lane) = (self.records(), self.search.lane);
+        let (records, partition) = (self.records(), self.search.partition);
         let record = &records[key.index as usize];
         let mut why = None;
         if let [config] = self.frontier.as_mut_slice() {
             let was = config.state;
-            if let Err(because) = config.place(records, lane, record) {
+            if let Err(because) = config.place(records, partition, record) {
                 why = Some(because);
-            } else if was != config.state && !lane.existences.is_empty() {
+            } else if was != config.state && !partition.existences.is_empty() {
                 self.timeline.note(config, record.deadline_ns());
             }
         } else {
-            self.frontier.retain_mut(|config| match config.place(records, lane, record) {
+            self.frontier.retain_mut(|config| match config.place(records, partition, record) {
                 Ok(()) => true,
                 Err(because) => {
                     why.get_or_insert(because);
@@ -194,7 +194,7 @@ impl<'a> Walk<'a> {
 
     /// Lets several operations that claim the same revision come next, in any order that is legal.
     fn place_tied(&mut self, tied: &[Key]) -> Result<(), Stop> {
-        let (records, lane) = (self.records(), self.search.lane);
+        let (records, partition) = (self.records(), self.search.partition);
         let indexes: Vec<_> = tied.iter().map(|key| key.index).collect();
         if tied.len() > TIES_MAX {
             return Err(self.fault(Kind::Tied, &indexes[..TIES_MAX]));
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
                     let mut config = config.clone();
                     // A create after a delete that claims the same revision would be a second life of one generation.
                     let is_reborn = config.state == State::Absent && !placed.is_empty();
-                    if !is_reborn && config.place(records, lane, &records[index as usize]).is_ok() {
+                    if !is_reborn && config.place(records, partition, &records[index as usize]).is_ok() {
                         config.trail = self.search.guess(config.trail, Step::Acts(index));
                         let mut placed = placed.clone();
                         placed.push(index);
@@ -232,14 +232,15 @@ impl<'a> Walk<'a> {
     /// Sees to it that what found the container absent at the end has its place; gives back the last guess of a way
     /// that gives it one.
     fn finish(&mut self) -> Result<u32, Stop> {
-        let (records, lane) = (self.records(), self.search.lane);
-        let unplaced: Vec<_> = self.frontier.iter().map(|config| config.unplaced(lane)).collect();
+        let (records, partition) = (self.records(), self.search.partition);
+        let unplaced: Vec<_> = self.frontier.iter().map(|config| config.unplaced(partition)).collect();
         if let Some(way) = unplaced.iter().position(Option::is_none) {
-            self.timeline.end(&self.frontier, lane);
+            self.timeline.end(&self.frontier, partition);
             return Ok(self.frontier[way].trail);
         }
         self.search.forget_the_past(&self.frontier);
-        let limit_ns = lane.absents.iter().map(|&(_, index)| records[index as usize].deadline_ns()).max();
+        let limit_ns =
+            partition.absents.iter().map(|&(_, index)| records[index as usize].deadline_ns()).max();
         self.bury(limit_ns.unwrap_or(0))?;
         let Some(way) = self.frontier.first() else {
             let earliest =
@@ -259,6 +260,6 @@ impl<'a> Walk<'a> {
     }
 
     fn fault(&self, kind: Kind, decisive: &[u32]) -> Stop {
-        Stop::Fault(Fault::new(self.search.lane.container, kind, self.latest, decisive))
+        Stop::Fault(Fault::new(self.search.partition.container, kind, self.latest, decisive))
     }
 }

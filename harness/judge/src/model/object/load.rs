@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Fails, Kind, ObjectModel, Order};
+use super::{Fails, Kind, ObjectModel, QueueOrder};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree::{self, Entry, Node, Value};
@@ -55,8 +55,8 @@ pub fn load(name: String, mut reader: Reader<'_>) -> Option<ObjectModel> {
     };
     let mut model = ObjectModel { name, ..ObjectModel::of(kind) };
     if kind == Kind::Queue {
-        let orders: Vec<&'static str> = Order::ALL.iter().map(|order| order.as_str()).collect();
-        model.order = reader.word("order", &orders).and_then(Order::named).unwrap_or(Order::Fifo);
+        let orders: Vec<&'static str> = QueueOrder::ALL.iter().map(|order| order.as_str()).collect();
+        model.order = reader.word("order", &orders).and_then(QueueOrder::named).unwrap_or(QueueOrder::Fifo);
     }
     if kind == Kind::Lock {
         model.lease_ns = reader.duration_ns("lease", 1..=LEASE_MAX_NS);
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(model.initial, Some(7.into()));
         assert_eq!((model.fails(Op::Add), model.fails(Op::Read)), (Fails::Never, Fails::Busy));
         let queue = parsed("kind = \"queue\"\norder = \"any\"\ninitial = [1, \"a\"]").expect("well-formed");
-        assert_eq!((queue.order, queue.initial), (Order::Any, Some(serde_json::json!([1, "a"]))));
+        assert_eq!((queue.order, queue.initial), (QueueOrder::Any, Some(serde_json::json!([1, "a"]))));
         assert_eq!(
             parsed("kind = \"lock\"\nlease = \"10s\"").expect("well-formed").lease_ns,
             Some(10_000_000_000)

@@ -39,7 +39,7 @@ words! {
 
 words! {
     /// In which order a queue gives back what was put in.
-    Order {
+    QueueOrder {
         /// First in, first out.
         Fifo = "fifo",
         /// Any: a bag.
@@ -95,7 +95,7 @@ pub struct ObjectModel {
     /// What its objects are.
     pub kind: Kind,
     /// Of a queue: in which order values come out.
-    pub order: Order,
+    pub order: QueueOrder,
     /// Of a lock: how long it is held for certain; from then on it may end at any moment. `None`: until it is released.
     pub lease_ns: Option<u64>,
     /// Which operations may fail; what is not there may.
@@ -111,7 +111,7 @@ impl ObjectModel {
         Self {
             name: kind.as_str().to_owned(),
             kind,
-            order: Order::Fifo,
+            order: QueueOrder::Fifo,
             lease_ns: None,
             fails: BTreeMap::new(),
             initial: None,

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::object::{Op, Value};
-use crate::model::object::Order as QueueOrder;
+use crate::model::object::QueueOrder;
 use crate::procedure::{Fast, Part};
 
 /// A value in the queue. Instants are those of [`Lives::at`]; an end that never comes is `u64::MAX`.

@@ -16,7 +16,7 @@ use crate::model::object::Item;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// An order, as places in the items.
-    Order(Vec<u32>),
+    Sequence(Vec<u32>),
     /// There is none: this one, by its position among the element's places, has none.
     Dead(u32),
     /// It may be that there is one.
@@ -78,7 +78,7 @@ pub fn order(items: &[Item], places: &[u32], is_there: bool) -> Outcome {
             return if walk.has_chosen { Outcome::Open } else { Outcome::Dead(at) };
         }
     }
-    Outcome::Order(walk.order)
+    Outcome::Sequence(walk.order)
 }
 
 /// Those under way by the end of their intervals.

@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::call::{Call, LockKind, Mode};
-use super::error::{Result, StageError};
-use super::inmate::Inmate;
+use super::error::{ControlError, Result};
 use super::locks::Holding;
+use super::tracee::Tracee;
 
 /// Takes a lock on a copy of the process's descriptor: of the same open file description, so it is the process's.
 /// Nothing ever waits for a lock in the kernel.
-pub(super) fn take(inmate: &Inmate, wanted: &Holding) -> Result<()> {
-    let copy = inmate.descriptor(wanted.fd)?;
+pub(super) fn take(tracee: &Tracee, wanted: &Holding) -> Result<()> {
+    let copy = tracee.descriptor(wanted.fd)?;
     let taken = match wanted.kind {
         LockKind::Flock => {
             let operation = match wanted.mode {
@@ -40,23 +40,23 @@ pub(super) fn take(inmate: &Inmate, wanted: &Holding) -> Result<()> {
         let why = format!(
             "a lock that nobody under control holds cannot be had ({error}): is it held from outside?"
         );
-        StageError::Io(io::Error::other(why))
+        ControlError::Io(io::Error::other(why))
     })
 }
 
 /// Gives a lock up for a process that stands before the call which begins with that.
-pub(super) fn give_up(inmate: &Inmate, given: &Holding) -> Result<()> {
-    let copy = inmate.descriptor(given.fd)?;
+pub(super) fn give_up(tracee: &Tracee, given: &Holding) -> Result<()> {
+    let copy = tracee.descriptor(given.fd)?;
     rustix::fs::flock(&copy, rustix::fs::FlockOperation::Unlock).map_err(io::Error::from)?;
     Ok(())
 }
 
 /// Writes the first half of what a call would write, through a copy of the process's descriptor.
-pub(super) fn write_half(inmate: &Inmate, call: &Call) -> Result<i64> {
+pub(super) fn write_half(tracee: &Tracee, call: &Call) -> Result<i64> {
     let Call::Write { fd, bytes, buffer: Some(buffer), offset } = call else { return Ok(0) };
     let mut half = vec![0; (*bytes / 2).max(1) as usize];
-    let read = inmate.memory.read(*buffer, &mut half);
-    let copy = inmate.descriptor(*fd)?;
+    let read = tracee.memory.read(*buffer, &mut half);
+    let copy = tracee.descriptor(*fd)?;
     let written = match offset {
         Some(offset) => rustix::io::pwrite(&copy, &half[..read], offset.cast_unsigned()),
         None => rustix::io::write(&copy, &half[..read]),

@@ -7,7 +7,7 @@ use crate::engine::EngineError;
 
 /// Why an execution could not be run: never the subject's fault, unless it does what cannot be controlled.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StageError {
+pub(crate) enum ControlError {
     /// The machine or the harness.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -41,22 +41,22 @@ pub(crate) enum StageError {
         /// Who, counted from 1.
         process: usize,
     },
-    /// The nursery said so.
+    /// The fork server said so.
     #[error("{0}")]
-    Nursery(String),
+    ForkServer(String),
     /// The kernel, or whoever restricts it, lets no process be controlled.
     #[error("{0}")]
     Unsupported(String),
 }
 
-impl From<StageError> for EngineError {
-    fn from(error: StageError) -> Self {
+impl From<ControlError> for EngineError {
+    fn from(error: ControlError) -> Self {
         match error {
-            StageError::Unsupported(why) => Self::Unsupported(why),
+            ControlError::Unsupported(why) => Self::Unsupported(why),
             other => Self::Failed(other.to_string()),
         }
     }
 }
 
 /// What control gives.
-pub(super) type Result<T, E = StageError> = std::result::Result<T, E>;
+pub(super) type Result<T, E = ControlError> = std::result::Result<T, E>;

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use super::call::{Ask, At, Call, Mode};
 use super::entries::EntryName;
-use super::inmate::Inmate;
 use super::locks::{Holding, Locks};
 use super::places::{ATTRIBUTES, File, Inode, Opened, Place, Places, is_beside};
+use super::tracee::Tracee;
 use crate::explore::step::{Access, Footprint, Gate, LockPart, Object, Step};
 use crate::plan::schedule::{Fault, Injected};
 
@@ -108,7 +108,7 @@ const WAITING: Faults = Faults::of(&[Injected::Interrupted]);
 /// The process whose stop is predicted, and what is known around it.
 pub(super) struct Scene<'s> {
     pub process: usize,
-    pub inmate: &'s Inmate,
+    pub tracee: &'s Tracee,
     pub places: &'s mut Places,
     pub locks: &'s mut Locks,
     /// What the process has looked at since it last slept.
@@ -273,11 +273,11 @@ const fn touched_by(mode: Mode) -> Access {
 
 impl Scene<'_> {
     fn place(&mut self, at: &At, follow: bool) -> Option<Arc<Place>> {
-        self.places.path(self.process, self.inmate, at, follow)
+        self.places.path(self.process, self.tracee, at, follow)
     }
 
     fn file(&mut self, fd: i32) -> Option<File> {
-        self.places.descriptor(self.process, self.inmate, fd)
+        self.places.descriptor(self.process, self.tracee, fd)
     }
 
     fn file_call(

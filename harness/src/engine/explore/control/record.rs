@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use crate::evidence::{Exit, Overlap, Reply};
 use crate::history::{Clock, FIRST_STEP, History, Record};
 use crate::plan::Call;
+use crate::process::overlap::Identity;
 use crate::process::region::{OVERLAPS_MAX, Region};
-use crate::process::witness::Identity;
 use crate::subject::Answer;
 
 /// The number of whoever sets the containers up.
@@ -21,14 +21,14 @@ pub(crate) const fn number(process: usize) -> u32 {
 
 /// The books of one execution.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recorder {
+pub(crate) struct HistoryBuilder {
     pub history: History,
     pub exits: Vec<Exit>,
     pub overlaps: Vec<Overlap>,
     overlaps_seen: usize,
 }
 
-impl Recorder {
+impl HistoryBuilder {
     /// Empty books for these containers.
     pub fn new(containers: &[String]) -> Self {
         let mut recorder = Self::default();

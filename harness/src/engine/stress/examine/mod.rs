@@ -1,7 +1,7 @@
 //! The examination: what lay in the root when all was quiet, and what could still be done with it.
 //!
 //! The examiner is a process like the workers, for it calls the subject, and the subject may panic, hang or crash. It
-//! goes through a fixed row of steps and writes each finding down at once; where it does not get on, the zygote kills
+//! goes through a fixed row of steps and writes each observation down at once; where it does not get on, the zygote kills
 //! it and lets another go on behind the step that was too much.
 
 mod files;
@@ -21,7 +21,7 @@ pub(super) use quiet::quiet_from;
 pub(super) use tidy::tidy;
 
 pub(crate) use self::files::{copy_tree, left_beside, remains, sort};
-use super::site::Post;
+use super::context::Post;
 use super::wire::WireAnswer;
 use crate::engine::NO_FORCE_DELETE;
 use crate::evidence::ProcessState;
@@ -76,7 +76,7 @@ impl Step {
 
 /// What one step found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Finding {
+pub(crate) struct Observation {
     step: u32,
     found: Found,
 }
@@ -113,26 +113,26 @@ impl From<Doing> for ProcessState {
 }
 
 /// The examiner's life, from this step on; gives back its exit code.
-fn examine(post: &Post<'_>, first: u32, findings: &File) -> i32 {
+fn examine(post: &Post<'_>, first: u32, observations: &File) -> i32 {
     let mut session = match post.open() {
         Ok(session) => session,
         Err(code) => return code,
     };
-    let traits = post.site.subject.traits();
+    let traits = post.context.subject.traits();
     let mut examiner = Examiner { post, session: session.as_mut(), traits, sequence: u64::from(first) };
     let containers = post.plan().containers;
     for number in first.. {
         let Some(step) = Step::number(number, containers) else { break };
-        let finding = Finding { step: number, found: examiner.take(step) };
-        if write_line(findings, &finding).is_err() {
+        let observation = Observation { step: number, found: examiner.take(step) };
+        if write_line(observations, &observation).is_err() {
             return 1;
         }
     }
     0
 }
 
-fn write_line(mut to: &File, finding: &Finding) -> io::Result<()> {
-    let mut line = serde_json::to_vec(finding)?;
+fn write_line(mut to: &File, observation: &Observation) -> io::Result<()> {
+    let mut line = serde_json::to_vec(observation)?;
     line.push(b'\n');
     to.write_all(&line)
 }
@@ -147,15 +147,15 @@ struct Examiner<'e> {
 impl Examiner<'_> {
     fn take(&mut self, step: Step) -> Found {
         let plan = self.post.plan();
-        let subject = self.post.site.subject.as_ref();
+        let subject = self.post.context.subject.as_ref();
         match step {
             Step::List => Found::Answer(self.ask_on_record(Operation::List, 0).into()),
             Step::State(container) => {
                 let answer = self.ask_on_record(Operation::State, container);
-                let metadata = subject.metadata_path(&self.post.site.containers[container as usize]);
+                let metadata = subject.metadata_path(&self.post.context.containers[container as usize]);
                 Found::State(answer.into(), process::of_metadata(&plan.root.join(metadata)))
             }
-            Step::Files => Found::Files(sort(&plan.root, subject, &self.post.site.containers)),
+            Step::Files => Found::Files(sort(&plan.root, subject, &self.post.context.containers)),
             Step::Copy => match files::copy_left(&plan.root) {
                 Ok(()) => Found::Done,
                 Err(error) => Found::Nothing(format!("cannot copy the root: {error}")),
@@ -170,7 +170,7 @@ impl Examiner<'_> {
             }
             Step::Create(container) => Found::Answer(self.ask(Operation::Create, container).into()),
             Step::Remains => Found::Names(remains(&plan.root, subject)),
-            Step::Processes => Found::Names(process::left(self.post.site)),
+            Step::Processes => Found::Names(process::left(self.post.context)),
         }
     }
 
@@ -188,7 +188,7 @@ impl Examiner<'_> {
     fn ask_on_record(&mut self, operation: Operation, container: u32) -> Answer {
         use crate::process::log::Recorder;
         let request = self.request(operation, container);
-        let mut writer = Writer::new(&self.post.site.region, self.post.identity.process);
+        let mut writer = Writer::new(&self.post.context.region, self.post.identity.process);
         let object = (operation != Operation::List).then_some(container);
         writer.invoked(operation, object);
         let answer = self.session.perform(&request);

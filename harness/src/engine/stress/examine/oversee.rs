@@ -5,10 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rustix::fs::MemfdFlags;
 
-use super::{Finding, Found, Step, examine};
-use crate::engine::stress::crew::Crew;
+use super::{Found, Observation, Step, examine};
 use crate::engine::stress::pause::is_over;
 use crate::engine::stress::wire::Departure;
+use crate::engine::stress::workers::Workers;
 use crate::process::clock::now_ns;
 
 /// How often the zygote looks whether the examiner gets on.
@@ -18,22 +18,22 @@ const STEP_NS_MIN: u64 = 1_000_000_000;
 /// Least time for all steps.
 const ALL_NS_MIN: u64 = 60_000_000_000;
 
-/// Has the root examined; gives back a finding a step, as far as they go.
-pub(in crate::engine::stress) fn oversee(crew: &mut Crew<'_>) -> io::Result<Vec<Finding>> {
+/// Has the root examined; gives back a observation a step, as far as they go.
+pub(in crate::engine::stress) fn oversee(workers: &mut Workers<'_>) -> io::Result<Vec<Observation>> {
     let notes = Notes::new()?;
-    let plan = crew.site.plan();
+    let plan = workers.context.plan();
     let (containers, stall_ns) = (plan.containers, plan.stall_ns);
     let until_ns = now_ns() + ALL_NS_MIN.max(stall_ns.saturating_mul(3));
     let mut step = 0;
     while Step::number(step, containers).is_some() {
-        let departure = attend(crew, &notes, step, until_ns)?;
+        let departure = attend(workers, &notes, step, until_ns)?;
         step = notes.next_step()?;
         if departure.how == 0 || now_ns() > until_ns {
             break;
         }
         let why = stuck(&departure);
         for missed in step..=last_missed(step, containers) {
-            notes.add(&Finding { step: missed, found: Found::Nothing(why.clone()) })?;
+            notes.add(&Observation { step: missed, found: Found::Nothing(why.clone()) })?;
         }
         step = notes.next_step()?;
     }
@@ -41,13 +41,13 @@ pub(in crate::engine::stress) fn oversee(crew: &mut Crew<'_>) -> io::Result<Vec<
 }
 
 /// Lets an examiner work from this step on, until it ends or does not get on; gives back how it ended.
-fn attend(crew: &mut Crew<'_>, notes: &Notes, first: u32, until_ns: u64) -> io::Result<Departure> {
-    let examiner = crew.site.order.layout.examiner();
-    let patience_ns = crew.site.plan().stall_ns.max(STEP_NS_MIN);
-    crew.hire(examiner, &|post| examine(post, first, &notes.file))?;
+fn attend(workers: &mut Workers<'_>, notes: &Notes, first: u32, until_ns: u64) -> io::Result<Departure> {
+    let examiner = workers.context.order.layout.examiner();
+    let patience_ns = workers.context.plan().stall_ns.max(STEP_NS_MIN);
+    workers.start(examiner, &|post| examine(post, first, &notes.file))?;
     let mut seen = (notes.bytes()?, now_ns());
     loop {
-        if let Some(departure) = crew.wait(TICK_NS)?.pop() {
+        if let Some(departure) = workers.wait(TICK_NS)?.pop() {
             return Ok(departure);
         }
         let (bytes, now_ns) = (notes.bytes()?, now_ns());
@@ -55,9 +55,9 @@ fn attend(crew: &mut Crew<'_>, notes: &Notes, first: u32, until_ns: u64) -> io::
             seen = (bytes, now_ns);
         }
         // The user who stops a run wants an end, though not one without what there is to see.
-        let patience_ns = if is_over(crew.site.region.control()) { STEP_NS_MIN } else { patience_ns };
+        let patience_ns = if is_over(workers.context.region.control()) { STEP_NS_MIN } else { patience_ns };
         if now_ns > seen.1 + patience_ns || now_ns > until_ns {
-            crew.kill(examiner);
+            workers.kill(examiner);
         }
     }
 }
@@ -94,8 +94,8 @@ impl Notes {
         Ok(self.file.metadata()?.len())
     }
 
-    fn add(&self, finding: &Finding) -> io::Result<()> {
-        let mut line = serde_json::to_vec(finding)?;
+    fn add(&self, observation: &Observation) -> io::Result<()> {
+        let mut line = serde_json::to_vec(observation)?;
         line.push(b'\n');
         (&self.file).write_all(&line)
     }
@@ -110,7 +110,7 @@ impl Notes {
         Ok(text[..whole].split_inclusive(|&byte| byte == b'\n').count() as u32)
     }
 
-    fn read(&self) -> io::Result<Vec<Finding>> {
+    fn read(&self) -> io::Result<Vec<Observation>> {
         let text = self.text()?;
         let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).map_err(io::Error::from)).collect()
@@ -131,12 +131,12 @@ mod tests {
     #[test]
     fn a_line_cut_short_is_no_finding() {
         let notes = Notes::new().expect("notes");
-        let finding = |step| Finding { step, found: Found::Done };
-        notes.add(&finding(0)).expect("added");
+        let observation = |step| Observation { step, found: Found::Done };
+        notes.add(&observation(0)).expect("added");
         (&notes.file).write_all(b"{\"step\":1,\"fou").expect("cut short");
         assert_eq!(notes.next_step().expect("read"), 1);
-        notes.add(&finding(1)).expect("added");
-        let steps = notes.read().expect("whole lines").into_iter().map(|finding| finding.step);
+        notes.add(&observation(1)).expect("added");
+        let steps = notes.read().expect("whole lines").into_iter().map(|observation| observation.step);
         assert_eq!(steps.collect::<Vec<_>>(), [0, 1]);
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Doing;
-use crate::engine::stress::site::Site;
+use crate::engine::stress::context::RunContext;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::{Marker, marker};
@@ -41,10 +41,10 @@ fn doing(process: ProcessIdentity) -> Option<Doing> {
 }
 
 /// Processes of the run's sandboxes that are left, in words; those that are about to die are waited for.
-pub(super) fn left(site: &Site) -> Vec<String> {
+pub(super) fn left(context: &RunContext) -> Vec<String> {
     let until_ns = now_ns() + DEATH_NS_MAX;
     loop {
-        let left = of_run(site);
+        let left = of_run(context);
         if left.is_empty() || now_ns() > until_ns {
             return left.into_iter().map(describe).collect();
         }
@@ -54,9 +54,9 @@ pub(super) fn left(site: &Site) -> Vec<String> {
 
 /// Living processes that carry the run's marker or descend from its zygote, but for the calling process and the zygote.
 /// What a subject forked and has not yet made another program carries no marker, but descends from the zygote.
-pub(super) fn of_run(site: &Site) -> BTreeSet<u32> {
-    let marked = site.order.marker.parse::<Marker>().map(|marker| marker::processes_of(&marker));
-    let zygote = site.zygote.as_raw().cast_unsigned();
+pub(super) fn of_run(context: &RunContext) -> BTreeSet<u32> {
+    let marked = context.order.marker.parse::<Marker>().map(|marker| marker::processes_of(&marker));
+    let zygote = context.zygote.as_raw().cast_unsigned();
     let mut of_run =
         descendants(zygote).into_iter().chain(marked.into_iter().flatten()).collect::<BTreeSet<_>>();
     of_run.remove(&std::process::id());

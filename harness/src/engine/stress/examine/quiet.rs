@@ -1,13 +1,13 @@
-//! The examiner's findings, as evidence.
+//! The examiner's observations, as evidence.
 
-use super::{Doing, Finding, Found, Step};
+use super::{Doing, Found, Observation, Step};
 use crate::engine::NO_PROCESS;
 use crate::evidence::{Observed, ProcessState, Quiet, QuietContainer, Recovery, Reply, Unobserved};
 use crate::subject::Traits;
 
-/// Puts the findings together. What nobody answered is a silence, and what nobody tried is missing.
+/// Puts the observations together. What nobody answered is a silence, and what nobody tried is missing.
 pub(in crate::engine::stress) fn quiet_from(
-    findings: Vec<Finding>,
+    observations: Vec<Observation>,
     containers: u32,
     traits: &Traits,
 ) -> Quiet {
@@ -19,7 +19,7 @@ pub(in crate::engine::stress) fn quiet_from(
         list: missed(),
     };
     let mut recoveries = vec![[missed(), missed(), missed()]; containers as usize];
-    for Finding { step, found } in findings {
+    for Observation { step, found } in observations {
         if let Some(step) = Step::number(step, containers) {
             add(&mut quiet, &mut recoveries, traits, step, found);
         }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_nobody_answered_is_a_silence_and_what_nobody_tried_is_missing() {
-        let nothing = |step| Finding { step, found: Found::Nothing("no answer in time".into()) };
+        let nothing = |step| Observation { step, found: Found::Nothing("no answer in time".into()) };
         let silence = Reply::Silent("no answer in time".into());
         // Two containers: state of the first, and the whole recovery of the second.
         let quiet = quiet_from([1, 8, 9, 10].map(nothing).to_vec(), 2, &TRAITS);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_a_subject_has_not_is_lacking() {
-        let lacking = |step| Finding { step, found: Found::Lacking("no force-delete".into()) };
+        let lacking = |step| Observation { step, found: Found::Lacking("no force-delete".into()) };
         let quiet = quiet_from([4, 5, 6, 7].map(lacking).to_vec(), 1, &TRAITS);
         assert_eq!(quiet.containers[0].recovery, Err(Unobserved::lacking("no force-delete")));
         assert_eq!(quiet.remains, Err(Unobserved::lacking("no force-delete")));

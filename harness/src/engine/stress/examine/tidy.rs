@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::process::of_run;
-use crate::engine::stress::site::Site;
+use crate::engine::stress::context::RunContext;
 use crate::process::clock::{now_ns, wait_ns};
 use crate::process::marker::Handle;
 
@@ -14,12 +14,12 @@ use crate::process::marker::Handle;
 const DEATH_NS_MAX: u64 = 5_000_000_000;
 
 /// Kills and reaps, in the zygote, all that descends from it or carries the run's marker.
-pub(in crate::engine::stress) fn tidy(site: &Site) {
+pub(in crate::engine::stress) fn tidy(context: &RunContext) {
     let until_ns = now_ns() + DEATH_NS_MAX;
     while now_ns() < until_ns {
-        let handles: BTreeMap<_, _> = of_run(site).into_iter().map(|pid| (pid, Handle::of(pid))).collect();
+        let handles: BTreeMap<_, _> = of_run(context).into_iter().map(|pid| (pid, Handle::of(pid))).collect();
         // Looked at again: a number may have become another's before the handle was had.
-        let left = of_run(site);
+        let left = of_run(context);
         for handle in left.iter().filter_map(|pid| handles.get(pid)) {
             // It may have ended by itself.
             _ = handle.kill();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::history::object::Op;
 use crate::history::object::value::Entries;
 use crate::history::read::value::{shown, syntax, text, whole, word};
-use crate::model::object::{Fails, Kind, ObjectModel, Order};
+use crate::model::object::{Fails, Kind, ObjectModel, QueueOrder};
 use crate::words::units;
 
 /// What belongs there.
@@ -117,7 +117,7 @@ fn model(fields: &Fields<'_>) -> Result<ObjectModel, String> {
     let kind = word("model", raw, Kind::ALL, Kind::as_str)?;
     let mut model = ObjectModel::of(kind);
     match (kind, fields.order) {
-        (Kind::Queue, Some(raw)) => model.order = word("order", raw, Order::ALL, Order::as_str)?,
+        (Kind::Queue, Some(raw)) => model.order = word("order", raw, QueueOrder::ALL, QueueOrder::as_str)?,
         (_, Some(_)) => return Err(format!("order: only a queue has one, and this is a {kind}")),
         (_, None) => {}
     }

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, fstat, statat};
 
 use super::{File, Inode, Place, Places, is_beside};
 use crate::engine::explore::control::entries::{EntryName, Found, Kind};
-use crate::engine::explore::control::inmate::Inmate;
+use crate::engine::explore::control::tracee::Tracee;
 
 /// What a process last opened, by the path that it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,23 +34,23 @@ impl Opened {
 
 impl Places {
     /// What a descriptor is about; `None` for what is no concern of the exploration.
-    pub fn descriptor(&mut self, process: usize, inmate: &Inmate, fd: i32) -> Option<File> {
+    pub fn descriptor(&mut self, process: usize, tracee: &Tracee, fd: i32) -> Option<File> {
         if let Some(known) = self.open.get(&(process, fd)) {
             let known = known.clone();
-            let is_now = || self.linked(inmate, fd).map(|(found, _)| found.inode);
+            let is_now = || self.linked(tracee, fd).map(|(found, _)| found.inode);
             debug_assert_eq!(known.as_ref().map(|file| file.inode), is_now(), "descriptor {fd} is another");
             return known;
         }
-        let found = self.just_opened(process, inmate, fd).or_else(|| self.linked(inmate, fd));
+        let found = self.just_opened(process, tracee, fd).or_else(|| self.linked(tracee, fd));
         let file = found.map(|(found, shown)| self.file(found, &shown));
         self.open.insert((process, fd), file.clone());
         file
     }
 
     /// What a descriptor is about, if it is what the process opened last: its path is known then.
-    fn just_opened(&mut self, process: usize, inmate: &Inmate, fd: i32) -> Option<(Found, Arc<str>)> {
+    fn just_opened(&mut self, process: usize, tracee: &Tracee, fd: i32) -> Option<(Found, Arc<str>)> {
         let opened = self.opened.remove(&process)?;
-        let copy = inmate.descriptor(fd).ok()?;
+        let copy = tracee.descriptor(fd).ok()?;
         let stat = fstat(&copy).ok()?;
         let found = Found::from(&stat);
         let (folder, name) = &opened.entry;
@@ -63,15 +63,15 @@ impl Places {
         }
         debug_assert_eq!(
             Some((found, Arc::clone(&opened.shown))),
-            self.linked(inmate, fd),
+            self.linked(tracee, fd),
             "descriptor {fd} is not what was opened"
         );
         Some((found, opened.shown))
     }
 
     /// What a descriptor is about, by what the kernel says of it.
-    fn linked(&self, inmate: &Inmate, fd: i32) -> Option<(Found, Arc<str>)> {
-        let link = format!("/proc/{}/fd/{fd}", inmate.pid);
+    fn linked(&self, tracee: &Tracee, fd: i32) -> Option<(Found, Arc<str>)> {
+        let link = format!("/proc/{}/fd/{fd}", tracee.pid);
         let path = fs::read_link(&link).ok()?;
         let text = path.to_string_lossy();
         let shown = self.inside(Path::new(text.strip_suffix(" (deleted)").unwrap_or(&text)))?;

@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use super::{ATTRIBUTES, File, Inode, LINKS_MAX, Places, is_beside};
 use crate::engine::explore::control::call::At;
 use crate::engine::explore::control::entries::{self, Kind};
-use crate::engine::explore::control::inmate::Inmate;
+use crate::engine::explore::control::tracee::Tracee;
 use crate::explore::step::{Access, Object};
 
 /// Where a path leads.
@@ -114,21 +114,21 @@ fn parts(path: &str) -> VecDeque<String> {
 
 impl Places {
     /// Where a path leads; `None` for what is no concern of the exploration.
-    pub fn path(&mut self, process: usize, inmate: &Inmate, at: &At, follow: bool) -> Option<Arc<Place>> {
-        let start = self.start(process, inmate, at)?;
+    pub fn path(&mut self, process: usize, tracee: &Tracee, at: &At, follow: bool) -> Option<Arc<Place>> {
+        let start = self.start(process, tracee, at)?;
         let is_this = |walked: &&Walked| {
             walked.folder == start.folder.inode && walked.follow == follow && walked.rest == start.rest
         };
         let known = self.walked.iter().find(is_this).map(|walked| Arc::clone(&walked.place));
         if let Some(known) = known.filter(|_| start.is_inside) {
             debug_assert_eq!(
-                self.set_out(inmate, &start, follow).as_ref(),
+                self.set_out(tracee, &start, follow).as_ref(),
                 Some(&*known),
                 "it led elsewhere"
             );
             return Some(known);
         }
-        let place = Arc::new(self.set_out(inmate, &start, follow)?);
+        let place = Arc::new(self.set_out(tracee, &start, follow)?);
         if start.is_inside {
             let (folder, rest) = (start.folder.inode, start.rest.into_owned());
             self.walked.push(Walked { folder, rest, follow, place: Arc::clone(&place) });
@@ -137,10 +137,10 @@ impl Places {
     }
 
     /// Walks from where a path starts.
-    fn set_out(&mut self, inmate: &Inmate, start: &Start<'_>, follow: bool) -> Option<Place> {
+    fn set_out(&mut self, tracee: &Tracee, start: &Start<'_>, follow: bool) -> Option<Place> {
         let base = match start.whence {
             Whence::Root => Arc::clone(&self.root),
-            Whence::Descriptor(fd) => open_folder(Path::new(&format!("/proc/{}/fd/{fd}", inmate.pid)))?,
+            Whence::Descriptor(fd) => open_folder(Path::new(&format!("/proc/{}/fd/{fd}", tracee.pid)))?,
             Whence::Beside => open_folder(self.images.parent()?)?,
         };
         let walk = Walk {
@@ -212,10 +212,10 @@ impl Places {
     }
 
     /// From where a path starts.
-    fn start<'a>(&mut self, process: usize, inmate: &Inmate, at: &'a At) -> Option<Start<'a>> {
+    fn start<'a>(&mut self, process: usize, tracee: &Tracee, at: &'a At) -> Option<Start<'a>> {
         let is_absolute = at.path.starts_with('/');
         if !is_absolute && at.folder != libc::AT_FDCWD {
-            let folder = self.descriptor(process, inmate, at.folder)?;
+            let folder = self.descriptor(process, tracee, at.folder)?;
             let is_root = folder.inode == self.root_inode;
             let whence = if is_root { Whence::Root } else { Whence::Descriptor(at.folder) };
             let is_inside = !is_beside(&folder.shown);
@@ -224,7 +224,7 @@ impl Places {
         let path = if is_absolute {
             PathBuf::from(&at.path)
         } else {
-            fs::read_link(format!("/proc/{}/cwd", inmate.pid)).ok()?.join(&at.path)
+            fs::read_link(format!("/proc/{}/cwd", tracee.pid)).ok()?.join(&at.path)
         };
         let shown = self.inside(&path)?;
         if let Some(image) = shown.strip_prefix("~images/") {

@@ -47,7 +47,7 @@ impl Scene<'_> {
 
     /// Whether a descriptor is open in a way that allows a lock by `fcntl`.
     pub(super) fn can_lock(&self, fd: i32, mode: Mode) -> bool {
-        let Ok(copy) = self.inmate.descriptor(fd) else { return false };
+        let Ok(copy) = self.tracee.descriptor(fd) else { return false };
         let Ok(flags) = rustix::fs::fcntl_getfl(&copy) else { return false };
         match mode {
             Mode::Shared => flags & OFlags::ACCMODE != OFlags::WRONLY,

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use nix::unistd::Pid;
 use rustix::thread::futex;
 
-use super::wire::Order;
+use super::wire::StressOrder;
 use crate::plan::StressPlan;
+use crate::process::overlap::{Identity, OverlapDetector};
 use crate::process::region::{Header, Region};
-use crate::process::witness::{Identity, Witness};
 use crate::process::{Builder, lifeline};
 use crate::subject::{Seat, Session, Subject};
 
@@ -20,16 +20,16 @@ pub(super) fn container_names(count: u32) -> Vec<String> {
 }
 
 /// Where a run takes place.
-pub(super) struct Site {
-    pub order: Order,
+pub(super) struct RunContext {
+    pub order: StressOrder,
     pub region: Arc<Region>,
     pub subject: Box<dyn Subject>,
     pub containers: Arc<[String]>,
     pub zygote: Pid,
 }
 
-impl Site {
-    pub fn prepare(order: Order, memory: OwnedFd, build: Builder) -> Result<Self, String> {
+impl RunContext {
+    pub fn prepare(order: StressOrder, memory: OwnedFd, build: Builder) -> Result<Self, String> {
         let region = Region::attach(memory, order.layout)
             .map_err(|error| format!("cannot map the {} bytes of the log: {error}", order.layout.bytes()))?;
         Ok(Self {
@@ -49,33 +49,33 @@ impl Site {
 /// One process's place in a run.
 #[derive(Clone, Copy)]
 pub(super) struct Post<'s> {
-    pub site: &'s Site,
+    pub context: &'s RunContext,
     pub identity: Identity,
 }
 
 impl<'s> Post<'s> {
     pub fn plan(&self) -> &'s StressPlan {
-        &self.site.order.plan
+        &self.context.order.plan
     }
 
     pub fn header(&self) -> &'s Header {
-        self.site.region.header(self.identity.process)
+        self.context.region.header(self.identity.process)
     }
 
     /// Opens the subject for the process at this post; where that fails, leaves word of it and gives back the exit code.
     pub fn open(&self) -> Result<Box<dyn Session + 's>, i32> {
-        let site = self.site;
-        let examines = self.identity.process == site.order.layout.examiner();
+        let context = self.context;
+        let examines = self.identity.process == context.order.layout.examiner();
         let hold_ns = if examines { 0..=0 } else { self.plan().hold_ns.clone() };
         let seat = Seat {
             root: self.plan().root.clone(),
             process: self.identity.process,
-            containers: Arc::clone(&site.containers),
+            containers: Arc::clone(&context.containers),
             payload_bytes: self.plan().payload_bytes,
-            marker: site.order.marker.clone(),
-            watch: Arc::new(Witness::new(Arc::clone(&site.region), self.identity, hold_ns)),
+            marker: context.order.marker.clone(),
+            watch: Arc::new(OverlapDetector::new(Arc::clone(&context.region), self.identity, hold_ns)),
         };
-        site.subject.open(seat).map_err(|error| {
+        context.subject.open(seat).map_err(|error| {
             lifeline::leave_words(self.header(), &format!("cannot open the subject: {error}"));
             lifeline::UNOPENED
         })
@@ -83,7 +83,7 @@ impl<'s> Post<'s> {
 
     /// Waits until all may go.
     pub fn wait_at_barrier(&self) {
-        let control = self.site.region.control();
+        let control = self.context.region.control();
         control.ready.fetch_add(1, Ordering::AcqRel);
         while control.go.load(Ordering::Acquire) == 0 {
             // Woken, interrupted or too late to sleep: in every case, look again.

@@ -1,4 +1,4 @@
-//! The witness words: one word a container in shared memory, in which each holder of its lock leaves its identity.
+//! The owner word: one word a container in shared memory, in which each holder of its lock leaves its identity.
 //!
 //! Who comes in and finds somebody inside has seen an overlap, whatever the lock says of itself.
 
@@ -38,7 +38,7 @@ impl Identity {
 
 /// One process's watch.
 #[derive(Debug)]
-pub struct Witness {
+pub struct OverlapDetector {
     region: Arc<Region>,
     identity: Identity,
     hold_ns: RangeInclusive<u64>,
@@ -46,7 +46,7 @@ pub struct Witness {
     random: AtomicU64,
 }
 
-impl Witness {
+impl OverlapDetector {
     /// Watches for this process, and holds it inside for a random time within the range.
     #[must_use]
     pub fn new(region: Arc<Region>, identity: Identity, hold_ns: RangeInclusive<u64>) -> Self {
@@ -92,7 +92,7 @@ impl Witness {
     }
 }
 
-impl Watch for Witness {
+impl Watch for OverlapDetector {
     fn enter(&self, container: u32) {
         let mine = self.identity.word();
         let before = self.region.words()[container as usize].0.swap(mine, Ordering::AcqRel);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::process::region::Layout;
 
-    fn watches() -> (Arc<Region>, [Witness; 2]) {
+    fn watches() -> (Arc<Region>, [OverlapDetector; 2]) {
         let layout = Layout {
             workers: 2,
             auditors: 0,
@@ -151,7 +151,7 @@ mod tests {
         };
         let region = Arc::new(Region::create(layout).expect("a region"));
         let watch = |process| {
-            Witness::new(Arc::clone(&region), Identity { process, incarnation: process + 10 }, 0..=0)
+            OverlapDetector::new(Arc::clone(&region), Identity { process, incarnation: process + 10 }, 0..=0)
         };
         let watches = [watch(0), watch(1)];
         (region, watches)

@@ -4,7 +4,7 @@
 use crate::explore::step::{Event, Mask};
 
 /// The happens-before order of an execution, as a vector clock per event.
-pub struct Order<'e> {
+pub struct HappensBefore<'e> {
     events: &'e [Event],
     processes: usize,
     /// Which event of its process each is, from 1.
@@ -19,7 +19,7 @@ pub struct Order<'e> {
     adjacent: Vec<(usize, usize)>,
 }
 
-impl<'e> Order<'e> {
+impl<'e> HappensBefore<'e> {
     /// Of these events, in the order in which they happened.
     #[must_use]
     pub fn of(events: &'e [Event], processes: usize) -> Self {

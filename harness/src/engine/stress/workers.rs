@@ -1,4 +1,4 @@
-//! The crew: forks a run's processes, sends them signals, and reaps them.
+//! The workers: forks a run's processes, sends them signals, and reaps them.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,13 +13,13 @@ use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::context::{Post, RunContext};
 use super::fresh;
-use super::site::{Post, Site};
 use super::wire::{Departure, Report};
 use crate::process::clock::now_ns;
+use crate::process::overlap::{Identity, clear_all};
 use crate::process::procfs::Stat;
 use crate::process::sys::{self, Forked};
-use crate::process::witness::{Identity, clear_all};
 use crate::process::{Channel, children, lifeline};
 
 /// How long a process may take to die of SIGKILL before the harness gives it up.
@@ -45,32 +45,33 @@ enum Member {
 }
 
 /// All processes of a run.
-pub(super) struct Crew<'s> {
-    pub site: &'s Site,
+pub(super) struct Workers<'s> {
+    pub context: &'s RunContext,
     channel: &'s Channel,
     signals: SignalFd,
     members: Vec<Member>,
     incarnations: u32,
 }
 
-impl<'s> Crew<'s> {
-    pub fn new(site: &'s Site, channel: &'s Channel) -> io::Result<Self> {
+impl<'s> Workers<'s> {
+    pub fn new(context: &'s RunContext, channel: &'s Channel) -> io::Result<Self> {
         let signals = children::watch()?;
-        let members = vec![Member::Vacant; site.order.layout.slots() as usize];
-        Ok(Self { site, channel, signals, members, incarnations: 0 })
+        let members = vec![Member::Vacant; context.order.layout.slots() as usize];
+        Ok(Self { context, channel, signals, members, incarnations: 0 })
     }
 
     /// Forks a process for a number at which nobody sits.
-    pub fn hire(&mut self, process: u32, life: Life<'_>) -> io::Result<()> {
+    pub fn start(&mut self, process: u32, life: Life<'_>) -> io::Result<()> {
         self.incarnations += 1;
         let identity = Identity { process, incarnation: self.incarnations };
-        let post = Post { site: self.site, identity };
+        let post = Post { context: self.context, identity };
         match sys::fork()? {
             Forked::Child => {
                 sys::close_parents_copy(self.channel.as_fd());
                 sys::close_parents_copy(self.signals.as_fd());
-                lifeline::live(&self.site.region, process, || {
-                    let tied = lifeline::tie_to(self.site.zygote).and_then(|()| lifeline::unblock_signals());
+                lifeline::live(&self.context.region, process, || {
+                    let tied =
+                        lifeline::tie_to(self.context.zygote).and_then(|()| lifeline::unblock_signals());
                     if let Err(error) = tied {
                         lifeline::leave_words(post.header(), &format!("cannot set the process up: {error}"));
                         return lifeline::UNOPENED;
@@ -110,7 +111,7 @@ impl<'s> Crew<'s> {
 
     /// Whether a worker has done all it should.
     pub fn has_finished(&self, process: u32) -> bool {
-        self.site.region.header(process).finished_ns.load(Ordering::Acquire) != 0
+        self.context.region.header(process).finished_ns.load(Ordering::Acquire) != 0
     }
 
     /// Sends SIGKILL, once.
@@ -120,7 +121,7 @@ impl<'s> Crew<'s> {
         {
             // Stamped, and said, before the signal: nobody may see the effect and not the cause.
             *killed_ns = Some(now_ns());
-            self.site.region.header(process).killed_incarnation.store(*incarnation, Ordering::Release);
+            self.context.region.header(process).killed_incarnation.store(*incarnation, Ordering::Release);
             _ = kill(*pid, Signal::SIGKILL);
         }
     }
@@ -176,7 +177,7 @@ impl<'s> Crew<'s> {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if let Some(departure) = self.buried(pid, how) {
+            if let Some(departure) = self.reaped(pid, how) {
                 departure.is_the_subjects()?;
                 self.close_books(&departure);
                 self.channel.send(&Report::Departed(departure.clone()), None)?;
@@ -187,7 +188,7 @@ impl<'s> Crew<'s> {
     }
 
     /// Takes note of a reaped process; gives back whose departure that completes. Others are orphans of the subject.
-    fn buried(&mut self, pid: Pid, how: i32) -> Option<Departure> {
+    fn reaped(&mut self, pid: Pid, how: i32) -> Option<Departure> {
         let reaped_ns = now_ns();
         let is_pid = |member: &Member| match member {
             Member::Living { pid: own, .. } => *own == pid,
@@ -195,7 +196,7 @@ impl<'s> Crew<'s> {
             Member::Vacant => false,
         };
         let process = self.members.iter().position(is_pid)?;
-        let header = self.site.region.header(process as u32);
+        let header = self.context.region.header(process as u32);
         let departure = match std::mem::replace(&mut self.members[process], Member::Vacant) {
             Member::Vacant => return None,
             Member::Acting { departure, .. } => return Some(Departure { reaped_ns, ..departure }),
@@ -211,7 +212,7 @@ impl<'s> Crew<'s> {
         };
         if let Some(child) = fresh::take_child(header)
             && Stat::of(child.as_raw().cast_unsigned())
-                .is_some_and(|stat| stat.parent == self.site.zygote.as_raw().cast_unsigned())
+                .is_some_and(|stat| stat.parent == self.context.zygote.as_raw().cast_unsigned())
         {
             // It is our child now, and as good as dead; but it may still act until it is.
             _ = kill(child, Signal::SIGKILL);
@@ -223,7 +224,7 @@ impl<'s> Crew<'s> {
 
     /// Whatever the process left open is closed: it can no longer act.
     fn close_books(&self, departure: &Departure) {
-        let region = &self.site.region;
+        let region = &self.context.region;
         clear_all(region, departure.identity());
         let published = region.header(departure.process).published.load(Ordering::Acquire);
         let last = published.checked_sub(1).map(|index| &region.entries(departure.process)[index as usize]);

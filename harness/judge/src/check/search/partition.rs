@@ -141,7 +141,7 @@ impl Hasher for Folded {
 
 /// One container's operations.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Partition {
     pub ops: Vec<Op>,
     pub classes: Vec<Class>,
     pub events: Vec<Event>,
@@ -161,14 +161,14 @@ pub(super) struct Lane {
     pub death: Option<Row>,
 }
 
-impl Lane {
-    /// Makes a lane of items. Their order does not matter. `death`: what a death makes of each state, if there can be any.
+impl Partition {
+    /// Makes a partition of items. Their order does not matter. `death`: what a death makes of each state, if there can be any.
     pub fn of(mut items: Vec<Item>, initial: States, states: usize, death: Option<Row>) -> Self {
         if let Some(row) = death {
             // Before what is invoked at 0.
             items.insert(0, Item::death(row));
         }
-        let mut lane = Self {
+        let mut partition = Self {
             ops: Vec::with_capacity(items.len()),
             classes: Vec::new(),
             events: Vec::with_capacity(items.len() * 2),
@@ -180,19 +180,19 @@ impl Lane {
             states,
             death,
         };
-        lane.classify(&items);
+        partition.classify(&items);
         drop(items);
-        for (number, class) in lane.classes.iter().enumerate() {
-            for (state, leaving) in lane.leaving.iter_mut().enumerate() {
+        for (number, class) in partition.classes.iter().enumerate() {
+            for (state, leaving) in partition.leaving.iter_mut().enumerate() {
                 if class.changes & (1 << state) != 0 {
                     leaving.push(number as u16);
                 }
             }
         }
-        lane.order();
-        lane.assign_slots();
-        lane.collect_open();
-        lane
+        partition.order();
+        partition.assign_slots();
+        partition.collect_open();
+        partition
     }
 
     /// Makes operations and classes of the items, but for those that cannot matter.

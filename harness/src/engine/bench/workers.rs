@@ -1,4 +1,4 @@
-//! The crew of one round: forks its processes, and reaps them.
+//! The workers of one round: forks its processes, and reaps them.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -14,13 +14,13 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::wire::{Departure, How};
-use super::worker::{Site, work};
+use super::worker::{RoundContext, work};
 use crate::process::sys::{self, Forked};
 use crate::process::{Channel, children, lifeline};
 
 /// The processes of one round.
-pub(super) struct Crew<'s> {
-    site: &'s Site,
+pub(super) struct Workers<'s> {
+    context: &'s RoundContext,
     channel: &'s Channel,
     signals: SignalFd,
     zygote: Pid,
@@ -30,12 +30,12 @@ pub(super) struct Crew<'s> {
     killing: bool,
 }
 
-impl<'s> Crew<'s> {
-    pub fn new(site: &'s Site, channel: &'s Channel) -> io::Result<Self> {
+impl<'s> Workers<'s> {
+    pub fn new(context: &'s RoundContext, channel: &'s Channel) -> io::Result<Self> {
         let signals = children::watch()?;
         let zygote = nix::unistd::getpid();
         Ok(Self {
-            site,
+            context,
             channel,
             signals,
             zygote,
@@ -46,13 +46,13 @@ impl<'s> Crew<'s> {
     }
 
     /// Forks the next process.
-    pub fn hire(&mut self) -> io::Result<()> {
+    pub fn start(&mut self) -> io::Result<()> {
         let process = self.members.len() as u32;
         match sys::fork()? {
             Forked::Child => {
                 sys::close_parents_copy(self.channel.as_fd());
                 sys::close_parents_copy(self.signals.as_fd());
-                let region = self.site.arena.region();
+                let region = self.context.arena.region();
                 lifeline::live(region, process, || {
                     let tied = lifeline::tie_to(self.zygote).and_then(|()| lifeline::unblock_signals());
                     if let Err(error) = tied {
@@ -61,7 +61,7 @@ impl<'s> Crew<'s> {
                         return lifeline::UNOPENED;
                     }
                     lifeline::call_oneself(&format!("fw-{process}"));
-                    work(self.site, process)
+                    work(self.context, process)
                 })
             }
             Forked::Parent(pid) => {
@@ -105,17 +105,17 @@ impl<'s> Crew<'s> {
     fn reap(&mut self) -> io::Result<()> {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, 0)) => self.buried(pid, |_, _| None),
+                Ok(WaitStatus::Exited(pid, 0)) => self.reaped(pid, |_, _| None),
                 Ok(WaitStatus::Exited(pid, code)) => {
-                    self.buried(pid, |site, process| {
-                        let header = site.arena.region().header(process);
+                    self.reaped(pid, |context, process| {
+                        let header = context.arena.region().header(process);
                         Some(How::Code(code, lifeline::take_words(header)))
                     });
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) => {
                     let is_ours = self.killing && signal == Signal::SIGKILL;
                     let how = if is_ours { How::Stuck } else { How::Signal(signal as i32) };
-                    self.buried(pid, |_, _| Some(how));
+                    self.reaped(pid, |_, _| Some(how));
                 }
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -124,11 +124,11 @@ impl<'s> Crew<'s> {
         }
     }
 
-    fn buried(&mut self, pid: Pid, how: impl FnOnce(&Site, u32) -> Option<How>) {
+    fn reaped(&mut self, pid: Pid, how: impl FnOnce(&RoundContext, u32) -> Option<How>) {
         let Some(process) = self.members.iter().position(|member| *member == Some(pid)) else { return };
         self.members[process] = None;
         let process = process as u32;
-        if let Some(how) = how(self.site, process) {
+        if let Some(how) = how(self.context, process) {
             let pid = pid.as_raw().cast_unsigned();
             self.departures.push(Departure { process, pid, how });
         }
@@ -136,6 +136,6 @@ impl<'s> Crew<'s> {
 
     /// How many have opened what they need.
     pub fn ready(&self) -> usize {
-        self.site.arena.region().control().ready.load(Ordering::Acquire) as usize
+        self.context.arena.region().control().ready.load(Ordering::Acquire) as usize
     }
 }

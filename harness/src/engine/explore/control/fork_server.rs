@@ -1,8 +1,8 @@
-//! The nursery: a small process without threads that forks controlled processes, and reaps them.
+//! The fork server: a small process without threads that forks controlled processes, and reaps them.
 //!
-//! The controller lives in the harness, which has threads and must not fork. The zygote forks one nursery for each
-//! exploration that goes on side by side, and the nursery forks on demand. When the controller goes, so does the
-//! nursery, and with it everybody whom it forked.
+//! The controller lives in the harness, which has threads and must not fork. The zygote forks one fork server for each
+//! exploration that goes on side by side, and the fork server forks on demand. When the controller goes, so does the
+//! fork server, and with it everybody whom it forked.
 
 use std::fs::File;
 use std::io;
@@ -15,21 +15,21 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{inmate, mail};
+use super::{mail, tracee};
 use crate::plan::SubjectPlan;
+use crate::process::overlap::{Identity, OverlapDetector};
 use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
-use crate::process::witness::{Identity, Witness};
 use crate::process::{Builder, Channel, lifeline};
 use crate::subject::{Seat, Session, Subject};
 use crate::tracee::filter;
 
-/// What nurseries are called in lists of processes.
-pub(crate) const NAME: &str = "fw-nursery";
+/// What fork servers are called in lists of processes.
+pub(crate) const NAME: &str = "fw-forkserver";
 
-/// Be a nursery for this.
+/// Be a fork server for this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct NurseryOrder {
+pub(crate) struct ForkServerOrder {
     pub subject: SubjectPlan,
     pub root: std::path::PathBuf,
     pub containers: Vec<String>,
@@ -40,38 +40,38 @@ pub(crate) struct NurseryOrder {
     pub processor: Option<usize>,
 }
 
-/// What a controller asks of its nursery.
+/// What a controller asks of its fork server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Wish {
+pub(super) enum ForkOrder {
     /// Fork the process of this number, which nobody is at present.
-    Hire(u32),
+    Fork(u32),
     /// Wait for this child to end; it is as good as dead.
-    Bury(u32),
+    Reap(u32),
 }
 
-/// What the nursery answers.
+/// What the fork server answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Tidings {
-    /// The subject is built; the nursery's pid.
+pub(super) enum ForkMessage {
+    /// The subject is built; the fork server's pid.
     Raised(u32),
     /// The pid of the process that was forked.
-    Hired(u32),
+    Forked(u32),
     /// How the child ended: its exit code, or the negative of the signal.
-    Buried(i32),
+    Reaped(i32),
     /// It could not be done.
     Failed(String),
 }
 
-/// The zygote's part: forks a nursery, with a channel to the controller that comes behind the order.
+/// The zygote's part: forks a fork server, with a channel to the controller that comes behind the order.
 pub(crate) fn raise(
     channel: &Channel,
-    order: NurseryOrder,
+    order: ForkServerOrder,
     memory: OwnedFd,
     build: Builder,
 ) -> io::Result<()> {
-    reap_nurseries();
+    reap_fork_servers();
     let Some(((), Some(line))) = channel.receive::<()>()? else {
-        return Err(io::Error::other("an order for a nursery came without its channel"));
+        return Err(io::Error::other("an order for a fork server came without its channel"));
     };
     let zygote = nix::unistd::getpid();
     match sys::fork()? {
@@ -86,7 +86,7 @@ pub(crate) fn raise(
                     // Where the controller is gone, nobody is left to be told.
                     lived.map_or_else(
                         |error| {
-                            _ = line.send(&Tidings::Failed(error.to_string()), None);
+                            _ = line.send(&ForkMessage::Failed(error.to_string()), None);
                             1
                         },
                         |()| 0,
@@ -98,8 +98,8 @@ pub(crate) fn raise(
     }
 }
 
-/// Reaps the nurseries whose controllers have gone. Nothing else is the zygote's child between two orders.
-fn reap_nurseries() {
+/// Reaps the fork servers whose controllers have gone. Nothing else is the zygote's child between two orders.
+fn reap_fork_servers() {
     use nix::sys::wait::WaitPidFlag;
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
@@ -109,15 +109,15 @@ fn reap_nurseries() {
 }
 
 /// What the processes of one exploration share.
-struct Site {
-    order: NurseryOrder,
+struct ForkContext {
+    order: ForkServerOrder,
     region: Arc<Region>,
     subject: Box<dyn Subject>,
     containers: Arc<[String]>,
-    nursery: Pid,
+    fork_server: Pid,
 }
 
-impl Site {
+impl ForkContext {
     /// Opens the subject, in the process that will use it.
     fn open(&self, identity: Identity) -> Result<Box<dyn Session + '_>, String> {
         let seat = Seat {
@@ -126,41 +126,41 @@ impl Site {
             containers: Arc::clone(&self.containers),
             payload_bytes: self.order.payload_bytes,
             marker: self.order.marker.clone(),
-            watch: Arc::new(Witness::new(Arc::clone(&self.region), identity, 0..=0)),
+            watch: Arc::new(OverlapDetector::new(Arc::clone(&self.region), identity, 0..=0)),
         };
         self.subject.open(seat).map_err(|error| format!("cannot open the subject: {error}"))
     }
 }
 
 /// The life of the process that sets up and examines, when all others stand still: it needs no control.
-fn attend(site: &Site, identity: Identity) -> Result<i32, String> {
-    let header = site.region.header(identity.process);
-    let mut session = site.open(identity)?;
+fn attend(context: &ForkContext, identity: Identity) -> Result<i32, String> {
+    let header = context.region.header(identity.process);
+    let mut session = context.open(identity)?;
     loop {
         let answer = session.perform(&mail::await_request(header));
-        mail::lay_answer(&site.region, identity.process, answer);
+        mail::lay_answer(&context.region, identity.process, answer);
         mail::say_answered(header);
     }
 }
 
-/// The nursery's life.
-fn be(line: &Channel, order: NurseryOrder, memory: OwnedFd, build: Builder) -> io::Result<()> {
+/// The fork server's life.
+fn be(line: &Channel, order: ForkServerOrder, memory: OwnedFd, build: Builder) -> io::Result<()> {
     lifeline::call_oneself(NAME);
     if let Some(processor) = order.processor {
         let mut set = CpuSet::new();
         set.set(processor)?;
         sched_setaffinity(Pid::from_raw(0), &set)?;
     }
-    let site = Site {
+    let context = ForkContext {
         region: Arc::new(Region::attach(memory, order.layout)?),
         subject: build(&order.subject).map_err(io::Error::other)?,
         containers: order.containers.clone().into(),
-        nursery: nix::unistd::getpid(),
+        fork_server: nix::unistd::getpid(),
         order,
     };
-    line.send(&Tidings::Raised(site.nursery.as_raw().cast_unsigned()), None)?;
+    line.send(&ForkMessage::Raised(context.fork_server.as_raw().cast_unsigned()), None)?;
     let mut children = Vec::new();
-    let served = serve(line, &site, &mut children);
+    let served = serve(line, &context, &mut children);
     for child in children {
         _ = kill(child, Signal::SIGKILL);
         _ = waitpid(child, None);
@@ -169,38 +169,38 @@ fn be(line: &Channel, order: NurseryOrder, memory: OwnedFd, build: Builder) -> i
 }
 
 /// Does as the controller wishes, until it is gone.
-fn serve(line: &Channel, site: &Site, children: &mut Vec<Pid>) -> io::Result<()> {
+fn serve(line: &Channel, context: &ForkContext, children: &mut Vec<Pid>) -> io::Result<()> {
     let mut incarnations = 0;
-    while let Some((wish, _)) = line.receive::<Wish>()? {
-        let tidings = match wish {
-            Wish::Hire(process) => {
+    while let Some((order, _)) = line.receive::<ForkOrder>()? {
+        let message = match order {
+            ForkOrder::Fork(process) => {
                 incarnations += 1;
                 let identity = Identity { process, incarnation: incarnations };
-                hire(line, site, identity).map(|child| {
+                start(line, context, identity).map(|child| {
                     children.push(child);
-                    Tidings::Hired(child.as_raw().cast_unsigned())
+                    ForkMessage::Forked(child.as_raw().cast_unsigned())
                 })
             }
-            Wish::Bury(pid) => bury(Pid::from_raw(pid.cast_signed())).map(|how| {
+            ForkOrder::Reap(pid) => reap(Pid::from_raw(pid.cast_signed())).map(|how| {
                 children.retain(|child| child.as_raw().cast_unsigned() != pid);
-                Tidings::Buried(how)
+                ForkMessage::Reaped(how)
             }),
         };
-        line.send(&tidings.unwrap_or_else(|error| Tidings::Failed(error.to_string())), None)?;
+        line.send(&message.unwrap_or_else(|error| ForkMessage::Failed(error.to_string())), None)?;
     }
     Ok(())
 }
 
-fn hire(line: &Channel, site: &Site, identity: Identity) -> io::Result<Pid> {
-    let header = site.region.header(identity.process);
+fn start(line: &Channel, context: &ForkContext, identity: Identity) -> io::Result<Pid> {
+    let header = context.region.header(identity.process);
     mail::forget_listener(header);
     mail::clear_bell(header);
     match sys::fork()? {
         Forked::Parent(child) => Ok(child),
         Forked::Child => {
             sys::close_parents_copy(line.as_fd());
-            lifeline::live(&site.region, identity.process, || {
-                work(site, identity).unwrap_or_else(|words| {
+            lifeline::live(&context.region, identity.process, || {
+                work(context, identity).unwrap_or_else(|words| {
                     lifeline::leave_words(header, &words);
                     lifeline::UNOPENED
                 })
@@ -209,7 +209,7 @@ fn hire(line: &Channel, site: &Site, identity: Identity) -> io::Result<Pid> {
     }
 }
 
-fn bury(child: Pid) -> io::Result<i32> {
+fn reap(child: Pid) -> io::Result<i32> {
     loop {
         match waitpid(child, None) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(code),
@@ -221,23 +221,24 @@ fn bury(child: Pid) -> io::Result<i32> {
 }
 
 /// A controlled process's life; gives back its exit code.
-fn work(site: &Site, identity: Identity) -> Result<i32, String> {
+fn work(context: &ForkContext, identity: Identity) -> Result<i32, String> {
     let process = identity.process;
-    let header = site.region.header(process);
-    lifeline::tie_to(site.nursery).map_err(|error| format!("cannot be tied to the nursery: {error}"))?;
+    let header = context.region.header(process);
+    lifeline::tie_to(context.fork_server)
+        .map_err(|error| format!("cannot be tied to the fork_server: {error}"))?;
     lifeline::call_oneself(&format!("fw-p{}", process + 1));
     // A subject that reads from the terminal would wait where nobody sees it.
     File::open("/dev/null")
         .and_then(|null| Ok(nix::unistd::dup2_stdin(null)?))
         .map_err(|error| error.to_string())?;
-    if process + 1 == site.order.layout.examiner() {
-        return attend(site, identity);
+    if process + 1 == context.order.layout.examiner() {
+        return attend(context, identity);
     }
     let listener = match seccomp::install(&filter::program(None)) {
         Ok(listener) => listener,
         Err(error) => {
-            let words = format!("this machine lets no process be controlled: {}", inmate::told(&error));
-            if inmate::is_unsupported(&error) {
+            let words = format!("this machine lets no process be controlled: {}", tracee::told(&error));
+            if tracee::is_unsupported(&error) {
                 lifeline::leave_words(header, &words);
                 return Ok(lifeline::UNSUPPORTED);
             }
@@ -252,12 +253,12 @@ fn work(site: &Site, identity: Identity) -> Result<i32, String> {
     }
     // As long as this process has a copy of its own listener, its death does not end it.
     drop(listener);
-    let mut session = site.open(identity)?;
+    let mut session = context.open(identity)?;
     loop {
         match i64::from(ready()?) {
             mail::PERFORM => {
                 let answer = session.perform(&mail::take_request(header));
-                mail::lay_answer(&site.region, process, answer);
+                mail::lay_answer(&context.region, process, answer);
             }
             mail::AGAIN => {}
             _ => return Ok(0),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::{Case, Shown, Trials};
 use crate::engine::EngineError;
 use crate::engine::explore::follow::{Followed, Following};
-use crate::engine::explore::{self, Stage};
+use crate::engine::explore::{self, Executor};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
@@ -20,7 +20,7 @@ const BRIEF_NS: u64 = 1_000_000_000;
 
 /// Tries candidates with real processes.
 #[derive(Debug)]
-pub struct OnStage<'z> {
+pub struct RealTrials<'z> {
     zygote: &'z mut Zygote,
     plan: ExplorePlan,
     class: Class,
@@ -30,16 +30,16 @@ pub struct OnStage<'z> {
     error: Option<EngineError>,
 }
 
-/// The processes that stand on the stage, for as long as what comes before stays the same.
+/// The processes of the executor, for as long as what comes before stays the same.
 #[derive(Debug)]
 struct Open {
     setup: Vec<Call>,
     // In this order: the processes go before the folder in which they work.
-    stage: Stage,
+    executor: Executor,
     _scratch: Scratch,
 }
 
-impl<'z> OnStage<'z> {
+impl<'z> RealTrials<'z> {
     /// Tries candidates made from this plan, below this folder; only what shows the class is kept.
     #[must_use]
     pub fn new(
@@ -70,11 +70,11 @@ impl<'z> OnStage<'z> {
         if self.open.as_ref().is_none_or(|open| open.setup != case.setup) {
             self.open = None;
             let scratch = self.scratch()?;
-            let stage = Stage::open(self.zygote, &self.plan_of(case, &scratch))?;
-            self.open = Some(Open { setup: case.setup.clone(), stage, _scratch: scratch });
+            let executor = Executor::open(self.zygote, &self.plan_of(case, &scratch))?;
+            self.open = Some(Open { setup: case.setup.clone(), executor, _scratch: scratch });
         }
         let open = self.open.as_mut().expect("it was just opened");
-        open.stage.follow(&case.programs, &case.schedule, Following::Loose, &mut ())
+        open.executor.follow(&case.programs, &case.schedule, Following::Loose, &mut ())
     }
 
     fn try_explore(&mut self, case: &Case) -> Result<Option<Shown>, EngineError> {
@@ -104,12 +104,12 @@ impl<'z> OnStage<'z> {
     }
 }
 
-impl Trials for OnStage<'_> {
+impl Trials for RealTrials<'_> {
     fn follow(&mut self, case: &Case) -> Option<Shown> {
         match self.try_follow(case) {
             Ok(followed) => shows(&followed.violations, self.class).then(|| followed.into()),
             Err(error) => {
-                // Whatever is on the stage cannot be trusted any more.
+                // Whatever the executor holds cannot be trusted any more.
                 self.open = None;
                 self.error = Some(error);
                 None

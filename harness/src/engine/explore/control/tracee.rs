@@ -22,7 +22,7 @@ const DEATH: Duration = Duration::from_secs(10);
 
 /// A controlled process.
 #[derive(Debug)]
-pub(super) struct Inmate {
+pub(super) struct Tracee {
     pub pid: u32,
     handle: OwnedFd,
     listener: Listener,
@@ -41,7 +41,7 @@ pub(super) enum Arrival {
     Dead,
 }
 
-impl Inmate {
+impl Tracee {
     /// Takes control of a process that has announced its listener.
     pub fn seize(pid: u32, listener: i32) -> io::Result<Self> {
         let raw = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;

@@ -1,4 +1,4 @@
-//! The stage: real processes under control, and the folder that they share. It runs one execution after the other, each
+//! Control: real processes under control, and the folder that they share. It runs one execution after the other, each
 //! from the state after setup.
 
 use std::borrow::Cow;
@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::behalf;
 use super::call::{self, Ask, Call, LockKind};
 use super::course::Course;
-use super::crew::{Crew, Hired};
 use super::entries::EntryName;
-use super::error::{Result, StageError};
-use super::inmate::Arrival;
+use super::error::{ControlError, Result};
 use super::locks::{Holding, Locks};
 use super::mail;
 use super::places::{Inode, Places};
 use super::predict::{self, Effect, Prediction, Scene};
-use super::record::Recorder;
+use super::record::HistoryBuilder;
 use super::snapshot::{Beside, Digest, Snapshot};
 use super::stand::{Next, Planned, Stand};
+use super::tracee::Arrival;
+use super::tracees::{Forked, Tracees};
 use crate::evidence::{self, Exit};
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::explore::observe::{self, Observer};
@@ -38,7 +38,7 @@ pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
 /// What an execution left: enough to judge it by.
 #[derive(Debug)]
 pub(crate) struct Left {
-    pub recorder: Recorder,
+    pub recorder: HistoryBuilder,
     /// At which steps a fault met somebody.
     pub faults: Vec<(usize, Fault)>,
     /// Points at which somebody waited for a lock.
@@ -79,7 +79,7 @@ enum Changed {
 /// Processes under control.
 #[derive(Debug)]
 pub(crate) struct Control {
-    crew: Crew,
+    tracees: Tracees,
     stands: Vec<Stand>,
     places: Places,
     locks: Locks,
@@ -94,14 +94,14 @@ pub(crate) struct Control {
     /// What the end of a process touched that ended by itself, within the step at hand.
     fell: Option<Footprint>,
     planned: Vec<Planned>,
-    recorder: Recorder,
+    recorder: HistoryBuilder,
     pub root: PathBuf,
     containers: Vec<String>,
     steps_max: usize,
 }
 
 impl Control {
-    /// Has a nursery raised for a plan. One process more than the plan has is kept for setup and examination.
+    /// Has a fork server raised for a plan. One process more than the plan has is kept for setup and examination.
     pub fn open(
         zygote: &Zygote,
         plan: &ExplorePlan,
@@ -110,7 +110,7 @@ impl Control {
     ) -> Result<Self> {
         Ok(Self {
             places: Places::new(&root)?,
-            crew: Crew::raise(zygote, plan, &root, processor)?,
+            tracees: Tracees::raise(zygote, plan, &root, processor)?,
             stands: Vec::new(),
             locks: Locks::default(),
             snapshot: None,
@@ -121,7 +121,7 @@ impl Control {
             pids: Vec::new(),
             fell: None,
             planned: Vec::new(),
-            recorder: Recorder::default(),
+            recorder: HistoryBuilder::default(),
             root,
             containers: plan.containers.clone(),
             steps_max: plan.steps_max,
@@ -130,7 +130,7 @@ impl Control {
 
     /// The number of the process that sets up and examines.
     pub fn examiner(&self) -> usize {
-        self.crew.examiner()
+        self.tracees.examiner()
     }
 
     /// Has the examiner perform an operation, without control: what it writes is not seen.
@@ -140,17 +140,17 @@ impl Control {
         }
         self.changed = Changed::Anything;
         self.places.forget_everywhere();
-        self.crew.ask(call)
+        self.tracees.ask(call)
     }
 
     /// The pid of each process that is there.
     pub fn pids(&self) -> Vec<Option<u32>> {
-        self.crew.pids()
+        self.tracees.pids()
     }
 
     /// Whether steps are as fast as the kernel can make them; none where no process is there to ask about.
     pub fn wakes_in_step(&self) -> Option<bool> {
-        self.crew.wakes_in_step()
+        self.tracees.wakes_in_step()
     }
 
     /// The state that every execution starts from is the present one. What its files hold under the keys that are called
@@ -199,12 +199,12 @@ impl Control {
 
     /// How many times a process was waited for so far.
     pub fn stops(&self) -> u64 {
-        self.crew.stops
+        self.tracees.stops
     }
 
     /// Has the first process, which waits for a request, meet the controller so many times, and nothing else.
     pub fn round_trips(&mut self, count: u64) -> Result<()> {
-        self.crew.round_trips(0, count)
+        self.tracees.round_trips(0, count)
     }
 
     /// Runs one execution of these programs from the state after setup.
@@ -212,7 +212,7 @@ impl Control {
         &mut self,
         programs: &[Vec<plan::Call>],
         planned: &[Planned],
-        recorder: Recorder,
+        recorder: HistoryBuilder,
         chooser: &mut dyn Chooser,
         observer: &mut dyn Observer,
     ) -> Result<Execution<Left>> {
@@ -225,10 +225,10 @@ impl Control {
 
     /// Ends everybody: where they stand is not known.
     fn leave_nobody(&mut self) {
-        for process in 0..self.crew.examiner() {
-            if self.crew.is_there(process) {
+        for process in 0..self.tracees.examiner() {
+            if self.tracees.is_there(process) {
                 // There is an error to tell already.
-                _ = self.crew.kill(process).and_then(|()| self.bury(process));
+                _ = self.tracees.kill(process).and_then(|()| self.reap(process));
             }
         }
     }
@@ -237,7 +237,7 @@ impl Control {
         &mut self,
         programs: &[Vec<plan::Call>],
         planned: &[Planned],
-        recorder: Recorder,
+        recorder: HistoryBuilder,
         chooser: &mut dyn Chooser,
         observer: &mut dyn Observer,
     ) -> Result<Execution<Left>> {
@@ -264,7 +264,7 @@ impl Control {
             let point = Point { depth: course.events.len(), enabled, pending: &pending, last };
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
             if observer.looks_on() {
-                let pids = self.crew.pids();
+                let pids = self.tracees.pids();
                 let depth = point.depth;
                 let root = &self.root;
                 observer.before(&observe::Scene {
@@ -294,11 +294,16 @@ impl Control {
     }
 
     /// Brings everybody to the first step.
-    fn begin(&mut self, programs: &[Vec<plan::Call>], planned: &[Planned], recorder: Recorder) -> Result<()> {
-        if programs.len() > self.crew.examiner() {
-            let (programs, processes) = (programs.len(), self.crew.examiner());
+    fn begin(
+        &mut self,
+        programs: &[Vec<plan::Call>],
+        planned: &[Planned],
+        recorder: HistoryBuilder,
+    ) -> Result<()> {
+        if programs.len() > self.tracees.examiner() {
+            let (programs, processes) = (programs.len(), self.tracees.examiner());
             let why = format!("{programs} programs are more than the exploration has processes: {processes}");
-            return Err(StageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why)));
+            return Err(ControlError::Io(io::Error::new(io::ErrorKind::InvalidInput, why)));
         }
         self.restore()?;
         self.locks.clear();
@@ -306,17 +311,17 @@ impl Control {
         self.planned = planned.to_vec();
         self.recorder = recorder;
         self.stands = programs.iter().cloned().map(Stand::new).collect();
-        for word in self.crew.region.words() {
+        for word in self.tracees.region.words() {
             word.0.store(0, Ordering::Relaxed);
         }
-        self.crew.region.control().overlaps.store(0, Ordering::Relaxed);
+        self.tracees.region.control().overlaps.store(0, Ordering::Relaxed);
         self.sections().for_each(|sections| sections.store(0, Ordering::Relaxed));
         for process in 0..programs.len() {
-            if self.crew.hire(process)? == Hired::Now {
+            if self.tracees.start(process)? == Forked::Now {
                 self.places.forget_all(process);
             }
         }
-        self.pids = self.crew.pids();
+        self.pids = self.tracees.pids();
         self.places.know(&self.pids);
         for process in 0..programs.len() {
             self.invoke(process, 0)?;
@@ -338,8 +343,8 @@ impl Control {
                         end == End::Deadlock,
                     );
                 }
-                self.crew.kill(process)?;
-                self.bury(process)?;
+                self.tracees.kill(process)?;
+                self.reap(process)?;
             }
         }
         Ok(())
@@ -347,7 +352,7 @@ impl Control {
 
     /// How many critical sections each program's process entered.
     fn sections(&self) -> impl Iterator<Item = &AtomicU64> {
-        self.crew.region.headers()[..self.crew.examiner()].iter().map(|header| &header.sections)
+        self.tracees.region.headers()[..self.tracees.examiner()].iter().map(|header| &header.sections)
     }
 
     /// Who can take a step.
@@ -406,7 +411,7 @@ impl Control {
             (Next::Call(call), fault) => self.go(process, depth, *call, fault)?,
             (Next::Over | Next::Dead, _) => unreachable!("whoever is over is not enabled"),
         }
-        self.recorder.overlapped(&self.crew.region, depth);
+        self.recorder.overlapped(&self.tracees.region, depth);
         let step = match self.fell.take() {
             Some(fall) if fault.is_none() => step.and(&fall),
             _ => step,
@@ -440,18 +445,18 @@ impl Control {
     ) -> Result<()> {
         match fault {
             Some(Fault::Error(error)) => {
-                self.crew.answer(process, Reply::Error(error.errno()))?;
+                self.tracees.answer(process, Reply::Error(error.errno()))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWrite) => {
                 self.note_change(&prediction);
-                let written = behalf::write_half(self.crew.inmate(process), &call)?;
-                self.crew.answer(process, Reply::Value(written))?;
+                let written = behalf::write_half(self.tracees.tracee(process), &call)?;
+                self.tracees.answer(process, Reply::Value(written))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWriteKill) => {
                 self.note_change(&prediction);
-                behalf::write_half(self.crew.inmate(process), &call)?;
+                behalf::write_half(self.tracees.tracee(process), &call)?;
                 return self.die(process, depth);
             }
             Some(Fault::Kill) | None => {}
@@ -459,13 +464,13 @@ impl Control {
         self.note_change(&prediction);
         if let Effect::GiveUp(given) = &prediction.effect {
             // The call itself is still to come.
-            behalf::give_up(self.crew.inmate(process), given)?;
+            behalf::give_up(self.tracees.tracee(process), given)?;
             self.locks.let_go(given);
             self.foresee(process, call)?;
             return Ok(());
         }
         let reply = self.apply(process, prediction.effect)?;
-        self.crew.answer(process, reply)?;
+        self.tracees.answer(process, reply)?;
         self.advance(process, depth)
     }
 
@@ -491,7 +496,7 @@ impl Control {
             Effect::Open(opened) => self.places.note_opened(process, *opened),
             Effect::Take(wanted, ask) => {
                 if ask == Ask::Wait && wanted.kind != LockKind::Posix {
-                    behalf::take(self.crew.inmate(process), &wanted)?;
+                    behalf::take(self.tracees.tracee(process), &wanted)?;
                     self.locks.take(wanted);
                     return Ok(Reply::Value(0));
                 }
@@ -515,8 +520,8 @@ impl Control {
     }
 
     /// Reaps a dead process, and forgets what it held.
-    fn bury(&mut self, process: usize) -> Result<Exit> {
-        let exit = self.crew.bury(process)?;
+    fn reap(&mut self, process: usize) -> Result<Exit> {
+        let exit = self.tracees.reap(process)?;
         self.locks.forget(process);
         self.places.forget_all(process);
         if let Some(pid) = self.pids.get_mut(process) {
@@ -532,8 +537,8 @@ impl Control {
             // Even if it had its answer already, nobody heard it.
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
-        self.crew.kill(process)?;
-        let mut exit = self.bury(process)?;
+        self.tracees.kill(process)?;
+        let mut exit = self.reap(process)?;
         exit.killed_ns = Some(self.recorder.time(depth));
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);
@@ -569,18 +574,18 @@ impl Control {
         // The same in every execution: what is saved carries it, and must have the same length.
         let sequence = FIRST_SEQUENCE + self.stands[process].at as u64;
         let request = Request { operation: call.operation, container: call.container, sequence };
-        mail::lay_request(self.crew.region.header(process as u32), &request);
-        self.crew.answer(process, Reply::Value(mail::PERFORM))
+        mail::lay_request(self.tracees.region.header(process as u32), &request);
+        self.tracees.answer(process, Reply::Value(mail::PERFORM))
     }
 
     /// Waits until the process stands before a step that concerns others.
     fn advance(&mut self, process: usize, depth: usize) -> Result<()> {
         loop {
-            let stop = match self.crew.arrive(process)? {
+            let stop = match self.tracees.arrive(process)? {
                 Arrival::Stopped(stop) => stop,
                 Arrival::Dead => return self.crashed(process, depth),
             };
-            match call::decode(&stop, &self.crew.inmate(process).memory) {
+            match call::decode(&stop, &self.tracees.tracee(process).memory) {
                 Call::Ready => {
                     self.about_to_return(process)?;
                     return Ok(());
@@ -600,7 +605,7 @@ impl Control {
         let prediction = self.predict(process, &call)?;
         if prediction.is_private() {
             let reply = self.apply(process, prediction.effect)?;
-            self.crew.answer(process, reply)?;
+            self.tracees.answer(process, reply)?;
             return Ok(false);
         }
         self.place(process, call, prediction);
@@ -608,10 +613,10 @@ impl Control {
     }
 
     fn predict(&mut self, process: usize, call: &Call) -> Result<Prediction> {
-        let inmate = self.crew.inmate(process);
+        let tracee = self.tracees.tracee(process);
         let mut scene = Scene {
             process,
-            inmate,
+            tracee,
             places: &mut self.places,
             locks: &mut self.locks,
             seen: &self.stands[process].seen,
@@ -627,8 +632,8 @@ impl Control {
     }
 
     fn about_to_return(&mut self, process: usize) -> Result<()> {
-        let answer = mail::take_answer(&self.crew.region, process as u32);
-        let answer = answer.ok_or(StageError::Lost { process: process + 1 })?;
+        let answer = mail::take_answer(&self.tracees.region, process as u32);
+        let answer = answer.ok_or(ControlError::Lost { process: process + 1 })?;
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
         let kill = || footprint_of_kill(process, &self.locks);
@@ -642,15 +647,15 @@ impl Control {
 
     /// It ended without being asked to.
     fn crashed(&mut self, process: usize, depth: usize) -> Result<()> {
-        if self.crew.was_runaway() {
+        if self.tracees.was_runaway() {
             let last =
                 self.stands[process].last.as_ref().map_or_else(|| "its start".into(), ToString::to_string);
-            let pid = self.crew.inmate(process).pid;
-            self.bury(process)?;
-            return Err(StageError::Runaway {
+            let pid = self.tracees.tracee(process).pid;
+            self.reap(process)?;
+            return Err(ControlError::Runaway {
                 process: process + 1,
                 pid,
-                seconds: self.crew.step_ns as f64 / 1e9,
+                seconds: self.tracees.step_ns as f64 / 1e9,
                 last,
             });
         }
@@ -659,17 +664,17 @@ impl Control {
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
         self.fell = Some(footprint_of_kill(process, &self.locks));
-        let mut exit = self.bury(process)?;
+        let mut exit = self.reap(process)?;
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);
         self.stands[process].next = Next::Dead;
         Ok(())
     }
 
-    fn escape(&self, process: usize, what: Cow<'static, str>) -> StageError {
+    fn escape(&self, process: usize, what: Cow<'static, str>) -> ControlError {
         let operation = self.stands.get(process).and_then(Stand::operation);
         let operation = operation.map_or_else(|| "setup".into(), |call| self.words(call));
-        StageError::Escape { process: process + 1, what, operation }
+        ControlError::Escape { process: process + 1, what, operation }
     }
 }
 
