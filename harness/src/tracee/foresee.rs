@@ -15,7 +15,7 @@ use crate::books::deed::{At, Deed, Fd, Known, LockKind, Mapping, Mode, Target, T
 use crate::books::locks::Owner;
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
-use crate::explore::step::Access;
+use crate::explore::step::{Access, Gate};
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.
@@ -90,8 +90,9 @@ impl Machine {
             Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => {
                 Answer(Reply::Continue)
             }
-            Deed::Sleep(time) if self.trees[process].seen.is_empty() => {
-                // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
+            Deed::Sleep(time) if self.trees[process].seen.is_empty() && !self.trees[process].holds_any() => {
+                // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow. Where
+                // another task of its own is held it may sleep for that one, again and again, as Go's monitor does.
                 self.trees[process].slept_ns += time;
                 Answer(Reply::Value(0))
             }
@@ -287,7 +288,11 @@ impl Machine {
 
     /// Predicts what a deed will do; holds its task where that concerns anybody.
     fn weigh(&mut self, process: usize, stop: Notification, told: Told, known: Known) -> Result<()> {
-        let prediction = self.predict(process, stop.task, &told, &known)?;
+        let mut prediction = self.predict(process, stop.task, &told, &known)?;
+        if matches!(told, Deed::Sleep(_)) {
+            // It comes here while another task of its own is held, and lets that one go first.
+            prediction.gate = Gate::Change;
+        }
         let tid = stop.task;
         let is_end = matches!(known, Deed::Exit(Some(_)))
             && self.trees[process].root.as_ref().is_some_and(|(root, _)| {

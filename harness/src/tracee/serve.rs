@@ -106,7 +106,11 @@ impl Machine {
     pub(super) fn settle(&mut self, process: usize) -> Result<()> {
         loop {
             match self.next(process)? {
-                Next::Stop(stop) => self.on_stop(process, stop)?,
+                Next::Stop(stop) => {
+                    // Whoever makes call after call that concerns nobody never stands still.
+                    self.check_time(process)?;
+                    self.on_stop(process, stop)?;
+                }
                 Next::End => self.on_end(process)?,
                 Next::Still if self.let_the_ready_go(process)? => {}
                 Next::Still => break,

@@ -162,6 +162,11 @@ impl Tree {
         !self.is_many && self.root.is_some() && self.tasks.len() == 1 && self.tasks[0].held.is_some()
     }
 
+    /// Whether any of its tasks is held.
+    pub fn holds_any(&self) -> bool {
+        self.tasks.iter().any(|task| task.held.is_some())
+    }
+
     /// Waits a while for something to happen.
     pub fn hear(&self, at_most: Duration) -> io::Result<Heard> {
         let root = self.root.as_ref().map(|(_, handle)| PollFd::new(handle.as_fd(), PollFlags::POLLIN));
