@@ -3,6 +3,7 @@
 //! A plan is a value. It crosses from the harness to the zygote as JSON, so it holds no handle of any kind.
 
 pub mod bench;
+pub mod command;
 pub mod crash;
 pub mod parts;
 pub mod race;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::check::search::Budget;
 use crate::finding::moments::{self, Walk};
 use crate::finding::{self, Finding};
-use crate::history::{History, read};
+use crate::history::read::{self, Limits};
+use crate::history::{AnyHistory, History};
 use crate::judge::{Checker, judge};
 use crate::model::{Builtin, Model};
 use crate::report::html::run::{self, Broken, Page, Source};
@@ -86,8 +87,7 @@ fn history(
         matches!(&stored.summary, Some(Stored::Scenario(report)) if report.work.kind() == Kind::Stress);
     let whole = folder.join("history.jsonl.zst");
     if whole.exists() {
-        let history = read::read_file(&whole).map_err(|error| format!("{}: {error}", whole.display()))?;
-        return Ok(Some((history, Source::Whole)));
+        return Ok(containers(&whole)?.map(|history| (history, Source::Whole)));
     }
     // Under control, the interleaving says more than times that are numbers of steps.
     let Some(first) = broken.iter().find(|broken| broken.finding.is_some()).filter(|_| is_stress) else {
@@ -95,12 +95,18 @@ fn history(
     };
     let window = folder.join("findings").join(&first.report.signature).join("history.jsonl");
     match fs::metadata(&window) {
-        Ok(_) => {
-            let history =
-                read::read_file(&window).map_err(|error| format!("{}: {error}", window.display()))?;
-            Ok(Some((history, Source::Window)))
-        }
+        Ok(_) => Ok(containers(&window)?.map(|history| (history, Source::Window))),
         Err(_) => Ok(None),
+    }
+}
+
+/// A history of containers; what is of anything else is not drawn.
+fn containers(path: &Path) -> Result<Option<History>, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let input = read::open(path).map_err(|error| told(&error))?;
+    match read::read_any(input, None, Limits::NONE).map_err(|error| told(&error))? {
+        AnyHistory::Table(history) => Ok(Some(history)),
+        AnyHistory::Object(_) => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Engines: what runs a subject. They take a plan and give back what was seen; they judge nothing.
 
 pub mod bench;
+pub mod command;
 pub mod explore;
 mod serve;
 pub mod stress;

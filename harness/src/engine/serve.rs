@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bench, explore, stress};
+use super::{bench, command, explore, stress};
 use crate::process::{Builder, Channel, spawner};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
@@ -19,6 +19,8 @@ pub(crate) enum Order {
     Bench(Box<bench::BenchOrder>),
     /// Fork a spawner of commands; the descriptor is the line over which it is talked to.
     Spawner(Box<spawner::Settings>),
+    /// Fork a conductor of commands; the descriptor is the line over which it is talked to.
+    Conductor,
 }
 
 /// Serves orders until the other end of the channel is closed.
@@ -30,6 +32,7 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
             Order::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
             Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
             Order::Spawner(settings) => spawner::raise(channel, &settings, memory)?,
+            Order::Conductor => command::raise(channel, memory)?,
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! A finding's signature is a class and a hash of what decides it, so that one bug has one signature in every run: it
 //! takes no time, process, token or name of a container into account.
 
+mod command;
 pub mod crash;
 mod exploration;
 pub mod load;
@@ -165,7 +166,8 @@ impl Finding {
         Ok(folder)
     }
 
-    fn write_itself(&self, folder: &Path) -> io::Result<()> {
+    /// Writes `finding.json` alone.
+    pub fn write_itself(&self, folder: &Path) -> io::Result<()> {
         let mut out = BufWriter::new(File::create(folder.join("finding.json"))?);
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;

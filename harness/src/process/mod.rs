@@ -12,6 +12,8 @@ pub mod arena;
 mod channel;
 pub(crate) mod children;
 pub mod clock;
+pub mod hang;
+pub mod launch;
 pub mod lifeline;
 pub mod log;
 pub mod marker;

@@ -103,6 +103,14 @@ pub fn wait_channel(pid: u32) -> Option<String> {
     (!channel.is_empty() && channel != "0").then(|| channel.to_owned())
 }
 
+/// The functions of the kernel that a process waits in, the innermost first; none where the caller may not know.
+#[must_use]
+pub fn stack(pid: u32) -> Vec<String> {
+    let stack = fs::read_to_string(path(pid, "stack")).unwrap_or_default();
+    let function = |line: &str| line.split_whitespace().nth(1)?.split('+').next().map(str::to_owned);
+    stack.lines().filter_map(function).collect()
+}
+
 /// The program's name, or how it calls itself.
 #[must_use]
 pub fn name(pid: u32) -> Option<String> {

@@ -133,6 +133,12 @@ impl Command {
         Ok(Self { text: text.to_owned(), words, is_shell })
     }
 
+    /// A command of these words, which no shell sees.
+    #[must_use]
+    pub fn of_words(text: &str, words: Vec<String>) -> Self {
+        Self { text: text.to_owned(), words, is_shell: false }
+    }
+
     /// The words as they are given to the program.
     #[must_use]
     pub fn words(&self, placeholders: &Placeholders) -> Vec<String> {

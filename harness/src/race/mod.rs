@@ -12,7 +12,6 @@ pub mod control;
 pub mod error;
 pub mod expected;
 mod free;
-mod hang;
 pub(crate) mod holding;
 pub mod judge;
 pub mod orders;

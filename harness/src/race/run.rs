@@ -9,12 +9,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::error::RaceError;
-use super::hang;
 use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::process::clock::now_ns;
+use crate::process::hang;
 use crate::process::procfs::Stat;
 use crate::process::spawner::{Ended, Status, Stray, Then};
 

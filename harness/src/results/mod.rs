@@ -213,6 +213,12 @@ impl RunFolder {
         history::write::write_file(history, &self.path.join("history.jsonl.zst"))
     }
 
+    /// Writes a history that is JSON lines already, likewise.
+    pub fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
+        let file = fs::File::create(self.path.join("history.jsonl.zst"))?;
+        zstd::stream::copy_encode(lines, file, 0)
+    }
+
     /// Writes a finding with the command that runs it again, and says where it lies. Of those with one signature the
     /// first stands for all.
     pub fn write_finding(

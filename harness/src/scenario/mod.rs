@@ -4,6 +4,7 @@
 
 pub mod bench;
 mod builtin;
+mod command;
 mod crash;
 mod expect;
 mod explore;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use bench::Bench;
 pub use builtin::{BUILTIN, Builtin};
+pub use command::CommandStress;
 pub use crash::{Crash, to_toml as crash_to_toml};
 pub use expect::Expect;
 pub use explore::{Explore, show_call, show_program};
@@ -33,6 +35,7 @@ use crate::document::sketch::Shape;
 use crate::document::source::{Place, Problem, Source, SourceKind};
 use crate::document::tree;
 use crate::plan::bench::BenchPlan;
+use crate::plan::command::CommandPlan;
 use crate::plan::crash::CrashPlan;
 use crate::plan::race::RacePlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
@@ -62,6 +65,8 @@ pub struct Scenario {
 pub enum Work {
     /// Let processes run freely.
     Stress(Stress),
+    /// Let processes run a user's commands freely.
+    Command(Box<CommandStress>),
     /// Choose who goes next.
     Explore(Explore),
     /// Measure.
@@ -77,6 +82,8 @@ pub enum Work {
 pub enum Plan {
     /// Of a stress run.
     Stress(StressPlan),
+    /// Of a stress run of commands.
+    Command(Box<CommandPlan>),
     /// Of an exploration.
     Explore(ExplorePlan),
     /// Of a benchmark.
@@ -135,7 +142,7 @@ impl Scenario {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.work {
-            Work::Stress(_) => Kind::Stress,
+            Work::Stress(_) | Work::Command(_) => Kind::Stress,
             Work::Explore(_) => Kind::Explore,
             Work::Bench(_) => Kind::Bench,
             Work::Race(_) => Kind::Race,
@@ -148,6 +155,7 @@ impl Scenario {
     pub fn processes(&self) -> u32 {
         match &self.work {
             Work::Stress(stress) => stress.processes,
+            Work::Command(command) => command.plan.processes,
             Work::Explore(explore) => explore.processes.len() as u32,
             Work::Bench(bench) => bench.processes(),
             Work::Race(race) => race.processes.len() as u32,
@@ -161,6 +169,7 @@ impl Scenario {
         match &self.work {
             Work::Race(_) => "commands".into(),
             Work::Crash(_) => "a command".into(),
+            Work::Command(command) => command.words(),
             Work::Bench(_) | Work::Stress(_) | Work::Explore(_) => subject::describe(&self.subject),
         }
     }
@@ -170,7 +179,7 @@ impl Scenario {
     pub const fn stress(&self) -> Option<&Stress> {
         match &self.work {
             Work::Stress(stress) => Some(stress),
-            Work::Explore(_) | Work::Bench(_) | Work::Race(_) | Work::Crash(_) => None,
+            Work::Command(_) | Work::Explore(_) | Work::Bench(_) | Work::Race(_) | Work::Crash(_) => None,
         }
     }
 
@@ -179,7 +188,7 @@ impl Scenario {
     pub const fn bench(&self) -> Option<&Bench> {
         match &self.work {
             Work::Bench(bench) => Some(bench),
-            Work::Stress(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => None,
+            Work::Stress(_) | Work::Command(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => None,
         }
     }
 
@@ -189,6 +198,7 @@ impl Scenario {
         let subject = self.subject.clone();
         match &self.work {
             Work::Stress(stress) => Plan::Stress(stress.plan(subject, root, seed)),
+            Work::Command(command) => Plan::Command(Box::new(command.plan(seed))),
             Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
             Work::Bench(bench) => Plan::Bench(bench.plan(&[("root".to_owned(), root.to_owned())], seed)),
             Work::Race(race) => Plan::Race(race.plan(seed, Vec::new())),
@@ -201,13 +211,18 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let mut reader = Reader::root(root, start.clone(), problems);
     let about = reader.text("about").map(|(text, _)| text.to_owned()).unwrap_or_default();
     let kind = read_kind(&mut reader)?;
+    let is_command = kind == Kind::Stress && has_command(root);
     // A benchmark says on its axes what it is about.
     let subject = match kind {
+        Kind::Stress if is_command => Some(subject::default()),
         Kind::Bench | Kind::Race | Kind::Crash => Some(subject::default()),
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
     let work = match kind {
         Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
+        Kind::Stress if is_command => {
+            command::read(&mut reader).map(|command| Work::Command(Box::new(command)))
+        }
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
         Kind::Crash => {
@@ -231,6 +246,14 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         work: work?,
         expect,
     })
+}
+
+/// Whether the subject is a user's command.
+fn has_command(root: &tree::Table) -> bool {
+    let Some(tree::Value::Table(subject)) = root.entry("subject").map(|entry| &entry.node.value) else {
+        return false;
+    };
+    matches!(subject.entry("name").map(|entry| &entry.node.value), Some(tree::Value::Text(name)) if name == "command")
 }
 
 fn read_bench(reader: &mut Reader<'_>) -> Option<Bench> {

@@ -8,7 +8,8 @@ use crate::document::sketch::{self, Shape, Sketch};
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// What readers ask depends on what they read: the kind, and the subject. Each of these has something the others lack.
-const SKELETONS: [&str; 8] = [
+const SKELETONS: [&str; 9] = [
+    "kind = \"stress\"\n[subject]\nname = \"command\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"race\"\n[race]\nprocesses = []\n",
     "kind = \"stress\"\n[subject]\nname = \"library\"\n[stress]\noperations = 1\n",
     "kind = \"stress\"\n[subject]\nname = \"replica\"\nreplica = \"gvisor-2018\"\n[stress]\nduration = \"1s\"\n",
@@ -75,7 +76,12 @@ fn table(sketch: &Sketch, path: &str) -> Value {
         let value = if *shape == Shape::Table { table(sketch, &inner) } else { schema_of(shape) };
         properties.insert((*key).to_owned(), value);
     }
-    json!({ "type": "object", "properties": properties, "additionalProperties": known.is_open })
+    let inner = format!("{path}.*");
+    let others = match known.is_open && sketch.contains_key(&inner) {
+        true => table(sketch, &inner),
+        false => known.is_open.into(),
+    };
+    json!({ "type": "object", "properties": properties, "additionalProperties": others })
 }
 
 fn schema_of(shape: &Shape) -> Value {

@@ -120,7 +120,7 @@ pub fn read(mut reader: Reader<'_>) -> Option<Stress> {
     })
 }
 
-fn required_processes(reader: &mut Reader<'_>) -> Option<u32> {
+pub(super) fn required_processes(reader: &mut Reader<'_>) -> Option<u32> {
     if reader.take("processes").is_none() {
         reader.missing("processes", &format!("a whole number of processes from 1 to {PROCESSES_MAX}"));
         return None;
@@ -128,7 +128,7 @@ fn required_processes(reader: &mut Reader<'_>) -> Option<u32> {
     reader.count_u32("processes", 1..=PROCESSES_MAX, "processes")
 }
 
-fn read_budget(reader: &mut Reader<'_>) -> Option<Budget> {
+pub(super) fn read_budget(reader: &mut Reader<'_>) -> Option<Budget> {
     let duration_place = reader.take("duration").map(|entry| entry.key_place.clone());
     let has_operations = reader.take("operations").is_some();
     match (has_operations, duration_place) {

@@ -13,20 +13,22 @@ const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
 /// Reads the table.
 pub fn read(mut reader: Reader<'_>) -> Option<SubjectPlan> {
     let Some((name, place)) = reader.text("name") else {
-        reader.missing("name", "\"library\" or \"replica\"");
+        reader.missing("name", "\"library\", \"replica\" or \"command\"");
         return None;
     };
     let plan = match name {
         "library" => Some(library(&mut reader)),
         "replica" => replica(&mut reader),
-        "oci" | "command" => {
+        "oci" => {
             let message = format!("subject {name:?} is not supported by this version of flockwork");
-            reader.complain(Problem::new(place, message).with_help("this version tests library and replica"));
+            reader.complain(
+                Problem::new(place, message).with_help("this version tests library, replica and command"),
+            );
             return None;
         }
         other => {
-            let near = nearest(other, ["library", "replica"]).unwrap_or("library");
-            let message = format!("name: expected \"library\" or \"replica\", found {other:?}");
+            let near = nearest(other, ["library", "replica", "command"]).unwrap_or("library");
+            let message = format!("name: expected \"library\", \"replica\" or \"command\", found {other:?}");
             reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
             return None;
         }

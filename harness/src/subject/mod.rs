@@ -3,6 +3,7 @@
 //! A subject is built in the harness, crosses a fork, and is opened by each worker for itself: nothing opened before
 //! the fork may be used after it.
 
+pub mod command;
 pub mod library;
 pub mod payload;
 pub mod replica;

@@ -51,6 +51,12 @@ impl<'a> Reader<'a> {
         Reader { table, title, path, place, asked: Vec::new(), problems: self.problems }
     }
 
+    /// Reads a table that stands in this one under a key of the writer's choice, or in a list.
+    pub fn inner(&mut self, table: &'a Table, title: &'a str, place: Place) -> Reader<'_> {
+        let path = format!("{}.*", self.path);
+        Reader { table: Some(table), title, path, place, asked: Vec::new(), problems: self.problems }
+    }
+
     /// The place of the table itself.
     #[must_use]
     pub fn place(&self) -> &Place {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 mod bench;
+mod command;
 mod crash;
 mod explain;
 mod explore;
@@ -94,6 +95,12 @@ fn limit(plan: &mut Plan, share: Duration) {
     let share_ns = u64::try_from(share.as_nanos()).unwrap_or(u64::MAX);
     match plan {
         Plan::Stress(plan) => {
+            plan.budget = Budget::DurationNs(match plan.budget {
+                Budget::DurationNs(own_ns) => own_ns.min(share_ns),
+                Budget::Operations(_) => share_ns,
+            });
+        }
+        Plan::Command(plan) => {
             plan.budget = Budget::DurationNs(match plan.budget {
                 Budget::DurationNs(own_ns) => own_ns.min(share_ns),
                 Budget::Operations(_) => share_ns,
@@ -310,6 +317,7 @@ impl Runner<'_> {
     fn run_one(&mut self, scenario: &Scenario) -> ScenarioReport {
         let budget = match &scenario.work {
             Work::Stress(stress) => stress.budget,
+            Work::Command(command) => command.plan.budget,
             Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
             // It has a bar of its own.
             Work::Bench(_) => Budget::Operations(0),
@@ -322,7 +330,7 @@ impl Runner<'_> {
         let bar = Bar::start(&scenario.name, budget, self.output.talk);
         let report = match scenario.work {
             Work::Bench(_) => self.measured(scenario),
-            Work::Stress(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => {
+            Work::Stress(_) | Work::Command(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => {
                 self.try_one(scenario, &bar)
             }
         };
@@ -375,6 +383,9 @@ impl Runner<'_> {
             (Plan::Stress(plan), Work::Stress(stress)) => {
                 self.stressed((scenario, stress), plan, folder, bar)
             }
+            (Plan::Command(plan), Work::Command(stress)) => {
+                self.commanded((scenario, stress), plan, (folder, scratch), bar)
+            }
             (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
             (Plan::Race(plan), _) => self.raced(scenario, plan, (folder, scratch), bar),
             (Plan::Crash(plan), _) => self.crashed(scenario, plan, (folder, scratch), bar),
@@ -394,7 +405,7 @@ impl Runner<'_> {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
             Plan::Bench(_) => 0,
-            Plan::Race(_) | Plan::Crash(_) => return Ok(probe),
+            Plan::Command(_) | Plan::Race(_) | Plan::Crash(_) => return Ok(probe),
         };
         conduct::stress::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)

@@ -5,7 +5,7 @@
 //! reaper of whatever commands leave behind. All of it is gone when this hold on it is dropped, or when the harness dies.
 
 mod life;
-mod namespace;
+pub(crate) mod namespace;
 mod words;
 
 use std::collections::VecDeque;

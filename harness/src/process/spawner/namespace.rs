@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::words::Bind;
 
 /// Enters a mount namespace and puts the copies in their places.
-pub(super) fn enter(binds: &[Bind]) -> io::Result<()> {
+pub(crate) fn enter(binds: &[Bind]) -> io::Result<()> {
     if unshare(CloneFlags::CLONE_NEWNS).is_err() {
         enter_as_user()?;
     }

@@ -5,14 +5,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::process::procfs::{self, Stat};
+use super::procfs::{self, Stat};
 
 /// A lock that somebody waits for: device and inode, as `/proc/locks` has them.
 type LockedFile = (u32, u32, u64);
 
 /// What each of these commands waits for, a line each, while all of them are still there. `reaper` is the process that all are
 /// descendants of; `folders` are where files are looked for.
-pub(super) fn told(commands: &[(String, u32)], reaper: u32, folders: &[PathBuf]) -> Vec<String> {
+#[must_use]
+pub fn told(commands: &[(String, u32)], reaper: u32, folders: &[PathBuf]) -> Vec<String> {
     let owners = owners(commands, reaper);
     let waits = waits(&fs::read_to_string("/proc/locks").unwrap_or_default());
     let names = names(folders);
@@ -45,9 +46,19 @@ fn doing(tree: &[u32]) -> String {
     match (Stat::of(pid).map(|stat| stat.state), procfs::wait_channel(pid)) {
         (Some('R'), _) => format!("({name}) is running"),
         (Some('T' | 't'), _) => format!("({name}) is stopped"),
-        (_, Some(channel)) => format!("({name}) waits in the kernel: {channel}"),
+        (_, Some(channel)) => format!("({name}) waits in the kernel: {channel}{}", stack(pid)),
         (_, None) => format!("({name}) waits"),
     }
+}
+
+/// Where in the kernel it waits, where the caller may know; the innermost function is the wait channel.
+fn stack(pid: u32) -> String {
+    const FRAMES_MAX: usize = 4;
+    let frames = procfs::stack(pid);
+    if frames.len() < 2 {
+        return String::new();
+    }
+    format!(", called by {}", frames.into_iter().skip(1).take(FRAMES_MAX).collect::<Vec<_>>().join(" < "))
 }
 
 fn name(pid: u32) -> String {
@@ -55,7 +66,8 @@ fn name(pid: u32) -> String {
 }
 
 /// A process and its descendants, parents first.
-pub(super) fn tree(pid: u32) -> Vec<u32> {
+#[must_use]
+pub fn tree(pid: u32) -> Vec<u32> {
     let mut tree = vec![pid];
     let mut at = 0;
     while let Some(&pid) = tree.get(at) {

@@ -1,0 +1,78 @@
+//! What all processes of a run share: made in the conductor, inherited by fork.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::wire::{Order, Places};
+use crate::plan::command::{CommandPlan, Line};
+use crate::process::Marker;
+use crate::process::clock::now_ns;
+use crate::process::launch::{self, Done, Launch};
+use crate::process::region::Region;
+use crate::subject::command::answer::Compiled;
+use crate::subject::command::fill::Placeholders;
+
+/// Where a run takes place.
+pub(super) struct Stage {
+    pub plan: CommandPlan,
+    pub places: Places,
+    pub region: Arc<Region>,
+    /// The rules of each operation.
+    pub rules: Vec<Vec<Compiled>>,
+    /// The state folder's path, as placeholders take it.
+    pub state: String,
+    /// What every command finds set.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Stage {
+    pub fn new(order: Order, region: Region) -> Result<Self, String> {
+        let Order { plan, marker, places, .. } = order;
+        let compile = |rule| Compiled::new(rule);
+        let rules = plan
+            .operations
+            .iter()
+            .map(|operation| operation.rules.iter().map(compile).collect::<Result<Vec<_>, _>>())
+            .collect::<Result<Vec<_>, _>>()?;
+        let state = places.state.display().to_string();
+        let placeholders = Placeholders { state: &state, ..Placeholders::default() };
+        let mut environment = vec![(Marker::VARIABLE.to_owned(), marker)];
+        let own = plan.environment.iter();
+        environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
+        Ok(Self { plan, places, region: Arc::new(region), rules, state, environment })
+    }
+
+    /// Where commands start.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let folder = Placeholders { state: &self.state, ..Placeholders::default() }.fill(&self.plan.folder);
+        (!folder.is_empty()).then(|| folder.into())
+    }
+
+    /// Whether no operation is to begin any more.
+    pub fn is_over(&self) -> bool {
+        let control = self.region.control();
+        control.end.load(Ordering::Relaxed) != 0 || now_ns() >= control.deadline_ns.load(Ordering::Relaxed)
+    }
+
+    /// Runs a command that is no operation.
+    pub fn run_alone(&self, line: &Line, file: Option<&Path>, who: &str) -> std::io::Result<Done> {
+        let file = file.map(|file| file.display().to_string());
+        let placeholders =
+            Placeholders { state: &self.state, file: file.as_deref(), ..Placeholders::default() };
+        let words: Vec<String> = line.words.iter().map(|word| placeholders.fill(word)).collect();
+        launch::run(&Launch {
+            program: &line.program,
+            words: &words,
+            environment: &self.environment,
+            folder: self.folder().as_deref(),
+            stdin: None,
+            limit_ns: self.plan.time_limit_ns,
+            kill_ns: None,
+            stops: &[],
+            who,
+            folders: std::slice::from_ref(&self.places.state),
+            end: None,
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! Runs one command to its end, from a process that has one thread and is the reaper of all below it.
+//!
+//! Between the two readings of the clock lies as little as can be: a `posix_spawn` and a wait. Outputs go to files in
+//! memory, so that no command ever waits for whoever reads them.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpgid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::MemfdFlags;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::clock::{self, now_ns};
+use super::hang;
+use super::procfs::{self, Stat};
+
+/// So much of an output is kept.
+const KEPT_BYTES: u64 = 1 << 20;
+/// A command that writes more than this is stopped.
+pub const OUTPUT_BYTES_MAX: u64 = 64 << 20;
+/// How often outputs are looked at while a command runs, in nanoseconds.
+const LOOK_NS: u64 = 20_000_000;
+/// How long a killed process may take to be gone, in nanoseconds.
+const DEATH_NS_MAX: u64 = 10_000_000_000;
+
+/// A command to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The program, as an absolute path.
+    pub program: &'a Path,
+    /// What the program is told to be called, and its arguments.
+    pub words: &'a [String],
+    /// Variables that it finds set, besides those of the caller.
+    pub environment: &'a [(String, String)],
+    /// Where it starts; none: where the caller is.
+    pub folder: Option<&'a Path>,
+    /// What it reads on stdin; none: nothing.
+    pub stdin: Option<&'a [u8]>,
+    /// How long it may take, in nanoseconds.
+    pub limit_ns: u64,
+    /// When it is killed as a fault, in nanoseconds after its start.
+    pub kill_ns: Option<u64>,
+    /// When it is stopped, and for how long, in nanoseconds after its start, in this order.
+    pub stops: &'a [(u64, u64)],
+    /// What it is called where it is told that it does not end.
+    pub who: &'a str,
+    /// Folders in which a lock that it waits for may lie.
+    pub folders: &'a [PathBuf],
+    /// Not 0 once nothing is to go on: then it is killed.
+    pub end: Option<&'a AtomicU32>,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(i32),
+    /// By this signal, which nobody here sent.
+    Signaled(i32),
+    /// It was killed as a fault.
+    Killed,
+    /// It had not ended when its time was over, and was killed.
+    TimedOut,
+    /// It wrote more than is borne, and was killed.
+    TooMuch,
+    /// It could not be started: the error's number, and what the system said.
+    NotStarted(Option<i32>, String),
+}
+
+/// A command that was run.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// When it was about to be started.
+    pub begun_ns: u64,
+    /// When it had ended.
+    pub ended_ns: u64,
+    /// How.
+    pub ending: Ending,
+    /// What it wrote to stdout, as much as is kept.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr, likewise.
+    pub stderr: Vec<u8>,
+    /// What it waited for, where it did not end in time.
+    pub waiting: Vec<String>,
+    /// Where it was killed: whether nothing that it started can still act.
+    pub is_over: bool,
+}
+
+/// Runs a command to its end. The caller must be a subreaper without threads.
+pub fn run(launch: &Launch<'_>) -> io::Result<Done> {
+    let (stdout, stderr) = (memory()?, memory()?);
+    let mut command = command(launch, &stdout, &stderr)?;
+    let begun_ns = now_ns();
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            let ending = Ending::NotStarted(error.raw_os_error(), error.to_string());
+            let (stdout, stderr) = (Vec::new(), Vec::new());
+            let waiting = Vec::new();
+            return Ok(Done { begun_ns, ended_ns: now_ns(), ending, stdout, stderr, waiting, is_over: true });
+        }
+    };
+    let mut vigil = Vigil { launch, child, begun_ns, outputs: [&stdout, &stderr], waiting: Vec::new() };
+    let (ending, ended_ns, is_over) = vigil.keep()?;
+    let waiting = vigil.waiting;
+    let (stdout, stderr) = (read(stdout)?, read(stderr)?);
+    Ok(Done { begun_ns, ended_ns, ending, stdout, stderr, waiting, is_over })
+}
+
+fn command(launch: &Launch<'_>, stdout: &File, stderr: &File) -> io::Result<Command> {
+    let (name, arguments) = launch.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let stdin = match launch.stdin {
+        None => Stdio::null(),
+        Some(bytes) => {
+            let mut file = memory()?;
+            file.write_all(bytes)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.into()
+        }
+    };
+    let mut command = Command::new(launch.program);
+    command
+        .arg0(name)
+        .args(arguments)
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(stdin)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
+        .process_group(0);
+    if let Some(folder) = launch.folder {
+        command.current_dir(folder);
+    }
+    Ok(command)
+}
+
+fn memory() -> io::Result<File> {
+    Ok(File::from(rustix::fs::memfd_create("flockwork-output", MemfdFlags::CLOEXEC)?))
+}
+
+fn read(mut file: File) -> io::Result<Vec<u8>> {
+    let bytes = file.metadata()?.len().min(KEPT_BYTES);
+    let mut text = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+    if bytes > 0 {
+        file.seek(SeekFrom::Start(0))?;
+        file.take(bytes).read_to_end(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// Waits for a command, and does to it what is to be done.
+struct Vigil<'a> {
+    launch: &'a Launch<'a>,
+    child: Child,
+    begun_ns: u64,
+    outputs: [&'a File; 2],
+    waiting: Vec<String>,
+}
+
+impl Vigil<'_> {
+    fn keep(&mut self) -> io::Result<(Ending, u64, bool)> {
+        let pid = self.child.id();
+        let number = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+        let handle = pidfd_open(number, PidfdFlags::empty())?;
+        let group = Pid::from_raw(pid.cast_signed());
+        let mut stops = self.launch.stops.iter().copied();
+        let mut stop = stops.next();
+        loop {
+            let since_ns = now_ns() - self.begun_ns;
+            let due = |at_ns: Option<u64>| at_ns.is_some_and(|at_ns| since_ns >= at_ns);
+            let is_ended = self.launch.end.is_some_and(|end| end.load(Ordering::Relaxed) != 0);
+            let fault = match () {
+                () if due(self.launch.kill_ns) || is_ended && since_ns > LOOK_NS => Some(Ending::Killed),
+                () if since_ns >= self.launch.limit_ns => Some(Ending::TimedOut),
+                () if self.writes_too_much()? => Some(Ending::TooMuch),
+                () => None,
+            };
+            if let Some(ending) = fault {
+                return self.put_down(group, ending);
+            }
+            if let Some((_, for_ns)) = stop.filter(|(at_ns, _)| due(Some(*at_ns))) {
+                // Where it has ended meanwhile there is nobody to be stopped.
+                _ = killpg(group, Signal::SIGSTOP);
+                clock::wait_ns(for_ns);
+                _ = killpg(group, Signal::SIGCONT);
+                stop = stops.next();
+            }
+            let next = [self.launch.kill_ns, Some(self.launch.limit_ns), stop.map(|(at_ns, _)| at_ns)];
+            let since_ns = now_ns() - self.begun_ns;
+            let next_ns = next.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(since_ns)).min();
+            let wait_ns = next_ns.unwrap_or(LOOK_NS).min(LOOK_NS);
+            let mut polled = [PollFd::new(&handle, PollFlags::IN)];
+            let wait = Timespec { tv_sec: 0, tv_nsec: wait_ns.cast_signed() };
+            match poll(&mut polled, Some(&wait)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => self.wake_the_stopped(group),
+                Ok(_) => {
+                    let status = self.child.wait()?;
+                    let ended_ns = now_ns();
+                    let ending = match (status.code(), status.signal()) {
+                        (Some(code), _) => Ending::Exited(code),
+                        (None, signal) => Ending::Signaled(signal.unwrap_or(0)),
+                    };
+                    return Ok((ending, ended_ns, true));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn writes_too_much(&self) -> io::Result<bool> {
+        let bytes = self.outputs.iter().map(|file| file.metadata().map(|about| about.len()));
+        Ok(bytes.sum::<io::Result<u64>>()? > OUTPUT_BYTES_MAX)
+    }
+
+    /// A child that is born while its group is stopped keeps the stop, and misses that its group was told to go on.
+    fn wake_the_stopped(&self, group: Pid) {
+        if !self.launch.stops.is_empty() {
+            _ = killpg(group, Signal::SIGCONT);
+        }
+    }
+
+    /// Kills the command and its group, and waits until nothing of them is left.
+    fn put_down(&mut self, group: Pid, ending: Ending) -> io::Result<(Ending, u64, bool)> {
+        if ending == Ending::TimedOut {
+            let own = nix::unistd::getpid().as_raw().cast_unsigned();
+            let commands = [(self.launch.who.to_owned(), self.child.id())];
+            self.waiting = hang::told(&commands, own, self.launch.folders);
+        }
+        // Its leader is not reaped, so the group is its own; where it has just been forked, it is not in it yet.
+        if killpg(group, Signal::SIGKILL).is_err() {
+            _ = kill(group, Signal::SIGKILL);
+        }
+        let group_is_gone = await_group(group);
+        let status = self.child.wait()?;
+        // It may have ended by itself before the signal came.
+        let is_killed = status.signal() == Some(Signal::SIGKILL as i32);
+        let ended_ns = now_ns();
+        let is_over = group_is_gone && !has_children();
+        let ending = match (ending, status.code(), status.signal()) {
+            (ending, ..) if is_killed => ending,
+            (_, Some(code), _) => Ending::Exited(code),
+            (_, None, signal) => Ending::Signaled(signal.unwrap_or(0)),
+        };
+        Ok((ending, ended_ns, is_over))
+    }
+}
+
+/// Reaps all of a killed group but its leader, whose number must stay taken; whether nothing is left.
+fn await_group(leader: Pid) -> bool {
+    let until_ns = now_ns() + DEATH_NS_MAX;
+    let own = nix::unistd::getpid().as_raw().cast_unsigned();
+    loop {
+        // What the dead have left comes to this process, some of it only when its parent has died.
+        let members = procfs::children(own).into_iter().map(|pid| Pid::from_raw(pid.cast_signed()));
+        let mut members =
+            members.filter(|pid| *pid != leader && getpgid(Some(*pid)) == Ok(leader)).peekable();
+        let leader_is_dead = Stat::of(leader.as_raw().cast_unsigned()).is_none_or(|stat| stat.is_dead());
+        if members.peek().is_none() && leader_is_dead {
+            return true;
+        }
+        members.for_each(|pid| _ = waitpid(pid, Some(WaitPidFlag::WNOHANG)));
+        if now_ns() > until_ns {
+            return false;
+        }
+        clock::wait_ns(50_000);
+    }
+}
+
+/// Whether anybody below the calling process lives. Whoever has ended is reaped.
+fn has_children() -> bool {
+    reap();
+    let own = nix::unistd::getpid().as_raw().cast_unsigned();
+    !procfs::children(own).is_empty()
+}
+
+/// Reaps whoever has ended and is nobody else's.
+pub fn reap() {
+    while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+    {
+    }
+}

@@ -1,0 +1,10 @@
+//! A user's commands as subject, by the binary: real programs, whose fault or soundness is known.
+
+mod found;
+mod input;
+mod models;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod support;
+mod tidy;
+mod workshop;
