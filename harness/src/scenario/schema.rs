@@ -77,9 +77,10 @@ fn table(sketch: &Sketch, path: &str) -> Value {
         properties.insert((*key).to_owned(), value);
     }
     let inner = format!("{path}.*");
-    let others = match known.is_open && sketch.contains_key(&inner) {
-        true => table(sketch, &inner),
-        false => known.is_open.into(),
+    let others = if known.is_open && sketch.contains_key(&inner) {
+        table(sketch, &inner)
+    } else {
+        known.is_open.into()
     };
     json!({ "type": "object", "properties": properties, "additionalProperties": others })
 }

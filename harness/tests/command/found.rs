@@ -55,18 +55,15 @@ fn rounds_begin_with_the_state_as_it_was() {
 
 #[test]
 fn who_hangs_is_told_with_what_it_waits_for() {
-    // The first takes the lock and gives it to a child that stays.
-    let tool = "#!/bin/sh\ncd $STATE\nexec 9>>lock\nflock 9\nsleep 1000\n";
-    let workshop = Workshop::new(
-        tool,
-        &format!("{SUBJECT}{OPERATIONS}")
-            .replace("20s", "500ms")
-            .replace("operations = 60", "operations = 8"),
-    );
+    // A daemon that was started first has the lock for good.
+    let daemon = "setup = [\"sh -c 'exec 9>>{state}/lock; flock 9; sleep 1000 &'\"]\ntime_limit";
+    let scenario = format!("{SUBJECT}{OPERATIONS}").replace("time_limit", daemon);
+    let workshop =
+        Workshop::new(LOCKED, &scenario.replace("20s", "500ms").replace("operations = 60", "operations = 8"));
     let scenario = workshop.run(&[], 100);
     assert!(classes(&scenario).iter().any(|class| class == "deadlock"), "{scenario:#}");
     let messages = scenario["violations"].to_string();
-    assert!(messages.contains("did not end within 500ms"), "{messages}");
+    assert!(messages.contains("did not end within 500"), "{messages}");
     assert!(messages.contains("waits for the lock on lock"), "{messages}");
 }
 
@@ -81,7 +78,6 @@ fn who_crashes_is_told() {
 fn an_answer_that_no_rule_fits_has_failed_and_proves_nothing() {
     // It counts, and says so in a way that nobody understands.
     let tool = LOCKED.replace("echo $((n + $2))\n", "echo done\n");
-    let tool = tool.replacen("echo done\n", "echo $((n + $2))\n", 0);
     let workshop = Workshop::counter(&tool, "");
     let scenario = workshop.run(&[], 102);
     assert_eq!(classes(&scenario), [""; 0]);

@@ -32,7 +32,6 @@ fn a_process_that_is_left_over_is_told_where_that_is_forbidden() {
         "echo $((n + $2))\n",
         &format!("echo $((n + $2))\nsetsid sleep {word} 9>&- >/dev/null 2>&1 &\n"),
     );
-    let tool = tool.replace("> new\n", "> new\n");
     let subject = SUBJECT.replace("time_limit", "strays = \"forbidden\"\ntime_limit");
     let workshop = Workshop::new(&tool, &format!("{subject}{OPERATIONS}"));
     let scenario = workshop.run(&["--operations", "8"], 100);

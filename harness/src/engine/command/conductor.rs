@@ -230,7 +230,7 @@ fn hire(stage: &Stage, number: u64, process: u32, line: &Channel) -> io::Result<
         Forked::Child => {
             sys::close_parents_copy(line.as_fd());
             lifeline::live(&stage.region, process, || {
-                let life = || -> io::Result<()> {
+                let work = || -> io::Result<()> {
                     lifeline::tie_to(conductor)?;
                     nix::sys::prctl::set_child_subreaper(true)?;
                     lifeline::call_oneself(if process < stage.plan.processes {
@@ -247,7 +247,7 @@ fn hire(stage: &Stage, number: u64, process: u32, line: &Channel) -> io::Result<
                         auditor::work(stage, number, process)
                     }
                 };
-                match life() {
+                match work() {
                     Ok(()) => 0,
                     Err(error) => {
                         lifeline::leave_words(stage.region.header(process), &error.to_string());

@@ -113,7 +113,8 @@ impl<'s> Runner<'s> {
     fn next_kill(&mut self) -> Option<u64> {
         let every_ns = self.stage.plan.kill_every_ns? as f64 * f64::from(self.stage.plan.processes);
         let uniform = (self.below(1 << 53) as f64 + 1.0) / (1_u64 << 53) as f64;
-        Some(now_ns().saturating_add((-uniform.ln() * every_ns) as u64))
+        let wait = std::time::Duration::from_secs_f64(-uniform.ln() * every_ns / 1e9);
+        Some(now_ns().saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     fn choose(&mut self) -> usize {
@@ -225,7 +226,7 @@ impl<'s> Runner<'s> {
                     stderr: stderr.trim_end_matches('\n'),
                 };
                 let plan = &self.stage.plan.operations[operation];
-                self.take(&mut entry, answer::read(&self.stage.rules[operation], plan.saw, &output));
+                take(&mut entry, answer::read(&self.stage.rules[operation], plan.saw, &output));
                 return entry;
             }
             Ending::Signaled(signal) => {
@@ -234,7 +235,7 @@ impl<'s> Runner<'s> {
             }
             Ending::Killed => Some(Unusual::Killed),
             Ending::TimedOut => {
-                let limit = crate::words::units::show_ns(limit);
+                let limit = crate::words::units::show_exact_ns(limit);
                 entry.message = Some(format!("did not end within {limit}: {}", done.waiting.join("; ")));
                 Some(Unusual::Hung(done.waiting))
             }
@@ -251,17 +252,18 @@ impl<'s> Runner<'s> {
         };
         entry
     }
+}
 
-    fn take(&self, entry: &mut Entry, told: answer::Told) {
-        entry.outcome = told.outcome;
-        entry.reason = told.reason;
-        entry.saw = told.saw;
-        entry.status = told.status;
-        entry.message = told.message;
-        entry.is_unmatched = told.is_unmatched;
-        if told.value.is_some() {
-            entry.value = told.value;
-        }
+/// Takes over what an operation told.
+fn take(entry: &mut Entry, told: answer::Told) {
+    entry.outcome = told.outcome;
+    entry.reason = told.reason;
+    entry.saw = told.saw;
+    entry.status = told.status;
+    entry.message = told.message;
+    entry.is_unmatched = told.is_unmatched;
+    if told.value.is_some() {
+        entry.value = told.value;
     }
 }
 

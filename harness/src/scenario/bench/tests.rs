@@ -9,7 +9,9 @@ fn bench(axes: &str) -> Bench {
     let found = Found { argument: "b.toml".into(), text };
     match Scenario::parse(&found, &[]).unwrap_or_else(|problems| panic!("{}", problems[0])).work {
         Kind::Bench(bench) => *bench,
-        Kind::Stress(_) | Kind::Explore(_) | Kind::Race(_) | Kind::Crash(_) => panic!("it is another kind"),
+        Kind::Stress(_) | Kind::Command(_) | Kind::Explore(_) | Kind::Race(_) | Kind::Crash(_) => {
+            panic!("it is another kind")
+        }
     }
 }
 

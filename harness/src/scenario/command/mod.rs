@@ -2,8 +2,7 @@
 
 mod read;
 mod rules;
-#[cfg(test)]
-mod tests;
+mod watch;
 
 use std::path::{Path, PathBuf};
 

@@ -2,16 +2,14 @@
 
 use serde_json::Value as Json;
 
-use super::CommandStress;
-use super::rules;
+use super::{CommandStress, rules, watch};
 use crate::document::reader::Reader;
-use crate::document::source::{Place, Problem};
+use crate::document::source::Problem;
 use crate::document::tree::{Entry, Node, Value};
-use crate::engine::command::check_pattern;
 use crate::history::object::Op;
 use crate::model::object::{Kind, load as load_object};
 use crate::model::{AnyModel, load_any};
-use crate::plan::command::{CommandPlan, Form, Line, OperationPlan, Rule, Values, Watched, Whole};
+use crate::plan::command::{CommandPlan, Form, Line, OperationPlan, Rule, Values};
 use crate::race::command::Command;
 use crate::scenario::race::parse_perturb;
 use crate::scenario::stress::{self, DAY_NS, MS_NS, S_NS};
@@ -55,7 +53,7 @@ impl Subject {
         let round_setup = read_lines(&mut reader, "round_setup");
         let round_teardown = read_lines(&mut reader, "round_teardown");
         let teardown = read_lines(&mut reader, "teardown");
-        let watch = read_watch(&mut reader);
+        let watch = watch::read(&mut reader);
         let forbids_strays = reader.word("strays", &["told", "forbidden"]) == Some("forbidden");
         let operations = read_operations(&mut reader, model.as_ref(), time_limit_ns, &shared);
         reader.finish();
@@ -196,12 +194,11 @@ fn read_operation(
             None => format!("it has {list}; op = \"…\" says which one it is"),
         }));
     }
-    let command = match reader.take("command") {
-        Some(entry) => read_line(&mut reader, "command", &entry.node, &OF_OPERATION),
-        None => {
-            reader.missing("command", LINE);
-            None
-        }
+    let command = if let Some(entry) = reader.take("command") {
+        read_line(&mut reader, "command", &entry.node, &OF_OPERATION)
+    } else {
+        reader.missing("command", LINE);
+        None
     };
     let stdin = filled_text(&mut reader, "stdin", &OF_OPERATION);
     let environment = read_environment(&mut reader, "env", &OF_OPERATION);
@@ -297,7 +294,7 @@ fn usual_values(kind: Kind, op: Op) -> Values {
 }
 
 /// A command: a line as a shell has it, or its words, which no shell sees.
-fn read_line(reader: &mut Reader<'_>, key: &str, node: &Node, known: &[&str]) -> Option<Line> {
+pub(super) fn read_line(reader: &mut Reader<'_>, key: &str, node: &Node, known: &[&str]) -> Option<Line> {
     let line = match &node.value {
         Value::Text(text) => Command::parse(text)
             .map_err(|error| error.to_string())
@@ -356,77 +353,6 @@ fn read_environment(reader: &mut Reader<'_>, key: &'static str, known: &[&str]) 
     environment
 }
 
-/// `watch = ["*.json", { path = "*.db", command = "check {file}" }]`.
-fn read_watch(reader: &mut Reader<'_>) -> Vec<Watched> {
-    const EXPECTED: &str =
-        "a list of patterns such as [\"*.json\"], or of tables such as { path = \"*\", as = \"json\" }";
-    let Some((_, nodes)) = reader.list("watch", EXPECTED) else { return Vec::new() };
-    let mut all = Vec::new();
-    for node in nodes {
-        match &node.value {
-            Value::Text(pattern) => {
-                let whole = by_name(pattern);
-                watched(reader, &node.place, pattern, whole, &mut all);
-            }
-            Value::Table(table) => {
-                let mut inner = reader.inner(table, "a watched file", node.place.clone());
-                let pattern = inner.text("path").map(|(text, _)| text.to_owned());
-                let own = match inner.word("as", &["json", "toml", "yaml"]) {
-                    Some("json") => Some(Whole::Json),
-                    Some("toml") => Some(Whole::Toml),
-                    Some(_) => Some(Whole::Yaml),
-                    None => None,
-                };
-                let command = inner.take("command").map(|entry: &Entry| &entry.node);
-                let command =
-                    command.and_then(|node| read_line(&mut inner, "command", node, &["state", "file"]));
-                let Some(pattern) = pattern else {
-                    inner.missing("path", "a pattern such as \"*.json\"");
-                    continue;
-                };
-                inner.finish();
-                let whole = command.map(Whole::Command).or(own).or_else(|| by_name(&pattern));
-                watched(reader, &node.place, &pattern, whole, &mut all);
-            }
-            other => {
-                let message = format!("watch: expected {EXPECTED}, found {}", other.describe());
-                reader.complain(Problem::new(&node.place, message));
-            }
-        }
-    }
-    all
-}
-
-fn by_name(pattern: &str) -> Option<Whole> {
-    match pattern.rsplit('.').next() {
-        Some("json") => Some(Whole::Json),
-        Some("toml") => Some(Whole::Toml),
-        Some("yaml" | "yml") => Some(Whole::Yaml),
-        _ => None,
-    }
-}
-
-fn watched(
-    reader: &mut Reader<'_>,
-    place: &Place,
-    pattern: &str,
-    whole: Option<Whole>,
-    all: &mut Vec<Watched>,
-) {
-    let Some(whole) = whole else {
-        let message = format!(
-            "watch: what {pattern:?} holds cannot be told by its name: expected {{ path = {pattern:?}, as = \"json\" }}, \
-             \"toml\", \"yaml\", or a command that ends with 0 for a file that is whole"
-        );
-        reader.complain(Problem::new(place, message));
-        return;
-    };
-    if let Err(why) = check_pattern(pattern) {
-        reader.complain(Problem::new(place, format!("watch: {why}")));
-    }
-    all.push(Watched { pattern: pattern.to_owned(), whole });
-}
-
 /// `objects = 3`, or a list of names.
 fn read_objects(reader: &mut Reader<'_>) -> Vec<String> {
     let one = || vec!["x".to_owned()];
@@ -460,7 +386,9 @@ fn read_mix(reader: &mut Reader<'_>, operations: &mut [OperationPlan]) {
     }
     let mut section = reader.section("mix", "mix");
     let place = section.place().clone();
-    operations.iter_mut().for_each(|operation| operation.weight = 0);
+    for operation in operations.iter_mut() {
+        operation.weight = 0;
+    }
     for entry in section.take_all() {
         let Some(operation) = operations.iter_mut().find(|operation| operation.name == entry.key) else {
             let problem =

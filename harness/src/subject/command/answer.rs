@@ -241,7 +241,7 @@ pub fn quoted(output: &Output<'_>) -> String {
     let mut words = format!("exit code {}", output.code);
     for (name, text) in [("stdout", output.stdout), ("stderr", output.stderr)] {
         if !text.trim().is_empty() {
-            words += &format!(", {name} {}", cut(text));
+            words = format!("{words}, {name} {}", cut(text));
         }
     }
     words
