@@ -1,11 +1,12 @@
-//! From a discovery under control to the simplest that shows the same: fewer processes. That few preemptions come first is the
-//! search's own doing.
+//! From a discovery under control to the simplest that shows the same: fewer processes, then fewer preemptions.
 
 use std::time::{Duration, Instant};
 
 use super::control::{Holder, PREEMPTIONS_FIRST, Phase, Search};
 use super::{Discovery, NoBaseline, Seen};
+use crate::explore::strategy::Coverage;
 use crate::explore::strategy::bounded::Bounded;
+use crate::tracee::Planned;
 
 /// How long something simpler is looked for.
 const SHRINKING: Duration = Duration::from_secs(3);
@@ -33,14 +34,47 @@ impl Search<'_> {
                 }
             }
         }
+        is_minimal &= self.interrupt_less(&mut simplest, holder, until)?;
         if let Seen::Controlled(controlled) = &mut simplest.seen {
-            controlled.is_minimal = is_minimal && controlled.preemptions <= PREEMPTIONS_FIRST;
+            controlled.is_minimal = is_minimal;
             simplest.broken.renumber(&controlled.members);
             let processes = &mut controlled.played.outcome.processes;
             *processes =
                 controlled.members.iter().map(|process| std::mem::take(&mut processes[*process])).collect();
         }
         Ok(simplest)
+    }
+
+    /// Looks for fewer preemptions; whether there is nothing with fewer.
+    fn interrupt_less(
+        &mut self,
+        simplest: &mut Discovery,
+        holder: &mut Holder,
+        until: Instant,
+    ) -> Result<bool, NoBaseline> {
+        let Seen::Controlled(controlled) = &simplest.seen else { return Ok(true) };
+        let (preemptions, members) = (controlled.preemptions, controlled.members.clone());
+        let Some(fewer) = preemptions.checked_sub(1) else { return Ok(true) };
+        let planned: Vec<Planned> = controlled.schedule.lines.iter().filter_map(Planned::of).collect();
+        let executions = self.run.executions;
+        // The search begins with the fewest, so the first that it finds has the fewest.
+        let mut bounded = Bounded::with_at_most(fewer.min(PREEMPTIONS_FIRST));
+        let phase = if members == holder.members {
+            self.explore(holder, &mut bounded, &planned, until)?
+        } else {
+            let words = Some(controlled.words.clone());
+            let Ok(mut holder) = self.open(members, words) else { return Ok(false) };
+            self.explore(&mut holder, &mut bounded, &planned, until)?
+        };
+        self.run.executions = executions;
+        Ok(match phase {
+            Phase::Found(simpler) if simpler.broken.class == simplest.broken.class => {
+                *simplest = Discovery { number: simplest.number, ..*simpler };
+                true
+            }
+            Phase::Over(coverage) => coverage != Coverage::Partial && fewer <= PREEMPTIONS_FIRST,
+            _ => false,
+        })
     }
 
     fn try_fewer(

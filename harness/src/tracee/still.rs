@@ -9,7 +9,8 @@
 
 use std::fs;
 
-use crate::process::procfs;
+use crate::process::procfs::{self, Stat};
+use crate::process::sys::task::share_memory;
 
 /// What a look at all tasks saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
                 }
                 'D' => {
                     let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();
-                    if !waits_for_a_child(&call) {
+                    if !waits_for_a_child(pid, &call) {
                         return Look::Busy;
                     }
                     seen.push((tid, call));
@@ -65,14 +66,19 @@ pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
     Look::Calm(seen)
 }
 
-/// Whether a call, as `/proc` shows it, is one that waits for a child to execute a program.
-fn waits_for_a_child(call: &str) -> bool {
+/// Whether a task in state D, whose call `/proc` shows so, waits for a child of it to execute a program: then the child
+/// is there, in the memory of its parent. Who is in D in the midst of a fork waits for the kernel, and not for long.
+fn waits_for_a_child(pid: u32, call: &str) -> bool {
     let number = call.split_ascii_whitespace().next().and_then(|number| number.parse::<i64>().ok());
     #[cfg(target_arch = "x86_64")]
     let is_vfork = number == Some(libc::SYS_vfork);
     #[cfg(not(target_arch = "x86_64"))]
     let is_vfork = false;
-    is_vfork || matches!(number, Some(libc::SYS_clone | libc::SYS_clone3))
+    let starts = is_vfork || matches!(number, Some(libc::SYS_clone | libc::SYS_clone3));
+    let is_alive = |child: &u32| Stat::of(*child).is_some_and(|stat| !stat.is_dead());
+    // Where the kernel does not tell who shares memory, any child may be the one.
+    let shares = |child: u32| share_memory(pid, child).unwrap_or(true);
+    starts && procfs::children(pid).into_iter().filter(is_alive).any(shares)
 }
 
 /// Whether a calm task waits with a limit of its own, so that it may go on by itself.
@@ -114,4 +120,26 @@ pub(crate) fn descendants(of: u32) -> Vec<u32> {
         at += 1;
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn who_forks_does_not_wait_for_a_child_that_is_there_already() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("started");
+        let own = std::process::id();
+        let call = format!("{} 0x1200011 0x0 0x0 0x0 0x0 0x0 0x0 0x0", libc::SYS_clone);
+        match share_memory(own, child.id()) {
+            Ok(shares) => {
+                assert!(!shares && share_memory(own, own).expect("told"));
+                assert!(!waits_for_a_child(own, &call));
+            }
+            Err(error) => println!("skipped: the kernel does not tell who shares memory: {error}"),
+        }
+        child.kill().and_then(|()| child.wait()).expect("ended");
+    }
 }

@@ -1,4 +1,4 @@
-//! Tasks that are not our own: the class they are scheduled in.
+//! Tasks that are not our own: the class they are scheduled in, and whether two of them share their memory.
 
 use std::io;
 
@@ -12,4 +12,15 @@ pub(crate) fn demote(task: u32) -> io::Result<()> {
         unsafe { libc::sched_setscheduler(task.cast_signed(), libc::SCHED_OTHER, &raw const parameter) };
     Errno::result(done)?;
     Ok(())
+}
+
+/// Whether two processes share their memory, as a child does that has not executed its program yet with the parent that
+/// waits for it (`CLONE_VFORK`); an error where the kernel does not tell.
+pub(crate) fn share_memory(one: u32, other: u32) -> io::Result<bool> {
+    const KCMP_VM: libc::c_long = 1;
+    // SAFETY: the call takes numbers and touches no memory of ours.
+    let told = unsafe {
+        libc::syscall(libc::SYS_kcmp, libc::c_long::from(one), libc::c_long::from(other), KCMP_VM, 0, 0)
+    };
+    Ok(Errno::result(told)? == 0)
 }
