@@ -160,7 +160,8 @@ pub fn predict(deed: &Known, actor: &Actor<'_>, locks: &mut Locks) -> Result<Pre
         // What it waits for may still come, so it never ends before somebody did something.
         Known::Await(..) => Prediction { gate: Gate::Change, ..sleep(actor) },
         Known::Exit(Some(code)) => {
-            Prediction::new(format!("exit {code}")).touching(killed(actor.process, locks))
+            let exit = Prediction::new(format!("exit {code}")).touching(killed(actor.process, locks));
+            if actor.closing.is_empty() { exit } else { exit.letting_go(actor.closing.clone()) }
         }
         _ => general(deed),
     })

@@ -76,8 +76,14 @@ impl Machine {
     /// Puts a held call before its process as the next step.
     fn place(&mut self, process: usize, tid: u32) {
         let Some(held) = self.trees[process].held(tid) else { return };
-        let prediction = held.prediction.clone();
+        let mut prediction = held.prediction.clone();
         let is_end = matches!(held.known, Deed::Exit(Some(_)));
+        let has_rivals = self.trees[process].tasks.iter().any(|task| task.tid != tid && task.held.is_some());
+        if has_rivals && matches!(prediction.gate, Gate::Lock(_)) && self.rank(process, held) == Rank::Can {
+            // While the lock was not to be had another call was the next: who gave it up decided between the two, which
+            // is no less than a race.
+            prediction.gate = Gate::Open;
+        }
         let killed = prediction::killed(process, &self.locks);
         let more = self.more(process, tid, &prediction, is_end);
         let planned = &self.run.planned;

@@ -22,6 +22,10 @@ pub const ALL: &[Case] = &[
     ("one_command_ends_as_it_ends", one_command_ends_as_it_ends),
     ("the_lost_update_of_a_program_is_found", the_lost_update_of_a_program_is_found),
     ("with_a_lock_nothing_is_lost", with_a_lock_nothing_is_lost),
+    (
+        "an_exit_that_gives_up_a_lock_meets_only_who_wants_it",
+        an_exit_that_gives_up_a_lock_meets_only_who_wants_it,
+    ),
     ("the_lost_update_of_a_shell_script_is_found", the_lost_update_of_a_shell_script_is_found),
     ("a_shell_script_with_flock_is_clean", a_shell_script_with_flock_is_clean),
     ("a_schedule_repeats_itself", a_schedule_repeats_itself),
@@ -108,6 +112,29 @@ fn with_a_lock_nothing_is_lost(zygote: &Zygote) {
         assert_eq!(ends(&explored), ["n: \"3\\n\""], "{lock}: {explored:?}");
         assert!(explored.executions >= 6, "{lock}: {} executions", explored.executions);
         assert!(explored.uncertain.is_empty(), "{explored:?}");
+    }
+}
+
+fn an_exit_that_gives_up_a_lock_meets_only_who_wants_it(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    for lock in ["flock 1 x", "lock 1 x 0 0", "lock 1 xp 0 0"] {
+        let add = act(&format!("open 0 n w open 1 lock w {lock} add 0 exit 0"));
+        let explored = all_of(zygote, counter, &[add.clone(), add]);
+        assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0), "{lock}");
+        assert_eq!(ends(&explored), ["n: \"2\\n\""], "{lock}: {explored:?}");
+        // One for each that takes it first.
+        assert_eq!(explored.executions, 2, "{lock}: {explored:?}");
+    }
+    // A child that has the file open keeps the lock; one that closed it does not, though it lives on.
+    let wants = act("open 1 lock w flock 1 x open 0 n w add 0");
+    for (keeps, stuck) in [("", true), ("close 1", false)] {
+        let leaves = act(&format!("open 1 lock w flock 1 x open 0 n w fork {keeps} pipe recv endfork add 0"));
+        let mut lab =
+            Lab::open(zygote, counter, &[leaves, wants.clone()], Options::default()).expect("a machine");
+        let execution = lab.run(&mut in_turn()).expect("an execution");
+        assert_eq!(execution.end == End::Deadlock, stuck, "{keeps}: {:?}", execution.outcome.stall);
     }
 }
 
