@@ -338,6 +338,7 @@ impl Machine {
 
     /// Ends what an execution left unfinished: nobody may do anything when the next begins.
     fn finish(&mut self) -> Result<()> {
+        self.note_left_behind();
         for process in 0..self.trees.len() {
             let is_unfinished = self.trees[process].is_live();
             self.clear(process)?;

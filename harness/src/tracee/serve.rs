@@ -11,6 +11,7 @@ use super::settings::{Ending, TraceeError};
 use super::still::{self, Look};
 use super::task::{Task, handle};
 use super::tree::{Heard, Phase};
+use crate::books::deed::Deed;
 use crate::process::procfs;
 use crate::process::sys::seccomp::{Notification, Reply};
 
@@ -83,11 +84,26 @@ impl Machine {
             return self.start_command(process);
         }
         tree.phase = Phase::Over;
-        if tree.is_many && !still::descendants(tree.slot.pid).is_empty() {
-            let what = format!("p{} left a process behind", process + 1);
-            self.run.left.uncertain.insert(what);
-        }
         Ok(())
+    }
+
+    /// Notes what commands left behind. Where that only sleeps, or waits for somebody, it is as it would be at the end of a
+    /// sequential order; whoever had more to do might have done it before the end.
+    pub(super) fn note_left_behind(&mut self) {
+        for (process, tree) in self.trees.iter().enumerate() {
+            if tree.phase != Phase::Over || !tree.is_many || still::descendants(tree.slot.pid).is_empty() {
+                continue;
+            }
+            self.run.left.left_behind.insert(process);
+            let acts = |task: &Task| {
+                task.held.as_ref().is_some_and(|held| !matches!(held.told, Deed::Sleep(_) | Deed::Await(..)))
+            };
+            let goes_on = tree.waiting.iter().any(|(_, seen)| still::has_limit(seen));
+            if goes_on || tree.tasks.iter().any(acts) {
+                let what = format!("p{} left a process behind that had more to do", process + 1);
+                self.run.left.uncertain.insert(what);
+            }
+        }
     }
 
     /// Writes down what the command at work came to.
@@ -280,7 +296,7 @@ impl Machine {
             .iter()
             .filter_map(|task| {
                 let held = task.held.as_ref()?;
-                let crate::books::deed::Deed::Await(waited, _) = &held.told else { return None };
+                let Deed::Await(waited, _) = &held.told else { return None };
                 super::behalf::is_ready(task, waited).then_some(held.stop)
             })
             .collect();

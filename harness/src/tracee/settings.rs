@@ -144,6 +144,8 @@ pub struct Left {
     pub blocked: u64,
     /// Who waits for whom, where nobody could go on.
     pub stall: Option<Vec<String>>,
+    /// Processes whose commands left something behind that was still there at the end.
+    pub left_behind: BTreeSet<usize>,
     /// What was changed outside of the state folders.
     pub touched_outside: BTreeSet<String>,
     /// Calls that were let through though they cannot be foreseen, and how often.
