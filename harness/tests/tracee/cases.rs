@@ -404,7 +404,7 @@ fn whoever_spins_is_ended_and_told(zygote: &Zygote) {
 
 fn what_is_left_behind_is_killed_and_told(zygote: &Zygote) {
     for (script, has_more_to_do) in
-        [("sleep 1000 & echo $! > pid", false), ("(echo late > n; echo later > n) & echo $! > pid", true)]
+        [("sleep 1000 & echo $! > PID", false), ("(echo late > n; echo later > n) & echo $! > PID", true)]
     {
         left_behind(zygote, script, has_more_to_do);
     }
@@ -415,8 +415,13 @@ fn left_behind(zygote: &Zygote, script: &str, has_more_to_do: bool) {
     let execution = lab.run(&mut in_turn()).expect("an execution");
     assert_eq!(execution.end, End::Completed);
     assert_eq!(execution.outcome.left_behind, [0].into(), "{script}");
-    assert_eq!(!execution.outcome.is_certain(), has_more_to_do, "{script}: {:?}", execution.outcome.uncertain);
-    let pid fs::read_to_string(lab.state.join("pid")).expect("there").trim().parse().expect("a pid");
+    assert_eq!(
+        !execution.outcome.is_certain(),
+        has_more_to_do,
+        "{script}: {:?}",
+        execution.outcome.uncertain
+    );
+    let pid = fs::read_to_string(lab.state.join("PID")).expect("there").trim().parse().expect("a pid");
     assert!(Stat::of(pid).is_none_or(|stat| stat.is_dead()), "{pid} lives");
 }
 
