@@ -17,7 +17,9 @@ use flockwork_harness::engine::explore::{ExploreRun, Pace, pace, run};
 use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::parts::Parts;
 use flockwork_harness::plan::schedule::Fault;
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
+use flockwork_harness::plan::{
+    Call, ExploreBudget, ExplorePlan, LibraryPlan, RepeatPlan, StrategyPlan, SubjectPlan,
+};
 use flockwork_harness::process::Zygote;
 
 const ROUNDS: usize = 9;
@@ -51,10 +53,9 @@ fn row(what: &str, mut samples: Vec<f64>) {
 }
 
 fn plan(root: &Path, processes: usize, strategy: StrategyPlan, schedules: u64) -> ExplorePlan {
-    let [lock, wait, read, write, sandbox] = ["fs2", "block", "shared", "rename", "inert"].map(str::to_owned);
     let call = |operation| Call { operation, container: 0 };
     ExplorePlan {
-        subject: SubjectPlan::Library { lock, wait, read, write, sandbox },
+        subject: SubjectPlan::Library(LibraryPlan::default()),
         root: root.to_owned(),
         seed: 1,
         containers: vec!["c1".into()],

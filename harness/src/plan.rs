@@ -8,6 +8,7 @@ pub mod crash;
 pub mod parts;
 pub mod race;
 pub mod schedule;
+mod subject;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -17,67 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::parts::Parts;
 use self::schedule::{Fault, Schedule};
-
-/// What is tested.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "name")]
-pub enum SubjectPlan {
-    /// The core library, with the choices it offers, each by the library's own name for it.
-    Library {
-        /// Lock backend: fs2, std, ofd, posix, lockfile.
-        lock: String,
-        /// How it waits for the lock: block, try, or a duration such as `5s`.
-        wait: String,
-        /// How it reads: shared, exclusive, lock-free.
-        read: String,
-        /// How it writes: in-place, rename, fsync.
-        write: String,
-        /// What stands behind a container: inert, process.
-        sandbox: String,
-    },
-    /// A replica of a historic gVisor protocol.
-    Replica {
-        /// Which: gvisor-unlocked, gvisor-2018, gvisor-2019, gvisor-2024, gvisor-2026.
-        replica: String,
-        /// Lets some creates fail half-way, where it is set.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        fail_create: Option<FailCreate>,
-    },
-}
-
-impl SubjectPlan {
-    /// The same subject, of which only this many workers' creates fail.
-    #[must_use]
-    pub fn with_workers(mut self, processes: u32) -> Self {
-        if let Self::Replica { fail_create: Some(fail), .. } = &mut self {
-            fail.workers = processes;
-        }
-        self
-    }
-}
-
-/// Which creates fail half-way: as with a bad bundle, whatever the state of the container.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FailCreate {
-    /// Which share of them, from 0 to 1: the request's process and number decide.
-    pub share: f64,
-    /// Where it fails.
-    pub at: FailCreateAt,
-    /// Only creates of processes with a lower number fail: whoever examines what the workers left is no worker, and is
-    /// to see the protocol at its best.
-    pub workers: u32,
-}
-
-/// Where a create fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailCreateAt {
-    /// Behind the check that there is no such container, and before anything is started or saved: a bad bundle.
-    Start,
-    /// When all is done and saved: a pid file that cannot be written.
-    End,
-}
+pub use self::subject::{FailCreate, FailCreateAt, LibraryPlan, SandboxKind, SubjectPlan};
 
 /// How much a stress run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

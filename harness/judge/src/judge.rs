@@ -77,7 +77,9 @@ pub type ContainerRuling = verdict::Ruling<Proof, Grounds>;
 /// What is said of one container, and by whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// The container.
+    /// The container, by index into the history's names.
+    pub number: u32,
+    /// Its name.
     pub container: String,
     /// How many operations it had.
     pub operations: u64,
@@ -209,9 +211,21 @@ pub fn judge_any(
 /// Judges every container that has operations, in the order of the history's names.
 #[must_use]
 pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget) -> Vec<Judgement> {
+    judge_those(history, model, checker, budget, |_| true)
+}
+
+/// Judges those of the containers that are asked for, by their numbers among the history's names.
+pub(crate) fn judge_those(
+    history: &History,
+    model: &Model,
+    checker: Checker,
+    budget: Budget,
+    asked: impl Fn(u32) -> bool,
+) -> Vec<Judgement> {
     // The witness knows the model runsc only.
     let has_witness = checker != Checker::Search && model.name() == Builtin::Runsc.as_str();
-    let partitions = search::partitions(history);
+    let mut partitions = search::partitions(history);
+    partitions.retain(|partition| asked(partition.container));
     let budget = budget.shared(partitions.len());
     let mut witness = Vec::new();
     if has_witness {
@@ -224,8 +238,9 @@ pub fn judge(history: &History, model: &Model, checker: Checker, budget: Budget)
     let bench = Bench { history, model, budget };
     search::each_partition(partitions.collect(), |(partition, witness)| {
         let (tier, ruling) = bench.judge(&partition, witness, checker);
-        let container = history.containers[partition.container as usize].clone();
-        Judgement { container, operations: partition.indexes.len() as u64, ruling, tier }
+        let (number, container) =
+            (partition.container, history.containers[partition.container as usize].clone());
+        Judgement { number, container, operations: partition.indexes.len() as u64, ruling, tier }
     })
 }
 

@@ -150,6 +150,8 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
     let operations = followed.history.records.len() as u64;
     let mut answers = Answers::default();
     answers.count(&followed.history);
+    let is_open = followed.examinations.iter().any(|(_, examination)| examination.inconclusive.is_some());
+    let undecided = is_open.then(|| followed.history.clone());
     let faulted = followed.schedule.lines.iter().any(|line| line.fault.is_some());
     let discovery = Discovery {
         violations: followed.violations,
@@ -165,6 +167,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
             .into_iter()
             .collect(),
         examinations: followed.examinations,
+        undecided,
         schedules: 1,
         faulted: u64::from(faulted),
         redundant: 0,

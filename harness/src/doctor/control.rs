@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use flockwork::Operation;
+use flockwork::{LockKind, Operation};
 
 use super::{Health, Probe};
 use crate::engine::EngineError;
@@ -12,7 +12,7 @@ use crate::engine::explore::Executor;
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
 use crate::plan::parts::Parts;
-use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, LibraryPlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::process::Zygote;
 use crate::results::scratch::Scratch;
 use crate::words::plural;
@@ -71,13 +71,7 @@ fn control(zygote: &Zygote, base: &Path) -> Result<Tried, EngineError> {
 
 fn plan(scratch: &Scratch) -> ExplorePlan {
     ExplorePlan {
-        subject: SubjectPlan::Library {
-            lock: "std".into(),
-            wait: "block".into(),
-            read: "shared".into(),
-            write: "rename".into(),
-            sandbox: "inert".into(),
-        },
+        subject: SubjectPlan::Library(LibraryPlan { lock: LockKind::Std, ..LibraryPlan::default() }),
         root: scratch.root(),
         seed: 1,
         containers: vec!["c1".into()],

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::plan::{Audit, Budget, SubjectPlan};
-use crate::plan::{FailCreate, FailCreateAt};
+use crate::plan::{FailCreate, FailCreateAt, LibraryPlan};
 use crate::violation::Class;
 use Operation::{Create, Kill, Pause, Resume, Start, State};
 use part::PROCESSES_MAX;
 
 fn stress(sandbox: &str) -> StressPlan {
-    let [lock, wait, read, write, sandbox] = ["fs2", "block", "shared", "rename", sandbox].map(str::to_owned);
+    let sandbox = sandbox.parse().expect("a sandbox");
     StressPlan {
-        subject: SubjectPlan::Library { lock, wait, read, write, sandbox },
+        subject: SubjectPlan::Library(LibraryPlan { sandbox, ..LibraryPlan::default() }),
         root: "/r".into(),
         seed: 7,
         processes: 8,

@@ -102,13 +102,13 @@ fn subject(plan: &SubjectPlan) -> String {
     let mut text = String::from("[subject]\n");
     let mut key = |key: &str, value: &str| writeln!(text, "{key} = {value}").expect("a String takes all");
     match plan {
-        SubjectPlan::Library { lock, wait, read, write, sandbox } => {
+        SubjectPlan::Library(plan) => {
             key("name", "\"library\"");
-            for (name, value) in
-                [("lock", lock), ("wait", wait), ("read", read), ("write", write), ("sandbox", sandbox)]
-            {
-                key(name, &quoted(value));
-            }
+            key("lock", &quoted(plan.lock.as_str()));
+            key("wait", &quoted(&plan.wait.to_string()));
+            key("read", &quoted(plan.read.as_str()));
+            key("write", &quoted(plan.write.as_str()));
+            key("sandbox", &quoted(plan.sandbox.as_str()));
         }
         SubjectPlan::Replica { replica, fail_create } => {
             key("name", "\"replica\"");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use flockwork::LockKind;
+use flockwork::{LockKind, ReadPolicy, WritePolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Point;
@@ -86,10 +86,10 @@ pub enum Task {
         subject: BenchSubject,
         /// The library's lock.
         lock: LockKind,
-        /// How it reads, by the library's word.
-        read: String,
-        /// How it writes, by the library's word.
-        write: String,
+        /// How it reads.
+        read: ReadPolicy,
+        /// How it writes.
+        write: WritePolicy,
         /// Size of the metadata's payload, in bytes.
         payload_bytes: u32,
         /// Which operations.

@@ -1,13 +1,12 @@
 //! The `[subject]` table: what is tested.
 
-use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
+use flockwork::{LockKind, ReadPolicy, Wait, WritePolicy};
 
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
-use crate::plan::{FailCreate, FailCreateAt, SubjectPlan};
+use crate::plan::{FailCreate, FailCreateAt, LibraryPlan, SandboxKind, SubjectPlan};
 use crate::words::nearest;
 
-const SANDBOXES: [&str; 2] = ["inert", "process"];
 const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
 
 /// Reads the table.
@@ -38,33 +37,32 @@ pub fn read(mut reader: Reader<'_>) -> Option<SubjectPlan> {
 }
 
 fn library(reader: &mut Reader<'_>) -> SubjectPlan {
-    let default = StoreOptions::default();
-    let mut word =
-        |key, known: &[&'static str], default| reader.word(key, known).unwrap_or(default).to_owned();
-    let lock = word("lock", &words(LockKind::ALL, LockKind::as_str), default.lock.as_str());
-    let read = word("read", &words(ReadPolicy::ALL, ReadPolicy::as_str), default.read.as_str());
-    let write = word("write", &words(WritePolicy::ALL, WritePolicy::as_str), default.write.as_str());
-    let sandbox = word("sandbox", &SANDBOXES, SANDBOXES[0]);
-    let wait = wait(reader).unwrap_or(default.wait).to_string();
-    SubjectPlan::Library { lock, wait, read, write, sandbox }
+    let default = LibraryPlan::default();
+    let lock = word(reader, "lock", LockKind::ALL, LockKind::as_str, default.lock);
+    let read = word(reader, "read", ReadPolicy::ALL, ReadPolicy::as_str, default.read);
+    let write = word(reader, "write", WritePolicy::ALL, WritePolicy::as_str, default.write);
+    let sandbox = word(reader, "sandbox", &SandboxKind::ALL, SandboxKind::as_str, default.sandbox);
+    let wait = wait(reader).unwrap_or(default.wait);
+    SubjectPlan::Library(LibraryPlan { lock, wait, read, write, sandbox })
 }
 
 /// The library as it comes.
 #[must_use]
 pub fn default() -> SubjectPlan {
-    let StoreOptions { lock, wait, read, write, .. } = StoreOptions::default();
-    SubjectPlan::Library {
-        lock: lock.to_string(),
-        wait: wait.to_string(),
-        read: read.to_string(),
-        write: write.to_string(),
-        sandbox: SANDBOXES[0].to_owned(),
-    }
+    SubjectPlan::Library(LibraryPlan::default())
 }
 
-/// The words for a choice are the library's own.
-fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<&'static str> {
-    all.iter().map(|choice| word(*choice)).collect()
+/// A choice by its own word.
+fn word<T: Copy>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    all: &[T],
+    spelled: impl Fn(T) -> &'static str,
+    default: T,
+) -> T {
+    let words: Vec<&'static str> = all.iter().map(|choice| spelled(*choice)).collect();
+    let said = reader.word(key, &words);
+    said.and_then(|said| all.iter().copied().find(|choice| spelled(*choice) == said)).unwrap_or(default)
 }
 
 fn wait(reader: &mut Reader<'_>) -> Option<Wait> {
@@ -105,20 +103,16 @@ fn fail_create(reader: &mut Reader<'_>) -> Option<FailCreate> {
 pub fn describe(plan: &SubjectPlan) -> String {
     match plan {
         SubjectPlan::Replica { replica, .. } => replica.clone(),
-        SubjectPlan::Library { lock, wait, read, write, sandbox } => {
-            let mut words = vec!["library".to_owned(), lock.clone()];
-            let default = StoreOptions::default();
-            let choices = [
-                (wait, default.wait.to_string(), "wait"),
-                (read, default.read.to_string(), "read"),
-                (write, default.write.to_string(), "write"),
-                (sandbox, SANDBOXES[0].to_owned(), "sandbox"),
-            ];
-            for (choice, default, name) in choices {
-                if *choice != default {
-                    words.push(format!("{name}={choice}"));
-                }
-            }
+        SubjectPlan::Library(plan) => {
+            let mut words = vec!["library".to_owned(), plan.lock.to_string()];
+            let default = LibraryPlan::default();
+            let mut tell = |differs: bool, name: &str, choice: &dyn std::fmt::Display| {
+                words.extend(differs.then(|| format!("{name}={choice}")));
+            };
+            tell(plan.wait != default.wait, "wait", &plan.wait);
+            tell(plan.read != default.read, "read", &plan.read);
+            tell(plan.write != default.write, "write", &plan.write);
+            tell(plan.sandbox != default.sandbox, "sandbox", &plan.sandbox);
             words.join(" ")
         }
     }

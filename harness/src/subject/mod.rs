@@ -102,7 +102,7 @@ pub trait Session {
 /// Builds the subject of a plan; the error says which choice does not fit, and what would.
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
-        SubjectPlan::Library { .. } => library::build(plan),
+        SubjectPlan::Library(plan) => Ok(library::build(plan)),
         SubjectPlan::Replica { replica, fail_create } => replica::build(replica, *fail_create),
     }
 }

@@ -4,6 +4,7 @@
 use flockwork::Operation;
 
 use crate::history::Deaths;
+use crate::model::Builtin;
 
 /// What a subject says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Traits {
     pub children: bool,
     /// Whether its containers may stop by themselves, where that is known.
     pub deaths: Option<Deaths>,
+    /// What is legal for its containers.
+    pub model: Builtin,
     /// Keys of JSON in its files whose values differ from run to run and decide nothing: a time of day, say. Whatever it
     /// does not name counts.
     pub volatile: &'static [&'static str],

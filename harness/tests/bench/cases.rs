@@ -26,8 +26,8 @@ fn cell(write: &str, processes: u32, load: Load) -> CellPlan {
         task: Task::Operate {
             subject: BenchSubject::Library,
             lock: LockKind::Fs2,
-            read: "shared".into(),
-            write: write.into(),
+            read: flockwork::ReadPolicy::Shared,
+            write: write.parse().expect("a way to write"),
             payload_bytes: 0,
             operations: Operations::Pause,
         },

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flockwork::Operation;
+use flockwork::{Operation, WritePolicy};
 use flockwork_harness::history::Outcome;
 use flockwork_harness::plan::SubjectPlan;
 use flockwork_harness::process::clock::{now_ns, wait_ns};
@@ -34,8 +34,8 @@ enum Way {
 }
 
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
-    let SubjectPlan::Library { write, .. } = plan else { return Err("not calibrated".into()) };
-    Ok(Box::new(Calibrated(if write == "fsync" { Way::Stalls } else { Way::Shares })))
+    let SubjectPlan::Library(library) = plan else { return Err("not calibrated".into()) };
+    Ok(Box::new(Calibrated(if library.write == WritePolicy::Fsync { Way::Stalls } else { Way::Shares })))
 }
 
 struct Calibrated(Way);
@@ -47,7 +47,14 @@ impl Subject for Calibrated {
     }
 
     fn traits(&self) -> Traits {
-        Traits { operations: &Operation::ALL, watch: true, children: false, deaths: None, volatile: &[] }
+        Traits {
+            operations: &Operation::ALL,
+            watch: true,
+            children: false,
+            deaths: None,
+            model: flockwork_harness::model::Builtin::Runsc,
+            volatile: &[],
+        }
     }
 
     fn owner(&self, _relative: &Path) -> Owner {

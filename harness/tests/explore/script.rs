@@ -134,7 +134,14 @@ impl Subject for Scripted {
     }
 
     fn traits(&self) -> Traits {
-        Traits { operations: &Operation::ALL, watch: false, children: false, deaths: None, volatile: &[] }
+        Traits {
+            operations: &Operation::ALL,
+            watch: false,
+            children: false,
+            deaths: None,
+            model: flockwork_harness::model::Builtin::Runsc,
+            volatile: &[],
+        }
     }
 
     fn owner(&self, _: &Path) -> Owner {

@@ -9,7 +9,7 @@ use flockwork_harness::check;
 use flockwork_harness::engine::StressRun;
 use flockwork_harness::engine::stress::run;
 use flockwork_harness::history::{History, Record};
-use flockwork_harness::plan::{StressPlan, SubjectPlan};
+use flockwork_harness::plan::{LibraryPlan, StressPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::scenario::{BUILTIN, Plan, Scenario, find};
 use flockwork_harness::violation::{Class, Violation};
@@ -44,8 +44,7 @@ pub fn on_replica(scenario: &Scenario, other: &str) -> Scenario {
 
 /// The same operations on the library. It has no creates that fail.
 pub fn on_library(scenario: &Scenario) -> Scenario {
-    let [lock, wait, read, write, sandbox] = ["fs2", "block", "shared", "rename", "inert"].map(str::to_owned);
-    Scenario { subject: SubjectPlan::Library { lock, wait, read, write, sandbox }, ..scenario.clone() }
+    Scenario { subject: SubjectPlan::Library(LibraryPlan::default()), ..scenario.clone() }
 }
 
 /// What a run showed.

@@ -10,7 +10,7 @@ use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::engine::stress::run;
 use flockwork_harness::history::{History, Outcome};
 use flockwork_harness::model::{Builtin, Model};
-use flockwork_harness::plan::{Audit, Budget as RunBudget, StressPlan, SubjectPlan};
+use flockwork_harness::plan::{Audit, Budget as RunBudget, LibraryPlan, StressPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
 
 use crate::mutate::Mutation;
@@ -181,9 +181,8 @@ fn is_detected_by_witness(history: &History) -> Option<bool> {
 
 fn plan(processes: u32, operations: u64, seed: u64) -> StressPlan {
     use Operation::{Create, Delete, Kill, Pause, Resume, Start, State};
-    let [lock, wait, read, write, sandbox] = ["fs2", "block", "shared", "rename", "inert"].map(str::to_owned);
     StressPlan {
-        subject: SubjectPlan::Library { lock, wait, read, write, sandbox },
+        subject: SubjectPlan::Library(LibraryPlan::default()),
         root: "to be said".into(),
         seed,
         processes,

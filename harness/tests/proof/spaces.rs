@@ -3,8 +3,8 @@
 use flockwork::Operation::{
     self, Checkpoint, Create, Delete, ForceDelete, Kill, List, Pause, Restore, Resume, Start, State,
 };
-use flockwork_harness::plan::SubjectPlan;
 use flockwork_harness::plan::schedule::{Fault, Injected};
+use flockwork_harness::plan::{LibraryPlan, SubjectPlan};
 
 /// Every operation that is paired with every other.
 pub const OPERATIONS: [Operation; 11] =
@@ -92,9 +92,9 @@ pub const DEFAULT: Setting = Setting { lock: "fs2", write: "rename" };
 
 impl Setting {
     pub fn subject(self) -> SubjectPlan {
-        let [lock, wait, read, write, sandbox] =
-            [self.lock, "block", "shared", self.write, "inert"].map(str::to_owned);
-        SubjectPlan::Library { lock, wait, read, write, sandbox }
+        let lock = self.lock.parse().expect("a lock");
+        let write = self.write.parse().expect("a way to write");
+        SubjectPlan::Library(LibraryPlan { lock, write, ..LibraryPlan::default() })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod certificate;
 mod collateral;
 mod collect;
 mod deadlock;
+mod decide;
 mod duplicate_create;
 #[cfg(test)]
 mod fixture;
@@ -141,22 +142,28 @@ pub fn class_of(name: &str) -> Class {
 
 /// Judges the evidence by every check, in the order of [`all`].
 ///
-/// It says the same as calling each, in less time: checks run side by side, and those that need the witness order
-/// share one.
+/// Checks run side by side, and those that need the witness order share one. What that order leaves open, as that of a
+/// subject that tells no revisions, the search decides: the same that judges the histories of others, by the history's
+/// model.
 #[must_use]
 pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
     let order = witness::WitnessOrder::of(evidence);
-    all()
-        .par_iter()
-        .map(|check| {
-            let examination = match check.name() {
-                witness::NAME => witness::examine(evidence, &order),
-                collateral::NAME => collateral::examine(evidence, &order),
-                _ => check.examine(evidence),
-            };
-            (check.name(), examination)
-        })
-        .collect()
+    all().par_iter().map(|check| (check.name(), examine_one(*check, evidence, &order))).collect()
+}
+
+/// The same in the calling thread alone: for histories so short that threads cost more than they save.
+#[must_use]
+pub fn examine_in_turn(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
+    let order = witness::WitnessOrder::of(evidence);
+    all().iter().map(|check| (check.name(), examine_one(*check, evidence, &order))).collect()
+}
+
+fn examine_one(check: &dyn Check, evidence: &Evidence<'_>, order: &witness::WitnessOrder) -> Examination {
+    match check.name() {
+        witness::NAME => decide::decide_open(evidence.history, order, witness::examine(evidence, order)),
+        collateral::NAME => collateral::examine(evidence, order),
+        _ => check.examine(evidence),
+    }
 }
 
 #[cfg(test)]

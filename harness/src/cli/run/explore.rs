@@ -38,6 +38,9 @@ impl Runner<'_> {
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         let stop = self.interrupt.flag();
         let trial = explore::run(&mut self.zygote, &scenario.expect, plan, stop, bar)?;
+        if let Some(history) = &trial.run.undecided {
+            folder.write_history(history)?;
+        }
         bar.shrinking();
         let deadline = Instant::now() + SHRINKING;
         let mut violations: Vec<ViolationReport> = Vec::new();

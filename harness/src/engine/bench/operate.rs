@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use flockwork::Operation;
+use flockwork::{Operation, Wait};
 
 use super::clock::Clock;
 use super::door::TimedDoor;
 use super::job::{Job, Performed, Timing};
 use crate::history::{Outcome, Reason};
-use crate::plan::SubjectPlan;
 use crate::plan::bench::{BenchSubject, Operations, Task};
+use crate::plan::{LibraryPlan, SandboxKind, SubjectPlan};
 use crate::subject::{Request, Session};
 
 /// The subject of a task that operates on containers.
 pub(super) fn subject_of(task: &Task) -> Option<SubjectPlan> {
     let Task::Operate { subject, lock, read, write, .. } = task else { return None };
     Some(match subject {
-        BenchSubject::Library => SubjectPlan::Library {
-            lock: lock.to_string(),
-            wait: "block".into(),
-            read: read.clone(),
-            write: write.clone(),
-            sandbox: "inert".into(),
-        },
+        BenchSubject::Library => SubjectPlan::Library(LibraryPlan {
+            lock: *lock,
+            wait: Wait::Block,
+            read: *read,
+            write: *write,
+            sandbox: SandboxKind::Inert,
+        }),
         BenchSubject::Gvisor2018 => {
             SubjectPlan::Replica { replica: subject.as_str().into(), fail_create: None }
         }

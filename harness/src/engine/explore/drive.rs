@@ -115,6 +115,7 @@ impl Machine for Walks<'_> {
 impl State {
     fn new(plan: &ExplorePlan, begun_ns: u64) -> Self {
         let run = ExploreRun {
+            undecided: None,
             discoveries: Vec::new(),
             examinations: Vec::new(),
             schedules: 0,
@@ -315,6 +316,9 @@ impl State {
     }
 
     fn found(&mut self, verdict: JudgedExecution, schedule: &Schedule, number: u64, preemptions: u32) {
+        if verdict.examinations.iter().any(|(_, examination)| examination.inconclusive.is_some()) {
+            self.run.undecided.get_or_insert_with(|| verdict.history.clone());
+        }
         for (name, new) in verdict.examinations {
             self.examined.entry(name).or_default().merge(new);
         }

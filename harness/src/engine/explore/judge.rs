@@ -105,8 +105,7 @@ pub(super) fn judge(
         starvation_ns: Err(TIMELESS),
         stall: Ok(stall.as_ref()),
     };
-    let examinations: Vec<_> =
-        check::all().iter().map(|check| (check.name(), check.examine(&evidence))).collect();
+    let examinations = check::examine_in_turn(&evidence);
     let mut violations: Vec<Violation> =
         examinations.iter().flat_map(|(_, examination)| examination.violations.clone()).collect();
     violations.sort_by_key(|violation| violation.class);

@@ -46,7 +46,9 @@ impl Lane {
             examined: Examined::default(),
             processor,
         };
-        lane.setup.history.deaths = lane.subject.traits().deaths;
+        let traits = lane.subject.traits();
+        lane.setup.history.deaths = traits.deaths;
+        lane.setup.history.model = Some(traits.model);
         lane.set_up(&plan.setup, &plan.containers)?;
         Ok(lane)
     }

@@ -42,6 +42,8 @@ pub struct ExploreRun {
     pub discoveries: Vec<Discovery>,
     /// What each check examined, over all schedules, and how many violations it saw; the first are kept.
     pub examinations: Vec<(&'static str, Examination)>,
+    /// The first history that a check could not decide: somebody else may.
+    pub undecided: Option<History>,
     /// Schedules that were run to their end and judged.
     pub schedules: u64,
     /// Of these, how many had a fault.

@@ -253,8 +253,8 @@ impl Combination {
         let task = Task::Operate {
             subject: self.subject,
             lock,
-            read: self.read.to_string(),
-            write: self.write.to_string(),
+            read: self.read,
+            write: self.write,
             payload_bytes: self.payload_bytes,
             operations,
         };

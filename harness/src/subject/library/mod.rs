@@ -4,61 +4,48 @@ mod sandbox;
 mod session;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use flockwork::{ContainerId, LockKind, Operation, ReadPolicy, StoreOptions, Wait, WritePolicy};
+use flockwork::{ContainerId, Operation, StoreOptions, WritePolicy};
 
-use self::sandbox::Behind;
 use super::{Owner, Seat, Session, Subject, Traits};
 use crate::history::Deaths;
-use crate::plan::SubjectPlan;
+use crate::plan::{LibraryPlan, SandboxKind};
 
 /// The library, with the choices it offers.
 #[derive(Debug)]
 pub struct Library {
     options: StoreOptions,
-    behind: Behind,
+    behind: SandboxKind,
 }
 
-/// Builds the library as a plan wants it.
-pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
-    let SubjectPlan::Library { lock, wait, read, write, sandbox } = plan else {
-        return Err(format!("{plan:?} is not about the library"));
-    };
-    Ok(Box::new(Library::new(lock, wait, read, write, sandbox)?))
-}
-
-impl Library {
-    fn new(lock: &str, wait: &str, read: &str, write: &str, sandbox: &str) -> Result<Self, String> {
-        // A known-bad combination is something to show here, not something to be protected from.
-        let options = StoreOptions::default()
-            .lock(word::<LockKind>("lock", lock)?)
-            .wait(word::<Wait>("wait", wait)?)
-            .read(word::<ReadPolicy>("read", read)?)
-            .write(word::<WritePolicy>("write", write)?)
-            .even_if_unsound();
-        Ok(Self { options, behind: word("sandbox", sandbox)? })
-    }
-}
-
-fn word<T: FromStr<Err: std::fmt::Display>>(key: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("subject.{key}: {error}"))
+/// Builds the library with these choices.
+#[must_use]
+pub fn build(plan: &LibraryPlan) -> Box<dyn Subject> {
+    // A known-bad combination is something to show here, not something to be protected from.
+    let options = StoreOptions::default()
+        .lock(plan.lock)
+        .wait(plan.wait)
+        .read(plan.read)
+        .write(plan.write)
+        .even_if_unsound();
+    Box::new(Library { options, behind: plan.sandbox })
 }
 
 impl Subject for Library {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
-        self.behind.check()?;
+        sandbox::check(self.behind)?;
         let session = session::LibrarySession::open(self.options.clone(), self.behind, seat)?;
         Ok(Box::new(session))
     }
 
     fn traits(&self) -> Traits {
-        let children = self.behind == Behind::Process;
+        let children = self.behind == SandboxKind::Process;
         Traits {
             operations: &Operation::ALL,
             watch: true,
             children,
             deaths: Some(if children { Deaths::Free } else { Deaths::Never }),
+            model: crate::model::Builtin::Runsc,
             volatile: &["created_at"],
         }
     }

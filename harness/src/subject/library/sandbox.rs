@@ -3,57 +3,34 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flockwork::sandbox::{Fate, Inert, Observed, Process};
 use flockwork::{ContainerId, Operation, RawValue, Sandbox, SandboxRecord, Signal, Status};
 
+use crate::plan::SandboxKind;
 use crate::process::marker::Marker;
 use crate::subject::payload::{Spec, Stamp};
 use crate::subject::{Seat, Watch};
 
-/// What is behind the containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
-    /// Nothing.
-    Inert,
-    /// A real process tree each.
-    Process,
-}
-
-impl FromStr for Behind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "inert" => Ok(Self::Inert),
-            "process" => Ok(Self::Process),
-            _ => Err(format!("unknown sandbox {text:?}, expected inert or process")),
+/// Whether this machine has what it needs: that it has not is no fault of the library's.
+pub fn check(kind: SandboxKind) -> Result<(), String> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = || std::env::split_paths(&folders).any(|folder| folder.join("setsid").is_file());
+    match kind {
+        SandboxKind::Process if !is_here() => {
+            Err("sandbox = \"process\" needs setsid (of util-linux), and it is not in PATH".to_owned())
         }
+        SandboxKind::Inert | SandboxKind::Process => Ok(()),
     }
 }
 
-impl Behind {
-    /// Whether this machine has what it needs: that it has not is no fault of the library's.
-    pub fn check(self) -> Result<(), String> {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let is_here = || std::env::split_paths(&folders).any(|folder| folder.join("setsid").is_file());
-        match self {
-            Self::Process if !is_here() => {
-                Err("sandbox = \"process\" needs setsid (of util-linux), and it is not in PATH".to_owned())
-            }
-            Self::Inert | Self::Process => Ok(()),
-        }
-    }
-
-    /// The library's sandbox of this kind; its processes carry the run's marker.
-    pub fn sandbox(self, marker: &str) -> Arc<dyn Sandbox> {
-        match self {
-            Self::Inert => Arc::new(Inert),
-            Self::Process => Arc::new(Process::default().environment(Marker::VARIABLE, marker)),
-        }
+/// The library's sandbox of this kind; its processes carry the run's marker.
+pub fn sandbox(kind: SandboxKind, marker: &str) -> Arc<dyn Sandbox> {
+    match kind {
+        SandboxKind::Inert => Arc::new(Inert),
+        SandboxKind::Process => Arc::new(Process::default().environment(Marker::VARIABLE, marker)),
     }
 }
 

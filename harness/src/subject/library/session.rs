@@ -8,8 +8,9 @@ use flockwork::{
     Container, ContainerId, CreateRequest, Error, Metadata, Operation, Signal, Store, StoreOptions,
 };
 
-use super::sandbox::{Behind, Watched};
+use super::sandbox::{self, Watched};
 use crate::history::Reason;
+use crate::plan::SandboxKind;
 use crate::subject::payload::Spec;
 use crate::subject::{Answer, Request, Seat, Session};
 
@@ -30,10 +31,10 @@ pub struct LibrarySession {
 }
 
 impl LibrarySession {
-    pub fn open(options: StoreOptions, behind: Behind, seat: Seat) -> Result<Self, String> {
+    pub fn open(options: StoreOptions, behind: SandboxKind, seat: Seat) -> Result<Self, String> {
         let ids = seat.containers.iter().map(|name| ContainerId::new(name.as_str()));
         let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let sandbox = behind.sandbox(&seat.marker);
+        let sandbox = sandbox::sandbox(behind, &seat.marker);
         let watched = Arc::new(Watched::new(Arc::clone(&sandbox), &seat, &ids));
         let images = Images::of(&seat, options.clone().sandbox(sandbox));
         let store = options.sandbox(Arc::<Watched>::clone(&watched)).open(&seat.root);

@@ -48,7 +48,7 @@ impl Bench {
             marker: "test".to_owned(),
             watch: Arc::<Counter>::clone(&watch),
         };
-        let library = Library::new("fs2", "block", "shared", "rename", "inert").unwrap();
+        let library = build(&LibraryPlan::default());
         let session = library.open(seat).unwrap();
         Self { folder, watch, session, sequence: 0 }
     }
@@ -103,15 +103,8 @@ fn a_mix_of_two_saves_is_corrupt_though_it_parses() {
 }
 
 #[test]
-fn a_choice_that_does_not_exist_is_named() {
-    let error = Library::new("fs3", "block", "shared", "rename", "inert").unwrap_err();
-    assert!(error.starts_with("subject.lock: ") && error.contains("fs3") && error.contains("fs2"), "{error}");
-    assert!(Library::new("fs2", "block", "shared", "rename", "vm").unwrap_err().contains("inert or process"));
-}
-
-#[test]
 fn files_have_owners() {
-    let library = Library::new("fs2", "block", "shared", "rename", "inert").unwrap();
+    let library = build(&LibraryPlan::default());
     assert_eq!(library.owner(Path::new("~generation")), Owner::Root);
     assert_eq!(library.owner(Path::new("c1/meta.json")), Owner::Container("c1".to_owned()));
     assert_eq!(library.owner(Path::new("what's this")), Owner::Nobody);

@@ -89,6 +89,7 @@ fn traits() -> Traits {
         watch: true,
         children: false,
         deaths: Some(Deaths::Never),
+        model: crate::model::Builtin::Runsc,
         volatile: &[],
     }
 }

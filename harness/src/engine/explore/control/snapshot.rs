@@ -15,7 +15,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::digest::Digest;
-use self::digest::{Hashed, Volatile, digest};
+use self::digest::{Attributes, Hashed, Volatile, digest};
+use super::entries::Kind;
 use super::places::Inode;
 
 /// The inode of what is not there at present.
@@ -252,17 +253,18 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 impl Entry {
     fn read(path: &Path, volatile: Volatile) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
+        let attributes = Attributes::of(&metadata);
         let (what, digest) = if metadata.is_dir() {
-            (What::Folder(Folder::read(path, volatile)?), Digest::default())
+            (What::Folder(Folder::read(path, volatile)?), Digest::default().with(Kind::Folder, attributes))
         } else if metadata.is_symlink() {
             let target = fs::read_link(path)?;
             let digest = Digest::of(target.as_os_str().as_encoded_bytes(), &[]);
-            (What::Link(target), digest)
+            (What::Link(target), digest.with(Kind::Link, attributes))
         } else if metadata.is_file() {
             let bytes = fs::read(path)?;
             let digest = Digest::of(&bytes, volatile);
             let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
-            (What::File { bytes, twins }, digest)
+            (What::File { bytes, twins }, digest.with(Kind::File, attributes))
         } else {
             let what = format!("{} is no file, folder or link: it could not be put back", path.display());
             return Err(io::Error::other(what));
@@ -374,7 +376,18 @@ mod tests {
         snapshot.restore(&nothing).expect("restored");
         is_restored(&snapshot);
 
+        let mode_of_file = mode(&metadata("d/one"));
+        let changed = HashSet::from([inode(&metadata("d/one"))]);
+        chmod("d/one", 0o600);
+        assert_ne!(snapshot.digest(&changed).expect("read"), digest, "modes of files count");
+        snapshot.restore(&changed).expect("restored");
+        is_restored(&snapshot);
+        assert_eq!(mode(&metadata("d/one")), mode_of_file);
+
         fs::remove_file(root.join("e/other")).expect("removed");
+        fs::write(root.join("e/other"), "text").expect("a copy");
+        chmod("e/other", mode_of_file);
+        assert_ne!(snapshot.digest(&nothing).expect("read"), digest, "a copy is another file");
         snapshot.restore(&nothing).expect("restored");
         is_restored(&snapshot);
 

@@ -148,7 +148,14 @@ mod tests {
             Err("only for its owner".into())
         }
         fn traits(&self) -> Traits {
-            Traits { operations: &[], watch: false, children: false, deaths: None, volatile: &[] }
+            Traits {
+                operations: &[],
+                watch: false,
+                children: false,
+                deaths: None,
+                model: crate::model::Builtin::Runsc,
+                volatile: &[],
+            }
         }
         fn owner(&self, relative: &Path) -> Owner {
             let first = relative.iter().next().and_then(|first| first.to_str()).unwrap_or("");

@@ -5,9 +5,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{FileType, Stat};
+
 use super::{Changed, Folder, What, inode, mode};
+use crate::engine::explore::control::entries::Kind;
 
 /// Keys of JSON whose values differ from run to run and decide nothing, as the subject names them.
 pub(super) type Volatile = &'static [&'static str];
@@ -32,6 +36,40 @@ impl Digest {
         let whole = hash(bytes);
         let lasting = if volatile.is_empty() { whole } else { hash(&without(bytes, volatile)) };
         Self { whole, lasting }
+    }
+
+    /// Of an entry with this content: who may do what with it counts as well, and whether it is the same file as another.
+    pub(super) fn with(self, kind: Kind, attributes: Attributes) -> Self {
+        let hash = |content: u64| {
+            let mut hasher = DefaultHasher::new();
+            (content, kind as u8, attributes).hash(&mut hasher);
+            hasher.finish()
+        };
+        Self { whole: hash(self.whole), lasting: hash(self.lasting) }
+    }
+}
+
+/// What of an entry's inode decides what processes find, besides its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Attributes {
+    mode: u32,
+    owner: (u32, u32),
+    /// Whether a file has another name.
+    is_shared: bool,
+}
+
+impl Attributes {
+    pub(super) fn of(metadata: &fs::Metadata) -> Self {
+        let is_shared = !metadata.is_dir() && metadata.nlink() > 1;
+        Self { mode: mode(metadata), owner: (metadata.uid(), metadata.gid()), is_shared }
+    }
+}
+
+impl From<&Stat> for Attributes {
+    fn from(stat: &Stat) -> Self {
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let is_shared = !is_folder && stat.st_nlink > 1;
+        Self { mode: stat.st_mode & 0o7777, owner: (stat.st_uid, stat.st_gid), is_shared }
     }
 }
 
@@ -72,7 +110,7 @@ pub(super) fn digest(
         let known = known.and_then(|known| known.entries.get(&name));
         let known = known.filter(|known| known.inode == inode(&metadata));
         if metadata.is_dir() {
-            tell(&name, Digest::of(&mode(&metadata).to_ne_bytes(), &[]));
+            tell(&name, Digest::default().with(Kind::Folder, Attributes::of(&metadata)));
             let inner = known.and_then(|known| match &known.what {
                 What::Folder(inner) => Some(inner),
                 _ => None,
@@ -82,14 +120,25 @@ pub(super) fn digest(
         } else if let Some(known) = known.filter(|known| changed.keeps(known.inode)) {
             tell(&name, known.digest);
         } else if metadata.is_symlink() {
-            tell(&name, Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes(), &[]));
+            let target = Digest::of(fs::read_link(&path)?.as_os_str().as_encoded_bytes(), &[]);
+            tell(&name, target.with(Kind::Link, Attributes::of(&metadata)));
         } else if metadata.is_file() {
-            tell(&name, Digest::of(&fs::read(&path)?, changed.volatile));
+            let content = content(&path, changed.volatile)?;
+            tell(&name, content.with(Kind::File, Attributes::of(&metadata)));
         } else {
-            tell(&name, Digest::default());
+            tell(&name, Digest::default().with(Kind::Other, Attributes::of(&metadata)));
         }
     }
     Ok(())
+}
+
+/// What a file holds; nothing where a process took the permission to read it away, which the mode tells.
+pub(super) fn content(path: &Path, volatile: Volatile) -> io::Result<Digest> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Digest::of(&bytes, volatile)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Digest::default()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The content without the values of these keys. Everything else counts, whatever it looks like: a number may be a token

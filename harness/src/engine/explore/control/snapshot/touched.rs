@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat, fchmod, fstat, openat, statat, unlinkat};
 
-use super::{Digest, Entry, Folder, Hashed, Snapshot, Volatile, What};
-use crate::engine::explore::control::entries::{self, EntryName, Found, Kind};
+use super::{Attributes, Digest, Entry, Folder, Hashed, Snapshot, Volatile, What};
+use crate::engine::explore::control::entries::{EntryName, Found, Kind};
 use crate::engine::explore::control::places::Inode;
 
 /// What was seen to change since the folder was put back last.
@@ -253,23 +253,25 @@ fn digest(
         let known = folder.entries.get(name);
         let here = path.join(name);
         if changed.contains(name) {
-            let found = entries::ask(base, here.as_path());
+            let stat = statat(base, here.as_path(), AtFlags::SYMLINK_NOFOLLOW).ok();
+            let found = stat.as_ref().map(Found::from);
             let known = known.filter(|known| {
                 Some(known.inode) == found.map(|found| found.inode) && !seen.written.contains(&known.inode)
             });
-            match (found, known) {
+            match (stat, known) {
                 (None, _) => continue,
                 (Some(_), Some(_)) => {}
-                (Some(found), None) if found.kind == Kind::File => {
-                    hashed.tell(name, Digest::of(&read(base, &here)?, seen.volatile));
+                (Some(stat), None) if Found::from(&stat).kind == Kind::File => {
+                    let content = Digest::of(&read(base, &here)?, seen.volatile);
+                    hashed.tell(name, content.with(Kind::File, Attributes::from(&stat)));
                     continue;
                 }
                 _ => return Ok(false),
             }
         }
         match known {
-            Some(Entry { what: What::Folder(inner), inode, mode, .. }) => {
-                hashed.tell(name, Digest::of(&mode.to_ne_bytes(), &[]));
+            Some(Entry { what: What::Folder(inner), inode, digest: known, .. }) => {
+                hashed.tell(name, *known);
                 if !digest(base, inner, *inode, &here, seen, hashed)? {
                     return Ok(false);
                 }

@@ -1,0 +1,168 @@
+//! What is tested, and with which choices: typed, so that a plan that was read needs no further reading.
+
+use std::fmt;
+use std::str::FromStr;
+
+use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
+use serde::{Deserialize, Serialize};
+
+/// What is tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "name")]
+pub enum SubjectPlan {
+    /// The core library, with the choices it offers.
+    Library(LibraryPlan),
+    /// A replica of a historic gVisor protocol.
+    Replica {
+        /// Which: gvisor-unlocked, gvisor-2018, gvisor-2019, gvisor-2024, gvisor-2026; the subject's builder knows them.
+        replica: String,
+        /// Lets some creates fail half-way, where it is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fail_create: Option<FailCreate>,
+    },
+}
+
+impl SubjectPlan {
+    /// The same subject, of which only this many workers' creates fail.
+    #[must_use]
+    pub fn with_workers(mut self, processes: u32) -> Self {
+        if let Self::Replica { fail_create: Some(fail), .. } = &mut self {
+            fail.workers = processes;
+        }
+        self
+    }
+}
+
+/// The choices that the library offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryPlan {
+    /// Lock backend.
+    pub lock: LockKind,
+    /// How it waits for the lock.
+    #[serde(with = "word")]
+    pub wait: Wait,
+    /// How it reads.
+    pub read: ReadPolicy,
+    /// How it writes.
+    pub write: WritePolicy,
+    /// What stands behind a container.
+    pub sandbox: SandboxKind,
+}
+
+impl Default for LibraryPlan {
+    /// The library as it comes, and nothing behind its containers.
+    fn default() -> Self {
+        let StoreOptions { lock, wait, read, write, .. } = StoreOptions::default();
+        Self { lock, wait, read, write, sandbox: SandboxKind::Inert }
+    }
+}
+
+/// What stands behind the containers of the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxKind {
+    /// Nothing.
+    Inert,
+    /// A real process tree each.
+    Process,
+}
+
+impl SandboxKind {
+    /// Both, as scenarios spell them.
+    pub const ALL: [Self; 2] = [Self::Inert, Self::Process];
+
+    /// As scenarios spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inert => "inert",
+            Self::Process => "process",
+        }
+    }
+}
+
+impl fmt::Display for SandboxKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SandboxKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| format!("unknown sandbox {text:?}, expected inert or process"))
+    }
+}
+
+/// A value as the word or duration by which scenarios spell it.
+mod word {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: FromStr<Err: Display>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Which creates fail half-way: as with a bad bundle, whatever the state of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailCreate {
+    /// Which share of them, from 0 to 1: the request's process and number decide.
+    pub share: f64,
+    /// Where it fails.
+    pub at: FailCreateAt,
+    /// Only creates of processes with a lower number fail: whoever examines what the workers left is no worker, and is
+    /// to see the protocol at its best.
+    pub workers: u32,
+}
+
+/// Where a create fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailCreateAt {
+    /// Behind the check that there is no such container, and before anything is started or saved: a bad bundle.
+    Start,
+    /// When all is done and saved: a pid file that cannot be written.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_back_as_it_was_written() {
+        let library = LibraryPlan {
+            lock: LockKind::Ofd,
+            wait: Wait::Bounded(std::time::Duration::from_secs(5)),
+            sandbox: SandboxKind::Process,
+            ..LibraryPlan::default()
+        };
+        let plan = SubjectPlan::Library(library);
+        let text = serde_json::to_string(&plan).expect("JSON");
+        assert_eq!(
+            text,
+            r#"{"name":"library","lock":"ofd","wait":"5s","read":"shared","write":"rename","sandbox":"process"}"#
+        );
+        assert_eq!(serde_json::from_str::<SubjectPlan>(&text).expect("a plan"), plan);
+        let unknown = text.replace("ofd", "hope");
+        assert!(serde_json::from_str::<SubjectPlan>(&unknown).is_err(), "no choice that there is not");
+        for kind in SandboxKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+    }
+}
