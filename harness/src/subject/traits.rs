@@ -17,8 +17,8 @@ pub struct Traits {
     pub children: bool,
     /// Whether its containers may stop by themselves, where that is known.
     pub deaths: Option<Deaths>,
-    /// What is legal for its containers.
-    pub model: Builtin,
+    /// What is legal for its containers, where that is known: only then what tells no revision can be judged.
+    pub model: Option<Builtin>,
     /// Keys of JSON in its files whose values differ from run to run and decide nothing: a time of day, say. Whatever it
     /// does not name counts.
     pub volatile: &'static [&'static str],

@@ -52,7 +52,7 @@ impl Subject for Calibrated {
             watch: true,
             children: false,
             deaths: None,
-            model: flockwork_harness::model::Builtin::Runsc,
+            model: None,
             volatile: &[],
         }
     }

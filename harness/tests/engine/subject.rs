@@ -71,7 +71,7 @@ impl Subject for Odd {
             watch: true,
             children: self.0 == Manner::Litters || self.0 == Manner::LittersUnmarked,
             deaths: None,
-            model: flockwork_harness::model::Builtin::Runsc,
+            model: None,
             volatile: &[],
         }
     }

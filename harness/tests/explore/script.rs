@@ -139,7 +139,7 @@ impl Subject for Scripted {
             watch: false,
             children: false,
             deaths: None,
-            model: flockwork_harness::model::Builtin::Runsc,
+            model: None,
             volatile: &[],
         }
     }

@@ -10,7 +10,7 @@ use super::search::Budget;
 use super::witness::WitnessOrder;
 use crate::history::History;
 use crate::judge::{Checker, Grounds, Judgement, judge_those};
-use crate::model::{Builtin, Model};
+use crate::model::Model;
 use crate::verdict::{Ruling, Undecided};
 use crate::violation::{Class, Violation};
 
@@ -19,11 +19,13 @@ const TIME: Duration = Duration::from_secs(10);
 
 /// Decides what the examination by this order left open, where a search can.
 pub(super) fn decide_open(history: &History, order: &WitnessOrder, found: Examination) -> Examination {
+    // Nobody says what is legal.
+    let Some(model) = history.model else { return found };
     let open: Vec<u32> = order.open().map(|(container, _)| container as u32).collect();
     if open.is_empty() || !found.violations.is_empty() {
         return found;
     }
-    let model = Model::builtin(history.model.unwrap_or(Builtin::Runsc));
+    let model = Model::builtin(model);
     let budget = Budget { time: Some(TIME), ..Budget::default() };
     let judged = judge_those(history, &model, Checker::Auto, budget, |container| open.contains(&container));
     let mut decided = Examination { inconclusive: None, ..found };
@@ -68,6 +70,7 @@ mod tests {
     use super::super::{examine_all, examine_in_turn, witness};
     use super::*;
     use crate::history::Record;
+    use crate::model::Builtin;
 
     /// An operation that tells a status, and no revision.
     fn told(
@@ -81,7 +84,11 @@ mod tests {
         record
     }
 
-    fn judged(case: &Case) -> Examination {
+    fn judged(mut case: Case) -> Examination {
+        case.history.model = None;
+        let untold = examine_all(&case.evidence());
+        assert!(untold.iter().any(|(name, found)| *name == witness::NAME && found.inconclusive.is_some()));
+        case.history.model = Some(Builtin::Runsc);
         let all = examine_all(&case.evidence());
         assert_eq!(all, examine_in_turn(&case.evidence()), "threads make no difference");
         let by_name = |(name, examination)| (name == witness::NAME).then_some(examination);
@@ -96,7 +103,7 @@ mod tests {
             told(1, Pause, 5..=8, Paused),
             told(2, State, 6..=7, Running),
         ]);
-        let examination = judged(&legal);
+        let examination = judged(legal);
         assert_eq!((examination.violations.len(), &examination.inconclusive), (0, &None));
         assert_eq!(examination.examined, 4, "they were judged");
         let twice = Case::of([
@@ -104,7 +111,7 @@ mod tests {
             told(1, Pause, 5..=8, Paused),
             told(2, Pause, 6..=9, Paused),
         ]);
-        let examination = judged(&twice);
+        let examination = judged(twice);
         let [violation] = &examination.violations[..] else { panic!("{examination:?}") };
         assert_eq!((violation.class, violation.container), (Class::NotLinearizable, Some(0)));
         assert!(violation.message.starts_with("c1: "), "{}", violation.message);

@@ -48,7 +48,7 @@ impl Lane {
         };
         let traits = lane.subject.traits();
         lane.setup.history.deaths = traits.deaths;
-        lane.setup.history.model = Some(traits.model);
+        lane.setup.history.model = traits.model;
         lane.set_up(&plan.setup, &plan.containers)?;
         Ok(lane)
     }

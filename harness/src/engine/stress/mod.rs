@@ -82,7 +82,7 @@ pub fn run_with(
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
     let mut history = collect::history(&region, names);
     history.deaths = traits.deaths;
-    history.model = Some(traits.model);
+    history.model = traits.model;
     let (first_ns, last_ns) = collect::span_ns(&history, plan.processes).unwrap_or((called_ns, called_ns));
     let stall = finished.stall.map(|still| Stall { since_ns: still.since_ns, waiting: still.waiting });
     Ok(StressRun {

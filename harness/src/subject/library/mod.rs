@@ -9,6 +9,7 @@ use flockwork::{ContainerId, Operation, StoreOptions, WritePolicy};
 
 use super::{Owner, Seat, Session, Subject, Traits};
 use crate::history::Deaths;
+use crate::model::Builtin;
 use crate::plan::{LibraryPlan, SandboxKind};
 
 /// The library, with the choices it offers.
@@ -45,7 +46,7 @@ impl Subject for Library {
             watch: true,
             children,
             deaths: Some(if children { Deaths::Free } else { Deaths::Never }),
-            model: crate::model::Builtin::Runsc,
+            model: Some(Builtin::Runsc),
             volatile: &["created_at"],
         }
     }

@@ -46,6 +46,7 @@ use self::invocation::Runsc;
 use self::protocol::Protocol;
 use super::{Owner, Seat, Session, Subject, Traits};
 use crate::history::Deaths;
+use crate::model::Builtin;
 use crate::plan::FailCreate;
 
 /// Every replica, the oldest first.
@@ -89,7 +90,7 @@ fn traits() -> Traits {
         watch: true,
         children: false,
         deaths: Some(Deaths::Never),
-        model: crate::model::Builtin::Runsc,
+        model: Some(Builtin::Runsc),
         volatile: &[],
     }
 }

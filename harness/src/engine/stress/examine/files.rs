@@ -153,7 +153,7 @@ mod tests {
                 watch: false,
                 children: false,
                 deaths: None,
-                model: crate::model::Builtin::Runsc,
+                model: None,
                 volatile: &[],
             }
         }

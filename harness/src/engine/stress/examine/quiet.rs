@@ -111,14 +111,8 @@ fn names(found: Found) -> Observed<Vec<String>> {
 mod tests {
     use super::*;
 
-    const TRAITS: Traits = Traits {
-        operations: &[],
-        watch: false,
-        children: false,
-        deaths: None,
-        model: crate::model::Builtin::Runsc,
-        volatile: &[],
-    };
+    const TRAITS: Traits =
+        Traits { operations: &[], watch: false, children: false, deaths: None, model: None, volatile: &[] };
 
     #[test]
     fn what_nobody_answered_is_a_silence_and_what_nobody_tried_is_missing() {
