@@ -363,9 +363,9 @@ pub struct BenchArgs {
 }
 
 /// What `replay` takes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReplayArgs {
-    /// A finding's folder or its finding.json, or a schedule (schedule.toml, or any scenario with strategy = "replay")
+    /// A finding's folder or its finding.json, a run with one finding, or a schedule (schedule.toml, or any scenario with strategy = "replay")
     #[arg(value_name = "FINDING|SCHEDULE")]
     pub path: PathBuf,
     /// Follow it this many times, and tell how often it reproduced
@@ -385,10 +385,11 @@ pub struct ReplayArgs {
 /// What `shrink` takes.
 #[derive(Debug, Args)]
 pub struct ShrinkArgs {
-    /// A finding's folder or its finding.json, or a schedule (schedule.toml, or any scenario with strategy = "replay")
+    /// A finding's folder or its finding.json, a run with one finding, or a schedule (schedule.toml, or any scenario with strategy = "replay")
     #[arg(value_name = "FINDING|SCHEDULE")]
     pub path: PathBuf,
-    /// Write the result as a scenario to scenarios/regressions/NAME.toml; without a name its signature is its name
+    /// Save to scenarios/regressions: NAME.toml explores what is left and expects no violation (commit it with the fix),
+    /// NAME-replay.toml replays the schedule; without a NAME they are named after the finding
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub save: Option<String>,
     /// Stop looking for something simpler after this long
@@ -402,7 +403,7 @@ pub struct ShrinkArgs {
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Histories as JSON lines, plain or compressed by zstd; `-` is stdin
+    /// Histories as JSON lines, plain or compressed by zstd, or the folder of a run; `-` is stdin
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
     /// What is legal: runsc, oci, register, counter, set, log, lock, queue, or a TOML file with a model of your own

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
 use super::args::{CheckArgs, CheckerArg, Format, FromArg};
 use super::failure::Failure;
-use super::output::{Output, print, print_json};
+use super::latest;
+use super::output::{Output, print_json, print_words};
 use crate::check::search::Budget;
 use crate::history::read::{self, Limits, ReadError};
 use crate::history::{AnyHistory, Window, jepsen};
@@ -18,6 +19,7 @@ use crate::model::object::ObjectModel;
 use crate::model::{self, AnyModel, Builtin, Model};
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
+use crate::report::lives::Lives;
 use crate::report::verdict::{self, Verdict};
 use crate::violation::{Class, Violation};
 use crate::words::plural;
@@ -56,6 +58,9 @@ struct HistoryReport {
     containers: Vec<Judgement>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     objects: Vec<ObjectJudgement>,
+    /// The lives of the containers that something is said of.
+    #[serde(skip)]
+    lives: BTreeMap<String, Lives>,
     #[serde(skip)]
     exit: Exit,
 }
@@ -92,7 +97,8 @@ struct Request {
 /// Judges the histories.
 pub fn run(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let request = Request::new(args)?;
-    let histories: Vec<HistoryReport> = args.histories.iter().map(|path| examine(path, &request)).collect();
+    let paths = histories(&args.histories)?;
+    let histories: Vec<HistoryReport> = paths.iter().map(|path| examine(path, &request)).collect();
     let exit = histories.iter().map(|history| history.exit).fold(Exit::AsExpected, Exit::and);
     let report = CheckReport {
         schema_version: crate::report::SCHEMA_VERSION,
@@ -101,10 +107,27 @@ pub fn run(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         histories,
     };
     match output.format {
-        Format::Human => print(&human(&report, output.detail))?,
+        Format::Human => print_words(&human(&report, output.detail))?,
         Format::Json => print_json(&report)?,
     }
     Ok(exit)
+}
+
+/// The histories that are meant: of a run those that are in its folder.
+fn histories(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut histories = Vec::new();
+    for path in paths {
+        let kept = latest::histories(path);
+        match latest::is_run(path) {
+            false => histories.push(path.clone()),
+            true if kept.is_empty() => {
+                let why = "a run that kept no history: run it again with --keep-history";
+                return Err(Failure::new(Exit::Usage, format!("{}: {why}", path.display())));
+            }
+            true => histories.extend(kept),
+        }
+    }
+    Ok(histories)
 }
 
 impl Request {
@@ -177,6 +200,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
         error: None,
         containers: Vec::new(),
         objects: Vec::new(),
+        lives: BTreeMap::new(),
         exit: Exit::Usage,
     };
     let start = Instant::now();
@@ -234,6 +258,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
             (failed, failures.violations)
         }
     };
+    report.lives = lives(&history, &report.containers);
     let proved =
         |violation: &Violation| Proved { class: violation.class, message: violation.message.clone() };
     report.violations = violations.iter().map(proved).collect();
@@ -253,6 +278,17 @@ fn read(path: &Path, request: &Request, limits: Limits) -> Result<AnyHistory, Re
         Some(model) => jepsen::read(input, model, limits).map(Box::new).map(AnyHistory::Object),
         None => read::read_any(input, request.model.as_ref(), limits),
     }
+}
+
+/// The lives of each container that something is to be said of.
+fn lives(history: &AnyHistory, judged: &[Judgement]) -> BTreeMap<String, Lives> {
+    let AnyHistory::Table(history) = history else { return BTreeMap::new() };
+    let told = judged.iter().filter(|judgement| judgement.verdict() != Verdict::Clean);
+    let of = |judgement: &Judgement| {
+        let place = history.containers.iter().position(|name| *name == judgement.container)?;
+        Some((judgement.container.clone(), Lives::all(history, u32::try_from(place).ok()?)))
+    };
+    told.filter_map(of).collect()
 }
 
 /// The model that a history names.
@@ -349,14 +385,16 @@ fn tell(text: &mut String, history: &HistoryReport, detail: Detail) {
             Some(AnyModel::Table(model)) => Some(model),
             _ => None,
         };
+        let lives = history.lives.get(name).filter(|_| detail != Detail::Full);
+        let told = |words: &str| lives.map_or_else(|| words.to_owned(), |lives| lives.tell(words));
         match (judgement.explanation().zip(table), judgement.why()) {
             (Some((explanation, model)), _) => {
                 line(text, &format!("\n  {name}:"));
                 for words in explanation.lines(model.table()) {
-                    line(text, format!("  {words}").trim_end());
+                    line(text, format!("  {}", told(&words)).trim_end());
                 }
             }
-            (None, Some(why)) => line(text, &format!("  {name}: {verdict}: {why}")),
+            (None, Some(why)) => line(text, &format!("  {name}: {verdict}: {}", told(why))),
             (None, None) => {
                 let operations = plural(judgement.operations, "operation");
                 line(text, &format!("  {name}: {verdict} by {}, {operations}", judgement.tier.as_str()));

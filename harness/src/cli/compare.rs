@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::Format;
 use super::failure::Failure;
-use super::output::{Output, print, print_json, say};
+use super::output::{Output, print_json, print_words, say};
 use crate::measure::compare::{self, Comparison};
 use crate::measure::threshold::Outcome;
 use crate::measure::{BenchRecord, Metric, read};
@@ -72,7 +72,7 @@ pub fn run(args: &CompareArgs, output: Output) -> Result<Exit, Failure> {
     let exit = exit(&comparison, threshold);
     match output.format {
         Format::Human => {
-            print(&comparison::human(&comparison, (&base, &new), threshold))?;
+            print_words(&comparison::human(&comparison, (&base, &new), threshold))?;
         }
         Format::Json => print_json(&CompareReport {
             schema_version: SCHEMA_VERSION,

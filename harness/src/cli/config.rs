@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ConfigArgs, Format, SchemaArg};
 use super::failure::Failure;
-use super::output::{Output, print, print_json};
+use super::output::{Output, print_json, print_words};
 use crate::report::exit::Exit;
 use crate::report::table::render;
 use crate::scenario::schema;
@@ -54,7 +54,7 @@ pub fn run(args: &ConfigArgs, output: Output) -> Result<Exit, Failure> {
         })
         .collect();
     match output.format {
-        Format::Human => print(&table(&settings, &held))?,
+        Format::Human => print_words(&table(&settings, &held))?,
         Format::Json => print_json(&Config {
             schema_version: crate::report::SCHEMA_VERSION,
             file: settings.file.as_ref().map(|path| path.display().to_string()),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::output::{Ci, Format, Output, print, print_json, say};
+use super::output::{Ci, Format, Output, print, print_json, print_words, room, say};
 use crate::report::exit::Exit;
 use crate::report::github::{self, SUMMARY_BYTES_MAX};
 use crate::report::{RunReport, human, junit};
@@ -23,7 +23,7 @@ pub fn deliver(
     let printed = match (output.ci, output.format) {
         (Some(Ci::Junit), _) => print(&junit::show(report)),
         (Some(Ci::Github), _) => github(report, output),
-        (None, Format::Human) => print(&human::run(report, output.detail)),
+        (None, Format::Human) => print_words(&human::run_on(report, output.detail, room())),
         (None, Format::Json) => print_json(report),
     };
     let written = junit_file.map_or(Ok(()), |path| write(path, &junit::show(report)));

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::args::{DoctorArgs, Format};
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::output::{Output, print, print_json, say};
+use super::output::{Output, print_json, print_words, say};
 use super::request;
 use crate::doctor::{self, Diagnosis, Health, Probe, locks};
 use crate::process::Zygote;
@@ -27,9 +27,9 @@ pub fn run(zygote: io::Result<Zygote>, args: &DoctorArgs, output: Output) -> Res
         }
         Format::Human => {
             // Told one by one: the last ones take a moment. Whether anybody reads is asked at the end.
-            let tell = |finding: &Probe| drop(print(&line(finding)));
+            let tell = |probe: &Probe| drop(print_words(&line(probe)));
             let diagnosis = doctor::examine(zygote, &base, interrupt.flag(), &tell);
-            print(&last_line(&diagnosis))?;
+            print_words(&last_line(&diagnosis))?;
             diagnosis
         }
     };

@@ -16,7 +16,6 @@ use crate::plan::schedule::Schedule;
 use crate::process::Zygote;
 use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
-use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
 use crate::shrink::{Case, RealTrials, shrink};
 use crate::violation::{Class, Violation};
@@ -171,12 +170,6 @@ pub fn without_roots(message: &str) -> String {
         left = after.split_once('/').map_or("", |(_, rest)| rest);
     }
     text + left
-}
-
-/// The command that replays a finding of a run.
-#[must_use]
-pub fn replay_command(folder: &RunFolder, finding: &Finding) -> String {
-    replay_words(&folder.path().join("findings").join(&finding.signature))
 }
 
 /// The command that replays what lies at a path.

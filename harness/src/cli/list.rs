@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{Format, ListArgs};
 use super::failure::Failure;
-use super::output::{Output, print, print_json};
+use super::output::{Output, print_json, print_words, room};
 use super::request::load;
 use crate::report::exit::Exit;
 use crate::report::table::render;
@@ -44,7 +44,7 @@ impl From<&Scenario> for ListEntry {
 pub fn run(args: &ListArgs, output: Output) -> Result<Exit, Failure> {
     let scenarios = load(&args.paths, &[])?;
     match output.format {
-        Format::Human => print(&table(&scenarios))?,
+        Format::Human => print_words(&shown(&scenarios))?,
         Format::Json => print_json(&ListReport {
             schema_version: crate::report::SCHEMA_VERSION,
             scenarios: scenarios.iter().map(ListEntry::from).collect(),
@@ -53,20 +53,37 @@ pub fn run(args: &ListArgs, output: Output) -> Result<Exit, Failure> {
     Ok(if scenarios.is_empty() { Exit::NothingToRun } else { Exit::AsExpected })
 }
 
+/// A table where it fits; else each scenario with its sentence below it.
+fn shown(scenarios: &[Scenario]) -> String {
+    let table = table(scenarios);
+    let is_too_wide = |width: u16| table.lines().any(|line| line.chars().count() > usize::from(width));
+    if !room().is_some_and(is_too_wide) {
+        return table;
+    }
+    let entry = |scenario: &Scenario| {
+        let (kind, subject) = (scenario.kind().as_str(), scenario.subject_words());
+        let expected = expected(&scenario.expect);
+        format!("{}: {kind} of {subject}, expects {expected}\n  {}\n", scenario.name, scenario.about)
+    };
+    scenarios.iter().map(entry).collect()
+}
+
+fn expected(expect: &Expect) -> String {
+    match expect.violations.as_slice() {
+        [] => "clean".to_owned(),
+        classes => classes.iter().map(|class| Class::as_str(*class)).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn table(scenarios: &[Scenario]) -> String {
     let rows: Vec<Vec<String>> = scenarios
         .iter()
         .map(|scenario| {
-            let expected = &scenario.expect.violations;
-            let expected = match expected.as_slice() {
-                [] => "clean".to_owned(),
-                classes => classes.iter().map(|class| Class::as_str(*class)).collect::<Vec<_>>().join(", "),
-            };
             vec![
                 scenario.name.clone(),
                 scenario.kind().as_str().to_owned(),
                 scenario.subject_words(),
-                expected,
+                expected(&scenario.expect),
                 scenario.about.clone(),
             ]
         })

@@ -12,6 +12,7 @@ mod failure;
 mod findings;
 mod init;
 mod interrupt;
+mod latest;
 mod list;
 mod merge;
 mod output;

@@ -1,14 +1,17 @@
 //! Where words go: data to stdout, all else to stderr. A reader that has gone away is no error.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
 use super::args::{Color, Common, FormatArg};
 use super::failure::Failure;
 use crate::report::exit::Exit;
+use crate::report::fold::fold;
 use crate::report::github::harmless;
 use crate::report::human::Detail;
+use crate::report::interleaving::terminal_width;
 use crate::report::progress::Talk;
 
 /// How to report, for commands that only people and programs read.
@@ -59,7 +62,11 @@ impl Output {
                 FormatArg::Junit => Some(Ci::Junit),
                 FormatArg::Github => Some(Ci::Github),
             },
-            detail: if common.verbose { Detail::Full } else { Detail::Normal },
+            detail: match (common.verbose, common.quiet) {
+                (true, _) => Detail::Full,
+                (false, true) => Detail::Brief,
+                (false, false) => Detail::Normal,
+            },
             talk: if common.quiet { Talk::Quiet } else { Talk::Normal },
         }
     }
@@ -75,7 +82,23 @@ impl Output {
 /// Says something on stderr. Nobody is left to tell when that fails. GitHub's runner obeys commands there as well, so no
 /// line is one.
 pub fn say(words: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", harmless(words));
+    let words = harmless(words);
+    let is_terminal = io::stderr().is_terminal();
+    let _ = writeln!(anstream::stderr(), "{}", fitted(&words, is_terminal));
+}
+
+/// Text for people: on a terminal no line is wider than that.
+pub fn print_words(text: &str) -> Result<(), Failure> {
+    print(&fitted(text, io::stdout().is_terminal()))
+}
+
+/// How wide stdout is, where it is a terminal.
+pub fn room() -> Option<u16> {
+    io::stdout().is_terminal().then(terminal_width)
+}
+
+fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    if is_terminal { Cow::Owned(fold(text, terminal_width())) } else { Cow::Borrowed(text) }
 }
 
 /// Writes data to stdout, without its colours where they are not wanted.

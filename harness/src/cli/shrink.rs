@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::args::{Format, ShrinkArgs};
 use super::failure::Failure;
 use super::findings::{Simplest, shrunk};
-use super::output::{Output, print, print_json};
+use super::latest;
+use super::output::{Output, print_json, print_words};
 use super::stand::{Stand, engine_failed};
 use crate::finding::{Exploration, Finding};
 use crate::process::Zygote;
@@ -32,7 +33,10 @@ struct ShrinkReport<'a> {
     finding: &'a Finding,
     /// Whether nothing simpler was found; else the time was used up.
     minimal: bool,
+    /// The exploration that was saved.
     saved: Option<&'a Path>,
+    /// The replay that was saved.
+    saved_replay: Option<&'a Path>,
 }
 
 /// Shrinks what a path leads to.
@@ -40,7 +44,12 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
     let time = duration_ns(&args.time)
         .ok_or_else(|| usage(format!("--time {}: expected {DURATION_FORM}", args.time)))?;
     let target = args.save.as_deref().map(target_of).transpose()?;
-    let mut stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
+    let path = &match latest::findings(&args.path).as_slice() {
+        _ if !latest::is_run(&args.path) => args.path.clone(),
+        [only] => only.clone(),
+        _ => return Err(usage(latest::names_a_run("shrink", &args.path))),
+    };
+    let mut stand = Stand::prepare(zygote, path, args.root.as_deref(), output)?;
     let Some(class) = stand.kept.class else {
         return Err(usage(format!(
             "{}: it expects no violation, so there is none to keep",
@@ -68,11 +77,12 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
             schema_version: crate::report::SCHEMA_VERSION,
             finding: &finding,
             minimal: simplest.is_minimal,
-            saved: saved.as_deref(),
+            saved: saved.as_ref().map(|saved| saved.regression.as_path()),
+            saved_replay: saved.as_ref().map(|saved| saved.replay.as_path()),
         })?,
         Format::Human => {
             let before = Exploration::of(&plan, &schedule, 0);
-            print(&human(&before, &finding, &simplest, saved.as_deref()))?;
+            print_words(&human(&before, &finding, &simplest, saved.as_ref()))?;
         }
     }
     Ok(Exit::AsExpected)
@@ -94,44 +104,81 @@ fn target_of(name: &str) -> Result<String, Failure> {
     )))
 }
 
-/// Writes the scenario. One that is there already stays: it may be somebody's work.
-fn save(name: &str, finding: &Finding) -> Result<PathBuf, Failure> {
+/// The scenarios that were written.
+#[derive(Debug)]
+struct Saved {
+    /// Explores what was shrunk, and expects it to break nothing: to be committed, with the fix.
+    regression: PathBuf,
+    /// Replays the schedule, and expects the violation: for as long as the bug is there.
+    replay: PathBuf,
+}
+
+/// Writes both scenarios.
+fn save(name: &str, finding: &Finding) -> Result<Saved, Failure> {
     let name = if name.is_empty() { &finding.signature } else { name };
-    let path = Path::new(REGRESSIONS).join(format!("{name}.toml"));
     let exploration = finding.exploration.as_ref().expect("it was seen under control");
-    let text = exploration.scenario(finding.class);
+    let folder = Path::new(REGRESSIONS);
+    let saved = Saved {
+        regression: folder.join(format!("{name}.toml")),
+        replay: folder.join(format!("{name}-replay.toml")),
+    };
+    write(&saved.regression, &exploration.regression(finding.class))?;
+    write(&saved.replay, &exploration.scenario(finding.class))?;
+    Ok(saved)
+}
+
+/// Writes a scenario. One that is there already stays: it may be somebody's work.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         let exit =
             if error.kind() == io::ErrorKind::AlreadyExists { Exit::Usage } else { Exit::HarnessFailed };
         Failure::new(exit, format!("{} cannot be written: {error}", path.display()))
     };
     fs::create_dir_all(REGRESSIONS).map_err(failed)?;
-    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
-        return Ok(path);
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
     }
-    let mut file = fs::File::create_new(&path).map_err(failed)?;
-    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    Ok(path)
+    let mut file = fs::File::create_new(path).map_err(failed)?;
+    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)
 }
 
-fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Path>) -> String {
+fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Saved>) -> String {
     let after = finding.exploration.as_ref().expect("it was seen under control");
     let interleaving =
         Interleaving { exploration: after, history: &simplest.history, violation: &simplest.violation };
     let mut text = format!("{}: {}\n\n", finding.class, finding.message);
     text.push_str(&interleaving.table(terminal_width()));
-    let end = if simplest.is_minimal { "nothing simpler was found" } else { "the time was used up" };
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
-    line(format!(
-        "\nfrom {} in {} to {} in {}; {end}",
-        plural(before.processes.len() as u64, "process"),
-        plural(before.schedule.lines.len() as u64, "step"),
-        size(after),
-        plural(after.schedule.lines.len() as u64, "step"),
-    ));
-    if let Some(path) = saved {
-        let shown = path.display().to_string();
-        line(format!("saved: {shown}; run it: flockwork run {}", quoted(&shown)));
+    let count = |exploration: &Exploration| exploration.schedule.lines.len() as u64;
+    let (steps_before, steps_after) = (plural(count(before), "step"), plural(count(after), "step"));
+    let is_same =
+        (&before.setup, &before.processes, count(before)) == (&after.setup, &after.processes, count(after));
+    line(match (is_same, simplest.is_minimal) {
+        (true, true) => format!("\nalready minimal: {} in {steps_after}", size(after)),
+        (true, false) => format!("\nnot made simpler in the time given: {} in {steps_after}", size(after)),
+        (false, is_minimal) => {
+            let end = if is_minimal {
+                "no simpler schedule shows it"
+            } else {
+                "the time ran out: --time gives more"
+            };
+            let processes = plural(before.processes.len() as u64, "process");
+            format!("\nshrunk from {processes} in {steps_before} to {} in {steps_after}; {end}", size(after))
+        }
+    });
+    if let Some(saved) = saved {
+        let shown = |path: &Path| quoted(&path.display().to_string());
+        let (regression, replay) = (shown(&saved.regression), shown(&saved.replay));
+        line(format!("\nsaved: {regression}"));
+        line(format!(
+            "  explores every order of these operations and expects no violation: it fails until the bug is fixed. Commit it with the fix."
+        ));
+        line(format!("saved: {replay}"));
+        line(format!(
+            "  replays this one schedule and expects {}: it passes until the bug is fixed. Use it while you work; do not commit it.",
+            finding.class
+        ));
+        line(format!("run it: flockwork run {regression}"));
     }
     text
 }

@@ -3,16 +3,18 @@
 //! It has two stored forms: a part of `finding.json`, and a scenario (`schedule.toml`) that any command takes. Both are
 //! read by way of the scenario, so that there is one reader and one set of rules.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::machine::Machine;
-use crate::plan::schedule::Schedule;
+use crate::plan::schedule::{Fault, Schedule};
 use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
 use crate::scenario::{describe_subject, show_program};
 use crate::violation::Class;
 use crate::words::plural;
+use crate::words::units::show_exact_ns;
 
 /// All that it takes to follow a schedule again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,16 +70,12 @@ impl Exploration {
     /// A scenario that replays it and expects the class.
     #[must_use]
     pub fn scenario(&self, class: Class) -> String {
-        let mut text = format!("about = {}\nkind = \"explore\"\n\n", quoted(&self.about(class)));
-        text.push_str(&subject(&self.subject));
-        let setup = list(self.setup.iter().map(|call| quoted(call)));
-        let processes =
-            list(self.processes.iter().map(|program| list(program.iter().map(|call| quoted(call)))));
+        let mut text = self.head(&self.about(class));
         let mut line =
             |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a String takes all");
-        line(format_args!("[explore]\nsetup = {setup}\nprocesses = {processes}"));
         line(format_args!("strategy = \"replay\"\npayload = {}", self.payload_bytes));
-        line(format_args!("step_limit = \"{}ns\"\nsteps = {}\nschedule = [", self.step_ns, self.steps_max));
+        let limit = show_exact_ns(self.step_ns);
+        line(format_args!("step_limit = \"{limit}\"\nsteps = {}\nschedule = [", self.steps_max));
         for step in &self.schedule.lines {
             line(format_args!("    {},", quoted(&step.to_string())));
         }
@@ -89,12 +87,58 @@ impl Exploration {
         text
     }
 
+    /// A scenario that explores the same programs, with the same faults, and expects them to break nothing: what tests that
+    /// the bug is gone, and stays so.
+    #[must_use]
+    pub fn regression(&self, class: Class) -> String {
+        let about = format!("Every order of {}: a {class} was found here.", self.programs());
+        let mut text = self.head(&about);
+        let mut line =
+            |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a String takes all");
+        let (faults, bound) = self.faults();
+        if bound > 0 {
+            let faults = list(faults.iter().map(|word| quoted(word)));
+            line(format_args!("faults = {faults}\nfault_bound = {bound}"));
+        }
+        line(format_args!("payload = {}", self.payload_bytes));
+        let limit = show_exact_ns(self.step_ns);
+        line(format_args!("step_limit = \"{limit}\"\nsteps = {}", self.steps_max));
+        line(format_args!("\n[expect]\nviolations = []"));
+        text
+    }
+
+    /// What both scenarios begin with.
+    fn head(&self, about: &str) -> String {
+        let mut text = format!("about = {}\nkind = \"explore\"\n\n", quoted(about));
+        text.push_str(&subject(&self.subject));
+        let setup = list(self.setup.iter().map(|call| quoted(call)));
+        let processes =
+            list(self.processes.iter().map(|program| list(program.iter().map(|call| quoted(call)))));
+        writeln!(text, "[explore]\nsetup = {setup}\nprocesses = {processes}").expect("a String takes all");
+        text
+    }
+
+    /// The faults of the schedule, as scenarios spell their kinds, and how many there are.
+    fn faults(&self) -> (BTreeSet<&'static str>, usize) {
+        let met = self.schedule.lines.iter().filter_map(|line| line.fault);
+        let word = |fault: Fault| match fault {
+            Fault::Kill => "kill",
+            Fault::Error(error) => error.as_str(),
+            Fault::ShortWrite | Fault::ShortWriteKill => "short-write",
+        };
+        (met.clone().map(word).collect(), met.count())
+    }
+
+    fn programs(&self) -> String {
+        let programs: Vec<String> = self.processes.iter().map(|program| program.join(", ")).collect();
+        programs.join(" beside ")
+    }
+
     /// What it is about, in words that are the same whenever it is found.
     fn about(&self, class: Class) -> String {
-        let programs: Vec<String> = self.processes.iter().map(|program| program.join(", ")).collect();
         let preemptions = plural(u64::from(self.preemptions), "preemption");
         let subject = describe_subject(&self.subject);
-        format!("{class} on {subject}: {}, with {preemptions}.", programs.join(" beside "))
+        format!("{class} on {subject}: {}, with {preemptions}.", self.programs())
     }
 }
 
@@ -189,7 +233,9 @@ steps = 500
         let original = plan(&parse(TEXT));
         let also = vec![Class::TornRead];
         let exploration = Exploration { also, ..Exploration::of(&original, &schedule, 2) };
-        let read = parse(&exploration.scenario(Class::LostUpdate));
+        let text = exploration.scenario(Class::LostUpdate);
+        assert!(text.contains("step_limit = \"20ms\""), "{text}");
+        let read = parse(&text);
         let replayed = ExplorePlan { strategy: StrategyPlan::Replay(schedule), ..original };
         assert_eq!(plan(&read), replayed);
         assert_eq!(
@@ -201,6 +247,24 @@ steps = 500
             "lost-update on gvisor-2024: pause c1, list beside force-delete other, with 2 preemptions."
         );
         assert!(matches!(read.work, Work::Explore(_)));
+    }
+
+    #[test]
+    fn what_stays_as_a_test_explores_the_same_and_expects_nothing_broken() {
+        let lines = ["p1 write c1/meta.json ! short-write-kill", "p2 unlink other/meta.json ! EIO"];
+        let schedule = Schedule::try_from(lines.map(str::to_owned).to_vec()).unwrap();
+        let original = plan(&parse(TEXT));
+        let text = Exploration::of(&original, &schedule, 2).regression(Class::LostUpdate);
+        let read = parse(&text);
+        assert!(read.expect.violations.is_empty() && read.expect.also.is_empty(), "{text}");
+        let explored = plan(&read);
+        assert_eq!((&explored.setup, &explored.processes), (&original.setup, &original.processes));
+        assert!(explored.faults.contains(&Fault::ShortWriteKill), "{text}");
+        assert_eq!(explored.fault_bound, 2);
+        assert_eq!(
+            read.about,
+            "Every order of pause c1, list beside force-delete other: a lost-update was found here."
+        );
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn again(scenario: &ScenarioReport) -> String {
 }
 
 fn failure(violation: &ViolationReport) -> Failure {
+    let violation = violation.in_lives();
     let mut detail = format!("{}\n\nrun it again: {}\n", violation.message, violation.reproduce);
     let mut tell = |words: std::fmt::Arguments<'_>| detail.write_fmt(words).expect("a String takes all");
     if let Some(finding) = &violation.finding {
@@ -232,6 +233,7 @@ pub(super) mod tests {
                 reproduction: crate::report::Reproduction { times: 1, of: 1 },
                 explained: Some(words.to_owned()),
                 story: vec![words.to_owned()],
+                lives: crate::report::lives::Lives::default(),
             }],
             violations_total: 1,
             checks: vec![

@@ -70,6 +70,7 @@ fn all_annotations(report: &RunReport) -> Vec<Annotation> {
 }
 
 fn found(scenario: &ScenarioReport, violation: &ViolationReport) -> Annotation {
+    let violation = violation.in_lives();
     let mut message = format!("{}\nrun it again: {}", violation.message, violation.reproduce);
     for line in &violation.story {
         write!(message, "\n{line}").expect("a String takes all");

@@ -20,6 +20,8 @@ use crate::words::{grouped, plural};
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
+    /// The result alone: what nobody expects, and the last line.
+    Brief,
     /// What matters.
     Normal,
     /// Checks, reach and times as well, and expected violations as fully as the others.
@@ -38,32 +40,29 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 /// The whole report. It has colours; whoever prints it strips them where they are not wanted.
 #[must_use]
 pub fn run(report: &RunReport, detail: Detail) -> String {
+    run_on(report, detail, None)
+}
+
+/// The same, with tables that fit a terminal so many columns wide.
+#[must_use]
+pub fn run_on(report: &RunReport, detail: Detail, width: Option<u16>) -> String {
     let report = &plain::report(report);
+    let told = if detail == Detail::Full { report.clone() } else { in_lives(report) };
+    let report = &told;
     let mut text = String::new();
     let is_alone = report.scenarios.len() == 1;
     for scenario in &report.scenarios {
-        // Whoever explores one scenario wants to see what it found, expected or not.
-        let is_wanted = is_alone && scenario.violations.iter().any(|violation| violation.control.is_some());
-        if !scenario.expected || is_wanted || detail == Detail::Full {
+        let is_found_again = scenario.expected && !scenario.violations.is_empty();
+        if !scenario.expected || detail == Detail::Full {
             tell_scenario(&mut text, scenario, detail);
+        } else if detail == Detail::Normal && is_found_again && is_alone {
+            tell_scenario(&mut text, scenario, detail);
+        } else if detail == Detail::Normal && is_found_again {
+            tell_known(&mut text, scenario);
         }
     }
-    // Whoever races commands reads what came of it, not a table of one row.
-    let is_told = |only: &&ScenarioReport| matches!(only.work.kind(), Kind::Race | Kind::Crash);
-    let race = report.scenarios.first().filter(|only| is_alone && is_told(only));
-    match race {
-        Some(only) if only.expected && detail != Detail::Full => {
-            race::tell(&mut text, only);
-            crash::tell(&mut text, only);
-            text.extend(
-                race::verdict(only)
-                    .or_else(|| crash::verdict(only))
-                    .filter(|_| only.verdict == Verdict::Clean)
-                    .map(|words| words + "\n"),
-            );
-        }
-        Some(_) => {}
-        None => text.push_str(&summary::of(&report.scenarios)),
+    if detail != Detail::Brief {
+        tell_table(&mut text, report, detail, width);
     }
     for scenario in &report.scenarios {
         tell_failures(&mut text, scenario);
@@ -72,12 +71,89 @@ pub fn run(report: &RunReport, detail: Detail) -> String {
     if !report.not_run.is_empty() {
         line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
     }
-    let style = style_of(report.verdict, report.exit_code == 0);
-    let scenarios = plural(report.scenarios.len() as u64, "scenario");
-    let interrupted = if report.interrupted { ", interrupted" } else { "" };
-    let verdict = report.verdict.as_str();
-    line(&mut text, &format!("\n{style}{verdict}{style:#}: {scenarios}, seed {}{interrupted}", report.seed));
+    let gap = if text.is_empty() { "" } else { "\n" };
+    line(&mut text, &format!("{gap}{}", last_line(report)));
     text
+}
+
+/// A report as people read it: of generations only which life of a container they are.
+fn in_lives(report: &RunReport) -> RunReport {
+    let mut told = report.clone();
+    for scenario in &mut told.scenarios {
+        scenario.violations = scenario.violations.iter().map(ViolationReport::in_lives).collect();
+    }
+    told
+}
+
+/// The table, or for a race or a crash alone, in its place, what came of it.
+fn tell_table(text: &mut String, report: &RunReport, detail: Detail, width: Option<u16>) {
+    let is_told = |only: &&ScenarioReport| matches!(only.work.kind(), Kind::Race | Kind::Crash);
+    let [only] = report.scenarios.as_slice() else {
+        separated(text, &summary::of(&report.scenarios, width));
+        return;
+    };
+    match Some(only).filter(is_told) {
+        Some(only) if only.expected && only.violations.is_empty() && detail != Detail::Full => {
+            race::tell(text, only);
+            crash::tell(text, only);
+            let words = race::verdict(only).or_else(|| crash::verdict(only));
+            text.extend(words.filter(|_| only.verdict == Verdict::Clean).map(|words| words + "\n"));
+        }
+        Some(_) => {}
+        None => separated(text, &summary::of(&report.scenarios, width)),
+    }
+}
+
+/// A block, with an empty line before it where something stands above.
+fn separated(text: &mut String, block: &str) {
+    if !text.is_empty() && !text.ends_with("\n\n") {
+        text.push('\n');
+    }
+    text.push_str(block);
+}
+
+/// A known bug that was found again, among other scenarios: a line for each of its classes.
+fn tell_known(text: &mut String, scenario: &ScenarioReport) {
+    let name = &scenario.name;
+    line(text, &format!("{STRONG}{name}{STRONG:#}: {GOOD}{}{GOOD:#}", verdict_words(scenario)));
+    let mut told = BTreeMap::<Class, ()>::new();
+    for violation in worth_telling(scenario) {
+        if scenario.expect.violations.contains(&violation.class) && told.insert(violation.class, ()).is_none()
+        {
+            line(text, &format!("  {}: {}", violation.class, violation.message));
+        }
+    }
+}
+
+/// What happened, in a line: `passed: 33 of 33 scenarios ended as expected; 19 known bugs found again, seed 7`.
+fn last_line(report: &RunReport) -> String {
+    let all = report.scenarios.len() as u64;
+    let good: Vec<&ScenarioReport> = report.scenarios.iter().filter(|scenario| scenario.expected).collect();
+    let has_passed = report.exit_code == 0;
+    let style = style_of(report.verdict, has_passed);
+    let word = if has_passed { "passed" } else { report.verdict.as_str() };
+    let said = match report.scenarios.as_slice() {
+        [only] if only.expected => format!("{} ended as expected", only.name),
+        [only] => format!("{} did not end as expected", only.name),
+        _ => format!("{} of {} ended as expected", grouped(good.len() as u64), plural(all, "scenario")),
+    };
+    let known = good.iter().filter(|scenario| scenario.verdict == Verdict::Violation).count() as u64;
+    let known = match known {
+        0 => String::new(),
+        _ => format!("; {} found again", plural(known, "known bug")),
+    };
+    let others: Vec<&str> = report
+        .scenarios
+        .iter()
+        .filter(|scenario| !scenario.expected && all > 1)
+        .map(|scenario| scenario.name.as_str())
+        .collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        names => format!("; {} did not", names.join(", ")),
+    };
+    let interrupted = if report.interrupted { ", interrupted" } else { "" };
+    format!("{style}{word}{style:#}: {said}{known}{others}, seed {}{interrupted}", report.seed)
 }
 
 /// The verdict of a scenario in few words, as the table shows it.
@@ -120,7 +196,7 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     for reason in scenario.reasons.iter().filter(|_| !is_race || scenario.violations.is_empty()) {
         line(text, &format!("  {reason}"));
     }
-    let told = worth_telling(scenario, detail);
+    let told = worth_telling(scenario);
     race::tell(text, scenario);
     crash::tell(text, scenario);
     tell_violations(text, scenario, &told, detail);
@@ -136,13 +212,10 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     text.push('\n');
 }
 
-/// The violations to be told, in their order: what nobody expects comes first, then what a known-bug scenario is about.
-fn worth_telling(scenario: &ScenarioReport, detail: Detail) -> Vec<&ViolationReport> {
-    let is_told = |violation: &&ViolationReport| {
-        !violation.expected || violation.control.is_some() || detail == Detail::Full
-    };
+/// The violations in the order in which they are told: what nobody expects comes first, then what a known-bug scenario is about.
+fn worth_telling(scenario: &ScenarioReport) -> Vec<&ViolationReport> {
     let place = |class| scenario.expect.violations.iter().position(|expected| *expected == class);
-    let mut told: Vec<_> = scenario.violations.iter().filter(is_told).collect();
+    let mut told: Vec<_> = scenario.violations.iter().collect();
     told.sort_by_key(|violation| (violation.expected, place(violation.class).unwrap_or(usize::MAX)));
     told
 }
@@ -173,7 +246,7 @@ fn tell_violations(
     let silent: usize = told.values().map(|count| count.saturating_sub(STORIES_PER_CLASS)).sum();
     let silent = silent as u64 + scenario.violations_total.saturating_sub(kept);
     if silent > 0 {
-        line(text, &format!("  and {} more of them", grouped(silent)));
+        line(text, &format!("\n  {} of the same classes", plural(silent, "more violation")));
     }
 }
 

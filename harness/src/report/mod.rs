@@ -8,12 +8,14 @@ pub mod cases;
 pub mod coverage;
 pub mod crash;
 pub mod exit;
+pub mod fold;
 pub mod github;
 pub mod guarantee;
 pub mod html;
 pub mod human;
 pub mod interleaving;
 pub mod junit;
+pub mod lives;
 pub mod plain;
 pub mod progress;
 pub mod race;
@@ -30,6 +32,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use self::lives::Lives;
 use crate::engine::Ended;
 use crate::history::Outcome;
 use crate::reach::Reach;
@@ -281,6 +284,18 @@ pub struct ViolationReport {
     /// The few operations around it, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub story: Vec<String>,
+    /// The lives of the container that message and story mention by their generation.
+    #[serde(default, skip_serializing_if = "Lives::is_empty")]
+    pub lives: Lives,
+}
+
+impl ViolationReport {
+    /// For people: generations as the lives that they are.
+    #[must_use]
+    pub fn in_lives(&self) -> Self {
+        let tell = |text: &String| self.lives.tell(text);
+        Self { message: tell(&self.message), story: self.story.iter().map(tell).collect(), ..self.clone() }
+    }
 }
 
 /// A schedule that shows a violation.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::github::harmless;
+use super::interleaving::terminal_width;
 use super::table::rate;
 use super::{ScenarioReport, plain};
 use crate::engine::Progress;
@@ -24,10 +25,21 @@ pub enum Talk {
     Normal,
 }
 
+/// Terminals of fewer columns get no bar, and fewer words.
+const ROOMY: u16 = 90;
+
+/// How much room a line has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Narrow,
+    Wide,
+}
+
 /// Shows how far one scenario has come.
 #[derive(Debug)]
 pub struct Bar {
     shown: ProgressBar,
+    room: Room,
     talk: Talk,
     budget: Budget,
     started: Instant,
@@ -45,11 +57,15 @@ impl Bar {
         let is_shown = talk == Talk::Normal && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target);
-        let style = ProgressStyle::with_template("{prefix:19!} [{bar:12}] {percent:>3}%  {wide_msg}")
-            .expect("the template is a constant");
+        let room = if terminal_width() < ROOMY { Room::Narrow } else { Room::Wide };
+        let template = match room {
+            Room::Narrow => "{prefix:14!} {percent:>3}%  {wide_msg}",
+            Room::Wide => "{prefix:19!} [{bar:12}] {percent:>3}%  {wide_msg}",
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
         bar.set_prefix(plain::one_line(name).into_owned());
-        Self { shown: bar, talk, budget, started: Instant::now(), operations: AtomicU64::new(0) }
+        Self { shown: bar, room, talk, budget, started: Instant::now(), operations: AtomicU64::new(0) }
     }
 
     /// The processes have ended, and the checks begin.
@@ -65,7 +81,7 @@ impl Bar {
 
     /// The run has ended, and what it found is sought under control.
     pub fn explaining(&self) {
-        self.shown.set_message("seeking under control what was found");
+        self.shown.set_message("reproducing it under control");
     }
 
     /// The scenario has ended: one line says how.
@@ -96,11 +112,14 @@ impl Progress for Bar {
             Budget::DurationNs(_) => u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         self.shown.set_position(position);
-        let per_second = operations as f64 / elapsed.as_secs_f64().max(1e-9);
-        self.shown.set_message(format!(
-            "{} operations, {}, {violations} violations",
-            grouped(operations),
-            rate(per_second)
-        ));
+        let per_second = rate(operations as f64 / elapsed.as_secs_f64().max(1e-9));
+        self.shown.set_message(match self.room {
+            Room::Narrow => format!("{per_second}, {}", plural(violations, "violation")),
+            Room::Wide => {
+                let (operations, violations) =
+                    (plural(operations, "operation"), plural(violations, "violation"));
+                format!("{operations}, {per_second}, {violations}")
+            }
+        });
     }
 }

@@ -1,18 +1,56 @@
-//! The command that runs a scenario again, ready to be pasted into a shell. A test runs what this prints.
+//! The command that runs a scenario again, ready to be pasted into a shell, and the script that a finding keeps of it. Tests
+//! run what this prints.
 
 use std::path::Path;
 
+use super::plain;
+use crate::results::Script;
 use crate::scenario::Override;
 
 /// The command.
 #[must_use]
 pub fn command(argument: &Path, seed: u64, overrides: &[Override], root: Option<&Path>) -> String {
-    let mut words = vec!["flockwork".to_owned(), "run".to_owned()];
     // A file's name may look like a flag.
     let argument = argument.to_string_lossy();
     let prefix = if argument.starts_with('-') { "./" } else { "" };
-    words.push(quoted(&format!("{prefix}{argument}")));
-    words.extend(["--seed".to_owned(), seed.to_string()]);
+    format!("flockwork run {} {}", quoted(&format!("{prefix}{argument}")), flags(seed, overrides, root))
+}
+
+/// The flockwork that a script calls.
+const PROGRAM: &str = "\"${FLOCKWORK:-flockwork}\"";
+
+/// The script of a finding that has a schedule. It follows the one beside it, wherever the folder has gone.
+#[must_use]
+pub fn of_schedule(message: &str) -> Script {
+    Script { text: script(message, "replay \"$here\""), scenario: None }
+}
+
+/// The script of a finding that has none: it runs the scenario again, of which it keeps a copy beside it. Results go where
+/// it is called.
+#[must_use]
+pub fn of_scenario(
+    message: &str,
+    (name, text): (&str, &str),
+    seed: u64,
+    overrides: &[Override],
+    root: Option<&Path>,
+) -> Script {
+    let file = format!("{name}.toml");
+    let command = format!("run \"$here\"/{} {}", quoted(&file), flags(seed, overrides, root));
+    Script { text: script(message, &command), scenario: Some((file, text.to_owned())) }
+}
+
+fn script(message: &str, command: &str) -> String {
+    let about = plain::one_line(message.lines().next().unwrap_or_default()).into_owned();
+    format!(
+        "#!/bin/sh\n# {about}\n# Shows it again; more flags may follow.\n\
+         here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd) || exit\nexec {PROGRAM} {command} \"$@\"\n"
+    )
+}
+
+/// Seed, overrides and root.
+fn flags(seed: u64, overrides: &[Override], root: Option<&Path>) -> String {
+    let mut words = vec!["--seed".to_owned(), seed.to_string()];
     for set in overrides {
         words.push(quoted(&format!("{}={}", set.flag, set.value)));
     }
@@ -35,6 +73,28 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_finds_what_lies_beside_it_from_anywhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("it's a finding");
+        std::fs::create_dir(&beside).unwrap();
+        let script = of_scenario("torn\nsecond line", ("a b", "kind"), 7, &[], None);
+        let path = beside.join("reproduce.sh");
+        std::fs::write(&path, &script.text).unwrap();
+        // What stands in for flockwork tells the words that it was given.
+        let told = std::process::Command::new("/bin/sh")
+            .arg(&path)
+            .arg("--step")
+            .env("FLOCKWORK", "echo")
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert_eq!(told, format!("run {}/a b.toml --seed 7 --step\n", beside.display()));
+        assert!(script.text.starts_with("#!/bin/sh\n# torn\n"), "{}", script.text);
+        assert_eq!(script.scenario, Some(("a b.toml".into(), "kind".into())));
+    }
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {

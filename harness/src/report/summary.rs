@@ -2,33 +2,33 @@
 
 use super::human::{STRONG, line, style_of, verdict_words};
 use super::race::RaceReport;
-use super::table::{rate, render};
+use super::table::{fitting, rate, render_columns};
 use super::{ScenarioReport, WorkReport};
 use crate::scenario::Kind;
 use crate::words::grouped;
 
-/// The tables of these scenarios.
+/// The tables of these scenarios; where they are to fit a width, without the columns that matter least.
 #[must_use]
-pub fn of(scenarios: &[ScenarioReport]) -> String {
+pub fn of(scenarios: &[ScenarioReport], width: Option<u16>) -> String {
     let (raced, others): (Vec<_>, Vec<_>) =
         scenarios.iter().partition(|scenario| scenario.work.kind() == Kind::Race);
     let (explored, stressed): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|scenario| scenario.work.kind() == Kind::Explore);
     let mut text = String::new();
     if !stressed.is_empty() {
-        table(&mut text, &STRESS, 2..8, &stressed, stress_row);
+        table(&mut text, (&STRESS, width), &stressed, stress_row);
     }
     if !explored.is_empty() {
         if !text.is_empty() {
             text.push('\n');
         }
-        table(&mut text, &EXPLORE, 2..7, &explored, explore_row);
+        table(&mut text, (&EXPLORE, width), &explored, explore_row);
     }
     if !raced.is_empty() {
         if !text.is_empty() {
             text.push('\n');
         }
-        table(&mut text, &RACE, 2..7, &raced, race_row);
+        table(&mut text, (&RACE, width), &raced, race_row);
     }
     text
 }
@@ -50,7 +50,7 @@ fn stress_row(scenario: &ScenarioReport) -> Vec<String> {
 }
 
 const EXPLORE: [&str; 9] =
-    ["scenario", "subject", "schedules", "naive", "time", "rate", "processes", "coverage", "verdict"];
+    ["scenario", "subject", "schedules", "interleavings", "time", "rate", "processes", "coverage", "verdict"];
 
 fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
     let exploration = scenario.exploration();
@@ -58,7 +58,9 @@ fn explore_row(scenario: &ScenarioReport) -> Vec<String> {
         scenario.name.clone(),
         scenario.subject.clone(),
         grouped(scenario.schedules.unwrap_or(0)),
-        exploration.and_then(|exploration| exploration.naive).map_or("-".into(), about),
+        exploration
+            .and_then(|exploration| exploration.naive)
+            .map_or("-".into(), |all| format!("~{}", about(all))),
         format!("{:.2}s", scenario.duration_s),
         exploration.map_or("-".into(), |exploration| rate(exploration.schedules_per_s)),
         scenario.processes.to_string(),
@@ -92,10 +94,23 @@ fn about(number: f64) -> String {
     if number < 1e6 { format!("{number:.0}") } else { format!("{number:.0e}") }
 }
 
+/// The columns that are left out first where there is no room.
+const DISPENSABLE: [&str; 10] = [
+    "handoff",
+    "interleavings",
+    "kills",
+    "rate",
+    "orders",
+    "processes",
+    "coverage",
+    "subject",
+    "time",
+    "operations",
+];
+
 fn table(
     text: &mut String,
-    header: &[&str],
-    numbers: std::ops::Range<usize>,
+    (header, width): (&[&str], Option<u16>),
     scenarios: &[&ScenarioReport],
     cells: impl Fn(&ScenarioReport) -> Vec<String>,
 ) {
@@ -103,7 +118,10 @@ fn table(
         .iter()
         .map(|scenario| cells(scenario).into_iter().chain([verdict_words(scenario)]).collect())
         .collect();
-    let plain = render(header, &rows, numbers);
+    let (header, rows) = fitting(header, &rows, width, &DISPENSABLE);
+    let is_number =
+        |column: usize| !["scenario", "subject", "coverage", "verdict"].contains(&header[column].as_str());
+    let plain = render_columns(&header, &rows, is_number);
     let mut lines = plain.lines();
     line(text, &format!("{STRONG}{}{STRONG:#}", lines.next().unwrap_or_default()));
     for (row, scenario) in lines.zip(scenarios) {

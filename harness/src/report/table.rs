@@ -35,6 +35,37 @@ pub fn render_columns<H: AsRef<str>>(
     text
 }
 
+/// Leaves out columns, in the order in which they are named, until a table fits; what is left may still be too wide.
+#[must_use]
+pub fn fitting<H: AsRef<str>>(
+    header: &[H],
+    rows: &[Vec<String>],
+    width: Option<u16>,
+    dispensable: &[&str],
+) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut header: Vec<String> = header.iter().map(|name| name.as_ref().to_owned()).collect();
+    let mut rows = rows.to_vec();
+    let Some(width) = width else { return (header, rows) };
+    for name in dispensable {
+        if wide(&header, &rows) <= usize::from(width) {
+            break;
+        }
+        let Some(column) = header.iter().position(|known| known == name) else { continue };
+        header.remove(column);
+        rows.iter_mut().for_each(|row| drop(row.remove(column)));
+    }
+    (header, rows)
+}
+
+fn wide(header: &[String], rows: &[Vec<String>]) -> usize {
+    let columns = (0..header.len()).map(|column| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.chain([&header[column]]).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    });
+    // Two blanks between.
+    columns.sum::<usize>() + 2 * header.len().saturating_sub(1)
+}
+
 /// Operations a second, to three digits.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
@@ -64,6 +95,18 @@ mod tests {
         assert_eq!(rate(999.0), "999/s");
         assert_eq!(rate(312_400.0), "312.4k/s");
         assert_eq!(bytes(3 << 30), "3.0 GiB");
+    }
+
+    #[test]
+    fn columns_are_left_out_until_the_rest_fits() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["name", "12", "345", "clean"])];
+        let header = ["scenario", "rate", "kills", "verdict"];
+        let left = |width| fitting(&header, &rows, width, &["kills", "rate"]).0;
+        assert_eq!(left(None), header);
+        assert_eq!(left(Some(30)), header);
+        assert_eq!(left(Some(29)), ["scenario", "rate", "verdict"]);
+        assert_eq!(left(Some(5)), ["scenario", "verdict"]);
     }
 
     #[test]

@@ -219,19 +219,19 @@ impl RunFolder {
         zstd::stream::copy_encode(lines, file, 0)
     }
 
-    /// Writes a finding with the command that runs it again, and says where it lies. Of those with one signature the
+    /// Writes a finding with the script that shows it again, and says where it lies. Of those with one signature the
     /// first stands for all.
     pub fn write_finding(
         &self,
         finding: &Finding,
         history: &History,
-        reproduce: &str,
+        reproduce: &Script,
     ) -> io::Result<PathBuf> {
         let findings = self.path.join("findings");
         let folder = findings.join(&finding.signature);
         if !folder.exists() {
             finding.write(history, &findings)?;
-            fs::write(folder.join("reproduce.sh"), format!("{reproduce}\n"))?;
+            write_script(&folder, reproduce)?;
         }
         Ok(folder)
     }
@@ -289,6 +289,24 @@ impl RunFolder {
         text.push('\n');
         write_whole(&self.path.join(name), text.as_bytes())
     }
+}
+
+/// What a finding's folder keeps to run it again: a script, and the file that it runs where that is none of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// `reproduce.sh`.
+    pub text: String,
+    /// Name and text of the scenario beside it.
+    pub scenario: Option<(String, String)>,
+}
+
+fn write_script(folder: &Path, script: &Script) -> io::Result<()> {
+    if let Some((name, text)) = &script.scenario {
+        fs::write(folder.join(name), text)?;
+    }
+    let path = folder.join("reproduce.sh");
+    fs::write(&path, &script.text)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
 }
 
 /// Writes a file that is there as a whole or not at all, and that whoever may read files can read.

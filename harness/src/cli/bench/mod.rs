@@ -11,7 +11,7 @@ use std::io;
 use super::args::{BenchArgs, Format};
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::output::{Output, print, print_json, say};
+use super::output::{Output, print_json, print_words, room, say};
 use super::run::clear_leftovers;
 use crate::process::Zygote;
 use crate::report::bench::BenchReport;
@@ -61,7 +61,7 @@ pub fn run(
         .conduct(scenario)?;
         exit = exit.and(conducted.verdict.exit);
         if output.format == Format::Human {
-            print(&conducted.report(scenario).human(output.detail))?;
+            print_words(&conducted.report(scenario).human_on(output.detail, room()))?;
             conducted.verdict.reasons.iter().for_each(|reason| say(reason));
             say(&format!("results: {}", conducted.folder.display()));
         }

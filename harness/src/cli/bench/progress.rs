@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::bench::Progress;
 use crate::plan::bench::CellPlan;
+use crate::report::interleaving::terminal_width;
 use crate::report::progress::Talk;
 
 /// Shows how far a benchmark has come.
@@ -18,10 +19,12 @@ impl Bar {
         let is_shown = talk == Talk::Normal && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(rounds), target);
-        let style = ProgressStyle::with_template(
-            "{prefix:19!} [{bar:12}] {pos}/{len} rounds, {eta} left  {wide_msg}",
-        )
-        .expect("the template is a constant");
+        let template = if terminal_width() < 90 {
+            "{prefix:14!} {pos}/{len} rounds, {eta} left"
+        } else {
+            "{prefix:19!} [{bar:12}] {pos}/{len} rounds, {eta} left  {wide_msg}"
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
         bar.set_prefix(name.to_owned());
         Self(bar)

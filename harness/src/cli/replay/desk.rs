@@ -21,7 +21,7 @@ pub struct Desk {
 
 /// Shows words. Where nobody reads them any more, nobody has to.
 pub fn show(words: &str) {
-    let _ = output::print(words);
+    let _ = output::print_words(words);
 }
 
 /// What came back.

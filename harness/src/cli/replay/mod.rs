@@ -8,13 +8,15 @@ mod step;
 
 use std::fmt::Write;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::args::{Format, ReplayArgs};
 use super::failure::Failure;
 use super::findings::without_roots;
-use super::output::{Output, print, print_json};
+use super::latest;
+use super::output::{Output, print_json, print_words};
 use super::stand::{Stand, engine_failed};
 use crate::engine::explore::Executor;
 use crate::engine::explore::follow::{Divergence, Followed, Following};
@@ -84,6 +86,7 @@ impl From<Divergence> for Left {
 
 /// Follows what a path leads to.
 pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
+    let args = &ReplayArgs { path: finding(&args.path)?, ..args.clone() };
     let kept = load_race(&args.path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     if let Some(kept) = kept {
         return race::run(zygote, &kept, args, output);
@@ -120,6 +123,17 @@ pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Res
     let report =
         report.ok_or_else(|| Failure::new(Exit::Inconclusive, "interrupted before it was followed"))?;
     told(&ReplayReport { times: counts.0, reproduced: counts.1, ..report }, output)
+}
+
+/// The finding that a path leads to. That of a run which has one finding is meant; of several one must be named.
+pub(super) fn finding(path: &Path) -> Result<PathBuf, Failure> {
+    if !latest::is_run(path) {
+        return Ok(path.to_owned());
+    }
+    match latest::findings(path).as_slice() {
+        [only] => Ok(only.clone()),
+        _ => Err(Failure::new(Exit::Usage, latest::names_a_run("replay", path))),
+    }
 }
 
 fn held_step(step: usize, steps: usize) -> Result<usize, Failure> {
@@ -176,7 +190,7 @@ fn table(followed: &Followed, plan: &ExplorePlan, violation: &Violation) -> Stri
 fn told(report: &ReplayReport, output: Output) -> Result<Exit, Failure> {
     match output.format {
         Format::Json => print_json(report)?,
-        Format::Human => print(&human(report, output.detail))?,
+        Format::Human => print_words(&human(report, output.detail))?,
     }
     Ok(report.exit)
 }

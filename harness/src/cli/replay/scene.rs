@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::explore::observe::Scene;
 use crate::report::table::render;
+use crate::subject::replica::RunscStatus;
 
 /// Of a longer file the size is enough.
 const SHOWN_BYTES_MAX: usize = 4096;
@@ -85,17 +86,25 @@ fn first_line(path: &Path) -> String {
         return String::new();
     }
     let text = String::from_utf8_lossy(&bytes);
-    let status = serde_json::from_str::<serde_json::Value>(&text)
-        .ok()
-        .and_then(|json| {
-            json.get("status").or_else(|| json.get("Status")).map(|status| format!("[{status}] "))
-        })
-        .unwrap_or_default();
+    let status = serde_json::from_str(&text).ok().and_then(|json| status(&json));
+    let status = status.map_or_else(String::new, |status| format!("[{status}] "));
     let line: Vec<char> =
         text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let cut = if line.len() > SHOWN_CHARACTERS { " …" } else { "" };
     let shown: String = line.into_iter().take(SHOWN_CHARACTERS).collect();
     format!("{status}{shown}{cut}")
+}
+
+/// The status that metadata tell, by its name: runsc writes a number.
+fn status(json: &serde_json::Value) -> Option<String> {
+    match json.get("status")? {
+        serde_json::Value::String(name) => Some(name.clone()),
+        number if json.get("bundleDir").is_some() => {
+            let number = u8::try_from(number.as_u64()?).ok()?;
+            RunscStatus::try_from(number).ok().map(|status| status.to_string())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +118,8 @@ mod tests {
         fs::create_dir(folder.path().join("c1")).unwrap();
         fs::write(folder.path().join("c1/meta.json"), "{\"status\":\"running\",\n\"more\":1}").unwrap();
         fs::write(folder.path().join("c1/meta.lock"), "").unwrap();
+        fs::write(folder.path().join("c1/other"), "{\"status\":3}").unwrap();
+        fs::write(folder.path().join("c1/runsc"), "{\"bundleDir\":\"/b\",\"status\":3}").unwrap();
         fs::write(folder.path().join("large"), "x".repeat(5000)).unwrap();
         let lines: Vec<_> = super::folder(folder.path()).lines().map(str::to_owned).collect();
         assert_eq!(
@@ -116,8 +127,10 @@ mod tests {
             [
                 "file          bytes  [status] and how it begins",
                 "c1/               -",
-                "c1/meta.json     30  [\"running\"] {\"status\":\"running\",",
+                "c1/meta.json     30  [running] {\"status\":\"running\",",
                 "c1/meta.lock      0",
+                "c1/other         12  {\"status\":3}",
+                "c1/runsc         29  [running] {\"bundleDir\":\"/b\",\"status\":3}",
                 "large          5000",
             ]
         );

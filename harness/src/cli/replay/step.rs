@@ -5,41 +5,103 @@ use super::scene;
 use crate::explore::observe::{Observer, Scene};
 use crate::plan::schedule::Schedule;
 
-const QUESTION: &str = "Enter: next step, c: go on to the end, q: quit";
+const QUESTION: &str = "Enter: next step, N: go to step N, c: on to the end, ?: help";
+
+const HELP: &str = "\
+Enter or n  take the step that is shown, and stop before the next
+N           go on to step N and stop before it, such as 12
+c or q      go on to the end without stopping; the result is told there
+?           this help
+A schedule runs forwards only: to see an earlier step, start again. --hold N stops before one step for a debugger.
+";
 
 /// Shows each moment, and asks how to go on.
 #[derive(Debug)]
 pub struct Walk {
     desk: Desk,
     schedule: Schedule,
-    is_shown: bool,
+    /// The step that is shown next, counted from 1; none where the rest is not shown.
+    stop_at: Option<usize>,
 }
 
 impl Walk {
     /// Walks through this schedule.
     #[must_use]
     pub fn new(desk: Desk, schedule: Schedule) -> Self {
-        Self { desk, schedule, is_shown: true }
+        Self { desk, schedule, stop_at: Some(1) }
     }
 }
 
 impl Observer for Walk {
     fn before(&mut self, scene: &Scene<'_>) {
-        if !self.is_shown {
+        let step = scene.depth + 1;
+        if self.stop_at.is_none_or(|stop_at| step < stop_at) {
             return;
         }
+        let steps = self.schedule.lines.len();
         let line = self.schedule.lines.get(scene.depth).map(ToString::to_string).unwrap_or_default();
-        let title = format!("step {} of {}: {line}", scene.depth + 1, self.schedule.lines.len());
         let (processes, folder) = (scene::processes(scene), scene::folder(scene.root));
-        show(&format!("\n{title}\n{processes}\n{folder}"));
+        show(&format!("\nstep {step} of {steps}: {line}\n{processes}\n{folder}"));
+        // Whatever is left of the schedule takes no time, and leaves everything tidy.
+        self.stop_at = None;
         while let Heard::Line(line) = self.desk.ask(QUESTION) {
-            match line.as_str() {
-                "" | "n" => return,
-                "c" | "q" => break,
-                other => show(&format!("{other:?} means nothing here\n")),
+            match Answer::of(&line, step, steps) {
+                Answer::StopAt(next) => {
+                    self.stop_at = Some(next);
+                    return;
+                }
+                Answer::ToTheEnd => return,
+                Answer::Words(words) => show(&words),
             }
         }
-        // Whatever is left of the schedule takes no time, and leaves everything tidy.
-        self.is_shown = false;
+    }
+}
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    StopAt(usize),
+    ToTheEnd,
+    /// Nothing but words.
+    Words(String),
+}
+
+impl Answer {
+    fn of(line: &str, step: usize, steps: usize) -> Self {
+        match (line, line.parse::<usize>()) {
+            ("" | "n", _) => Self::StopAt(step + 1),
+            ("c" | "q", _) => Self::ToTheEnd,
+            ("?" | "h" | "help", _) => Self::Words(HELP.into()),
+            (_, Ok(to)) if to > step && to <= steps => Self::StopAt(to),
+            (_, Ok(to)) if to == step => Self::Words(format!("this is step {to}\n")),
+            (_, Ok(to)) if (1..step).contains(&to) => Self::Words(format!(
+                "step {to} is over, and a schedule runs forwards only: start again to see it\n"
+            )),
+            (_, Ok(to)) => Self::Words(format!("there is no step {to}: the schedule has {steps}\n")),
+            (other, Err(_)) => Self::Words(format!("{other:?} is no command; ? tells what is\n")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_leads_to_a_step_that_is_still_to_come() {
+        assert_eq!(Answer::of("", 3, 9), Answer::StopAt(4));
+        assert_eq!(Answer::of("7", 3, 9), Answer::StopAt(7));
+        assert_eq!(Answer::of("c", 3, 9), Answer::ToTheEnd);
+        for (line, told) in [
+            ("2", "is over"),
+            ("3", "this is"),
+            ("10", "has 9"),
+            ("0", "no step 0"),
+            ("x", "no command"),
+            ("?", "Enter"),
+        ] {
+            let Answer::Words(words) = Answer::of(line, 3, 9) else { panic!("{line}") };
+            assert!(words.contains(told), "{line}: {words}");
+        }
     }
 }

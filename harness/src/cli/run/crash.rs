@@ -77,6 +77,7 @@ impl Runner<'_> {
             explained: None,
             reproduction: Reproduction::default(),
             story,
+            lives: crate::report::lives::Lives::default(),
         })
     }
 }

@@ -14,7 +14,9 @@ use crate::finding::moments::{self, Moments};
 use crate::plan::ExplorePlan;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
+use crate::report::lives::Lives;
 use crate::report::progress::Bar;
+use crate::report::reproduce;
 use crate::report::{
     ControlReport, ExplorationReport, Reproduction, ScenarioReport, ViolationReport, WorkReport,
 };
@@ -78,8 +80,8 @@ fn keep(
     folder: &RunFolder,
 ) -> io::Result<ViolationReport> {
     let finding = simplest.finding(&describe_subject(&scenario.subject));
-    let command = findings::replay_command(folder, &finding);
-    let path = folder.write_finding(&finding, &simplest.history, &command)?;
+    let path =
+        folder.write_finding(&finding, &simplest.history, &reproduce::of_schedule(&finding.message))?;
     write_walk(&path, &finding, simplest, moments)?;
     let report = violation_report(&scenario.expect, finding, simplest, discovery.number, path);
     Ok(ViolationReport { reproduction, ..report })
@@ -140,6 +142,7 @@ fn violation_report(
 ) -> ViolationReport {
     let control = Some(control_report(&finding, simplest, found_by_schedule));
     ViolationReport {
+        lives: Lives::of(&simplest.history, simplest.violation.container, [finding.message.as_str()]),
         class: finding.class,
         signature: finding.signature,
         message: finding.message,

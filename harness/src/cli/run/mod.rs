@@ -40,8 +40,8 @@ use crate::report::{
     CheckReport, CheckVerdict, RunReport, SCHEMA_VERSION, ScenarioReport, WorkReport, reproduce,
 };
 use crate::results::scratch::{self, Scratch};
-use crate::results::{Results, RunFolder, RunStatus, ScenarioRecord};
-use crate::scenario::{Kind, Plan, Scenario, Work};
+use crate::results::{Results, RunFolder, RunStatus, ScenarioRecord, Script};
+use crate::scenario::{Kind, Override, Plan, Scenario, Work};
 use crate::words::{grouped, plural};
 
 /// Runs what the arguments ask for, and reports.
@@ -414,13 +414,24 @@ impl Runner<'_> {
     /// The command that runs a scenario again.
     fn reproduce(&self, scenario: &Scenario) -> String {
         let request = self.request;
-        // Alone, it would not take what is for others.
-        let kind = scenario.kind();
-        let overrides: Vec<_> = request.overrides.iter().filter(|set| set.concerns(kind)).cloned().collect();
         if let Some(command) = &request.reproduce {
             return command.clone();
         }
+        let overrides = self.overrides(scenario);
         reproduce::command(&scenario.argument, self.unit.seed, &overrides, request.root.as_deref())
+    }
+
+    /// The script that does so wherever a finding has gone.
+    fn script(&self, scenario: &Scenario, message: &str) -> Script {
+        let (seed, overrides) = (self.unit.seed, self.overrides(scenario));
+        let about = (scenario.name.as_str(), scenario.text.as_str());
+        reproduce::of_scenario(message, about, seed, &overrides, self.request.root.as_deref())
+    }
+
+    /// What the command line sets for a scenario. Alone, it would not take what is for others.
+    fn overrides(&self, scenario: &Scenario) -> Vec<Override> {
+        let kind = scenario.kind();
+        self.request.overrides.iter().filter(|set| set.concerns(kind)).cloned().collect()
     }
 }
 

@@ -101,6 +101,7 @@ impl Runner<'_> {
                 of: discovery.again.times as u32,
             },
             story,
+            lives: crate::report::lives::Lives::default(),
         })
     }
 }

@@ -12,9 +12,10 @@ use crate::engine::{Ended, StressRun};
 use crate::finding::Finding;
 use crate::history::Outcome;
 use crate::plan::StressPlan;
+use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
-use crate::results::RunFolder;
+use crate::results::{RunFolder, Script};
 use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
 
@@ -51,7 +52,7 @@ impl Runner<'_> {
         folder: &RunFolder,
         mut explanations: Explanations,
     ) -> io::Result<ScenarioReport> {
-        let reproduce = self.reproduce(scenario);
+        let reproduce = (self.reproduce(scenario), |message: &str| self.script(scenario, message));
         let violations = first_of_each_class(trial.violations())
             .into_iter()
             .map(|violation| {
@@ -125,13 +126,17 @@ fn first_of_each_class(mut violations: Vec<&Violation>) -> Vec<&Violation> {
     violations
 }
 
+fn texts<'t>(message: &'t str, story: &'t [String]) -> impl Iterator<Item = &'t str> {
+    std::iter::once(message).chain(story.iter().map(String::as_str))
+}
+
 /// Leaves a finding in the folder, and reports it.
 fn report_violation(
     scenario: &Scenario,
     trial: &Trial,
     folder: &RunFolder,
     (violation, explanation): (&Violation, Option<Explanation>),
-    reproduce: &str,
+    (reproduce, script): &(String, impl Fn(&str) -> Script),
 ) -> io::Result<ViolationReport> {
     let history = &trial.run.history;
     let mut finding = Finding::of(history, violation, &describe_subject(&scenario.subject));
@@ -140,17 +145,19 @@ fn report_violation(
         finding.exploration = Some(simplest.exploration());
         control_report(&finding, simplest, *number)
     });
-    let folder = folder.write_finding(&finding, history, reproduce)?;
+    let folder = folder.write_finding(&finding, history, &script(&finding.message))?;
+    let story = story::tell(&finding);
     Ok(ViolationReport {
+        lives: Lives::of(history, violation.container, texts(&violation.message, &story)),
         class: violation.class,
         message: violation.message.clone(),
         expected: scenario.expect.covers(violation.class),
         finding: Some(folder),
-        reproduce: reproduce.to_owned(),
+        reproduce: reproduce.clone(),
         control,
         reproduction: Reproduction { times: 1, of: 1 },
         explained: explanation.map(|explanation| explanation.words),
-        story: story::tell(&finding),
+        story,
         signature: finding.signature,
         container: finding.container,
     })

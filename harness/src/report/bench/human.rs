@@ -6,21 +6,25 @@ use super::BenchReport;
 use super::columns::{self, Remark};
 use crate::measure::threshold::{Assessment, JudgedScale, Outcome};
 use crate::report::human::{Detail, STRONG, line};
-use crate::report::table::render_columns;
+use crate::report::table::{fitting, render_columns};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 
-pub fn show(report: &BenchReport<'_>, detail: Detail) -> String {
+pub fn show(report: &BenchReport<'_>, detail: Detail, width: Option<u16>) -> String {
     let mut text = String::new();
     let view = &report.view;
-    if !view.constant.is_empty() {
-        line(&mut text, &format!("everywhere: {}\n", view.constants()));
+    if detail != Detail::Brief {
+        if !view.constant.is_empty() {
+            line(&mut text, &format!("everywhere: {}\n", view.constants()));
+        }
+        table(&mut text, report, width);
     }
-    table(&mut text, report);
     invalid(&mut text, report);
-    warnings(&mut text, report, detail);
+    if detail != Detail::Brief {
+        warnings(&mut text, report, detail);
+    }
     thresholds(&mut text, &report.verdicts, detail);
     if !view.record.complete {
         line(
@@ -31,7 +35,11 @@ pub fn show(report: &BenchReport<'_>, detail: Detail) -> String {
     text
 }
 
-fn table(text: &mut String, report: &BenchReport<'_>) {
+/// The columns that are left out first where there is no room.
+const DISPENSABLE: [&str; 9] =
+    ["switches", "CPU", "handoff", "hold p50", "whole p99", "p99.9", "max", "Jain", "±"];
+
+fn table(text: &mut String, report: &BenchReport<'_>, width: Option<u16>) {
     let view = &report.view;
     let remarks: Vec<Vec<Remark>> = view.rows.iter().map(|row| columns::remarks(view, row)).collect();
     let mut header = columns::header(view);
@@ -43,6 +51,9 @@ fn table(text: &mut String, report: &BenchReport<'_>) {
         .zip(&remarks)
         .map(|(row, remarks)| columns::row(view, row).into_iter().chain([words(remarks)]).collect())
         .collect();
+    // What is said of a row comes behind the columns, and may break.
+    let room = width.map(|width| width.max(60));
+    let (header, rows) = fitting(&header, &rows, room, &DISPENSABLE);
     let last = header.len() - 1;
     let plain = render_columns(&header, &rows, |column| column != last && columns::is_number(view, column));
     let mut lines = plain.lines();

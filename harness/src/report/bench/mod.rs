@@ -59,7 +59,13 @@ impl<'a> BenchReport<'a> {
     /// For people. It has colours; whoever prints it strips them where they are not wanted.
     #[must_use]
     pub fn human(&self, detail: Detail) -> String {
-        human::show(self, detail)
+        human::show(self, detail, None)
+    }
+
+    /// The same, with a table that fits a terminal so many columns wide.
+    #[must_use]
+    pub fn human_on(&self, detail: Detail, width: Option<u16>) -> String {
+        human::show(self, detail, width)
     }
 
     /// For programs: with the exit code that the run ends with, and why where it is not simply as expected.

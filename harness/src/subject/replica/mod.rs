@@ -42,6 +42,7 @@ use std::path::{Path, PathBuf};
 
 use flockwork::Operation;
 
+pub use self::container::RunscStatus;
 use self::invocation::Runsc;
 use self::protocol::Protocol;
 use super::{Owner, Seat, Session, Subject, Traits};
