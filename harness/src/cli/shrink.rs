@@ -17,7 +17,9 @@ use super::stand::{Stand, engine_failed};
 use crate::finding::{Exploration, Finding};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
+use crate::report::human::Detail;
 use crate::report::interleaving::{Interleaving, size, terminal_width};
+use crate::report::lives::Lives;
 use crate::report::reproduce::quoted;
 use crate::scenario::describe_subject;
 use crate::words::plural;
@@ -82,7 +84,11 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
         })?,
         Format::Human => {
             let before = Exploration::of(&plan, &schedule, 0);
-            print_words(&human(&before, &finding, &simplest, saved.as_ref()))?;
+            let told = match output.detail {
+                Detail::Full => finding,
+                Detail::Normal | Detail::Brief => in_lives(&finding, &simplest),
+            };
+            print_words(&human(&before, &told, &simplest, saved.as_ref()))?;
         }
     }
     Ok(Exit::AsExpected)
@@ -140,6 +146,13 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     }
     let mut file = fs::File::create_new(path).map_err(failed)?;
     io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)
+}
+
+/// The finding with generations as the lives that they are.
+fn in_lives(finding: &Finding, simplest: &Simplest) -> Finding {
+    let message = finding.message.as_str();
+    let lives = Lives::of(&simplest.history, simplest.violation.container, [message]);
+    Finding { message: lives.tell(message), ..finding.clone() }
 }
 
 fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Saved>) -> String {

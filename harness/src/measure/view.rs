@@ -1,11 +1,11 @@
 //! A record as tables and charts see it: which axes tell its cells apart, and what each cell came to.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use rayon::prelude::*;
 
-use super::statistics::{CellStatistics, is_bound};
+use super::statistics::{CellStatistics, Estimate, is_bound};
 use super::{Axis, BenchRecord, Better, Cell, Metric, Point, Value};
 
 /// A record with the statistics of its cells.
@@ -103,24 +103,74 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The best and the worst cell by a metric, among valid ones that are no bound; `None` where they do not differ.
+    /// The best and the worst cells by a metric: in each group of cells that differ only in what one can choose, and only where
+    /// an interval lies apart from those of all others of its group. A cell in which a process got nothing is never the best.
     #[must_use]
-    pub fn extremes(&self, metric: Metric) -> Option<(&Point, &Point)> {
-        let values = self
-            .valid()
-            .filter(|(row, _)| !is_bound(row.cell))
-            .filter_map(|(row, statistics)| Some((statistics.value(metric)?, &row.cell.point)));
-        let mut values: Vec<_> = values.collect();
-        values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let (low, high) = (values.first()?, values.last()?);
-        // A difference in the third digit is not worth a mark.
-        let is_flat = high.0 - low.0 <= 0.005 * high.0.abs();
-        match metric.better() {
-            _ if is_flat => None,
-            Better::Higher => Some((high.1, low.1)),
-            Better::Lower => Some((low.1, high.1)),
+    pub fn groups(&self, metric: Metric) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<Vec<Option<&Value>>, Vec<(&Point, &Estimate, bool)>> = BTreeMap::new();
+        for (row, statistics) in self.valid().filter(|(row, _)| !is_bound(row.cell)) {
+            let Some(estimate) = statistics.get(metric) else { continue };
+            let is_starved = statistics.value(Metric::Starved).unwrap_or(0.0) > 0.0;
+            let point = &row.cell.point;
+            let key = CONDITIONS.map(|axis| point.get(axis)).to_vec();
+            groups.entry(key).or_default().push((point, estimate, is_starved));
         }
+        groups.into_values().filter_map(|cells| self.group(metric, cells)).collect()
     }
+
+    fn group<'v>(
+        &self,
+        metric: Metric,
+        mut cells: Vec<(&'v Point, &'v Estimate, bool)>,
+    ) -> Option<Group<'v>> {
+        cells.sort_by(|(_, one, _), (_, other, _)| one.value.total_cmp(&other.value));
+        if metric.better() == Better::Lower {
+            cells.reverse();
+        }
+        // From the worst to the best now.
+        let apart = |one: &Estimate, other: &Estimate| match (one.interval, other.interval) {
+            (Some(one), Some(other)) => !one.meets(&other),
+            _ => false,
+        };
+        let worst =
+            cells.first().filter(|(_, worst, _)| cells[1..].iter().all(|(_, other, _)| apart(worst, other)));
+        let fed: Vec<_> = cells.iter().filter(|(.., is_starved)| !is_starved).collect();
+        let best = fed
+            .split_last()
+            .filter(|((_, best, _), others)| others.iter().all(|(_, other, _)| apart(best, other)));
+        let best = best.map(|((point, ..), _)| *point).filter(|_| cells.len() > 1);
+        let worst = worst.map(|(point, ..)| *point).filter(|worst| cells.len() > 1 && best != Some(*worst));
+        if best.is_none() && worst.is_none() {
+            return None;
+        }
+        let (first, ..) = cells.first()?;
+        let varying: Vec<Axis> =
+            self.varying.iter().copied().filter(|axis| CONDITIONS.contains(axis)).collect();
+        Some(Group { name: named(first, &varying), best, worst })
+    }
+}
+
+/// The axes that say under which conditions a lock is used. On the others one chooses.
+const CONDITIONS: [Axis; 8] = [
+    Axis::Work,
+    Axis::Reads,
+    Axis::Payload,
+    Axis::Processes,
+    Axis::Containers,
+    Axis::Skew,
+    Axis::Load,
+    Axis::Root,
+];
+
+/// Cells that may be held against each other, and which of them stand out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group<'v> {
+    /// Under which conditions they were measured, as far as those vary: `8 processes`.
+    pub name: String,
+    /// The best.
+    pub best: Option<&'v Point>,
+    /// The worst.
+    pub worst: Option<&'v Point>,
 }
 
 /// A point's values on some axes: `fs2, poll 10ms, 8 processes`.

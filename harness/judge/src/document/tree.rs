@@ -96,13 +96,10 @@ const RIVALS: [(&str, &str, &str); 1] = [("stress", "operations", "duration")];
 pub fn set(root: &mut Table, argument: &Arc<Source>) -> Result<(), Problem> {
     let text = argument.text.as_str();
     let whole = Place { source: Arc::clone(argument), span: 0..text.len() };
-    let Some((path, value)) = text.split_once('=') else {
+    let Some((path, value)) = split_assignment(text) else {
         return Err(Problem::new(&whole, "expected key.path=value, such as stress.processes=4"));
     };
-    let path: Vec<&str> = path.split('.').map(str::trim).collect();
-    if path.iter().any(|key| key.is_empty()) {
-        return Err(Problem::new(&whole, "expected key.path=value, found an empty key"));
-    }
+    let path = key_path(path).map_err(|why| Problem::new(&whole, why))?;
     let key_place = Place { source: Arc::clone(argument), span: 0..text.len() - value.len() - 1 };
     let node = argument_value(argument, value)?;
     let (last, folders) = path.split_last().expect("split yields at least one part");
@@ -110,11 +107,55 @@ pub fn set(root: &mut Table, argument: &Arc<Source>) -> Result<(), Problem> {
     for folder in folders {
         table = descend(table, folder, &key_place)?;
     }
-    table.set(Entry { key: (*last).to_owned(), key_place, node });
+    table.set(Entry { key: last.clone(), key_place, node });
     if let [folder] = folders {
         clear_rival(table, folder, last);
     }
     Ok(())
+}
+
+/// The path and the value of `key.path=value`: split at the first = that is not in quotes.
+fn split_assignment(text: &str) -> Option<(&str, &str)> {
+    let at = outside_quotes(text).find(|(_, c)| *c == '=')?.0;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// The keys of a path, as TOML spells them: a key with a point in it stands in quotes.
+fn key_path(path: &str) -> Result<Vec<String>, &'static str> {
+    let points: Vec<usize> = outside_quotes(path).filter(|(_, c)| *c == '.').map(|(at, _)| at).collect();
+    let starts = std::iter::once(0).chain(points.iter().map(|at| at + 1));
+    let ends = points.iter().copied().chain([path.len()]);
+    let keys = starts.zip(ends).map(|(start, end)| {
+        let key = path[start..end].trim();
+        let quoted = ['"', '\''].into_iter().find_map(|quote| key.strip_prefix(quote)?.strip_suffix(quote));
+        match quoted {
+            _ if key.is_empty() => Err("expected key.path=value, found an empty key"),
+            Some(key) => Ok(key.to_owned()),
+            None if key.starts_with(['"', '\'']) => {
+                Err("expected key.path=value, found a quote that does not end: 'thresholds.\"wait.p99\"=\"< 5ms\"'")
+            }
+            None => Ok(key.to_owned()),
+        }
+    });
+    keys.collect()
+}
+
+/// The characters of a text that stand outside of quotes, each with its place.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut open = None;
+    text.char_indices().filter(move |(_, c)| match (open, *c) {
+        (Some(quote), c) => {
+            if quote == c {
+                open = None;
+            }
+            false
+        }
+        (None, quote @ ('"' | '\'')) => {
+            open = Some(quote);
+            false
+        }
+        (None, _) => true,
+    })
 }
 
 fn clear_rival(table: &mut Table, folder: &str, key: &str) {

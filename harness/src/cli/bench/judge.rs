@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::measure::Cell;
-use crate::measure::threshold::Outcome;
+use crate::measure::threshold::{Assessment, Outcome};
 use crate::plan::bench::{BenchLock, CellPlan, Task};
 use crate::report::bench::BenchReport;
 use crate::report::exit::Exit;
@@ -44,7 +44,7 @@ pub fn judge(report: &BenchReport<'_>, plans: &[CellPlan], is_interrupted: bool)
         exit = exit.and(Exit::Inconclusive);
         reasons.push("interrupted before every cell had all its rounds".into());
     }
-    let missed = |outcome| report.verdicts.iter().filter(move |verdict| verdict.outcome == outcome).count();
+    let missed = |outcome| report.verdicts.iter().filter(move |verdict| verdict.outcome == outcome).collect();
     match report.outcome() {
         Outcome::Met => {}
         // One that is certainly exceeded is a result, however many others are open.
@@ -52,18 +52,28 @@ pub fn judge(report: &BenchReport<'_>, plans: &[CellPlan], is_interrupted: bool)
             if exit == Exit::AsExpected {
                 exit = Exit::ThresholdExceeded;
             }
-            reasons.push(format!(
-                "{} of thresholds exceeded",
-                plural(missed(Outcome::Exceeded) as u64, "verdict")
-            ));
+            reasons.push(count(missed(Outcome::Exceeded), "exceeded"));
         }
         Outcome::Inconclusive => {
             exit = exit.and(Exit::Inconclusive);
-            let open = plural(missed(Outcome::Inconclusive) as u64, "verdict");
-            reasons.push(format!("{open} of thresholds inconclusive"));
+            reasons.push(count(missed(Outcome::Inconclusive), "undecided"));
         }
     }
     BenchVerdict { verdict: verdict::of_exit(exit), exit_code: exit.code(), reasons, exit }
+}
+
+/// `throughput > 100_000/s exceeded in 3 of 8 cells`, for each threshold.
+fn count(verdicts: Vec<&Assessment>, how: &str) -> String {
+    let mut cells: Vec<(&str, u64)> = Vec::new();
+    for verdict in verdicts {
+        match cells.iter_mut().find(|(threshold, _)| *threshold == verdict.threshold) {
+            Some((_, count)) => *count += 1,
+            None => cells.push((&verdict.threshold, 1)),
+        }
+    }
+    let told =
+        cells.iter().map(|(threshold, count)| format!("{threshold} {how} in {}", plural(*count, "cell")));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn overlaps(cell: &Cell) -> Option<String> {

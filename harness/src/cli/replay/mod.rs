@@ -23,11 +23,13 @@ use crate::engine::explore::follow::{Divergence, Followed, Following};
 use crate::explore::observe::Observer;
 use crate::finding::Exploration;
 use crate::finding::load::load_race;
+use crate::history::History;
 use crate::plan::ExplorePlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
 use crate::report::interleaving::{Interleaving, terminal_width};
+use crate::report::lives::Lives;
 use crate::violation::{Class, Violation};
 use desk::Desk;
 
@@ -48,6 +50,9 @@ struct ReplayReport {
     divergence: Option<Left>,
     #[serde(skip)]
     table: Option<String>,
+    /// The lives of the container that the violation mentions.
+    #[serde(skip)]
+    lives: Lives,
     #[serde(skip)]
     exit: Exit,
 }
@@ -168,6 +173,7 @@ fn report_of(followed: Followed, plan: &ExplorePlan, class: Option<Class>) -> Re
         times: 1,
         reproduced: 1,
         table: shown.map(|violation| table(&followed, plan, violation)),
+        lives: shown.map(|violation| lives(&followed.history, violation)).unwrap_or_default(),
         violations: followed.violations.iter().map(Shown::from).collect(),
         divergence: followed.divergence.map(Left::from),
         exit,
@@ -178,6 +184,10 @@ impl From<&Violation> for Shown {
     fn from(violation: &Violation) -> Self {
         Self { class: violation.class, message: without_roots(&violation.message) }
     }
+}
+
+fn lives(history: &History, violation: &Violation) -> Lives {
+    Lives::of(history, violation.container, [violation.message.as_str()])
 }
 
 fn table(followed: &Followed, plan: &ExplorePlan, violation: &Violation) -> String {
@@ -200,10 +210,15 @@ fn human(report: &ReplayReport, detail: Detail) -> String {
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
     // Of many times the rate is what was asked for.
     let shown = report.violations.iter().find(|shown| report.class.is_none_or(|class| class == shown.class));
-    if let Some(shown) = shown.filter(|_| report.times == 1 || detail == Detail::Full) {
-        line(format!("{}: {}\n", shown.class, shown.message));
+    let is_shown = detail == Detail::Full || report.times == 1 && detail == Detail::Normal;
+    if let Some(shown) = shown.filter(|_| is_shown) {
+        let message = match detail {
+            Detail::Full => shown.message.clone(),
+            Detail::Normal | Detail::Brief => report.lives.tell(&shown.message),
+        };
+        line(format!("{}: {message}\n", shown.class));
     }
-    if let Some(table) = report.table.as_ref().filter(|_| report.times == 1 || detail == Detail::Full) {
+    if let Some(table) = report.table.as_ref().filter(|_| is_shown) {
         line(table.clone());
     }
     let class = report.class.map_or("nothing broken", Class::as_str);

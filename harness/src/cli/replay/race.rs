@@ -19,6 +19,7 @@ use crate::process::Zygote;
 use crate::race::replay::{Replayed, replay};
 use crate::race::tell::broken_message;
 use crate::report::exit::Exit;
+use crate::report::lives::Lives;
 use crate::results::scratch::Scratch;
 use crate::violation::Class;
 
@@ -90,6 +91,7 @@ fn report_of(once: &Replayed, plan: &RacePlan, class: Class) -> ReplayReport {
         class: Some(class),
         times: 1,
         reproduced: 0,
+        lives: Lives::default(),
         table: shown.map(|broken| race_table(plan, &once.schedule, once.preemptions, broken.class)),
         violations: shown
             .map(|broken| Shown { class: broken.class, message: broken_message(plan, broken) })

@@ -80,8 +80,9 @@ fn keep(
     folder: &RunFolder,
 ) -> io::Result<ViolationReport> {
     let finding = simplest.finding(&describe_subject(&scenario.subject));
-    let path =
-        folder.write_finding(&finding, &simplest.history, &reproduce::of_schedule(&finding.message))?;
+    let lives = Lives::of(&simplest.history, simplest.violation.container, [finding.message.as_str()]);
+    let script = reproduce::of_schedule(&lives.tell(&finding.message));
+    let path = folder.write_finding(&finding, &simplest.history, &script)?;
     write_walk(&path, &finding, simplest, moments)?;
     let report = violation_report(&scenario.expect, finding, simplest, discovery.number, path);
     Ok(ViolationReport { reproduction, ..report })

@@ -145,10 +145,11 @@ fn report_violation(
         finding.exploration = Some(simplest.exploration());
         control_report(&finding, simplest, *number)
     });
-    let folder = folder.write_finding(&finding, history, &script(&finding.message))?;
     let story = story::tell(&finding);
+    let lives = Lives::of(history, violation.container, texts(&violation.message, &story));
+    let folder = folder.write_finding(&finding, history, &script(&lives.tell(&finding.message)))?;
     Ok(ViolationReport {
-        lives: Lives::of(history, violation.container, texts(&violation.message, &story)),
+        lives,
         class: violation.class,
         message: violation.message.clone(),
         expected: scenario.expect.covers(violation.class),

@@ -124,8 +124,11 @@ impl CellStatistics {
             None => warnings.push(
                 "one round has no spread, so nothing can be said about its confidence: measure more rounds".into(),
             ),
+            Some(interval) if interval.half_width(throughput.value) >= 1.0 => warnings.push(
+                "the rounds differ so much that the throughput is unknown: measure more or longer rounds on a quiet machine".into(),
+            ),
             Some(interval) if interval.half_width(throughput.value) > WIDE => warnings.push(format!(
-                "the throughput is known within {:.0} % only: measure more or longer rounds, and leave the machine alone meanwhile",
+                "the throughput is known only to ±{:.0}%: measure more or longer rounds on a quiet machine",
                 interval.half_width(throughput.value) * 100.0
             )),
             Some(_) => {}

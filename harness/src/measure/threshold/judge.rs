@@ -99,7 +99,8 @@ fn gated_nothing(threshold: &Threshold) -> Assessment {
         point: Point::default(),
         outcome: Outcome::Inconclusive,
         judged: None,
-        why: "it was held against no cell: there is none, or each is the one that it compares with".into(),
+        why: "no cell was held against it: there is none that it names, or each is the one that it compares with"
+            .into(),
     }
 }
 
@@ -120,6 +121,9 @@ fn judge_cell(
     statistics: Option<&CellStatistics>,
     cells: &Cells<'_>,
 ) -> Option<Judged> {
+    if !threshold.only.iter().all(|(axis, value)| lies_at(&cell.point, *axis, value)) {
+        return None;
+    }
     let open = |why: String| Some((Outcome::Inconclusive, None, why));
     if let Some(why) = &cell.invalid {
         return open(format!("the cell is invalid: {why}"));

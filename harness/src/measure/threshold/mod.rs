@@ -1,7 +1,8 @@
 //! Thresholds: what a benchmark must reach, in each of its cells.
 //!
 //! `"wait.p99" = "< 5ms"`, `"fairness.jain" = "> 0.9"`, `"throughput" = "> 0.9 * lock:std"`: the last compares each
-//! cell with the cell that differs from it in the lock only. A threshold is missed only where the whole interval of
+//! cell with the cell that differs from it in the lock only. `"wait.p99 at lock:fs2, processes:8" = "< 5ms"` is for the cells
+//! that have these values. A threshold is missed only where the whole interval of
 //! confidence is on its wrong side, and met only where all of it is on the right one.
 
 mod judge;
@@ -19,6 +20,8 @@ pub use parse::{Side, ThresholdError};
 pub struct Threshold {
     /// What is asked.
     pub metric: Metric,
+    /// Which cells it is for: those that have these values; empty: every one.
+    pub only: Vec<(Axis, String)>,
     /// On which side of the bound it must lie.
     pub relation: Relation,
     /// The bound.

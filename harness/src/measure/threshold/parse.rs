@@ -33,7 +33,8 @@ pub struct ThresholdError {
 impl Threshold {
     /// What `"wait.p99" = "< 5ms"` means: left and right are the texts without their quotes.
     pub fn parse(left: &str, right: &str) -> Result<Self, ThresholdError> {
-        let metric = metric(left)?;
+        let (name, only) = cells(left)?;
+        let metric = metric(name)?;
         let mut rest = Rest { text: right, at: 0 };
         let relation = relation(&mut rest)?;
         let amount = rest.before(" *");
@@ -44,7 +45,7 @@ impl Threshold {
         } else {
             Bound::Fixed(fixed(metric, &amount)?)
         };
-        Ok(Self { metric, relation, bound, text: format!("{left} {}", right.trim()) })
+        Ok(Self { metric, only, relation, bound, text: format!("{left} {}", right.trim()) })
     }
 }
 
@@ -88,6 +89,17 @@ impl<'a> Rest<'a> {
 
 fn wrong(span: Range<usize>, message: impl Into<String>) -> ThresholdError {
     ThresholdError { side: Side::Right, span, message: message.into(), help: None }
+}
+
+/// What stands between a metric and the cells that a threshold is for.
+const AT: &str = " at ";
+
+/// The metric's name, and the cells that are meant.
+fn cells(left: &str) -> Result<(&str, Vec<(Axis, String)>), ThresholdError> {
+    let Some((name, _)) = left.split_once(AT) else { return Ok((left, Vec::new())) };
+    let mut rest = Rest { text: left, at: name.len() + AT.len() };
+    let only = references(&mut rest).map_err(|error| ThresholdError { side: Side::Left, ..error })?;
+    Ok((name.trim_end(), only))
 }
 
 fn metric(left: &str) -> Result<Metric, ThresholdError> {
@@ -147,7 +159,7 @@ fn references(rest: &mut Rest<'_>) -> Result<Vec<(Axis, String)>, ThresholdError
 }
 
 fn reference(part: &Part<'_>) -> Result<(Axis, String), ThresholdError> {
-    let form = "expected an axis and its value after *, such as lock:std";
+    let form = "expected an axis and its value, such as lock:std";
     let (axis, value) = part
         .text
         .split_once(':')
@@ -190,6 +202,16 @@ mod tests {
             parsed("throughput", "> 0.9 * lock:std, wait: poll 10ms"),
             (Metric::Throughput, Relation::Above, Bound::Relative { factor: 0.9, at })
         );
+    }
+
+    #[test]
+    fn a_threshold_may_be_for_some_cells() {
+        let threshold = Threshold::parse("wait.p99 at lock:fs2, processes:8", "< 5ms").unwrap();
+        assert_eq!(threshold.only, [(Axis::Lock, "fs2".to_owned()), (Axis::Processes, "8".to_owned())]);
+        assert_eq!(threshold.metric, Metric::Latency(Stretch::Wait, Percentile::P99));
+        assert_eq!(threshold.to_string(), "wait.p99 at lock:fs2, processes:8 < 5ms");
+        let error = Threshold::parse("wait.p99 at lok:fs2", "< 5ms").unwrap_err();
+        assert_eq!((error.side, error.span), (Side::Left, 12..15));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The columns of the tables for people, and what stands in them.
 
+use std::collections::HashMap;
+
 use crate::measure::statistics::CellStatistics;
 use crate::measure::view::{Row, View, size};
-use crate::measure::{Axis, Better, Metric, Percentile, Stretch, Value};
+use crate::measure::{Axis, Better, Metric, Percentile, Point, Stretch, Value};
 use crate::report::table::rate;
 use crate::words::grouped;
 use crate::words::units::show_ns;
@@ -19,7 +21,9 @@ const MEASURES: [(&str, Show); 12] = [
     ("throughput", |cell| Some(rate(cell.value(Metric::Throughput)?))),
     ("±", |cell| {
         let throughput = cell.get(Metric::Throughput)?;
-        Some(percent(throughput.interval?.half_width(throughput.value)))
+        let half = throughput.interval?.half_width(throughput.value);
+        // More than the value itself says only that nothing is known.
+        Some(if half >= 1.0 { ">100%".into() } else { percent(half) })
     }),
     ("wait p50", |cell| latency(cell, Stretch::Wait, Percentile::P50)),
     ("p99", |cell| latency(cell, Stretch::Wait, Percentile::P99)),
@@ -66,17 +70,24 @@ fn axis_value(row: &Row<'_>, axis: Axis) -> String {
     }
 }
 
-/// What is said of a row: best and worst first, then what makes it doubtful.
-pub fn remarks(view: &View<'_>, row: &Row<'_>) -> Vec<Remark> {
+/// What is said of each row: best and worst first, then what makes it doubtful.
+pub fn remarks(view: &View<'_>) -> Vec<Vec<Remark>> {
+    let mut marks: HashMap<&Point, Vec<Remark>> = HashMap::new();
+    for metric in MARKED {
+        for group in view.groups(metric) {
+            let best = group.best.map(|point| (point, Remark::Best(metric)));
+            let worst = group.worst.map(|point| (point, Remark::Worst(metric)));
+            for (point, mark) in best.into_iter().chain(worst) {
+                marks.entry(point).or_default().push(mark);
+            }
+        }
+    }
+    view.rows.iter().map(|row| of_row(row, marks.remove(&row.cell.point).unwrap_or_default())).collect()
+}
+
+fn of_row(row: &Row<'_>, mut remarks: Vec<Remark>) -> Vec<Remark> {
     if row.cell.invalid.is_some() {
         return vec![Remark::Invalid];
-    }
-    let mut remarks = Vec::new();
-    for metric in MARKED {
-        if let Some((best, worst)) = view.extremes(metric) {
-            remarks.extend((row.cell.point == *best).then_some(Remark::Best(metric)));
-            remarks.extend((row.cell.point == *worst).then_some(Remark::Worst(metric)));
-        }
     }
     if let Some(statistics) = &row.statistics {
         let starved = statistics.value(Metric::Starved).unwrap_or(0.0);
@@ -98,9 +109,9 @@ pub fn remarks(view: &View<'_>, row: &Row<'_>) -> Vec<Remark> {
 /// Something to be said of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Remark {
-    /// No cell is better by this metric.
+    /// It is better by this metric than any other cell of its group.
     Best(Metric),
-    /// None is worse.
+    /// It is worse than any other.
     Worst(Metric),
     /// Processes that got nothing in some round.
     Starved(String),

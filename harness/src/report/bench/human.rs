@@ -41,7 +41,7 @@ const DISPENSABLE: [&str; 9] =
 
 fn table(text: &mut String, report: &BenchReport<'_>, width: Option<u16>) {
     let view = &report.view;
-    let remarks: Vec<Vec<Remark>> = view.rows.iter().map(|row| columns::remarks(view, row)).collect();
+    let remarks = columns::remarks(view);
     let mut header = columns::header(view);
     header.push(String::new());
     let words = |remarks: &[Remark]| remarks.iter().map(Remark::words).collect::<Vec<_>>().join(", ");

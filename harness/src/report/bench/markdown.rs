@@ -16,8 +16,8 @@ pub fn show(view: &View<'_>) -> String {
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     let header = columns::header(view);
     table.set_header(header.iter().cloned().chain([String::new()]));
-    for row in &view.rows {
-        let remarks: Vec<String> = columns::remarks(view, row).iter().map(shown).collect();
+    for (row, remarks) in view.rows.iter().zip(columns::remarks(view)) {
+        let remarks: Vec<String> = remarks.iter().map(shown).collect();
         let cells = columns::row(view, row).into_iter().chain([remarks.join(", ")]);
         table.add_row(cells.map(|cell| escaped(&cell)));
     }

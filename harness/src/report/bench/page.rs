@@ -5,10 +5,10 @@ use maud::{Markup, PreEscaped, html};
 use super::chart::{self, Chart, Kind};
 use super::columns::{self, Remark};
 use super::{BenchReport, human};
-use crate::measure::Point;
 use crate::measure::statistics::RESAMPLES;
 use crate::measure::threshold::{Assessment, Outcome};
-use crate::measure::view::Row;
+use crate::measure::view::Group;
+use crate::measure::{Metric, Point};
 use crate::report::html::{facts, machine, page};
 use crate::report::reproduce::quoted;
 use crate::report::table::bytes;
@@ -16,6 +16,9 @@ use crate::words::plural;
 
 /// The warnings about more cells than these are folded.
 const WARNED_MAX: usize = 8;
+
+/// More groups of cells than these are only marked in the table.
+const GROUPS_MAX: usize = 6;
 
 /// More charts of one kind than these are folded.
 const SHOWN_MAX: usize = 8;
@@ -74,17 +77,22 @@ fn summary(report: &BenchReport<'_>) -> Markup {
         Outcome::Inconclusive => ("doubtful", "thresholds inconclusive"),
         Outcome::Exceeded => ("bad", "a threshold was exceeded"),
     };
-    let extremes = columns::MARKED.into_iter().filter_map(|metric| {
-        let (best, worst) = report.view.extremes(metric)?;
-        Some((metric, report.view.name(best), report.view.name(worst)))
-    });
+    let marked: Vec<(Metric, Vec<Group<'_>>)> =
+        columns::MARKED.map(|metric| (metric, report.view.groups(metric))).into_iter().collect();
     html! {
         p { (cells) ", " span class=(class) { (outcome) }
             @if !record.complete { ", " span.doubtful { "incomplete: some cells did not get all their rounds" } }
             @if invalid > 0 { ", " span.bad { (plural(invalid, "invalid cell")) } }
         }
-        ul { @for (metric, best, worst) in extremes {
-            li { (metric.to_string()) ": best " strong.good { (best) } ", worst " strong.bad { (worst) } }
+        @for (metric, groups) in marked { @if !groups.is_empty() {
+            p { strong { (metric.to_string()) } ", among cells of one kind of load whose intervals lie apart:" }
+            ul { @for group in groups.iter().take(GROUPS_MAX) {
+                li { @if !group.name.is_empty() { (group.name) ": " }
+                    @if let Some(best) = group.best { "best " span.good { (report.view.name(best)) } }
+                    @if group.best.is_some() && group.worst.is_some() { "; " }
+                    @if let Some(worst) = group.worst { "worst " span.bad { (report.view.name(worst)) } }
+                }
+            } @if groups.len() > GROUPS_MAX { li.faint { "and " (groups.len() - GROUPS_MAX) " more: they are marked in the table" } } }
         } }
     }
 }
@@ -111,11 +119,11 @@ fn table(report: &BenchReport<'_>) -> Markup {
                 @for (column, name) in columns::header(view).iter().enumerate() { th class=(class(column)) { (name) } }
                 th {}
             } }
-            tbody { @for row in &view.rows { tr {
+            tbody { @for (row, said) in view.rows.iter().zip(columns::remarks(view)) { tr {
                 @for (column, text) in columns::row(view, row).iter().enumerate() {
                     td class=(class(column)) { (text) }
                 }
-                td { (remarks(report, row)) }
+                td { (remarks(&said)) }
             } } }
         } }
         p.faint { "Throughput is acquisitions a second by all processes, ± half of the interval of 95 % confidence; wait, hold and whole
@@ -124,8 +132,7 @@ fn table(report: &BenchReport<'_>) -> Markup {
     }
 }
 
-fn remarks(report: &BenchReport<'_>, row: &Row<'_>) -> Markup {
-    let remarks = columns::remarks(&report.view, row);
+fn remarks(remarks: &[Remark]) -> Markup {
     html! { @for (index, remark) in remarks.iter().enumerate() {
         @if index > 0 { ", " }
         span class=(class_of(remark)) { (remark.words()) }

@@ -125,17 +125,23 @@ fn values(axes: &Axes) -> Values {
     values
 }
 
-/// What is wrong with a bound that is relative to a value that no cell has, and what helps. The names of roots come from
+/// What is wrong with a threshold that names a value that no cell has, and what helps. The names of roots come from
 /// the command line, so nothing is said of them.
 fn stray(threshold: &Threshold, grid: &Values) -> Option<(String, String)> {
+    if let Some(stray) = stray_value(&threshold.only, grid) {
+        return Some(stray);
+    }
     let Bound::Relative { at, .. } = &threshold.bound else { return None };
+    stray_value(at, grid).or_else(|| compares_with_itself(at, grid))
+}
+
+/// The first of these values that no cell has, and what helps.
+fn stray_value(at: &[(Axis, String)], grid: &Values) -> Option<(String, String)> {
     let none = BTreeSet::new();
     let is_stray = |(axis, value): &&(Axis, String)| {
         *axis != Axis::Root && !grid.get(axis).unwrap_or(&none).contains(value)
     };
-    let Some((axis, value)) = at.iter().find(is_stray) else {
-        return compares_with_itself(at, grid);
-    };
+    let (axis, value) = at.iter().find(is_stray)?;
     let there = grid.get(axis).unwrap_or(&none);
     let message = format!("no cell of the grid has {axis} = {value}");
     let help = match (nearest(value, there.iter().map(String::as_str)), there.is_empty()) {
