@@ -110,9 +110,16 @@ pub fn watched(
 }
 
 /// Looks at the files before each step.
-#[derive(Default)]
-struct Watch {
+#[derive(Debug, Default)]
+pub struct Watch {
     moments: Vec<Files>,
+}
+
+impl Watch {
+    /// What lay there before each step so far.
+    pub fn moments(&self) -> &[Files] {
+        &self.moments
+    }
 }
 
 impl Observer for Watch {

@@ -151,7 +151,7 @@ fn verbose_shows_checks_and_reach_and_quiet_shows_neither_progress() {
     assert!(told.contains("pairs of processes"), "{told}");
     let quiet = ends_with(&mut place.run(&["s.toml", "-q", "--seed", "5"]), 0);
     assert_eq!(stderr(&quiet), "seed: 5\n");
-    assert!(stdout(&quiet).contains("handoff"));
+    assert_eq!(stdout(&quiet), "passed: s ended as expected, seed 5\n");
 }
 
 #[test]

@@ -275,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_quotes_may_have_points_and_equals_signs() {
+        let mut root = tree("kind = \"bench\"\n");
+        for argument in [r#"thresholds."wait.p99"="< 5ms""#, r#"thresholds.'whole.p99 at lock:a=b'="< 1s""#] {
+            set(&mut root, &source(SourceKind::Argument, argument)).unwrap();
+        }
+        assert_eq!(at(&root, "thresholds", "wait.p99"), Some(&Value::Text("< 5ms".into())));
+        assert!(at(&root, "thresholds", "whole.p99 at lock:a=b").is_some());
+        assert!(set(&mut root, &source(SourceKind::Argument, "a.\"b=1")).is_err());
+    }
+
+    #[test]
     fn operations_clear_a_duration_from_the_file_and_the_reverse() {
         let mut root = tree("[stress]\nduration = \"1s\"\n");
         set(&mut root, &source(SourceKind::Argument, "stress.operations=9")).unwrap();

@@ -1,7 +1,6 @@
 //! `flockwork replay` of a race's finding: the same steps again, from the state that it was found in.
 
 use std::io;
-use std::path::Path;
 
 use super::desk::Desk;
 use super::{Ending, Left, ReplayReport, Shown, held_step, hold, step, told};
@@ -11,7 +10,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
 use crate::cli::race::failed;
 use crate::cli::request;
-use crate::cli::run::{clear_leftovers, race_table};
+use crate::cli::run::{clear_leftovers, race_table, replay_plan};
 use crate::explore::observe::Observer;
 use crate::finding::load::KeptRace;
 use crate::plan::race::RacePlan;
@@ -45,9 +44,7 @@ pub(super) fn run(
     let scratch = Scratch::create(&base).map_err(|error| {
         Failure::new(Exit::Unsupported, format!("no folder can be made below {}: {error}", base.display()))
     })?;
-    let initial =
-        (1..=kept.race.state.len()).map(|number| before(&kept.folder, number, kept.race.state.len()));
-    let plan = RacePlan { initial: Some(initial.collect()), ..kept.race.plan(kept.record.seed, Vec::new()) };
+    let plan = replay_plan(kept);
     let desk = Desk::new(interrupt.clone());
     let mut observer: Box<dyn Observer> = match held {
         Some(step) => Box::new(hold::Hold::new(desk, step)),
@@ -65,11 +62,6 @@ pub(super) fn run(
     };
     let report = ReplayReport { times: all.len() as u32, reproduced, ..report_of(once, &plan, class) };
     told(&report, output)
-}
-
-/// Where the state before lies.
-fn before(folder: &Path, number: usize, count: usize) -> std::path::PathBuf {
-    folder.join(if count == 1 { "before".to_owned() } else { format!("before{number}") })
 }
 
 fn ending(once: &Replayed, class: Class) -> Ending {

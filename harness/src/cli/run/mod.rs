@@ -11,7 +11,7 @@ mod crash;
 mod explain;
 mod explore;
 mod race;
-pub(super) use race::table as race_table;
+pub(super) use race::{replay_plan, table as race_table};
 mod stress;
 
 use super::args::RunArgs;

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::Runner;
-use crate::cli::findings::replay_words;
+use crate::cli::findings::{Watch, replay_words};
 use crate::engine::Ended;
+use crate::finding::load::{KeptRace, load_race};
+use crate::finding::moments::{self, Moments};
 use crate::finding::{Exploration, Finding};
 use crate::history::History;
 use crate::plan::race::RacePlan;
@@ -17,8 +19,8 @@ use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
 use crate::report::verdict::{Case, Verdict, judge};
 use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
-use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
+use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Scenario, Work};
 use crate::violation::{Class, Violation};
 
@@ -83,6 +85,7 @@ impl Runner<'_> {
         let table = control.as_ref().map(|control| plain(&control.table)).unwrap_or_default();
         let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;
+        self.write_walk(plan, discovery, &path)?;
         Ok(ViolationReport {
             class: finding.class,
             signature: finding.signature,
@@ -104,6 +107,42 @@ impl Runner<'_> {
             lives: crate::report::lives::Lives::default(),
         })
     }
+}
+
+impl Runner<'_> {
+    /// Writes what somebody walks through: the steps, and what lay in the folder before each. Looking on takes a replay, so it
+    /// is done for the first finding of a run; of the others the steps are enough.
+    fn write_walk(&self, plan: &RacePlan, discovery: &Discovery, path: &Path) -> std::io::Result<()> {
+        let Seen::Controlled(controlled) = &discovery.seen else { return Ok(()) };
+        let is_first = path.parent().is_some_and(|all| all.read_dir().is_ok_and(|all| all.count() == 1));
+        let moments = if is_first { self.watched(path) } else { None };
+        let (schedule, class) = (&controlled.schedule, discovery.broken.class);
+        let walk = interleaved(plan, schedule, controlled.preemptions, class, |table| table.walk(moments));
+        write_whole(&path.join(moments::FILE_NAME), &serde_json::to_vec(&walk)?)
+    }
+
+    /// What lay in the folder before each step, where the schedule can be followed once more.
+    fn watched(&self, path: &Path) -> Option<Moments> {
+        let kept = load_race(path).ok()??;
+        let control = kept.record.control.as_ref()?;
+        let scratch = Scratch::create(&self.request.base).ok()?;
+        let mut watch = Watch::default();
+        let (plan, stop) = (replay_plan(&kept), self.interrupt.flag());
+        let replayed =
+            race::replay::replay(&self.zygote, &plan, &scratch.root(), control, 1, stop, &mut watch).ok()?;
+        let is_whole = replayed.iter().all(|once| once.divergence.is_none() && once.broken.is_some());
+        Moments::of(watch.moments()).filter(|_| is_whole)
+    }
+}
+
+/// The plan that follows a kept race again, from the state that it was found in.
+pub(crate) fn replay_plan(kept: &KeptRace) -> RacePlan {
+    let folders = kept.race.state.len();
+    let before = |number: usize| {
+        kept.folder.join(if folders == 1 { "before".to_owned() } else { format!("before{number}") })
+    };
+    let initial = (1..=folders).map(before).collect();
+    RacePlan { initial: Some(initial), ..kept.race.plan(kept.record.seed, Vec::new()) }
 }
 
 fn seen_again(discovery: &Discovery) -> Option<String> {
@@ -136,6 +175,17 @@ fn control_report(plan: &RacePlan, discovery: &Discovery) -> Option<ControlRepor
 
 /// A schedule of a race as a table.
 pub(crate) fn table(plan: &RacePlan, schedule: &Schedule, preemptions: u32, class: Class) -> String {
+    interleaved(plan, schedule, preemptions, class, |table| table.table(terminal_width()))
+}
+
+/// What is made of a race's schedule.
+fn interleaved<T>(
+    plan: &RacePlan,
+    schedule: &Schedule,
+    preemptions: u32,
+    class: Class,
+    make: impl FnOnce(Interleaving<'_>) -> T,
+) -> T {
     let exploration = Exploration {
         subject: crate::scenario::default_subject(),
         setup: plan.setup.clone(),
@@ -152,8 +202,7 @@ pub(crate) fn table(plan: &RacePlan, schedule: &Schedule, preemptions: u32, clas
     };
     let violation = Violation { class, container: None, message: String::new(), records: Vec::new() };
     let history = History::default();
-    Interleaving { exploration: &exploration, history: &history, violation: &violation }
-        .table(terminal_width())
+    make(Interleaving { exploration: &exploration, history: &history, violation: &violation })
 }
 
 /// A table without its colours.

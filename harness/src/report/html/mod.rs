@@ -1,6 +1,7 @@
 //! Pages: one file each, that needs no network. Whatever is put into a page is escaped by the template, and what a script
 //! takes by [`timeline::json`].
 
+mod commands;
 pub mod merged;
 mod page;
 pub mod run;

@@ -4,15 +4,16 @@
 use maud::{Markup, html};
 
 use super::timeline::{self, Spot, Timeline};
-use super::{facts, machine, page, walk};
+use super::{commands, facts, machine, page, walk};
 use crate::check::search::Explanation;
 use crate::finding::Finding;
 use crate::finding::moments::Walk;
 use crate::history::{History, Outcome};
 use crate::model::Model;
+use crate::report::lives::Lives;
 use crate::report::stored::{BenchSummary, Stored, StoredRun};
 use crate::report::verdict::Verdict;
-use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport};
+use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::{RunRecord, RunStatus};
 use crate::words::grouped;
 
@@ -145,12 +146,12 @@ fn violations(about: &Page<'_>) -> Markup {
 }
 
 fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
-    let report = &broken.report;
+    let report = &broken.report.in_lives();
     let class = if report.expected { "doubtful" } else { "bad" };
     html! {
         section.finding {
             h3 { span class=(class) { (report.class.as_str()) } @if report.expected { " (expected)" } " " code.faint { (report.signature) } }
-            p { (report.message) }
+            p.lines { (report.message) }
             @if let Some(explained) = &report.explained { p { (explained) } }
             @if report.reproduction.of > 0 {
                 p.faint { "Showed in " (report.reproduction) @if report.control.is_some() { " replays" } @else { " runs" } "." }
@@ -158,12 +159,14 @@ fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
             @if let Some(number) = spot {
                 p { button type="button" data-finding=(number) { "Show it on the timeline" } }
             }
+            @if let Some(race) = broken.finding.as_ref().and_then(|finding| finding.race.as_deref()) { (commands::race(race)) }
+            @if let Some(crash) = broken.finding.as_ref().and_then(|finding| finding.crash.as_deref()) { (commands::crash(crash)) }
             @if let Some(walk) = &broken.walk { (walk::show(walk)) }
             @if let Some(order) = &broken.order { details open=[broken.walk.is_none().then_some("")] {
                 summary { "Why no order is legal: the longest legal order, and where it ends" }
                 pre { (order.join("\n")) }
             } }
-            @if let Some(finding) = &broken.finding { (window(finding, is_drawn || broken.walk.is_some())) }
+            @if let Some(finding) = &broken.finding { (window(finding, &report.lives, is_drawn || broken.walk.is_some())) }
             p { "See it again:" }
             pre { code { (report.reproduce) } }
         }
@@ -171,7 +174,7 @@ fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
 }
 
 /// The operations around a violation, as a table: it says without script, colour or canvas what the timeline shows.
-fn window(finding: &Finding, is_folded: bool) -> Markup {
+fn window(finding: &Finding, lives: &Lives, is_folded: bool) -> Markup {
     let text = |glimpse: &crate::finding::Glimpse, name: &str| match glimpse.operation.get(name) {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -187,7 +190,7 @@ fn window(finding: &Finding, is_folded: bool) -> Markup {
                 td.number { (glimpse.return_ms.map_or_else(|| "open".into(), |end_ms| format!("{end_ms:.3}"))) }
                 td { "p" (text(glimpse, "process")) }
                 td { (text(glimpse, "op")) }
-                td.words { (glimpse.ending) }
+                td.words { (lives.tell(&glimpse.ending)) }
             } } }
         } }
     } } }
@@ -256,23 +259,34 @@ impl Broken {
 /// What was observed; what was not is left out.
 fn numbers(report: &ScenarioReport) -> Vec<(&'static str, String)> {
     let exploration = report.exploration();
+    let (race, crash) = match &report.work {
+        WorkReport::Race { race } => (race.as_ref(), None),
+        WorkReport::Crash { crash } => (None, crash.as_ref()),
+        WorkReport::Stress | WorkReport::Bench | WorkReport::Explore { .. } => (None, None),
+    };
     let known = [
         ("Subject", Some(report.subject.clone())),
         ("Processes", Some(report.processes.to_string())),
         ("Operations", Some(grouped(report.operations))),
-        ("Failed operations", Some(grouped(report.failed))),
+        ("Failed operations", (race.is_none() && crash.is_none()).then(|| grouped(report.failed))),
         ("Seconds", Some(format!("{:.3}", report.duration_s))),
         ("Kills", report.kills.map(grouped)),
         ("Handoff ratio", report.handoff_ratio.map(|ratio| format!("{ratio:.3}"))),
         ("Schedules", report.schedules.map(grouped)),
         ("Strategy", exploration.map(|exploration| exploration.strategy.clone())),
         ("Coverage", exploration.map(|exploration| exploration.coverage.to_string())),
+        ("Executions that overlap", race.map(|race| grouped(race.executions))),
+        ("Sequential orders", race.map(|race| grouped(race.sequential_orders))),
+        ("Coverage", race.map(|race| race.coverage.as_str().to_owned())),
+        ("Disk model", crash.and_then(|crash| crash.disk.clone())),
+        ("States of a power loss", crash.and_then(|crash| crash.states).map(grouped)),
+        ("Coverage", crash.map(|crash| crash.coverage.as_str().to_owned())),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn checks(checks: &[CheckReport]) -> Markup {
-    html! {
+    html! { @if !checks.is_empty() {
         h2 { "Checks" }
         div.wide { table {
             thead { tr { th { "check" } th.number { "examined" } th { "verdict" } } }
@@ -286,7 +300,7 @@ fn checks(checks: &[CheckReport]) -> Markup {
                 } }
             } } }
         } }
-    }
+    } }
 }
 
 fn reached(reach: &ReachReport) -> Markup {

@@ -2,7 +2,8 @@
 (() => {
   "use strict";
   document.querySelectorAll("[data-walk]").forEach((walk) => {
-    const data = JSON.parse(walk.querySelector("script").textContent);
+    const kept = walk.querySelector("script");
+    const data = kept ? JSON.parse(kept.textContent) : { first: undefined, changes: [] };
     const rows = [...walk.querySelectorAll("tbody tr")];
     const [before, after] = walk.querySelectorAll("[data-files]");
     const words = walk.querySelector("[data-step]");
@@ -37,6 +38,7 @@
       current = Math.min(Math.max(number, 0), rows.length - 1);
       rows.forEach((row, i) => { row.setAttribute("aria-current", i === current ? "step" : "false"); row.tabIndex = i === current ? 0 : -1; });
       if (focus) { rows[current].focus({ preventScroll: true }); rows[current].scrollIntoView({ block: "nearest" }); }
+      if (!words) return;
       words.textContent = `Step ${current + 1} of ${rows.length}`;
       list(before, moments[current], moments[current + 1], "goes away");
       list(after, moments[current + 1], moments[current], "new");
