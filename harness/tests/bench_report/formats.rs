@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use flockwork_harness::measure::BenchRecord;
 use flockwork_harness::measure::threshold::Threshold;
 use flockwork_harness::report::bench::BenchReport;
 use flockwork_harness::report::exit::Exit;
@@ -40,10 +41,35 @@ fn the_table_marks_best_and_worst_and_says_once_what_does_not_vary() {
     let text = anstream::adapter::strip_str(&report.human(Detail::Normal)).to_string();
     assert!(text.starts_with("everywhere: wait block\n"), "{text}");
     let line = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
-    assert_eq!(line("best throughput").len(), 1, "{text}");
-    assert!(line("best throughput")[0].starts_with("std"), "{text}");
-    assert!(line("worst throughput")[0].starts_with("lockfile"), "{text}");
+    // What compares has the same number of processes: one of each is the best, and one the worst.
+    for (words, lock) in [("best throughput", "std"), ("worst throughput", "lockfile")] {
+        assert_eq!(line(words).len(), 4, "{text}");
+        assert!(line(words).iter().all(|line| line.starts_with(lock)), "{text}");
+    }
     golden("grid.txt", &text);
+}
+
+#[test]
+fn nothing_is_marked_where_intervals_meet_and_nobody_is_best_who_let_others_starve() {
+    let shown = |record: &BenchRecord| {
+        let report = BenchReport::of(record, &[]);
+        anstream::adapter::strip_str(&report.human(Detail::Normal)).to_string()
+    };
+    let kind = |rate, noise| Kind { rate, noise, ..Kind::default() };
+    let close = record(1, &[("fs2", kind(10_000.0, 0.2)), ("std", kind(10_100.0, 0.2))]);
+    let text = shown(&close);
+    assert!(!text.contains("best throughput") && !text.contains("worst throughput"), "{text}");
+    let mut apart = record(
+        1,
+        &[("fs2", kind(10_000.0, 0.01)), ("std", kind(90_000.0, 0.01)), ("ofd", kind(5_000.0, 0.01))],
+    );
+    assert!(shown(&apart).lines().any(|line| line.starts_with("std") && line.contains("best throughput")));
+    for round in &mut apart.cells[1].rounds {
+        round.shares = vec![round.shares.iter().sum(), 0];
+    }
+    let text = shown(&apart);
+    let best: Vec<&str> = text.lines().filter(|line| line.contains("best throughput")).collect();
+    assert!(best.len() == 1 && best[0].starts_with("fs2"), "{text}");
 }
 
 #[test]

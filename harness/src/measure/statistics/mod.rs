@@ -124,6 +124,8 @@ impl CellStatistics {
             None => warnings.push(
                 "one round has no spread, so nothing can be said about its confidence: measure more rounds".into(),
             ),
+            // A round that was disturbed has been named, and says why.
+            Some(_) if !self.noisy.is_empty() => {}
             Some(interval) if interval.half_width(throughput.value) >= 1.0 => warnings.push(
                 "the rounds differ so much that the throughput is unknown: measure more or longer rounds on a quiet machine".into(),
             ),
@@ -148,10 +150,10 @@ fn told(noisy: NoisyRound, rounds: usize) -> String {
     let advice = if noisy.round == 0 && noisy.deviation < 0.0 {
         "warm up for longer"
     } else {
-        "leave the machine alone and measure again, or measure more rounds"
+        "measure again on a quiet machine, or measure more rounds"
     };
     format!(
-        "round {} of {rounds} lies {percent:.0} % {direction} the middle one: it counts, but something disturbed it; {advice}",
+        "round {} of {rounds} was {percent:.0}% {direction} the median: something disturbed it, and it counts; {advice}",
         noisy.round + 1
     )
 }
