@@ -183,9 +183,7 @@ fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Op
         let shown = |path: &Path| quoted(&path.display().to_string());
         let (regression, replay) = (shown(&saved.regression), shown(&saved.replay));
         line(format!("\nsaved: {regression}"));
-        line(format!(
-            "  explores every order of these operations and expects no violation: it fails until the bug is fixed. Commit it with the fix."
-        ));
+        line("  explores every order of these operations and expects no violation: it fails until the bug is fixed. Commit it with the fix.".to_owned());
         line(format!("saved: {replay}"));
         line(format!(
             "  replays this one schedule and expects {}: it passes until the bug is fixed. Use it while you work; do not commit it.",

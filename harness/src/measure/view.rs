@@ -107,7 +107,7 @@ impl<'a> View<'a> {
     /// an interval lies apart from those of all others of its group. A cell in which a process got nothing is never the best.
     #[must_use]
     pub fn groups(&self, metric: Metric) -> Vec<Group<'_>> {
-        let mut groups: BTreeMap<Vec<Option<&Value>>, Vec<(&Point, &Estimate, bool)>> = BTreeMap::new();
+        let mut groups = BTreeMap::<Vec<Option<&Value>>, Vec<Standing<'_>>>::new();
         for (row, statistics) in self.valid().filter(|(row, _)| !is_bound(row.cell)) {
             let Some(estimate) = statistics.get(metric) else { continue };
             let is_starved = statistics.value(Metric::Starved).unwrap_or(0.0) > 0.0;
@@ -118,11 +118,7 @@ impl<'a> View<'a> {
         groups.into_values().filter_map(|cells| self.group(metric, cells)).collect()
     }
 
-    fn group<'v>(
-        &self,
-        metric: Metric,
-        mut cells: Vec<(&'v Point, &'v Estimate, bool)>,
-    ) -> Option<Group<'v>> {
+    fn group<'v>(&self, metric: Metric, mut cells: Vec<Standing<'v>>) -> Option<Group<'v>> {
         cells.sort_by(|(_, one, _), (_, other, _)| one.value.total_cmp(&other.value));
         if metric.better() == Better::Lower {
             cells.reverse();
@@ -149,6 +145,9 @@ impl<'a> View<'a> {
         Some(Group { name: named(first, &varying), best, worst })
     }
 }
+
+/// A cell, what it came to by a metric, and whether a process got nothing in it.
+type Standing<'v> = (&'v Point, &'v Estimate, bool);
 
 /// The axes that say under which conditions a lock is used. On the others one chooses.
 const CONDITIONS: [Axis; 8] = [

@@ -1,6 +1,6 @@
 //! The report for people: violations in words, one table, and a last line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -53,9 +53,8 @@ pub fn run_on(report: &RunReport, detail: Detail, width: Option<u16>) -> String 
     let is_alone = report.scenarios.len() == 1;
     for scenario in &report.scenarios {
         let is_found_again = scenario.expected && !scenario.violations.is_empty();
-        if !scenario.expected || detail == Detail::Full {
-            tell_scenario(&mut text, scenario, detail);
-        } else if detail == Detail::Normal && is_found_again && is_alone {
+        let is_wanted = detail == Detail::Normal && is_found_again && is_alone;
+        if !scenario.expected || detail == Detail::Full || is_wanted {
             tell_scenario(&mut text, scenario, detail);
         } else if detail == Detail::Normal && is_found_again {
             tell_known(&mut text, scenario);
@@ -116,10 +115,9 @@ fn separated(text: &mut String, block: &str) {
 fn tell_known(text: &mut String, scenario: &ScenarioReport) {
     let name = &scenario.name;
     line(text, &format!("{STRONG}{name}{STRONG:#}: {GOOD}{}{GOOD:#}", verdict_words(scenario)));
-    let mut told = BTreeMap::<Class, ()>::new();
+    let mut told = BTreeSet::<Class>::new();
     for violation in worth_telling(scenario) {
-        if scenario.expect.violations.contains(&violation.class) && told.insert(violation.class, ()).is_none()
-        {
+        if scenario.expect.violations.contains(&violation.class) && told.insert(violation.class) {
             line(text, &format!("  {}: {}", violation.class, violation.message));
         }
     }

@@ -3,6 +3,7 @@
 //! the number.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ impl Lives {
                 rest = number;
                 continue;
             };
-            told.push_str(&format!("life {life}"));
+            write!(told, "life {life}").expect("a String takes all");
             rest = behind;
             if let Some(revision) = behind.strip_prefix(REVISION)
                 && revision.starts_with(|c: char| c.is_ascii_digit())

@@ -52,7 +52,9 @@ pub fn fitting<H: AsRef<str>>(
         }
         let Some(column) = header.iter().position(|known| known == name) else { continue };
         header.remove(column);
-        rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        for row in &mut rows {
+            row.remove(column);
+        }
     }
     (header, rows)
 }

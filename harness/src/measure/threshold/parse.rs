@@ -91,11 +91,14 @@ fn wrong(span: Range<usize>, message: impl Into<String>) -> ThresholdError {
     ThresholdError { side: Side::Right, span, message: message.into(), help: None }
 }
 
+/// Values on axes.
+type Places = Vec<(Axis, String)>;
+
 /// What stands between a metric and the cells that a threshold is for.
 const AT: &str = " at ";
 
 /// The metric's name, and the cells that are meant.
-fn cells(left: &str) -> Result<(&str, Vec<(Axis, String)>), ThresholdError> {
+fn cells(left: &str) -> Result<(&str, Places), ThresholdError> {
     let Some((name, _)) = left.split_once(AT) else { return Ok((left, Vec::new())) };
     let mut rest = Rest { text: left, at: name.len() + AT.len() };
     let only = references(&mut rest).map_err(|error| ThresholdError { side: Side::Left, ..error })?;
