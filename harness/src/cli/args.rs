@@ -21,7 +21,7 @@ Exit codes:
     4  nothing to run
    96  this machine or filesystem lacks what the scenario needs
   100  a violation that was not expected, or an expected one that did not appear
-  102  inconclusive: a budget ran out before a verdict
+  102  inconclusive: a budget ran out before a verdict, or nothing was verified
   103  a benchmark threshold was exceeded
   104  a replay diverged or did not reproduce
 Where several apply: 100 over 1 over 102 over the rest. Inconclusive is never reported as clean.";
@@ -35,12 +35,12 @@ Examples:
 The folders are never touched: commands work on copies, which a private mount namespace puts in their places.
 
 Exit codes:
-    0  every execution that was to be run came to what some sequential order gives
+    0  every execution came to what some sequential order gives
     1  the harness itself failed
     2  usage: a command that is not found, a folder that is missing …
    96  this machine lacks what it needs
-  100  an execution came to what no sequential order gives, or somebody did not end
-  102  inconclusive: the budget ran out, the commands never met, or they differ from run to run even alone";
+  100  an execution came to what no sequential order gives, or a command hung
+  102  inconclusive: the budget ran out, the commands never met, or their results vary even without a race";
 
 const CRASH_EXAMPLES: &str = "\
 Examples:
@@ -63,9 +63,10 @@ const ABOUT: &str = "Finds races between processes that share state through file
 const LONG_ABOUT: &str = "\
 Finds races between processes that share state through files.
 
-flockwork runs real processes that operate on containers whose metadata lies in files (meta.json, guarded by \
-meta.lock), records every operation, and checks every promise: nothing torn, nothing lost, no two holders of one \
-lock, and a legal order that explains all of it.
+`flockwork race` takes your own commands and the folder that they share: whatever they do at once must match some order \
+of them, one after the other. `flockwork run` tests container metadata that many processes change (meta.json, guarded by \
+meta.lock): it runs real processes, records every operation, and checks that nothing is torn or lost, that no two \
+processes hold one lock, and that some legal order explains every answer.
 
 Data goes to stdout, all else to stderr.";
 
@@ -86,16 +87,16 @@ pub struct Cli {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// How to report
+    /// Output format
     #[arg(long, global = true, value_enum, default_value_t = FormatArg::Human)]
     pub format: FormatArg,
-    /// When to use colours; `NO_COLOR` and a stdout that is no terminal are honoured by `auto`
+    /// When to use colours; `auto` follows `NO_COLOR` and whether stdout is a terminal
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show nothing but the seed, the result and errors
+    /// Print only the seed, the result and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", action = ArgAction::SetTrue)]
     pub quiet: bool,
-    /// Show checks, reach and times as well
+    /// Print checks, coverage and times as well
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub verbose: bool,
 }
@@ -127,52 +128,52 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run scenarios and judge what they did
+    /// Run scenarios and check the results
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
-    /// Race your own commands: they are right when they come to what some order of them gives, one after the other
+    /// Race your own commands: at once they must do what some order of them does, one after the other
     #[command(after_long_help = RACE_EXAMPLES)]
     Race(Box<RaceArgs>),
-    /// Crash your own command: it is right when a kill or a power loss leaves the state before or the one after
+    /// Crash your own command: a kill or a power loss must leave the state before it or the one after it
     #[command(after_long_help = CRASH_EXAMPLES)]
     Crash(Box<CrashArgs>),
-    /// Measure locks under contention: the cells of a grid, in rounds of random order
+    /// Benchmark locks under contention
     #[command(after_long_help = EXIT_CODES)]
     Bench(BenchArgs),
-    /// Follow the schedule of a finding again, step by step
+    /// Replay the schedule of a finding
     #[command(after_long_help = EXIT_CODES)]
     Replay(ReplayArgs),
-    /// Make the schedule of a finding as simple as it can be, and show it
+    /// Shrink a finding to the simplest schedule that shows it
     #[command(after_long_help = EXIT_CODES)]
     Shrink(ShrinkArgs),
-    /// Name the scenarios, and what each is about
+    /// List the scenarios
     List(ListArgs),
-    /// Say what this machine can do, and prove that the harness finds what it must
+    /// Check what this machine supports, and that the harness catches a known race
     #[command(after_long_help = EXIT_CODES)]
     Doctor(DoctorArgs),
-    /// Judge stored histories; no process is started
+    /// Check stored histories; starts no processes
     #[command(after_long_help = EXIT_CODES)]
     Check(CheckArgs),
-    /// Write a race of your own tool as a scenario, or make an example to try
+    /// Write a scenario for your own tool, or an example to try
     #[command(after_long_help = EXIT_CODES)]
     Init(InitArgs),
-    /// Compare two benchmarks, cell by cell, with confidence
+    /// Compare two benchmarks cell by cell, with confidence intervals
     #[command(after_long_help = EXIT_CODES)]
     Compare(CompareArgs),
-    /// Write a run's report.html
+    /// Write the report.html of a run
     #[command(after_long_help = EXIT_CODES)]
     Report(ReportArgs),
-    /// Show what holds where the command line says nothing, and why
+    /// Show the settings in effect and where each comes from
     Config(ConfigArgs),
-    /// Unite what several machines, or several seeds, came to
+    /// Merge the results of several machines or seeds
     #[command(after_long_help = EXIT_CODES)]
     Merge(MergeArgs),
-    /// Write completions for a shell to stdout
+    /// Print shell completions
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Write the manual page to stdout
+    /// Print the manual page
     Man,
     /// Hold a lock until a line comes on stdin; doctor's second process
     #[command(hide = true)]
@@ -220,13 +221,13 @@ pub struct RunArgs {
     /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Determine every choice of every worker; without it a random seed is taken and printed
+    /// Seed of every random choice [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Run each scenario this long, such as 10s, rather than what it says
+    /// Run each scenario this long, such as 10s, whatever it says
     #[arg(long, value_name = "D", conflicts_with = "operations")]
     pub duration: Option<String>,
-    /// Run each scenario for this many operations, rather than what it says
+    /// Run this many operations of each scenario, whatever it says
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub operations: Option<String>,
     /// Run each scenario with this many processes
@@ -247,24 +248,24 @@ pub struct RunArgs {
     /// Take the settings of this profile from flockwork.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Take this long in all, such as 60s: what is left is shared evenly among the scenarios that are left
+    /// Time for the whole run, such as 60s, shared evenly among the scenarios
     #[arg(long, value_name = "D")]
     pub budget: Option<String>,
-    /// Stop after the first scenario that ends otherwise than it expects
+    /// Stop after the first scenario that does not end as expected
     #[arg(long, action = ArgAction::SetTrue)]
     pub fail_fast: bool,
-    /// Stop after this many distinct findings that are not expected
+    /// Stop after this many distinct unexpected findings
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub max_findings: Option<u64>,
-    /// Seek every violation of a stress run under control, this long a scenario, until a schedule fails every time
+    /// Reproduce the violations of stress runs under control, expected ones too, for up to this long per scenario
     ///
-    /// Without this flag violations that are not expected are sought for 10s a scenario.
+    /// Without this flag: unexpected violations only, for up to 10s per scenario.
     #[arg(long, value_name = "D", num_args = 0..=1, require_equals = true, default_missing_value = "10s", conflicts_with = "no_explain")]
     pub explain: Option<String>,
-    /// Seek no violation of a stress run under control
+    /// Do not reproduce the violations of stress runs under control
     #[arg(long, action = ArgAction::SetTrue)]
     pub no_explain: bool,
-    /// Keep the history of every run, not only of failures
+    /// Keep the history of every run, not only of those that fail
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
     /// Write `JUnit` XML to this file, whatever the format
@@ -279,13 +280,13 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Campaigns")]
 pub struct CampaignArgs {
-    /// Run each scenario with this many seeds, from --seed on
+    /// Run each scenario with this many seeds, starting at --seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub seeds: Option<u64>,
     /// Run one of N equal shares, counted from 1 [default: what Slurm, Kubernetes, GitLab, Buildkite or Bazel says]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// Leave out what the results folder has already, of the same campaign
+    /// Skip what the results folder already has of the same campaign
     #[arg(long, action = ArgAction::SetTrue)]
     pub resume: bool,
 }
@@ -330,10 +331,10 @@ pub struct BenchArgs {
     /// Scenario files with kind = "bench", or folders of them; none: the default benchmark
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Determine the order of the rounds and every choice of every worker; without it a random seed is taken and printed
+    /// Seed of the order of rounds and of every other random choice [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Measure each round of each cell this long, such as 1s, rather than what the scenario says
+    /// Measure each round of each cell this long, such as 1s, whatever the scenario says
     #[arg(long, value_name = "D")]
     pub duration: Option<String>,
     /// Measure with this many processes, or with each of these: 1,8,128
@@ -354,12 +355,18 @@ pub struct BenchArgs {
     /// Where containers live: in a fresh folder below this one; repeatable, and each is measured [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Vec<PathBuf>,
-    /// Measure even what takes longer than its budget
+    /// Measure even if it takes longer than the budget
     #[arg(long, action = ArgAction::SetTrue)]
     pub yes: bool,
     /// Where the results are written besides.
     #[command(flatten)]
     pub exports: ExportArgs,
+    /// `run` takes it.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// `run` takes it.
+    #[arg(long, hide = true, value_name = "I/N")]
+    pub shard: Option<String>,
 }
 
 /// What `replay` takes.
@@ -368,13 +375,13 @@ pub struct ReplayArgs {
     /// A finding's folder or its finding.json, a run with one finding, or a schedule (schedule.toml, or any scenario with strategy = "replay")
     #[arg(value_name = "FINDING|SCHEDULE")]
     pub path: PathBuf,
-    /// Follow it this many times, and tell how often it reproduced
+    /// Replay it this many times, and count how often it reproduces
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["step", "hold"])]
     pub times: Option<u32>,
-    /// Stop before each step: show who is where and what lies in the folder, and ask how to go on
+    /// Stop before each step and show the processes and files; ? lists what can be typed
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "hold")]
     pub step: bool,
-    /// Stop before this step, counted from 1, with all processes alive, so that a debugger can be attached
+    /// Stop before this step, counted from 1, with all processes alive, so that you can attach a debugger
     #[arg(long, value_name = "STEP")]
     pub hold: Option<usize>,
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
@@ -392,7 +399,7 @@ pub struct ShrinkArgs {
     /// NAME-replay.toml replays the schedule; without a NAME they are named after the finding
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub save: Option<String>,
-    /// Stop looking for something simpler after this long
+    /// Shrink for at most this long
     #[arg(long, value_name = "D", default_value = "60s")]
     pub time: String,
     /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
@@ -410,10 +417,10 @@ pub struct CheckArgs {
     /// [default: the model that the history names]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// Read histories that another tool wrote; --model then says whether they are of a register, a counter or a set
+    /// Read histories written by another tool; --model then says whether of a register, a counter or a set
     #[arg(long, value_enum, value_name = "TOOL")]
     pub from: Option<FromArg>,
-    /// Who judges: the order that generation and revision witness, or a search that needs neither
+    /// How to check: by the order that generations and revisions give, or by a search that needs neither
     #[arg(long, value_enum, default_value_t = CheckerArg::Auto)]
     pub checker: CheckerArg,
     /// Give up after this long, such as 30s [default: never]

@@ -27,14 +27,13 @@ pub struct CompareArgs {
     /// The new one
     #[arg(value_name = "NEW")]
     pub new: PathBuf,
-    /// Fail with 103 where a cell is worse by more than this, such as 10%, with all of its interval of confidence; end with
-    /// 102 where one may be
+    /// Fail (103) if a cell is certainly worse by more than this, such as 10%; end with 102 if one may be
     #[arg(long, value_name = "PERCENT")]
     pub threshold: Option<String>,
     /// What to compare, such as throughput, wait.p99 or fairness.jain; repeatable [default: throughput, whole.p99]
     #[arg(long, value_name = "METRIC")]
     pub metric: Vec<String>,
-    /// Compare although the machines differ
+    /// Compare even if the machines differ
     #[arg(long, action = clap::ArgAction::SetTrue)]
     pub force: bool,
 }

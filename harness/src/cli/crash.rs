@@ -29,25 +29,25 @@ pub struct CrashArgs {
     /// A folder that the command changes: put back between executions, and compared; repeatable
     #[arg(long, value_name = "DIR")]
     pub state: Vec<PathBuf>,
-    /// Run before the initial state is taken; repeatable
+    /// Run this first, to make the initial state; repeatable
     #[arg(long, value_name = "CMD")]
     pub setup: Vec<String>,
-    /// What the state is, as the program tells it: compared instead of the folders
+    /// Command that prints the state: its output is compared instead of the folders
     #[arg(long, value_name = "CMD")]
     pub observe: Option<String>,
-    /// Run after each crash; what it prints and leaves is compared; repeatable
+    /// Run this after each crash and compare what it prints and leaves; repeatable
     #[arg(long, value_name = "CMD")]
     pub then: Vec<String>,
     /// What is compared, of files, output, stderr and observe [default: files,output, and with --observe observe,output]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub compare: Vec<String>,
-    /// A path within the state folders that is not compared, such as cache or *.log; repeatable
+    /// Do not compare this path within the state folders, such as cache or *.log; repeatable
     #[arg(long, value_name = "PATH")]
     pub ignore: Vec<String>,
-    /// What matches in outputs and files is not compared; repeatable
+    /// Do not compare what matches this in outputs and files; repeatable
     #[arg(long, value_name = "REGEX")]
     pub mask: Vec<String>,
-    /// Crash this long at most
+    /// Test for at most this long
     #[arg(long, value_name = "D")]
     pub budget: Option<String>,
     /// Recorded with the evidence; a crash makes no random choice
@@ -71,19 +71,19 @@ pub struct CrashArgs {
     /// Write `JUnit` XML to this file, whatever the format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Try SIGKILL at each step, and no power loss
+    /// Only kill: SIGKILL at each step, no power loss
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "power")]
     pub kill: bool,
-    /// Try a power loss at each moment, and no SIGKILL
+    /// Only power losses: one at each moment, no SIGKILL
     #[arg(long, action = ArgAction::SetTrue)]
     pub power: bool,
     /// The disk model: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: of the folder's filesystem, else posix]
     #[arg(long, value_name = "NAME")]
     pub disk: Option<String>,
-    /// What the command did must last once it has ended with success, or has printed this
+    /// Require that the result lasts once the command succeeds, or prints TEXT
     #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub durable: Option<String>,
-    /// A file that a crash left behind is a violation, too
+    /// Count a file that a crash leaves behind as a violation
     #[arg(long, action = ArgAction::SetTrue)]
     pub strict: bool,
 }

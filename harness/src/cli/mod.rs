@@ -70,6 +70,9 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
 
 fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> Result<Exit, Failure> {
     let output = Output::new(typed.common);
+    if let (Some(ci), Command::Bench(_)) = (output.ci, &typed.command) {
+        return Err(Failure::new(Exit::Usage, bench::instead(ci.flag())));
+    }
     if output.ci.is_some() && !typed.command.reports_scenarios() {
         let why = "--format junit and --format github are for run and merge; this command has human and json";
         return Err(Failure::new(Exit::Usage, why));

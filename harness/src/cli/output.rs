@@ -32,6 +32,16 @@ pub enum Ci {
     Github,
 }
 
+impl Ci {
+    /// As it is asked for.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Junit => "--format junit",
+            Self::Github => "--format github",
+        }
+    }
+}
+
 /// How to speak.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {

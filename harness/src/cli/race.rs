@@ -42,40 +42,40 @@ pub struct RaceArgs {
     /// A folder that the commands share: put back between executions, and compared; repeatable
     #[arg(long, value_name = "DIR")]
     pub state: Vec<PathBuf>,
-    /// Work on the folders themselves: a backup is put back whatever happens, by the next start where this one is killed
+    /// Work on the folders themselves; a backup is put back at the end, or by the next start if this one is killed
     #[arg(long, action = ArgAction::SetTrue)]
     pub in_place: bool,
-    /// Run before the initial state is taken; repeatable
+    /// Run this first, to make the initial state; repeatable
     #[arg(long, value_name = "CMD")]
     pub setup: Vec<String>,
-    /// What the state is, as the program tells it: compared instead of the folders
+    /// Command that prints the state: its output is compared instead of the folders
     #[arg(long, value_name = "CMD")]
     pub observe: Option<String>,
-    /// Run after each execution; what it prints is compared; repeatable
+    /// Run this after each execution and compare its output; repeatable
     #[arg(long, value_name = "CMD")]
     pub then: Vec<String>,
-    /// When a command did not run, and must have left nothing: exit:75, stderr:REGEX, stdout:REGEX; repeatable
+    /// What tells that a command gave up and changed nothing: exit:75, stderr:REGEX, stdout:REGEX; repeatable
     #[arg(long, value_name = "RULE")]
     pub busy: Vec<String>,
     /// What is compared, of files, output, stderr and observe [default: files,output, and with --observe observe,output]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub compare: Vec<String>,
-    /// Kill commands: what they leave must be fit for --then, or for the same commands again
+    /// Kill commands at every step: --then, or the same commands, must work with what they leave
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     pub faults: Vec<String>,
-    /// A file that a killed command left behind is a violation, too
+    /// Count a file that a killed command leaves behind as a violation
     #[arg(long, action = ArgAction::SetTrue)]
     pub strict: bool,
-    /// A path within the state folders that is not compared, such as cache or *.log; repeatable
+    /// Do not compare this path within the state folders, such as cache or *.log; repeatable
     #[arg(long, value_name = "PATH")]
     pub ignore: Vec<String>,
-    /// What matches in outputs and files is not compared; repeatable
+    /// Do not compare what matches this in outputs and files; repeatable
     #[arg(long, value_name = "REGEX")]
     pub mask: Vec<String>,
-    /// Let the commands run as the machine happens to run them
+    /// Let the commands run freely, without control
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "perturb")]
     pub free: bool,
-    /// Let them run freely, and stop them at random moments for a time within these bounds, such as 0..2ms
+    /// Let them run freely, but stop them at random moments for this long, such as 0..2ms
     #[arg(long, value_name = "D..D")]
     pub perturb: Option<String>,
     /// Which executions are run under control: exhaustive, random, pct or pos [default: all with up to two preemptions, then all, then
@@ -85,16 +85,16 @@ pub struct RaceArgs {
     /// Run all executions under control in which commands are interrupted at most this many times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub preemptions: Option<u32>,
-    /// Control programs that do what no controller can hold; what they do is named, and nothing exhaustive claimed
+    /// Control programs even if they make calls that cannot be controlled; the calls are named, and no claim is exhaustive
     #[arg(long, action = ArgAction::SetTrue)]
     pub allow_uncontrolled: bool,
-    /// Race this long at most
+    /// Race for at most this long
     #[arg(long, value_name = "D")]
     pub budget: Option<String>,
-    /// Run at most this many executions; of commands that run freely, so many are enough
+    /// Run at most this many executions; when commands run freely, this many are enough
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub executions: Option<u64>,
-    /// Determine every choice; without it a random seed is taken and printed
+    /// Seed of every random choice [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Set a variable in the environment of all commands; repeatable

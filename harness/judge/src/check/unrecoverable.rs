@@ -35,9 +35,9 @@ impl Check for Unrecoverable {
             };
             collector.examined += 1;
             let steps = [
-                ("to delete it by force", &recovery.delete),
+                ("a forced delete", &recovery.delete),
                 (CREATE, &recovery.create),
-                ("to delete that by force", &recovery.delete_again),
+                ("deleting that by force", &recovery.delete_again),
             ];
             let is_done = |reply: &Reply| reply.answer().is_some_and(|answer| answer.outcome == Outcome::Ok);
             let Some((step, reply)) = steps.into_iter().find(|(_, reply)| !is_done(reply)) else { continue };
@@ -46,7 +46,7 @@ impl Check for Unrecoverable {
                 let name = evidence.history.containers.get(container).map_or("a container", String::as_str);
                 let words = answer.and_then(|answer| answer.message.as_deref()).unwrap_or_default();
                 collector.lacks(&Unobserved::Missed(format!(
-                    "{name}: when all was quiet, the attempt {step} found the machine lacking {lack}: {words}"
+                    "{name}: after the run, {step} failed because this machine lacks {lack}: {words}"
                 )));
                 continue;
             }
@@ -60,7 +60,7 @@ impl Check for Unrecoverable {
                 Violation {
                     class: Class::Unrecoverable,
                     container: Some(container as u32),
-                    message: format!("{name}: when all was quiet, the attempt {step} was {reply}."),
+                    message: format!("{name}: after the run, {step} {}.", told(reply)),
                     records: Vec::new(),
                 }
             });
@@ -69,7 +69,15 @@ impl Check for Unrecoverable {
     }
 }
 
-const CREATE: &str = "to create it anew";
+const CREATE: &str = "creating it again";
+
+fn told(reply: &Reply) -> String {
+    match reply {
+        Reply::Answered(answer) if answer.outcome == Outcome::Refused => format!("was {reply}"),
+        Reply::Answered(_) => reply.to_string(),
+        Reply::Silent(why) => format!("got no answer: {why}"),
+    }
+}
 
 /// Whether no create of it ever came through, and files are what failed: a full filesystem, say. Then there was no
 /// container to recover.
@@ -103,7 +111,7 @@ mod tests {
     #[test]
     fn a_container_that_cannot_be_created_anew_fails() {
         let message = case(Outcome::Failed).must_fail(&Unrecoverable);
-        assert_eq!(message, "c1: when all was quiet, the attempt to create it anew was failed (io).");
+        assert_eq!(message, "c1: after the run, creating it again failed (io).");
     }
 
     #[test]
@@ -144,7 +152,7 @@ mod tests {
         let message = case.must_fail(&Unrecoverable);
         assert_eq!(
             message,
-            "c1: when all was quiet, the attempt to delete it by force was unanswered: no answer in time."
+            "c1: after the run, a forced delete got no answer: no answer in time."
         );
         let untried = Unobserved::lacking("the subject has no delete by force");
         case.quiet.containers[0].recovery = Err(untried.clone());

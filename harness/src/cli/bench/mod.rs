@@ -22,7 +22,7 @@ use request::BenchRequest;
 pub use conduct::{Conducted, Conductor};
 pub use export::ExportArgs;
 pub use judge::{BenchVerdict, judge};
-pub use request::{Consent, check_size};
+pub use request::{Consent, check_size, instead};
 
 /// Measures what the arguments ask for, and reports.
 pub fn run(

@@ -52,6 +52,10 @@ impl BenchRequest {
     /// Makes sense of the arguments.
     pub fn new(args: BenchArgs) -> Result<Self, Failure> {
         let overrides = overrides(&args);
+        let refused = [("--junit", args.junit.is_some()), ("--shard", args.shard.is_some())];
+        if let Some((flag, _)) = refused.iter().find(|(_, is_typed)| *is_typed) {
+            return Err(Failure::new(Exit::Usage, instead(flag)));
+        }
         let scenarios = load(&args.paths, &overrides)?;
         let consent = if args.yes { Consent::Given } else { Consent::Budget };
         let bases = match args.root.as_slice() {
@@ -94,6 +98,14 @@ fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Fail
             "nothing to measure: no scenario with kind = \"bench\" there",
         )),
     }
+}
+
+/// What to say of a flag that is for verdicts rather than figures.
+pub fn instead(flag: &str) -> String {
+    format!(
+        "{flag}: `flockwork bench` has no such thing; `flockwork run FILE {flag} …` measures the same scenario and reports \
+         its thresholds as tests"
+    )
 }
 
 /// What the flags set, in an order that does not depend on how they were typed.

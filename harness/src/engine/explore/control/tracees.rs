@@ -146,8 +146,8 @@ impl Tracees {
         overlap::clear_process(&self.region, examiner);
         Ok(evidence::Reply::Silent(match lifeline::take_words(self.region.header(examiner)) {
             _ if is_late => "no answer in time".to_owned(),
-            Some(words) => format!("the examiner ended: {words}"),
-            None => format!("the examiner ended with {how}"),
+            Some(words) => format!("the process that tried it died: {words}"),
+            None => format!("the process that tried it ended with {how}"),
         }))
     }
 

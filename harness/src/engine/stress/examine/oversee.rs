@@ -65,8 +65,8 @@ fn attend(workers: &mut Workers<'_>, notes: &Notes, first: u32, until_ns: u64) -
 fn stuck(departure: &Departure) -> String {
     match &departure.last_words {
         _ if departure.was_killed() => "no answer in time".into(),
-        Some(words) => format!("the examiner ended: {words}"),
-        None => format!("the examiner ended with {}", departure.how),
+        Some(words) => format!("the process that tried it died: {words}"),
+        None => format!("the process that tried it ended with {}", departure.how),
     }
 }
 
