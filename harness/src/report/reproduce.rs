@@ -40,8 +40,26 @@ pub fn of_scenario(
     Script { text: script(message, &command), scenario: Some((file, text.to_owned())) }
 }
 
+/// The script of a finding whose command names files by relative paths: it runs where the finding was made.
+#[must_use]
+pub fn from_folder(message: &str, here: &Path, command: &str) -> Script {
+    let about = about(message);
+    let here = quoted(&here.display().to_string());
+    Script {
+        text: format!(
+            "#!/bin/sh\n# {about}\n# Shows it again; more flags may follow.\ncd {here} && exec {command} \"$@\"\n"
+        ),
+        scenario: None,
+    }
+}
+
+/// The first line of a message, harmless in a comment.
+fn about(message: &str) -> String {
+    plain::one_line(message.lines().next().unwrap_or_default()).into_owned()
+}
+
 fn script(message: &str, command: &str) -> String {
-    let about = plain::one_line(message.lines().next().unwrap_or_default()).into_owned();
+    let about = about(message);
     format!(
         "#!/bin/sh\n# {about}\n# Shows it again; more flags may follow.\n\
          here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd) || exit\nexec {PROGRAM} {command} \"$@\"\n"

@@ -75,12 +75,11 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         doubts.extend(case.shortfalls.iter().cloned());
     }
 
-    let mut reasons: Vec<String> =
-        unexpected.iter().map(|class| format!("{class} was not expected")).collect();
+    let mut reasons: Vec<String> = unexpected.iter().map(|class| format!("unexpected {class}")).collect();
     let is_cut_short = case.ended == Ended::Interrupted;
     if !is_cut_short {
         reasons.extend(missing.iter().map(|class| {
-            format!("expected {class} did not appear: the harness or the subject is not what it should be")
+            format!("expected {class} did not appear: either the subject was fixed, or the run missed it")
         }));
     }
     // What was judged is legal, but for what was found and what was left open.
@@ -101,12 +100,13 @@ fn doubts(case: &Case<'_>) -> Vec<String> {
         .map(|doubt| doubt.why.clone())
         .collect();
     match case.ended {
-        Ended::Interrupted => doubts.push("interrupted before its budget was used up".into()),
+        Ended::Interrupted => doubts.push("interrupted before the budget was used up".into()),
         Ended::Stalled if case.seen.is_empty() => {
-            doubts.push("no operation ended for the stall time, and no check says why".into());
+            doubts.push("stalled: no operation finished within the stall time, and no check says why".into());
         }
-        Ended::LogFull => doubts
-            .push("the log was full before the budget was used up: run fewer operations at a time".into()),
+        Ended::LogFull => {
+            doubts.push("the log filled up before the budget was used up: run fewer operations".into());
+        }
         Ended::Completed | Ended::Stalled => {}
     }
     if case.examined == 0 {

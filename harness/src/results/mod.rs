@@ -300,7 +300,8 @@ pub struct Script {
     pub scenario: Option<(String, String)>,
 }
 
-fn write_script(folder: &Path, script: &Script) -> io::Result<()> {
+/// Writes a script beside a finding, so that it can be run.
+pub fn write_script(folder: &Path, script: &Script) -> io::Result<()> {
     if let Some((name, text)) = &script.scenario {
         fs::write(folder.join(name), text)?;
     }

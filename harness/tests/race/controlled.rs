@@ -43,7 +43,7 @@ fn a_lost_count_is_found_at_once_and_followed_again() {
         (&violation["control"]["preemptions"], &violation["control"]["minimal"]),
         (&1.into(), &true.into())
     );
-    assert_eq!(violation["explained"], "followed again 3 times, it showed 3 times");
+    assert_eq!(violation["explained"], "reproduced in 3 of 3 replays");
     // From anywhere, though the state has changed meanwhile.
     fs::write(workshop.state().join("count"), "41\n").unwrap();
     let finding = workshop.path().join(violation["finding"].as_str().unwrap());

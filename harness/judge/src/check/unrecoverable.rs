@@ -150,10 +150,7 @@ mod tests {
             recovery.delete = Reply::Silent("no answer in time".into());
         }
         let message = case.must_fail(&Unrecoverable);
-        assert_eq!(
-            message,
-            "c1: after the run, a forced delete got no answer: no answer in time."
-        );
+        assert_eq!(message, "c1: after the run, a forced delete got no answer: no answer in time.");
         let untried = Unobserved::lacking("the subject has no delete by force");
         case.quiet.containers[0].recovery = Err(untried.clone());
         assert_eq!(case.examine(&Unrecoverable).upshot(), Upshot::NotApplicable(Some(&untried.to_string())));

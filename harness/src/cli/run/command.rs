@@ -11,10 +11,12 @@ use crate::engine::command::CommandRunError;
 use crate::finding::Finding;
 use crate::plan::command::{CommandPlan, Ends};
 use crate::report::exit::Exit;
+use crate::report::lives::Lives;
 use crate::report::progress::Bar;
+use crate::report::reproduce::from_folder;
 use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
-use crate::results::RunFolder;
 use crate::results::scratch::Scratch;
+use crate::results::{RunFolder, write_script};
 use crate::scenario::{CommandStress, Scenario};
 use crate::violation::{Class, Violation};
 
@@ -100,9 +102,7 @@ fn keep(
             path.join("history.jsonl"),
             command::part(scenario_model(scenario), plan, &trial.run.entries, violation),
         )?;
-        let here = std::env::current_dir()?;
-        let here = crate::report::reproduce::quoted(&here.display().to_string());
-        fs::write(path.join("reproduce.sh"), format!("#!/bin/sh\ncd {here} && exec {reproduce} \"$@\"\n"))?;
+        write_script(&path, &from_folder(&finding.message, &std::env::current_dir()?, reproduce))?;
     }
     let object = violation.records.first().map(|&index| &trial.run.entries[index]);
     Ok(ViolationReport {
@@ -117,6 +117,7 @@ fn keep(
         story: story::tell(&finding),
         signature: finding.signature,
         container: object.map(|entry| plan.objects[entry.object].clone()),
+        lives: Lives::default(),
     })
 }
 

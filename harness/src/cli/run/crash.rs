@@ -9,7 +9,7 @@ use crate::plan::crash::CrashPlan;
 use crate::plan::race::RacePlan;
 use crate::report::crash::{CrashReport, shortfalls};
 use crate::report::progress::Bar;
-use crate::report::reproduce::quoted;
+use crate::report::reproduce::from_folder;
 use crate::report::verdict::{Case, judge};
 use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
@@ -57,12 +57,7 @@ impl Runner<'_> {
         let finding = Finding::of_crash(plan, discovery, &scenario.subject_words());
         let story = story(discovery);
         let command = self.reproduce(scenario);
-        let here = std::env::current_dir()?;
-        let script = format!(
-            "#!/bin/sh\n# {}\n# Runs the crash again.\ncd {} && exec {command} \"$@\"\n",
-            finding.message.lines().next().unwrap_or_default(),
-            quoted(&here.display().to_string()),
-        );
+        let script = from_folder(&finding.message, &std::env::current_dir()?, &command).text;
         let told = format!("{}: {}\n\n{}\n", finding.class, finding.message, story.join("\n"));
         let path = folder.write_crash_finding(&finding, run, discovery, (&told, &script))?;
         Ok(ViolationReport {

@@ -17,6 +17,7 @@ use crate::report::exit::Exit;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
+use crate::report::reproduce::from_folder;
 use crate::report::verdict::{Case, Verdict, judge};
 use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::scratch::Scratch;
@@ -76,12 +77,7 @@ impl Runner<'_> {
         let story = story(plan, discovery);
         let control = control_report(plan, discovery);
         let command = self.reproduce(scenario);
-        let here = std::env::current_dir()?;
-        let script = format!(
-            "#!/bin/sh\n# {}\n# Runs the race again, with the same seed.\ncd {} && exec {command} \"$@\"\n",
-            finding.message.lines().next().unwrap_or_default(),
-            crate::report::reproduce::quoted(&here.display().to_string()),
-        );
+        let script = from_folder(&finding.message, &std::env::current_dir()?, &command).text;
         let table = control.as_ref().map(|control| plain(&control.table)).unwrap_or_default();
         let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;
@@ -150,12 +146,10 @@ fn seen_again(discovery: &Discovery) -> Option<String> {
     match discovery.seen {
         Seen::Sequential(_) => None,
         Seen::Free(_) => Some(format!(
-            "found by execution {number}, running freely; it showed again in {} of {} more",
+            "found in execution {number} of a free run; reproduced in {} of {} more",
             again.shown, again.times
         )),
-        Seen::Controlled(_) => {
-            Some(format!("followed again {} times, it showed {} times", again.times, again.shown))
-        }
+        Seen::Controlled(_) => Some(format!("reproduced in {} of {} replays", again.shown, again.times)),
     }
 }
 
