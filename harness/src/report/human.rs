@@ -70,7 +70,7 @@ pub fn run_on(report: &RunReport, detail: Detail, width: Option<u16>) -> String 
     if !report.not_run.is_empty() {
         line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
     }
-    let gap = if text.is_empty() { "" } else { "\n" };
+    let gap = if text.is_empty() || text.ends_with("\n\n") { "" } else { "\n" };
     line(&mut text, &format!("{gap}{}", last_line(report)));
     text
 }

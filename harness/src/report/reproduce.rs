@@ -45,12 +45,15 @@ pub fn of_scenario(
 pub fn from_folder(message: &str, here: &Path, command: &str) -> Script {
     let about = about(message);
     let here = quoted(&here.display().to_string());
-    Script {
-        text: format!(
-            "#!/bin/sh\n# {about}\n# Shows it again; more flags may follow.\ncd {here} && exec {command} \"$@\"\n"
-        ),
-        scenario: None,
-    }
+    // Behind the separator more words would be more commands.
+    let command = match command.split_once(" -- ") {
+        Some((flags, commands)) => format!("{flags} \"$@\" -- {commands}"),
+        None => format!("{command} \"$@\""),
+    };
+    let text = format!(
+        "#!/bin/sh\n# {about}\n# Shows it again; more flags may follow.\ncd {here} && exec {command}\n"
+    );
+    Script { text, scenario: None }
 }
 
 /// The first line of a message, harmless in a comment.
@@ -112,6 +115,16 @@ mod tests {
         assert_eq!(told, format!("run {}/a b.toml --seed 7 --step\n", beside.display()));
         assert!(script.text.starts_with("#!/bin/sh\n# torn\n"), "{}", script.text);
         assert_eq!(script.scenario, Some(("a b.toml".into(), "kind".into())));
+    }
+
+    #[test]
+    fn flags_of_a_script_come_before_the_commands() {
+        let script = |command| from_folder("m", Path::new("/a b"), command).text;
+        assert!(
+            script("flockwork race --seed 7 -- a b")
+                .ends_with("cd '/a b' && exec flockwork race --seed 7 \"$@\" -- a b\n")
+        );
+        assert!(script("flockwork run x").ends_with("exec flockwork run x \"$@\"\n"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::report::exit::Exit;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
-use crate::report::reproduce::from_folder;
+use crate::report::reproduce::{from_folder, of_schedule};
 use crate::report::verdict::{Case, Verdict, judge};
 use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::scratch::Scratch;
@@ -77,7 +77,10 @@ impl Runner<'_> {
         let story = story(plan, discovery);
         let control = control_report(plan, discovery);
         let command = self.reproduce(scenario);
-        let script = from_folder(&finding.message, &std::env::current_dir()?, &command).text;
+        let script = match &control {
+            Some(_) => of_schedule(&finding.message).text,
+            None => from_folder(&finding.message, &std::env::current_dir()?, &command).text,
+        };
         let table = control.as_ref().map(|control| plain(&control.table)).unwrap_or_default();
         let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use crate::finding::crash::StepRecord;
 use crate::finding::race::DifferenceRecord;
 use crate::finding::{CrashFinding, RaceFinding};
+use crate::report::plain;
 
 /// What is known of a race.
 #[must_use]
@@ -54,7 +55,9 @@ pub fn crash(crash: &CrashFinding) -> Markup {
 }
 
 fn differences(expected: &str, found: &str, differences: &[DifferenceRecord]) -> Markup {
-    let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "(nothing)".into());
+    let shown = |text: &Option<String>| {
+        text.as_deref().map_or_else(|| "(nothing)".to_owned(), |text| plain::lines(text).into_owned())
+    };
     html! { @if !differences.is_empty() {
         div.wide { table {
             thead { tr { th { "where" } th { (expected) } th { (found) } } }

@@ -6,11 +6,12 @@ use maud::{Markup, html};
 use super::timeline::{self, Spot, Timeline};
 use super::{commands, facts, machine, page, walk};
 use crate::check::search::Explanation;
-use crate::finding::Finding;
 use crate::finding::moments::Walk;
+use crate::finding::{Finding, RaceFinding};
 use crate::history::{History, Outcome};
 use crate::model::Model;
 use crate::report::lives::Lives;
+use crate::report::reproduce::quoted;
 use crate::report::stored::{BenchSummary, Stored, StoredRun};
 use crate::report::verdict::Verdict;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, WorkReport};
@@ -89,7 +90,7 @@ pub fn show(about: &Page<'_>) -> String {
         h2 { "Machine" }
         (facts(&place(run)))
         h2 { "Command" }
-        pre { code { (run.argv.join(" ")) } }
+        pre { code { (run.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")) } }
         h2 { "Scenario" }
         @if !run.scenario.overrides.is_empty() {
             p { "With " @for set in &run.scenario.overrides { code { (set) } " " } }
@@ -153,13 +154,13 @@ fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
             h3 { span class=(class) { (report.class.as_str()) } @if report.expected { " (expected)" } " " code.faint { (report.signature) } }
             p.lines { (report.message) }
             @if let Some(explained) = &report.explained { p { (explained) } }
-            @if report.reproduction.of > 0 {
+            @if report.reproduction.of > 0 && (report.explained.is_none() || finding_of_race(broken).is_none()) {
                 p.faint { "Showed in " (report.reproduction) @if report.control.is_some() { " replays" } @else { " runs" } "." }
             }
             @if let Some(number) = spot {
                 p { button type="button" data-finding=(number) { "Show it on the timeline" } }
             }
-            @if let Some(race) = broken.finding.as_ref().and_then(|finding| finding.race.as_deref()) { (commands::race(race)) }
+            @if let Some(race) = finding_of_race(broken) { (commands::race(race)) }
             @if let Some(crash) = broken.finding.as_ref().and_then(|finding| finding.crash.as_deref()) { (commands::crash(crash)) }
             @if let Some(walk) = &broken.walk { (walk::show(walk)) }
             @if let Some(order) = &broken.order { details open=[broken.walk.is_none().then_some("")] {
@@ -171,6 +172,10 @@ fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
             pre { code { (report.reproduce) } }
         }
     }
+}
+
+fn finding_of_race(broken: &Broken) -> Option<&RaceFinding> {
+    broken.finding.as_ref()?.race.as_deref()
 }
 
 /// The operations around a violation, as a table: it says without script, colour or canvas what the timeline shows.
