@@ -110,7 +110,8 @@ fn warnings(text: &mut String, report: &BenchReport<'_>, detail: Detail) {
     }
 }
 
-fn thresholds(text: &mut String, verdicts: &[Assessment], detail: Detail) {
+fn thresholds(text: &mut String, report: &BenchReport<'_>, detail: Detail) {
+    let verdicts: &[Assessment] = &report.verdicts;
     if verdicts.is_empty() {
         return;
     }
@@ -125,10 +126,11 @@ fn thresholds(text: &mut String, verdicts: &[Assessment], detail: Detail) {
         met += u64::from(verdict.outcome == Outcome::Met);
         if verdict.outcome != Outcome::Met || detail == Detail::Full {
             let what = measured(verdict);
-            let name = verdict.point.to_string();
+            let name = report.view.name(&verdict.point);
+            let place = if name.is_empty() { name } else { format!(" ({name})") };
             line(
                 text,
-                &format!("{style}{word}{style:#}: {} at {name}: {what}{}", verdict.threshold, verdict.why),
+                &format!("{style}{word}{style:#}: {}{place}: {what}{}", verdict.threshold, verdict.why),
             );
         }
     }
