@@ -25,7 +25,7 @@ pub fn show(report: &BenchReport<'_>, detail: Detail, width: Option<u16>) -> Str
     if detail != Detail::Brief {
         warnings(&mut text, report, detail);
     }
-    thresholds(&mut text, &report.verdicts, detail);
+    thresholds(&mut text, report, detail);
     if !view.record.complete {
         line(
             &mut text,
