@@ -19,7 +19,9 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{
+    PidfdFlags, PidfdGetfdFlags, getpriority_process, pidfd_getfd, pidfd_open, setpriority_process,
+};
 use rustix::thread::futex;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ use super::sys::slot::{Image, Starting, start};
 use super::sys::{self, Mapping};
 use super::{Marker, lifeline};
 
+/// The niceness of whoever commands in the class `SCHED_FIFO` wait for.
+pub(crate) const FIRST: i32 = -20;
 /// What slots are called in lists of processes.
 const NAME: &str = "fw-slot";
 /// Words of shared memory.
@@ -140,6 +144,7 @@ pub(super) fn live(settings: &SlotSettings, memory: OwnedFd, spawner: Pid) -> ! 
         lifeline::tie_to(spawner)?;
         lifeline::call_oneself(NAME);
         let words = Words(Mapping::of(memory, BYTES)?);
+        let niceness = settings.real_time.then(hurry).flatten();
         let prepared = prepare(settings).and_then(|images| Ok((images, install(settings)?)));
         let (images, listener) = match prepared {
             Ok(prepared) => prepared,
@@ -150,11 +155,17 @@ pub(super) fn live(settings: &SlotSettings, memory: OwnedFd, spawner: Pid) -> ! 
             }
         };
         words.ring(Word::Listener, listener.as_raw_fd().cast_unsigned() + 1);
-        serve(settings, &images, &words)
+        serve(settings, &images, niceness, &words)
     };
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
         .map_or(lifeline::PANICKED, |done| i32::from(done.is_err()));
     sys::exit_now(code)
+}
+
+/// Goes before others of the class `SCHED_OTHER`; gives back the niceness that commands are to have.
+fn hurry() -> Option<i32> {
+    let before = getpriority_process(None).ok()?;
+    setpriority_process(None, FIRST).ok().map(|()| before)
 }
 
 fn prepare(settings: &SlotSettings) -> io::Result<Vec<Image>> {
@@ -203,7 +214,7 @@ fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
 
 /// Under the filter from here on: what is called is harmless, or carries the pass; to start a command, the slot stops
 /// once, and its controller lets it go on.
-fn serve(settings: &SlotSettings, images: &[Image], words: &Words) -> io::Result<()> {
+fn serve(settings: &SlotSettings, images: &[Image], niceness: Option<i32>, words: &Words) -> io::Result<()> {
     let mut seen = 0;
     loop {
         let orders = words.wait_while(Word::Orders, seen, None);
@@ -213,7 +224,10 @@ fn serve(settings: &SlotSettings, images: &[Image], words: &Words) -> io::Result
         seen = orders;
         let subject = words.load(Word::Subject);
         let result = match words.load(Word::Order) {
-            RUN => run(settings, images, words, subject),
+            RUN => {
+                let starting = Starting { pass: settings.pass, real_time: settings.real_time, niceness };
+                run(starting, images, words, subject)
+            }
             REAP => reap(subject),
             _ => return Ok(()),
         };
@@ -228,9 +242,9 @@ fn serve(settings: &SlotSettings, images: &[Image], words: &Words) -> io::Result
     }
 }
 
-fn run(settings: &SlotSettings, images: &[Image], words: &Words, command: u32) -> io::Result<u32> {
+fn run(starting: Starting, images: &[Image], words: &Words, command: u32) -> io::Result<u32> {
     let image = images.get(command as usize).ok_or(io::ErrorKind::InvalidInput)?;
-    let child = start(image, Starting { pass: settings.pass, real_time: settings.real_time })?;
+    let child = start(image, starting)?;
     words.store(Word::ClassError, child.class_error.cast_unsigned());
     Ok(child.pid.cast_unsigned())
 }

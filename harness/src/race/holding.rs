@@ -3,12 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sched::sched_getaffinity;
-use nix::unistd::Pid;
-
 use super::error::RaceError;
 use super::site::Site;
-use crate::tracee::{Options, Settings, TraceeError};
+use crate::tracee::{Options, Settings, TraceeError, any_processor};
 
 /// What a machine is to hold: these processes of a site.
 pub(crate) fn machine_settings(
@@ -31,7 +28,7 @@ pub(crate) fn machine_settings(
         processes: members.iter().map(|process| site.command_lines(*process)).collect(),
         folders: site.places(),
         scratch,
-        processor: processor(),
+        processor: any_processor(),
         options,
     })
 }
@@ -46,10 +43,4 @@ pub(crate) fn refusal(error: TraceeError) -> RaceError {
         }
         error => RaceError::Refused(error.to_string()),
     }
-}
-
-/// The processor on which commands are held: the last that this process may use.
-fn processor() -> Option<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    (0..nix::sched::CpuSet::count()).rev().find(|processor| allowed.is_set(*processor).unwrap_or(false))
 }

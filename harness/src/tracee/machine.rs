@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{getpriority_process, setpriority_process};
 
 use super::filter::{self, Pass};
 use super::names::Names;
@@ -25,7 +26,7 @@ use crate::explore::observe::{Observer, Scene};
 use crate::explore::step::{Event, Mask, Step};
 use crate::process::Zygote;
 use crate::process::procfs::Stat;
-use crate::process::slot::SlotSettings;
+use crate::process::slot::{FIRST, SlotSettings};
 use crate::process::spawner::{self, Spawner};
 
 pub(super) type Result<T, E = TraceeError> = std::result::Result<T, E>;
@@ -187,12 +188,14 @@ impl Machine {
         observer: &mut dyn Observer,
     ) -> Result<Execution<Left>> {
         let before = self.settle_here();
+        let hurry = self.watchdog.is_some().then(Hurry::begin).flatten();
         let run = self.run_to_its_end(planned, chooser, observer);
         if run.is_err() {
             self.leave_nobody();
         }
         self.rest();
         self.paths.end();
+        drop(hurry);
         if let Some(before) = before {
             // Where it cannot be, the caller stays where commands run.
             _ = sched_setaffinity(Pid::from_raw(0), &before);
@@ -265,6 +268,18 @@ impl Machine {
 
     /// Brings everybody to the first step.
     fn begin(&mut self, planned: &[Planned]) -> Result<()> {
+        self.reset(planned)?;
+        for process in 0..self.trees.len() {
+            if self.trees[process].is_live() {
+                self.start_command(process)?;
+                self.settle(process)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the last execution.
+    pub(super) fn reset(&mut self, planned: &[Planned]) -> Result<()> {
         let has_times = self.lines.iter().any(|lines| lines.len() > 1);
         self.run = Run::new(planned, has_times);
         self.real_time = self.watchdog.is_some();
@@ -275,12 +290,6 @@ impl Machine {
         self.paths.begin(self.trees.len());
         for process in 0..self.trees.len() {
             self.trees[process].begin(self.lines[process].len())?;
-        }
-        for process in 0..self.trees.len() {
-            if self.trees[process].is_live() {
-                self.start_command(process)?;
-                self.settle(process)?;
-            }
         }
         Ok(())
     }
@@ -337,7 +346,7 @@ impl Machine {
     }
 
     /// Ends what an execution left unfinished: nobody may do anything when the next begins.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         self.note_left_behind();
         for process in 0..self.trees.len() {
             let is_unfinished = self.trees[process].is_live();
@@ -379,7 +388,7 @@ impl Machine {
     }
 
     /// Ends everybody: where they stand is not known.
-    fn leave_nobody(&mut self) {
+    pub(super) fn leave_nobody(&mut self) {
         for process in 0..self.trees.len() {
             // There is an error to tell already.
             _ = self.clear(process);
@@ -415,11 +424,23 @@ impl Machine {
     }
 }
 
-/// A processor that this program may use: the last, which most leave alone. Commands and their controller share it.
-#[must_use]
-pub fn any_processor() -> Option<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    (0..CpuSet::count()).rev().find(|&processor| allowed.is_set(processor).unwrap_or(false))
+/// The calling thread goes before everybody of the class `SCHED_OTHER`, until this is dropped: commands wait for it at every
+/// stop, and others may keep the processor busy. It still runs only when all of the class `SCHED_FIFO` sleep.
+struct Hurry(i32);
+
+impl Hurry {
+    /// None where it may not.
+    fn begin() -> Option<Self> {
+        let before = getpriority_process(None).ok()?;
+        setpriority_process(None, FIRST).ok().map(|()| Self(before))
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        // To give way is always allowed.
+        _ = setpriority_process(None, self.0);
+    }
 }
 
 impl Drop for Machine {

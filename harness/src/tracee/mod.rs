@@ -17,6 +17,8 @@ pub(crate) mod memory;
 mod names;
 mod owner;
 mod paths;
+mod perturb;
+mod seat;
 mod serve;
 mod settings;
 mod step;
@@ -27,7 +29,9 @@ mod tree;
 mod watchdog;
 
 pub use journal::{Entry, Stood};
-pub use machine::{Machine, any_processor};
+pub use machine::Machine;
+pub use perturb::Perturbed;
+pub use seat::any_processor;
 pub use settings::{Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
 
 pub use crate::process::slot::CommandLine;

@@ -273,7 +273,7 @@ impl Machine {
     }
 
     /// The root of a command has ended.
-    fn on_end(&mut self, process: usize) -> Result<()> {
+    pub(super) fn on_end(&mut self, process: usize) -> Result<()> {
         let tree = &mut self.trees[process];
         let Some((root, _)) = tree.root.take() else { return Ok(()) };
         tree.tasks.retain(|task| task.pid != root);

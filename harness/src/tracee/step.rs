@@ -21,10 +21,10 @@ enum Rank {
     Can,
     /// It is a sleep that can end.
     Wakes,
+    /// It waits for a lock. Before those that sleep: whether the lock is to be had or not, it is the next.
+    Waits,
     /// It sleeps.
     Sleeps,
-    /// It waits for a lock.
-    Waits,
 }
 
 impl Machine {
@@ -78,8 +78,10 @@ impl Machine {
         let Some(held) = self.trees[process].held(tid) else { return };
         let mut prediction = held.prediction.clone();
         let is_end = matches!(held.known, Deed::Exit(Some(_)));
-        let has_rivals = self.trees[process].tasks.iter().any(|task| task.tid != tid && task.held.is_some());
-        if has_rivals && matches!(prediction.gate, Gate::Lock(_)) && self.rank(process, held) == Rank::Can {
+        let mut others = self.trees[process].tasks.iter().filter(|task| task.tid != tid);
+        let has_rival = others
+            .any(|other| other.held.as_ref().is_some_and(|other| self.rank(process, other) <= Rank::Wakes));
+        if has_rival && matches!(prediction.gate, Gate::Lock(_)) && self.rank(process, held) == Rank::Can {
             // While the lock was not to be had another call was the next: who gave it up decided between the two, which
             // is no less than a race.
             prediction.gate = Gate::Open;

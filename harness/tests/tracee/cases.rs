@@ -16,7 +16,7 @@ use flockwork_harness::process::procfs::{self, Stat};
 use flockwork_harness::tracee::{Ending, Left, Options, Planned, TraceeError};
 
 use crate::Case;
-use crate::lab::{Build, Explored, Lab, Turns, act, actor, has, shell, skip_unless};
+use crate::lab::{Build, Explored, Lab, Turns, act, actor, files, has, shell, skip_unless};
 
 pub const ALL: &[Case] = &[
     ("one_command_ends_as_it_ends", one_command_ends_as_it_ends),
@@ -48,6 +48,8 @@ pub const ALL: &[Case] = &[
     ("one_program_kills_another", one_program_kills_another),
     ("stopped_and_continued_programs_go_on", stopped_and_continued_programs_go_on),
     ("without_privileges_the_same_is_found", without_privileges_the_same_is_found),
+    ("delays_alone_lose_an_update_as_well", delays_alone_lose_an_update_as_well),
+    ("whoever_holds_programs_is_left_as_it_was", whoever_holds_programs_is_left_as_it_was),
     ("nothing_stays_of_a_killed_harness", nothing_stays_of_a_killed_harness),
 ];
 
@@ -127,6 +129,12 @@ fn an_exit_that_gives_up_a_lock_meets_only_who_wants_it(zygote: &Zygote) {
         // One for each that takes it first.
         assert_eq!(explored.executions, 2, "{lock}: {explored:?}");
     }
+    // Another task that sleeps meanwhile changes nothing of that.
+    let beside = |does: &str| {
+        act(&format!("thread sleep 1000 endthread open 0 n w open 1 lock w flock 1 x {does} exit 0"))
+    };
+    let explored = all_of(zygote, counter, &[beside("add 0"), beside("put 0 seven")]);
+    assert_eq!((explored.coverage, explored.diverged, explored.seen.len()), (Coverage::Exhausted, 0, 2));
     // A child that has the file open keeps the lock; one that closed it does not, though it lives on.
     let wants = act("open 1 lock w flock 1 x open 0 n w add 0");
     for (keeps, stuck) in [("", true), ("close 1", false)] {
@@ -568,6 +576,55 @@ fn without_privileges_the_same_is_found(zygote: &Zygote) {
     let text = String::from_utf8_lossy(&told.stdout);
     assert!(told.status.success(), "{text}{}", String::from_utf8_lossy(&told.stderr));
     assert_eq!(text.matches("... ok").count(), 4, "{text}");
+}
+
+fn delays_alone_lose_an_update_as_well(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let add = act("open 0 n w add 0 exit 0");
+    let mut lab = Lab::open(zygote, counter, &[add.clone()], Options::perturbing()).expect("a machine");
+    counter(&lab.state);
+    let begun = Instant::now();
+    let alone = lab.machine.run_perturbed(&mut |_| Duration::from_millis(5)).expect("an execution");
+    let calls: Vec<&str> = alone.left.chances.iter().map(|(_, label, _)| &**label).collect();
+    assert_eq!(calls, ["open n", "read n", "write n", "exit 0"]);
+    assert!(begun.elapsed() >= Duration::from_millis(20) && alone.in_time);
+    assert_eq!(files(&lab.state), ["lock: \"\"", "n: \"1\\n\""]);
+    let locked = act("open 1 lock w flock 1 x open 0 n w add 0 exit 0");
+    for (command, wanted) in [(add, "n: \"1\\n\""), (locked, "n: \"2\\n\"")] {
+        let commands = [command.clone(), command];
+        let mut lab = Lab::open(zygote, counter, &commands, Options::perturbing()).expect("a machine");
+        let mut dice = 1_u64;
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            counter(&lab.state);
+            let mut delay = |_| {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                Duration::from_micros(dice >> 54)
+            };
+            let done = lab.machine.run_perturbed(&mut delay).expect("an execution");
+            assert!(done.in_time);
+            seen.insert(files(&lab.state)[1].clone());
+            if wanted.contains('1') && seen.contains(wanted) {
+                break;
+            }
+        }
+        assert!(seen.contains(wanted) && (wanted.contains('1') || seen.len() == 1), "{wanted}: {seen:?}");
+    }
+}
+
+fn whoever_holds_programs_is_left_as_it_was(zygote: &Zygote) {
+    let niceness = || rustix::process::getpriority_process(None).expect("told");
+    let (before, allowed) =
+        (niceness(), nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("told"));
+    let told = format!("{before}\n");
+    let mut lab =
+        Lab::open(zygote, counter, &[shell("nice; echo x > a")], Options::default()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(execution.outcome.commands[0][0].stdout, told.as_bytes(), "commands are no nicer than we are");
+    assert_eq!(niceness(), before);
+    assert_eq!(nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("told"), allowed);
 }
 
 /// Stays where everybody stands.

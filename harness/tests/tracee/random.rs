@@ -88,7 +88,7 @@ fn program(dice: &mut Dice, flavour: usize, steps: usize) -> String {
     if flavour == 1 {
         actions.insert(0, "open 0 a w".into());
     }
-    match dice.below(6) {
+    match dice.below(7) {
         0 => {
             let at = dice.below(actions.len());
             actions.insert(at, "fork".into());
@@ -102,6 +102,11 @@ fn program(dice: &mut Dice, flavour: usize, steps: usize) -> String {
         2 => {
             let child = action(dice, 2);
             actions.insert(0, format!("thread {child} endthread"));
+            actions.push("join".into());
+        }
+        3 => {
+            let child = action(dice, 2);
+            actions.insert(0, format!("thread sleep 5 {child} sleep 5 endthread"));
             actions.push("join".into());
         }
         _ => {}

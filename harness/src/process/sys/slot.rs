@@ -51,6 +51,8 @@ pub(crate) struct Starting {
     pub pass: u64,
     /// Whether it runs in the class `SCHED_FIFO`, and with it all that it starts.
     pub real_time: bool,
+    /// Its niceness, where the one who starts it has another.
+    pub niceness: Option<i32>,
 }
 
 /// What the child needs, by one pointer.
@@ -116,6 +118,10 @@ fn become_command(errand: &Errand<'_>) -> i32 {
     unsafe { libc::setpgid(0, 0) };
     // SAFETY: as above.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    if let Some(niceness) = starting.niceness {
+        // SAFETY: as above.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
+    }
     if starting.real_time {
         let least = libc::sched_param { sched_priority: 1 };
         let arguments = [0, libc::SCHED_FIFO as u64, (&raw const least).addr() as u64, 0, 0];

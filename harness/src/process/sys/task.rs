@@ -14,6 +14,15 @@ pub(crate) fn demote(task: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Has the calling thread run before every program under control, on any processor.
+pub(crate) fn watch_over_all() -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 2 };
+    // SAFETY: the kernel reads one `sched_param`, and there it is.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+    Errno::result(done)?;
+    Ok(())
+}
+
 /// Whether two processes share their memory, as a child does that has not executed its program yet with the parent that
 /// waits for it (`CLONE_VFORK`); an error where the kernel does not tell.
 pub(crate) fn share_memory(one: u32, other: u32) -> io::Result<bool> {
