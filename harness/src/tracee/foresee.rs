@@ -11,8 +11,7 @@ use super::paths::Found;
 use super::settings::Sleeps;
 use super::task::{Held, information, threads};
 use super::{behalf, still};
-use crate::books::deed::{At, Deed, Fd, Known, LockKind, Mapping, Mode, Target, Told};
-use crate::books::locks::Owner;
+use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
 use crate::explore::step::{Access, Gate};
@@ -440,23 +439,6 @@ impl Machine {
             end.label = "exit of a child".into();
         }
         Some(end)
-    }
-
-    /// Who owns the lock that is asked for or given up, and whether it may be had by this descriptor.
-    fn lock_of(&mut self, process: usize, tid: u32, told: &Told) -> (Owner, bool) {
-        let (fd, kind, mode): (Fd, LockKind, Mode) = match told {
-            Deed::Lock { file, kind, mode, .. } => (*file, *kind, *mode),
-            Deed::Unlock { file, kind, .. } => (*file, *kind, Mode::Shared),
-            _ => return (Owner::Process(tid), true),
-        };
-        let owner = self.owner(process, tid, fd, kind);
-        let access = information(tid, fd.0).map_or(0, |known| known.flags & libc::O_ACCMODE);
-        let may_lock = match (kind, mode) {
-            (LockKind::Flock, _) => true,
-            (_, Mode::Shared) => access != libc::O_WRONLY,
-            (_, Mode::Exclusive) => access != libc::O_RDONLY,
-        };
-        (owner, may_lock)
     }
 
     /// Whom a signal reaches.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::still::descendants;
 use super::task::{descriptors, information};
 use super::{Machine, paths::Paths};
-use crate::books::deed::{Fd, LockKind};
+use crate::books::deed::{Deed, Fd, LockKind, Mode, Told};
 use crate::books::locks::{Holding, Owner};
 
 /// What is closed.
@@ -25,6 +25,23 @@ pub(super) enum Closing {
 }
 
 impl Machine {
+    /// Who owns the lock that is asked for or given up, and whether it may be had by this descriptor.
+    pub(super) fn lock_of(&mut self, process: usize, tid: u32, told: &Told) -> (Owner, bool) {
+        let (fd, kind, mode): (Fd, LockKind, Mode) = match told {
+            Deed::Lock { file, kind, mode, .. } => (*file, *kind, *mode),
+            Deed::Unlock { file, kind, .. } => (*file, *kind, Mode::Shared),
+            _ => return (Owner::Process(tid), true),
+        };
+        let owner = self.owner(process, tid, fd, kind);
+        let access = information(tid, fd.0).map_or(0, |known| known.flags & libc::O_ACCMODE);
+        let may_lock = match (kind, mode) {
+            (LockKind::Flock, _) => true,
+            (_, Mode::Shared) => access != libc::O_WRONLY,
+            (_, Mode::Exclusive) => access != libc::O_RDONLY,
+        };
+        (owner, may_lock)
+    }
+
     /// Who owns the lock that a task asks for, or gives up, by this descriptor.
     pub(super) fn owner(&mut self, process: usize, tid: u32, fd: Fd, kind: LockKind) -> Owner {
         let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);

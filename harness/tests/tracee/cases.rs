@@ -583,7 +583,8 @@ fn delays_alone_lose_an_update_as_well(zygote: &Zygote) {
         return;
     }
     let add = act("open 0 n w add 0 exit 0");
-    let mut lab = Lab::open(zygote, counter, &[add.clone()], Options::perturbing()).expect("a machine");
+    let mut lab =
+        Lab::open(zygote, counter, std::slice::from_ref(&add), Options::perturbing()).expect("a machine");
     counter(&lab.state);
     let begun = Instant::now();
     let alone = lab.machine.run_perturbed(&mut |_| Duration::from_millis(5)).expect("an execution");
