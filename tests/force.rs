@@ -8,12 +8,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use flockwork::sandbox::Process;
 use flockwork::{CreateRequest, Error, LockKind, Store};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use support::marked::Marked;
 use support::{Scratch, each_lock, id};
 
 /// Makes something at a path. `false`: it cannot be made here.
@@ -84,7 +83,7 @@ fn a_dead_owners_lock_below_a_folder_in_the_place_of_its_break_lock_is_broken() 
 
 #[test]
 fn metadata_that_its_owner_may_not_read_is_removed_with_its_sandbox() {
-    let scratch = Scratch::with(Store::options().sandbox(Arc::new(Process::default())));
+    let scratch = Marked::with(Store::options());
     scratch.create(&id("c1"));
     let process = scratch.state(&id("c1")).sandbox.process.unwrap();
     put(&scratch, "meta.json", UNREADABLE);
@@ -105,7 +104,7 @@ fn metadata_that_its_owner_may_not_read_is_removed_with_its_sandbox() {
 
 #[test]
 fn a_record_of_a_process_that_cannot_be_is_no_obstacle() {
-    let scratch = Scratch::with(Store::options().sandbox(Arc::new(Process::default())));
+    let scratch = Marked::with(Store::options());
     for pid in ["0", "1", "4294967295"] {
         scratch.create(&id("c1"));
         let process = scratch.state(&id("c1")).sandbox.process.unwrap();

@@ -7,12 +7,11 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-use flockwork::sandbox::Process;
 use flockwork::{Container, CreateRequest, Error, LockKind, Standing, Status, Store, StoreOptions, Wait};
-use support::{Child, Scratch, id, role, say_ready};
+use support::marked::{Marked, with_processes};
+use support::{Child, id, role, say_ready};
 
 /// A time namespace in which the machine booted 5,000 s earlier: start times are other numbers there.
 const OTHER_TIME: &[&str] = &["unshare", "--time", "--boottime", "5000", "--fork", "--kill-child"];
@@ -31,15 +30,20 @@ fn is_possible(test: &str, unshare: &[&str]) -> bool {
 }
 
 fn options() -> StoreOptions {
-    Store::options().wait(Wait::Try).sandbox(Arc::new(Process::default()))
+    Store::options().wait(Wait::Try)
 }
 
-/// A store with a running container, whose process does not outlive the test.
-struct Running(Scratch);
+/// A store whose sandboxes are ended with the test, also where a child of it made them.
+fn open(options: StoreOptions, root: &Path) -> Store {
+    with_processes(options, root).open(root).unwrap()
+}
+
+/// A store with a running container.
+struct Running(Marked);
 
 impl Running {
     fn new(lock: LockKind) -> Self {
-        let scratch = Scratch::with(options().lock(lock));
+        let scratch = Marked::with(options().lock(lock));
         scratch.create_as(&id("c1"), Status::Running, None);
         Self(scratch)
     }
@@ -53,12 +57,6 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.store.container(&id("c1")).force_delete();
-    }
-}
-
 /// Not a test by itself: what the children do in their namespaces.
 #[test]
 fn child_process() {
@@ -69,7 +67,7 @@ fn child_process() {
         "has no /proc" => has_no_proc(&root),
         "find the lock taken" => find_the_lock_taken(&root, lock),
         "hold" => {
-            let store = options().lock(lock).open(&root).unwrap();
+            let store = open(options().lock(lock), &root);
             let id = id("c2");
             let _held = store.container(&id).lock_exclusive().unwrap();
             say_ready();
@@ -80,7 +78,7 @@ fn child_process() {
 }
 
 fn in_another_time(root: &Path) {
-    let store = options().open(root).unwrap();
+    let store = open(options(), root);
     let id = id("c1");
     let container = store.container(&id);
     let metadata = container.state().unwrap();
@@ -105,7 +103,7 @@ fn in_another_time(root: &Path) {
 }
 
 fn must_not_touch_it(root: &Path) {
-    let store = options().open(root).unwrap();
+    let store = open(options(), root);
     let id = id("c1");
     assert_eq!(store.container(&id).state().unwrap().status, Status::Running);
     assert_refused(&store.container(&id), "pid namespace");
@@ -113,7 +111,7 @@ fn must_not_touch_it(root: &Path) {
 
 fn has_no_proc(root: &Path) {
     must_not_touch_it(root);
-    let store = options().open(root).unwrap();
+    let store = open(options(), root);
     let c2 = id("c2");
     let error = store.create(&c2, CreateRequest::default()).unwrap_err();
     assert!(matches!(error, Error::Sandbox { .. }) && error.to_string().contains("/proc"), "{error}");
@@ -135,7 +133,7 @@ fn assert_refused(container: &Container<'_>, why: &str) {
 }
 
 fn find_the_lock_taken(root: &Path, lock: LockKind) {
-    let store = options().lock(lock).open(root).unwrap();
+    let store = open(options().lock(lock), root);
     let id = id("c2");
     let result = store.container(&id).lock_exclusive();
     assert!(matches!(result, Err(Error::Locked { .. })), "two holders: {result:?}");
@@ -153,11 +151,7 @@ fn in_another_time_namespace_the_living_are_alive() {
     assert_eq!((metadata.status, metadata.revision), (Status::Running, 2));
     match metadata.sandbox.process.unwrap().standing() {
         Standing::Lives(_) => drop(running.0.store.container(&id("c3")).force_delete().unwrap()),
-        standing => {
-            assert_eq!(standing, Standing::Unknown);
-            let pid = nix::unistd::Pid::from_raw(metadata.sandbox.process.unwrap().pid.cast_signed());
-            nix::sys::signal::killpg(pid, flockwork::Signal::SIGKILL).unwrap();
-        }
+        standing => assert_eq!(standing, Standing::Unknown),
     }
     let status = running.0.state(&id("c1")).status;
     assert_eq!(status, Status::Running);
@@ -181,7 +175,7 @@ fn a_lock_file_is_not_broken_from_another_namespace() {
         if !is_possible("a_lock_file_is_not_broken_from_another_namespace", unshare) {
             return;
         }
-        let scratch = Scratch::with(options().lock(LockKind::Lockfile));
+        let scratch = Marked::with(options().lock(LockKind::Lockfile));
         scratch.create(&id("c2"));
         let c2 = id("c2");
         let held = scratch.store.container(&c2).lock_exclusive().unwrap();
@@ -194,6 +188,5 @@ fn a_lock_file_is_not_broken_from_another_namespace() {
         assert!(matches!(result, Err(Error::Locked { .. })), "{unshare:?}: two holders: {result:?}");
         drop(result);
         holder.kill();
-        let _ = scratch.store.container(&c2).force_delete();
     }
 }

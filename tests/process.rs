@@ -3,7 +3,6 @@
 mod support;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flockwork::sandbox::Process;
@@ -11,38 +10,15 @@ use flockwork::{
     ContainerId, CreateRequest, Error, LockKind, Operation, ProcessIdentity, Signal, Status, Store,
     StoreOptions,
 };
+use support::marked::{Marked, marked, with_command, with_processes};
 use support::{Child, Scratch, id, role, say_ready};
 
-/// The variable by which the processes of a test's sandboxes are recognised.
-const MARK: &str = "FLOCKWORK_TEST_MARK";
-
 fn options(root: &Path) -> StoreOptions {
-    Store::options().sandbox(Arc::new(Process::default().environment(MARK, root.to_str().unwrap())))
-}
-
-/// A store whose sandboxes are marked with its folder. None of them outlives it, also where a test fails.
-struct Marked(Scratch);
-
-impl std::ops::Deref for Marked {
-    type Target = Scratch;
-
-    fn deref(&self) -> &Scratch {
-        &self.0
-    }
-}
-
-impl Drop for Marked {
-    fn drop(&mut self) {
-        for pid in marked(self.path()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-        }
-    }
+    with_processes(Store::options(), root)
 }
 
 fn scratch() -> Marked {
-    let folder = tempfile::tempdir().unwrap();
-    let store = options(folder.path()).open(folder.path()).unwrap();
-    Marked(Scratch { folder, store })
+    Marked::with(Store::options())
 }
 
 /// The state's letter and the group, or `None` where there is no such process.
@@ -50,19 +26,6 @@ fn look(pid: u32) -> Option<(char, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     Some((fields.next()?.chars().next()?, fields.nth(1)?.parse().ok()?))
-}
-
-/// Every living process with the mark of this root.
-fn marked(root: &Path) -> Vec<u32> {
-    let mark = format!("{MARK}={}", root.display());
-    let is_marked = |pid: u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-    };
-    let pids = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_marked(*pid)).collect()
 }
 
 /// Waits for what another process or the kernel is about to do.
@@ -238,7 +201,8 @@ fn an_image_is_restored_by_the_same_command_only() {
     let container = scratch.store.container(&id);
     scratch.create(&id);
     container.checkpoint(&image).unwrap();
-    let other = Store::options().sandbox(Arc::new(Process::new(["/bin/true"]))).open(scratch.path()).unwrap();
+    let other = with_command(Store::options(), scratch.path(), Process::new(["/bin/true"]));
+    let other = other.open(scratch.path()).unwrap();
     assert!(matches!(other.container(&id).restore(&image), Err(Error::Sandbox { .. })));
     assert_eq!(scratch.state(&id).stamp().revision, 1, "nothing was changed");
     assert_eq!(container.restore(&image).unwrap().status, Status::Running);

@@ -147,6 +147,28 @@ fn no_file_is_too_long() {
     assert!(wrong.is_empty(), "over {LINES_MAX} lines, or no longer so and still listed: {wrong:#?}");
 }
 
+/// What tests start must not outlive them. Sandboxes are marked and ended by `tests/support/marked.rs`, and what is static
+/// is never dropped, so that no temporary folder may be.
+#[test]
+fn tests_leave_nothing_behind() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let is_test = path.starts_with("tests/") || path.starts_with("harness/tests/");
+        if !is_test || path == "harness/tests/tidy.rs" {
+            continue;
+        }
+        let unmarked = text.contains(".sandbox(Arc::new(Process") && path != "tests/support/marked.rs";
+        let is_lasting = |line: &str| {
+            let line = line.trim_start().trim_start_matches("pub ");
+            line.starts_with("static ") && line.contains("TempDir")
+        };
+        if unmarked || text.lines().any(is_lasting) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "sandboxes that nobody ends, or temporary folders that stay: {wrong:#?}");
+}
+
 #[test]
 fn every_file_says_why_it_exists() {
     let silent = |text: &str| !text.trim_start().starts_with("//!");

@@ -242,6 +242,27 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     }
 
+    /// Between the look that found its owner dead and the break lock somebody else broke it, and a living process took it.
+    #[test]
+    fn a_lock_that_was_taken_anew_since_the_first_look_is_not_broken() {
+        let (folder, root) = scratch();
+        let request = Request::exclusive(&root, None, LOCK, Wait::Try);
+        let at = request.folder().unwrap().unwrap();
+        let seen: ProcessIdentity = dead(u32::MAX).parse().unwrap();
+        let new_owner = ProcessIdentity::own().unwrap().to_string();
+        symlinkat(new_owner.as_str(), root.fd(), LOCK).unwrap();
+        let mut patience = Patience::new(Wait::Try);
+        break_lock(&request, &at, (LOCK, &seen), &mut patience, 0).unwrap();
+        let link = fs::read_link(folder.path().join("meta.lock")).unwrap();
+        assert_eq!(link.to_str(), Some(new_owner.as_str()), "the living owner has its lock still");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the break lock was given back");
+        at.unlink(LOCK).unwrap();
+        break_lock(&request, &at, (LOCK, &seen), &mut patience, 0).unwrap();
+        symlinkat(dead(u32::MAX), root.fd(), LOCK).unwrap();
+        break_lock(&request, &at, (LOCK, &seen), &mut patience, 0).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the dead one's was broken");
+    }
+
     #[test]
     fn locks_of_dead_owners_do_not_lie_above_each_other_without_end() {
         let (_folder, root) = scratch();

@@ -1,6 +1,8 @@
 //! What the tests share. Nothing here decides what is right: it only makes stores and looks at disks.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub mod marked;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -28,11 +28,12 @@ pub enum Build {
     Dynamic,
 }
 
-/// The actor, compiled once for all tests; none where there is no compiler.
+/// The actor, compiled once for all tests; none where there is no compiler. It stays in cargo's own folder for tests: what
+/// is static is never dropped, and a temporary folder would be left behind.
 pub fn actor(build: Build) -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<(TempDir, PathBuf, PathBuf)>> = OnceLock::new();
+    static BUILT: OnceLock<Option<(PathBuf, PathBuf)>> = OnceLock::new();
     let compiled = BUILT.get_or_init(|| {
-        let place = tempfile::tempdir().expect("a folder");
+        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tracee/actor.c");
         let compile = |name: &str, more: &[&str]| {
             let path = place.path().join(name);
@@ -40,12 +41,14 @@ pub fn actor(build: Build) -> Option<&'static Path> {
             compiler.args(["-O1", "-pthread"]).args(more).arg("-o").arg(&path).arg(&source);
             let done = compiler.status().ok()?;
             assert!(done.success(), "the actor does not compile");
-            Some(path)
+            let lasting = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            fs::rename(&path, &lasting).expect("to take the place of an earlier one");
+            Some(lasting)
         };
         let (fixed, dynamic) = (compile("actor-static", &["-static"])?, compile("actor-dynamic", &[])?);
-        Some((place, fixed, dynamic))
+        Some((fixed, dynamic))
     });
-    let (_, fixed, dynamic) = compiled.as_ref()?;
+    let (fixed, dynamic) = compiled.as_ref()?;
     Some(if build == Build::Static { fixed } else { dynamic })
 }
 
