@@ -2,7 +2,11 @@
 //! and no path is walked. For the harness too; no part of the promises of this crate.
 
 use std::ffi::CStr;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, openat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -18,6 +22,20 @@ pub fn remove(parent: impl AsFd, name: &CStr) -> Result<(), Errno> {
         // Some systems say PERM of a folder.
         Err(Errno::ISDIR | Errno::PERM) => remove_folder(parent, name),
         Err(errno) => Err(errno),
+    }
+}
+
+/// The same, of a path. The last part of it is not followed where it is a link.
+pub fn remove_path(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no name", path.display())));
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let name = std::ffi::CString::new(name.as_bytes())?;
+    match File::open(parent) {
+        Ok(parent) => Ok(remove(parent, &name)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, fsync};
+use rustix::fs::{Mode, OFlags, fstat, fsync, ftruncate};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::folder::Folder;
@@ -136,14 +136,25 @@ pub(crate) fn write_new(lock: &Exclusive<'_>, name: &CStr, policy: WritePolicy, 
     })
 }
 
+/// Cuts the file only once it is known to be this container's alone: under another name it may be anybody's.
 fn write_in_place(lock: &Exclusive<'_>, name: &CStr, bytes: &[u8]) -> Result<(), CommitError> {
     let folder = lock.folder();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
     let permissions = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let failed =
         |is_visible| move |errno| CommitError { error: folder.error("write", name, errno), is_visible };
     let file = folder.open(name, flags, permissions).map_err(failed(false))?;
-    write_all(&file, bytes).and(close(file)).map_err(failed(true))
+    let found = fstat(&file).map_err(failed(false))?;
+    if found.st_nlink > 1 {
+        let why = format!(
+            "the file has {} names (hard links), and writing in place would change it under all of them: remove the others, or \
+             write by rename",
+            found.st_nlink
+        );
+        return Err(CommitError { error: Error::unsupported(folder.full(name), why), is_visible: false });
+    }
+    let written = retry_on_intr(|| ftruncate(&file, 0)).and_then(|()| write_all(&file, bytes));
+    written.and(close(file)).map_err(failed(true))
 }
 
 /// Closes a file that was written to: a filesystem that writes late (NFS, or one with quotas) says only here that it

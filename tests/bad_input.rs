@@ -402,6 +402,29 @@ fn reading_without_a_lock_what_is_written_in_place_is_refused() {
     assert!(options.even_if_unsound().open(folder.path()).is_ok());
 }
 
+/// What is written in place is changed under every name that it has.
+#[test]
+fn metadata_that_has_another_name_is_not_written_in_place() {
+    let outside = tempfile::tempdir().unwrap();
+    let other = outside.path().join("mine");
+    let scratch = Scratch::with(Store::options().write(WritePolicy::InPlace));
+    scratch.create(&id("c1"));
+    fs::hard_link(scratch.file(&id("c1"), "meta.json"), &other).unwrap();
+    let before = fs::read(&other).unwrap();
+    let error = scratch.store.container(&id("c1")).start().unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("2 names"), "{error}");
+    assert_eq!(fs::read(&other).unwrap(), before);
+    assert_eq!(scratch.state(&id("c1")).status, Status::Created, "nothing was changed");
+    // By rename the name alone is given to the new metadata.
+    let by_rename = Store::options().open(scratch.path()).unwrap();
+    by_rename.container(&id("c1")).start().unwrap();
+    assert_eq!(fs::read(&other).unwrap(), before);
+    scratch.store.container(&id("c1")).kill().unwrap();
+    fs::hard_link(scratch.file(&id("c1"), "meta.json"), outside.path().join("again")).unwrap();
+    scratch.store.container(&id("c1")).force_delete().unwrap();
+    assert_eq!(fs::read(&other).unwrap(), before);
+}
+
 /// Not a test by itself: a child whose close of the next metadata fails.
 #[test]
 fn child_process() {

@@ -151,6 +151,35 @@ fn another_process_with_the_same_number_is_not_taken_for_the_sandbox() {
     nix::sys::signal::killpg(nix::unistd::Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).unwrap();
 }
 
+/// The number of an ended sandbox may be that of somebody else's group by now, whose own leader has ended as well.
+#[test]
+fn the_group_of_a_stranger_with_the_same_number_is_not_touched() {
+    let scratch = scratch();
+    let id = id("c1");
+    scratch.create(&id);
+    let process = leader(&scratch, &id);
+    // Its leader ends at once; a child stays in its group, and says who it is.
+    let mut stranger = std::process::Command::new("setsid");
+    let stranger = stranger.args(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $! $$"]).output().unwrap();
+    let told = String::from_utf8(stranger.stdout).unwrap();
+    let [child, group] =
+        told.split_whitespace().map(|number| number.parse::<u32>().unwrap()).collect::<Vec<_>>()[..]
+    else {
+        panic!("{told}")
+    };
+    eventually("its leader has ended", || look(group).is_none());
+    assert!(look(child).is_some_and(|(_, of)| of == group), "a group without a leader");
+    let path = scratch.file(&id, "meta.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace(&format!("\"pid\":{}", process.pid), &format!("\"pid\":{group}")))
+        .unwrap();
+    assert_eq!(scratch.state(&id).status, Status::Stopped);
+    scratch.store.container(&id).force_delete().unwrap();
+    let lives = look(child).is_some_and(|(state, _)| state != 'Z');
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
+    assert!(lives, "a stranger's process was killed");
+}
+
 #[test]
 fn signals_are_sent_and_what_they_do_is_seen() {
     let scratch = scratch();

@@ -64,7 +64,7 @@ fn recording() {
         status: Some(Status::Paused),
         generation: Some(3),
         revision: Some(5),
-        message: None,
+        ..Answer::done()
     };
     let fill = |region: &Region| {
         region.header(0).published.store(0, Ordering::Relaxed);

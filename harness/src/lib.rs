@@ -28,5 +28,5 @@ pub mod subject;
 pub mod tracee;
 
 pub use flockwork_judge::{
-    check, document, evidence, failures, history, judge, model, reach, signature, violation, words,
+    answer, check, document, evidence, failures, history, judge, model, reach, signature, violation, words,
 };

@@ -12,6 +12,7 @@
 //! means: it may be somebody else's by now, or always have been, in this pid namespace.
 
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +29,12 @@ use crate::identity::{self, ProcessIdentity, Standing, View, all_pids, glance};
 use crate::{ContainerId, Status};
 
 /// What the leader does before it becomes the command.
-const HOLD: &str = r#"read -r go || exit 0; kill -STOP $$; exec "$@" </dev/null"#;
+const HOLD: &str =
+    r#"read -r FLOCKWORK_SANDBOX || exit 0; export FLOCKWORK_SANDBOX; kill -STOP $$; exec "$@" </dev/null"#;
+
+/// The variable by which what is left of a tree is known once its leader has ended: it holds the leader's identity, which
+/// is the line that the shell waits for. The number alone may be another's group by then.
+const MARK: &str = "FLOCKWORK_SANDBOX";
 
 /// How long the system may take to stop or end a process before that is an error.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +44,11 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 const LOOK_PAUSE_MIN: Duration = Duration::from_micros(50);
 const LOOK_PAUSE_MAX: Duration = Duration::from_millis(2);
+
+/// The program by which a process gets a session of its own was not started.
+#[derive(Debug, thiserror::Error)]
+#[error("setsid (of util-linux) was not started: {0}")]
+struct NotStarted(#[source] io::Error);
 
 /// A real process tree. Its checkpoints hold the command, not its memory: what is restored starts from the beginning.
 #[derive(Debug)]
@@ -90,24 +101,21 @@ impl Process {
         let mut children = self.children();
         let input =
             children.iter_mut().find(|child| child.id() == process.pid).and_then(|child| child.stdin.take());
-        input.map_or(Ok(()), |mut input| input.write_all(b"go\n"))
+        // In one piece: a shell that reads half of it would go on under another name.
+        input.map_or(Ok(()), |mut input| input.write_all(format!("{process}\n").as_bytes()))
     }
 
     /// Ends every process of the group, and returns when it is so.
     fn end(&self, process: ProcessIdentity) -> io::Result<()> {
         // A number that none can have, whatever wrote it: there is nothing to end.
         if pid_of(process).is_ok() {
-            let has_ended = || !process.is_alive() && !group_lives(process);
-            match process.standing() {
-                Standing::Unknown => return Err(cannot_be_told(process)),
-                // Its group has ended with it: a number is not used again while it names one.
-                Standing::Replaced => (),
-                Standing::Lives(_) | Standing::Ended => {
-                    send_to_group(process, Signal::SIGKILL)?;
-                    if !look_until(PATIENCE, has_ended) {
-                        return Err(timed_out(process, "does not end after SIGKILL"));
-                    }
-                }
+            let leads = leads_its_group(process)?;
+            let has_ended = || {
+                if leads { !process.is_alive() && !group_lives(process) } else { left_of(process).is_empty() }
+            };
+            send_to_group(process, Signal::SIGKILL)?;
+            if !look_until(PATIENCE, has_ended) {
+                return Err(timed_out(process, "does not end after SIGKILL"));
             }
         }
         self.reap();
@@ -135,9 +143,7 @@ impl Sandbox for Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("setsid (of util-linux) was not started: {error}"))
-            })?;
+            .map_err(|error| io::Error::new(error.kind(), NotStarted(error)))?;
         record.process = ProcessIdentity::of(child.id());
         self.children().push(child);
         record
@@ -287,40 +293,85 @@ fn pid_of(process: ProcessIdentity) -> io::Result<Pid> {
 
 /// Signals the leader, if it lives: by a descriptor of it, which never means another, where such can be had.
 fn send(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
-    let pid = pid_of(process)?;
-    let number = rustix::process::Pid::from_raw(pid.as_raw());
-    let pidfd = number.and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
+    pid_of(process)?;
+    let leader = Member::of(process.pid);
     match process.standing() {
         // Whoever had the number when the descriptor was opened has it still.
-        Standing::Lives(_) => (),
-        Standing::Ended | Standing::Replaced => return Ok(()),
-        Standing::Unknown => return Err(cannot_be_told(process)),
-    }
-    let named = rustix::process::Signal::from_named_raw(signal as i32);
-    let sent = match (&pidfd, named) {
-        (Some(pidfd), Some(named)) => pidfd_send_signal(pidfd, named).map_err(io::Error::from),
-        _ => kill(pid, signal).map_err(io::Error::from),
-    };
-    match sent {
-        // It ended at this very moment.
-        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
-        sent => sent,
+        Standing::Lives(_) => leader.map_or(Ok(()), |leader| leader.send(signal)),
+        Standing::Ended | Standing::Replaced => Ok(()),
+        Standing::Unknown => Err(cannot_be_told(process)),
     }
 }
 
-/// Signals the whole group. One that is gone is left to whoever looks whether it lives; one whose leader's number means
-/// another process by now is not touched.
+/// Signals the whole group. One that is gone is left to whoever looks whether it lives.
 fn send_to_group(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
     let group = pid_of(process)?;
-    match process.standing() {
-        Standing::Lives(_) | Standing::Ended => (),
-        Standing::Replaced => return Ok(()),
-        Standing::Unknown => return Err(cannot_be_told(process)),
+    if !leads_its_group(process)? {
+        for member in left_of(process) {
+            member.send(signal)?;
+        }
+        return Ok(());
     }
     match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether the leader has its number still, alive or as a zombie: then the group of that number is its own. A number is
+/// free again once the leader has been reaped and the group is empty; it may mean a stranger's group afterwards, even one
+/// whose leader has ended as well.
+fn leads_its_group(process: ProcessIdentity) -> io::Result<bool> {
+    match process.standing() {
+        Standing::Lives(_) => Ok(true),
+        Standing::Ended => Ok(glance(process.pid).is_some()),
+        Standing::Replaced => Ok(false),
+        Standing::Unknown => Err(cannot_be_told(process)),
+    }
+}
+
+/// A process that was looked at; what is signalled is that one.
+struct Member {
+    pid: Pid,
+    /// `None` on kernels that have none (before 5.3).
+    pidfd: Option<OwnedFd>,
+}
+
+impl Member {
+    fn of(pid: u32) -> Option<Self> {
+        let number = rustix::process::Pid::from_raw(pid.cast_signed())?;
+        let pidfd = pidfd_open(number, PidfdFlags::empty()).ok();
+        Some(Self { pid: Pid::from_raw(number.as_raw_nonzero().get()), pidfd })
+    }
+
+    /// One that has ended needs no signal.
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        let named = rustix::process::Signal::from_named_raw(signal as i32);
+        let sent = match (&self.pidfd, named) {
+            (Some(pidfd), Some(named)) => pidfd_send_signal(pidfd, named).map_err(io::Error::from),
+            _ => kill(self.pid, signal).map_err(io::Error::from),
+        };
+        match sent {
+            Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
+            sent => sent,
+        }
+    }
+}
+
+/// Living processes of the leader's group that carry its mark: what it left when it ended. Who has cleared its
+/// environment is not known by it, and left alone.
+fn left_of(process: ProcessIdentity) -> Vec<Member> {
+    let mark = format!("{MARK}={process}");
+    let is_left = |pid: &u32| {
+        let in_group = glance(*pid).is_some_and(|glance| glance.group == process.pid && !glance.is_zombie());
+        in_group && {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        }
+    };
+    // Looked at again once the descriptor is there: the number may have become another's in between.
+    let member = |pid: u32| Member::of(pid).filter(|_| is_left(&pid));
+    all_pids().filter(is_left).filter_map(member).collect()
 }
 
 /// Whether any process of the group lives. Zombies do not, but the system counts them as members.

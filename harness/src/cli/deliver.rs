@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::output::{Ci, Format, Output, print, print_json, print_words, room, say};
+use super::output::{Ci, Format, Output, print, print_data, print_json, print_words, room, say};
 use crate::report::exit::Exit;
 use crate::report::github::{self, SUMMARY_BYTES_MAX};
 use crate::report::{RunReport, human, junit};
@@ -21,7 +21,7 @@ pub fn deliver(
     exit: Exit,
 ) -> Result<(), Failure> {
     let printed = match (output.ci, output.format) {
-        (Some(Ci::Junit), _) => print(&junit::show(report)),
+        (Some(Ci::Junit), _) => print_data(&junit::show(report)),
         (Some(Ci::Github), _) => github(report, output),
         (None, Format::Human) => print_words(&human::run_on(report, output.detail, room())),
         (None, Format::Json) => print_json(report),

@@ -35,6 +35,7 @@ use clap::Parser;
 
 use crate::process::Zygote;
 use crate::report::exit::Exit;
+use crate::report::plain;
 use args::{Cli, Command};
 use failure::Failure;
 use output::{Output, say};
@@ -46,13 +47,17 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout, mistakes to stderr; a reader that has gone away is no error.
-            return match error.print() {
-                _ if error.use_stderr() => Exit::Usage,
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    say(&format!("flockwork: stdout cannot be written: {error}"));
-                    Exit::HarnessFailed
+            let words = error.render().ansi().to_string();
+            if error.use_stderr() {
+                say(words.trim_end_matches('\n'));
+                return Exit::Usage;
+            }
+            return match output::print(&words) {
+                Ok(()) => Exit::AsExpected,
+                Err(failure) => {
+                    say(&format!("flockwork: {}", failure.message));
+                    failure.exit
                 }
-                _ => Exit::AsExpected,
             };
         }
     };
@@ -61,7 +66,7 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
     match catch_unwind(AssertUnwindSafe(|| dispatch(zygote, typed, &command_line))) {
         Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
-            say(&format!("flockwork: {}", failure.message));
+            say(&format!("flockwork: {}", plain::lines(&failure.message)));
             failure.exit
         }
         Err(_) => Exit::HarnessFailed,

@@ -12,6 +12,7 @@ use crate::report::fold::fold;
 use crate::report::github::harmless;
 use crate::report::human::Detail;
 use crate::report::interleaving::terminal_width;
+use crate::report::plain;
 use crate::report::progress::Talk;
 
 /// How to report, for commands that only people and programs read.
@@ -92,7 +93,7 @@ impl Output {
 /// Says something on stderr. Nobody is left to tell when that fails. GitHub's runner obeys commands there as well, so no
 /// line is one.
 pub fn say(words: &str) {
-    let words = harmless(words);
+    let words = harmless(&plain::framed(words));
     let is_terminal = io::stderr().is_terminal();
     let _ = writeln!(anstream::stderr(), "{}", fitted(&words, is_terminal));
 }
@@ -111,8 +112,13 @@ fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
     if is_terminal { Cow::Owned(fold(text, terminal_width())) } else { Cow::Borrowed(text) }
 }
 
-/// Writes data to stdout, without its colours where they are not wanted.
+/// Writes words to stdout, without their colours where they are not wanted, and without what a terminal would obey.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_data(&plain::framed(text))
+}
+
+/// Writes data to stdout, as it is.
+pub fn print_data(text: &str) -> Result<(), Failure> {
     let stdout = io::stdout();
     // Asked of the raw stream: the lock hides whether it is a terminal from nobody, but let it be plain.
     let choice = AutoStream::choice(&stdout);
@@ -130,5 +136,5 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::new(Exit::HarnessFailed, format!("the report is no JSON: {error}")))?;
     text.push('\n');
-    print(&text)
+    print_data(&plain::json(&text))
 }

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 use super::args::Cli;
 use super::failure::Failure;
-use super::output::print;
+use super::output::print_data;
 use crate::report::exit::Exit;
 
 /// Writes completions for a shell.
@@ -14,14 +14,14 @@ pub fn completions(shell: Shell) -> Result<Exit, Failure> {
     // By way of memory: the generator panics where stdout has been closed.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "flockwork", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    print_data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::AsExpected)
 }
 
 /// Writes the manual page: the program, then each command.
 pub fn man() -> Result<Exit, Failure> {
     let page = page().map_err(|error| Failure::new(Exit::HarnessFailed, error.to_string()))?;
-    print(&page)?;
+    print_data(&page)?;
     Ok(Exit::AsExpected)
 }
 

@@ -86,6 +86,7 @@ fn nothing_tried(run: &ExploreRun) -> Option<String> {
 /// Why what was explored may be too little to call the subject clean.
 fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
     let mut told = Vec::from_iter(nothing_tried(run));
+    told.extend(run.answers.lacks.told());
     let StrategyPlan::Exhaustive { preemptions } = plan.strategy else { return told };
     let budget = plan.budget;
     let spent =

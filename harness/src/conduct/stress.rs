@@ -70,6 +70,7 @@ pub fn run(
         .chain(nothing_tried(&run, &reach))
         .chain(nobody_killed(plan, &run))
         .chain(auditors_missed(plan, &run))
+        .chain(run.lacks.told())
         .collect();
     let case = Case {
         expect,

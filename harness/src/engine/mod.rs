@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use serve::{Order, serve};
 
+use crate::answer::Lacks;
 use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};
 use crate::history::History;
 use crate::tracee::TraceeError;
@@ -37,6 +38,8 @@ pub struct StressRun {
     pub ended: Ended,
     /// How many workers were killed while there was work left.
     pub kills: u64,
+    /// What the machine lacked when operations failed.
+    pub lacks: Lacks,
 }
 
 impl StressRun {

@@ -4,7 +4,6 @@
 //! its list of folders is there, which is written last and as a whole.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::GroundError;
@@ -92,12 +91,8 @@ fn restore(entry: &Path) -> Result<Vec<PathBuf>, GroundError> {
     for (number, folder) in folders.iter().enumerate() {
         put_back_from(folder, &entry.join(number.to_string()))?;
     }
-    match fs::remove_dir_all(entry) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(GroundError::io(entry, "it cannot be removed")(error))
-        }
-        _ => Ok(folders),
-    }
+    flockwork::tree::remove_path(entry).map_err(GroundError::io(entry, "it cannot be removed"))?;
+    Ok(folders)
 }
 
 /// Where backups lie.

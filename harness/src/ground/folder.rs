@@ -11,6 +11,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flockwork::tree::remove_path;
+
 use super::capture::{Body, Capture, Entry, Kind};
 use super::copy::{copy, dress};
 use super::{Ground, GroundError};
@@ -97,9 +99,7 @@ struct Folder {
 
 impl Folder {
     fn settle(&mut self) -> Result<(), GroundError> {
-        if self.kept.exists() {
-            fs::remove_dir_all(&self.kept).map_err(GroundError::io(&self.kept, "it cannot be removed"))?;
-        }
+        remove_path(&self.kept).map_err(GroundError::io(&self.kept, "it cannot be removed"))?;
         fs::create_dir_all(&self.kept).map_err(GroundError::io(&self.kept, "it cannot be made"))?;
         copy(&self.work, &self.kept, &|_| false)?;
         self.seen.clear();
@@ -146,9 +146,7 @@ impl Folder {
 
     fn remove(&self, path: &str) -> Result<(), GroundError> {
         let path = self.work.join(path);
-        let Ok(about) = fs::symlink_metadata(&path) else { return Ok(()) };
-        let removed = if about.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(GroundError::io(&path, "it cannot be put back"))
+        remove_path(&path).map_err(GroundError::io(&path, "it cannot be put back"))
     }
 
     /// Copies what is missing from the folder as it was, and gives folders their modes again.

@@ -10,6 +10,7 @@ use flockwork::{Operation, Status};
 
 use super::clock::now_ns;
 use super::region::{Header, Region};
+use crate::answer;
 use crate::history::{Outcome, Reason, Record};
 use crate::subject::Answer;
 
@@ -32,7 +33,8 @@ pub struct Entry {
     /// Offset of its message among the texts, plus 1; 0 for none.
     text: AtomicU32,
     what: AtomicU32,
-    padding: AtomicU32,
+    /// Number of the system's error, for failures; 0 for none.
+    errno: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Entry>() == 48);
@@ -57,6 +59,7 @@ impl Entry {
         self.generation.store(0, Ordering::Relaxed);
         self.revision.store(0, Ordering::Relaxed);
         self.text.store(0, Ordering::Relaxed);
+        self.errno.store(0, Ordering::Relaxed);
         self.return_ns.store(reaped_ns, Ordering::Release);
     }
 
@@ -66,6 +69,15 @@ impl Entry {
         let container = self.container.load(Ordering::Relaxed);
         let operation = Packed(self.what.load(Ordering::Relaxed)).operation();
         (operation, (container != NO_CONTAINER).then_some(container))
+    }
+
+    /// What the machine lacked when the operation failed; `None` where it did not, or not for the machine's sake.
+    #[must_use]
+    pub fn lack(&self) -> Option<&'static str> {
+        self.return_ns()?;
+        let packed = Packed(self.what.load(Ordering::Relaxed));
+        let errno = self.errno.load(Ordering::Relaxed) as u16;
+        answer::lack(packed.outcome(), packed.reason(), std::num::NonZeroU16::new(errno))
     }
 
     /// The entry as a record of a history, and where its message is.
@@ -215,6 +227,7 @@ impl<'r> Writer<'r> {
         }
         if let Some(message) = &answer.message {
             entry.text.store(self.texts.keep(message).map_or(0, |at| at.0 + 1), Ordering::Relaxed);
+            entry.errno.store(answer.errno.map_or(0, |errno| errno.get().into()), Ordering::Relaxed);
         }
     }
 }
@@ -347,6 +360,7 @@ mod tests {
             generation: Some(7),
             revision: Some(9),
             message: Some("cut short".into()),
+            errno: None,
         }
     }
 
@@ -402,6 +416,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_lack_of_the_machine_is_kept_by_its_number() {
+        let region = region();
+        let mut writer = Writer::new(&region, 0);
+        let errno = std::num::NonZeroU16::new(24);
+        for answer in [Answer { errno, ..Answer::failed(Reason::Io, "what") }, answer()] {
+            writer.invoked(Operation::State, Some(0));
+            writer.returned(Operation::State, &answer);
+        }
+        let [lacking, corrupt] = &region.entries(0)[..2] else { panic!("two entries") };
+        assert!(lacking.lack().is_some_and(|lack| lack.contains("EMFILE")));
+        assert_eq!(corrupt.lack(), None);
+        lacking.close_unknown(u64::MAX - 1);
+        assert_eq!(lacking.lack(), None);
     }
 
     #[test]

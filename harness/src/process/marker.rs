@@ -105,10 +105,20 @@ impl Handle {
 
     /// Kills it; an error says that there was none to kill.
     pub fn kill(&self) -> nix::Result<()> {
+        self.send(rustix::process::Signal::KILL)
+    }
+
+    /// Lets it go on, if it stands still.
+    pub fn wake(&self) -> nix::Result<()> {
+        self.send(rustix::process::Signal::CONT)
+    }
+
+    fn send(&self, signal: rustix::process::Signal) -> nix::Result<()> {
+        let number = nix::unistd::Pid::from_raw(self.pid.cast_signed());
         match &self.pidfd {
-            Some(pidfd) => pidfd_send_signal(pidfd, rustix::process::Signal::KILL)
+            Some(pidfd) => pidfd_send_signal(pidfd, signal)
                 .map_err(|errno| nix::errno::Errno::from_raw(errno.raw_os_error())),
-            None => kill(self.pid),
+            None => nix::sys::signal::kill(number, nix::sys::signal::Signal::try_from(signal.as_raw())?),
         }
     }
 }

@@ -27,5 +27,5 @@ mod warden;
 mod zygote;
 
 pub use channel::Channel;
-pub use marker::{Marker, sweep};
+pub use marker::{Handle, Marker, sweep};
 pub use zygote::{Builder, Zygote};

@@ -182,7 +182,7 @@ fn be_zygote(channel: &Channel, warden: Pid, build: Builder, unblocked: io::Resu
     match catch_unwind(AssertUnwindSafe(life)) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            eprintln!("flockwork: zygote: {error}");
+            eprintln!("flockwork: zygote: {}", flockwork::printable(&error.to_string()));
             1
         }
         Err(_) => lifeline::PANICKED,

@@ -380,9 +380,10 @@ impl<'s> Play<'s> {
     /// Lets everybody go on who is still stopped: some programs stop themselves when a child of theirs was stopped.
     fn wake_the_stopped(&self) {
         for pid in self.running.values().flat_map(|running| hang::tree(running.pid)) {
+            // Looked at once the handle is there: the number may become another's.
+            let handle = crate::process::Handle::of(pid);
             if Stat::of(pid).is_some_and(|stat| stat.state == 'T') {
-                // It may just have ended.
-                _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGCONT);
+                _ = handle.wake();
             }
         }
     }

@@ -1,45 +1,82 @@
 //! Words that others wrote, for a terminal or a log: names, messages and texts of files may hold what a terminal obeys
 //! or what turns the direction of a line. It is shown, never sent.
 
+//!
+//! What is odd is decided in one place, [`flockwork::printable`]. [`one_line`] and [`lines`] are for words on their way into
+//! an output; whatever goes to a terminal passes [`framed`] as well, in case somebody forgot.
+
 use std::borrow::Cow;
-use std::fmt::Write;
+
+use flockwork::printable;
 
 use super::{RunReport, ScenarioReport, ViolationReport};
 
 /// On one line.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    shown(text, is_odd)
+    let spaced = text.replace('\t', " ");
+    let shown = printable(&spaced).to_string();
+    if shown == text { Cow::Borrowed(text) } else { Cow::Owned(shown) }
 }
 
 /// On as many lines as it has.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
-    shown(text, |c| c != '\n' && is_odd(c))
-}
-
-fn is_odd(c: char) -> bool {
-    c.is_control() || turns_direction(c)
-}
-
-/// Characters that turn the direction of text, and with it what a line seems to say.
-const fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn shown(text: &str, is_odd: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&is_odd) {
+    let shown: Vec<Cow<'_, str>> = text.split('\n').map(one_line).collect();
+    if shown.iter().all(|line| matches!(line, Cow::Borrowed(_))) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 16);
+    Cow::Owned(shown.join("\n"))
+}
+
+/// A whole output for a terminal: of all that a terminal obeys, only the ends of lines, tabs, and colours and weights are
+/// left. A text may so have another colour at worst; it hides nothing, and sets nothing.
+#[must_use]
+pub fn framed(text: &str) -> String {
+    const ESCAPE: char = '\u{1b}';
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| matches!(c, ESCAPE | '\n' | '\t')) {
+        shown.push_str(&printable(&rest[..at]).to_string());
+        rest = &rest[at..];
+        // The character itself, or the whole of a style.
+        let kept = if rest.starts_with(ESCAPE) { style_bytes(rest) } else { 1 };
+        if kept == 0 {
+            shown.push_str(&printable(&rest[..1]).to_string());
+        } else {
+            shown.push_str(&rest[..kept]);
+        }
+        rest = &rest[kept.max(1)..];
+    }
+    shown + &printable(rest).to_string()
+}
+
+/// How long the style is that the text begins with; 0 where it begins with none of those that are our own.
+fn style_bytes(text: &str) -> usize {
+    let Some((codes, _)) = text.strip_prefix("\u{1b}[").and_then(|rest| rest.split_once('m')) else {
+        return 0;
+    };
+    let is_own = |code: &str| {
+        // Plain, bold, dim, italic, underlined, and the sixteen colours; not concealed, and no background.
+        matches!(code.parse::<u8>(), Ok(0..=4 | 22..=24 | 30..=37 | 39 | 90..=97)) || code.is_empty()
+    };
+    if codes.len() <= 16 && codes.split(';').all(is_own) { "\u{1b}[".len() + codes.len() + 1 } else { 0 }
+}
+
+/// JSON in which every odd character is escaped: those stand in its strings alone.
+#[must_use]
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        match c {
-            '\t' if is_odd(c) => shown.push(' '),
-            c if is_odd(c) => write!(shown, "{}", c.escape_default()).expect("a String takes all"),
-            c => shown.push(c),
+        let mut bytes = [0; 4];
+        if c == '\n' || printable(c.encode_utf8(&mut bytes)).to_string().starts_with(c) {
+            shown.push(c);
+        } else {
+            let mut units = [0; 2];
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         }
     }
-    Cow::Owned(shown)
+    shown
 }
 
 /// A report whose words are safe to be printed.
@@ -98,12 +135,39 @@ mod tests {
     }
 
     #[test]
+    fn only_our_own_styles_pass() {
+        for kept in ["a\tb\n", "\u{1b}[1mx\u{1b}[0m", "\u{1b}[1;31mx\u{1b}[m", "ü\u{1b}[90m"] {
+            assert_eq!(framed(kept), kept);
+        }
+        for (sent, shown) in [
+            ("\u{1b}[8mx", "\\u{1b}[8mx"),
+            ("\u{1b}[1;8mx", "\\u{1b}[1;8mx"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{1b}]0;x\u{7}", "\\u{1b}]0;x\\u{7}"),
+            ("\u{9b}31m\r\u{202e}", "\\u{9b}31m\\r\\u{202e}"),
+            ("\u{1b}\u{1b}[1m", "\\u{1b}\u{1b}[1m"),
+            ("\u{1b}[1", "\\u{1b}[1"),
+        ] {
+            assert_eq!(framed(sent), shown);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_obeys() {
+        let words = "a\u{9b}2J \u{202e} \u{e0041} \u{7f} ü \u{1b}\n\t";
+        let text = serde_json::to_string(words).unwrap();
+        let shown = json(&text);
+        assert_eq!(lines(&shown), shown);
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), words);
+    }
+
+    #[test]
     fn a_report_for_people_has_no_escape_but_its_own() {
         for detail in [Detail::Normal, Detail::Full] {
             let text = human::run(&run(scenario(HOSTILE, Exit::Violation)), detail);
             let own = anstream::adapter::strip_str(&text).to_string();
             assert!(text.contains("\\u{1b}[31mred"), "{text}");
-            assert!(!own.contains(|c: char| c != '\n' && is_odd(c)), "{own:?}");
+            assert_eq!(lines(&own), own);
             assert!(!text.contains("\u{1b}[31mred"), "{text:?}");
         }
     }

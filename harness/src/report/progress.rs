@@ -99,7 +99,7 @@ impl Bar {
         let line =
             format!("{}: {verdict}, {done} in {}", plain::one_line(&report.name), show_ns(duration_ns));
         // Nobody is left to tell when stderr is gone.
-        let _ = writeln!(anstream::stderr(), "{}", harmless(&line));
+        let _ = writeln!(anstream::stderr(), "{}", harmless(&plain::framed(&line)));
     }
 }
 

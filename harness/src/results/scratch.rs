@@ -9,11 +9,11 @@ mod register;
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use flockwork::ProcessIdentity;
+use flockwork::tree::remove_path;
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ impl Scratch {
 
     /// Removes it, and says what went wrong.
     pub fn remove(mut self) -> io::Result<()> {
-        self.path.take().map_or(Ok(()), |path| remove_folder(&path))
+        self.path.take().map_or(Ok(()), |path| remove_path(&path))
     }
 }
 
@@ -70,19 +70,9 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
             // What stays is cleared by the next start.
-            _ = remove_folder(&path);
+            _ = remove_path(&path);
         }
     }
-}
-
-/// Removes a folder with everything in it, however deep: no stack and no number of descriptors limits it.
-pub fn remove_folder(path: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no name", path.display())));
-    };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let name = std::ffi::CString::new(name.as_bytes())?;
-    Ok(flockwork::tree::remove(fs::File::open(parent)?, &name)?)
 }
 
 /// Where temporary folders lie unless the user says otherwise: in memory where there is room, else the usual place.
@@ -153,7 +143,7 @@ fn clear(path: &Path) -> Option<Leftover> {
     if !is_mine || owner.is_alive() {
         return None;
     }
-    let error = remove_folder(path).err().map(|error| error.to_string());
+    let error = remove_path(path).err().map(|error| error.to_string());
     Some(Leftover { path: path.to_owned(), owner_pid: owner.pid, error })
 }
 

@@ -102,7 +102,7 @@ impl Session for Calm {
         let given_ns = now_ns();
         self.truths.push(Truth { asked_ns, got_ns, given_ns, done_ns: now_ns() });
         let (reason, message) = (None, None);
-        Answer { outcome: Outcome::Ok, reason, status: None, generation: None, revision: None, message }
+        Answer { outcome: Outcome::Ok, reason, status: None, message, ..Answer::done() }
     }
 
     fn audit(&mut self, _container: u32) -> Answer {

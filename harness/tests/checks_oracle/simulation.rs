@@ -23,6 +23,7 @@ pub struct Simulation<'a> {
     is_dead: bool,
     /// How many of a hundred operations that change something are killed.
     killed_percent: u64,
+    container: u32,
     records: Vec<Record>,
 }
 
@@ -45,18 +46,29 @@ const OPERATIONS: [Operation; 16] = [
     Operation::ForceDelete,
 ];
 
+/// A container, by its index, and its state at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    pub container: u32,
+    pub state: State,
+}
+
 impl<'a> Simulation<'a> {
-    /// So many of a hundred operations that change something are killed.
-    pub fn new(random: &'a mut Random, deaths: Deaths, killed_percent: u64) -> Self {
+    /// So many of a hundred operations that change something are killed. What is there at the start is in its first life,
+    /// and was saved once.
+    pub fn new(random: &'a mut Random, deaths: Deaths, killed_percent: u64, start: Start) -> Self {
+        let Start { container, state } = start;
+        let told = u64::from(state != State::Absent);
         Self {
             random,
             deaths,
-            state: State::Absent,
-            generation: 0,
-            revision: 0,
+            state,
+            generation: told,
+            revision: told,
             now_ns: 10,
             is_dead: false,
             killed_percent,
+            container,
             records: Vec::new(),
         }
     }
@@ -65,7 +77,8 @@ impl<'a> Simulation<'a> {
         for process in 0..operations {
             self.now_ns += self.random.below(4);
             let operation = self.random.one_of(&OPERATIONS);
-            let mut record = Record::invoked(process as u32, Some(0), operation, self.sooner());
+            let process = process as u32 + 100 * self.container;
+            let mut record = Record::invoked(process, Some(self.container), operation, self.sooner());
             if self.random.percent(self.killed_percent) && model::can_change(operation) {
                 self.perform_and_die(&mut record);
             } else {

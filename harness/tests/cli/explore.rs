@@ -42,7 +42,7 @@ processes = [["pause c1"], ["pause c1"]]
 "#;
 
 /// A place, if this machine can explore at all.
-fn place(test: &str) -> Option<Place> {
+pub fn place(test: &str) -> Option<Place> {
     let place = Place::new();
     place.file("clean.toml", CLEAN);
     let output = place.run(&["clean.toml", "--format", "json"]).output().unwrap();
@@ -60,14 +60,14 @@ fn only(report: &Value) -> &Value {
     &scenarios[0]
 }
 
-fn replay(place: &Place, words: &[&str]) -> Command {
+pub fn replay(place: &Place, words: &[&str]) -> Command {
     let mut command = place.flockwork(&["replay", "--root", "root"]);
     command.args(words);
     command
 }
 
 /// Explores the two pauses; the folder of the finding of their lost update.
-fn lost_update(place: &Place) -> PathBuf {
+pub fn lost_update(place: &Place) -> PathBuf {
     place.file("pauses.toml", TWO_PAUSES);
     ends_with(&mut place.run(&["pauses.toml"]), 0);
     let findings = place.runs().pop().unwrap().join("findings");

@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::support::{Place, SOUND, ends_with, skip, stderr, stdout};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Place, SOUND, ends_with, json, skip, stderr, stdout};
 
 /// The same command, started by another such as `unshare`.
 fn by(starter: &[&str], command: &Command) -> Command {
@@ -60,6 +63,73 @@ fn a_harness_of_another_time_namespace_does_not_take_the_living_for_dead() {
     }
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// The processes below this one, and those below them.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        all.extend(children.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+        at += 1;
+    }
+    all
+}
+
+/// What an auditor would have seen between its stop and the end nobody has seen.
+#[test]
+fn an_auditor_that_is_stopped_and_killed_at_the_end_is_told() {
+    let place = Place::new();
+    place.file("s.toml", &SOUND.replace("processes = 4", "processes = 4\nauditors = 1"));
+    let mut command = place.run(&["s.toml", "--duration", "2s", "--format", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let is_auditor =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "fw-4\n");
+    let begun = std::time::Instant::now();
+    let auditor = loop {
+        if let Some(pid) = descendants(child.id()).into_iter().find(is_auditor) {
+            break pid;
+        }
+        assert!(begun.elapsed().as_secs() < 20, "no auditor appears");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    // It has looked at something by then, so that the run has begun.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    kill(Pid::from_raw(auditor.cast_signed()), Signal::SIGSTOP).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(102), "{}{}", stdout(&output), stderr(&output));
+    let told = json(&output)["scenarios"][0]["reasons"].to_string();
+    assert!(told.contains("auditor p4") && told.contains("was killed"), "{told}");
+}
+
+/// A root that is full from the start, or is filled by the run, on a filesystem of its own.
+#[test]
+fn a_full_root_is_the_machines_lack() {
+    let test = "a_full_root_is_the_machines_lack";
+    if !is_possible(test, &["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]) {
+        return;
+    }
+    for (sandbox, size, fill) in
+        [("inert", "16k", "yes"), ("inert", "160k", "no"), ("process", "160k", "no"), ("inert", "64k", "no")]
+    {
+        let place = Place::new();
+        let payload = "payload = \"16KiB\"\nthink =";
+        let scenario = SOUND.replace("\"library\"", &format!("\"library\"\nsandbox = \"{sandbox}\""));
+        place.file(
+            "s.toml",
+            &scenario.replace("think =", payload).replace("processes = 4", "processes = 4\ncontainers = 6"),
+        );
+        let script = "mount -t tmpfs -o size=$1 none root && shift && \
+                      if [ $1 = yes ]; then cat /dev/zero >root/full 2>/dev/null; fi; shift; exec \"$@\"";
+        let words = ["unshare", "--mount", "sh", "-c", script, "sh", size, fill];
+        let output = by(&words, &place.run(&["s.toml", "--format", "json"])).output().unwrap();
+        let told = stdout(&output) + &stderr(&output);
+        let code = output.status.code();
+        assert!(matches!(code, Some(1 | 96 | 102)), "{size} {sandbox}: {code:?}\n{told}");
+        assert!(told.contains("No space left") || told.contains("ENOSPC"), "{told}");
+        assert!(!told.contains("\"violation\""), "{told}");
+    }
 }
 
 #[test]

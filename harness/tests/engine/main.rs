@@ -6,6 +6,7 @@ mod killed;
 #[path = "../support/serial.rs"]
 mod serial;
 mod subject;
+mod unlucky;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|argument| argument == killed::VICTIM) {
         killed::be_victim(&mut zygote, &arguments[1]);
     }
-    let cases = cases::ALL.iter().chain(killed::ALL);
+    let cases = cases::ALL.iter().chain(killed::ALL).chain(unlucky::ALL);
     if arguments.iter().any(|argument| argument == "--list") {
         cases.for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

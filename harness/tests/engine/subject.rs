@@ -23,6 +23,10 @@ enum Manner {
     Panics,
     /// Crashes with a signal at worker 1's tenth operation.
     Aborts,
+    /// Names a container that is not there to the harness, at worker 1's tenth operation: the harness panics over it.
+    Oversteps,
+    /// Has no descriptor left for every tenth operation.
+    Starves,
     /// Never answers `kill`.
     Sleeps,
     /// Cannot be opened by worker 1.
@@ -44,6 +48,8 @@ pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
         "unlocked" => Manner::Unlocked,
         "panics" => Manner::Panics,
         "aborts" => Manner::Aborts,
+        "oversteps" => Manner::Oversteps,
+        "starves" => Manner::Starves,
         "sleeps" => Manner::Sleeps,
         "unopened" => Manner::Unopened,
         "litters" => Manner::Litters,
@@ -109,6 +115,11 @@ impl Session for OddSession {
             (_, Operation::List) => return answer(Outcome::Ok, None, 0),
             (Manner::Panics, _) if tenth => panic!("nine is enough"),
             (Manner::Aborts, _) if tenth => std::process::abort(),
+            (Manner::Oversteps, _) if tenth => self.seat.watch.enter(u32::MAX),
+            (Manner::Starves, _) if self.performed.is_multiple_of(10) => {
+                let error = std::io::Error::from(rustix::io::Errno::MFILE);
+                return Answer::failed_by(Reason::Io, &error);
+            }
             (Manner::Sleeps, Operation::Kill) => loop {
                 std::thread::sleep(Duration::from_secs(1000));
             },
@@ -184,6 +195,6 @@ fn answer(outcome: Outcome, reason: Option<Reason>, revision: u64) -> Answer {
         status: None,
         generation: None,
         revision: (revision > 0).then_some(revision),
-        message: None,
+        ..Answer::done()
     }
 }

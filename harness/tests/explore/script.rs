@@ -203,6 +203,7 @@ fn answer(outcome: Outcome, seen: String) -> Answer {
         generation: None,
         revision: None,
         message: Some(seen),
+        errno: None,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::num::NonZeroU64;
 
 use flockwork::{Operation, Status};
-use flockwork_harness::history::{Deaths, History, Outcome, Reason, Record};
+use flockwork_harness::history::{Deaths, History, Outcome, Reason, Record, Start, Window};
 use flockwork_harness::model::table::ILLEGAL;
 use flockwork_harness::model::{self, Builtin, Model, Seen};
 
@@ -19,6 +19,8 @@ pub const DIMENSIONS: &[&str] = &[
     "first: running",
     "first: paused",
     "first: stopped",
+    "first: unknown",
+    "window",
     "containers: 1",
     "containers: 2",
     "containers: 3",
@@ -69,9 +71,7 @@ struct World<'a> {
 }
 
 pub fn case(seed: u64) -> Case {
-    // Seeds next to each other would draw the same numbers, one draw apart.
-    let mut random = Random::new(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x9e37);
-    let random = &mut random;
+    let random = &mut Random::new(seed);
     let mut dimensions = vec!["all".to_owned()];
     let (model, own, told) = models(random);
     dimensions.push(format!("model: {told}"));
@@ -88,7 +88,12 @@ pub fn case(seed: u64) -> Case {
         let status = random.percent(50).then(|| random.one_of(&Status::ALL));
         let status = status.filter(|&status| model.states_of(Some(status)).next().is_some());
         history.set_initial(container, status);
-        dimensions.push(format!("first: {}", status.map_or("absent", Status::as_str)));
+        let is_known = !random.percent(8);
+        if !is_known {
+            history.set_start(container, Start::Unknown);
+        }
+        let word = if is_known { status.map_or("absent", Status::as_str) } else { "unknown" };
+        dimensions.push(format!("first: {word}"));
         let starts: Vec<u8> = model.starts(&history, container).collect();
         let told = u64::from(status.is_some());
         worlds.push(World { model: &model, state: random.one_of(&starts), generation: told, revision: told });
@@ -125,6 +130,11 @@ pub fn case(seed: u64) -> Case {
         history.records.push(list(random, operations as u32, now_ns));
     }
     attach(random, &mut history);
+    if random.percent(10) {
+        // Nothing lies across its ends: what does is for the tests of windows.
+        history.window = Some(Window { from_ns: 0, to_ns: u64::MAX - 1 });
+        dimensions.push("window".into());
+    }
     tell(&history, &model, tokens, &mut dimensions);
     Case { history, model, tokens, dimensions }
 }

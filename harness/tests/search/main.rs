@@ -12,10 +12,10 @@ use flockwork_harness::check::certificate::Flaw;
 use flockwork_harness::check::search::{self, Budget, SearchRuling};
 use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
-use flockwork_harness::model::{self, Builtin, Model};
+use flockwork_harness::model::{self, Builtin, Model, State};
 use flockwork_harness::report::verdict::Undecided;
 use oracle::Reads;
-use simulation::{Random, Simulation};
+use simulation::{Random, Simulation, Start};
 
 /// How often a history may be changed until it is illegal.
 const MUTATIONS_MAX: u32 = 12;
@@ -29,6 +29,8 @@ struct Tally {
     with_nested: u64,
     with_tokens: u64,
     with_lives: u64,
+    several: u64,
+    begun: u64,
     illegal_with_lives: u64,
     illegal_only_by_tokens: u64,
 }
@@ -39,28 +41,64 @@ fn text(history: &History) -> String {
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
+/// Whether the operations of one container have an order.
+fn has_an_order(history: &History, model: &Model, container: u32, records: &[Record]) -> bool {
+    let mut alone = history.clone();
+    alone.records = records.to_vec();
+    let lives = search::partitions(&alone).iter().all(|lane| search::tells_lives(&alone, model, lane));
+    let reads = if lives { Reads::Generations } else { Reads::Statuses };
+    let (starts, death) = (model.starts(history, container), model.death(history));
+    oracle::has_an_order(model, records, starts, death, reads).expect("a small history")
+}
+
+/// Whether those of each have.
+fn all_have_an_order(history: &History, model: &Model) -> bool {
+    (0..history.containers.len() as u32).all(|container| {
+        let records = history.records.iter().filter(|record| record.container() == Some(container));
+        has_an_order(history, model, container, &records.copied().collect::<Vec<_>>())
+    })
+}
+
+/// One to three containers, of which each is in some state at the start.
 fn history_of(seed: u64, model: &Model) -> (History, bool) {
+    let mut random = Random::new(seed);
     let mut history = History::default();
-    history.containers.push("c1".into());
     let deaths = if seed % 5 < 2 { Deaths::Free } else { Deaths::Never };
     history.deaths =
         Some(if deaths == Deaths::Free { history::Deaths::Free } else { history::Deaths::Never });
-    let death = model.death(&history);
-    let tells_lives = |records: &[Record]| {
-        let mut history = history.clone();
-        history.records = records.to_vec();
-        search::partitions(&history).iter().all(|lane| search::tells_lives(&history, model, lane))
-    };
-    let has_an_order = |records: &[Record]| {
-        let reads = if tells_lives(records) { Reads::Generations } else { Reads::Statuses };
-        oracle::has_an_order(model, records, [model.table().initial()], death, reads)
-            .expect("a small history")
-    };
-    let mut random = Random::new(seed);
+    let containers: u32 = random.one_of(&[1, 1, 2, 3]);
+    let broken = random.below(containers.into()) as u32;
+    let mut is_legal = true;
+    for container in 0..containers {
+        history.containers.push(format!("c{}", container + 1));
+        let state = if random.percent(50) { State::Absent } else { random.one_of(&STATES) };
+        history.set_initial(container, state.status());
+        let is_broken = seed % 2 == 1 && container == broken;
+        let start = Start { container, state };
+        let drawn = container_of((seed, deaths), &mut random, &history, model, start, is_broken);
+        let (mut records, is_right) = drawn;
+        is_legal = is_legal && is_right;
+        history.records.append(&mut records);
+    }
+    (history, is_legal)
+}
+
+const STATES: [State; 5] =
+    [State::Created, State::Running, State::PausedFromCreated, State::PausedFromRunning, State::Stopped];
+
+fn container_of(
+    (seed, deaths): (u64, Deaths),
+    random: &mut Random,
+    history: &History,
+    model: &Model,
+    start: Start,
+    is_broken: bool,
+) -> (Vec<Record>, bool) {
+    let has_an_order = |records: &[Record]| has_an_order(history, model, start.container, records);
     let operations = 2 + random.below(8);
     // Where nothing is killed, most histories tell enough of generations to be judged life by life.
     let killed_percent = if seed / 4 % 4 == 3 { 0 } else { 30 };
-    let mut records = Simulation::new(&mut random, deaths, killed_percent).run(operations);
+    let mut records = Simulation::new(random, deaths, killed_percent, start).run(operations);
     if seed % 4 >= 2 {
         for record in &mut records {
             (record.generation, record.revision) = (None, None);
@@ -72,12 +110,12 @@ fn history_of(seed: u64, model: &Model) -> (History, bool) {
     }
     let mut is_legal = has_an_order(&records);
     assert!(is_legal, "seed {seed}: the simulation is legal: {records:?}");
-    if seed % 2 == 1 {
+    if is_broken {
         for _ in 0..MUTATIONS_MAX {
             if random.percent(30) {
-                turn(&mut random, &mut records);
+                turn(random, &mut records);
             } else {
-                simulation::mutate(&mut random, &mut records);
+                simulation::mutate(random, &mut records);
             }
             is_legal = has_an_order(&records);
             if !is_legal {
@@ -85,8 +123,7 @@ fn history_of(seed: u64, model: &Model) -> (History, bool) {
             }
         }
     }
-    history.records = records;
-    (history, is_legal)
+    (records, is_legal)
 }
 
 /// Lets a refusal have been a success, or the reverse.
@@ -152,6 +189,10 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     let tells_lives =
         search::partitions(&history).iter().all(|lane| search::tells_lives(&history, model, lane));
     tally.with_lives += count(tells_lives);
+    tally.several += count(history.containers.len() > 1);
+    let starts = 0..history.containers.len() as u32;
+    tally.begun +=
+        count(starts.into_iter().any(|container| history.start(container) != history::Start::Absent));
     tally.illegal_with_lives += count(tells_lives && !is_legal);
     tally.legal += count(is_legal);
     tally.illegal += count(!is_legal);
@@ -173,6 +214,8 @@ fn compare(seeds: std::ops::Range<u64>) {
     println!("{tally:?}");
     assert!(tally.illegal >= histories * 2 / 5, "too few illegal histories: {tally:?}");
     assert!(tally.illegal_with_lives >= histories / 100, "too few judged life by life: {tally:?}");
+    assert!(tally.several >= histories / 3, "too few with several containers: {tally:?}");
+    assert!(tally.begun >= histories / 3, "too few in which a container is there at the start: {tally:?}");
     assert!(tally.with_unknown >= histories / 2, "too few with killed operations: {tally:?}");
 }
 
@@ -199,13 +242,9 @@ fn the_search_agrees_by_other_models() {
             history.records.retain(|record| model.rules().rule(record.operation).is_some());
             let verdicts = search::judge(&history, &model, Budget::default());
             let is_linearizable = verdicts.iter().all(is_linearizable);
-            let lives =
-                search::partitions(&history).iter().all(|lane| search::tells_lives(&history, &model, lane));
-            let reads = if lives { Reads::Generations } else { Reads::Statuses };
-            let (starts, death) = (model.starts(&history, 0), model.death(&history));
-            let is_legal = oracle::has_an_order(&model, &history.records, starts, death, reads);
+            let is_legal = all_have_an_order(&history, &model);
             let told = || format!("seed {seed} by {}\n{verdicts:?}\n{}", model.name(), text(&history));
-            assert_eq!(Some(is_linearizable), is_legal, "{}", told());
+            assert_eq!(is_linearizable, is_legal, "{}", told());
             assert_eq!(certify(&history, &model, Budget::default()), Ok(is_linearizable), "{}", told());
             if is_linearizable { tally.0 += 1 } else { tally.1 += 1 }
         }

@@ -158,7 +158,7 @@ impl Saw for Record {
 
 /// A subject's answer without stamps.
 pub fn answer(outcome: Outcome, reason: Option<Reason>, status: Option<Status>) -> Answer {
-    Answer { outcome, reason, status, generation: None, revision: None, message: None }
+    Answer { outcome, reason, status, ..Answer::done() }
 }
 
 /// The answer that a container is absent.

@@ -135,7 +135,8 @@ mod tests {
         let mut case = case(Outcome::Failed);
         let message = "/r/c1/meta.lock: Too many open files (os error 24)";
         if let Ok(recovery) = &mut case.quiet.containers[0].recovery {
-            recovery.create = Reply::Answered(Answer::failed(Reason::Io, message));
+            let errno = std::num::NonZeroU16::new(24);
+            recovery.create = Reply::Answered(Answer { errno, ..Answer::failed(Reason::Io, message) });
         }
         let examination = case.examine(&Unrecoverable);
         assert_eq!(examination.violations, []);

@@ -310,6 +310,10 @@ impl State {
             run.faulted += u64::from(!left.faults.is_empty());
             run.operations += left.recorder.history.records.len() as u64;
             run.answers.count(&left.recorder.history);
+            // What an injected error says is not the machine's.
+            if left.faults.is_empty() {
+                run.answers.lacks.extend(&left.recorder.lacks);
+            }
         } else {
             run.redundant += 1;
         }

@@ -94,9 +94,7 @@ impl Lane {
 /// The folder of a lane, new.
 fn folder(root: &Path, number: u32) -> std::io::Result<PathBuf> {
     let folder = root.join(format!("lane{number}"));
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
+    flockwork::tree::remove_path(&folder)?;
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

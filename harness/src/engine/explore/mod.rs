@@ -23,6 +23,7 @@ use flockwork::Operation;
 use self::control::Planned;
 use self::follow::{Followed, Following};
 use super::{EngineError, Progress};
+use crate::answer::Lacks;
 use crate::check::Examination;
 use crate::evidence::Exit;
 use crate::explore::machine::{Chooser, Execution};
@@ -84,6 +85,8 @@ pub struct Answers {
     pub failed: u64,
     /// What the subject said at the first of these.
     pub first_failure: Option<String>,
+    /// What the machine lacked in schedules without faults.
+    pub lacks: Lacks,
 }
 
 impl Answers {

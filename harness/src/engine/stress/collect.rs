@@ -4,18 +4,20 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use super::wire::Departure;
+use crate::answer::Lacks;
 use crate::evidence::Overlap;
-use crate::history::{History, Outcome};
+use crate::history::{History, Outcome, Record};
 use crate::process::log;
 use crate::process::overlap::Identity;
 use crate::process::region::{OVERLAPS_MAX, Region};
 
-/// Reads every log, and gives its memory back as it goes.
-pub(super) fn history(region: &Region, containers: Vec<String>) -> History {
+/// Reads every log, and gives its memory back as it goes. Besides the history, what the machine lacked.
+pub(super) fn history(region: &Region, containers: Vec<String>) -> (History, Lacks) {
     let layout = *region.layout();
     let begun = |process| region.header(process).published.load(Ordering::Acquire) as usize;
     let total = (0..layout.slots()).map(begun).sum();
     let mut history = History::default();
+    let mut lacks = Lacks::default();
     history.containers = containers;
     history.records.reserve_exact(total);
     for process in 0..layout.slots() {
@@ -24,11 +26,22 @@ pub(super) fn history(region: &Region, containers: Vec<String>) -> History {
             if let Some(message) = at.and_then(|at| log::text(region.texts(process), at)) {
                 history.attach_message(&mut record, message);
             }
+            if let Some(lack) = entry.lack() {
+                lacks.add(lack, || words(&history, &record));
+            }
             history.records.push(record);
         }
         region.release_entries(process);
     }
-    history
+    (history, lacks)
+}
+
+/// An operation that failed, with what was said of it.
+fn words(history: &History, record: &Record) -> String {
+    let container = history.container_name(record);
+    let of = if container.is_empty() { "" } else { " of " };
+    let message = history.message(record).unwrap_or("without a word");
+    format!("{}{of}{container} by p{}: {message}", record.operation, record.process)
 }
 
 /// The overlaps that the owner words saw.

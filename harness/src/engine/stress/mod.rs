@@ -80,7 +80,7 @@ pub fn run_with(
     let names = context::container_names(plan.containers);
     let overlaps = collect::overlaps(&region, &departures);
     let sections = region.headers().iter().map(|header| header.sections.load(Ordering::Relaxed)).sum();
-    let mut history = collect::history(&region, names);
+    let (mut history, lacks) = collect::history(&region, names);
     history.deaths = traits.deaths;
     history.model = traits.model;
     let (first_ns, last_ns) = collect::span_ns(&history, plan.processes).unwrap_or((called_ns, called_ns));
@@ -96,6 +96,7 @@ pub fn run_with(
         startup_ns: first_ns - called_ns,
         ended: finished.ended,
         kills: finished.kills,
+        lacks,
     })
 }
 

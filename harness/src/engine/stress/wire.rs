@@ -116,13 +116,15 @@ pub(crate) struct WireAnswer {
     generation: Option<u64>,
     revision: Option<u64>,
     message: Option<String>,
+    errno: Option<std::num::NonZeroU16>,
 }
 
 impl From<Answer> for WireAnswer {
     fn from(answer: Answer) -> Self {
         // The operation is known from the step; any will do.
         let packed = Packed::answered(flockwork::Operation::State, &answer).0;
-        Self { packed, generation: answer.generation, revision: answer.revision, message: answer.message }
+        let Answer { generation, revision, message, errno, .. } = answer;
+        Self { packed, generation, revision, message, errno }
     }
 }
 
@@ -136,6 +138,7 @@ impl From<WireAnswer> for Answer {
             generation: wire.generation,
             revision: wire.revision,
             message: wire.message,
+            errno: wire.errno,
         }
     }
 }
@@ -151,6 +154,7 @@ mod tests {
             status: Some(flockwork::Status::Stopped),
             generation: Some(3),
             revision: Some(u64::MAX),
+            errno: std::num::NonZeroU16::new(28),
             ..Answer::failed(Reason::Corrupt, "why not")
         };
         let text = serde_json::to_string(&WireAnswer::from(answer.clone())).expect("JSON");

@@ -151,8 +151,9 @@ impl Spawner<'_> {
             SpawnerOrder::Signal { slot, signal } => {
                 let pid = self.running.iter().find(|(_, running)| **running == slot).map(|(pid, _)| *pid);
                 if let (Some(pid), Ok(signal)) = (pid, Signal::try_from(signal)) {
-                    // The leader is not reaped, so the group is its own. Where it has just been forked and is not
-                    // in its group yet, it gets the signal alone.
+                    // The leader is our child and not reaped, so that its number is nobody else's, and a group of that
+                    // number is its own. Where it has just been forked and is not in its group yet, it gets the signal
+                    // alone.
                     let pid = Pid::from_raw(pid.cast_signed());
                     if killpg(pid, signal).is_err() {
                         _ = kill(pid, signal);

@@ -47,7 +47,7 @@ impl LibrarySession {
         if let Some(signature) = self.watched.signature() {
             match signature {
                 Ok(spec) => request.spec = spec,
-                Err(error) => return Ok(Answer::failed(Reason::Other, error.to_string())),
+                Err(error) => return Ok(Answer::failed_by(Reason::Other, &error)),
             }
         }
         self.store.create(id, request).map(Answer::from)
@@ -56,14 +56,17 @@ impl LibrarySession {
     fn checkpoint(&self, container: Container<'_>) -> Result<Answer, Error> {
         match self.images.folder() {
             Ok(()) => container.checkpoint(&self.images.own()).map(Answer::from),
-            Err(error) => Ok(Answer::failed(Reason::Io, error.to_string())),
+            Err(error) => Ok(Answer::failed_by(Reason::Io, &error)),
         }
     }
 
     fn restore(&self, container: Container<'_>) -> Result<Answer, Error> {
         match self.images.any() {
             Ok(image) => container.restore(&image).map(Answer::from),
-            Err(why) => Ok(Answer::failed(Reason::Other, why)),
+            Err(error) => {
+                let message = Some(format!("no image to restore from: {error}"));
+                Ok(Answer { message, ..Answer::failed_by(Reason::Other, error.as_ref()) })
+            }
         }
     }
 
@@ -141,7 +144,10 @@ impl Session for LibrarySession {
                 ),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::done(),
-            Err(error) => Answer::failed(Reason::Io, format!("meta.json cannot be read: {error}")),
+            Err(error) => {
+                let message = Some(format!("meta.json cannot be read: {error}"));
+                Answer { message, ..Answer::failed_by(Reason::Io, &error) }
+            }
         }
     }
 }
@@ -172,10 +178,10 @@ impl Images {
 
     /// An image to restore from: that of this worker's last checkpoint or, before there is one, of a container
     /// made for the purpose in a root of its own.
-    fn any(&self) -> Result<PathBuf, String> {
+    fn any(&self) -> Result<PathBuf, Box<dyn std::error::Error>> {
         let image = self.own();
         if !image.exists() {
-            self.make(&image).map_err(|error| format!("no image to restore from: {error}"))?;
+            self.make(&image)?;
         }
         Ok(image)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use flockwork::{Operation, Status};
 
 use super::container::RunscStatus;
+use crate::answer::errno_of;
 use crate::history::{Outcome, Reason};
 use crate::subject::Answer;
 
@@ -136,6 +137,8 @@ pub fn answer(result: Result<Seen, Failure>) -> Answer {
     let Seen { status, generation, revision } = seen;
     let reason = failure.as_ref().map(Failure::reason);
     // Refusals are frequent, and their reason says it all.
-    let message = failure.filter(|_| outcome == Outcome::Failed).map(|failure| failure.to_string());
-    Answer { outcome, reason, status, generation, revision, message }
+    let failure = failure.filter(|_| outcome == Outcome::Failed);
+    let errno = failure.as_ref().and_then(|failure| errno_of(failure));
+    let message = failure.map(|failure| failure.to_string());
+    Answer { outcome, reason, status, generation, revision, message, errno }
 }

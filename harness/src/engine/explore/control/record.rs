@@ -4,6 +4,7 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
+use crate::answer::Lacks;
 use crate::evidence::{Exit, Overlap, Reply};
 use crate::history::{Clock, FIRST_STEP, History, Record};
 use crate::plan::Call;
@@ -25,6 +26,8 @@ pub(crate) struct HistoryBuilder {
     pub history: History,
     pub exits: Vec<Exit>,
     pub overlaps: Vec<Overlap>,
+    /// What the machine lacked, or seemed to lack by an injected error.
+    pub lacks: Lacks,
     overlaps_seen: usize,
 }
 
@@ -74,6 +77,12 @@ impl HistoryBuilder {
             record.revision = answer.revision.and_then(NonZeroU64::new);
             if let Some(message) = &answer.message {
                 self.history.attach_message(&mut record, message.clone());
+            }
+            if let Some(lack) = answer.lack() {
+                let message = answer.message.as_deref().unwrap_or("without a word");
+                self.lacks.add(lack, || {
+                    format!("{} by p{process}: {message}", call.words(&self.history.containers))
+                });
             }
         }
         self.history.records.push(record);

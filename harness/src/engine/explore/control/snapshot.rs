@@ -120,10 +120,7 @@ impl Beside {
             was.distrust();
             return was.restore(&HashSet::new());
         }
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        flockwork::tree::remove_path(&self.folder)
     }
 }
 
@@ -233,7 +230,7 @@ fn fill(folder: &Path, known: &mut Folder, twins: &mut Twins) -> io::Result<()> 
 
 /// Removes a folder with all that is in it, even if its permissions forbid that.
 fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    match flockwork::tree::remove_path(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             fs::set_permissions(path, Permissions::from_mode(0o700))?;
             for entry in fs::read_dir(path)? {

@@ -58,9 +58,7 @@ pub(super) fn copy_left(root: &Path) -> io::Result<()> {
         return Ok(());
     }
     let left = left_beside(root);
-    if left.exists() {
-        fs::remove_dir_all(&left)?;
-    }
+    flockwork::tree::remove_path(&left)?;
     copy_tree(root, &left)
 }
 

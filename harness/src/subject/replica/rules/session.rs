@@ -197,15 +197,8 @@ fn remove(files: &Files, held: Option<&mut Held<'_>>) -> io::Result<()> {
     Ok(())
 }
 
-fn done() -> Answer {
-    Answer {
-        outcome: Outcome::Ok,
-        reason: None,
-        status: None,
-        generation: None,
-        revision: None,
-        message: None,
-    }
+const fn done() -> Answer {
+    Answer::done()
 }
 
 fn saw(found: &Metadata) -> Answer {
@@ -229,7 +222,7 @@ fn absent(operation: Operation) -> Answer {
 
 fn failed(error: &io::Error) -> Answer {
     let reason = if is_corrupt(error) { Reason::Corrupt } else { Reason::Io };
-    Answer { outcome: Outcome::Failed, reason: Some(reason), message: Some(error.to_string()), ..done() }
+    Answer::failed_by(reason, error)
 }
 
 fn realtime_ns() -> u64 {
