@@ -88,6 +88,12 @@ shrinks *BUGS:
 mutants *ARGS:
     cargo mutants --package flockwork --output target {{ARGS}}
 
+# A hostile world by numbers (a few of each in every run of the tests): SIGKILLs of the harness, mutated inputs, hostile objects, injected errors, runs under load; about ten minutes
+hostile:
+    cargo test --release --package flockwork --test hostile -- --include-ignored --nocapture
+    PROPTEST_CASES=34100 cargo test --release --package flockwork-harness --test history_mutated -- --nocapture
+    cargo test --release --package flockwork-harness --test cli -- --ignored --exact --nocapture hostile::at_length
+
 # What `flockwork race` finds of scenarios/field, how soon, and what of real tools: the tables of docs/field.md; an hour, on a quiet machine
 field: && field-tools
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish

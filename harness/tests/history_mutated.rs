@@ -149,6 +149,11 @@ fn round_trips(history: &History) {
     assert_eq!(again, *history);
 }
 
+/// How many are tried: as many as proptest is told to, and some thousands by itself.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(4096)
+}
+
 #[test]
 fn the_histories_to_be_changed_are_valid() {
     for valid in VALID {
@@ -157,7 +162,7 @@ fn the_histories_to_be_changed_are_valid() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn whatever_is_changed_is_read_or_refused_with_its_line(

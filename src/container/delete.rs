@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
 use super::transaction::Transaction;
 use crate::folder::Folder;
-use crate::lock::{LockKind, is_break_lock};
+use crate::lock::{LockKind, is_break_lock, names_an_owner};
 use crate::metadata::{MAX_METADATA_BYTES, SandboxRecord, Tombstone};
 use crate::read::{self, Loaded, regular_file};
 use crate::root::{LOCK, META, META_TEMPORARY};
@@ -104,9 +104,13 @@ fn begin_by_force<'a>(store: &'a Store, id: &'a ContainerId) -> Result<Option<Tr
 fn clear_the_locks_place(store: &Store, folder: &Folder<'_>) -> Result<bool> {
     let in_the_way = |folder: &Folder<'_>| -> Result<Vec<_>> {
         let is_in_a_locks_place = |name: &CStr| name == LOCK || is_break_lock(name.to_bytes(), LOCK);
-        let can_be_a_lock = |kind| matches!(kind, FileType::RegularFile | FileType::Symlink);
+        let can_be_a_lock = |name: &CStr, kind| match kind {
+            FileType::RegularFile => true,
+            FileType::Symlink => names_an_owner(folder, name),
+            _ => false,
+        };
         let mut found = folder.entries()?;
-        found.retain(|(name, kind)| is_in_a_locks_place(name) && !can_be_a_lock(*kind));
+        found.retain(|(name, kind)| is_in_a_locks_place(name) && !can_be_a_lock(name, *kind));
         Ok(found)
     };
     if in_the_way(folder)?.is_empty() {
@@ -129,7 +133,13 @@ fn strange_files(folder: &Folder<'_>, lock: LockKind) -> Result<Vec<(CString, Fi
             }
             // It is held.
             name if name == LOCK.to_bytes() => true,
-            name => lock == LockKind::Lockfile && *kind == FileType::Symlink && is_break_lock(name, LOCK),
+            // A breaker's that lives, or did: a link that names nobody is no lock.
+            bytes => {
+                lock == LockKind::Lockfile
+                    && *kind == FileType::Symlink
+                    && is_break_lock(bytes, LOCK)
+                    && names_an_owner(folder, name)
+            }
         };
         !is_own
     });

@@ -68,6 +68,11 @@ pub(crate) fn is_break_lock(name: &[u8], lock: &CStr) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && rest.chunks(BREAK.len()).all(|part| part == BREAK))
 }
 
+/// Whether a symbolic link can be somebody's lock: it names an owner.
+pub(crate) fn names_an_owner(folder: &Folder<'_>, name: &CStr) -> bool {
+    matches!(read_owner(folder, name), Ok(Some(_)))
+}
+
 fn break_lock_of(name: &CStr) -> CString {
     CString::new([name.to_bytes(), BREAK].concat()).unwrap_or_default()
 }

@@ -27,7 +27,7 @@ pub use self::holder::Holder;
 pub use self::wait::Wait;
 
 pub(crate) use self::combination::Combination;
-pub(crate) use self::lockfile::is_break_lock;
+pub(crate) use self::lockfile::{is_break_lock, names_an_owner};
 use crate::folder::Folder;
 use crate::root::Root;
 use crate::words::words;

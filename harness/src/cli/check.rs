@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::args::{CheckArgs, CheckerArg, Format, FromArg};
 use super::failure::Failure;
 use super::latest;
 use super::output::{Output, print_json, print_words};
+use super::patient::Patient;
 use crate::check::search::Budget;
 use crate::history::read::{self, Limits, ReadError};
 use crate::history::{AnyHistory, Window, jepsen};
@@ -208,7 +210,7 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
     let history = match read(path, request, Limits { memory_bytes: request.budget.memory_bytes, until }) {
         Ok(history) => history,
         Err(error) => {
-            if let ReadError::TooLarge { .. } | ReadError::TooLate { .. } = error {
+            if matches!(&error, ReadError::TooLarge { .. } | ReadError::TooLate { .. }) || is_late(&error) {
                 (report.verdict, report.exit) = (Verdict::Inconclusive, Exit::Inconclusive);
             }
             report.error = Some(told(path, &error));
@@ -273,7 +275,10 @@ fn name<S: Serializer>(model: &Option<AnyModel>, serializer: S) -> Result<S::Ok,
 }
 
 fn read(path: &Path, request: &Request, limits: Limits) -> Result<AnyHistory, ReadError> {
-    let input = read::open(path)?;
+    let input = match limits.until {
+        Some(until) => Patient::open(path, until).and_then(read::decoded)?,
+        None => read::open(path)?,
+    };
     match &request.from {
         Some(model) => jepsen::read(input, model, limits).map(Box::new).map(AnyHistory::Object),
         None => read::read_any(input, request.model.as_ref(), limits),
@@ -326,8 +331,17 @@ fn counts(history: &AnyHistory) -> (usize, usize) {
 }
 
 /// An error with its place, as compilers give it.
+/// Whether nothing came in the time that there was.
+fn is_late(error: &ReadError) -> bool {
+    matches!(error, ReadError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
 fn told(path: &Path, error: &ReadError) -> String {
     match error {
+        late if is_late(late) => format!(
+            "{}: inconclusive: the time budget ran out, and there was nothing more to read yet; `--budget` gives more",
+            path.display()
+        ),
         ReadError::Line { line, what } => format!("{}:{line}: {what}", path.display()),
         ReadError::Io(error) => format!("{}: {error}", path.display()),
         ReadError::TooLarge { .. } => {

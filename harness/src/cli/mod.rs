@@ -17,6 +17,7 @@ mod list;
 mod merge;
 mod output;
 mod page;
+mod patient;
 mod race;
 mod reference;
 mod replay;

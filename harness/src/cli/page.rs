@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::check::search::Budget;
 use crate::finding::moments::{self, Walk};
@@ -24,6 +24,10 @@ const FINDINGS_MAX: usize = 200;
 /// What the search for the longest legal order of a finding's few operations may take.
 const SEARCH_TIME: Duration = Duration::from_secs(1);
 const SEARCH_BYTES: usize = 64 << 20;
+
+/// What reading a history may take: far more than any that a page can show, and an end to one that unpacks to no end.
+const READ_TIME: Duration = Duration::from_secs(60);
+const READ_BYTES: usize = 4 << 30;
 
 /// Writes `report.html` into a run's folder.
 pub fn write(folder: &Path) -> Result<(), String> {
@@ -103,8 +107,9 @@ fn history(
 /// A history of containers; what is of anything else is not drawn.
 fn containers(path: &Path) -> Result<Option<History>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let limits = Limits { memory_bytes: READ_BYTES, until: Some(Instant::now() + READ_TIME) };
     let input = read::open(path).map_err(|error| told(&error))?;
-    match read::read_any(input, None, Limits::NONE).map_err(|error| told(&error))? {
+    match read::read_any(input, None, limits).map_err(|error| told(&error))? {
         AnyHistory::Table(history) => Ok(Some(history)),
         AnyHistory::Object(_) => Ok(None),
     }

@@ -112,6 +112,9 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
         io::ErrorKind::NotFound => wrong("no such finding: expected results/…/findings/<signature>".into()),
         _ => wrong(format!("cannot be read: {error}")),
     })?;
+    if text.len() as u64 >= FILE_BYTES_MAX {
+        return Err(wrong(format!("it is larger than {} MiB, which no finding is", FILE_BYTES_MAX >> 20)));
+    }
     let no_finding = |error: serde_json::Error| {
         let (what, place) = (error.classify(), format!("line {} column {}", error.line(), error.column()));
         match what {

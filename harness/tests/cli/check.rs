@@ -376,6 +376,20 @@ fn a_budget_holds_while_a_history_is_read() {
     assert!(told.contains("inconclusive: the time budget ran out at line"), "{told}");
 }
 
+/// A named pipe to which nobody writes, and one whose writer stops in the middle.
+#[test]
+fn a_budget_holds_where_nothing_comes() {
+    let place = Place::new();
+    let pipe = place.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let told = stdout(&check(&place, &["pipe", "--budget", "50ms"], 102));
+    assert!(told.contains("inconclusive: the time budget ran out"), "{told}");
+    let mut both = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    both.write_all(HEADER.as_bytes()).unwrap();
+    let told = stdout(&check(&place, &["pipe", "--budget", "50ms"], 102));
+    assert!(told.contains("inconclusive: the time budget ran out"), "{told}");
+}
+
 /// What was cut from the middle of a run accuses nobody for what is not in it, and is judged all the same.
 #[test]
 fn a_window_is_judged_by_what_lies_within_it() {

@@ -9,10 +9,13 @@ mod escapes;
 mod explore;
 mod formats;
 mod hold;
+mod hostile;
 mod merge;
 mod merge_speed;
 mod nothing;
 mod objects;
+#[path = "../support/random.rs"]
+mod random;
 mod recipes;
 mod run;
 mod settings;

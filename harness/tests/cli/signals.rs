@@ -14,17 +14,17 @@ use crate::support::{Place, SOUND, ends_with, json, json_file, stderr};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A run that would last for minutes, and has begun.
-struct LongRun {
+pub struct LongRun {
     child: Child,
 }
 
 impl LongRun {
-    fn start(place: &Place) -> Self {
+    pub fn start(place: &Place) -> Self {
         Self::start_of(place, SOUND)
     }
 
     /// Containers with processes in them, that are in sessions of their own.
-    fn with_sandboxes(place: &Place) -> Self {
+    pub fn with_sandboxes(place: &Place) -> Self {
         let run = Self::start_of(place, &SOUND.replace("\"library\"", "\"library\"\nsandbox = \"process\""));
         until("sandboxes run", || !sandboxes(&run.marker()).is_empty());
         run
@@ -38,12 +38,12 @@ impl LongRun {
         Self { child }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     /// The marker in the environment of what the run's containers started.
-    fn marker(&self) -> String {
+    pub fn marker(&self) -> String {
         format!("FLOCKWORK_RUN=flockwork2-{}.", self.child.id())
     }
 
@@ -63,7 +63,7 @@ impl LongRun {
     }
 
     #[track_caller]
-    fn end(self) -> std::process::Output {
+    pub fn end(self) -> std::process::Output {
         let started = Instant::now();
         let output = self.child.wait_with_output().unwrap();
         assert!(started.elapsed() < PATIENCE, "it took {:?}", started.elapsed());
@@ -72,7 +72,7 @@ impl LongRun {
 }
 
 #[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
@@ -86,7 +86,7 @@ fn containers(place: &Place) -> usize {
 }
 
 /// Processes that have something of this place open or as their working folder, this one aside.
-fn inhabitants(place: &Path) -> Vec<PathBuf> {
+pub fn inhabitants(place: &Path) -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     processes
         .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|folder| folder.starts_with(place)))
@@ -94,7 +94,7 @@ fn inhabitants(place: &Path) -> Vec<PathBuf> {
 }
 
 /// Living processes that carry this marker.
-fn sandboxes(marker: &str) -> Vec<PathBuf> {
+pub fn sandboxes(marker: &str) -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let carries = |process: &PathBuf| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();
