@@ -89,7 +89,9 @@ fn truth(history: &History, model: &Model, container: u32) -> Truth {
     let mut mortal = history.clone();
     mortal.deaths = Some(history::Deaths::Free);
     let is_tokened = |record: &Record| record.generation.is_some() && record.revision.is_some();
+    // In a window generations and revisions are those of lives of which a part was cut away: only statuses are judged.
     let knows_tokens = model.name() == "runsc"
+        && history.window.is_none()
         && history.model.is_none_or(|model| model == Builtin::Runsc)
         && history.start(container) == history::Start::Absent
         && records.iter().all(|record| {
