@@ -27,7 +27,7 @@ pub fn of_suites(suites: &[Suite], seed: u64) -> String {
         document.add_test_suite(test_suite(suite, seed));
     }
     document.set_time(whole);
-    document.to_string().expect("a String takes all")
+    super::plain::xml(&document.to_string().expect("a String takes all"))
 }
 
 fn test_suite(suite: &Suite, seed: u64) -> TestSuite {

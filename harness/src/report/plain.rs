@@ -63,6 +63,22 @@ fn style_bytes(text: &str) -> usize {
     if codes.len() <= 16 && codes.split(';').all(is_own) { "\u{1b}[".len() + codes.len() + 1 } else { 0 }
 }
 
+/// XML in which every odd character stands as a reference.
+#[must_use]
+pub fn xml(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let mut bytes = [0; 4];
+        if matches!(c, '\n' | '\t' | '\r') || printable(c.encode_utf8(&mut bytes)).to_string().starts_with(c)
+        {
+            shown.push(c);
+        } else {
+            shown.push_str(&format!("&#x{:x};", u32::from(c)));
+        }
+    }
+    shown
+}
+
 /// JSON in which every odd character is escaped: those stand in its strings alone.
 #[must_use]
 pub fn json(text: &str) -> String {

@@ -32,7 +32,17 @@ fn stop_and_continue(pids: &[i32]) -> bool {
 fn gdb(pids: &[i32]) -> bool {
     pids.iter().all(|pid| {
         let mut gdb = Command::new("gdb");
-        gdb.args(["-nx", "-batch", "-p", &pid.to_string(), "-ex", "info registers rip", "-ex", "detach"]);
+        gdb.args([
+            "-nx",
+            "-batch",
+            "--readnever",
+            "-p",
+            &pid.to_string(),
+            "-ex",
+            "info registers rip",
+            "-ex",
+            "detach",
+        ]);
         gdb.stdin(Stdio::null()).output().is_ok_and(|done| done.status.success())
     })
 }

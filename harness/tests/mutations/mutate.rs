@@ -1,7 +1,7 @@
 //! Mutations: what could have gone wrong in a real clean history.
 
 use flockwork::{Operation, Status};
-use flockwork_harness::history::{History, Outcome, Record};
+use flockwork_harness::history::{History, Outcome, Record, Start};
 
 use crate::random::Random;
 
@@ -16,10 +16,18 @@ pub enum Mutation {
     AlterStatus,
     RefusalSucceeds,
     SuccessRefused,
+    OtherStart,
+    AlterRevision,
+    AlterGeneration,
+    ForgetOutcome,
+    LeaveOpen,
+    ForgetTokens,
+    ForgetStatus,
+    UnknownStart,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::SwapOutcomes,
         Self::ShiftTime,
         Self::DropDelete,
@@ -28,7 +36,21 @@ impl Mutation {
         Self::AlterStatus,
         Self::RefusalSucceeds,
         Self::SuccessRefused,
+        Self::OtherStart,
+        Self::AlterRevision,
+        Self::AlterGeneration,
+        Self::ForgetOutcome,
+        Self::LeaveOpen,
+        Self::ForgetTokens,
+        Self::ForgetStatus,
+        Self::UnknownStart,
     ];
+
+    /// Whether it takes knowledge away and claims nothing: what was legal stays so.
+    pub fn only_forgets(self) -> bool {
+        use Mutation::{ForgetOutcome, ForgetStatus, ForgetTokens, LeaveOpen, UnknownStart};
+        matches!(self, ForgetOutcome | LeaveOpen | ForgetTokens | ForgetStatus | UnknownStart)
+    }
 
     /// As the table names it.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +63,14 @@ impl Mutation {
             Self::AlterStatus => "alter a status seen",
             Self::RefusalSucceeds => "let a refusal succeed",
             Self::SuccessRefused => "let a success be refused",
+            Self::OtherStart => "tell another first status",
+            Self::AlterRevision => "alter a revision",
+            Self::AlterGeneration => "alter a generation",
+            Self::ForgetOutcome => "forget an outcome",
+            Self::LeaveOpen => "leave an operation open for ever",
+            Self::ForgetTokens => "forget the tokens of one",
+            Self::ForgetStatus => "forget a status seen",
+            Self::UnknownStart => "forget the first status",
         }
     }
 
@@ -70,6 +100,35 @@ impl Mutation {
                 let record = &mut records[index];
                 (record.outcome, record.reason, record.status) = (Outcome::Refused, None, None);
             }
+            Self::OtherStart => history.set_initial(0, Some(random.one_of(&Status::ALL))),
+            Self::UnknownStart => history.set_start(0, Start::Unknown),
+            Self::AlterRevision => {
+                let index = any(records, random, saved)?;
+                let told = records[index].revision;
+                records[index].revision = told.and_then(|told| told.checked_add(1 + random.below(3)));
+            }
+            Self::AlterGeneration => {
+                let index = any(records, random, saved)?;
+                let told = records[index].generation;
+                records[index].generation = told.and_then(|told| told.checked_add(1 + random.below(3)));
+            }
+            Self::ForgetOutcome | Self::LeaveOpen => {
+                let index = any(records, random, |record| record.outcome == Outcome::Ok && changes(record))?;
+                let record = &mut records[index];
+                (record.outcome, record.reason, record.status) = (Outcome::Unknown, None, None);
+                (record.generation, record.revision) = (None, None);
+                if self == Self::LeaveOpen {
+                    record.set_return_ns(None);
+                }
+            }
+            Self::ForgetTokens => {
+                let index = any(records, random, |record| record.revision.is_some())?;
+                (records[index].generation, records[index].revision) = (None, None);
+            }
+            Self::ForgetStatus => {
+                let index = any(records, random, |record| record.status.is_some())?;
+                records[index].status = None;
+            }
         }
         Some(history)
     }
@@ -77,6 +136,10 @@ impl Mutation {
 
 fn changes(record: &Record) -> bool {
     flockwork_harness::model::can_change(record.operation)
+}
+
+fn saved(record: &Record) -> bool {
+    record.outcome == Outcome::Ok && changes(record) && record.revision.is_some()
 }
 
 fn is_ok(operation: Operation) -> impl Fn(&Record) -> bool {

@@ -131,6 +131,9 @@ impl Trial {
             Mutation::DropCreate => assert!(by_search || !self.ends_absent, "{told}"),
             // Generation and revision say which status it was, whatever the time.
             Mutation::AlterStatus => assert!(by_either, "{told}"),
+            forgetting if forgetting.only_forgets() => {
+                assert!(!by_search && !by_either, "{mutation:?} of seed {} claims nothing", self.seed);
+            }
             _ => {}
         }
         // Two creates cannot both be the first save of a generation.
@@ -157,7 +160,7 @@ impl Trial {
             }
             other @ SearchRuling::Undecided(_) => panic!("{other:?}"),
         };
-        let starts = [self.model.table().initial()];
+        let starts: Vec<u8> = self.model.starts(history, 0).collect();
         let has_an_order = oracle::has_an_order(&self.model, &history.records, starts, None, Reads::Statuses);
         assert_ne!(has_an_order, Some(is_detected), "the oracle says otherwise: {:?}", history.records);
         tally.judged_by_oracle += u64::from(has_an_order.is_some());

@@ -2,6 +2,7 @@
 //!
 //! Problems are gathered rather than returned one at a time: whoever wrote the scenario sees all of them at once.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::sketch::{self, Shape};
@@ -251,6 +252,12 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// The keys that were asked for, each once.
+    fn known(&self) -> Vec<&str> {
+        let mut seen = BTreeSet::new();
+        self.asked.iter().copied().filter(|key| seen.insert(*key)).collect()
+    }
+
     /// Reports the keys that nobody asked for.
     pub fn finish(self) {
         let Some(table) = self.table else { return };
@@ -259,7 +266,7 @@ impl<'a> Reader<'a> {
                 Problem::new(&entry.key_place, format!("unknown key {:?} in {}", entry.key, self.title));
             let help = match nearest(&entry.key, self.asked.iter().copied()) {
                 Some(near) => format!("the nearest known key is {near:?}"),
-                None => format!("known keys: {}", self.asked.join(", ")),
+                None => format!("known keys: {}", self.known().join(", ")),
             };
             self.problems.push(problem.with_help(help));
         }

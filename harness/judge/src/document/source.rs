@@ -92,8 +92,9 @@ impl fmt::Display for Problem {
         };
         let width = gutter.len();
         writeln!(f, " {:width$} |", "")?;
-        writeln!(f, " {gutter} | {}", spot.line.replace('\t', " "))?;
-        write!(f, " {:width$} | {:indent$}{}", "", "", "^".repeat(spot.carets), indent = spot.column - 1)?;
+        let (line, indent, carets) = spot.excerpt();
+        writeln!(f, " {gutter} | {line}")?;
+        write!(f, " {:width$} | {:indent$}{}", "", "", "^".repeat(carets))?;
         if let Some(help) = &self.help {
             write!(f, "\n {:width$} = {help}", "")?;
         }
@@ -109,7 +110,23 @@ struct Spot<'a> {
     carets: usize,
 }
 
+/// Most characters of a line that are quoted: a file of one long line is quoted around the place.
+const QUOTED_MAX: usize = 160;
+
 impl<'a> Spot<'a> {
+    /// What is quoted of the line, how far the carets are indented, and how many they are.
+    fn excerpt(&self) -> (String, usize, usize) {
+        let at = self.column - 1;
+        let length = self.line.chars().count();
+        let from = if length > QUOTED_MAX { at.saturating_sub(QUOTED_MAX / 2) } else { 0 };
+        let before = if from > 0 { "… " } else { "" };
+        let after = if length > from + QUOTED_MAX { " …" } else { "" };
+        let quoted: String = self.line.chars().skip(from).take(QUOTED_MAX).collect();
+        let indent = before.chars().count() + at - from;
+        let carets = self.carets.min(QUOTED_MAX - (at - from).min(QUOTED_MAX - 1));
+        (format!("{before}{}{after}", quoted.replace('\t', " ")), indent, carets)
+    }
+
     fn of(text: &'a str, span: &Range<usize>) -> Self {
         let start = char_start(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

@@ -79,7 +79,7 @@ pub(super) fn must_come_again(
         return Ok(());
     }
     let same = again.events.iter().zip(&first.events).take_while(|(one, other)| one == other).count();
-    Err(ControlError::Io(io::Error::other(format!(
+    Err(ControlError::from(io::Error::other(format!(
         "uncontrolled nondeterminism: schedule {number} was run once more and took another course at step {}\n\
         first:\n{}\nthen:\n{}{}",
         same + 1,

@@ -105,6 +105,9 @@ impl<R> Lines<R> {
 
 /// The input cannot be read on.
 pub(super) fn cannot(line: u64, error: &io::Error) -> ReadError {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return ReadError::TooLate { line };
+    }
     let what = match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             "the compressed file ends early: it was cut, or is still being written".to_owned()

@@ -40,7 +40,7 @@ pub(super) fn take(tracee: &Tracee, wanted: &Holding) -> Result<()> {
         let why = format!(
             "a lock that nobody under control holds cannot be had ({error}): is it held from outside?"
         );
-        ControlError::Io(io::Error::other(why))
+        ControlError::from(io::Error::other(why))
     })
 }
 

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::panic::Location;
 
 use crate::engine::EngineError;
 
 /// Why an execution could not be run: never the subject's fault, unless it does what cannot be controlled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
-    /// The machine or the harness.
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    /// The machine or the harness. An error of the system names no place, so that of the harness stands for it.
+    #[error("{}", placed(.0, .1))]
+    Io(io::Error, &'static Location<'static>),
     /// A process does something that cannot be controlled.
     #[error("p{process} {what} in {operation}: such a subject cannot be explored")]
     Escape {
@@ -47,6 +48,30 @@ pub(crate) enum ControlError {
     /// The kernel, or whoever restricts it, lets no process be controlled.
     #[error("{0}")]
     Unsupported(String),
+}
+
+impl From<io::Error> for ControlError {
+    #[track_caller]
+    fn from(error: io::Error) -> Self {
+        Self::Io(error, Location::caller())
+    }
+}
+
+fn placed(error: &io::Error, at: &Location<'_>) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("processes cannot be controlled: {error}{} (at {at})", way_out(error)),
+        None => error.to_string(),
+    }
+}
+
+/// What a person does next whom the system gave this error.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => "; raise the limit of open files (ulimit -n)",
+        Some(libc::EAGAIN) => "; raise the limit of processes (ulimit -u) or of the cgroup (pids.max)",
+        Some(libc::ENOSPC | libc::EDQUOT) => "; free some space below --root",
+        _ => "",
+    }
 }
 
 impl From<ControlError> for EngineError {

@@ -303,7 +303,7 @@ impl Control {
         if programs.len() > self.tracees.examiner() {
             let (programs, processes) = (programs.len(), self.tracees.examiner());
             let why = format!("{programs} programs are more than the exploration has processes: {processes}");
-            return Err(ControlError::Io(io::Error::new(io::ErrorKind::InvalidInput, why)));
+            return Err(ControlError::from(io::Error::new(io::ErrorKind::InvalidInput, why)));
         }
         self.restore()?;
         self.locks.clear();

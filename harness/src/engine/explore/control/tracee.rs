@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,6 +19,8 @@ use crate::process::sys::seccomp::{Listener, Notification, Reply};
 
 /// How long a process may take to die of SIGKILL.
 const DEATH: Duration = Duration::from_secs(10);
+/// How long is waited for what shows in a moment.
+const SOON: Duration = Duration::from_millis(1);
 
 /// A controlled process.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(super) struct Tracee {
     pub pid: u32,
     handle: OwnedFd,
     listener: Listener,
-    stop: Option<u64>,
+    stop: Option<Notification>,
     pub memory: Memory,
     /// Whether the kernel wakes it as soon as it is answered.
     pub wakes_in_step: bool,
@@ -59,19 +61,22 @@ impl Tracee {
 
     /// Waits for it to stop or to end.
     pub fn arrive(&mut self) -> io::Result<Arrival> {
+        let mut missed = None;
         loop {
             if !ends_with_its_last_process() && self.is_dead_before_it_stops()? {
                 return Ok(Arrival::Dead);
             }
             match self.listener.receive() {
                 Ok(stop) => {
-                    self.stop = Some(stop.id);
+                    self.stop = Some(stop);
                     return Ok(Arrival::Stopped(stop));
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EINTR) => {}
-                    // It was killed between its stop and now, or nobody is left who could stop.
-                    Some(Errno::ENOENT) if self.is_dead(DEATH)? => return Ok(Arrival::Dead),
+                    // It was killed between its stop and now, or nobody is left who could stop; or a signal interrupted
+                    // it, and it stops again.
+                    Some(Errno::ENOENT) if self.is_dead(SOON)? => return Ok(Arrival::Dead),
+                    Some(Errno::ENOENT) if missed.get_or_insert_with(Instant::now).elapsed() < DEATH => {}
                     _ => return Err(error),
                 },
             }
@@ -99,10 +104,54 @@ impl Tracee {
 
     /// Answers the call at which it stands. One that was killed meanwhile is found dead when it is waited for.
     pub fn answer(&mut self, reply: Reply) -> io::Result<()> {
-        let Some(id) = self.stop.take() else { return Ok(()) };
-        match self.listener.answer(id, reply) {
-            Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => Ok(()),
-            answered => answered,
+        let Some(mut stop) = self.stop.take() else { return Ok(()) };
+        loop {
+            match self.listener.answer(stop.id, reply) {
+                Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {
+                    let Some(again) = self.again(&stop)? else { return Ok(()) };
+                    stop = again;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// The call at which it stood, made again: whoever attaches to a process, stops or freezes it interrupts its call, and the
+    /// kernel has it make the same one once it goes on. `None`: it is dead.
+    fn again(&self, stood: &Notification) -> io::Result<Option<Notification>> {
+        loop {
+            let mut polled = [
+                PollFd::new(self.handle.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+            let [has_died, has_stopped] = polled
+                .map(|polled| polled.revents().is_some_and(|events| events.contains(PollFlags::POLLIN)));
+            if has_died {
+                return Ok(None);
+            }
+            if !has_stopped {
+                // Nobody is left who could stop: its death shows in a moment.
+                std::thread::sleep(SOON);
+                continue;
+            }
+            match self.listener.receive() {
+                Ok(stop) if (stop.number, stop.args) == (stood.number, stood.args) => return Ok(Some(stop)),
+                Ok(stop) => {
+                    let (pid, found, stood) = (self.pid, stop.number, stood.number);
+                    let why =
+                        format!("process {pid} was interrupted in call {stood}, and made call {found} then");
+                    return Err(io::Error::other(why));
+                }
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EINTR | Errno::ENOENT) => {}
+                    _ => return Err(error),
+                },
+            }
         }
     }
 

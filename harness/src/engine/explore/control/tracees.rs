@@ -214,7 +214,7 @@ impl Tracees {
                 let why = format!("this machine lets no process be controlled: {error}");
                 return ControlError::Unsupported(why);
             }
-            ControlError::Io(error)
+            ControlError::from(error)
         })?);
         self.welcome(process)?;
         Ok(Forked::Now)
