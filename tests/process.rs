@@ -151,6 +151,24 @@ fn another_process_with_the_same_number_is_not_taken_for_the_sandbox() {
     nix::sys::signal::killpg(nix::unistd::Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).unwrap();
 }
 
+/// The save fails when the sandbox has only just been started, and leads no process group yet.
+#[test]
+fn a_create_that_cannot_save_leaves_no_process() {
+    let scratch = scratch();
+    let id = id("c1");
+    let spec = format!("\"{}\"", "x".repeat(flockwork::MAX_METADATA_BYTES as usize));
+    for _ in 0..10 {
+        let request = CreateRequest {
+            spec: flockwork::RawValue::from_string(spec.clone()).unwrap(),
+            ..CreateRequest::default()
+        };
+        let error = scratch.store.create(&id, request).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(marked(scratch.path()).is_empty());
+        assert!(scratch.snapshot().is_empty());
+    }
+}
+
 /// The number of an ended sandbox may be that of somebody else's group by now, whose own leader has ended as well.
 #[test]
 fn the_group_of_a_stranger_with_the_same_number_is_not_touched() {

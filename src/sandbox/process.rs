@@ -313,7 +313,9 @@ fn send_to_group(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
         return Ok(());
     }
     match killpg(group, signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Ok(()) => Ok(()),
+        // It has just been started, and leads no group yet: it gets the signal alone, as long as it is alone.
+        Err(Errno::ESRCH) => send(process, signal),
         Err(errno) => Err(errno.into()),
     }
 }

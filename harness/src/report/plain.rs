@@ -6,6 +6,7 @@
 //! an output; whatever goes to a terminal passes [`framed`] as well, in case somebody forgot.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use flockwork::printable;
 
@@ -73,7 +74,7 @@ pub fn xml(text: &str) -> String {
         {
             shown.push(c);
         } else {
-            shown.push_str(&format!("&#x{:x};", u32::from(c)));
+            write!(shown, "&#x{:x};", u32::from(c)).expect("a String takes all");
         }
     }
     shown

@@ -176,7 +176,7 @@ fn processes_and_threads_that_are_refused_are_told_with_the_way_out() {
 fn a_mistake_in_a_very_long_line_is_quoted_around_its_place() {
     let place = Place::new();
     for (text, column) in [
-        (format!("about = \"{}\"  y\n", "ä".repeat(70_000)), "70012"),
+        (format!("about = \"{}\"  y\n", "ä".repeat(70_000)), "70013"),
         (format!("about = \"x\" {} y\n", "\t".repeat(300_000)), "300014"),
         (format!("a{} = 1\n", "b".repeat(200_000)), "1:1:"),
     ] {
