@@ -208,7 +208,7 @@ impl Scheduler {
         let impossible = || {
             let (index, counted) = (self.index, self.count);
             ShardError(format!(
-                "{}: {index}={id} is none of {counted}={count} machines, which are numbered from {base} in steps of {step}",
+                "{}: {index}={id}, but {counted}={count} machines are numbered from {base} in steps of {step}",
                 self.name
             ))
         };
@@ -326,7 +326,7 @@ mod tests {
             [("TEST_SHARD_INDEX", "0"), ("TEST_TOTAL_SHARDS", "0")],
         ] {
             let error = of(&variables).unwrap_err();
-            assert!(error.contains(variables[0].0) && error.contains("is none of"), "{error}");
+            assert!(error.contains(variables[0].0) && error.contains("are numbered from"), "{error}");
         }
         assert!(
             of(&[("TEST_SHARD_INDEX", "one"), ("TEST_TOTAL_SHARDS", "2")]).unwrap_err().contains("\"one\"")

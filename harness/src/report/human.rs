@@ -131,7 +131,10 @@ fn last_line(report: &RunReport) -> String {
     let style = style_of(report.verdict, has_passed);
     let word = if has_passed { "passed" } else { report.verdict.as_str() };
     let said = match report.scenarios.as_slice() {
-        [only] if only.expected => format!("{} ended as expected", only.name),
+        [only] if only.expected && has_passed => format!("{} ended as expected", only.name),
+        [only] if only.expected => {
+            format!("{} ended as expected so far, but part of the work is missing", only.name)
+        }
         [only] => format!("{} did not end as expected", only.name),
         _ => format!("{} of {} ended as expected", grouped(good.len() as u64), plural(all, "scenario")),
     };

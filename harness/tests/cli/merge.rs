@@ -225,5 +225,7 @@ fn the_environment_says_which_shard_this_is_and_the_command_line_overrules_it() 
     ends_with(place.run(&[&words[..], &["--shard", "1/1"]].concat()).envs(slurm), 0);
     assert_eq!(place.runs().len(), 5);
     let bad = [("CI_NODE_INDEX", "7"), ("CI_NODE_TOTAL", "4")];
-    assert!(stderr(&ends_with(place.run(&words).envs(bad), 2)).contains("CI_NODE_INDEX=7 is none of"));
+    assert!(
+        stderr(&ends_with(place.run(&words).envs(bad), 2)).contains("CI_NODE_INDEX=7, but CI_NODE_TOTAL=4")
+    );
 }

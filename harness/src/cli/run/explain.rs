@@ -85,7 +85,9 @@ impl Runner<'_> {
         // What nobody expects comes first, then what the scenario is about: then the time is used up.
         let place = |class: &Class| expect.violations.iter().position(|it| it == class).unwrap_or(usize::MAX);
         classes.sort_by_key(|class| (expect.covers(*class), place(class)));
-        bar.explaining();
+        if !classes.is_empty() {
+            bar.explaining();
+        }
         for (index, class) in classes.iter().enumerate() {
             let parts = (classes.len() - index) as u32;
             let until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / parts;
