@@ -90,7 +90,8 @@ pub struct Diagnosis {
     pub exit_code: u8,
     /// The machine.
     pub machine: Machine,
-    /// What was tried.
+    /// What was tried; programs know it by the name of the first version.
+    #[serde(rename = "findings")]
     pub probes: Vec<Probe>,
     /// The exit code.
     #[serde(skip)]
