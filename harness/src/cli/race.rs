@@ -246,6 +246,8 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         processes,
         state: args.state.clone(),
         in_place: args.in_place,
+        own_state: false,
+        modelled: None,
         folder: args.cwd.clone().unwrap_or_else(|| PathBuf::from(".")),
         environment: environment(&args.env)?,
         setup: args.setup.clone(),

@@ -16,6 +16,7 @@ use crate::process::Zygote;
 use crate::race::command::{Command, Placeholders};
 use crate::report::verdict::{Case, Doubt, Judgement, Ruling, judge};
 use crate::scenario::{CommandStress, Expect};
+use crate::subject::command::history;
 use crate::violation::{Class, Violation};
 use crate::words::plural;
 
@@ -130,16 +131,16 @@ fn judged(
     stress: &CommandStress,
     plan: &CommandPlan,
     run: &CommandRun,
-    history: &[u8],
+    lines: &[u8],
 ) -> Result<Vec<(&'static str, Examination)>, CommandRunError> {
     let failed =
         |why: String| CommandRunError::Failed(format!("the history of the run cannot be judged: {why}"));
-    let of = |history: &[u8]| {
-        let history = written::read(history, &stress.model).map_err(|error| failed(error.to_string()))?;
+    let of = |lines: &[u8]| {
+        let history = history::read(lines, Some(&stress.model)).map_err(|error| failed(error.to_string()))?;
         judge_any(&history, &stress.model, Checker::Auto, Budget::default())
             .map_err(|error| failed(error.to_string()))
     };
-    let judged = of(history)?;
+    let judged = of(lines)?;
     let (mut order, mut failures) = (Examination::default(), Examination::default());
     order.examined = run.entries.len() as u64;
     match &judged {

@@ -125,7 +125,7 @@ pub fn run(
     let mut site = Site::open(zygote, &plan.race, root)?;
     let baseline = Baseline::new(comparator, &site)?;
     let initial = site.initial()?;
-    let judge = Judge { baseline, busy, strict: plan.race.strict };
+    let judge = Judge { baseline, busy, strict: plan.race.strict, model: None };
     let run = CrashRun {
         kills: None,
         power: None,

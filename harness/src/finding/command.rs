@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{AROUND, Finding, Glimpse, SCHEMA_VERSION, WINDOW_MAX};
 use crate::engine::command::{Entry, Unusual};
-use crate::plan::command::{CommandPlan, Ends};
+use crate::plan::command::CommandPlan;
 use crate::signature::fnv1a;
 use crate::violation::Violation;
 
@@ -48,7 +48,7 @@ impl Finding {
 fn signature(plan: &CommandPlan, entries: &[Entry], violation: &Violation, subject: &str) -> String {
     let kind = |&index: &usize| {
         let entry = &entries[index];
-        format!("{} {}", plan.operations[entry.operation].op, word(entry.outcome))
+        format!("{} {}", plan.operations[entry.operation].op, entry.outcome.as_str())
     };
     let mut kinds: Vec<String> = violation.records.iter().map(kind).collect();
     kinds.sort();
@@ -59,15 +59,6 @@ fn signature(plan: &CommandPlan, entries: &[Entry], violation: &Violation, subje
     }
     let text = format!("{}\n{subject}\n{}", violation.class, kinds.join("\n"));
     format!("{}-{:08x}", violation.class, fnv1a(text.as_bytes()) as u32)
-}
-
-const fn word(outcome: Ends) -> &'static str {
-    match outcome {
-        Ends::Ok => "ok",
-        Ends::Refused => "refused",
-        Ends::Failed => "failed",
-        Ends::Unknown => "unknown",
-    }
 }
 
 fn glimpse(
@@ -96,12 +87,12 @@ fn glimpse(
             "round": entry.round + 1,
             "value": entry.value,
             "saw": entry.saw,
-            "outcome": word(entry.outcome),
+            "outcome": entry.outcome.as_str(),
         }),
         ending: format!(
             "{}{value}: {}{reason}{saw}{killed}{told}",
             plan.objects[entry.object],
-            word(entry.outcome)
+            entry.outcome.as_str()
         ),
     }
 }

@@ -97,7 +97,8 @@ pub fn load_race(path: &Path) -> Result<Option<KeptRace>, LoadError> {
     })?;
     let Work::Race(race) = scenario.work else { return Err(wrong("its scenario is no race".into())) };
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-    Ok(Some(KeptRace { finding, record, race: *race, folder }))
+    let race = Race { modelled: record.modelled.clone(), ..*race };
+    Ok(Some(KeptRace { finding, record, race, folder }))
 }
 
 /// Only as much as every version of the format has.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Finding, SCHEMA_VERSION};
 use crate::ground::{Body, Capture, Kind};
-use crate::plan::race::{ControlRecord, RacePlan};
+use crate::plan::race::{ControlRecord, Modelled, RacePlan};
 use crate::race::expected::Difference;
 use crate::race::outcome::{Outcome, Who};
 use crate::race::tell::{message, nearest};
@@ -41,6 +41,12 @@ pub struct RaceFinding {
     pub tried_again: u64,
     /// How often it did.
     pub shown_again: u64,
+    /// What the commands are to a model, where one judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modelled: Option<Modelled>,
+    /// Whether the state is an empty folder of the run's own.
+    #[serde(default)]
+    pub own_state: bool,
     /// The seed.
     pub seed: u64,
     /// Version of flockwork that found it.
@@ -109,6 +115,8 @@ impl Finding {
                 execution: discovery.number,
                 tried_again: discovery.again.times,
                 shown_again: discovery.again.shown,
+                modelled: plan.modelled.clone(),
+                own_state: plan.own_state,
                 seed: plan.seed,
                 flockwork: env!("CARGO_PKG_VERSION").into(),
             })),

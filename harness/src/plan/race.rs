@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::StrategyPlan;
+use super::command::{Form, Rule};
 use crate::plan::schedule::{Fault, Schedule};
 
 /// What is compared.
@@ -114,6 +115,42 @@ pub struct RacePlan {
     pub seed: u64,
     /// How long a command may take, in nanoseconds.
     pub time_limit_ns: u64,
+    /// Whether the state is an empty folder of the run's own, where no folder is named.
+    pub own_state: bool,
+    /// What the commands are to a model, where one judges rather than their own orders.
+    pub modelled: Option<Modelled>,
+}
+
+/// Commands as operations of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Modelled {
+    /// What people call the model.
+    pub name: String,
+    /// The first line of a history of them, which says what the model is.
+    pub header: String,
+    /// The model's file, where the first line cannot say it.
+    pub file: Option<String>,
+    /// Whether they are of containers.
+    pub is_table: bool,
+    /// What setup does, each of which succeeds.
+    pub setup: Vec<ModelledCall>,
+    /// The commands of each process.
+    pub calls: Vec<Vec<ModelledCall>>,
+}
+
+/// A command as an operation of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelledCall {
+    /// What the model calls it.
+    pub op: String,
+    /// On what.
+    pub object: String,
+    /// Its value.
+    pub value: Option<serde_json::Value>,
+    /// What it tells.
+    pub saw: Form,
+    /// How its answer is read.
+    pub rules: Vec<Rule>,
 }
 
 impl RacePlan {
@@ -121,6 +158,10 @@ impl RacePlan {
     #[must_use]
     pub fn only(&self, members: &[usize]) -> Self {
         let processes = members.iter().filter_map(|process| self.processes.get(*process).cloned());
-        Self { processes: processes.collect(), ..self.clone() }
+        let modelled = self.modelled.clone().map(|modelled| {
+            let calls = members.iter().filter_map(|process| modelled.calls.get(*process).cloned());
+            Modelled { calls: calls.collect(), ..modelled }
+        });
+        Self { processes: processes.collect(), modelled, ..self.clone() }
     }
 }

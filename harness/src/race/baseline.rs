@@ -87,7 +87,7 @@ impl Baseline {
     pub fn new(comparator: Comparator, site: &Site) -> Result<Self, RaceError> {
         let counts: Vec<usize> = site.processes.iter().map(Vec::len).collect();
         let count = orders::count(&counts);
-        if count.is_none_or(|count| count > ORDERS_MAX) {
+        if site.needs_orders && count.is_none_or(|count| count > ORDERS_MAX) {
             let number = count.map_or("more than can be counted".to_owned(), |count| count.to_string());
             return Err(RaceError::Usage(format!(
                 "these commands can run one after the other in {number} orders, and each would have to be run {RUNS_MIN} \
@@ -108,6 +108,19 @@ impl Baseline {
             self.run(site, without, RUNS_MIN)?;
         }
         Ok(&self.orders[without])
+    }
+
+    /// Runs one order, to see that it ends and how long it takes: where the orders themselves are not asked.
+    pub fn once(&mut self, site: &mut Site) -> Result<(), NoBaseline> {
+        let counts = site.processes.iter().map(Vec::len).enumerate();
+        let steps: Vec<Step> =
+            counts.flat_map(|(process, count)| (0..count).map(move |index| (process, index))).collect();
+        let played = self.play(site, &steps)?;
+        if !played.outcome.left_behind.is_empty() {
+            site.know_daemons();
+        }
+        self.first = Some(played);
+        Ok(())
     }
 
     /// How many orders of all commands there are.

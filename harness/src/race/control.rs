@@ -396,13 +396,18 @@ impl Search<'_> {
     /// What an execution came to.
     fn played(&mut self, holder: &Holder, execution: &Execution<Left>) -> Result<Played, RaceError> {
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
+        let mut spans = BTreeMap::new();
         for (commands, process) in execution.outcome.commands.iter().zip(&holder.members) {
             for (index, command) in commands.iter().enumerate() {
                 done.insert((*process, index), done_of(command, execution.end));
+                if let Some(invoked) = command.invoked {
+                    let span =
+                        (invoked as u64, command.returned.map_or(u64::MAX, |returned| returned as u64));
+                    spans.insert((*process, index), span);
+                }
             }
         }
-        let mut played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
+        let mut played = Played { outcome: nothing(), spans, waiting: Vec::new(), is_spoilt: false };
         if execution.end == End::Deadlock {
             played.waiting = execution.outcome.stall.clone().unwrap_or_default();
         }

@@ -80,6 +80,8 @@ pub struct Broken {
     pub waiting: Vec<String>,
     /// Whether the same happens one after the other.
     pub also_alone: bool,
+    /// Where a model judges: why no order is legal, and the operations that show it.
+    pub told: Vec<String>,
 }
 
 impl Broken {
@@ -109,6 +111,8 @@ pub(crate) struct Judge {
     pub baseline: Baseline,
     pub busy: Vec<BusyRule>,
     pub strict: bool,
+    /// Where a model judges rather than the orders.
+    pub model: Option<super::model::ModelJudge>,
 }
 
 impl Judge {
@@ -124,7 +128,11 @@ impl Judge {
                 killed: Vec::new(),
                 waiting: played.waiting.clone(),
                 also_alone: false,
+                told: Vec::new(),
             }));
+        }
+        if let Some(model) = &mut self.model {
+            return model.judge(played);
         }
         let busy = self.busy_of(outcome);
         let killed: Vec<Step> = with_ending(outcome, Ending::Killed);
@@ -164,6 +172,7 @@ impl Judge {
             killed,
             waiting: Vec::new(),
             also_alone: false,
+            told: Vec::new(),
         }))
     }
 
@@ -210,6 +219,7 @@ impl Judge {
             killed: everything.into_iter().collect(),
             waiting: Vec::new(),
             also_alone: false,
+            told: Vec::new(),
         }))
     }
 

@@ -14,6 +14,7 @@ pub mod expected;
 mod free;
 pub(crate) mod holding;
 pub mod judge;
+mod model;
 pub mod orders;
 pub mod outcome;
 pub mod replay;
@@ -81,6 +82,8 @@ pub struct RaceRun {
     pub uncertain: BTreeSet<String>,
     /// Names of processes that commands leave behind in the background, one after the other, too.
     pub daemons: BTreeSet<String>,
+    /// The model that judged, where one did rather than the orders.
+    pub model: Option<String>,
     /// Why it ended.
     pub ended: Ended,
     /// How long it took, in nanoseconds.
@@ -145,6 +148,7 @@ impl Seen {
 /// Checks a plan as far as that can be done without running anything.
 pub fn check(plan: &RacePlan) -> Result<(), RaceError> {
     site::check(plan)?;
+    plan.modelled.as_ref().map(model::ModelJudge::new).transpose()?;
     BusyRule::compile(&plan.busy)?;
     comparator(plan).map(drop)
 }
@@ -160,11 +164,24 @@ pub const fn compared(observes: bool) -> Compare {
     Compare { files: !observes, output: true, stderr: false, observe: observes }
 }
 
+/// The plan with an empty folder as its state, where it is to have one of its own.
+fn with_own_state(plan: &RacePlan, root: &Path) -> Result<Option<RacePlan>, RaceError> {
+    if !plan.own_state || !plan.state.is_empty() {
+        return Ok(None);
+    }
+    let empty = root.join("empty");
+    std::fs::create_dir_all(&empty).map_err(RaceError::failed("a folder cannot be made"))?;
+    Ok(Some(RacePlan { state: vec![empty], ..plan.clone() }))
+}
+
 /// Brings all to where executions can begin.
 fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge, RaceRun), RaceError> {
+    let own = with_own_state(plan, root)?;
+    let plan = own.as_ref().unwrap_or(plan);
     let busy = BusyRule::compile(&plan.busy)?;
     let comparator = comparator(plan)?;
     let mut site = Site::open(zygote, plan, root)?;
+    let model = plan.modelled.as_ref().map(model::ModelJudge::new).transpose()?;
     let baseline = Baseline::new(comparator, &site)?;
     let run = RaceRun {
         executions: 0,
@@ -182,11 +199,12 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         touched_outside: BTreeSet::new(),
         uncertain: BTreeSet::new(),
         daemons: BTreeSet::new(),
+        model: None,
         ended: Ended::Completed,
         duration_ns: 0,
         initial: site.initial()?,
     };
-    Ok((site, Judge { baseline, busy, strict: plan.strict }, run))
+    Ok((site, Judge { baseline, busy, strict: plan.strict, model }, run))
 }
 
 /// Races. `root` is an empty folder for copies and outputs. Setting `stop` ends it early and cleanly.
@@ -200,7 +218,11 @@ pub fn run(
     let begun_ns = now_ns();
     let until = Instant::now() + Duration::from_nanos(plan.budget.time_ns);
     let (mut site, mut judge, mut run) = prepare(zygote, plan, root)?;
-    let raced = judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop).and_then(|()| {
+    let ran_alone = match &judge.model {
+        None => judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop),
+        Some(_) => judge.baseline.once(&mut site),
+    };
+    let raced = ran_alone.and_then(|()| {
         let place = Place { zygote, root, until, stop, progress };
         overlap(&mut site, &mut judge, plan, &mut run, &place)
     });
@@ -211,6 +233,13 @@ pub fn run(
     }
     if let Some(first) = &judge.baseline.first {
         run.daemons.extend(first.outcome.left_behind.iter().cloned());
+    }
+    if let Some(model) = &judge.model {
+        run.model = Some(model.name().to_owned());
+        run.uncertain.extend(model.doubts.iter().cloned());
+        if !model.doubts.is_empty() && run.coverage.is_some() {
+            run.coverage = Some(Coverage::Partial);
+        }
     }
     run.sequential_orders = judge.baseline.count();
     run.sequential_runs = judge.baseline.runs;
@@ -261,6 +290,7 @@ fn alone(hang: baseline::Hang) -> Discovery {
         killed: Vec::new(),
         waiting: hang.played.waiting.clone(),
         also_alone: true,
+        told: Vec::new(),
     };
     Discovery { broken, seen: Seen::Sequential(Box::new(hang.played)), number: 0, again: Again::default() }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Site {
     pub environment: Vec<(String, String)>,
     /// What all commands carry, whoever starts them: they must not find themselves elsewhere when they are held.
     pub marker: String,
+    /// Whether executions are judged by the commands' own orders.
+    pub needs_orders: bool,
     folder: PathBuf,
     outputs: PathBuf,
     slots: u32,
@@ -77,6 +79,7 @@ impl Site {
             then: Vec::new(),
             time_limit: Duration::from_nanos(plan.time_limit_ns),
             grace: GRACE,
+            needs_orders: plan.modelled.is_none(),
             folder: plan.folder.clone(),
             outputs,
             slots: 0,
@@ -100,7 +103,7 @@ impl Site {
             .collect::<Result<_, _>>()?;
         site.observe = all.observe.as_ref().map(|command| finder.ready(command)).transpose()?;
         site.then = all.then.iter().map(|command| finder.ready(command)).collect::<Result<_, _>>()?;
-        if site.then.is_empty() && !plan.faults.is_empty() {
+        if site.then.is_empty() && !plan.faults.is_empty() && plan.modelled.is_none() {
             // What a killed command leaves must be fit for all of them to be run again.
             site.then = site.processes.iter().flatten().cloned().collect();
         }
@@ -195,13 +198,13 @@ struct Commands {
 
 fn commands(plan: &RacePlan) -> Result<Commands, RaceError> {
     let usage = |error: CommandError| RaceError::Usage(error.to_string());
-    let parse = |text: &String| {
-        check_numbers(text, plan.state.len()).and_then(|()| Command::parse(text)).map_err(usage)
-    };
+    let folders = plan.state.len().max(usize::from(plan.own_state));
+    let parse =
+        |text: &String| check_numbers(text, folders).and_then(|()| Command::parse(text)).map_err(usage);
     let all = |texts: &[String]| texts.iter().map(parse).collect::<Result<Vec<_>, _>>();
     for (_, value) in &plan.environment {
         check_placeholders(value)
-            .and_then(|()| check_numbers(value, plan.state.len()))
+            .and_then(|()| check_numbers(value, folders))
             .map_err(|error| RaceError::Usage(format!("--env: {error}")))?;
     }
     Ok(Commands {

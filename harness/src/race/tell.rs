@@ -45,6 +45,9 @@ pub fn broken_message(plan: &RacePlan, broken: &Broken) -> String {
             if broken.waiting.is_empty() { "nobody tells why".into() } else { broken.waiting.join("; ") };
         return format!("a command did not end: {waiting}{alone}");
     }
+    if let Some(told) = broken.told.first() {
+        return told.clone();
+    }
     let told: Vec<String> = broken.differences.iter().take(2).map(sentence).collect();
     let more = broken.differences.len().saturating_sub(told.len()) as u64;
     let more = if more > 0 { format!("; and {}", plural(more, "more difference")) } else { String::new() };
@@ -112,6 +115,7 @@ fn brief(text: &str) -> String {
 pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
     let broken = &discovery.broken;
     let mut lines = changed(&broken.differences, &nearest(plan, broken));
+    lines.extend(broken.told.iter().skip(1).cloned());
     lines.extend(broken.waiting.iter().cloned());
     let counts = counts(plan);
     for ((process, index), (begun_ns, ended_ns)) in discovery.seen.spans() {

@@ -86,6 +86,9 @@ pub struct RaceReport {
     pub also_touched: Vec<String>,
     /// Why nothing exhaustive is claimed, though executions were under control.
     pub uncertain: Vec<String>,
+    /// The model that judged, where one did rather than the orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Executions a second, sequential ones included.
     pub executions_per_s: f64,
 }
@@ -119,6 +122,7 @@ impl From<&RaceRun> for RaceReport {
             left_behind: run.daemons.iter().cloned().collect(),
             also_touched: run.touched_outside.iter().cloned().collect(),
             uncertain: run.uncertain.iter().cloned().collect(),
+            model: run.model.clone(),
             executions_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
         }
     }
@@ -190,14 +194,12 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
         (true, RaceCoverage::Sampled) => "under control".to_owned(),
         (false, _) => "running freely".to_owned(),
     };
-    line(
-        text,
-        &format!(
-            "  {FAINT}{orders}, run {} times; {} that overlap, {how}{FAINT:#}",
-            grouped(race.sequential_runs),
-            plural(race.executions, "execution")
-        ),
-    );
+    let judged = match &race.model {
+        Some(model) => format!("judged by the model {model}"),
+        None => format!("{orders}, run {} times", grouped(race.sequential_runs)),
+    };
+    let executions = plural(race.executions, "execution");
+    line(text, &format!("  {FAINT}{judged}; {executions} that overlap, {how}{FAINT:#}"));
     if let Some(why) = &race.uncontrolled {
         line(text, &format!("  not controlled: {why}"));
     }
@@ -232,18 +234,22 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
     let mut text = String::new();
     let orders = plural(race.sequential_orders, "sequential order");
     let executions = plural(race.executions, "execution");
+    let legal = match &race.model {
+        Some(model) => format!("is legal by the model {model}"),
+        None => format!("came to what one of the {orders} gives"),
+    };
     match (race.controlled, race.coverage) {
         (true, RaceCoverage::Exhausted) => {
-            write!(text, "every order of their system calls was run ({executions}), and each came to what one of the {orders} gives")
+            write!(text, "every order of their system calls was run ({executions}), and each {legal}")
         }
         (true, RaceCoverage::Bounded) => write!(
             text,
-            "every order of their system calls with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and each came \
-             to what one of the {orders} gives"
+            "every order of their system calls with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and each \
+             {legal}"
         ),
         _ => write!(
             text,
-            "{executions} came to what one of the {orders} gives, as many as were asked for; they are a sample, no proof"
+            "each of {executions} {legal}, as many as were asked for; they are a sample, no proof"
         ),
     }
     .expect("a String takes all");

@@ -211,18 +211,17 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     let mut reader = Reader::root(root, start.clone(), problems);
     let about = reader.text("about").map(|(text, _)| text.to_owned()).unwrap_or_default();
     let kind = read_kind(&mut reader)?;
-    let is_command = kind == Kind::Stress && has_command(root);
+    let is_command = matches!(kind, Kind::Stress | Kind::Explore) && has_command(root);
     // A benchmark says on its axes what it is about.
     let subject = match kind {
-        Kind::Stress if is_command => Some(subject::default()),
+        Kind::Stress | Kind::Explore if is_command => Some(subject::default()),
         Kind::Bench | Kind::Race | Kind::Crash => Some(subject::default()),
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
     let work = match kind {
         Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
-        Kind::Stress if is_command => {
-            command::read(&mut reader).map(|command| Work::Command(Box::new(command)))
-        }
+        Kind::Stress if is_command => command::read(&mut reader),
+        Kind::Explore if is_command => command::read_explore(&mut reader),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
         Kind::Crash => {
@@ -231,6 +230,7 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         Kind::Race => race::read(reader.section("race", "[race]")).map(|race| Work::Race(Box::new(race))),
     };
     if kind == Kind::Explore
+        && !is_command
         && let Some(problem) = subject.as_ref().and_then(|subject| refused(subject, root))
     {
         reader.complain(problem);

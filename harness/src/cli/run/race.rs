@@ -136,7 +136,7 @@ impl Runner<'_> {
 
 /// The plan that follows a kept race again, from the state that it was found in.
 pub(crate) fn replay_plan(kept: &KeptRace) -> RacePlan {
-    let folders = kept.race.state.len();
+    let folders = kept.race.state.len().max(usize::from(kept.race.own_state));
     let before = |number: usize| {
         kept.folder.join(if folders == 1 { "before".to_owned() } else { format!("before{number}") })
     };

@@ -1,12 +1,13 @@
 //! Scenarios of a user's commands: `[subject] name = "command"`.
 
+mod explore;
 mod read;
 mod rules;
 mod watch;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use self::read::read;
+pub(super) use self::read::{read, read_explore};
 use crate::model::AnyModel;
 use crate::plan::command::CommandPlan;
 

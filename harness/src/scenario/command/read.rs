@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{CommandStress, rules, watch};
+use super::{CommandStress, explore, rules, watch};
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
 use crate::document::tree::{Entry, Node, Value};
@@ -11,6 +11,7 @@ use crate::model::object::{Kind, load as load_object};
 use crate::model::{AnyModel, load_any};
 use crate::plan::command::{CommandPlan, Form, Line, OperationPlan, Rule, Values};
 use crate::race::command::Command;
+use crate::scenario::Work;
 use crate::scenario::race::parse_perturb;
 use crate::scenario::stress::{self, DAY_NS, MS_NS, S_NS};
 use crate::subject::command::fill;
@@ -27,23 +28,44 @@ const OF_OPERATION: [&str; 7] = ["object", "value", "from", "to", "state", "proc
 /// How many members a set has at most, unless a scenario says otherwise.
 const MEMBERS: i64 = 8;
 
-/// Reads both tables.
-pub fn read(reader: &mut Reader<'_>) -> Option<CommandStress> {
-    let subject = Subject::read(reader.section("subject", "[subject]"));
-    read_stress(reader.section("stress", "[stress]"), subject?)
+/// Reads both tables of a stress run.
+pub fn read(reader: &mut Reader<'_>) -> Option<Work> {
+    let subject = Subject::read(reader.section("subject", "[subject]"))?;
+    let stress = reader.section("stress", "[stress]");
+    if subject.model.is_none() {
+        return explore::read_sequential(stress, subject).map(|race| Work::Race(Box::new(race)));
+    }
+    read_stress(stress, subject).map(|command| Work::Command(Box::new(command)))
+}
+
+/// Reads both tables of an exploration.
+pub fn read_explore(reader: &mut Reader<'_>) -> Option<Work> {
+    let subject = Subject::read(reader.section("subject", "[subject]"))?;
+    explore::read(reader.section("explore", "[explore]"), &subject).map(|race| Work::Race(Box::new(race)))
 }
 
 /// What `[subject]` says.
-struct Subject {
-    model: AnyModel,
+pub(super) struct Subject {
+    /// What is right; none: what the commands themselves do one after the other.
+    pub model: Option<AnyModel>,
+    /// Where the model was read from, where it has a name or a path.
+    pub file: Option<String>,
     /// A plan in which all is told but what `[stress]` says.
-    plan: CommandPlan,
+    pub plan: CommandPlan,
 }
+
+/// The model that is none: the program is its own specification.
+const SEQUENTIAL: &str = "sequential";
 
 impl Subject {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         let _ = reader.text("name");
-        let model = read_model(&mut reader);
+        let file = match reader.take("model").map(|entry| &entry.node.value) {
+            Some(Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let is_sequential = file.as_deref() == Some(SEQUENTIAL);
+        let model = if is_sequential { None } else { Some(read_model(&mut reader)?) };
         let state = reader.text("state").map(|(text, _)| text.into());
         let folder = filled_text(&mut reader, "cwd", &["state"]).unwrap_or_default();
         let environment = read_environment(&mut reader, "env", &["state"]);
@@ -80,12 +102,12 @@ impl Subject {
             forbids_strays,
             seed: 0,
         };
-        Some(Self { model: model?, plan })
+        Some(Self { model, file, plan })
     }
 }
 
 fn read_stress(mut reader: Reader<'_>, subject: Subject) -> Option<CommandStress> {
-    let Subject { model, mut plan } = subject;
+    let Subject { model, mut plan, .. } = subject;
     let processes = stress::required_processes(&mut reader);
     let budget = stress::read_budget(&mut reader);
     plan.objects = read_objects(&mut reader);
@@ -106,11 +128,11 @@ fn read_stress(mut reader: Reader<'_>, subject: Subject) -> Option<CommandStress
     reader.finish();
     plan.processes = processes?;
     plan.budget = budget?;
-    Some(CommandStress { model, plan, overlap_min })
+    Some(CommandStress { model: model?, plan, overlap_min })
 }
 
 /// As `flockwork race --perturb` takes it.
-fn read_perturb(reader: &mut Reader<'_>) -> Option<std::ops::RangeInclusive<u64>> {
+pub(super) fn read_perturb(reader: &mut Reader<'_>) -> Option<std::ops::RangeInclusive<u64>> {
     let (text, place) = reader.text("perturb")?;
     parse_perturb(text).map_err(|why| reader.complain(Problem::new(place, format!("perturb: {why}")))).ok()
 }
@@ -118,7 +140,10 @@ fn read_perturb(reader: &mut Reader<'_>) -> Option<std::ops::RangeInclusive<u64>
 fn read_model(reader: &mut Reader<'_>) -> Option<AnyModel> {
     let Some(entry) = reader.take("model") else {
         let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-        reader.missing("model", &format!("{}, runsc, oci, or the path of a model", kinds.join(", ")));
+        reader.missing(
+            "model",
+            &format!("{}, runsc, oci, {SEQUENTIAL}, or the path of a model", kinds.join(", ")),
+        );
         return None;
     };
     match &entry.node.value {
@@ -184,6 +209,7 @@ fn read_operation(
         Some((op, place)) => (op.to_owned(), place.clone()),
         None => (name.clone(), entry.key_place.clone()),
     };
+    // A program that is its own specification calls them as it likes.
     let known = model.map(operations_of);
     if let Some(known) = known.filter(|known| !known.contains(&op.as_str())) {
         let model = model.map_or("?", AnyModel::name);
@@ -245,7 +271,7 @@ fn read_values(reader: &mut Reader<'_>, model: Option<&AnyModel>, op: &str) -> V
         _ => Values::None,
     };
     let Some(entry) = reader.take("value") else { return usual };
-    if usual == Values::None {
+    if usual == Values::None && model.is_some() {
         reader.complain(Problem::new(&entry.key_place, format!("{op} takes no value")));
         return usual;
     }
@@ -380,7 +406,7 @@ fn read_objects(reader: &mut Reader<'_>) -> Vec<String> {
 }
 
 /// `mix = { add = 10, read = 1 }`; without it all are equally likely.
-fn read_mix(reader: &mut Reader<'_>, operations: &mut [OperationPlan]) {
+pub(super) fn read_mix(reader: &mut Reader<'_>, operations: &mut [OperationPlan]) {
     if reader.take("mix").is_none() {
         return;
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Busy, Compare, Mode, RaceBudget, RacePlan};
+use crate::plan::race::{Busy, Compare, Mode, Modelled, RaceBudget, RacePlan};
 use crate::plan::schedule::Fault;
 use crate::race::{self, RaceError};
 
@@ -68,6 +68,10 @@ pub struct Race {
     pub budget: RaceBudget,
     /// How long a command may take, in nanoseconds.
     pub time_limit_ns: u64,
+    /// Whether the state is an empty folder of the run's own, where no folder is named.
+    pub own_state: bool,
+    /// What the commands are to a model, where one judges rather than their own orders.
+    pub modelled: Option<Modelled>,
 }
 
 impl Default for Race {
@@ -92,6 +96,8 @@ impl Default for Race {
             allow_uncontrolled: false,
             budget: RaceBudget { time_ns: BUDGET_NS, executions: None },
             time_limit_ns: TIME_LIMIT_NS,
+            own_state: false,
+            modelled: None,
         }
     }
 }
@@ -128,6 +134,8 @@ impl Race {
             budget: self.budget,
             seed,
             time_limit_ns: self.time_limit_ns,
+            own_state: self.own_state,
+            modelled: self.modelled.clone(),
         }
     }
 
@@ -144,7 +152,7 @@ impl Race {
         if self.processes.iter().any(Vec::is_empty) {
             return usage("a process has no command".into());
         }
-        if self.state.is_empty() && self.observe.is_none() {
+        if self.state.is_empty() && self.observe.is_none() && !self.own_state {
             return usage("name the folder that the commands share with --state DIR".into());
         }
         if self.compare.is_some_and(|compare| compare.observe) && self.observe.is_none() {
@@ -182,4 +190,4 @@ impl Race {
 }
 
 pub(super) use read::{read, read_surroundings};
-pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};
+pub use words::{STRATEGIES, parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};

@@ -61,6 +61,8 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
         budget: RaceBudget { time_ns, executions },
         time_limit_ns,
+        own_state: reader.truth("own_state").unwrap_or(false),
+        modelled: None,
     }
 }
 

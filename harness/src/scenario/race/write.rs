@@ -26,6 +26,9 @@ impl Race {
         if self.in_place {
             key("in_place", "true".into());
         }
+        if self.own_state {
+            key("own_state", "true".into());
+        }
         if self.folder != Path::new(".") {
             key("cwd", quoted(&self.folder.display().to_string()));
         }

@@ -4,4 +4,5 @@
 
 pub mod answer;
 pub mod fill;
+pub mod history;
 pub mod values;

@@ -1,0 +1,272 @@
+//! Commands under control: `kind = "explore"` with commands as subject is a race that the model judges; and where the model is
+//! `sequential`, one that the commands' own orders judge.
+
+use super::read::Subject;
+use crate::document::reader::Reader;
+use crate::document::source::{Place, Problem};
+use crate::document::tree::{Node, Value};
+use crate::model::AnyModel;
+use crate::plan::Budget;
+use crate::plan::command::{CommandPlan, OperationPlan, Values};
+use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
+use crate::scenario::race::{BUDGET_NS, PROCESSES_MAX, Race, STRATEGIES, parse_fault, strategy_of};
+use crate::scenario::stress::{DAY_NS, MS_NS};
+use crate::subject::command::fill::Placeholders;
+use crate::subject::command::history::header;
+use crate::words::nearest;
+
+const EXAMPLE: &str =
+    "a list of operations for each process, such as [[\"add x 1\"], [\"add x 1\", \"read x\"]]";
+const SCHEDULES_MAX: u64 = 1_000_000_000;
+
+/// Reads `[explore]`.
+pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
+    let operations = &subject.plan.operations;
+    let setup = calls(&mut reader, "setup", operations, 0);
+    let place = reader.place().clone();
+    let processes = match reader.list("processes", EXAMPLE) {
+        Some((place, nodes)) => {
+            let place = place.clone();
+            programs(&mut reader, &place, nodes, operations)
+        }
+        None => {
+            if reader.take("processes").is_none() {
+                reader.missing("processes", EXAMPLE);
+            }
+            None
+        }
+    };
+    let word = reader.word("strategy", &STRATEGIES);
+    let preemptions = reader.count_u32("preemptions", 0..=64, "preemptions");
+    let depth = reader.count_u32("pct_depth", 1..=32, "ordering constraints");
+    let strategy = strategy_of(word, preemptions, depth).unwrap_or_else(|why| {
+        reader.complain(Problem::new(&place, format!("strategy: {why}")));
+        None
+    });
+    let faults = match reader.list("faults", "a list of faults such as [\"kill\"]") {
+        None => Vec::new(),
+        Some((_, nodes)) => nodes.iter().filter_map(|node| fault(&mut reader, node)).collect(),
+    };
+    let allow_uncontrolled = reader.truth("allow_uncontrolled").unwrap_or(false);
+    let mut section = reader.section("budget", "budget");
+    let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(BUDGET_NS);
+    let executions = section.count("schedules", 1..=SCHEDULES_MAX, "schedules");
+    section.finish();
+    let (setup, processes) = (setup?, processes?);
+    let race = Race {
+        strategy,
+        faults,
+        allow_uncontrolled,
+        budget: RaceBudget { time_ns, executions },
+        ..race(subject, &setup, &processes)
+    };
+    checked(&mut reader, &place, &race);
+    reader.finish();
+    Some(race)
+}
+
+/// Reads `[stress]` where the model is `sequential`: each execution is one operation of each process.
+pub fn read_sequential(mut reader: Reader<'_>, mut subject: Subject) -> Option<Race> {
+    let place = reader.place().clone();
+    let processes = crate::scenario::stress::required_processes(&mut reader)?;
+    let budget = crate::scenario::stress::read_budget(&mut reader)?;
+    let perturb = super::read::read_perturb(&mut reader);
+    super::read::read_mix(&mut reader, &mut subject.plan.operations);
+    if processes as usize > PROCESSES_MAX {
+        let message = format!(
+            "a program that is its own specification takes at most {PROCESSES_MAX} processes: every order of them is run"
+        );
+        reader.complain(Problem::new(&place, message));
+        return None;
+    }
+    let chosen: Vec<&OperationPlan> = subject
+        .plan
+        .operations
+        .iter()
+        .flat_map(|operation| {
+            std::iter::repeat_n(operation, operation.weight.min(PROCESSES_MAX as u32) as usize)
+        })
+        .collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let programs: Vec<Vec<Written>> = (0..processes as usize)
+        .map(|process| vec![Written::of(chosen[process % chosen.len()], "x", None, process as u32 + 1, 1)])
+        .collect();
+    let budget = match budget {
+        Budget::Operations(operations) => {
+            RaceBudget { time_ns: BUDGET_NS, executions: Some(operations.div_ceil(u64::from(processes))) }
+        }
+        Budget::DurationNs(time_ns) => RaceBudget { time_ns, executions: None },
+    };
+    let mode = perturb.map_or(Mode::Free, Mode::Perturbed);
+    let race = Race { mode, budget, ..race(&subject, &[], &programs) };
+    checked(&mut reader, &place, &race);
+    reader.finish();
+    Some(race)
+}
+
+fn checked(reader: &mut Reader<'_>, place: &Place, race: &Race) {
+    if let Err(error) = race.check() {
+        reader.complain(Problem::new(place, error.to_string()));
+    }
+}
+
+fn fault(reader: &mut Reader<'_>, node: &Node) -> Option<crate::plan::schedule::Fault> {
+    let parsed = match &node.value {
+        Value::Text(text) => parse_fault(text),
+        other => Err(format!("expected a fault such as \"kill\", found {}", other.describe())),
+    };
+    parsed.map_err(|why| reader.complain(Problem::new(&node.place, format!("faults: {why}")))).ok()
+}
+
+/// An operation with its command written out.
+struct Written {
+    text: String,
+    call: ModelledCall,
+}
+
+impl Written {
+    fn of(
+        operation: &OperationPlan,
+        object: &str,
+        value: Option<serde_json::Value>,
+        process: u32,
+        number: u64,
+    ) -> Self {
+        let value = value.or_else(|| match &operation.values {
+            Values::None => None,
+            Values::Among(values) => values.first().cloned(),
+            Values::Within(bounds) => Some((*bounds.start()).into()),
+            Values::Unique => Some((number * 100 + u64::from(process)).into()),
+        });
+        let placeholders = Placeholders {
+            // The race knows it, and fills it in.
+            state: "{state}",
+            object: Some(object),
+            value: value.as_ref(),
+            process: Some(process),
+            number: Some(number),
+            file: None,
+        };
+        let mut words: Vec<String> = Vec::new();
+        if !operation.environment.is_empty() {
+            words.push("env".into());
+            let pairs = operation.environment.iter();
+            words.extend(pairs.map(|(name, value)| format!("{name}={}", placeholders.fill(value))));
+        }
+        words.extend(operation.command.words.iter().map(|word| placeholders.fill(word)));
+        let text = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
+        let call = ModelledCall {
+            op: operation.op.clone(),
+            object: object.to_owned(),
+            value,
+            saw: operation.saw,
+            rules: operation.rules.clone(),
+        };
+        Self { text, call }
+    }
+}
+
+fn programs(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    nodes: &[Node],
+    operations: &[OperationPlan],
+) -> Option<Vec<Vec<Written>>> {
+    let mut programs = Vec::new();
+    for (process, node) in (1..).zip(nodes) {
+        let Value::Array(items) = &node.value else {
+            let message = format!("processes: expected {EXAMPLE}, found {}", node.value.describe());
+            reader.complain(Problem::new(place, message));
+            return None;
+        };
+        let calls = (1..)
+            .zip(items)
+            .map(|(number, item)| call(reader, "processes", item, operations, process, number));
+        programs.push(calls.collect::<Option<Vec<_>>>()?);
+    }
+    Some(programs)
+}
+
+fn calls(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    operations: &[OperationPlan],
+    process: u32,
+) -> Option<Vec<Written>> {
+    let Some((_, nodes)) = reader.list(key, "a list of operations such as [\"add x 1\"]") else {
+        return Some(Vec::new());
+    };
+    (1..).zip(nodes).map(|(number, node)| call(reader, key, node, operations, process, number)).collect()
+}
+
+/// `NAME [OBJECT [VALUE]]`.
+fn call(
+    reader: &mut Reader<'_>,
+    key: &str,
+    node: &Node,
+    operations: &[OperationPlan],
+    process: u32,
+    number: u64,
+) -> Option<Written> {
+    let Value::Text(text) = &node.value else {
+        let message =
+            format!("{key}: expected an operation such as \"add x 1\", found {}", node.value.describe());
+        reader.complain(Problem::new(&node.place, message));
+        return None;
+    };
+    let mut words = text.splitn(3, char::is_whitespace);
+    let name = words.next().unwrap_or_default();
+    let Some(operation) = operations.iter().find(|operation| operation.name == name) else {
+        let names: Vec<&str> = operations.iter().map(|operation| operation.name.as_str()).collect();
+        let problem = Problem::new(&node.place, format!("{key}: there is no operation {name:?}"));
+        reader.complain(problem.with_help(match nearest(name, names.iter().copied()) {
+            Some(near) => format!("the nearest is {near:?}"),
+            None => format!("there are {}", names.join(", ")),
+        }));
+        return None;
+    };
+    if operation.stdin.is_some() {
+        let message = format!(
+            "{key}: {name} reads stdin, which a command under control cannot: give it a file, or a line such as \"printf x | ./tool\""
+        );
+        reader.complain(Problem::new(&node.place, message));
+        return None;
+    }
+    let object = words.next().unwrap_or("x");
+    let value = words.next().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.trim().into()));
+    Some(Written::of(operation, object, value, process, number))
+}
+
+/// All that does not depend on how executions are chosen.
+fn race(subject: &Subject, setup: &[Written], processes: &[Vec<Written>]) -> Race {
+    let CommandPlan { state, folder, environment, time_limit_ns, .. } = &subject.plan;
+    let texts = |written: &[Written]| written.iter().map(|one| one.text.clone()).collect::<Vec<_>>();
+    let own = subject.plan.setup.iter().chain(&subject.plan.round_setup).map(|line| line.text.clone());
+    let modelled = subject.model.as_ref().map(|model| {
+        let objects = processes.iter().flatten().chain(setup).map(|written| written.call.object.clone());
+        let calls = |written: &[Written]| written.iter().map(|one| one.call.clone()).collect::<Vec<_>>();
+        let is_builtin = crate::model::Builtin::named(model.name()).is_some();
+        let is_table = matches!(model, AnyModel::Table(_));
+        Modelled {
+            name: model.name().to_owned(),
+            header: header(model, objects).to_string(),
+            file: subject.file.clone().filter(|_| is_table && !is_builtin),
+            is_table,
+            setup: calls(setup),
+            calls: processes.iter().map(|program| calls(program)).collect(),
+        }
+    });
+    Race {
+        processes: processes.iter().map(|program| texts(program)).collect(),
+        state: state.iter().cloned().collect(),
+        own_state: state.is_none(),
+        folder: if folder.is_empty() { ".".into() } else { folder.into() },
+        environment: environment.clone(),
+        setup: own.chain(texts(setup)).collect(),
+        time_limit_ns: *time_limit_ns,
+        modelled,
+        ..Race::default()
+    }
+}

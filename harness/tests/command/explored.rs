@@ -1,0 +1,104 @@
+//! Commands under control, judged by a model, or by their own orders.
+
+use super::support::{ends_with, json, skip, stdout};
+use super::workshop::{COUNTER, LOCKED, Workshop, classes};
+
+/// A scenario that explores a counter.
+const EXPLORE: &str = r#"
+about = "Two processes add to a counter."
+kind = "explore"
+
+[subject]
+name = "command"
+model = "counter"
+env = { STATE = "{state}" }
+answers = [{ exit = 0, stdout = '^(?<saw>-?\d+)$', outcome = "ok" }]
+
+[subject.operations.add]
+command = ["./tool", "add", "{value}"]
+
+[subject.operations.read]
+command = ["./tool", "read"]
+
+[explore]
+processes = [["add x 2"], ["add x 3"]]
+"#;
+
+/// What was explored; nothing, said by name, where this machine cannot hold commands.
+fn explored(test: &str, workshop: &Workshop, code: i32) -> Option<serde_json::Value> {
+    let words = ["it.toml", "--format", "json", "--seed", "5"];
+    let output = workshop.place.run(&words).output().unwrap();
+    let scenario = json(&output)["scenarios"][0].clone();
+    if scenario["controlled"] == false {
+        skip(test, &scenario["uncontrolled"].to_string());
+        return None;
+    }
+    assert_eq!(output.status.code(), Some(code), "{}", stdout(&output));
+    Some(scenario)
+}
+
+#[test]
+fn a_lost_update_is_found_by_the_model_and_replayed() {
+    let tool = COUNTER.replace("sleep 0.02\n", "");
+    let workshop = Workshop::new(&tool, EXPLORE);
+    let Some(scenario) = explored("a_lost_update_is_found_by_the_model", &workshop, 100) else { return };
+    assert_eq!(classes(&scenario), ["not-linearizable"]);
+    assert_eq!(scenario["model"], "counter");
+    let violation = &scenario["violations"][0];
+    assert!(violation["message"].as_str().unwrap().starts_with("x: "), "{violation}");
+    assert_eq!(violation["control"]["processes"], 2);
+    let finding = violation["finding"].as_str().unwrap();
+    let replayed = ends_with(&mut workshop.place.flockwork(&["replay", "--root", "root", finding]), 0);
+    assert!(stdout(&replayed).contains("x: "), "{}", stdout(&replayed));
+}
+
+#[test]
+fn its_twin_with_a_lock_is_clean_and_all_of_it_was_seen() {
+    let workshop = Workshop::new(LOCKED, EXPLORE);
+    let Some(scenario) = explored("its_twin_with_a_lock_is_clean", &workshop, 0) else { return };
+    assert_ne!(scenario["coverage"], "sampled", "{scenario:#}");
+}
+
+#[test]
+fn what_a_kill_leaves_is_judged_by_the_model() {
+    // Under a lock, but the old sum is gone before the new one is there.
+    let tool = LOCKED.replace("> new\nmv new count\n", "> count\n");
+    assert_ne!(tool, LOCKED);
+    let killed = EXPLORE.replace("[explore]\n", "[explore]\nsetup = [\"add x 5\"]\nfaults = [\"kill\"]\n");
+    let workshop = Workshop::new(&tool, &killed);
+    let Some(scenario) = explored("what_a_kill_leaves", &workshop, 100) else { return };
+    assert_eq!(classes(&scenario), ["not-linearizable"]);
+    let sound = Workshop::new(LOCKED, &killed);
+    explored("what_a_kill_leaves", &sound, 0);
+}
+
+#[test]
+fn the_program_may_be_its_own_specification() {
+    let tool = COUNTER.replace("sleep 0.02\n", "");
+    let workshop = Workshop::new(&tool, &EXPLORE.replace("\"counter\"", "\"sequential\""));
+    let Some(scenario) = explored("the_program_may_be_its_own_specification", &workshop, 100) else { return };
+    assert_eq!(classes(&scenario), ["not-serializable"]);
+    let stress =
+        EXPLORE.replace("\"counter\"", "\"sequential\"").replace("\"explore\"", "\"stress\"").replace(
+            "[explore]\nprocesses = [[\"add x 2\"], [\"add x 3\"]]",
+            "[stress]\nprocesses = 2\noperations = 40\nmix = { add = 1 }",
+        );
+    let sound = Workshop::new(LOCKED, &stress).run(&[], 0);
+    assert_eq!((&sound["controlled"], &sound["executions"]), (&false.into(), &20.into()), "{sound:#}");
+    let broken = Workshop::new(COUNTER, &stress).run(&[], 100);
+    assert_eq!(classes(&broken), ["not-serializable"]);
+}
+
+#[test]
+fn mistakes_are_told() {
+    for (what, by, expected) in [
+        ("add x 3", "ad x 3", "processes: there is no operation \"ad\""),
+        ("[explore]", "[explore]\nfaults = [\"kil\"]", "faults: expected kill"),
+        ("processes = [[\"add x 2\"], [\"add x 3\"]]", "", "[explore] needs processes"),
+    ] {
+        let workshop = Workshop::new(LOCKED, &EXPLORE.replace(what, by));
+        let output = ends_with(&mut workshop.place.run(&["it.toml"]), 2);
+        let told = super::support::stderr(&output);
+        assert!(told.contains(expected), "{told}");
+    }
+}
