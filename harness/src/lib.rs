@@ -16,6 +16,7 @@ pub mod explore;
 pub mod finding;
 pub mod ground;
 pub mod measure;
+pub mod own;
 pub mod plan;
 pub mod process;
 pub mod race;

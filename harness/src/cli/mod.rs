@@ -26,6 +26,7 @@ mod request;
 mod run;
 mod shrink;
 mod stand;
+mod surroundings;
 mod threads;
 
 use std::ffi::OsString;

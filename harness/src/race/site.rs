@@ -64,12 +64,12 @@ impl Site {
         let outputs = root.join("outputs");
         std::fs::create_dir_all(&outputs)
             .map_err(RaceError::failed("a folder for outputs cannot be made"))?;
-        let placeholders = Placeholders { state: work.clone() };
         let all = commands(plan)?;
-        let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
-        let environment: Vec<(String, String)> = plan.environment.iter().map(fill).collect();
         let marker = Marker::next().to_string();
-        let (spawner, binds) = spawner(zygote, plan, &work, &all, (&environment, &marker))?;
+        let (spawner, binds) = spawner(zygote, plan, &work, &all, &marker)?;
+        // Where the copies lie in their places, they are named by these: what is seen of a path must be what it is.
+        let placeholders = placeholders(&binds, &work);
+        let environment = filled(plan, &placeholders);
         let is_private = binds.len() == work.len() && !plan.in_place;
         let mut site = Self {
             spawner,
@@ -253,20 +253,35 @@ fn copy_all(plan: &RacePlan, work: &[PathBuf], root: &Path) -> Result<Option<Bac
     Ok(None)
 }
 
+/// What `{state}` stands for.
+fn placeholders(binds: &[Bind], work: &[PathBuf]) -> Placeholders {
+    let state = match binds {
+        [] => work.to_vec(),
+        binds => binds.iter().map(|bind| bind.place.clone()).collect(),
+    };
+    Placeholders { state }
+}
+
+/// The environment of commands.
+fn filled(plan: &RacePlan, placeholders: &Placeholders) -> Vec<(String, String)> {
+    let fill = |(name, value): &(String, String)| (name.clone(), placeholders.fill(value));
+    plan.environment.iter().map(fill).collect()
+}
+
 /// The spawner, and which copies lie in the places of folders for what it starts: all or none.
 fn spawner(
     zygote: &Zygote,
     plan: &RacePlan,
     work: &[PathBuf],
     all: &Commands,
-    (environment, marker): (&[(String, String)], &str),
+    marker: &str,
 ) -> Result<(Spawner, Vec<Bind>), RaceError> {
     let binds =
         plan.state.iter().zip(work).map(|(place, copy)| Bind { copy: copy.clone(), place: place.clone() });
     let binds: Vec<Bind> = if plan.in_place { Vec::new() } else { binds.collect() };
     let settings = Settings {
         marker: marker.to_owned(),
-        environment: environment.to_vec(),
+        environment: filled(plan, &placeholders(&binds, work)),
         binds: binds.clone(),
         ..Settings::default()
     };
@@ -283,7 +298,8 @@ fn spawner(
                      TOOL_DIR={{state}}"
                 )));
             }
-            let spawner = Spawner::open(zygote, Settings { binds: Vec::new(), ..settings })?;
+            let environment = filled(plan, &placeholders(&[], work));
+            let spawner = Spawner::open(zygote, Settings { binds: Vec::new(), environment, ..settings })?;
             Ok((spawner, Vec::new()))
         }
         Err(error) => Err(error.into()),
