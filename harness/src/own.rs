@@ -153,7 +153,6 @@ impl Own {
     /// # Panics
     ///
     /// Where the model or an operation is none.
-    #[must_use]
     pub fn check(&self, model: &str, processes: &[&[&str]]) -> Checked {
         let text = self.scenario(model, processes);
         let found = Found { argument: "own.toml".into(), text };

@@ -331,6 +331,9 @@ pub struct BenchArgs {
     /// Scenario files with kind = "bench", or folders of them; none: the default benchmark
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Measure this command instead of a scenario, with 1 to 64 processes: './tool inc'; {state} is a folder of its own
+    #[arg(value_name = "CMD", last = true, conflicts_with = "paths")]
+    pub command: Vec<String>,
     /// Seed of the order of rounds and of every other random choice [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

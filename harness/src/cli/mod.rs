@@ -89,7 +89,7 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
-        Command::Race(args) => race::run(zygote, *args, command_line, output),
+        Command::Race(args) => race::run(zygote, &args, command_line, output),
         Command::Crash(args) => crash::run(zygote, &args, command_line, output),
         Command::Bench(args) => bench::run(zygote, args, command_line, output),
         Command::Replay(args) => replay::run(zygote, &args, output),

@@ -23,7 +23,6 @@ const SCENARIOS: &str = "scenarios";
 
 /// What `race` takes.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RaceArgs {
     /// Two to eight command lines, each a process of its own; what needs a shell goes through `sh -c`
     #[arg(value_name = "CMD", last = true)]
@@ -107,11 +106,11 @@ impl Args for Processes {
 /// Races what the arguments name, and reports.
 pub fn run(
     zygote: io::Result<Zygote>,
-    args: RaceArgs,
+    args: &RaceArgs,
     command_line: &[String],
     output: Output,
 ) -> Result<Exit, Failure> {
-    let race = race(&args)?;
+    let race = race(args)?;
     race.check().map_err(|error| failed(&error))?;
     args.surroundings.check(&race)?;
     let target = args.save.as_deref().map(target_of).transpose()?;

@@ -11,6 +11,7 @@ use crate::engine::Progress;
 use crate::engine::command::{self, CommandRun, CommandRunError, Entry, Unusual};
 use crate::judge::{AnyJudged, Checker, Grounds, judge_any};
 use crate::model::AnyModel;
+use crate::plan::bench::{BenchPlan, Task};
 use crate::plan::command::{CommandPlan, Ends, Line};
 use crate::process::Zygote;
 use crate::race::command::{Command, Placeholders};
@@ -62,16 +63,7 @@ pub fn ready(plan: &mut CommandPlan) -> Result<(), CommandRunError> {
     if !crate::subject::command::fill::has(&plan.folder, "state") {
         plan.folder = folder.display().to_string();
     }
-    let path = plan.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
-    let path =
-        path.or_else(|| std::env::var("PATH").ok()).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let find = |line: &mut Line| {
-        let command = Command::of_words(&line.text, line.words.clone());
-        line.program = command
-            .find(&Placeholders::default(), &folder, &path, &Path::to_owned)
-            .map_err(|error| CommandRunError::Usage(error.to_string()))?;
-        Ok::<_, CommandRunError>(())
-    };
+    let path = path_of(&plan.environment);
     let watched = plan.watch.iter_mut().filter_map(|watched| match &mut watched.whole {
         crate::plan::command::Whole::Command(line) => Some(line),
         _ => None,
@@ -84,7 +76,33 @@ pub fn ready(plan: &mut CommandPlan) -> Result<(), CommandRunError> {
         .chain(&mut plan.round_teardown)
         .chain(&mut plan.teardown)
         .chain(watched)
-        .try_for_each(find)
+        .try_for_each(|line| find(line, &folder, &path))
+}
+
+/// Finds the programs of a benchmark.
+pub fn ready_bench(plan: &mut BenchPlan) -> Result<(), CommandRunError> {
+    let here = std::env::current_dir().map_err(|error| CommandRunError::Failed(error.to_string()))?;
+    for cell in &mut plan.cells {
+        if let Task::Command(task) = &mut cell.task {
+            let path = path_of(&task.environment);
+            find(&mut task.line, &here, &path)?;
+            task.setup.iter_mut().try_for_each(|line| find(line, &here, &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn path_of(environment: &[(String, String)]) -> String {
+    let own = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+    own.or_else(|| std::env::var("PATH").ok()).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+fn find(line: &mut Line, folder: &Path, path: &str) -> Result<(), CommandRunError> {
+    let command = Command::of_words(&line.text, line.words.clone());
+    line.program = command
+        .find(&Placeholders::default(), folder, path, &Path::to_owned)
+        .map_err(|error| CommandRunError::Usage(error.to_string()))?;
+    Ok(())
 }
 
 /// Runs a scenario of commands in an empty folder and judges it by what it expects. `judging` is called between the two.

@@ -8,6 +8,7 @@ use flockwork::{LockKind, ReadPolicy, WritePolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Point;
+use crate::plan::command::Line;
 use crate::words::units::{duration_ns, duration_range_ns, show_exact_ns};
 
 /// One benchmark.
@@ -80,6 +81,8 @@ pub enum Task {
         /// How long the work under the lock is, in nanoseconds on the processor.
         spin_ns: u64,
     },
+    /// Runs a user's command.
+    Command(Box<CommandTask>),
     /// Operates on containers.
     Operate {
         /// With what.
@@ -95,6 +98,19 @@ pub enum Task {
         /// Which operations.
         operations: Operations,
     },
+}
+
+/// A user's command, measured from its start to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandTask {
+    /// What is run.
+    pub line: Line,
+    /// Run once in each state folder, before anything is measured.
+    pub setup: Vec<Line>,
+    /// What commands find set in their environment.
+    pub environment: Vec<(String, String)>,
+    /// How long it may take, in nanoseconds.
+    pub time_limit_ns: u64,
 }
 
 /// Which operations, and in which ratio.

@@ -70,6 +70,7 @@ pub struct ControlRecord {
 
 /// One race.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RacePlan {
     /// The command lines of each process.
     pub processes: Vec<Vec<String>>,

@@ -16,6 +16,7 @@ answers = [{ exit = 0, stdout = '^(?<saw>-?\d+)$', outcome = "ok" }]
 
 [subject.operations.add]
 command = ["./tool", "add", "{value}"]
+value = 1
 
 [subject.operations.read]
 command = ["./tool", "read"]
@@ -93,6 +94,7 @@ fn the_program_may_be_its_own_specification() {
 fn mistakes_are_told() {
     for (what, by, expected) in [
         ("add x 3", "ad x 3", "processes: there is no operation \"ad\""),
+        ("[explore]", "[explore]\npreemption = 1", "the nearest known key is \"preemptions\""),
         ("[explore]", "[explore]\nfaults = [\"kil\"]", "faults: expected kill"),
         ("processes = [[\"add x 2\"], [\"add x 3\"]]", "", "[explore] needs processes"),
     ] {

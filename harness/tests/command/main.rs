@@ -1,5 +1,6 @@
 //! A user's commands as subject, by the binary: real programs, whose fault or soundness is known.
 
+mod bench;
 mod explored;
 mod found;
 mod input;

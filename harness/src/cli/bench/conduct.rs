@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, say};
 use crate::cli::stand::{exit_of, words_of};
+use crate::conduct::command::ready_bench;
 use crate::engine::bench::{self, BenchRun};
 use crate::measure::machine::Filesystem;
 use crate::measure::{BenchRecord, NamedFilesystem, SCHEMA_VERSION};
@@ -80,7 +81,8 @@ impl Conductor<'_> {
             .zip(&scratches)
             .map(|(filesystem, scratch)| (filesystem.root.clone(), scratch.root()))
             .collect();
-        let plan = bench.plan(&roots, self.seed);
+        let mut plan = bench.plan(&roots, self.seed);
+        ready_bench(&mut plan).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         let names: Vec<&str> = roots.iter().map(|(name, _)| name.as_str()).collect();
         let left_out = Grid::of(&bench.axes, &names).left_out;
         self.announce(scenario, &plan, left_out);

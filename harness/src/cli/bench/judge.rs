@@ -87,5 +87,5 @@ fn overlaps(cell: &Cell) -> Option<String> {
 
 /// Whether whoever is in a watched section must be alone. Sections of readers are not watched.
 const fn excludes(plan: &CellPlan) -> bool {
-    !matches!(plan.task, Task::Bare { lock: BenchLock::None, .. })
+    !matches!(plan.task, Task::Bare { lock: BenchLock::None, .. } | Task::Command(_))
 }

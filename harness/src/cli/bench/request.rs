@@ -56,7 +56,10 @@ impl BenchRequest {
         if let Some((flag, _)) = refused.iter().find(|(_, is_typed)| *is_typed) {
             return Err(Failure::new(Exit::Usage, instead(flag)));
         }
-        let scenarios = load(&args.paths, &overrides)?;
+        let scenarios = match args.command.as_slice() {
+            [] => load(&args.paths, &overrides)?,
+            words => request::parse([of_command(words)], &overrides)?,
+        };
         let consent = if args.yes { Consent::Given } else { Consent::Budget };
         let bases = match args.root.as_slice() {
             [] => vec![request::base(None)?],
@@ -70,6 +73,20 @@ impl BenchRequest {
         let (results_dir, exports) = (args.results_dir, args.exports);
         Ok(Self { scenarios, overrides, seed, results_dir, bases, exports })
     }
+}
+
+/// The benchmark of a command: one text is a command line, several are its words.
+fn of_command(words: &[String]) -> Found {
+    let quoted = |text: &String| toml::Value::String(text.clone()).to_string();
+    let command = match words {
+        [line] => quoted(line),
+        words => format!("[{}]", words.iter().map(quoted).collect::<Vec<_>>().join(", ")),
+    };
+    let text = format!(
+        "about = \"A command, by how many processes run it at once.\"\nkind = \"bench\"\n\n[bench]\nsubject = \"command\"\n\
+         command = {command}\nprocesses = [1, 2, 4, 8, 16, 32, 64]\nwarm_up = \"200ms\"\nduration = \"500ms\"\nrounds = 5\n"
+    );
+    Found { argument: "command".into(), text }
 }
 
 /// The benchmarks that paths lead to. Folders may hold other scenarios too; a file that is none is a mistake.

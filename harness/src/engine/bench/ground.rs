@@ -31,17 +31,22 @@ struct Kind {
     has_links: bool,
     /// Whose containers there are, and the size of their metadata's payload.
     containers: Option<(BenchSubject, u32)>,
+    /// Of a cell that shares its folder with no other: its processes and objects.
+    own: Option<(u32, u32)>,
 }
 
 impl Kind {
     fn of(cell: &CellPlan) -> Self {
         let (has_links, containers) = match &cell.task {
+            Task::Command(_) => (false, None),
             Task::Bare { lock, .. } => (*lock == BenchLock::Library(LockKind::Lockfile), None),
             Task::Operate { subject, lock, payload_bytes, .. } => {
                 (*lock == LockKind::Lockfile, Some((*subject, *payload_bytes)))
             }
         };
-        Self { root: cell.root, has_links, containers }
+        // What commands leave behind is another cell's matter.
+        let own = matches!(cell.task, Task::Command(_)).then_some((cell.processes, cell.containers));
+        Self { root: cell.root, has_links, containers, own }
     }
 }
 
@@ -96,6 +101,8 @@ fn make(cell: &CellPlan, field: &Field) -> Result<(), EngineError> {
     let names = names(cell.containers);
     let missing = &names[(field.containers as usize).min(names.len())..];
     match &cell.task {
+        Task::Command(task) if field.containers == 0 => super::command::set_up(task, &field.folder),
+        Task::Command(_) => Ok(()),
         Task::Bare { lock, .. } => {
             if let BenchLock::Library(kind) = lock {
                 Place::open(&field.folder, *kind).map_err(|error| unsupported(&error))?;

@@ -10,6 +10,7 @@ mod calibrate;
 mod choice;
 mod clock;
 mod collect;
+mod command;
 #[doc(hidden)]
 pub mod cost;
 mod door;

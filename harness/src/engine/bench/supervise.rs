@@ -122,6 +122,7 @@ fn watch_over(context: &RoundContext, workers: &mut Workers<'_>, end_ns: u64) ->
 fn pause_ns_max(task: &Task) -> u64 {
     match task {
         Task::Bare { wait: Waiting::Poll(ns) | Waiting::BackOff(_, ns), .. } => *ns,
+        Task::Command(task) => task.time_limit_ns,
         _ => 0,
     }
 }

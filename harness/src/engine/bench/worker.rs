@@ -60,6 +60,11 @@ impl Worker<'_> {
             Task::Bare { lock, wait, descriptor, spin_ns } => {
                 self.bare((*lock, *wait, *descriptor), *spin_ns, &door)
             }
+            Task::Command(task) => {
+                let mut job =
+                    super::command::Run::new(task, &self.context.order, &self.context.names, self.process)?;
+                self.labour(&mut job, &door)
+            }
             Task::Operate { subject, payload_bytes, operations, .. } => {
                 let mut job = self.operate(*subject, *payload_bytes, *operations, &door)?;
                 self.labour(&mut job, &door)

@@ -32,6 +32,9 @@ pub fn show(report: &BenchReport<'_>, detail: Detail, width: Option<u16>) -> Str
             &format!("\n{DOUBTFUL}incomplete{DOUBTFUL:#}: some cells did not get all their rounds"),
         );
     }
+    for sentence in report.answer() {
+        line(&mut text, &format!("\n{STRONG}{sentence}{STRONG:#}"));
+    }
     text
 }
 

@@ -14,6 +14,7 @@
 //!
 //! None of it prints, starts anything, or reads a file.
 
+mod answer;
 mod bencher;
 pub mod chart;
 mod columns;
@@ -54,6 +55,12 @@ impl<'a> BenchReport<'a> {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         overall(&self.verdicts)
+    }
+
+    /// What it answers, in a sentence for each root.
+    #[must_use]
+    pub fn answer(&self) -> Vec<String> {
+        answer::sentences(&self.view)
     }
 
     /// For people. It has colours; whoever prints it strips them where they are not wanted.

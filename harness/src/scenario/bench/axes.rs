@@ -10,8 +10,9 @@ use crate::document::reader::Reader;
 use crate::document::source::Problem;
 use crate::document::tree::{Entry, Node, Value};
 use crate::plan::bench::{
-    BenchLock, BenchSubject, Descriptor, LOAD_FORM, Load, SKEW_FORM, Skew, WAITING_FORM, Waiting,
+    BenchLock, BenchSubject, CommandTask, Descriptor, LOAD_FORM, Load, SKEW_FORM, Skew, WAITING_FORM, Waiting,
 };
+use crate::scenario::command::{read_environment, read_line, read_lines};
 use crate::scenario::stress::{CONTAINERS_MAX, PAYLOAD_BYTES, PROCESSES_MAX};
 use crate::words::nearest;
 use crate::words::units;
@@ -45,6 +46,8 @@ pub struct Axes {
     pub skew: Vec<Skew>,
     /// How work arrives.
     pub load: Vec<Load>,
+    /// The user's command that is measured, where one is.
+    pub command: Option<CommandTask>,
 }
 
 /// Reads the axes; what is not given has one value.
@@ -53,6 +56,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Axes> {
     let descriptors = Descriptor::ALL.map(Descriptor::as_str);
     let policies: Vec<_> = ReadPolicy::ALL.iter().map(|policy| policy.as_str()).collect();
     let writes: Vec<_> = WritePolicy::ALL.iter().map(|policy| policy.as_str()).collect();
+    let is_command = matches!(
+        reader.take("subject").map(|entry| &entry.node.value), Some(Value::Text(subject)) if subject == COMMAND
+    );
+    if is_command {
+        return read_command(reader);
+    }
     let subject = named(reader, "subject", &subjects, |text| {
         BenchSubject::ALL.into_iter().find(|subject| subject.as_str() == text)
     });
@@ -88,6 +97,57 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Axes> {
         containers: containers.or(1)?,
         skew: skew.or(Skew::Uniform)?,
         load: load.or(Load::Closed(0))?,
+        command: None,
+    })
+}
+
+/// The subject that is a user's command.
+const COMMAND: &str = "command";
+/// How long a command may take, unless a scenario says otherwise.
+const TIME_LIMIT_NS: u64 = 10_000_000_000;
+/// What stands for something in a command.
+const PLACEHOLDERS: [&str; 4] = ["object", "state", "process", "n"];
+
+/// Reads the axes of a user's command.
+fn read_command(reader: &mut Reader<'_>) -> Option<Axes> {
+    let line = match reader.take("command").map(|entry| &entry.node) {
+        Some(node) => read_line(reader, "command", node, &PLACEHOLDERS),
+        None => {
+            reader.missing("command", "a command line, or its words such as [\"./tool\", \"inc\"]");
+            None
+        }
+    };
+    let setup = read_lines(reader, "setup");
+    let environment = read_environment(reader, "env", &["state"]);
+    let time_limit_ns = reader.duration_ns("time_limit", 10_000_000..=3_600_000_000_000);
+    let processes = counts(reader, "processes", 1..=PROCESSES_MAX);
+    let containers = counts(reader, "objects", 1..=CONTAINERS_MAX);
+    let load = spelled(reader, "load", LOAD_FORM);
+    if processes == Given::Nothing {
+        let expected = format!("a whole number of processes from 1 to {PROCESSES_MAX}, or a list");
+        reader.missing("processes", &expected);
+    }
+    let command = CommandTask {
+        line: line?,
+        setup,
+        environment,
+        time_limit_ns: time_limit_ns.unwrap_or(TIME_LIMIT_NS),
+    };
+    Some(Axes {
+        subject: vec![BenchSubject::Library],
+        lock: vec![BenchLock::None],
+        wait: vec![Waiting::Block],
+        descriptor: vec![None],
+        work: vec![Work::Nothing],
+        read: vec![ReadPolicy::Shared],
+        write: vec![WritePolicy::Rename],
+        reads: vec![1],
+        payload_bytes: vec![0],
+        processes: processes.values()?,
+        containers: containers.or(1)?,
+        skew: vec![Skew::Uniform],
+        load: load.or(Load::Closed(0))?,
+        command: Some(command),
     })
 }
 

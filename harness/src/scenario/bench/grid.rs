@@ -12,7 +12,7 @@ use super::axes::Axes;
 use super::work::Work;
 use crate::measure::{Axis, Point, Value};
 use crate::plan::bench::{
-    BenchLock, BenchSubject, CellPlan, Descriptor, Load, Operations, Skew, Task, Waiting,
+    BenchLock, BenchSubject, CellPlan, CommandTask, Descriptor, Load, Operations, Skew, Task, Waiting,
 };
 
 /// A cheap lock costs little more than a reading of the clock: one acquisition in so many is timed in parts.
@@ -36,7 +36,10 @@ impl Grid {
         let mut seen = HashSet::new();
         let mut grid = Self { cells: Vec::new(), left_out: 0 };
         for_each(axes, |combination| {
-            let cell = combination.cell();
+            let cell = match &axes.command {
+                Some(command) => Ok(combination.command(command)),
+                None => combination.cell(),
+            };
             for (root, name) in roots.iter().enumerate() {
                 match cell.clone().map(|cell| at_root(cell, root, name)) {
                     Ok(cell) if seen.insert(cell.point.clone()) => grid.cells.push(cell),
@@ -62,6 +65,9 @@ fn at_root(mut cell: CellPlan, root: usize, name: &str) -> CellPlan {
 
 /// Whether any combination means something; else why the first of them does not.
 pub(super) fn has_cells(axes: &Axes) -> Result<(), &'static str> {
+    if axes.command.is_some() {
+        return Ok(());
+    }
     // What a combination means does not depend on these.
     let one = Axes {
         reads: axes.reads[..1].to_vec(),
@@ -148,6 +154,27 @@ fn for_each(axes: &Axes, mut visit: impl FnMut(Combination)) {
 }
 
 impl Combination {
+    /// The cell of a user's command.
+    fn command(&self, command: &CommandTask) -> CellPlan {
+        let mut point = Point::default()
+            .with(Axis::Subject, Value::Word("command".into()))
+            .with(Axis::Processes, number(self.processes))
+            .with(Axis::Load, word(self.load));
+        if self.containers > 1 {
+            point = point.with(Axis::Containers, number(self.containers));
+        }
+        CellPlan {
+            point,
+            task: Task::Command(Box::new(command.clone())),
+            processes: self.processes,
+            containers: self.containers,
+            skew: self.skew,
+            load: self.load,
+            root: 0,
+            timed_every: 1,
+        }
+    }
+
     /// The cell, or why this means nothing.
     fn cell(&self) -> Result<CellPlan, &'static str> {
         let (task, point) = match self.work {

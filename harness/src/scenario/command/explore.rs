@@ -24,18 +24,11 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     let operations = &subject.plan.operations;
     let setup = calls(&mut reader, "setup", operations, 0);
     let place = reader.place().clone();
-    let processes = match reader.list("processes", EXAMPLE) {
-        Some((place, nodes)) => {
-            let place = place.clone();
-            programs(&mut reader, &place, nodes, operations)
-        }
-        None => {
-            if reader.take("processes").is_none() {
-                reader.missing("processes", EXAMPLE);
-            }
-            None
-        }
-    };
+    let listed = reader.list("processes", EXAMPLE).map(|(place, nodes)| (place.clone(), nodes));
+    if reader.take("processes").is_none() {
+        reader.missing("processes", EXAMPLE);
+    }
+    let processes = listed.and_then(|(place, nodes)| programs(&mut reader, &place, nodes, operations));
     let word = reader.word("strategy", &STRATEGIES);
     let preemptions = reader.count_u32("preemptions", 0..=64, "preemptions");
     let depth = reader.count_u32("pct_depth", 1..=32, "ordering constraints");
@@ -88,6 +81,15 @@ pub fn read_sequential(mut reader: Reader<'_>, mut subject: Subject) -> Option<R
         })
         .collect();
     if chosen.is_empty() {
+        return None;
+    }
+    if let Some(operation) = chosen.iter().find(|operation| {
+        operation.values == Values::None
+            && operation.command.words.iter().any(|word| crate::subject::command::fill::has(word, "value"))
+    }) {
+        let name = &operation.name;
+        let message = format!("{name}: {{value}} stands for nothing: give {name} a value, such as value = 1");
+        reader.complain(Problem::new(&place, message));
         return None;
     }
     let programs: Vec<Vec<Written>> = (0..processes as usize)

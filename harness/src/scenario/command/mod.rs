@@ -7,7 +7,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use self::read::{read, read_explore};
+pub(super) use self::read::{read, read_environment, read_explore, read_line, read_lines};
 use crate::model::AnyModel;
 use crate::plan::command::CommandPlan;
 

@@ -320,7 +320,12 @@ fn usual_values(kind: Kind, op: Op) -> Values {
 }
 
 /// A command: a line as a shell has it, or its words, which no shell sees.
-pub(super) fn read_line(reader: &mut Reader<'_>, key: &str, node: &Node, known: &[&str]) -> Option<Line> {
+pub(in crate::scenario) fn read_line(
+    reader: &mut Reader<'_>,
+    key: &str,
+    node: &Node,
+    known: &[&str],
+) -> Option<Line> {
     let line = match &node.value {
         Value::Text(text) => Command::parse(text)
             .map_err(|error| error.to_string())
@@ -347,7 +352,7 @@ pub(super) fn read_line(reader: &mut Reader<'_>, key: &str, node: &Node, known: 
 }
 
 /// A list of commands.
-fn read_lines(reader: &mut Reader<'_>, key: &'static str) -> Vec<Line> {
+pub(in crate::scenario) fn read_lines(reader: &mut Reader<'_>, key: &'static str) -> Vec<Line> {
     let Some((_, nodes)) = reader.list(key, "a list of command lines") else { return Vec::new() };
     nodes.iter().filter_map(|node| read_line(reader, key, node, &["state"])).collect()
 }
@@ -360,7 +365,11 @@ fn filled_text(reader: &mut Reader<'_>, key: &'static str, known: &[&str]) -> Op
     Some(text.to_owned())
 }
 
-fn read_environment(reader: &mut Reader<'_>, key: &'static str, known: &[&str]) -> Vec<(String, String)> {
+pub(in crate::scenario) fn read_environment(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    known: &[&str],
+) -> Vec<(String, String)> {
     let mut section = reader.section(key, key);
     let mut environment = Vec::new();
     for entry in section.take_all() {

@@ -29,6 +29,7 @@ pub const PERTURB_NS_MAX: u64 = 10 * S_NS;
 
 /// A race: a plan that has no folders of its own and no seed yet.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Race {
     /// The command lines of each process.
     pub processes: Vec<Vec<String>>,

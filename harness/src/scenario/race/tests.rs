@@ -19,6 +19,8 @@ fn what_is_saved_reads_back_as_it_was() {
         processes: vec![vec!["./tool 'a b'".into(), "./tool \"c\"".into()], vec!["printf 'x\\n'\n>f".into()]],
         state: vec!["./state".into(), "b".into()],
         in_place: true,
+        own_state: false,
+        modelled: None,
         folder: "work".into(),
         environment: vec![("TOOL_DIR".into(), "{state}".into()), ("A.B".into(), "=".into())],
         setup: vec!["true".into()],

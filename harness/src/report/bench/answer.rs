@@ -1,0 +1,180 @@
+//! The answer of a benchmark in a sentence: what is fastest up to how many processes, by how much at the least, and from when on
+//! nobody is fair. Nothing is said that an interval does not carry.
+
+use std::collections::BTreeMap;
+
+use crate::measure::statistics::{CellStatistics, is_bound};
+use crate::measure::view::{View, named};
+use crate::measure::{Axis, Metric};
+use crate::words::{grouped, plural};
+
+/// Below this index of Jain the shares are not called fair.
+const FAIR: f64 = 0.9;
+
+/// What was measured of one contender, by the number of processes.
+type Cells<'v> = BTreeMap<u64, &'v CellStatistics>;
+
+/// A sentence for each root.
+#[must_use]
+pub fn sentences(view: &View<'_>) -> Vec<String> {
+    let apart: Vec<Axis> =
+        view.varying.iter().copied().filter(|axis| !matches!(axis, Axis::Processes | Axis::Root)).collect();
+    let mut roots: BTreeMap<String, BTreeMap<String, Cells<'_>>> = BTreeMap::new();
+    let mut refused: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (row, statistics) in view.valid() {
+        if is_bound(row.cell) {
+            continue;
+        }
+        let point = &row.cell.point;
+        let root = point.get(Axis::Root).map(ToString::to_string).unwrap_or_default();
+        let processes = match point.get(Axis::Processes) {
+            Some(crate::measure::Value::Number(processes)) => *processes,
+            _ => 1,
+        };
+        let failed = refused.entry(root.clone()).or_default();
+        failed.0 += statistics.refused;
+        failed.1 += statistics.acquisitions;
+        roots.entry(root).or_default().entry(named(point, &apart)).or_default().insert(processes, statistics);
+    }
+    let many = roots.len() > 1;
+    let told = roots.iter().filter_map(|(root, contenders)| {
+        let mut parts = match contenders.len() {
+            0 => return None,
+            1 => contenders.values().next().map(scaling).unwrap_or_default(),
+            _ => ranking(contenders),
+        };
+        parts.extend(fairness(contenders));
+        if let Some((failed, all)) = refused.get(root).filter(|(failed, _)| *failed > 0) {
+            parts.push(format!(
+                "{} of {} were refused or failed",
+                grouped(*failed),
+                plural(*all, "operation")
+            ));
+        }
+        let place = if many { format!("on {root} ") } else { String::new() };
+        (!parts.is_empty()).then(|| format!("answer: {place}{}", parts.join("; ")))
+    });
+    told.collect()
+}
+
+/// How the throughput of the only contender depends on the number of processes.
+fn scaling(cells: &Cells<'_>) -> Vec<String> {
+    let throughput = |processes: &u64| cells[processes].get(Metric::Throughput);
+    let Some((&first, _)) = cells.first_key_value() else { return Vec::new() };
+    if cells.len() < 2 {
+        return Vec::new();
+    }
+    let best = cells.keys().filter_map(|processes| Some((*processes, throughput(processes)?)));
+    let Some((best, estimate)) = best.max_by(|(_, one), (_, other)| one.value.total_cmp(&other.value)) else {
+        return Vec::new();
+    };
+    let over = |base: u64| estimate.over(throughput(&base)?)?.interval;
+    let mut parts = Vec::new();
+    match over(first) {
+        None => return vec!["one round each cannot tell what is faster: measure more rounds".into()],
+        Some(interval) if best != first && interval.lower > 1.0 => parts.push(format!(
+            "{} do most, at least {:.1} times as much as {first}",
+            plural(best, "process"),
+            interval.lower
+        )),
+        Some(_) => parts.push(format!("more than {} did not do more", plural(first, "process"))),
+    }
+    let Some((&last, _)) = cells.last_key_value() else { return parts };
+    if let Some(interval) = over(last).filter(|interval| last != best && interval.lower > 1.0) {
+        parts.push(format!("{last} do less again, at most {:.0}% of that", 100.0 / interval.lower));
+    }
+    parts
+}
+
+/// Who is fastest, for each stretch of numbers of processes.
+fn ranking(contenders: &BTreeMap<String, Cells<'_>>) -> Vec<String> {
+    let mut counts: Vec<u64> = contenders.values().flat_map(BTreeMap::keys).copied().collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let mut stretches: Vec<(u64, u64, Lead)> = Vec::new();
+    for processes in counts {
+        let Some(lead) = Lead::of(contenders, processes) else { continue };
+        match stretches.last_mut() {
+            Some((_, to, known)) if known.first == lead.first && known.next == lead.next => {
+                *to = processes;
+                known.times = known.times.min(lead.times);
+            }
+            _ => stretches.push((processes, processes, lead)),
+        }
+    }
+    let last = stretches.len().saturating_sub(1);
+    let tell = |(number, (from, to, lead)): (usize, &(u64, u64, Lead))| {
+        let when = match number {
+            _ if from == to => format!("at {}", plural(*from, "process")),
+            0 => format!("up to {to} processes"),
+            number if number == last => format!("from {from} processes on"),
+            _ => format!("from {from} to {to} processes"),
+        };
+        format!("{when} {}", lead.words())
+    };
+    stretches.iter().enumerate().map(tell).collect()
+}
+
+/// Who is ahead at one number of processes.
+struct Lead {
+    /// Those of which none is shown to be slower than the quickest.
+    first: Vec<String>,
+    /// The quickest of the others.
+    next: Option<String>,
+    /// How many times as much as that, at the least.
+    times: f64,
+}
+
+impl Lead {
+    /// None where intervals are missing.
+    fn of(contenders: &BTreeMap<String, Cells<'_>>, processes: u64) -> Option<Self> {
+        let mut all: Vec<_> = contenders
+            .iter()
+            .filter_map(|(name, cells)| Some((name, cells.get(&processes)?.get(Metric::Throughput)?)))
+            .collect();
+        if all.len() < 2 {
+            return None;
+        }
+        all.sort_by(|(_, one), (_, other)| other.value.total_cmp(&one.value));
+        let (_, best) = all[0];
+        let mut lead = Self { first: Vec::new(), next: None, times: f64::INFINITY };
+        for (name, estimate) in &all {
+            let interval = best.over(estimate)?.interval?;
+            if interval.lower <= 1.0 {
+                lead.first.push((*name).clone());
+            } else if lead.next.is_none() {
+                lead.next = Some((*name).clone());
+                lead.times = interval.lower;
+            }
+        }
+        lead.first.sort();
+        Some(lead)
+    }
+
+    fn words(&self) -> String {
+        let first = self.first.join(" and ");
+        let are = if self.first.len() == 1 {
+            format!("{first} is quickest")
+        } else {
+            format!("{first} cannot be told apart")
+        };
+        match &self.next {
+            None => are,
+            Some(next) => format!("{are}, at least {:.2} times as quick as {next}", self.times),
+        }
+    }
+}
+
+/// From when on nobody is fair.
+fn fairness(contenders: &BTreeMap<String, Cells<'_>>) -> Option<String> {
+    let mut unfair: BTreeMap<u64, bool> = BTreeMap::new();
+    for (processes, statistics) in contenders.values().flatten().filter(|(processes, _)| **processes > 1) {
+        let interval = statistics.get(Metric::Jain).and_then(|jain| jain.interval);
+        let is_unfair = interval.is_some_and(|interval| interval.upper < FAIR);
+        let all = unfair.entry(*processes).or_insert(true);
+        *all &= is_unfair;
+    }
+    let from = unfair.iter().rev().take_while(|(_, is_unfair)| **is_unfair).last().map(|(from, _)| *from)?;
+    let none = if contenders.len() == 1 { "it is not fair" } else { "none is fair" };
+    Some(format!("from {} on {none}", plural(from, "process")))
+}
