@@ -13,6 +13,7 @@ use super::wire::Torn;
 use crate::plan::command::Whole;
 use crate::process::clock::now_ns;
 use crate::process::launch::Ending;
+use crate::subject::command::glob;
 
 /// How often the folder is listed anew, in nanoseconds.
 const LIST_NS: u64 = 5_000_000;
@@ -60,12 +61,6 @@ pub(super) fn work(stage: &Stage, round: u64, process: u32) -> io::Result<()> {
         }
     }
     out.flush()
-}
-
-/// A pattern of paths.
-pub(super) fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
-    let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build()?;
-    Ok(glob.compile_matcher())
 }
 
 fn gather<'w>(

@@ -241,8 +241,3 @@ fn lines<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
     };
     BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
 }
-
-/// Checks a pattern of watched files; the error says what is wrong with it.
-pub fn check_pattern(pattern: &str) -> Result<(), String> {
-    auditor::glob(pattern).map(drop).map_err(|error| error.to_string())
-}

@@ -110,12 +110,11 @@ const PLACEHOLDERS: [&str; 4] = ["object", "state", "process", "n"];
 
 /// Reads the axes of a user's command.
 fn read_command(reader: &mut Reader<'_>) -> Option<Axes> {
-    let line = match reader.take("command").map(|entry| &entry.node) {
-        Some(node) => read_line(reader, "command", node, &PLACEHOLDERS),
-        None => {
-            reader.missing("command", "a command line, or its words such as [\"./tool\", \"inc\"]");
-            None
-        }
+    let line = if let Some(node) = reader.take("command").map(|entry| &entry.node) {
+        read_line(reader, "command", node, &PLACEHOLDERS)
+    } else {
+        reader.missing("command", "a command line, or its words such as [\"./tool\", \"inc\"]");
+        None
     };
     let setup = read_lines(reader, "setup");
     let environment = read_environment(reader, "env", &["state"]);

@@ -4,8 +4,8 @@ use super::read::read_line;
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Entry, Value};
-use crate::engine::command::check_pattern;
 use crate::plan::command::{Watched, Whole};
+use crate::subject::command::glob;
 
 /// `watch = ["*.json", { path = "*.db", command = "check {file}" }]`.
 pub fn read(reader: &mut Reader<'_>) -> Vec<Watched> {
@@ -72,7 +72,7 @@ fn watched(
         reader.complain(Problem::new(place, message));
         return;
     };
-    if let Err(why) = check_pattern(pattern) {
+    if let Err(why) = glob(pattern) {
         reader.complain(Problem::new(place, format!("watch: {why}")));
     }
     all.push(Watched { pattern: pattern.to_owned(), whole });

@@ -6,3 +6,9 @@ pub mod answer;
 pub mod fill;
 pub mod history;
 pub mod values;
+
+/// A pattern of paths below the state folder: a star matches within one name.
+pub fn glob(pattern: &str) -> Result<globset::GlobMatcher, globset::Error> {
+    let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build()?;
+    Ok(glob.compile_matcher())
+}
