@@ -13,6 +13,10 @@ fn perform(call: &Call) -> Answer {
     add(call).map_or_else(Answer::failed, Answer::saw)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this store is somebody else's, who takes a lock as anybody does"
+)]
 fn add(call: &Call) -> io::Result<i64> {
     let file = call.state.join(&call.object);
     let lock = File::create(call.state.join("lock"))?;

@@ -104,3 +104,20 @@ fn mistakes_are_told() {
         assert!(told.contains(expected), "{told}");
     }
 }
+
+#[test]
+fn a_race_is_found_where_commands_name_the_state_by_its_placeholder() {
+    let workshop = Workshop::new(&COUNTER.replace("sleep 0.02\n", ""), "");
+    workshop.place.file("mine/count", "7\n");
+    let words =
+        ["race", "--root", "root", "--format", "json", "--state", "mine", "--env", "STATE={state}", "--"];
+    let mut race = workshop.place.flockwork(&words);
+    let output = race.args(["./tool add 1", "./tool add 1"]).output().unwrap();
+    let scenario = json(&output)["scenarios"][0].clone();
+    if scenario["controlled"] == false {
+        skip("a_race_is_found_where_commands_name_the_state", &scenario["uncontrolled"].to_string());
+        return;
+    }
+    assert_eq!(output.status.code(), Some(100), "{scenario:#}");
+    assert_eq!(scenario["also_touched"], serde_json::json!([]), "{scenario:#}");
+}
