@@ -111,6 +111,11 @@ fuzz SECONDS="600":
 soak OPERATIONS="10000000":
     cargo run --release -- run scenarios/kills.toml --operations {{OPERATIONS}}
 
+# Kill harnesses that hold programs at random moments, KILLS times, and look for what stays: about three seconds each
+kills KILLS="1000":
+    cargo build --release --package flockwork-harness --bin flockwork
+    harness/tests/tracee/kills.sh target/release/flockwork {{KILLS}}
+
 # The release archive for TARGET: the binary, completions, the manual page and the licences, below target/dist
 dist TARGET="":
     #!/usr/bin/env bash
