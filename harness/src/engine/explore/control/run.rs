@@ -1,102 +1,51 @@
 //! Control: real processes under control, and the folder that they share. It runs one execution after the other, each
 //! from the state after setup.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::behalf;
-use super::call::{self, Ask, Call, LockKind};
+use super::call::{Ask, Call, LockKind};
 use super::course::Course;
-use super::entries::EntryName;
 use super::error::{ControlError, Result};
+use super::ground::{Ground, Restored};
+use super::left::Left;
 use super::locks::{Holding, Locks};
-use super::mail;
-use super::places::{Inode, Places};
-use super::predict::{self, Effect, Prediction, Scene};
+use super::places::Places;
+use super::predict::{self, Effect, Prediction};
 use super::record::HistoryBuilder;
-use super::snapshot::{Beside, Digest, Snapshot};
+use super::snapshot::Digest;
 use super::stand::{Next, Planned, Stand};
-use super::tracee::Arrival;
 use super::tracees::{Forked, Tracees};
 use crate::evidence::{self, Exit};
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::explore::observe::{self, Observer};
 use crate::explore::step::{Event, Footprint, Mask, Step};
-use crate::plan::schedule::{Fault, Line, Schedule};
+use crate::plan::schedule::Fault;
 use crate::plan::{self, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
-use crate::subject::{Answer, Request};
+use crate::subject::Answer;
 
 /// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
 pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
 
-/// What an execution left: enough to judge it by.
-#[derive(Debug)]
-pub(crate) struct Left {
-    pub recorder: HistoryBuilder,
-    /// At which steps a fault met somebody.
-    pub faults: Vec<(usize, Fault)>,
-    /// Points at which somebody waited for a lock.
-    pub blocked: u64,
-    /// Every step that was about to be taken and the faults that it could meet, by process.
-    pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
-    /// Who waits for whom, where nobody could go on.
-    pub stall: Option<Vec<String>>,
-    /// How many times a critical section was entered under watch.
-    pub entered: u64,
-}
-
-impl Left {
-    /// The schedule that was taken.
-    pub fn schedule(&self) -> Schedule {
-        let line = |(process, label, _): &(usize, Arc<str>, _)| Line {
-            process: *process,
-            label: label.to_string(),
-            fault: None,
-        };
-        let mut lines: Vec<Line> = self.chances.iter().map(line).collect();
-        for &(step, fault) in &self.faults {
-            lines[step].fault = Some(fault);
-        }
-        Schedule { lines }
-    }
-}
-
-/// What of the folder has to be put back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Changed {
-    Nothing,
-    /// Files that were written and entries that were touched.
-    Known,
-    Anything,
-}
-
 /// Processes under control.
 #[derive(Debug)]
 pub(crate) struct Control {
-    tracees: Tracees,
-    stands: Vec<Stand>,
-    places: Places,
-    locks: Locks,
-    snapshot: Option<Snapshot>,
-    images: Option<Beside>,
-    written: HashSet<Inode>,
-    /// Which entries may have changed.
-    touched: HashSet<EntryName>,
-    /// What has to be put back.
-    changed: Changed,
-    pids: Vec<Option<u32>>,
+    pub(super) tracees: Tracees,
+    pub(super) stands: Vec<Stand>,
+    pub(super) places: Places,
+    pub(super) locks: Locks,
+    ground: Ground,
+    pub(super) pids: Vec<Option<u32>>,
     /// What the end of a process touched that ended by itself, within the step at hand.
-    fell: Option<Footprint>,
-    planned: Vec<Planned>,
-    recorder: HistoryBuilder,
+    pub(super) fell: Option<Footprint>,
+    pub(super) planned: Vec<Planned>,
+    pub(super) recorder: HistoryBuilder,
     pub root: PathBuf,
-    containers: Vec<String>,
+    pub(super) containers: Vec<String>,
     steps_max: usize,
 }
 
@@ -113,11 +62,7 @@ impl Control {
             tracees: Tracees::raise(zygote, plan, &root, processor)?,
             stands: Vec::new(),
             locks: Locks::default(),
-            snapshot: None,
-            images: None,
-            written: HashSet::new(),
-            touched: HashSet::new(),
-            changed: Changed::Nothing,
+            ground: Ground::default(),
             pids: Vec::new(),
             fell: None,
             planned: Vec::new(),
@@ -135,10 +80,7 @@ impl Control {
 
     /// Has the examiner perform an operation, without control: what it writes is not seen.
     pub fn ask(&mut self, call: plan::Call) -> Result<evidence::Reply> {
-        if let Some(snapshot) = &mut self.snapshot {
-            snapshot.distrust();
-        }
-        self.changed = Changed::Anything;
+        self.ground.distrust();
         self.places.forget_everywhere();
         self.tracees.ask(call)
     }
@@ -156,45 +98,23 @@ impl Control {
     /// The state that every execution starts from is the present one. What its files hold under the keys that are called
     /// volatile decides nothing.
     pub fn remember(&mut self, volatile: &'static [&'static str]) -> Result<()> {
-        self.snapshot = Some(Snapshot::take(&self.root, volatile)?);
+        self.ground = Ground::take(&self.root, self.places.images().to_owned(), volatile)?;
         self.places.forget_everywhere();
-        self.changed = Changed::Nothing;
-        self.images = Some(Beside::take(self.places.images().to_owned())?);
         Ok(())
     }
 
     /// Puts the folder back to the state that every execution starts from.
     pub fn restore(&mut self) -> Result<()> {
-        if let Some(snapshot) = &mut self.snapshot {
-            let restored = match self.changed {
-                Changed::Nothing => Some(Vec::new()),
-                Changed::Known => snapshot.restore_touched(&self.written, &self.touched)?,
-                Changed::Anything => None,
-            };
-            if let Some(entries) = restored {
-                self.places.forget_restored(&entries);
-            } else {
-                snapshot.restore(&self.written)?;
-                self.places.forget_everywhere();
-            }
+        match self.ground.restore()? {
+            Restored::Entries(entries) => self.places.forget_restored(&entries),
+            Restored::Anything => self.places.forget_everywhere(),
         }
-        if let Some(images) = self.images.as_mut().filter(|_| self.changed == Changed::Anything) {
-            images.restore()?;
-        }
-        self.written.clear();
-        self.touched.clear();
-        self.changed = Changed::Nothing;
         Ok(())
     }
 
     /// Numbers for what lies in the folder.
     pub fn digest(&self) -> Result<Digest> {
-        let Some(snapshot) = self.snapshot.as_ref() else { return Ok(Digest::default()) };
-        let seen = match self.changed {
-            Changed::Anything => None,
-            _ => snapshot.digest_touched(&self.written, &self.touched)?,
-        };
-        seen.map_or_else(|| Ok(snapshot.digest(&self.written)?), Ok)
+        Ok(self.ground.digest()?)
     }
 
     /// How many times a process was waited for so far.
@@ -478,19 +398,16 @@ impl Control {
         if !prediction.changes {
             return;
         }
-        self.written.extend(prediction.writes);
-        self.touched.extend(prediction.entries.iter().cloned());
+        self.ground.note(prediction);
         if prediction.is_wide {
-            self.changed = Changed::Anything;
             self.places.forget_everywhere();
         } else {
-            self.changed = self.changed.max(Changed::Known);
             self.places.forget_entries(&prediction.entries, &prediction.touches);
         }
     }
 
     /// Keeps the books for a step; gives back how the call is answered.
-    fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
+    pub(super) fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
         match effect {
             Effect::None | Effect::Exit | Effect::GiveUp(_) => {}
             Effect::Open(opened) => self.places.note_opened(process, *opened),
@@ -520,7 +437,7 @@ impl Control {
     }
 
     /// Reaps a dead process, and forgets what it held.
-    fn reap(&mut self, process: usize) -> Result<Exit> {
+    pub(super) fn reap(&mut self, process: usize) -> Result<Exit> {
         let exit = self.tracees.reap(process)?;
         self.locks.forget(process);
         self.places.forget_all(process);
@@ -555,129 +472,9 @@ impl Control {
         let at = stand.at;
         self.invoke(process, at)
     }
-
-    /// Invokes the operation of this index, and brings the process to its first step; does nothing behind the last.
-    fn invoke(&mut self, process: usize, at: usize) -> Result<()> {
-        let stand = &mut self.stands[process];
-        stand.invoked = None;
-        stand.seen.clear();
-        stand.is_stale = false;
-        let Some(call) = stand.program.get(at).copied() else {
-            stand.next = Next::Over;
-            return Ok(());
-        };
-        self.request(process, call)?;
-        self.advance(process, 0)
-    }
-
-    fn request(&mut self, process: usize, call: plan::Call) -> Result<()> {
-        // The same in every execution: what is saved carries it, and must have the same length.
-        let sequence = FIRST_SEQUENCE + self.stands[process].at as u64;
-        let request = Request { operation: call.operation, container: call.container, sequence };
-        mail::lay_request(self.tracees.region.header(process as u32), &request);
-        self.tracees.answer(process, Reply::Value(mail::PERFORM))
-    }
-
-    /// Waits until the process stands before a step that concerns others.
-    fn advance(&mut self, process: usize, depth: usize) -> Result<()> {
-        loop {
-            let stop = match self.tracees.arrive(process)? {
-                Arrival::Stopped(stop) => stop,
-                Arrival::Dead => return self.crashed(process, depth),
-            };
-            match call::decode(&stop, &self.tracees.tracee(process).memory) {
-                Call::Ready => {
-                    self.about_to_return(process)?;
-                    return Ok(());
-                }
-                Call::Escape(what) => return Err(self.escape(process, what)),
-                call => {
-                    if self.foresee(process, call)? {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks ahead; `false`, and the process goes on, where what it does concerns nobody.
-    fn foresee(&mut self, process: usize, call: Call) -> Result<bool> {
-        let prediction = self.predict(process, &call)?;
-        if prediction.is_private() {
-            let reply = self.apply(process, prediction.effect)?;
-            self.tracees.answer(process, reply)?;
-            return Ok(false);
-        }
-        self.place(process, call, prediction);
-        Ok(true)
-    }
-
-    fn predict(&mut self, process: usize, call: &Call) -> Result<Prediction> {
-        let tracee = self.tracees.tracee(process);
-        let mut scene = Scene {
-            process,
-            tracee,
-            places: &mut self.places,
-            locks: &mut self.locks,
-            seen: &self.stands[process].seen,
-            pids: &self.pids,
-        };
-        predict::predict(call, &mut scene).map_err(|what| self.escape(process, what))
-    }
-
-    /// Puts a predicted call before a process as its next step.
-    fn place(&mut self, process: usize, call: Call, prediction: Prediction) {
-        let kill = || footprint_of_kill(process, &self.locks);
-        self.stands[process].foresee(process, call, prediction, &self.planned, kill);
-    }
-
-    fn about_to_return(&mut self, process: usize) -> Result<()> {
-        let answer = mail::take_answer(&self.tracees.region, process as u32);
-        let answer = answer.ok_or(ControlError::Lost { process: process + 1 })?;
-        let call = self.stands[process].operation().expect("it performs one");
-        let words = self.words(call);
-        let kill = || footprint_of_kill(process, &self.locks);
-        self.stands[process].return_with(process, answer, &words, &self.planned, kill);
-        Ok(())
-    }
-
-    fn words(&self, call: plan::Call) -> String {
-        call.words(&self.containers)
-    }
-
-    /// It ended without being asked to.
-    fn crashed(&mut self, process: usize, depth: usize) -> Result<()> {
-        if self.tracees.was_runaway() {
-            let last =
-                self.stands[process].last.as_ref().map_or_else(|| "its start".into(), ToString::to_string);
-            let pid = self.tracees.tracee(process).pid;
-            self.reap(process)?;
-            return Err(ControlError::Runaway {
-                process: process + 1,
-                pid,
-                seconds: self.tracees.step_ns as f64 / 1e9,
-                last,
-            });
-        }
-        let stand = &self.stands[process];
-        if let Some(call) = stand.operation() {
-            self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
-        }
-        self.fell = Some(footprint_of_kill(process, &self.locks));
-        let mut exit = self.reap(process)?;
-        exit.reaped_ns = self.recorder.time(depth);
-        self.recorder.exits.push(exit);
-        self.stands[process].next = Next::Dead;
-        Ok(())
-    }
-
-    fn escape(&self, process: usize, what: Cow<'static, str>) -> ControlError {
-        let operation = self.stands.get(process).and_then(Stand::operation);
-        let operation = operation.map_or_else(|| "setup".into(), |call| self.words(call));
-        ControlError::Escape { process: process + 1, what, operation }
-    }
 }
 
-fn footprint_of_kill(process: usize, locks: &Locks) -> Footprint {
+/// What the end of a process touches.
+pub(super) fn footprint_of_kill(process: usize, locks: &Locks) -> Footprint {
     Footprint::of(predict::killed(process, locks))
 }

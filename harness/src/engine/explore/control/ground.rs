@@ -1,0 +1,102 @@
+//! The ground of an exploration: what the folder was after setup, what of it changed since, and how it is put back.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entries::EntryName;
+use super::places::Inode;
+use super::predict::Prediction;
+use super::snapshot::{Beside, Digest, Snapshot};
+
+/// What of the folder has to be put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Changed {
+    Nothing,
+    /// Files that were written and entries that were touched.
+    Known,
+    Anything,
+}
+
+/// The folder that every execution starts from, and what was seen to change in it.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// None before the setup is over: nothing is put back until then.
+    taken: Option<(Snapshot, Beside)>,
+    /// Files whose content may have changed.
+    written: HashSet<Inode>,
+    /// Entries that may have been made or removed.
+    touched: HashSet<EntryName>,
+    changed: Changed,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self { taken: None, written: HashSet::new(), touched: HashSet::new(), changed: Changed::Nothing }
+    }
+}
+
+/// What a restoration may have changed.
+#[derive(Debug)]
+pub(super) enum Restored {
+    /// These entries.
+    Entries(Vec<EntryName>),
+    /// Nobody kept a record of it.
+    Anything,
+}
+
+impl Ground {
+    /// The present state of the folder, and of that beside it where images are kept, is the one that is put back.
+    pub fn take(root: &Path, images: PathBuf, volatile: &'static [&'static str]) -> io::Result<Self> {
+        let taken = (Snapshot::take(root, volatile)?, Beside::take(images)?);
+        Ok(Self { taken: Some(taken), ..Self::default() })
+    }
+
+    /// Somebody was at work whose writes were not seen.
+    pub fn distrust(&mut self) {
+        if let Some((snapshot, _)) = &mut self.taken {
+            snapshot.distrust();
+        }
+        self.changed = Changed::Anything;
+    }
+
+    /// A call is let go that may change this.
+    pub fn note(&mut self, prediction: &Prediction) {
+        self.written.extend(prediction.writes);
+        self.touched.extend(prediction.entries.iter().cloned());
+        let changed = if prediction.is_wide { Changed::Anything } else { Changed::Known };
+        self.changed = self.changed.max(changed);
+    }
+
+    /// Puts everything back.
+    pub fn restore(&mut self) -> io::Result<Restored> {
+        let mut restored = Some(Vec::new());
+        if let Some((snapshot, images)) = &mut self.taken {
+            restored = match self.changed {
+                Changed::Nothing => Some(Vec::new()),
+                Changed::Known => snapshot.restore_touched(&self.written, &self.touched)?,
+                Changed::Anything => None,
+            };
+            if restored.is_none() {
+                snapshot.restore(&self.written)?;
+            }
+            if self.changed == Changed::Anything {
+                images.restore()?;
+            }
+        }
+        self.written.clear();
+        self.touched.clear();
+        self.changed = Changed::Nothing;
+        Ok(restored.map_or(Restored::Anything, Restored::Entries))
+    }
+
+    /// Numbers for what lies in the folder.
+    pub fn digest(&self) -> io::Result<Digest> {
+        let Some((snapshot, _)) = self.taken.as_ref() else { return Ok(Digest::default()) };
+        let seen = match self.changed {
+            Changed::Anything => None,
+            Changed::Nothing | Changed::Known => snapshot.digest_touched(&self.written, &self.touched)?,
+        };
+        seen.map_or_else(|| snapshot.digest(&self.written), Ok)
+    }
+}
