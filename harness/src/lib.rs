@@ -22,6 +22,7 @@ pub mod process;
 pub mod race;
 pub mod report;
 pub mod results;
+pub mod runtimes;
 pub mod scenario;
 pub mod settings;
 pub mod shrink;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod crash;
 pub mod parts;
 pub mod race;
+pub mod rounds;
 pub mod schedule;
 mod subject;
 

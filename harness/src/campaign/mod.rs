@@ -54,7 +54,9 @@ impl Split {
     #[must_use]
     pub fn of(scenario: &Scenario) -> Self {
         match &scenario.work {
-            Work::Stress(_) | Work::Command(_) | Work::Bench(_) | Work::Race(_) => Self::BySeed,
+            Work::Stress(_) | Work::Command(_) | Work::Rounds(_) | Work::Bench(_) | Work::Race(_) => {
+                Self::BySeed
+            }
             // It makes no random choice.
             Work::Crash(_) => Self::Whole,
             Work::Explore(explore) => match (&explore.strategy, explore.faults.is_empty()) {

@@ -12,7 +12,7 @@ use crate::campaign::{Campaign, Seeds};
 use crate::document::source::Problem;
 use crate::report::exit::Exit;
 use crate::results::scratch;
-use crate::scenario::{Found, Kind, Override, Scenario, find, kind_of};
+use crate::scenario::{Found, Kind, Override, Scenario, Work, find, kind_of};
 use crate::settings::Settings;
 use crate::subject;
 use crate::words::plural;
@@ -108,7 +108,8 @@ impl RunRequest {
         if scenarios.is_empty() {
             return Err(Failure::new(Exit::NothingToRun, "nothing to run: no scenario there (*.toml)"));
         }
-        for scenario in &scenarios {
+        let is_built = |scenario: &&Scenario| !matches!(scenario.work, Work::Rounds(_));
+        for scenario in scenarios.iter().filter(is_built) {
             subject::build(&scenario.subject)
                 .map_err(|why| Failure::new(Exit::Usage, format!("{}: [subject]: {why}", scenario.name)))?;
         }

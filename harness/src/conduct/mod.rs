@@ -4,4 +4,5 @@
 pub mod command;
 mod command_history;
 pub mod explore;
+pub mod rounds;
 pub mod stress;

@@ -8,6 +8,7 @@ mod control;
 mod kernel;
 pub mod locks;
 mod program;
+mod runtimes;
 mod storage;
 
 use std::path::Path;
@@ -116,6 +117,7 @@ pub fn examine(
     add(locks::examine(base));
     add(control::examine(&zygote, base));
     add(program::examine(&zygote, base));
+    add(runtimes::examine(&zygote, base));
     add(vec![canary::examine(zygote, base, stop)]);
     let exit = probes.iter().map(|probe| probe.health.exit()).fold(Exit::AsExpected, Exit::and);
     let health = match exit {

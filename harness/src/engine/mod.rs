@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod command;
 pub mod explore;
+pub mod rounds;
 mod serve;
 pub mod stress;
 

@@ -166,6 +166,11 @@ fn subject(plan: &SubjectPlan) -> String {
                 key("fail_create_at", at);
             }
         }
+        // It is not explored; whoever does so one day finds it by its name.
+        SubjectPlan::Oci(oci) => {
+            key("name", "\"oci\"");
+            key("runtime", &quoted(&oci.runtime));
+        }
     }
     text.push('\n');
     text

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
 use serde::{Deserialize, Serialize};
 
+use super::rounds::OciPlan;
+
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "name")]
@@ -20,6 +22,8 @@ pub enum SubjectPlan {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fail_create: Option<FailCreate>,
     },
+    /// A container runtime, by its commands.
+    Oci(OciPlan),
 }
 
 impl SubjectPlan {

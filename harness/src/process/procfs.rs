@@ -69,6 +69,13 @@ pub fn children(pid: u32) -> Vec<u32> {
     }
 }
 
+/// The threads of a process, by number.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(path(pid, "task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// A variable of the environment that a process was started with; `None` where it has none, or may not be asked.
 #[must_use]
 pub fn environment(pid: u32, variable: &str) -> Option<String> {
@@ -77,6 +84,20 @@ pub fn environment(pid: u32, variable: &str) -> Option<String> {
         let value = pair.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
     })
+}
+
+/// The words that a process was started with, or that it calls itself by; none where it has ended.
+#[must_use]
+pub fn command_line(pid: u32) -> Option<Vec<String>> {
+    let line = fs::read(path(pid, "cmdline")).ok()?;
+    let words = line.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+    Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
+/// The control groups that a process is in, a line a hierarchy, in the kernel's own form.
+#[must_use]
+pub fn cgroups(pid: u32) -> Option<String> {
+    fs::read_to_string(path(pid, "cgroup")).ok()
 }
 
 /// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.

@@ -243,6 +243,7 @@ pub(super) mod tests {
                 check("deadlock", CheckVerdict::Clean),
             ],
             reach: None,
+            rounds: None,
             results: Some("results/x".into()),
             exit,
         }

@@ -9,7 +9,7 @@ use super::table::render;
 use super::verdict::Verdict;
 use super::{
     ControlReport, ExplorationReport, ReachReport, RunReport, ScenarioReport, ViolationReport, crash, plain,
-    race, summary,
+    race, rounds, summary,
 };
 use crate::history::Outcome;
 use crate::scenario::Kind;
@@ -66,6 +66,10 @@ pub fn run_on(report: &RunReport, detail: Detail, width: Option<u16>) -> String 
     for scenario in &report.scenarios {
         tell_failures(&mut text, scenario);
         tell_guarantee(&mut text, scenario);
+        // What was told in full has said so.
+        if scenario.expected && detail != Detail::Full {
+            rounds::tell(&mut text, scenario);
+        }
     }
     if !report.not_run.is_empty() {
         line(&mut text, &format!("\nnot run: {}", report.not_run.join(", ")));
@@ -200,6 +204,7 @@ fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {
     let told = worth_telling(scenario);
     race::tell(text, scenario);
     crash::tell(text, scenario);
+    rounds::tell(text, scenario);
     tell_violations(text, scenario, &told, detail);
     if let Some(violation) = told.first().copied().or(scenario.violations.first()) {
         line(text, &format!("\n  run it again: {STRONG}{}{STRONG:#}", violation.reproduce));
@@ -294,7 +299,10 @@ fn tell_details(text: &mut String, scenario: &ScenarioReport) {
 }
 
 fn tell_reach(text: &mut String, reach: &ReachReport) {
-    line(text, &format!("  pairs of processes that met: {} of {}", reach.pairs_seen, reach.pairs_possible));
+    if reach.pairs_possible > 0 {
+        let (seen, possible) = (reach.pairs_seen, reach.pairs_possible);
+        line(text, &format!("  pairs of processes that met: {seen} of {possible}"));
+    }
     if !reach.counts.is_empty() {
         let header: Vec<&str> =
             std::iter::once("operation").chain(Outcome::ALL.map(Outcome::as_str)).collect();

@@ -20,6 +20,7 @@ pub mod plain;
 pub mod progress;
 pub mod race;
 pub mod reproduce;
+pub mod rounds;
 pub mod stored;
 pub mod story;
 pub mod summary;
@@ -43,6 +44,7 @@ use crash::CrashReport;
 use exit::Exit;
 use guarantee::GuaranteeReport;
 use race::RaceReport;
+use rounds::RoundsReport;
 use verdict::Verdict;
 
 /// Version of the JSON report.
@@ -119,6 +121,9 @@ pub struct ScenarioReport {
     pub checks: Vec<CheckReport>,
     /// How much the processes met; null where that was not counted.
     pub reach: Option<ReachReport>,
+    /// How many rounds were played; absent where commands of a container runtime were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<RoundsReport>,
     /// The folder that holds the evidence.
     pub results: Option<PathBuf>,
     /// The exit code that this scenario alone would end with.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::CoverageReport;
 use super::race::RaceReport;
+use super::rounds::RoundsReport;
 use crate::campaign::Unit;
 use crate::check;
 use crate::engine::Ended;
@@ -78,6 +79,9 @@ fn summed(pieces: &[Piece<'_>]) -> ScenarioReport {
         reach: reports()
             .filter_map(|report| report.reach.as_ref())
             .fold(None, |sum, next| Some(reach(sum, next))),
+        rounds: reports().filter_map(|report| report.rounds.as_ref()).fold(None, |sum, next| {
+            Some(sum.map_or_else(|| next.clone(), |sum: RoundsReport| sum.with(next)))
+        }),
         results: (pieces.len() == 1).then(|| first.results.clone()).flatten(),
         exit: Exit::Inconclusive,
     }

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use self::register::Entry;
 use crate::measure::machine::Filesystem;
+use crate::runtimes::clean;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// A thousand containers with a payload of 64 KiB, and room to breathe.
@@ -62,16 +63,30 @@ impl Scratch {
 
     /// Removes it, and says what went wrong.
     pub fn remove(mut self) -> io::Result<()> {
-        self.path.take().map_or(Ok(()), |path| remove_path(&path))
+        self.path.take().map_or(Ok(()), |path| {
+            end_containers(&path);
+            remove_path(&path)
+        })
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
+            end_containers(&path);
             // What stays is cleared by the next start.
             _ = remove_path(&path);
         }
+    }
+}
+
+/// Ends and removes what containers that were made in a folder left on the machine, so that nothing writes there any more.
+fn end_containers(path: &Path) {
+    if clean::has_sign(path)
+        && let Some(ground) = path.file_name().and_then(|name| name.to_str())
+    {
+        // What stays is seen by the removal that follows, or by the next start.
+        _ = clean::away(ground, None);
     }
 }
 
@@ -143,6 +158,7 @@ fn clear(path: &Path) -> Option<Leftover> {
     if !is_mine || owner.is_alive() {
         return None;
     }
+    end_containers(path);
     let error = remove_path(path).err().map(|error| error.to_string());
     Some(Leftover { path: path.to_owned(), owner_pid: owner.pid, error })
 }

@@ -11,6 +11,7 @@ mod explore;
 mod find;
 mod overrides;
 pub mod race;
+mod rounds;
 pub mod schema;
 mod stress;
 mod subject;
@@ -27,6 +28,7 @@ pub use explore::{Explore, show_call, show_program};
 pub use find::{FindError, Found, find};
 pub use overrides::{Override, kind_of};
 pub use race::Race;
+pub use rounds::Rounds;
 pub use stress::Stress;
 pub use subject::{default as default_subject, describe as describe_subject};
 
@@ -38,6 +40,7 @@ use crate::plan::bench::BenchPlan;
 use crate::plan::command::CommandPlan;
 use crate::plan::crash::CrashPlan;
 use crate::plan::race::RacePlan;
+use crate::plan::rounds::RoundsPlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use crate::words::nearest;
 
@@ -67,6 +70,8 @@ pub enum Work {
     Stress(Stress),
     /// Let processes run a user's commands freely.
     Command(Box<CommandStress>),
+    /// Let commands of a container runtime start at once, in rounds.
+    Rounds(Box<Rounds>),
     /// Choose who goes next.
     Explore(Explore),
     /// Measure.
@@ -84,6 +89,8 @@ pub enum Plan {
     Stress(StressPlan),
     /// Of a stress run of commands.
     Command(Box<CommandPlan>),
+    /// Of rounds of a container runtime.
+    Rounds(RoundsPlan),
     /// Of an exploration.
     Explore(ExplorePlan),
     /// Of a benchmark.
@@ -142,7 +149,7 @@ impl Scenario {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.work {
-            Work::Stress(_) | Work::Command(_) => Kind::Stress,
+            Work::Stress(_) | Work::Command(_) | Work::Rounds(_) => Kind::Stress,
             Work::Explore(_) => Kind::Explore,
             Work::Bench(_) => Kind::Bench,
             Work::Race(_) => Kind::Race,
@@ -156,6 +163,7 @@ impl Scenario {
         match &self.work {
             Work::Stress(stress) => stress.processes,
             Work::Command(command) => command.plan.processes,
+            Work::Rounds(rounds) => rounds.together.len() as u32,
             Work::Explore(explore) => explore.processes.len() as u32,
             Work::Bench(bench) => bench.processes(),
             Work::Race(race) => race.processes.len() as u32,
@@ -170,7 +178,9 @@ impl Scenario {
             Work::Race(_) => "commands".into(),
             Work::Crash(_) => "a command".into(),
             Work::Command(command) => command.words(),
-            Work::Bench(_) | Work::Stress(_) | Work::Explore(_) => subject::describe(&self.subject),
+            Work::Bench(_) | Work::Stress(_) | Work::Rounds(_) | Work::Explore(_) => {
+                subject::describe(&self.subject)
+            }
         }
     }
 
@@ -179,7 +189,12 @@ impl Scenario {
     pub const fn stress(&self) -> Option<&Stress> {
         match &self.work {
             Work::Stress(stress) => Some(stress),
-            Work::Command(_) | Work::Explore(_) | Work::Bench(_) | Work::Race(_) | Work::Crash(_) => None,
+            Work::Command(_)
+            | Work::Rounds(_)
+            | Work::Explore(_)
+            | Work::Bench(_)
+            | Work::Race(_)
+            | Work::Crash(_) => None,
         }
     }
 
@@ -188,7 +203,12 @@ impl Scenario {
     pub const fn bench(&self) -> Option<&Bench> {
         match &self.work {
             Work::Bench(bench) => Some(bench),
-            Work::Stress(_) | Work::Command(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => None,
+            Work::Stress(_)
+            | Work::Command(_)
+            | Work::Rounds(_)
+            | Work::Explore(_)
+            | Work::Race(_)
+            | Work::Crash(_) => None,
         }
     }
 
@@ -199,6 +219,10 @@ impl Scenario {
         match &self.work {
             Work::Stress(stress) => Plan::Stress(stress.plan(subject, root, seed)),
             Work::Command(command) => Plan::Command(Box::new(command.plan(seed))),
+            Work::Rounds(rounds) => {
+                let SubjectPlan::Oci(oci) = &subject else { unreachable!("rounds are of a runtime") };
+                Plan::Rounds(rounds.plan(oci, &self.expect, root, seed))
+            }
             Work::Explore(explore) => Plan::Explore(explore.plan(subject, root, seed)),
             Work::Bench(bench) => Plan::Bench(bench.plan(&[("root".to_owned(), root.to_owned())], seed)),
             Work::Race(race) => Plan::Race(race.plan(seed, Vec::new())),
@@ -222,6 +246,7 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         Kind::Bench => read_bench(&mut reader).map(|bench| Work::Bench(Box::new(bench))),
         Kind::Stress if is_command => command::read(&mut reader),
         Kind::Explore if is_command => command::read_explore(&mut reader),
+        Kind::Stress if matches!(subject, Some(SubjectPlan::Oci(_))) => read_rounds(&mut reader),
         Kind::Stress => stress::read(reader.section("stress", "[stress]")).map(Work::Stress),
         Kind::Explore => explore::read(reader.section("explore", "[explore]")).map(Work::Explore),
         Kind::Crash => {
@@ -254,6 +279,15 @@ fn has_command(root: &tree::Table) -> bool {
         return false;
     };
     matches!(subject.entry("name").map(|entry| &entry.node.value), Some(tree::Value::Text(name)) if name == "command")
+}
+
+/// A runtime is played in rounds: nothing of it lives from one command to the next but its containers.
+fn read_rounds(reader: &mut Reader<'_>) -> Option<Work> {
+    if reader.take("rounds").is_none() {
+        reader.missing("[rounds]", "what starts at once: the subject oci is played in rounds");
+        return None;
+    }
+    rounds::read(reader.section("rounds", "[rounds]")).map(|rounds| Work::Rounds(Box::new(rounds)))
 }
 
 fn read_bench(reader: &mut Reader<'_>) -> Option<Bench> {

@@ -12,22 +12,17 @@ const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
 /// Reads the table.
 pub fn read(mut reader: Reader<'_>) -> Option<SubjectPlan> {
     let Some((name, place)) = reader.text("name") else {
-        reader.missing("name", "\"library\", \"replica\" or \"command\"");
+        reader.missing("name", "\"library\", \"replica\", \"command\" or \"oci\"");
         return None;
     };
     let plan = match name {
         "library" => Some(library(&mut reader)),
         "replica" => replica(&mut reader),
-        "oci" => {
-            let message = format!("subject {name:?} is not supported by this version of flockwork");
-            reader.complain(
-                Problem::new(place, message).with_help("this version tests library, replica and command"),
-            );
-            return None;
-        }
+        "oci" => super::rounds::subject(&mut reader).map(SubjectPlan::Oci),
         other => {
-            let near = nearest(other, ["library", "replica", "command"]).unwrap_or("library");
-            let message = format!("name: expected \"library\", \"replica\" or \"command\", found {other:?}");
+            let near = nearest(other, ["library", "replica", "command", "oci"]).unwrap_or("library");
+            let message =
+                format!("name: expected \"library\", \"replica\", \"command\" or \"oci\", found {other:?}");
             reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
             return None;
         }
@@ -103,6 +98,7 @@ fn fail_create(reader: &mut Reader<'_>) -> Option<FailCreate> {
 pub fn describe(plan: &SubjectPlan) -> String {
     match plan {
         SubjectPlan::Replica { replica, .. } => replica.clone(),
+        SubjectPlan::Oci(oci) => oci.runtime.clone(),
         SubjectPlan::Library(plan) => {
             let mut words = vec!["library".to_owned(), plan.lock.to_string()];
             let default = LibraryPlan::default();

@@ -104,5 +104,9 @@ pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
         SubjectPlan::Library(plan) => Ok(library::build(plan)),
         SubjectPlan::Replica { replica, fail_create } => replica::build(replica, *fail_create),
+        SubjectPlan::Oci(oci) => Err(format!(
+            "{} is used by its commands alone, in rounds: give the scenario [rounds]",
+            oci.runtime
+        )),
     }
 }

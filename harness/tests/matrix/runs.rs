@@ -68,7 +68,7 @@ pub fn sight(zygote: &mut Zygote, scenario: &Scenario, seed: u64) -> Sighting {
             let ran = run(zygote, &plan, &AtomicBool::new(false), &()).expect("a run");
             judge(&plan, &ran)
         }
-        Plan::Bench(_) | Plan::Race(_) | Plan::Crash(_) | Plan::Command(_) => {
+        Plan::Bench(_) | Plan::Command(_) | Plan::Rounds(_) | Plan::Race(_) | Plan::Crash(_) => {
             unreachable!("a known bug is stressed or explored")
         }
         Plan::Explore(_) => explored::sight(&explored::explore(zygote, scenario, |plan| plan.seed = seed)),

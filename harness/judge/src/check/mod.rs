@@ -15,6 +15,7 @@ mod leftover;
 mod lives;
 mod lock_overlap;
 mod lost_update;
+pub mod opaque;
 mod resurrection;
 pub mod search;
 mod starvation;

@@ -75,11 +75,15 @@ fn to(rule: &Rule) -> String {
         Target::Place(place) => spelled(place),
         Target::Remembered => "the status before",
     };
-    rule.or.map_or(to.into(), |or| format!("{to}, or {or} where it tells so"))
+    let to = rule.or.map_or(to.into(), |or| format!("{to}, or {or} where it tells so"));
+    if rule.idle.is_empty() {
+        return to;
+    }
+    format!("{to}; nothing changes from {}", list(rule.idle.iter().copied()))
 }
 
 fn otherwise(rules: &Rules, rule: &Rule) -> String {
-    let elsewhere = || every(rules).filter(|place| !rule.from.contains(place));
+    let elsewhere = || every(rules).filter(|place| rule.leads(*place).is_none());
     let (is_absent, is_there) =
         (elsewhere().any(|place| place.is_none()), elsewhere().any(|place| place.is_some()));
     match (is_there.then_some(rule.otherwise), is_absent) {

@@ -267,12 +267,24 @@ fn read_fields(reader: &mut Reader<'_>, operation: Operation, statuses: &[Status
             one_of(reader, "refused", &entry.node, &words)
         }
     };
+    let idle = match reader.take("idle") {
+        None => Vec::new(),
+        Some(entry) => {
+            let nodes = items(&entry.node).iter();
+            nodes.filter_map(|node| known_place(reader, "idle", node, statuses)).collect()
+        }
+    };
     let (from, (to, to_place)) = (from?, to?);
+    if let Some(both) = idle.iter().find(|place| from.contains(place)) {
+        let message = format!("idle: {} is one of from already", spelled(*both));
+        let place = reader.place().clone();
+        reader.complain(Problem::new(&place, message));
+    }
     if to == Target::Remembered && from.contains(&None) {
         let message = "to: nothing is remembered of an absent container, which is one of from";
         reader.complain(Problem::new(to_place, message));
     }
-    Some(Rule { operation, from, to, or, otherwise: otherwise? })
+    Some(Rule { operation, from, to, or, idle, otherwise: otherwise? })
 }
 
 fn read_from(reader: &mut Reader<'_>, statuses: &[Status]) -> Option<Vec<At>> {

@@ -46,6 +46,8 @@ pub struct Rule {
     pub to: Target,
     /// Where it leads instead, if it tells so by the status it left.
     pub or: Option<Status>,
+    /// Where it succeeds as well, and changes nothing.
+    pub idle: Vec<Place>,
     /// What it gets elsewhere.
     pub otherwise: Otherwise,
 }
@@ -53,7 +55,8 @@ pub struct Rule {
 impl Rule {
     /// Where the operation leads from this status, as far as statuses go; `None`: it is not permitted.
     pub(super) fn leads(&self, from: Place) -> Option<Target> {
-        self.from.contains(&from).then_some(self.to)
+        let is_idle = self.idle.contains(&from).then_some(Target::Same);
+        self.from.contains(&from).then_some(self.to).or(is_idle)
     }
 }
 
@@ -111,7 +114,7 @@ fn runsc() -> Rules {
             Effect::Nothing => (Target::Same, Otherwise::Status),
             Effect::Removes => (Target::Place(None), Otherwise::Status),
         };
-        let mut rule = Rule { operation: row.operation, from, to, or: None, otherwise };
+        let mut rule = Rule { operation: row.operation, from, to, or: None, idle: Vec::new(), otherwise };
         match row.operation {
             // The table says who may begin to wait; a history shows who returned.
             Operation::Wait => (rule.from, rule.otherwise) = (vec![Some(Status::Stopped)], Otherwise::Waits),
@@ -142,6 +145,7 @@ fn oci() -> Rules {
         from: from.to_vec(),
         to,
         or: None,
+        idle: Vec::new(),
         otherwise: if operation == Create { Otherwise::Exists } else { Otherwise::Status },
     };
     let to = |status| Target::Place(Some(status));

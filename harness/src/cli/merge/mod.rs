@@ -253,6 +253,7 @@ fn benchmark(runs: &[&Shared], folder: &Path) -> Result<ScenarioReport, Failure>
         violations_total: 0,
         checks: Vec::new(),
         reach: None,
+        rounds: None,
         results: Some(own),
         exit: verdict.exit,
     })

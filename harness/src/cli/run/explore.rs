@@ -205,6 +205,7 @@ fn report(
         violations,
         checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),
         reach: None,
+        rounds: None,
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,
     }

@@ -11,6 +11,7 @@ mod crash;
 mod explain;
 mod explore;
 mod race;
+mod rounds;
 pub(super) use race::{replay_plan, table as race_table};
 mod stress;
 
@@ -106,6 +107,7 @@ fn limit(plan: &mut Plan, share: Duration) {
                 Budget::Operations(_) => share_ns,
             });
         }
+        Plan::Rounds(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
         Plan::Explore(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
         Plan::Race(plan) => plan.budget.time_ns = plan.budget.time_ns.min(share_ns),
         Plan::Crash(plan) => plan.race.budget.time_ns = plan.race.budget.time_ns.min(share_ns),
@@ -318,6 +320,7 @@ impl Runner<'_> {
         let budget = match &scenario.work {
             Work::Stress(stress) => stress.budget,
             Work::Command(command) => command.plan.budget,
+            Work::Rounds(rounds) => Budget::Operations(rounds.budget.rounds * rounds.together.len() as u64),
             Work::Explore(explore) => Budget::DurationNs(explore.budget.time_ns),
             // It has a bar of its own.
             Work::Bench(_) => Budget::Operations(0),
@@ -330,9 +333,12 @@ impl Runner<'_> {
         let bar = Bar::start(&scenario.name, budget, self.output.talk);
         let report = match scenario.work {
             Work::Bench(_) => self.measured(scenario),
-            Work::Stress(_) | Work::Command(_) | Work::Explore(_) | Work::Race(_) | Work::Crash(_) => {
-                self.try_one(scenario, &bar)
-            }
+            Work::Stress(_)
+            | Work::Command(_)
+            | Work::Rounds(_)
+            | Work::Explore(_)
+            | Work::Race(_)
+            | Work::Crash(_) => self.try_one(scenario, &bar),
         };
         let report = report.unwrap_or_else(|not_run| did_not_run(scenario, not_run));
         bar.finish(&report, &human::verdict_words(&report));
@@ -386,6 +392,7 @@ impl Runner<'_> {
             (Plan::Command(plan), Work::Command(stress)) => {
                 self.commanded((scenario, stress), plan, (folder, scratch), bar)
             }
+            (Plan::Rounds(plan), _) => self.played(scenario, plan, folder, bar),
             (Plan::Explore(plan), _) => self.explored(scenario, plan, folder, bar),
             (Plan::Race(plan), _) => self.raced(scenario, plan, (folder, scratch), bar),
             (Plan::Crash(plan), _) => self.crashed(scenario, plan, (folder, scratch), bar),
@@ -405,7 +412,7 @@ impl Runner<'_> {
             Plan::Stress(plan) => plan.payload_bytes,
             Plan::Explore(plan) => plan.payload_bytes,
             Plan::Bench(_) => 0,
-            Plan::Command(_) | Plan::Race(_) | Plan::Crash(_) => return Ok(probe),
+            Plan::Command(_) | Plan::Rounds(_) | Plan::Race(_) | Plan::Crash(_) => return Ok(probe),
         };
         conduct::stress::preflight(&scenario.subject, payload_bytes, &probe.root()).map_err(unsupported)?;
         Scratch::create(base).map_err(no_folder)
@@ -460,6 +467,7 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
         violations_total: 0,
         checks: Vec::new(),
         reach: None,
+        rounds: None,
         results: None,
         exit: not_run.exit,
     }

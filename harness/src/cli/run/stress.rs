@@ -104,6 +104,7 @@ fn report(
         violations_total: trial.violations_total(),
         checks,
         reach: Some(ReachReport::from(&trial.reach)),
+        rounds: None,
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,
     }

@@ -9,7 +9,12 @@ fn bench(axes: &str) -> Bench {
     let found = Found { argument: "b.toml".into(), text };
     match Scenario::parse(&found, &[]).unwrap_or_else(|problems| panic!("{}", problems[0])).work {
         Kind::Bench(bench) => *bench,
-        Kind::Stress(_) | Kind::Command(_) | Kind::Explore(_) | Kind::Race(_) | Kind::Crash(_) => {
+        Kind::Stress(_)
+        | Kind::Command(_)
+        | Kind::Rounds(_)
+        | Kind::Explore(_)
+        | Kind::Race(_)
+        | Kind::Crash(_) => {
             panic!("it is another kind")
         }
     }

@@ -11,14 +11,14 @@ use crate::words::nearest;
 
 /// The calls read so far: what gathers are the containers they name.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(in crate::scenario) struct Calls {
     /// The containers' names.
-    pub(super) containers: Vec<String>,
+    pub(in crate::scenario) containers: Vec<String>,
 }
 
 impl Calls {
     /// A list of calls, of at least so many.
-    pub(super) fn program(
+    pub(in crate::scenario) fn program(
         &mut self,
         reader: &mut Reader<'_>,
         key: &str,

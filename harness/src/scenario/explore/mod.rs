@@ -1,6 +1,6 @@
 //! The `[explore]` table: what each process does, which interleavings are tried, and what may go wrong.
 
-mod calls;
+pub(super) mod calls;
 mod strategy;
 
 use std::ops::RangeInclusive;

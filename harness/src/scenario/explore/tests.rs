@@ -31,7 +31,12 @@ fn explore(text: &str, sets: &[&str]) -> Explore {
     let sets: Vec<_> = sets.iter().map(|set| ("--set", *set)).collect();
     match parse(text, &sets).unwrap().work {
         Work::Explore(explore) => explore,
-        Work::Stress(_) | Work::Command(_) | Work::Bench(_) | Work::Race(_) | Work::Crash(_) => {
+        Work::Stress(_)
+        | Work::Command(_)
+        | Work::Rounds(_)
+        | Work::Bench(_)
+        | Work::Race(_)
+        | Work::Crash(_) => {
             panic!("it is another run")
         }
     }

@@ -1,0 +1,138 @@
+//! Finds all that containers of a ground left on the machine, and removes it: processes, cgroups, mounts.
+//!
+//! A ground is a temporary folder of a run, and its name is nowhere else: it is in the environment and the arguments of
+//! containers' processes, in the command lines of the runtimes (`--root`), and it is the name of their cgroup. So whoever
+//! comes later finds it all by the folder that lies there, though every process of the harness was killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, umount2};
+
+use super::cgroup;
+use crate::process::Marker;
+use crate::process::marker::Handle;
+use crate::process::procfs::{self, Stat};
+
+/// How long processes may take to die of SIGKILL.
+const DEATH_MAX: Duration = Duration::from_secs(5);
+/// A file in a ground that says that containers were made there.
+pub const SIGN: &str = "containers";
+
+/// What containers left on the machine, apart from files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Living processes, as `name (pid)`.
+    pub processes: Vec<String>,
+    /// Cgroups.
+    pub cgroups: Vec<PathBuf>,
+    /// Mounts below the ground.
+    pub mounts: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.processes.is_empty() && self.cgroups.is_empty() && self.mounts.is_empty()
+    }
+}
+
+/// What is left of a ground: of all of it, or of one container.
+#[must_use]
+pub fn left(ground: &str, id: Option<&str>) -> Left {
+    let named = |pid: &u32| format!("{} (pid {pid})", procfs::name(*pid).unwrap_or_else(|| "?".into()));
+    Left {
+        processes: processes(ground, id).iter().map(named).collect(),
+        cgroups: cgroup::of(ground, id),
+        mounts: if id.is_some() { Vec::new() } else { mounts(ground) },
+    }
+}
+
+/// Living processes of a ground's containers, or of one of them.
+#[must_use]
+pub fn processes(ground: &str, id: Option<&str>) -> Vec<u32> {
+    let own = std::process::id();
+    let is_meant = |pid: u32| match id {
+        None => is_of(ground, pid),
+        Some(id) => is_of(ground, pid) && is_about(id, pid),
+    };
+    let lives = |pid: u32| Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+    procfs::pids().into_iter().filter(|&pid| pid != own && is_meant(pid) && lives(pid)).collect()
+}
+
+/// Whether a process belongs to containers of this ground: its cgroup says so, its environment, or the root that it was
+/// given as a runtime. That its arguments merely name the ground is not enough: somebody may be looking at its files.
+fn is_of(ground: &str, pid: u32) -> bool {
+    let is_marked = || procfs::environment(pid, Marker::VARIABLE).is_some_and(|value| value == ground);
+    let has_root = || {
+        let line = procfs::command_line(pid).unwrap_or_default();
+        let mut after_root = false;
+        line.iter().any(|word| {
+            let is_value = std::mem::replace(&mut after_root, word == "--root");
+            (is_value || word.starts_with("--root=")) && word.split('/').any(|part| part == ground)
+        })
+    };
+    cgroup::holds(ground, pid) || is_marked() || has_root()
+}
+
+/// Whether a process is about one container: by its cgroup, or by its arguments.
+fn is_about(id: &str, pid: u32) -> bool {
+    let is_in = || {
+        let listed = procfs::cgroups(pid).unwrap_or_default();
+        listed.lines().any(|line| line.split('/').any(|name| name == id))
+    };
+    let line = procfs::command_line(pid).unwrap_or_default();
+    line.iter().any(|word| word.split('/').any(|part| part == id)) || is_in()
+}
+
+/// Mounts below a folder of this name.
+fn mounts(ground: &str) -> Vec<PathBuf> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    let own = points.filter(|point| point.split('/').any(|part| part == ground));
+    // The innermost first.
+    let mut own: Vec<PathBuf> = own.map(PathBuf::from).collect();
+    own.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+    own
+}
+
+/// Ends and removes all that is left of a ground, or of one container in it; gives back what is there still.
+#[must_use = "it may not be empty"]
+pub fn away(ground: &str, id: Option<&str>) -> Left {
+    let until = Instant::now() + DEATH_MAX;
+    loop {
+        for cgroup in cgroup::of(ground, id) {
+            cgroup::thaw(&cgroup);
+        }
+        let mut pids = processes(ground, id);
+        pids.extend(cgroup::of(ground, id).iter().flat_map(|cgroup| cgroup::pids(cgroup)));
+        for pid in pids {
+            let handle = Handle::of(pid);
+            // Once more: what was seen before the handle was had may have been another.
+            if is_of(ground, pid) {
+                _ = handle.kill();
+            }
+        }
+        for cgroup in cgroup::of(ground, id) {
+            cgroup::remove(&cgroup);
+        }
+        if id.is_none() {
+            for mount in mounts(ground) {
+                _ = umount2(&mount, MntFlags::MNT_DETACH);
+            }
+        }
+        let left = left(ground, id);
+        if left.is_empty() || Instant::now() > until {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether containers were made in this folder, so that something may be left of them on the machine.
+#[must_use]
+pub fn has_sign(folder: &Path) -> bool {
+    folder.join("root").join(SIGN).is_file()
+}

@@ -1,0 +1,381 @@
+//! The host of a runtime's commands: where its root and its bundles lie, and the spawner that starts the commands.
+//!
+//! What a container keeps open it has from the command that created it: so stdout and stderr go to files, and a pipe would
+//! never end. All that is started lives below the spawner, and ends with it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flockwork::Operation;
+use nix::sys::signal::Signal;
+
+use super::bundle::Bundles;
+use super::clean::{self, Left, SIGN};
+use super::{FindError, Runtime, cgroup, find};
+use crate::plan::rounds::OciPlan;
+use crate::process::Zygote;
+use crate::process::clock::now_ns;
+use crate::process::procfs::{self, Stat};
+use crate::process::spawner::{Bind, Ended, Settings, Spawner, SpawnerError, Start, Status};
+
+/// Longest output that is read of one command, in bytes.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How often processes are waited for that end without being told to.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Commands of a runtime cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The runtime is not there.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Containers need privileges.
+    #[error("{0} needs root: containers, cgroups and mounts are made")]
+    Unprivileged(Runtime),
+    /// The machine lacks something.
+    #[error("{0}")]
+    Lacking(String),
+    /// The spawner is not to be had.
+    #[error(transparent)]
+    Spawner(#[from] SpawnerError),
+    /// A file or a process could not be had.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its pid.
+    pub pid: u32,
+    /// When it was started, on the clock of [`crate::process::clock`], in nanoseconds.
+    pub begun_ns: u64,
+    /// When it ended, or was given up, likewise.
+    pub ended_ns: u64,
+    /// How it ended; none where it did not within the time limit.
+    pub ending: Option<Status>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// Whether it was killed on purpose.
+    pub is_killed: bool,
+    /// What it waited for when it was given up, where it was.
+    pub waiting: Option<String>,
+}
+
+/// A command that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Names it to the spawner.
+    pub slot: u32,
+    /// Its pid.
+    pub pid: u32,
+    /// When it was started.
+    pub begun_ns: u64,
+}
+
+/// Where a runtime's commands run.
+#[derive(Debug)]
+pub struct Host {
+    /// Which runtime.
+    pub runtime: Runtime,
+    /// Its program.
+    pub program: PathBuf,
+    /// The spawner of its commands.
+    pub spawner: Spawner,
+    /// What the containers are made of.
+    pub bundles: Bundles,
+    /// The name by which all that belongs to the containers is found.
+    pub ground: String,
+    /// The root that the runtime is given.
+    pub root: PathBuf,
+    flags: Vec<String>,
+    outputs: PathBuf,
+    limit: Duration,
+    slots: u32,
+}
+
+impl Host {
+    /// Finds the runtime, prepares the ground below `root` (the root of a temporary folder whose name nothing else has),
+    /// and raises a spawner.
+    pub fn open(zygote: &Zygote, plan: &OciPlan, root: &Path) -> Result<Self, HostError> {
+        let runtime = Runtime::of(plan);
+        let found = find(runtime, plan.path.as_deref())?;
+        if !rustix::process::geteuid().is_root() {
+            return Err(HostError::Unprivileged(runtime));
+        }
+        let ground = root.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        let ground = ground.ok_or_else(|| io::Error::other("the ground has no name"))?.to_owned();
+        fs::write(root.join(SIGN), runtime.as_str())?;
+        let bundles = Bundles::make(root, &ground).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => HostError::Lacking(error.to_string()),
+            _ => HostError::Io(error),
+        })?;
+        let (containers, outputs) = (root.join("state"), root.join("outputs"));
+        fs::create_dir_all(&containers)?;
+        fs::create_dir_all(&outputs)?;
+        let environment =
+            runtime.environment().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let spawner = Spawner::open(
+            zygote,
+            Settings {
+                marker: ground.clone(),
+                environment: environment.collect(),
+                binds: binds(runtime)?,
+                ..Settings::default()
+            },
+        )?;
+        Ok(Self {
+            runtime,
+            program: found.program,
+            spawner,
+            bundles,
+            ground,
+            root: containers,
+            flags: plan.flags.clone(),
+            outputs,
+            limit: Duration::from_nanos(plan.time_limit_ns),
+            slots: 0,
+        })
+    }
+
+    /// How long a command may take.
+    #[must_use]
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The words of an operation on a container, the program's name first.
+    #[must_use]
+    pub fn words(&self, operation: Operation, id: &str) -> Vec<String> {
+        let bundle = self.bundles.path(id).display().to_string();
+        let own: Vec<&str> = match operation {
+            Operation::Create => vec!["create", "--bundle", &bundle, id],
+            Operation::Kill => vec!["kill", id, "KILL"],
+            Operation::ForceDelete => vec!["delete", "--force", id],
+            other => vec![other.as_str(), id],
+        };
+        let root = self.root.display().to_string();
+        let general = ["--root", &root];
+        let flags = self.runtime.flags().iter().copied().chain(self.flags.iter().map(String::as_str));
+        let words = std::iter::once(self.runtime.as_str()).chain(general).chain(flags).chain(own);
+        words.map(str::to_owned).collect()
+    }
+
+    /// What the program says of its version, in a line.
+    pub fn version(&mut self) -> Result<String, HostError> {
+        let done = self.run(vec![self.runtime.as_str().to_owned(), "--version".to_owned()])?;
+        let first = done.stdout.lines().next().unwrap_or_default().trim();
+        match done.ending {
+            Some(Status::Exited(0)) if !first.is_empty() => Ok(first.to_owned()),
+            Some(_) => Err(HostError::Lacking(format!(
+                "{} does not tell its version: {}",
+                self.program.display(),
+                done.stderr.lines().next().unwrap_or("it said nothing").trim()
+            ))),
+            None => Err(HostError::Lacking(format!(
+                "{} does not answer within {:?}",
+                self.program.display(),
+                self.limit
+            ))),
+        }
+    }
+
+    /// Performs one operation, to its end.
+    pub fn perform(&mut self, operation: Operation, id: &str) -> Result<Done, HostError> {
+        self.run(self.words(operation, id))
+    }
+
+    fn run(&mut self, words: Vec<String>) -> Result<Done, HostError> {
+        let running = self.start(vec![words])?;
+        let running = running.into_iter().next().expect("one was started");
+        match self.spawner_ended(running.slot, self.limit)? {
+            Some(ended) => self.done(running, Some(ended), false, None),
+            None => self.give_up(running, false),
+        }
+    }
+
+    /// Starts commands, as much at once as can be.
+    pub fn start(&mut self, commands: Vec<Vec<String>>) -> Result<Vec<Running>, HostError> {
+        let first = self.slots;
+        let start = |(number, words): (u32, Vec<String>)| {
+            let slot = first + number;
+            Start {
+                slot,
+                program: self.program.clone(),
+                words,
+                environment: Vec::new(),
+                folder: self.root.clone(),
+                stdin: None,
+                stdout: self.outputs.join(format!("{slot}.out")),
+                stderr: self.outputs.join(format!("{slot}.err")),
+            }
+        };
+        let starts: Vec<Start> = (0..).zip(commands).map(start).collect();
+        self.slots += starts.len() as u32;
+        let started = self.spawner.start(starts)?;
+        let running = (first..).zip(started).map(|(slot, started)| match started {
+            Ok(started) => Ok(Running { slot, pid: started.pid, begun_ns: started.at_ns }),
+            Err(error) => Err(HostError::Lacking(format!("{}: {error}", self.program.display()))),
+        });
+        running.collect()
+    }
+
+    /// Waits for one command alone.
+    fn spawner_ended(&mut self, slot: u32, at_most: Duration) -> io::Result<Option<Ended>> {
+        let until_ns = now_ns() + at_most.as_nanos() as u64;
+        loop {
+            let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
+            match self.spawner.ended(left)? {
+                Some(ended) if ended.slot == slot => return Ok(Some(ended)),
+                // One of an earlier round that was given up.
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// What a command that ended came to.
+    pub fn done(
+        &self,
+        running: Running,
+        ended: Option<Ended>,
+        is_killed: bool,
+        waiting: Option<String>,
+    ) -> Result<Done, HostError> {
+        let read = |kind: &str| {
+            let path = self.outputs.join(format!("{}.{kind}", running.slot));
+            let mut bytes = fs::read(&path)?;
+            bytes.truncate(OUTPUT_BYTES_MAX);
+            fs::remove_file(&path)?;
+            Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Ok(Done {
+            pid: running.pid,
+            begun_ns: running.begun_ns,
+            ended_ns: ended.map_or_else(now_ns, |ended| ended.at_ns),
+            ending: ended.map(|ended| ended.status),
+            stdout: read("out")?,
+            stderr: read("err")?,
+            is_killed,
+            waiting,
+        })
+    }
+
+    /// Notes what a command waits for that does not end, and kills it.
+    pub fn give_up(&mut self, running: Running, is_killed: bool) -> Result<Done, HostError> {
+        let waiting = waiting(running.pid);
+        // A command that was stopped does not go on by itself.
+        self.spawner.signal(running.slot, Signal::SIGKILL)?;
+        let _ = self.spawner_ended(running.slot, Duration::from_secs(2))?;
+        self.done(running, None, is_killed, Some(waiting))
+    }
+
+    /// What the container's own processes, cgroups and files are that are there now, once those that are about to end
+    /// have had this long.
+    #[must_use]
+    pub fn left_of(&self, id: &str, grace: Duration) -> (Left, Vec<String>) {
+        let until_ns = now_ns() + grace.as_nanos() as u64;
+        loop {
+            let seen = (clean::left(&self.ground, Some(id)), self.files_of(id));
+            if (seen.0.is_empty() && seen.1.is_empty()) || now_ns() >= until_ns {
+                return seen;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// What lies in the runtime's root that is about this container, folders with a trailing slash.
+    #[must_use]
+    pub fn files_of(&self, id: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        gather(&self.root, Path::new(""), id, &mut found);
+        found.sort();
+        found
+    }
+
+    /// Ends and removes all that is left of a container.
+    pub fn clear(&self, id: &str) -> Result<Left, HostError> {
+        let left = clean::away(&self.ground, Some(id));
+        for file in self.files_of(id) {
+            let path = self.root.join(file.trim_end_matches('/'));
+            let removed = if file.ends_with('/') { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        self.bundles.remove(id)?;
+        Ok(left)
+    }
+
+    /// Ends all that runs and removes all that containers left, but for files; gives back what is there still.
+    #[must_use = "it may not be empty"]
+    pub fn close(mut self) -> Left {
+        // What has gone already has nothing to clear.
+        _ = self.spawner.clear();
+        drop(self.spawner);
+        clean::away(&self.ground, None)
+    }
+}
+
+/// How long a process and all below it were on a processor so far, in nanoseconds.
+#[must_use]
+pub fn ran_ns(pid: u32) -> u64 {
+    let mut tree = vec![pid];
+    let mut at = 0;
+    while let Some(&pid) = tree.get(at) {
+        tree.extend(procfs::children(pid));
+        at += 1;
+    }
+    tree.iter().flat_map(|pid| procfs::threads(*pid)).map(procfs::ran_ns).sum()
+}
+
+/// What a process and its last descendant wait for, in words.
+fn waiting(pid: u32) -> String {
+    let mut last = pid;
+    while let Some(child) = procfs::children(last).pop() {
+        last = child;
+    }
+    let state = Stat::of(pid).map_or('?', |stat| stat.state);
+    let channel = procfs::wait_channel(pid).unwrap_or_else(|| "nothing that the kernel tells".into());
+    let name = procfs::name(pid).unwrap_or_else(|| "?".into());
+    let below = if last == pid {
+        String::new()
+    } else {
+        let channel = procfs::wait_channel(last).unwrap_or_else(|| "nothing that the kernel tells".into());
+        format!("; its last descendant, {}, for {channel}", procfs::name(last).unwrap_or_else(|| "?".into()))
+    };
+    format!("{name} (pid {pid}, state {state}) waits for {channel}{below}")
+}
+
+/// A mount namespace with the unified hierarchy alone, where a runtime needs that and the machine has both.
+fn binds(runtime: Runtime) -> Result<Vec<Bind>, HostError> {
+    if !runtime.needs_unified_cgroups() {
+        return Ok(Vec::new());
+    }
+    match cgroup::unified() {
+        Some((_, false)) => Ok(Vec::new()),
+        Some((unified, true)) => Ok(vec![Bind { copy: unified, place: PathBuf::from("/sys/fs/cgroup") }]),
+        None => Err(HostError::Lacking(format!(
+            "{runtime} needs cgroups of version 2, and no such hierarchy is mounted here"
+        ))),
+    }
+}
+
+fn gather(root: &Path, at: &Path, id: &str, found: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(root.join(at)) else { return };
+    for entry in entries.flatten() {
+        let path = at.join(entry.file_name());
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let name = path.display().to_string();
+        if name.contains(id) {
+            found.push(if is_folder { format!("{name}/") } else { name });
+        } else if is_folder {
+            gather(root, &path, id, found);
+        }
+    }
+}

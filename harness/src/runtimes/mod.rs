@@ -1,0 +1,139 @@
+//! Container runtimes as they are installed: runc, crun, youki and runsc, each behind its own command line.
+//!
+//! A runtime is opaque: what is known of it is what its commands print, how they exit, and what the machine shows of
+//! processes, cgroups and files. So all of that is here: how it is found, the bundle that it is given, how its answers are
+//! read, what it is known to do, and how everything that it made is found again and removed, whoever was killed.
+//!
+//! Nothing here chooses what is done at once, and nothing judges: that is the engine's business, and the checks'.
+
+pub mod answer;
+pub mod bundle;
+pub mod cgroup;
+pub mod clean;
+pub mod find;
+pub mod host;
+pub mod life;
+pub mod profile;
+
+pub use find::{FindError, Found, find};
+pub use host::{Done, Host, HostError};
+
+use flockwork::Operation;
+
+use crate::plan::rounds::OciPlan;
+
+/// A runtime that flockwork knows how to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Runtime {
+    /// opencontainers/runc, in Go.
+    Runc,
+    /// containers/crun, in C.
+    Crun,
+    /// youki-dev/youki, in Rust.
+    Youki,
+    /// gVisor's runsc, in Go.
+    Runsc,
+}
+
+impl Runtime {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Runc, Self::Crun, Self::Youki, Self::Runsc];
+
+    /// What it can be asked for.
+    pub const OPERATIONS: [Operation; 8] = [
+        Operation::Create,
+        Operation::Start,
+        Operation::Pause,
+        Operation::Resume,
+        Operation::Kill,
+        Operation::State,
+        Operation::Delete,
+        Operation::ForceDelete,
+    ];
+
+    /// Its name, which is that of its program.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+            Self::Youki => "youki",
+            Self::Runsc => "runsc",
+        }
+    }
+
+    /// The runtime of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|runtime| runtime.as_str() == name)
+    }
+
+    /// The runtime of a plan.
+    #[must_use]
+    pub fn of(plan: &OciPlan) -> Self {
+        Self::named(&plan.runtime).expect("whoever makes a plan has looked the name up")
+    }
+
+    /// The plan of this runtime as it is installed.
+    #[must_use]
+    pub fn plan(self) -> OciPlan {
+        OciPlan {
+            runtime: self.as_str().to_owned(),
+            path: None,
+            flags: Vec::new(),
+            time_limit_ns: OciPlan::TIME_LIMIT_NS,
+        }
+    }
+
+    /// What is given before the operation, besides the root.
+    #[must_use]
+    pub const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Runc | Self::Youki => &[],
+            // systemd, its default, is not everywhere, and gives cgroups names of its own.
+            Self::Crun => &["--cgroup-manager=cgroupfs"],
+            // KVM is not everywhere, and hangs where it is virtual; a network would need a namespace of its own.
+            Self::Runsc => &["--platform=ptrace", "--network=none"],
+        }
+    }
+
+    /// What its commands find in their environment.
+    #[must_use]
+    pub const fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // It looks up the lines of its source for every error otherwise, which takes longer than all it does.
+            Self::Youki => &[("RUST_BACKTRACE", "0")],
+            Self::Runc | Self::Crun | Self::Runsc => &[],
+        }
+    }
+
+    /// Whether it refuses a machine that has cgroups of both versions.
+    #[must_use]
+    pub const fn needs_unified_cgroups(self) -> bool {
+        matches!(self, Self::Crun)
+    }
+
+    /// Whether the pid that it tells is that of the container's own first process, which its freezer freezes.
+    #[must_use]
+    pub const fn shows_its_process(self) -> bool {
+        // runsc tells the pid of the sandbox, which runs whatever the container does.
+        !matches!(self, Self::Runsc)
+    }
+
+    /// The file with a container's metadata, below the folder of its id.
+    #[must_use]
+    pub fn metadata_name(self, id: &str) -> String {
+        match self {
+            Self::Runc | Self::Youki => format!("{id}/state.json"),
+            Self::Crun => format!("{id}/status"),
+            // Since 2020 it lies beside the folders, with the id of its sandbox in its name.
+            Self::Runsc => format!("{id}_sandbox:{id}.state"),
+        }
+    }
+}
+
+impl std::fmt::Display for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,117 @@
+//! Container runtimes as they are installed. Without libtest, whose threads would forbid the zygote's fork.
+//!
+//! A runtime that is not here, or cannot be used, is told by name. With `FLOCKWORK_REQUIRE_ALL=1` that is a failure, but
+//! for youki, which no distribution packages: `FLOCKWORK_REQUIRE_YOUKI=1` demands that too.
+
+#[path = "../support/serial.rs"]
+mod serial;
+
+mod clean;
+mod profiles;
+mod scenarios;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+use flockwork_harness::process::Zygote;
+use flockwork_harness::runtimes::{Host, Runtime, find};
+use tempfile::TempDir;
+
+use serial::Tally;
+
+type Case = (&'static str, fn(&Zygote));
+
+const ALL: &[Case] = &[
+    ("a_runtime_that_is_not_there_is_told", scenarios::a_runtime_that_is_not_there_is_told),
+    ("a_runtime_that_never_answers_is_told", scenarios::a_runtime_that_never_answers_is_told),
+    ("flags_that_a_runtime_refuses_are_told", scenarios::flags_that_a_runtime_refuses_are_told),
+    ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
+    ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
+    ("runc_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Runc)),
+    ("crun_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Crun)),
+    ("youki_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Youki)),
+    ("runsc_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Runsc)),
+    ("every_script_shows_its_finding", scenarios::every_script_shows_its_finding),
+    ("every_scenario_ends_as_it_expects", scenarios::every_scenario_ends_as_it_expects),
+];
+
+fn main() -> ExitCode {
+    let zygote = Zygote::fork().expect("a zygote");
+    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    if arguments.iter().any(|argument| argument == "--list") {
+        for (name, _) in ALL {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
+    let mut tally = Tally::default();
+    for (name, case) in ALL {
+        if filters.is_empty() || filters.iter().any(|filter| name.contains(*filter)) {
+            tally.run(name, || case(&zygote));
+        }
+    }
+    tally.end()
+}
+
+/// Whether a variable is set to 1.
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
+}
+
+/// Whether a test that needs this runtime can run here; that it cannot is told.
+fn is_usable(runtime: Runtime) -> bool {
+    let lacks = match find(runtime, None) {
+        Ok(_) if rustix::process::geteuid().is_root() => return true,
+        Ok(_) => "it needs root".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    let variable =
+        if runtime == Runtime::Youki { "FLOCKWORK_REQUIRE_YOUKI" } else { "FLOCKWORK_REQUIRE_ALL" };
+    assert!(!is_set(variable), "{runtime} is required: {lacks}");
+    println!("skipped: {runtime}: {lacks}");
+    false
+}
+
+/// A ground for a host, whose name nothing else has.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let base = flockwork_harness::results::scratch::default_base();
+        let folder = tempfile::Builder::new().prefix("flockwork-test-").tempdir_in(base).expect("a folder");
+        fs::create_dir(folder.path().join("root")).expect("writable");
+        Self(folder)
+    }
+
+    fn host(&self, zygote: &Zygote, runtime: Runtime) -> Host {
+        Host::open(zygote, &runtime.plan(), &self.0.path().join("root")).expect("a host")
+    }
+}
+
+/// The folder of the repository.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn flockwork(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flockwork"));
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Runs the text of a scenario, with its results in a folder of their own.
+fn run_text(text: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tried.toml");
+    fs::write(&file, text).expect("writable");
+    let results = folder.path().join("results");
+    let paths = [&file, &results].map(|path| path.to_str().expect("UTF-8"));
+    flockwork(&["run", paths[0], "--results-dir", paths[1]]).output().expect("it runs")
+}
+
+/// All that a command said.
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
