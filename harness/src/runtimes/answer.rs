@@ -33,7 +33,7 @@ const CRUN: &[Words] = &[
     ("/exec.fifo`: No such file or directory", None),
     ("is not in `created` or `stopped` state", Some(Reason::Status)),
     ("is not running", Some(Reason::Status)),
-    ("kill container: No such process", Some(Reason::Status)),
+    ("No such process", Some(Reason::Status)),
 ];
 
 const YOUKI: &[Words] = &[
