@@ -102,6 +102,16 @@ field: && field-tools
 field-tools:
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools
 
+# Install runc, crun, runsc and a static busybox from the distribution, and build youki from its crate (some minutes)
+runtimes:
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends runc crun runsc busybox-static libseccomp-dev pkg-config
+    command -v youki >/dev/null || cargo install youki --locked --no-default-features --features v1,v2,seccomp
+
+# Make the findings in container runtimes again: scripts, scenarios and profiles, of what is installed; needs root
+findings:
+    cargo test --package flockwork-harness --test runtimes
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history
