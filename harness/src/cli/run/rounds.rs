@@ -7,10 +7,11 @@ use crate::conduct::rounds::{self, RoundsTrial, Shown};
 use crate::engine::Ended;
 use crate::finding::Finding;
 use crate::plan::rounds::RoundsPlan;
+use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::rounds::{Broken, RoundsReport};
 use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, story};
-use crate::results::RunFolder;
+use crate::results::{RunFolder, Script};
 use crate::runtimes::{Runtime, profile};
 use crate::scenario::Scenario;
 
@@ -30,7 +31,10 @@ impl Runner<'_> {
         shown.sort_by_key(|shown| (shown.violation.class, shown.round));
         let violations = shown
             .into_iter()
-            .map(|shown| keep(scenario, plan, &trial, shown, folder, &command))
+            .map(|shown| {
+                let script = self.script(scenario, &shown.violation.message);
+                keep(scenario, plan, &trial, shown, folder, (&command, &script))
+            })
             .collect::<io::Result<Vec<_>>>()?;
         Ok(report(scenario, plan, &trial, violations, folder))
     }
@@ -43,15 +47,16 @@ fn keep(
     trial: &RoundsTrial,
     shown: &Shown,
     folder: &RunFolder,
-    command: &str,
+    (command, script): (&str, &Script),
 ) -> io::Result<ViolationReport> {
     let Shown { violation, history, .. } = shown;
     let finding = Finding::of(history, violation, &scenario.subject_words());
-    let path = folder.write_finding(&finding, history, command)?;
+    let path = folder.write_finding(&finding, history, script)?;
     std::fs::write(path.join("model.toml"), profile::text(Runtime::of(&plan.oci)))?;
     let rounds = trial.classes.get(&violation.class).map_or(0, |(rounds, _)| *rounds);
     let of = u32::try_from(trial.run.rounds).unwrap_or(u32::MAX);
     Ok(ViolationReport {
+        lives: Lives::default(),
         class: violation.class,
         message: violation.message.clone(),
         expected: scenario.expect.covers(violation.class),
