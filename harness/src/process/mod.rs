@@ -3,7 +3,7 @@
 //! The harness forks a warden before it starts any thread, and that the [`Zygote`]: whatever becomes of both, the warden
 //! ends what they leave. For each run it makes a [`region::Region`] of shared
 //! memory and sends it to the zygote with an order; the zygote forks the workers, which write their [`log`] into the
-//! region, watch critical sections with a [`witness`], and are tied to their parent by a [`lifeline`], so that nothing
+//! region, watch critical sections with [`overlap`], and are tied to their parent by a [`lifeline`], so that nothing
 //! outlives the harness. What a subject started by itself carries a [`Marker`], by which a later run finds it.
 //!
 //! Nothing here knows what the workers do: that is the engines' business.

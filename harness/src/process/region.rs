@@ -132,7 +132,7 @@ pub struct Control {
     pub crashes: AtomicU64,
 }
 
-/// The owner word of one container, on a cache line of its own: see [`super::witness`].
+/// The owner word of one container, on a cache line of its own: see [`super::overlap`].
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Word(pub AtomicU64);

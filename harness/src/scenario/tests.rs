@@ -63,7 +63,6 @@ fn each_mistake_is_named() {
         ("subject.lock=odf", &["expected one of fs2, std, ofd, posix, lockfile", "nearest is \"ofd\""]),
         ("subject.wait=5", &["wait: expected a text, found 5"]),
         ("subject.wait=soon", &["expected \"block\", \"try\" or a duration"]),
-        ("subject.name=oci", &["not supported by this version"]),
         ("subject.name=librery", &["nearest is \"library\""]),
         ("stress.processes=-1", &["expected a whole number of processes from 1 to 4096, found -1"]),
         ("stress.processes=0", &["from 1 to 4096, found 0"]),
