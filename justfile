@@ -110,7 +110,7 @@ runtimes:
 
 # Make the findings in container runtimes again: scripts, scenarios and profiles, of what is installed; needs root
 findings:
-    cargo test --package flockwork-harness --test runtimes
+    FLOCKWORK_LONG=1 cargo test --package flockwork-harness --test runtimes
 
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":

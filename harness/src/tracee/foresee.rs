@@ -162,6 +162,7 @@ impl Machine {
                 },
             )
         };
+        self.run.outside.note(process, &known, &outside);
         self.note_outside(&known, &outside);
         if let Some(reply) = self.beyond_files(process, tid, told, &known, &outside)? {
             return Ok(Verdict::Reply(reply));

@@ -14,6 +14,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 
 use super::filter::{self, Pass};
 use super::names::Names;
+use super::outside::Outside;
 use super::paths::Paths;
 use super::settings::{Ending, Left, Options, Planned, Settings, TraceeError};
 use super::still::descendants;
@@ -69,6 +70,8 @@ pub(super) struct Run {
     pub has_times: bool,
     /// Files that somebody mapped: whose, and which.
     pub mapped: Vec<(usize, crate::books::places::Inode)>,
+    /// What was done outside of the state folders.
+    pub outside: Outside,
     pub stops: u64,
 }
 
@@ -81,6 +84,7 @@ impl Run {
             begun: Instant::now(),
             has_times,
             mapped: Vec::new(),
+            outside: Outside::default(),
             stops: 0,
         }
     }
@@ -348,6 +352,13 @@ impl Machine {
     /// Ends what an execution left unfinished: nobody may do anything when the next begins.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.note_left_behind();
+        for (path, who) in self.run.outside.meetings() {
+            let who: Vec<String> = who.iter().map(|process| format!("p{}", process + 1)).collect();
+            self.run
+                .left
+                .uncertain
+                .insert(format!("{} meet at {path}, outside of the state folders", who.join(" and ")));
+        }
         for process in 0..self.trees.len() {
             let is_unfinished = self.trees[process].is_live();
             self.clear(process)?;

@@ -15,6 +15,7 @@ mod journal;
 mod machine;
 pub(crate) mod memory;
 mod names;
+mod outside;
 mod owner;
 mod paths;
 mod perturb;

@@ -142,6 +142,34 @@ fn what_is_touched_outside_is_named() {
 }
 
 #[test]
+fn nothing_is_claimed_of_commands_that_meet_outside() {
+    // What meets outside, and whether anything may be claimed of it.
+    let cases = [
+        ("read -r n <state/count\necho $n >>outside", false),
+        ("read -r n <state/count\n[ -e outside ] && rm -f outside || echo $n >outside", false),
+        ("mkdir outside 2>/dev/null\nrmdir outside 2>/dev/null\nread -r n <state/count", false),
+        ("exec 9>outside\nflock 9\nread -r n <state/count\necho $((n + 1)) >state/count", true),
+        (
+            "exec 9>state/lock\nflock 9\nread -r n <state/count\necho $((n + 1)) >state/count\necho $n >own.$$\nrm own.$$",
+            true,
+        ),
+    ];
+    for (lines, is_claimed) in cases {
+        let workshop = Workshop::new(&format!("#!/bin/sh\n{lines}\n"));
+        let name = "nothing_is_claimed_of_commands_that_meet_outside";
+        let flags = ["--compare", "files"];
+        let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
+        let reasons = report["scenarios"][0]["reasons"].to_string();
+        assert_eq!(report["exit_code"], if is_claimed { 0 } else { 102 }, "{lines}: {report}");
+        assert_eq!(
+            reasons.contains("outside, outside of the state folders"),
+            !is_claimed,
+            "{lines}: {reasons}"
+        );
+    }
+}
+
+#[test]
 fn the_example_is_found_and_its_twin_is_clean() {
     let workshop = Workshop::new(LOSES);
     let text = stdout(&ends_with(&mut workshop.flockwork(&["init", "--example"]), 0));

@@ -8,7 +8,7 @@ use std::process::Command;
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::Runtime;
 
-use super::{flockwork, is_usable, run_text, said, workspace};
+use super::{flockwork, is_set, is_usable, run_text, said, workspace};
 
 const UNSUPPORTED: i32 = 96;
 /// What a script exits with that lacks what it needs.
@@ -87,12 +87,19 @@ pub fn every_script_shows_its_finding(_: &Zygote) {
     }
 }
 
+/// What shows in so few rounds (2 of 89) that its budget may end before: with `FLOCKWORK_LONG=1` only, as `just findings` sets.
+const RARE: [&str; 1] = ["crun-start-dies.toml"];
+
 pub fn every_scenario_ends_as_it_expects(_: &Zygote) {
     let results = tempfile::tempdir().expect("a folder");
     let results = results.path().to_str().expect("UTF-8");
     let mut wrong = Vec::new();
     for scenario in files("scenarios/runtimes", "toml") {
         if !is_usable(runtime_of(&scenario)) {
+            continue;
+        }
+        if RARE.iter().any(|rare| scenario.ends_with(rare)) && !is_set("FLOCKWORK_LONG") {
+            println!("skipped: {}: rare, with FLOCKWORK_LONG=1 only", scenario.display());
             continue;
         }
         let path = scenario.to_str().expect("UTF-8");
