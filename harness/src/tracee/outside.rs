@@ -73,8 +73,8 @@ impl Outside {
             changed && visitors.all.count_ones() > 1
         };
         let who = |visitors: &Visitors| (0..64).filter(|bit| visitors.all & (1 << bit) != 0).collect();
-        let met = self.paths.iter().filter(|visited| meet(*visited));
-        met.map(|(path, visitors)| (path.as_str(), who(visitors))).collect()
+        let visited = self.paths.iter().filter(|visited| meet(*visited));
+        visited.map(|(path, visitors)| (path.as_str(), who(visitors))).collect()
     }
 }
 
