@@ -10,7 +10,7 @@ use flockwork_harness::measure::{Axis, BenchRecord, Cell, Round, Value};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, ends_with, json, json_file, skip, stderr};
+use crate::support::{Place, ends_with, hearing, json, json_file, skip, stderr};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -256,7 +256,7 @@ fn a_run_measures_benchmarks_too() {
 
 /// A benchmark that lasts for minutes, and is measuring.
 fn long(place: &Place, axes: &str) -> std::process::Child {
-    let mut command = place.bench(axes, &["--duration", "2s", "--rounds", "40", "--yes"]);
+    let mut command = hearing(&place.bench(axes, &["--duration", "2s", "--rounds", "40", "--yes"]));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, SOUND, ends_with, json, json_file, stderr};
+use crate::support::{Place, SOUND, ends_with, hearing, json, json_file, started_by, stderr};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,7 +32,7 @@ impl LongRun {
 
     fn start_of(place: &Place, scenario: &str) -> Self {
         place.file("s.toml", scenario);
-        let mut command = place.run(&["s.toml", "s.toml", "--duration", "10m", "--format", "json"]);
+        let mut command = hearing(&place.run(&["s.toml", "s.toml", "--duration", "10m", "--format", "json"]));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         until("containers appear", || containers(place) > 0);
         Self { child }
@@ -145,10 +145,7 @@ fn two_signals_at_once_are_one_request() {
 fn started_by_nohup_it_does_not_hear_that_the_terminal_has_gone() {
     let place = Place::new();
     place.file("s.toml", SOUND);
-    let flockwork = place.run(&["s.toml", "--duration", "10m"]);
-    let mut command = std::process::Command::new("nohup");
-    command.arg(flockwork.get_program()).args(flockwork.get_args()).current_dir(place.path());
-    command.envs(flockwork.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut command = started_by(&["nohup"], &place.run(&["s.toml", "--duration", "10m"]));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut run = LongRun { child };
     until("containers appear", || containers(&place) > 0);

@@ -161,3 +161,25 @@ pub fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "{test} cannot be run: {why}");
     println!("skipped {test}: {why}");
 }
+
+/// The same command, by another that arranges how it is started (`nohup`, `env`) and then becomes it.
+pub fn started_by(starter: &[&str], command: &Command) -> Command {
+    let mut started = Command::new(starter[0]);
+    started.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        started.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => started.env(name, value),
+            None => started.env_remove(name),
+        };
+    }
+    started
+}
+
+/// The same command, which hears all signals. What a shell starts in the background does not hear `SIGINT`, and these tests
+/// may have been started so.
+pub fn hearing(command: &Command) -> Command {
+    started_by(&["env", "--default-signal=HUP,INT,QUIT,TERM"], command)
+}
