@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::{bench, command, explore, stress};
+use crate::process::sys::child::reap;
 use crate::process::{Builder, Channel, spawner};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
@@ -26,6 +27,7 @@ pub(crate) enum Order {
 /// Serves orders until the other end of the channel is closed.
 pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
     while let Some((order, memory)) = channel.receive()? {
+        reap_the_ended();
         let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
         match order {
             Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
@@ -36,4 +38,10 @@ pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reaps what earlier orders forked and what has ended since: their ends are heard of over their lines, so nobody else does.
+fn reap_the_ended() {
+    // Without children that is an error, and as good.
+    while let Ok(Some(_)) = reap() {}
 }

@@ -164,22 +164,22 @@ pub fn skip(test: &str, why: &str) {
 
 /// The same command, by another that arranges how it is started (`nohup`, `env`) and then becomes it.
 pub fn started_by(starter: &[&str], command: &Command) -> Command {
-    let mut started = Command::new(starter[0]);
-    started.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
+    let mut wrapped = Command::new(starter[0]);
+    wrapped.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
     if let Some(folder) = command.get_current_dir() {
-        started.current_dir(folder);
+        wrapped.current_dir(folder);
     }
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => started.env(name, value),
-            None => started.env_remove(name),
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
         };
     }
-    started
+    wrapped
 }
 
 /// The same command, which hears all signals. What a shell starts in the background does not hear `SIGINT`, and these tests
-/// may have been started so.
+/// may have been wrapped so.
 pub fn hearing(command: &Command) -> Command {
     started_by(&["env", "--default-signal=HUP,INT,QUIT,TERM"], command)
 }

@@ -27,6 +27,7 @@ const ALL: &[Case] = &[
     ("strays_are_told_and_ended", strays_are_told_and_ended),
     ("a_group_is_killed_as_a_whole", a_group_is_killed_as_a_whole),
     ("nothing_outlives_the_hold_on_a_spawner", nothing_outlives_the_hold_on_a_spawner),
+    ("spawners_that_have_ended_are_reaped", spawners_that_have_ended_are_reaped),
     ("a_place_that_is_not_there_is_told", a_place_that_is_not_there_is_told),
     ("commands_have_no_terminal_and_nothing_to_read", commands_have_no_terminal_and_nothing_to_read),
 ];
@@ -195,6 +196,20 @@ fn nothing_outlives_the_hold_on_a_spawner(zygote: &Zygote) {
     for pid in [pid, stray, own] {
         until(|| (!is_alive(pid)).then_some(()));
     }
+}
+
+fn spawners_that_have_ended_are_reaped(zygote: &Zygote) {
+    let dead = || {
+        let children = procfs::children(zygote.pid());
+        children.into_iter().filter(|&child| Stat::of(child).is_some_and(|stat| stat.is_dead())).count()
+    };
+    for _ in 0..5 {
+        drop(Spawner::open(zygote, settings()).expect("a spawner"));
+    }
+    until(|| (procfs::children(zygote.pid()).len() == dead()).then_some(()));
+    let last = Spawner::open(zygote, settings()).expect("a spawner");
+    assert_eq!(dead(), 0, "who asks for another has those before it reaped");
+    drop(last);
 }
 
 fn a_place_that_is_not_there_is_told(zygote: &Zygote) {
