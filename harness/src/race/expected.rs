@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::distinct::Distinct;
 use super::sheet::{Location, Place, Sheet, Value};
 use super::text::{Pattern, Unlearnt, WILDCARD};
 
@@ -20,6 +21,8 @@ pub struct Expected {
     shaped: BTreeMap<Location, Vec<Wanted>>,
     /// The words of which names are made that are the same in every run.
     vocabulary: HashSet<String>,
+    /// Wildcards that never have one value.
+    distinct: Distinct,
 }
 
 /// Equal runs differ in a way that cannot be learnt.
@@ -70,11 +73,25 @@ impl Expected {
                 Some(known) => known.and(run)?,
             });
         }
-        Ok(expected.expect("there is at least one"))
+        let mut expected = expected.expect("there is at least one");
+        expected.distinct = Distinct::learn(&expected.patterns(), runs);
+        Ok(expected)
+    }
+
+    /// The texts with wildcards, by their places.
+    fn patterns(&self) -> BTreeMap<Place, Pattern> {
+        let texts = self.places.iter().filter_map(|(place, wanted)| Some((place, wanted.text.as_ref()?)));
+        let learnt = texts.filter(|(_, text)| matches!(text, Pattern::Learnt(_)));
+        learnt.map(|(place, text)| (place.clone(), text.clone())).collect()
     }
 
     fn of(run: &Sheet, vocabulary: HashSet<String>) -> Self {
-        let mut expected = Self { places: BTreeMap::new(), shaped: BTreeMap::new(), vocabulary };
+        let mut expected = Self {
+            places: BTreeMap::new(),
+            shaped: BTreeMap::new(),
+            vocabulary,
+            distinct: Distinct::default(),
+        };
         for (place, value) in run {
             let wanted = Wanted { word: value.word.clone(), text: value.text.as_deref().map(Pattern::same) };
             match expected.shape(place) {
@@ -196,6 +213,9 @@ impl Expected {
         }
         for (shape, wanted) in self.shaped.iter().filter(|(shape, _)| !shaped.contains_key(shape)) {
             differences.extend(wanted.iter().map(|wanted| missing(shape, wanted)));
+        }
+        if !self.distinct.is_empty() {
+            differences.extend(self.distinct.shared(&self.patterns(), sheet));
         }
         differences.sort_by(|one, other| one.place.cmp(&other.place));
         differences

@@ -9,6 +9,7 @@
 pub mod baseline;
 pub mod command;
 pub mod control;
+mod distinct;
 pub mod error;
 pub mod expected;
 mod free;

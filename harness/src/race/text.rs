@@ -155,6 +155,11 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
+/// The words of a text.
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    tokens(text).into_iter().filter(|token| token.first().is_some_and(|byte| is_word(*byte)))
+}
+
 /// Words, and single bytes between them.
 fn tokens(text: &[u8]) -> Vec<&[u8]> {
     text.chunk_by(|one, other| is_word(*one) && is_word(*other)).collect()

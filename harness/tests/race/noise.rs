@@ -32,6 +32,24 @@ fn a_mask_hides_nothing_beside_it() {
 }
 
 #[test]
+fn two_that_got_one_id_are_found_through_the_mask() {
+    let takes = "read -r id <state/next\ncat /proc/sys/kernel/random/uuid >state/new.$$\nmv state/new.$$ state/next\n\
+                 echo id $id\n";
+    let setup = ["--setup", "cat /proc/sys/kernel/random/uuid >state/next"];
+    let workshop = Workshop::new(&format!("#!/bin/sh\n{takes}"));
+    let report = workshop.json(&setup, &["./tool", "./tool"], 100);
+    let violation = &report["scenarios"][0]["violations"][0];
+    assert_eq!(violation["class"], "not-serializable");
+    let message = violation["message"].as_str().unwrap();
+    assert!(message.contains(", as p1 stdout has") || message.contains(", as p2 stdout has"), "{message}");
+    // With a lock nobody gets what another has, and where nothing can be controlled that proves nothing.
+    workshop.program("tool", &format!("#!/bin/sh\nexec 9>>state/lock\nflock 9\n{takes}"));
+    let words = [&["--state", "state", "--format", "json"][..], &setup, &["--", "./tool", "./tool"]].concat();
+    let output = workshop.race(&words).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 102)), "{}", stdout(&output));
+}
+
+#[test]
 fn what_differs_wildly_even_alone_is_refused() {
     for (tool, told) in [
         ("#!/bin/sh\nhead -c 30 /dev/urandom | base64\n", "p1 stdout"),
