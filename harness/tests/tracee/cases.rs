@@ -16,7 +16,7 @@ use flockwork_harness::process::procfs::{self, Stat};
 use flockwork_harness::tracee::{Ending, Left, Options, Planned, TraceeError};
 
 use crate::Case;
-use crate::lab::{Build, Explored, Lab, Turns, act, actor, files, has, shell, skip_unless};
+use crate::lab::{ACTORS, Build, Explored, Lab, Turns, act, actor, files, has, shell, skip_unless};
 
 pub const ALL: &[Case] = &[
     ("one_command_ends_as_it_ends", one_command_ends_as_it_ends),
@@ -571,6 +571,7 @@ fn without_privileges_the_same_is_found(zygote: &Zygote) {
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"])
         .arg(own)
         .args(part)
+        .env(ACTORS, env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("run");
     let text = String::from_utf8_lossy(&told.stdout);
