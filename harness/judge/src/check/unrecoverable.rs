@@ -141,7 +141,7 @@ mod tests {
         let examination = case.examine(&Unrecoverable);
         assert_eq!(examination.violations, []);
         let why = examination.inconclusive.expect("it is not clean either");
-        assert!(why.contains("create it anew") && why.contains("/r/c1/meta.lock"), "{why}");
+        assert!(why.contains("creating it again") && why.contains("/r/c1/meta.lock"), "{why}");
     }
 
     #[test]
