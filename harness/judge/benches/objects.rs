@@ -186,17 +186,13 @@ impl Object {
                 format!("\"op\":\"push\",\"value\":{}", self.next)
             }
             _ => {
-                let at = if model == "queue-any" {
-                    random.below(self.list.len().max(1) as u64) as usize
+                let popped = if model == "queue-any" {
+                    let at = random.below(self.list.len().max(1) as u64) as usize;
+                    self.list.swap_remove_back(at)
                 } else {
-                    0
+                    self.list.pop_front()
                 };
-                match self
-                    .list
-                    .swap_remove_back(at)
-                    .filter(|_| model == "queue-any")
-                    .or_else(|| self.list.pop_front())
-                {
+                match popped {
                     Some(value) => format!("\"op\":\"pop\",\"saw\":{value}"),
                     None => "\"op\":\"pop\",\"reason\":\"empty\"".to_owned(),
                 }
