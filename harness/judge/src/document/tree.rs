@@ -46,6 +46,25 @@ impl Value {
             Self::Table(_) => "a table".into(),
         }
     }
+
+    /// The same as JSON; none where a number has no like there (not finite, or of more than 64 bits).
+    #[must_use]
+    pub fn json(&self) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Integer(number) => serde_json::Number::from_i128(*number)?.into(),
+            Self::Float(number) => serde_json::Number::from_f64(*number)?.into(),
+            Self::Boolean(truth) => (*truth).into(),
+            Self::Array(items) => {
+                items.iter().map(|item| item.value.json()).collect::<Option<Vec<_>>>()?.into()
+            }
+            Self::Table(table) => {
+                let entries =
+                    table.entries.iter().map(|entry| Some((entry.key.clone(), entry.node.value.json()?)));
+                entries.collect::<Option<serde_json::Map<_, _>>>()?.into()
+            }
+        })
+    }
 }
 
 /// A table: few entries, so a list is its own index.

@@ -285,9 +285,9 @@ fn read_values(reader: &mut Reader<'_>, model: Option<&AnyModel>, op: &str) -> V
             None => Some(Values::Among(vec![text.as_str().into()])),
         },
         Value::Array(items) if !items.is_empty() => {
-            items.iter().map(|item| json(&item.value)).collect::<Option<_>>().map(Values::Among)
+            items.iter().map(|item| item.value.json()).collect::<Option<_>>().map(Values::Among)
         }
-        other => json(other).map(|value| Values::Among(vec![value])),
+        other => other.json().map(|value| Values::Among(vec![value])),
     };
     let is_counter = matches!(model, Some(AnyModel::Object(model)) if model.kind == Kind::Counter);
     let is_whole = |values: &Values| match values {
@@ -453,19 +453,4 @@ pub(super) fn read_mix(reader: &mut Reader<'_>, operations: &mut [OperationPlan]
     if !operations.is_empty() && operations.iter().all(|operation| operation.weight == 0) {
         section.complain(Problem::new(&place, "mix: every weight is 0"));
     }
-}
-
-/// A value of TOML as JSON.
-pub(super) fn json(value: &Value) -> Option<Json> {
-    Some(match value {
-        Value::Text(text) => text.as_str().into(),
-        Value::Integer(number) => serde_json::Number::from_i128(*number)?.into(),
-        Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
-        Value::Boolean(truth) => (*truth).into(),
-        Value::Array(items) => items.iter().map(|item| json(&item.value)).collect::<Option<Vec<_>>>()?.into(),
-        Value::Table(table) => {
-            let entry = |entry: &Entry| Some((entry.key.clone(), json(&entry.node.value)?));
-            Json::Object(table.entries.iter().map(entry).collect::<Option<_>>()?)
-        }
-    })
 }

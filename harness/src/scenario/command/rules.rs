@@ -60,7 +60,7 @@ fn rule<'a>(reader: &mut Reader<'a>, node: &'a Node) -> Option<Rule> {
     };
     let reason = reason(&mut reader, outcome);
     let status = reader.word("status", &STATUSES).map(str::to_owned);
-    let saw = reader.take("saw").and_then(|entry| super::read::json(&entry.node.value));
+    let saw = reader.take("saw").and_then(|entry| entry.node.value.json());
     let reading = match reader.word("as", &["auto", "text", "json", "lines", "words"]) {
         Some("text") => Reading::Text,
         Some("json") => Reading::Json,

@@ -80,7 +80,7 @@ fn initial(reader: &mut Reader<'_>, kind: Kind, node: &Node) -> Option<serde_jso
         Kind::Set | Kind::Log | Kind::Queue => matches!(node.value, Value::Array(_)),
         Kind::Register | Kind::Lock => true,
     };
-    let value = json(&node.value).filter(|_| fits);
+    let value = node.value.json().filter(|_| fits);
     if value.is_none() {
         let expected = match kind {
             Kind::Counter => "a whole number",
@@ -91,21 +91,6 @@ fn initial(reader: &mut Reader<'_>, kind: Kind, node: &Node) -> Option<serde_jso
         reader.complain(Problem::new(&node.place, message));
     }
     value
-}
-
-fn json(value: &Value) -> Option<serde_json::Value> {
-    Some(match value {
-        Value::Text(text) => text.as_str().into(),
-        Value::Integer(number) => serde_json::Number::from_i128(*number)?.into(),
-        Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
-        Value::Boolean(truth) => (*truth).into(),
-        Value::Array(items) => items.iter().map(|item| json(&item.value)).collect::<Option<Vec<_>>>()?.into(),
-        Value::Table(table) => {
-            let entries =
-                table.entries.iter().map(|entry| Some((entry.key.clone(), json(&entry.node.value)?)));
-            entries.collect::<Option<serde_json::Map<_, _>>>()?.into()
-        }
-    })
 }
 
 /// `add = { fails = "never" }`.
