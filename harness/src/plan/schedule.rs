@@ -193,6 +193,21 @@ pub struct Schedule {
     pub lines: Vec<Line>,
 }
 
+impl Schedule {
+    /// What was taken: the steps, by process and label, and at which of them a fault met somebody.
+    pub(crate) fn taken<'s>(
+        steps: impl Iterator<Item = (usize, &'s str)>,
+        faults: &[(usize, Fault)],
+    ) -> Self {
+        let line = |(process, label): (usize, &str)| Line { process, label: label.to_owned(), fault: None };
+        let mut lines: Vec<Line> = steps.map(line).collect();
+        for &(step, fault) in faults {
+            lines[step].fault = Some(fault);
+        }
+        Self { lines }
+    }
+}
+
 impl TryFrom<Vec<String>> for Schedule {
     type Error = LineError;
 

@@ -160,16 +160,8 @@ impl Left {
     /// The schedule that was taken.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        let line = |(process, label, _): &(usize, Arc<str>, Faults)| Line {
-            process: *process,
-            label: label.to_string(),
-            fault: None,
-        };
-        let mut lines: Vec<Line> = self.chances.iter().map(line).collect();
-        for &(step, fault) in &self.faults {
-            lines[step].fault = Some(fault);
-        }
-        Schedule { lines }
+        let steps = self.chances.iter().map(|(process, label, _)| (*process, &**label));
+        Schedule::taken(steps, &self.faults)
     }
 
     /// Whether a search whose executions are all like this one may be called exhaustive.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::predict;
 use super::record::HistoryBuilder;
-use crate::plan::schedule::{Fault, Line, Schedule};
+use crate::plan::schedule::{Fault, Schedule};
 
 /// What an execution left: enough to judge it by.
 #[derive(Debug)]
@@ -25,15 +25,7 @@ pub(crate) struct Left {
 impl Left {
     /// The schedule that was taken.
     pub fn schedule(&self) -> Schedule {
-        let line = |(process, label, _): &(usize, Arc<str>, _)| Line {
-            process: *process,
-            label: label.to_string(),
-            fault: None,
-        };
-        let mut lines: Vec<Line> = self.chances.iter().map(line).collect();
-        for &(step, fault) in &self.faults {
-            lines[step].fault = Some(fault);
-        }
-        Schedule { lines }
+        let steps = self.chances.iter().map(|(process, label, _)| (*process, &**label));
+        Schedule::taken(steps, &self.faults)
     }
 }
