@@ -290,7 +290,7 @@ impl Machine {
     fn weigh(&mut self, process: usize, stop: Notification, told: Told, known: Known) -> Result<()> {
         let mut prediction = self.predict(process, stop.task, &told, &known)?;
         if matches!(told, Deed::Sleep(_)) {
-            // It comes here while another task of its own is held, and lets that one go first.
+            // Whoever has seen nothing comes here only while another task of its own is held, and lets that one go first.
             prediction.gate = Gate::Change;
         }
         let tid = stop.task;
