@@ -75,9 +75,9 @@ mod tests {
         for kind in LockKind::ALL {
             let folder = tempfile::tempdir().unwrap();
             let root = Root::open(folder.path()).unwrap();
-            assert_eq!(take(&root, *kind).unwrap(), 1);
+            assert_eq!(take(&root, kind).unwrap(), 1);
             std::fs::write(folder.path().join("~generation.tmp"), "cut").unwrap();
-            assert_eq!(take(&root, *kind).unwrap(), 2);
+            assert_eq!(take(&root, kind).unwrap(), 2);
             assert!(!folder.path().join("~generation.tmp").exists());
         }
     }

@@ -3,121 +3,59 @@
 //!
 //! This module is pure: it never touches a file, a process or a clock.
 
-use std::fmt;
-use std::str::FromStr;
+use crate::words::words;
 
-use serde::{Deserialize, Serialize};
-
-/// Where a container is in its life. A container without `meta.json` has no status: it is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Its sandbox exists and is held before its first instruction.
-    Created,
-    /// Its sandbox runs.
-    Running,
-    /// Its sandbox is stopped by `pause` and goes on with `resume`.
-    Paused,
-    /// Its sandbox has ended.
-    Stopped,
-}
-
-impl Status {
-    /// Every status, in the order of a container's life.
-    pub const ALL: [Self; 4] = [Self::Created, Self::Running, Self::Paused, Self::Stopped];
-
-    /// The status as `meta.json` spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-        }
+words! {
+    /// Where a container is in its life. A container without `meta.json` has no status: it is absent.
+    #[derive(PartialOrd, Ord)]
+    pub enum Status, "status" {
+        /// Its sandbox exists and is held before its first instruction.
+        Created = "created",
+        /// Its sandbox runs.
+        Running = "running",
+        /// Its sandbox is stopped by `pause` and goes on with `resume`.
+        Paused = "paused",
+        /// Its sandbox has ended.
+        Stopped = "stopped",
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// One call on a container.
+    #[derive(PartialOrd, Ord)]
+    pub enum Operation, "operation" {
+        /// Makes the container.
+        Create = "create",
+        /// Lets the sandbox go.
+        Start = "start",
+        /// Starts from an image that a checkpoint wrote.
+        Restore = "restore",
+        /// Stops the sandbox for a while.
+        Pause = "pause",
+        /// Undoes a pause.
+        Resume = "resume",
+        /// Ends the sandbox with SIGKILL.
+        Kill = "kill",
+        /// Sends the sandbox a signal that does not end it.
+        Signal = "signal",
+        /// Writes an image of the sandbox.
+        Checkpoint = "checkpoint",
+        /// Returns once the container is stopped.
+        Wait = "wait",
+        /// Reads the metadata.
+        State = "state",
+        /// Finds a container by id or unique prefix, and reads its metadata.
+        Load = "load",
+        /// Names every container of a root.
+        List = "list",
+        /// Removes a container that does not run.
+        Delete = "delete",
+        /// Removes a container whatever its status; an absent one is no error.
+        ForceDelete = "force-delete",
     }
-}
-
-/// One call on a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Operation {
-    /// Makes the container.
-    Create,
-    /// Lets the sandbox go.
-    Start,
-    /// Starts from an image that a checkpoint wrote.
-    Restore,
-    /// Stops the sandbox for a while.
-    Pause,
-    /// Undoes a pause.
-    Resume,
-    /// Ends the sandbox with SIGKILL.
-    Kill,
-    /// Sends the sandbox a signal that does not end it.
-    Signal,
-    /// Writes an image of the sandbox.
-    Checkpoint,
-    /// Returns once the container is stopped.
-    Wait,
-    /// Reads the metadata.
-    State,
-    /// Finds a container by id or unique prefix, and reads its metadata.
-    Load,
-    /// Names every container of a root.
-    List,
-    /// Removes a container that does not run.
-    Delete,
-    /// Removes a container whatever its status; an absent one is no error.
-    ForceDelete,
 }
 
 impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 14] = [
-        Self::Create,
-        Self::Start,
-        Self::Restore,
-        Self::Pause,
-        Self::Resume,
-        Self::Kill,
-        Self::Signal,
-        Self::Checkpoint,
-        Self::Wait,
-        Self::State,
-        Self::Load,
-        Self::List,
-        Self::Delete,
-        Self::ForceDelete,
-    ];
-
-    /// The operation as scenarios and histories spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Start => "start",
-            Self::Restore => "restore",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Kill => "kill",
-            Self::Signal => "signal",
-            Self::Checkpoint => "checkpoint",
-            Self::Wait => "wait",
-            Self::State => "state",
-            Self::Load => "load",
-            Self::List => "list",
-            Self::Delete => "delete",
-            Self::ForceDelete => "force-delete",
-        }
-    }
-
     /// The operation's row of [`TRANSITIONS`].
     #[must_use]
     pub fn transition(self) -> &'static Transition {
@@ -125,28 +63,6 @@ impl Operation {
         &TRANSITIONS[self as usize]
     }
 }
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Operation {
-    type Err = UnknownOperation;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|operation| operation.as_str() == text)
-            .ok_or_else(|| UnknownOperation(text.to_owned()))
-    }
-}
-
-/// A word that names no operation.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown operation {0:?}")]
-pub struct UnknownOperation(pub String);
 
 /// What a permitted operation makes of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ macro_rules! words {
 
         impl $name {
             /// Every variant.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            pub const ALL: [Self; [$(Self::$variant,)+].len()] = [$(Self::$variant,)+];
 
             /// The variant as scenarios and options spell it.
             #[must_use]

@@ -72,7 +72,7 @@ fn corrupt_metadata_is_reported_with_its_place_and_only_force_clears_it() {
         ("null".to_owned(), "expected the metadata of a container at line 1"),
     ] {
         for write in WritePolicy::ALL {
-            let scratch = Scratch::with(Store::options().write(*write));
+            let scratch = Scratch::with(Store::options().write(write));
             scratch.create(&id("c1"));
             fs::write(scratch.file(&id("c1"), "meta.json"), &text).unwrap();
             check_corrupt(&scratch, why);

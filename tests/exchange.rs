@@ -117,7 +117,7 @@ fn check(options: impl Fn() -> StoreOptions, what: &str) {
 #[test]
 fn with_every_lock() {
     for lock in LockKind::ALL {
-        check(|| Store::options().lock(*lock), lock.as_str());
+        check(|| Store::options().lock(lock), lock.as_str());
     }
 }
 
@@ -125,7 +125,7 @@ fn with_every_lock() {
 fn with_every_way_to_write_and_read() {
     for write in WritePolicy::ALL {
         for read in ReadPolicy::ALL {
-            let options = || Store::options().write(*write).read(*read).even_if_unsound();
+            let options = || Store::options().write(write).read(read).even_if_unsound();
             check(options, &format!("{write}, {read}"));
         }
     }

@@ -140,5 +140,5 @@ fn whatever_lies_there_nothing_hangs_and_nothing_outside_is_touched() {
 #[test]
 #[ignore = "the same with every lock backend: `just hostile` runs it"]
 fn whatever_lies_there_nothing_hangs_and_nothing_outside_is_touched_at_length() {
-    println!("{} hostile objects", try_all(LockKind::ALL));
+    println!("{} hostile objects", try_all(&LockKind::ALL));
 }

@@ -264,7 +264,7 @@ fn churn_states(scratch: &Scratch) {
 #[test]
 fn a_lock_file_that_cannot_be_one_is_reported() {
     for kind in LockKind::ALL {
-        let scratch = Scratch::with(Store::options().lock(*kind));
+        let scratch = Scratch::with(Store::options().lock(kind));
         let lock = scratch.file(&id("c1"), "meta.lock");
         std::fs::create_dir_all(&lock).unwrap();
         OpenOptions::new().create(true).append(true).open(scratch.file(&id("c1"), "meta.json")).unwrap();

@@ -128,7 +128,7 @@ fn check_case(
 #[test]
 fn every_operation_in_every_status_with_every_lock() {
     for kind in LockKind::ALL {
-        check(|| Store::options().lock(*kind));
+        check(|| Store::options().lock(kind));
     }
 }
 
@@ -136,7 +136,7 @@ fn every_operation_in_every_status_with_every_lock() {
 fn every_operation_in_every_status_with_every_way_to_write_and_read() {
     for write in WritePolicy::ALL {
         for read in flockwork::ReadPolicy::ALL {
-            check(|| Store::options().write(*write).read(*read).even_if_unsound());
+            check(|| Store::options().write(write).read(read).even_if_unsound());
         }
     }
 }

@@ -16,10 +16,12 @@ use std::path::PathBuf;
 
 use flockwork::Operation;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumDiscriminants, VariantArray};
 
 use self::parts::Parts;
 use self::schedule::{Fault, Schedule};
 pub use self::subject::{FailCreate, FailCreateAt, LibraryPlan, SandboxKind, SubjectPlan};
+use crate::words::every;
 
 /// How much a stress run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +101,9 @@ impl Call {
 }
 
 /// Which executions an exploration runs, and in which order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, EnumDiscriminants)]
+#[strum_discriminants(name(StrategyKind), vis(pub(crate)), derive(EnumCount, VariantArray))]
+#[strum_discriminants(doc = "A strategy without what it is told.")]
 #[serde(rename_all = "kebab-case")]
 pub enum StrategyPlan {
     /// All of them, but for those that are equivalent to others.
@@ -118,6 +122,26 @@ pub enum StrategyPlan {
     Pos,
     /// This one schedule.
     Replay(Schedule),
+}
+
+impl StrategyKind {
+    pub(crate) const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As scenarios and flags spell it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Random => "random",
+            Self::Pct => "pct",
+            Self::Pos => "pos",
+            Self::Replay => "replay",
+        }
+    }
+
+    /// The strategy of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// How much an exploration does at most.

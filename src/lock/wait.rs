@@ -24,11 +24,6 @@ pub enum Wait {
     Bounded(Duration),
 }
 
-impl Wait {
-    /// One of each kind; the bounded one stands for all durations.
-    pub const ALL: &'static [Self] = &[Self::Block, Self::Try, Self::Bounded(Duration::from_secs(1))];
-}
-
 const UNITS: [(&str, u64); 5] =
     [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
 

@@ -1,9 +1,14 @@
 //! Violations: broken promises, each of a named class.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
+
+use crate::words::every;
 
 /// The kinds of broken promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, EnumCount, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// A reader got metadata that is empty, cut, unparsable or mixed from two saves.
@@ -42,24 +47,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 16] = [
-        Self::TornRead,
-        Self::DuplicateCreate,
-        Self::LostUpdate,
-        Self::LockOverlap,
-        Self::NotLinearizable,
-        Self::Resurrection,
-        Self::Collateral,
-        Self::Leftover,
-        Self::Unrecoverable,
-        Self::Deadlock,
-        Self::Starvation,
-        Self::StatusMismatch,
-        Self::SubjectCrash,
-        Self::NotSerializable,
-        Self::UnexpectedFailure,
-        Self::LostByCrash,
-    ];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The class as scenarios and reports spell it.
     #[must_use]

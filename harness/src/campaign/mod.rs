@@ -12,6 +12,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use strum::VariantArray;
 
 use crate::plan::StrategyPlan;
 use crate::plan::parts::Parts;
@@ -36,7 +37,7 @@ impl Seeds {
 }
 
 /// Whether another seed is another case, and whether parts of it are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// Each seed is a case.
@@ -238,12 +239,10 @@ mod tests {
         }
     }
 
-    const ALL: [Split; 4] = [Split::BySeed, Split::BySeedAndPart, Split::ByPart, Split::Whole];
-
     #[test]
     fn the_shards_together_are_the_whole_and_no_two_share_anything() {
         for of in [1, 2, 3, 4, 64, 100, 999] {
-            let campaign = campaign(&ALL, 5);
+            let campaign = campaign(Split::VARIANTS, 5);
             let mut seen = BTreeMap::<(usize, u64), Parts>::new();
             let mut cases = 0;
             for index in 0..of {
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_shard_of_a_case_can_be_named() {
-        let campaign = campaign(&ALL, 5);
+        let campaign = campaign(Split::VARIANTS, 5);
         for index in 0..7 {
             let shard = Shard::new(index, 7).unwrap();
             for unit in campaign.units(shard) {
@@ -273,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_what_the_missing_shard_has() {
-        let campaign = campaign(&ALL, 3);
+        let campaign = campaign(Split::VARIANTS, 3);
         let shards: Vec<Shard> = (0..4).map(|index| Shard::new(index, 4).unwrap()).collect();
         let there: Vec<Unit> = shards[..3].iter().flat_map(|shard| campaign.units(*shard)).collect();
         assert_eq!(campaign.missing(&there), campaign.units(shards[3]));

@@ -156,7 +156,7 @@ fn of_jepsen(model: Option<&AnyModel>) -> Result<ObjectModel, Failure> {
     let expected =
         "--from jepsen: expected --model register, counter or set, or a file of a model of one of them";
     match model {
-        Some(AnyModel::Object(model)) if jepsen::KINDS.contains(&model.kind) => Ok(model.clone()),
+        Some(AnyModel::Object(model)) if jepsen::can_read(model.kind) => Ok(model.clone()),
         _ => Err(Failure::new(Exit::Usage, expected.to_owned())),
     }
 }

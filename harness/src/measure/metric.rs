@@ -3,9 +3,12 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use strum::{EnumCount, EnumDiscriminants, VariantArray};
+
+use crate::words::every;
 
 /// A stretch of an operation whose latency is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, VariantArray)]
 pub enum Stretch {
     /// From asking for the lock to having it.
     Wait,
@@ -16,7 +19,7 @@ pub enum Stretch {
 }
 
 /// A place in a distribution of latencies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, VariantArray)]
 pub enum Percentile {
     /// The median.
     P50,
@@ -31,7 +34,8 @@ pub enum Percentile {
 }
 
 /// What can be asked of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumDiscriminants)]
+#[strum_discriminants(name(MetricKind), vis(pub(crate)), derive(VariantArray))]
 pub enum Metric {
     /// Acquisitions each second, by all processes.
     Throughput,
@@ -75,7 +79,7 @@ pub enum Better {
 
 impl Stretch {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Wait, Self::Hold, Self::Whole];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As metrics spell it.
     #[must_use]
@@ -90,7 +94,7 @@ impl Stretch {
 
 impl Percentile {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::P50, Self::P90, Self::P99, Self::P999, Self::Max];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As metrics spell it.
     #[must_use]
@@ -120,19 +124,18 @@ impl Percentile {
 impl Metric {
     /// Every metric.
     pub fn all() -> impl Iterator<Item = Self> {
-        let latencies = Stretch::ALL
-            .into_iter()
-            .flat_map(|stretch| Percentile::ALL.map(|percentile| Self::Latency(stretch, percentile)));
-        let rest = [
-            Self::Jain,
-            Self::SmallestShare,
-            Self::LargestShare,
-            Self::Starved,
-            Self::Handoff,
-            Self::CpuUse,
-            Self::Switches,
-        ];
-        std::iter::once(Self::Throughput).chain(latencies).chain(rest)
+        let latencies = |stretch| Percentile::ALL.map(|percentile| Self::Latency(stretch, percentile));
+        MetricKind::VARIANTS.iter().flat_map(move |kind| match kind {
+            MetricKind::Throughput => vec![Self::Throughput],
+            MetricKind::Latency => Stretch::ALL.into_iter().flat_map(latencies).collect(),
+            MetricKind::Jain => vec![Self::Jain],
+            MetricKind::SmallestShare => vec![Self::SmallestShare],
+            MetricKind::LargestShare => vec![Self::LargestShare],
+            MetricKind::Starved => vec![Self::Starved],
+            MetricKind::Handoff => vec![Self::Handoff],
+            MetricKind::CpuUse => vec![Self::CpuUse],
+            MetricKind::Switches => vec![Self::Switches],
+        })
     }
 
     /// The metric of a name.

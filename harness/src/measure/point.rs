@@ -4,9 +4,14 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
+
+use crate::words::every;
 
 /// An axis of the grid. The order is that of columns in tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumCount, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Axis {
     /// Which protocol the library-shaped work follows: library, gvisor-2018, …
@@ -41,22 +46,7 @@ pub enum Axis {
 
 impl Axis {
     /// Every axis, in order.
-    pub const ALL: [Self; 14] = [
-        Self::Subject,
-        Self::Lock,
-        Self::Wait,
-        Self::Descriptor,
-        Self::Work,
-        Self::Read,
-        Self::Write,
-        Self::Reads,
-        Self::Payload,
-        Self::Processes,
-        Self::Containers,
-        Self::Skew,
-        Self::Load,
-        Self::Root,
-    ];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As scenarios, tables and JSON spell it.
     #[must_use]
@@ -76,6 +66,24 @@ impl Axis {
             Self::Skew => "skew",
             Self::Load => "load",
             Self::Root => "root",
+        }
+    }
+}
+
+impl Axis {
+    /// Whether it says under which conditions a lock is used. On the others one chooses.
+    #[must_use]
+    pub const fn is_condition(self) -> bool {
+        match self {
+            Self::Work
+            | Self::Reads
+            | Self::Payload
+            | Self::Processes
+            | Self::Containers
+            | Self::Skew
+            | Self::Load
+            | Self::Root => true,
+            Self::Subject | Self::Lock | Self::Wait | Self::Descriptor | Self::Read | Self::Write => false,
         }
     }
 }

@@ -112,7 +112,8 @@ impl<'a> View<'a> {
             let Some(estimate) = statistics.get(metric) else { continue };
             let is_starved = statistics.value(Metric::Starved).unwrap_or(0.0) > 0.0;
             let point = &row.cell.point;
-            let key = CONDITIONS.map(|axis| point.get(axis)).to_vec();
+            let conditions = Axis::ALL.into_iter().filter(|axis| axis.is_condition());
+            let key = conditions.map(|axis| point.get(axis)).collect();
             groups.entry(key).or_default().push((point, estimate, is_starved));
         }
         groups.into_values().filter_map(|cells| self.group(metric, cells)).collect()
@@ -140,26 +141,13 @@ impl<'a> View<'a> {
             return None;
         }
         let (first, ..) = cells.first()?;
-        let varying: Vec<Axis> =
-            self.varying.iter().copied().filter(|axis| CONDITIONS.contains(axis)).collect();
+        let varying: Vec<Axis> = self.varying.iter().copied().filter(|axis| axis.is_condition()).collect();
         Some(Group { name: named(first, &varying), best, worst })
     }
 }
 
 /// A cell, what it came to by a metric, and whether a process got nothing in it.
 type Standing<'v> = (&'v Point, &'v Estimate, bool);
-
-/// The axes that say under which conditions a lock is used. On the others one chooses.
-const CONDITIONS: [Axis; 8] = [
-    Axis::Work,
-    Axis::Reads,
-    Axis::Payload,
-    Axis::Processes,
-    Axis::Containers,
-    Axis::Skew,
-    Axis::Load,
-    Axis::Root,
-];
 
 /// Cells that may be held against each other, and which of them stand out.
 #[derive(Clone, Debug, PartialEq, Eq)]

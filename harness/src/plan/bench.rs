@@ -6,9 +6,11 @@ use std::str::FromStr;
 
 use flockwork::{LockKind, ReadPolicy, WritePolicy};
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumDiscriminants, VariantArray};
 
 use crate::measure::Point;
 use crate::plan::command::Line;
+use crate::words::every;
 use crate::words::units::{duration_ns, duration_range_ns, show_exact_ns};
 
 /// One benchmark.
@@ -129,7 +131,7 @@ pub enum Operations {
 }
 
 /// Which protocol operations follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum BenchSubject {
     /// The core library.
@@ -141,7 +143,7 @@ pub enum BenchSubject {
 
 impl BenchSubject {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Library, Self::Gvisor2018];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As scenarios spell it.
     #[must_use]
@@ -154,7 +156,8 @@ impl BenchSubject {
 }
 
 /// Which lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumDiscriminants)]
+#[strum_discriminants(name(BenchLockKind), vis(pub(crate)), derive(VariantArray))]
 #[serde(rename_all = "kebab-case")]
 pub enum BenchLock {
     /// One of the library's.
@@ -167,7 +170,25 @@ pub enum BenchLock {
 
 impl BenchLock {
     /// All, in the order in which scenarios are told of them.
-    pub const WORDS: [&'static str; 7] = ["fs2", "std", "ofd", "posix", "lockfile", "none", "mutex"];
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let of = |kind: &BenchLockKind| match kind {
+            BenchLockKind::Library => LockKind::ALL.map(Self::Library).to_vec(),
+            BenchLockKind::None => vec![Self::None],
+            BenchLockKind::Mutex => vec![Self::Mutex],
+        };
+        BenchLockKind::VARIANTS.iter().flat_map(of).collect()
+    }
+
+    /// As scenarios spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Library(kind) => kind.as_str(),
+            Self::None => "none",
+            Self::Mutex => "mutex",
+        }
+    }
 
     /// Whether it locks an open file.
     #[must_use]
@@ -178,11 +199,7 @@ impl BenchLock {
 
 impl fmt::Display for BenchLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Library(kind) => kind.fmt(f),
-            Self::None => f.write_str("none"),
-            Self::Mutex => f.write_str("mutex"),
-        }
+        f.write_str(self.as_str())
     }
 }
 
@@ -190,16 +207,12 @@ impl FromStr for BenchLock {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "none" => Ok(Self::None),
-            "mutex" => Ok(Self::Mutex),
-            _ => text.parse().map(Self::Library).map_err(|_| ()),
-        }
+        Self::all().into_iter().find(|lock| lock.as_str() == text).ok_or(())
     }
 }
 
 /// Where the descriptor of a lock file comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Descriptor {
     /// Opened once by each process.
@@ -215,7 +228,7 @@ pub enum Descriptor {
 
 impl Descriptor {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Kept, Self::Opened, Self::Checked, Self::Inherited];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As scenarios spell it.
     #[must_use]
@@ -364,8 +377,8 @@ mod tests {
         for text in ["closed 0us", "closed 20us", "open 1000/s", "open 0.5/s"] {
             assert_eq!(text.parse::<Load>().map(|load| load.to_string()), Ok(text.to_owned()));
         }
-        for text in BenchLock::WORDS {
-            assert_eq!(text.parse::<BenchLock>().map(|lock| lock.to_string()), Ok(text.to_owned()));
+        for lock in BenchLock::all() {
+            assert_eq!(lock.as_str().parse::<BenchLock>(), Ok(lock));
         }
         for odd in ["poll", "poll 0ms", "back-off 5ms", "poll x", "back-off 0us..1ms", ""] {
             let parsed = odd.parse::<Waiting>();

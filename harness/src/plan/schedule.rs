@@ -10,12 +10,18 @@ use std::str::FromStr;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumDiscriminants, VariantArray};
+
+use crate::words::every;
 
 /// Marks the fault in a line.
 const FAULT_MARK: &str = " ! ";
 
 /// What goes wrong at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, EnumDiscriminants,
+)]
+#[strum_discriminants(name(FaultKind), vis(pub(crate)), derive(VariantArray))]
 #[serde(try_from = "String", into = "String")]
 pub enum Fault {
     /// SIGKILL, where the step would have been; what the process held is let go as the kernel does it.
@@ -30,22 +36,42 @@ pub enum Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Fault {
+    /// Every fault.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let of = |kind: &FaultKind| match kind {
+            FaultKind::Kill => vec![Self::Kill],
+            FaultKind::Error => Injected::ALL.map(Self::Error).to_vec(),
+            FaultKind::ShortWrite => vec![Self::ShortWrite],
+            FaultKind::ShortWriteKill => vec![Self::ShortWriteKill],
+        };
+        FaultKind::VARIANTS.iter().flat_map(of).collect()
+    }
+
+    /// As scenarios and schedules spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Kill => f.write_str("kill"),
-            Self::Error(error) => f.write_str(error.as_str()),
-            Self::ShortWrite => f.write_str("short-write"),
-            Self::ShortWriteKill => f.write_str("short-write-kill"),
+            Self::Kill => "kill",
+            Self::Error(error) => error.as_str(),
+            Self::ShortWrite => "short-write",
+            Self::ShortWriteKill => "short-write-kill",
         }
     }
 }
 
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected kill, short-write, short-write-kill, ENOSPC, EIO, EINTR, EMFILE or EACCES, found {0:?}")]
+#[error("expected one of {known}, found {0:?}", known = Fault::all().into_iter().map(Fault::as_str).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault(String);
 
 /// An error that can be injected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumCount, VariantArray)]
 pub enum Injected {
     /// No space left on the device.
     NoSpace,
@@ -61,7 +87,7 @@ pub enum Injected {
 
 impl Injected {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::NoSpace, Self::Io, Self::Interrupted, Self::TooManyFiles, Self::Access];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// Its name, as the manual pages have it.
     #[must_use]
@@ -92,16 +118,8 @@ impl FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(text: &str) -> Result<Self, UnknownFault> {
-        match text {
-            "kill" => Ok(Self::Kill),
-            "short-write" => Ok(Self::ShortWrite),
-            "short-write-kill" => Ok(Self::ShortWriteKill),
-            _ => Injected::ALL
-                .into_iter()
-                .find(|error| error.as_str() == text)
-                .map(Self::Error)
-                .ok_or_else(|| UnknownFault(text.to_owned())),
-        }
+        let known = Self::all().into_iter().find(|fault| fault.as_str() == text);
+        known.ok_or_else(|| UnknownFault(text.to_owned()))
     }
 }
 

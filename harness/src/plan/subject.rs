@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
 
 use super::rounds::OciPlan;
+use crate::words::every;
 
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ impl Default for LibraryPlan {
 }
 
 /// What stands behind the containers of the library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxKind {
     /// Nothing.
@@ -73,7 +75,7 @@ pub enum SandboxKind {
 
 impl SandboxKind {
     /// Both, as scenarios spell them.
-    pub const ALL: [Self; 2] = [Self::Inert, Self::Process];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As scenarios spell it.
     #[must_use]

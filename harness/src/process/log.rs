@@ -104,19 +104,6 @@ impl Entry {
 pub struct Packed(pub u32);
 
 impl Packed {
-    const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Refused, Outcome::Failed, Outcome::Unknown];
-    const REASONS: [Reason; 9] = [
-        Reason::Exists,
-        Reason::Absent,
-        Reason::Status,
-        Reason::Ambiguous,
-        Reason::Corrupt,
-        Reason::Locked,
-        Reason::Sandbox,
-        Reason::Io,
-        Reason::Other,
-    ];
-
     /// An operation that has not returned.
     #[must_use]
     pub const fn begun(operation: Operation) -> Self {
@@ -140,13 +127,13 @@ impl Packed {
     /// How it ended.
     #[must_use]
     pub fn outcome(self) -> Outcome {
-        Self::OUTCOMES[(self.0 >> 8 & 0xff) as usize]
+        Outcome::ALL[(self.0 >> 8 & 0xff) as usize]
     }
 
     /// Why it was refused or failed.
     #[must_use]
     pub fn reason(self) -> Option<Reason> {
-        (self.0 >> 16 & 0xff).checked_sub(1).map(|index| Self::REASONS[index as usize])
+        (self.0 >> 16 & 0xff).checked_sub(1).map(|index| Reason::ALL[index as usize])
     }
 
     /// The status it saw or left.
@@ -404,8 +391,8 @@ mod tests {
     #[test]
     fn every_word_survives_packing() {
         for operation in Operation::ALL {
-            for outcome in Packed::OUTCOMES {
-                for reason in Packed::REASONS.map(Some).into_iter().chain([None]) {
+            for outcome in Outcome::ALL {
+                for reason in Reason::ALL.map(Some).into_iter().chain([None]) {
                     for status in Status::ALL.map(Some).into_iter().chain([None]) {
                         let answer = Answer { outcome, reason, status, ..answer() };
                         let packed = Packed::answered(operation, &answer);

@@ -2,9 +2,12 @@
 
 use flockwork_judge::verdict::Ruling;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
+
+use crate::words::every;
 
 /// How the program ends. Stored as its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum Exit {
     /// Every scenario ended as it expects.
@@ -29,17 +32,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every one.
-    pub const ALL: [Self; 9] = [
-        Self::AsExpected,
-        Self::HarnessFailed,
-        Self::Usage,
-        Self::NothingToRun,
-        Self::Unsupported,
-        Self::Violation,
-        Self::Inconclusive,
-        Self::ThresholdExceeded,
-        Self::Diverged,
-    ];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The number.
     #[must_use]

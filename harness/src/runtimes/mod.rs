@@ -19,11 +19,13 @@ pub use find::{FindError, Found, find};
 pub use host::{Done, Host, HostError};
 
 use flockwork::Operation;
+use strum::{EnumCount, VariantArray};
 
 use crate::plan::rounds::OciPlan;
+use crate::words::every;
 
 /// A runtime that flockwork knows how to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumCount, VariantArray)]
 pub enum Runtime {
     /// opencontainers/runc, in Go.
     Runc,
@@ -37,19 +39,27 @@ pub enum Runtime {
 
 impl Runtime {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Runc, Self::Crun, Self::Youki, Self::Runsc];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// What it can be asked for.
-    pub const OPERATIONS: [Operation; 8] = [
-        Operation::Create,
-        Operation::Start,
-        Operation::Pause,
-        Operation::Resume,
-        Operation::Kill,
-        Operation::State,
-        Operation::Delete,
-        Operation::ForceDelete,
-    ];
+    pub fn operations() -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(|operation| match operation {
+            Operation::Create
+            | Operation::Start
+            | Operation::Pause
+            | Operation::Resume
+            | Operation::Kill
+            | Operation::State
+            | Operation::Delete
+            | Operation::ForceDelete => true,
+            Operation::Restore
+            | Operation::Signal
+            | Operation::Checkpoint
+            | Operation::Wait
+            | Operation::Load
+            | Operation::List => false,
+        })
+    }
 
     /// Its name, which is that of its program.
     #[must_use]

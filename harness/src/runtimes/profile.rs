@@ -36,7 +36,7 @@ mod tests {
         for runtime in Runtime::ALL {
             let model = model(runtime);
             assert_eq!(model.name(), runtime.as_str());
-            for operation in Runtime::OPERATIONS {
+            for operation in Runtime::operations() {
                 assert!(model.rules().rule(operation).is_some(), "{runtime}: {operation}");
             }
         }

@@ -19,6 +19,8 @@ mod subject;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use strum::{EnumCount, VariantArray};
+
 pub use bench::Bench;
 pub use builtin::{BUILTIN, Builtin};
 pub use command::CommandStress;
@@ -42,7 +44,7 @@ use crate::plan::crash::CrashPlan;
 use crate::plan::race::RacePlan;
 use crate::plan::rounds::RoundsPlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
-use crate::words::nearest;
+use crate::words::{alternatives, every, nearest};
 
 /// A validated scenario.
 #[derive(Clone, Debug)]
@@ -102,7 +104,7 @@ pub enum Plan {
 }
 
 /// Which engine runs a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Kind {
     /// Real processes, running freely.
     Stress,
@@ -117,6 +119,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
     /// The kind as scenarios spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -309,18 +314,18 @@ fn refused(subject: &SubjectPlan, root: &tree::Table) -> Option<Problem> {
 
 /// The kind. Of a scenario of another kind nothing more can be said, so it ends the reading.
 fn read_kind(reader: &mut Reader<'_>) -> Option<Kind> {
-    const KINDS: [Kind; 5] = [Kind::Stress, Kind::Explore, Kind::Bench, Kind::Race, Kind::Crash];
-    reader.hint("kind", || Shape::Word(KINDS.map(Kind::as_str).to_vec()));
+    let words = Kind::ALL.map(Kind::as_str);
+    let expected = alternatives(&words);
+    reader.hint("kind", || Shape::Word(words.to_vec()));
     let Some((kind, place)) = reader.text("kind") else {
-        reader.missing("kind", "\"stress\", \"explore\", \"bench\", \"race\" or \"crash\"");
+        reader.missing("kind", &expected);
         return None;
     };
-    if let Some(known) = KINDS.into_iter().find(|known| known.as_str() == kind) {
+    if let Some(known) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
         return Some(known);
     }
-    let near = nearest(kind, KINDS.map(Kind::as_str)).unwrap_or(Kind::Stress.as_str());
-    let message =
-        format!("kind: expected \"stress\", \"explore\", \"bench\", \"race\" or \"crash\", found {kind:?}");
+    let near = nearest(kind, words).unwrap_or(Kind::Stress.as_str());
+    let message = format!("kind: expected {expected}, found {kind:?}");
     reader.complain(Problem::new(place, message).with_help(format!("the nearest is {near:?}")));
     None
 }

@@ -15,9 +15,6 @@ pub struct Override {
     pub value: String,
 }
 
-/// The sections that belong to one kind of scenario, each by the name of its kind.
-const SECTIONS: [&str; 4] = ["stress", "explore", "bench", "race"];
-
 impl Override {
     /// Whether it means anything to scenarios of this kind: not so a value in the section of another kind, nor a flag
     /// for something that this kind has not.
@@ -27,7 +24,8 @@ impl Override {
             ("--set", Some((path, _))) => path.split('.').next().unwrap_or_default().trim(),
             _ => "",
         };
-        let is_foreign = SECTIONS.contains(&section) && section != kind.as_str();
+        // A section that belongs to one kind of scenario has the name of that kind.
+        let is_foreign = section != kind.as_str() && Kind::ALL.iter().any(|other| other.as_str() == section);
         !is_foreign && self.assignment(kind).is_ok()
     }
 
@@ -103,11 +101,25 @@ pub(super) fn apply(overrides: &[Override], root: &mut Table, scenario: &str) ->
 
 /// The kind, as far as it can be told before the scenario is read: what is no kind is told by the reader.
 fn kind(root: &Table) -> Kind {
-    match root.entry("kind").map(|entry| &entry.node.value) {
-        Some(Value::Text(text)) if text == Kind::Explore.as_str() => Kind::Explore,
-        Some(Value::Text(text)) if text == Kind::Bench.as_str() => Kind::Bench,
-        Some(Value::Text(text)) if text == Kind::Race.as_str() => Kind::Race,
-        Some(Value::Text(text)) if text == Kind::Crash.as_str() => Kind::Crash,
-        _ => Kind::Stress,
+    let named = match root.entry("kind").map(|entry| &entry.node.value) {
+        Some(Value::Text(text)) => Kind::ALL.into_iter().find(|kind| kind.as_str() == text.as_str()),
+        _ => None,
+    };
+    named.unwrap_or(Kind::Stress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_any_other_kind_is_foreign() {
+        for kind in Kind::ALL {
+            for other in Kind::ALL {
+                let value = format!("{}.seen=1", other.as_str());
+                let set = Override { flag: "--set", value: value.clone() };
+                assert_eq!(set.concerns(kind), kind == other, "{value} for {}", kind.as_str());
+            }
+        }
     }
 }

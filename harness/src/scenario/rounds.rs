@@ -123,9 +123,9 @@ fn list(
         return None;
     }
     let program = calls.program(reader, key, place, &expanded, 1)?;
-    let foreign = program.iter().position(|call| !Runtime::OPERATIONS.contains(&call.operation));
+    let foreign = program.iter().position(|call| Runtime::operations().all(|known| known != call.operation));
     if let Some(index) = foreign {
-        let known = Runtime::OPERATIONS.map(Operation::as_str).join(", ");
+        let known = Runtime::operations().map(Operation::as_str).collect::<Vec<_>>().join(", ");
         let message = format!("{key}: runtimes are asked for {known}; found {}", program[index].operation);
         reader.complain(Problem::new(&expanded[index].place, message));
         return None;

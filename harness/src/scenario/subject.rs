@@ -33,9 +33,9 @@ pub fn read(mut reader: Reader<'_>) -> Option<SubjectPlan> {
 
 fn library(reader: &mut Reader<'_>) -> SubjectPlan {
     let default = LibraryPlan::default();
-    let lock = word(reader, "lock", LockKind::ALL, LockKind::as_str, default.lock);
-    let read = word(reader, "read", ReadPolicy::ALL, ReadPolicy::as_str, default.read);
-    let write = word(reader, "write", WritePolicy::ALL, WritePolicy::as_str, default.write);
+    let lock = word(reader, "lock", &LockKind::ALL, LockKind::as_str, default.lock);
+    let read = word(reader, "read", &ReadPolicy::ALL, ReadPolicy::as_str, default.read);
+    let write = word(reader, "write", &WritePolicy::ALL, WritePolicy::as_str, default.write);
     let sandbox = word(reader, "sandbox", &SandboxKind::ALL, SandboxKind::as_str, default.sandbox);
     let wait = wait(reader).unwrap_or(default.wait);
     SubjectPlan::Library(LibraryPlan { lock, wait, read, write, sandbox })

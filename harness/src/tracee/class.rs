@@ -45,23 +45,6 @@ pub(crate) enum Harmless {
     Watches,
 }
 
-#[cfg(test)]
-impl Harmless {
-    /// Every group, with the reason.
-    pub(crate) const REASONS: [(Self, &'static str); 10] = [
-        (Self::Memory, "arranges the caller's own memory"),
-        (Self::Identity, "tells or changes who the caller is"),
-        (Self::Signals, "says how the caller takes its own signals"),
-        (Self::Clocks, "tells the time, or sets a timer of the caller's own"),
-        (Self::Scheduling, "tells how the caller is scheduled"),
-        (Self::Threads, "lets threads of one program meet"),
-        (Self::Machine, "tells of the machine"),
-        (Self::Plumbing, "joins tasks of one tree"),
-        (Self::Children, "waits for the caller's own children"),
-        (Self::Watches, "sets up a watch; what is watched is seen when it is named"),
-    ];
-}
-
 /// Why a call cannot be allowed under control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {

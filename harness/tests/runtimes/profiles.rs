@@ -38,7 +38,7 @@ pub fn hold(zygote: &Zygote, runtime: Runtime) {
     let mut wrong = Vec::new();
     let mut number = 0;
     for status in statuses {
-        for operation in Runtime::OPERATIONS {
+        for operation in Runtime::operations() {
             number += 1;
             let id = format!("fw{}-p{number}", std::process::id());
             let (told, after) =

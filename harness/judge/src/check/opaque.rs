@@ -18,16 +18,28 @@ use crate::model::Model;
 use crate::verdict::Ruling;
 use crate::violation::{Class, Violation};
 
-/// Checks that need nothing but answers and what was found; the others rest on generations, or on locks.
-const OTHERS: [Class; 7] = [
-    Class::TornRead,
-    Class::DuplicateCreate,
-    Class::Leftover,
-    Class::Unrecoverable,
-    Class::Deadlock,
-    Class::StatusMismatch,
-    Class::SubjectCrash,
-];
+/// Whether the check of a class needs nothing but answers and what was found.
+const fn needs_answers_alone(class: Class) -> bool {
+    match class {
+        Class::TornRead
+        | Class::DuplicateCreate
+        | Class::Leftover
+        | Class::Unrecoverable
+        | Class::Deadlock
+        | Class::StatusMismatch
+        | Class::SubjectCrash => true,
+        // These rest on generations, or on locks, or are judged by the order that is looked for; the last are not of containers.
+        Class::LostUpdate
+        | Class::LockOverlap
+        | Class::NotLinearizable
+        | Class::Resurrection
+        | Class::Collateral
+        | Class::Starvation
+        | Class::NotSerializable
+        | Class::UnexpectedFailure
+        | Class::LostByCrash => false,
+    }
+}
 
 /// How many operations a message names.
 const NAMED_MAX: usize = 6;
@@ -35,7 +47,8 @@ const NAMED_MAX: usize = 6;
 /// Judges the evidence of an opaque subject by its model.
 #[must_use]
 pub fn examine(evidence: &Evidence<'_>, model: &Model) -> Vec<(&'static str, Examination)> {
-    let is_other = |name: &str| OTHERS.iter().any(|class| class.as_str() == name);
+    let is_other =
+        |name: &str| Class::ALL.into_iter().any(|class| class.as_str() == name && needs_answers_alone(class));
     let others = all().iter().filter(|check| is_other(check.name()));
     let mut examinations: Vec<_> = others.map(|check| (check.name(), check.examine(evidence))).collect();
     let doubled: Vec<_> = examinations

@@ -16,8 +16,14 @@ use super::{Clock, FIRST_STEP, Outcome};
 use crate::model::object::{Kind, ObjectModel};
 use edn::Form;
 
-/// The kinds whose histories can be read.
-pub const KINDS: [Kind; 3] = [Kind::Register, Kind::Counter, Kind::Set];
+/// Whether histories of this kind can be read.
+#[must_use]
+pub const fn can_read(kind: Kind) -> bool {
+    match kind {
+        Kind::Register | Kind::Counter | Kind::Set => true,
+        Kind::Log | Kind::Lock | Kind::Queue => false,
+    }
+}
 
 /// Reads a whole history of one object, which is called as the model is.
 pub fn read(input: impl BufRead, model: &ObjectModel, limits: Limits) -> Result<ObjectHistory, ReadError> {

@@ -12,14 +12,18 @@ use std::num::NonZeroU64;
 
 use flockwork::{Operation, Status};
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
 
 use crate::model::Builtin;
+use crate::words::every;
 
 /// Version of the stored form.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, EnumCount, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Outcome {
@@ -35,7 +39,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Failed, Self::Unknown];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The outcome as histories spell it.
     #[must_use]
@@ -56,7 +60,9 @@ impl std::fmt::Display for Outcome {
 }
 
 /// Why an operation was refused, or what kind of error it failed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, EnumCount, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Reason {
@@ -82,17 +88,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::Exists,
-        Self::Absent,
-        Self::Status,
-        Self::Ambiguous,
-        Self::Corrupt,
-        Self::Locked,
-        Self::Sandbox,
-        Self::Io,
-        Self::Other,
-    ];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The reason as histories spell it.
     #[must_use]
@@ -124,7 +120,7 @@ impl std::fmt::Display for Reason {
 }
 
 /// Whether containers may stop by themselves: because what stands behind them died, and no operation ended it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, VariantArray)]
 pub enum Deaths {
     /// They do not: what ends, an operation ended.
     Never,
@@ -134,7 +130,7 @@ pub enum Deaths {
 
 impl Deaths {
     /// Either.
-    pub const ALL: [Self; 2] = [Self::Never, Self::Free];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As histories and models spell it.
     #[must_use]

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use strum::{EnumCount, VariantArray};
+
+use crate::words::every;
+
 /// A model that is compiled in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, VariantArray)]
 pub enum Builtin {
     /// The library's own, and gVisor's runsc since it locks.
     Runsc,
@@ -13,7 +17,7 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Runsc, Self::Oci];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// Its name, as histories and the command line spell it.
     #[must_use]

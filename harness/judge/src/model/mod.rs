@@ -20,8 +20,10 @@ pub use compile::{Model, Unsound};
 use flockwork::status::{Effect, Refusal};
 use flockwork::{Operation, Status};
 pub use load::{LoadError, load, load_any, parse};
+use strum::{EnumCount, VariantArray};
 
 use crate::history::{Outcome, Reason, Record};
+use crate::words::every;
 
 /// A model, whatever it is of.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +46,7 @@ impl AnyModel {
 }
 
 /// What a container is, as far as the legality of the next operation depends on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, EnumCount, VariantArray)]
 pub enum State {
     /// There is none.
     #[default]
@@ -63,14 +65,7 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] = [
-        Self::Absent,
-        Self::Created,
-        Self::Running,
-        Self::PausedFromCreated,
-        Self::PausedFromRunning,
-        Self::Stopped,
-    ];
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The status that an operation sees; `None`: absent.
     #[must_use]

@@ -20,19 +20,6 @@ pub const ILLEGAL: u8 = u8::MAX;
 /// goes without saying.
 pub type Row = [u8; STATES_MAX];
 
-const REASONS: [Reason; 9] = [
-    Reason::Exists,
-    Reason::Absent,
-    Reason::Status,
-    Reason::Ambiguous,
-    Reason::Corrupt,
-    Reason::Locked,
-    Reason::Sandbox,
-    Reason::Io,
-    Reason::Other,
-];
-const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Refused, Outcome::Failed, Outcome::Unknown];
-
 /// A model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -117,9 +104,9 @@ impl Table {
 /// Everything that an operation can have told, in the order of [`index`].
 fn every_seen() -> impl Iterator<Item = Seen> {
     let statuses = || std::iter::once(None).chain(Status::ALL.map(Some));
-    let reasons = || std::iter::once(None).chain(REASONS.map(Some));
+    let reasons = || std::iter::once(None).chain(Reason::ALL.map(Some));
     Operation::ALL.into_iter().flat_map(move |operation| {
-        OUTCOMES.into_iter().flat_map(move |outcome| {
+        Outcome::ALL.into_iter().flat_map(move |outcome| {
             reasons().flat_map(move |reason| {
                 statuses().map(move |status| Seen { operation, outcome, reason, status })
             })
@@ -130,8 +117,8 @@ fn every_seen() -> impl Iterator<Item = Seen> {
 fn index(seen: Seen) -> usize {
     let reason = seen.reason.map_or(0, |reason| reason as usize + 1);
     let status = seen.status.map_or(0, |status| status as usize + 1);
-    let outcome = seen.operation as usize * OUTCOMES.len() + seen.outcome as usize;
-    (outcome * (REASONS.len() + 1) + reason) * (Status::ALL.len() + 1) + status
+    let outcome = seen.operation as usize * Outcome::ALL.len() + seen.outcome as usize;
+    (outcome * (Reason::ALL.len() + 1) + reason) * (Status::ALL.len() + 1) + status
 }
 
 #[cfg(test)]

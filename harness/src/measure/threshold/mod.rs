@@ -10,7 +10,10 @@ mod parse;
 
 use std::fmt;
 
+use strum::{EnumCount, VariantArray};
+
 use super::{Axis, Metric};
+use crate::words::every;
 
 pub use judge::{Assessment, JudgedScale, Judgement, Outcome, judge, overall};
 pub use parse::{Side, ThresholdError};
@@ -31,16 +34,16 @@ pub struct Threshold {
 }
 
 /// On which side of a bound a value must lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Relation {
-    /// `<`
-    Below,
     /// `<=`
     AtMost,
-    /// `>`
-    Above,
     /// `>=`
     AtLeast,
+    /// `<`
+    Below,
+    /// `>`
+    Above,
 }
 
 /// What a value is held against.
@@ -58,7 +61,8 @@ pub enum Bound {
 }
 
 impl Relation {
-    const ALL: [Self; 4] = [Self::AtMost, Self::AtLeast, Self::Below, Self::Above];
+    /// Every one; what begins with another comes before it.
+    const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As thresholds spell it.
     #[must_use]

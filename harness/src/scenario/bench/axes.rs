@@ -14,6 +14,7 @@ use crate::plan::bench::{
 };
 use crate::scenario::command::{read_environment, read_line, read_lines};
 use crate::scenario::stress::{CONTAINERS_MAX, PAYLOAD_BYTES, PROCESSES_MAX};
+use crate::subject::command::fill::Placeholder;
 use crate::words::nearest;
 use crate::words::units;
 
@@ -56,6 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Axes> {
     let descriptors = Descriptor::ALL.map(Descriptor::as_str);
     let policies: Vec<_> = ReadPolicy::ALL.iter().map(|policy| policy.as_str()).collect();
     let writes: Vec<_> = WritePolicy::ALL.iter().map(|policy| policy.as_str()).collect();
+    let locks: Vec<_> = BenchLock::all().into_iter().map(BenchLock::as_str).collect();
     let is_command = matches!(
         reader.take("subject").map(|entry| &entry.node.value), Some(Value::Text(subject)) if subject == COMMAND
     );
@@ -65,7 +67,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Axes> {
     let subject = named(reader, "subject", &subjects, |text| {
         BenchSubject::ALL.into_iter().find(|subject| subject.as_str() == text)
     });
-    let lock = named(reader, "lock", &BenchLock::WORDS, parsed);
+    let lock = named(reader, "lock", &locks, parsed);
     let wait = spelled(reader, "wait", WAITING_FORM);
     let descriptor = named(reader, "descriptor", &descriptors, |text| {
         Descriptor::ALL.into_iter().find(|descriptor| descriptor.as_str() == text)
@@ -106,7 +108,12 @@ const COMMAND: &str = "command";
 /// How long a command may take, unless a scenario says otherwise.
 const TIME_LIMIT_NS: u64 = 10_000_000_000;
 /// What stands for something in a command.
-const PLACEHOLDERS: [&str; 4] = ["object", "state", "process", "n"];
+const PLACEHOLDERS: [&str; 4] = [
+    Placeholder::Object.as_str(),
+    Placeholder::State.as_str(),
+    Placeholder::Process.as_str(),
+    Placeholder::Number.as_str(),
+];
 
 /// Reads the axes of a user's command.
 fn read_command(reader: &mut Reader<'_>) -> Option<Axes> {

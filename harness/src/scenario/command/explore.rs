@@ -9,7 +9,7 @@ use crate::model::AnyModel;
 use crate::plan::Budget;
 use crate::plan::command::{CommandPlan, OperationPlan, Values};
 use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
-use crate::scenario::race::{BUDGET_NS, PROCESSES_MAX, Race, STRATEGIES, parse_fault, strategy_of};
+use crate::scenario::race::{BUDGET_NS, PROCESSES_MAX, Race, parse_fault, strategies, strategy_of};
 use crate::scenario::stress::{DAY_NS, MS_NS};
 use crate::subject::command::fill::Placeholders;
 use crate::subject::command::history::header;
@@ -29,7 +29,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
         reader.missing("processes", EXAMPLE);
     }
     let processes = listed.and_then(|(place, nodes)| programs(&mut reader, &place, nodes, operations));
-    let word = reader.word("strategy", &STRATEGIES);
+    let word = reader.word("strategy", &strategies());
     let preemptions = reader.count_u32("preemptions", 0..=64, "preemptions");
     let depth = reader.count_u32("pct_depth", 1..=32, "ordering constraints");
     let strategy = strategy_of(word, preemptions, depth).unwrap_or_else(|why| {

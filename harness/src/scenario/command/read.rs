@@ -14,7 +14,7 @@ use crate::race::command::Command;
 use crate::scenario::Work;
 use crate::scenario::race::parse_perturb;
 use crate::scenario::stress::{self, DAY_NS, MS_NS, S_NS};
-use crate::subject::command::fill;
+use crate::subject::command::fill::{self, Placeholder};
 use crate::words::nearest;
 
 const OBJECTS_MAX: u32 = 1000;
@@ -23,10 +23,15 @@ const ROUND_MAX: u64 = 1_000_000;
 const WEIGHT_MAX: u64 = 1_000_000;
 const TIME_LIMIT_NS: u64 = 10 * S_NS;
 const LINE: &str = "a command line, or its words such as [\"./tool\", \"add\", \"{value}\"]";
-/// What stands for something in an operation.
-const OF_OPERATION: [&str; 7] = ["object", "value", "from", "to", "state", "process", "n"];
 /// How many members a set has at most, unless a scenario says otherwise.
 const MEMBERS: i64 = 8;
+
+/// What stands for something in an operation.
+fn of_operation() -> Vec<&'static str> {
+    // Files are what auditors watch.
+    let known = Placeholder::ALL.into_iter().filter(|placeholder| *placeholder != Placeholder::File);
+    known.map(Placeholder::as_str).collect()
+}
 
 /// Reads both tables of a stress run.
 pub fn read(reader: &mut Reader<'_>) -> Option<Work> {
@@ -221,13 +226,13 @@ fn read_operation(
         }));
     }
     let command = if let Some(entry) = reader.take("command") {
-        read_line(&mut reader, "command", &entry.node, &OF_OPERATION)
+        read_line(&mut reader, "command", &entry.node, &of_operation())
     } else {
         reader.missing("command", LINE);
         None
     };
-    let stdin = filled_text(&mut reader, "stdin", &OF_OPERATION);
-    let environment = read_environment(&mut reader, "env", &OF_OPERATION);
+    let stdin = filled_text(&mut reader, "stdin", &of_operation());
+    let environment = read_environment(&mut reader, "env", &of_operation());
     let values = read_values(&mut reader, model, &op);
     let mut rules = rules::read(&mut reader, "answers");
     rules.extend(shared.iter().cloned());

@@ -1,17 +1,19 @@
 //! Reads how an operation's answer is read: `answers = [{ exit = 0, stdout = "…", outcome = "ok" }, …]`.
 
+use flockwork::Status;
+
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
+use crate::history::Reason;
+use crate::history::object::Cause;
 use crate::plan::command::{Codes, Ends, Reading, Rule};
-use crate::subject::command::answer::{Compiled, FIELDS, STATUSES};
+use crate::subject::command::answer::{Compiled, FIELDS};
 use crate::words::nearest;
 
 /// What a list of rules looks like.
 pub const EXAMPLE: &str =
     "a list of rules, such as [{ exit = 0, stdout = '^(?<saw>\\d+)$', outcome = \"ok\" }]";
-const REFUSED: [&str; 5] = ["exists", "absent", "status", "held", "empty"];
-const FAILED: [&str; 6] = ["corrupt", "busy", "locked", "io", "sandbox", "other"];
 
 /// The rules under a key.
 pub fn read(reader: &mut Reader<'_>, key: &'static str) -> Vec<Rule> {
@@ -59,7 +61,7 @@ fn rule<'a>(reader: &mut Reader<'a>, node: &'a Node) -> Option<Rule> {
         }
     };
     let reason = reason(&mut reader, outcome);
-    let status = reader.word("status", &STATUSES).map(str::to_owned);
+    let status = reader.word("status", &Status::ALL.map(Status::as_str)).map(str::to_owned);
     let saw = reader.take("saw").and_then(|entry| entry.node.value.json());
     let reading = match reader.word("as", &["auto", "text", "json", "lines", "words"]) {
         Some("text") => Reading::Text,
@@ -129,10 +131,23 @@ fn pointers(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     pointers
 }
 
+/// The reasons that histories know, of a table or of objects: those of refusals, or those of failures.
+fn reasons(is_refusal: bool) -> Vec<&'static str> {
+    let objects = Cause::ALL.iter().copied().filter(|cause| cause.is_refusal() == is_refusal);
+    let mut known: Vec<_> = objects.map(Cause::as_str).collect();
+    let tables = Reason::ALL.into_iter().filter(|reason| reason.is_refusal() == is_refusal);
+    for word in tables.map(Reason::as_str) {
+        if !known.contains(&word) {
+            known.push(word);
+        }
+    }
+    known
+}
+
 fn reason(reader: &mut Reader<'_>, outcome: Ends) -> Option<String> {
-    let known: &[&'static str] = match outcome {
-        Ends::Refused => &REFUSED,
-        Ends::Failed => &FAILED,
+    let known = match outcome {
+        Ends::Refused => reasons(true),
+        Ends::Failed => reasons(false),
         Ends::Ok | Ends::Unknown => {
             let place =
                 reader.take("reason").map(|entry: &crate::document::tree::Entry| entry.key_place.clone());
@@ -142,7 +157,7 @@ fn reason(reader: &mut Reader<'_>, outcome: Ends) -> Option<String> {
             return None;
         }
     };
-    reader.word("reason", known).map(str::to_owned)
+    reader.word("reason", &known).map(str::to_owned)
 }
 
 fn no_reason(reader: &mut Reader<'_>, place: &Place) {

@@ -11,7 +11,7 @@ use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::parts::Parts;
-use crate::plan::schedule::{Fault, Injected};
+use crate::plan::schedule::Fault;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::words::nearest;
 use calls::Calls;
@@ -177,8 +177,7 @@ fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec
 }
 
 fn fault(node: &Node) -> Result<Vec<Fault>, Problem> {
-    let known =
-        || ["kill", "short-write", "short-write-kill"].into_iter().chain(Injected::ALL.map(Injected::as_str));
+    let known = || Fault::all().into_iter().map(Fault::as_str);
     let text = match &node.value {
         Value::Text(text) => text.as_str(),
         _ => "",

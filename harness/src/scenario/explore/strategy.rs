@@ -3,12 +3,15 @@
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
 use crate::document::tree::Value;
-use crate::plan::StrategyPlan;
 use crate::plan::schedule::{Line, Schedule};
+use crate::plan::{StrategyKind, StrategyPlan};
 
-const STRATEGIES: [&str; 5] = ["exhaustive", "random", "pct", "pos", "replay"];
 /// The keys that one strategy has and the others have not.
-const KEYS: [(&str, &str); 3] = [("preemptions", "exhaustive"), ("pct_depth", "pct"), ("schedule", "replay")];
+const KEYS: [(&str, StrategyKind); 3] = [
+    ("preemptions", StrategyKind::Exhaustive),
+    ("pct_depth", StrategyKind::Pct),
+    ("schedule", StrategyKind::Replay),
+];
 const PREEMPTIONS_MAX: u32 = 64;
 const DEPTH_MAX: u32 = 32;
 const DEPTH_DEFAULT: u32 = 3;
@@ -16,7 +19,7 @@ const DEPTH_DEFAULT: u32 = 3;
 /// Reads the strategy and its keys. `processes` is how many there are, where that is known.
 pub(super) fn read(reader: &mut Reader<'_>, processes: Option<usize>) -> Option<StrategyPlan> {
     let has_key = reader.take("strategy").is_some();
-    let word = reader.word("strategy", &STRATEGIES);
+    let word = reader.word("strategy", &StrategyKind::ALL.map(StrategyKind::as_str));
     let preemptions = reader.count_u32("preemptions", 0..=PREEMPTIONS_MAX, "preemptions");
     let depth = reader.count_u32("pct_depth", 1..=DEPTH_MAX, "ordering constraints").unwrap_or(DEPTH_DEFAULT);
     let schedule = read_schedule(reader, processes);
@@ -24,14 +27,14 @@ pub(super) fn read(reader: &mut Reader<'_>, processes: Option<usize>) -> Option<
         // That it is unknown has been said; which keys belong to it nobody can say.
         return None;
     }
-    let word = word.unwrap_or("exhaustive");
-    refuse_foreign_keys(reader, word);
-    match word {
-        "random" => Some(StrategyPlan::Random),
-        "pct" => Some(StrategyPlan::Pct { depth }),
-        "pos" => Some(StrategyPlan::Pos),
-        "replay" => replay(reader, schedule),
-        _ => Some(StrategyPlan::Exhaustive { preemptions }),
+    let kind = word.and_then(StrategyKind::named).unwrap_or(StrategyKind::Exhaustive);
+    refuse_foreign_keys(reader, kind);
+    match kind {
+        StrategyKind::Random => Some(StrategyPlan::Random),
+        StrategyKind::Pct => Some(StrategyPlan::Pct { depth }),
+        StrategyKind::Pos => Some(StrategyPlan::Pos),
+        StrategyKind::Replay => replay(reader, schedule),
+        StrategyKind::Exhaustive => Some(StrategyPlan::Exhaustive { preemptions }),
     }
 }
 
@@ -42,11 +45,12 @@ fn replay(reader: &mut Reader<'_>, schedule: Option<Schedule>) -> Option<Strateg
     schedule.map(StrategyPlan::Replay)
 }
 
-fn refuse_foreign_keys(reader: &mut Reader<'_>, strategy: &str) {
+fn refuse_foreign_keys(reader: &mut Reader<'_>, strategy: StrategyKind) {
     for (key, owner) in KEYS {
         if owner != strategy
             && let Some(entry) = reader.take(key)
         {
+            let (owner, strategy) = (owner.as_str(), strategy.as_str());
             let message = format!("{key} belongs to strategy {owner:?}, and this one is {strategy:?}");
             let place = entry.key_place.clone();
             reader.complain(Problem::new(&place, message));

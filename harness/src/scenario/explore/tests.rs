@@ -5,6 +5,7 @@ use std::path::Path;
 use flockwork::Operation;
 
 use super::*;
+use crate::plan::schedule::Injected;
 use crate::scenario::{Found, Kind, Override, Plan, Scenario, Work};
 
 const GOOD: &str = r#"

@@ -191,4 +191,4 @@ impl Race {
 }
 
 pub(super) use read::{read, read_surroundings};
-pub use words::{STRATEGIES, parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};
+pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategies, strategy_of};

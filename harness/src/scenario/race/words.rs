@@ -3,39 +3,32 @@
 use std::ops::RangeInclusive;
 
 use super::PERTURB_NS_MAX;
-use crate::plan::StrategyPlan;
 use crate::plan::race::{Busy, Compare};
 use crate::plan::schedule::Fault;
+use crate::plan::{StrategyKind, StrategyPlan};
 use crate::words::nearest;
 use crate::words::units::duration_range_ns;
 
-pub(super) type Compared = (&'static str, fn(Compare) -> bool);
-
-/// What can be compared.
-pub(super) const COMPARED: [Compared; 4] = [
-    ("files", |compare| compare.files),
-    ("output", |compare| compare.output),
-    ("stderr", |compare| compare.stderr),
-    ("observe", |compare| compare.observe),
-];
+/// What can be compared, by its word.
+pub(super) fn compared(compare: &mut Compare) -> [(&'static str, &mut bool); 4] {
+    // The compiler says so when there is another.
+    let Compare { files, output, stderr, observe } = compare;
+    [("files", files), ("output", output), ("stderr", stderr), ("observe", observe)]
+}
 
 /// Reads what is compared: `files,output`.
 pub fn parse_compare<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Compare, String> {
     let mut compare = Compare { files: false, output: false, stderr: false, observe: false };
     for word in words {
-        match word.trim() {
-            "files" => compare.files = true,
-            "output" => compare.output = true,
-            "stderr" => compare.stderr = true,
-            "observe" => compare.observe = true,
-            other => {
-                let known = COMPARED.map(|(word, _)| word);
-                let near = nearest(other, known)
-                    .map(|near| format!("; the nearest is {near:?}"))
-                    .unwrap_or_default();
-                return Err(format!("expected {}, found {other:?}{near}", known.join(", ")));
-            }
-        }
+        let word = word.trim();
+        let known = compared(&mut compare);
+        let words = known.each_ref().map(|(word, _)| *word);
+        let Some((_, is)) = known.into_iter().find(|(known, _)| *known == word) else {
+            let near =
+                nearest(word, words).map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
+            return Err(format!("expected {}, found {word:?}{near}", words.join(", ")));
+        };
+        *is = true;
     }
     Ok(compare)
 }
@@ -72,7 +65,12 @@ pub fn parse_fault(word: &str) -> Result<Fault, String> {
 }
 
 /// What `--strategy` and a scenario's `strategy` may be.
-pub const STRATEGIES: [&str; 4] = ["exhaustive", "random", "pct", "pos"];
+pub fn strategies() -> Vec<&'static str> {
+    // A race that is done again is no strategy of its own.
+    let kinds = StrategyKind::ALL.into_iter().filter(|kind| *kind != StrategyKind::Replay);
+    kinds.map(StrategyKind::as_str).collect()
+}
+
 /// Ordering constraints that `pct` looks for, unless a race says otherwise.
 const DEPTH: u32 = 3;
 
@@ -88,19 +86,22 @@ pub fn strategy_of(
     if depth.is_some() && word != Some("pct") {
         return Err("depth is for strategy pct".into());
     }
-    Ok(match word {
-        None if preemptions.is_none() => None,
-        None | Some("exhaustive") => Some(StrategyPlan::Exhaustive { preemptions }),
-        Some("random") => Some(StrategyPlan::Random),
-        Some("pct") => Some(StrategyPlan::Pct { depth: depth.unwrap_or(DEPTH) }),
-        Some("pos") => Some(StrategyPlan::Pos),
-        Some(other) => {
-            let near = nearest(other, STRATEGIES)
+    let Some(word) = word else {
+        return Ok(preemptions.is_some().then_some(StrategyPlan::Exhaustive { preemptions }));
+    };
+    match StrategyKind::named(word) {
+        Some(StrategyKind::Exhaustive) => Ok(Some(StrategyPlan::Exhaustive { preemptions })),
+        Some(StrategyKind::Random) => Ok(Some(StrategyPlan::Random)),
+        Some(StrategyKind::Pct) => Ok(Some(StrategyPlan::Pct { depth: depth.unwrap_or(DEPTH) })),
+        Some(StrategyKind::Pos) => Ok(Some(StrategyPlan::Pos)),
+        Some(StrategyKind::Replay) | None => {
+            let known = strategies();
+            let near = nearest(word, known.iter().copied())
                 .map(|near| format!("; the nearest is {near:?}"))
                 .unwrap_or_default();
-            return Err(format!("expected one of {}, found {other:?}{near}", STRATEGIES.join(", ")));
+            Err(format!("expected one of {}, found {word:?}{near}", known.join(", ")))
         }
-    })
+    }
 }
 
 /// Reads how long a process is stopped: `0..2ms`. A bare 0 is a time, too.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Race;
-use super::words::{COMPARED, show_busy};
+use super::words::{compared, show_busy};
 use crate::plan::StrategyPlan;
 use crate::plan::race::Mode;
 use crate::words::units::show_exact_ns;
@@ -46,9 +46,10 @@ impl Race {
         if !busy.is_empty() {
             key("busy", list(&busy));
         }
-        if let Some(compare) = self.compare {
+        if let Some(mut compare) = self.compare {
+            let compared = compared(&mut compare).into_iter();
             let words: Vec<String> =
-                COMPARED.iter().filter(|(_, is)| is(compare)).map(|(word, _)| (*word).to_owned()).collect();
+                compared.filter(|(_, is)| **is).map(|(word, _)| word.to_owned()).collect();
             key("compare", list(&words));
         }
         if !self.faults.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use flockwork::Status;
 use regex::{Captures, Regex};
 use serde_json::Value as Json;
 
@@ -9,8 +10,6 @@ use crate::plan::command::{Codes, Ends, Form, Reading, Rule};
 
 /// How much of an output is quoted.
 const QUOTED_CHARS: usize = 200;
-/// The statuses that may be told.
-pub const STATUSES: [&str; 4] = ["created", "running", "paused", "stopped"];
 /// What a rule may capture.
 pub const FIELDS: [&str; 4] = ["saw", "value", "status", "reason"];
 
@@ -162,8 +161,9 @@ impl Compiled {
         };
         fits(form, saw.as_ref())?;
         let status = rule.status.clone().or_else(|| word("status", &found.status));
-        if let Some(status) = status.as_deref().filter(|status| !STATUSES.contains(status)) {
-            return Err(format!("status is {status:?}, and must be one of {}", STATUSES.join(", ")));
+        if let Some(status) = status.as_deref().filter(|status| status.parse::<Status>().is_err()) {
+            let known = Status::ALL.map(Status::as_str).join(", ");
+            return Err(format!("status is {status:?}, and must be one of {known}"));
         }
         let is_ok = rule.outcome == Ends::Ok;
         Ok(Told {

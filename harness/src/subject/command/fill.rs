@@ -1,11 +1,56 @@
 //! Placeholders of commands: `{object}`, `{value}`, `{state}`, `{process}`, `{n}`.
 
 use serde_json::Value as Json;
+use strum::{EnumCount, VariantArray};
 
-use crate::words::nearest;
+use crate::words::{every, nearest};
 
-/// The words that stand between braces and mean something.
-pub const PLACEHOLDERS: [&str; 8] = ["object", "value", "from", "to", "state", "process", "n", "file"];
+/// A word that stands between braces and means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
+pub enum Placeholder {
+    /// The object's name.
+    Object,
+    /// The operation's value.
+    Value,
+    /// Of a pair the value that is expected.
+    From,
+    /// Of a pair the value that is written.
+    To,
+    /// The path of the state folder.
+    State,
+    /// The process's number, from 1.
+    Process,
+    /// The operation's number among those of its process, from 1.
+    Number,
+    /// The path of a watched file.
+    File,
+}
+
+impl Placeholder {
+    /// Every one.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As commands spell it, without its braces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Value => "value",
+            Self::From => "from",
+            Self::To => "to",
+            Self::State => "state",
+            Self::Process => "process",
+            Self::Number => "n",
+            Self::File => "file",
+        }
+    }
+
+    /// The one of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|placeholder| placeholder.as_str() == word)
+    }
+}
 
 /// What placeholders stand for. What is not told is left as it was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,15 +87,14 @@ impl Placeholders<'_> {
 
     fn stands_for(&self, name: &str) -> Option<String> {
         let part = |key: &str| self.value.and_then(|value| value.get(key));
-        match name {
-            "state" => Some(self.state.to_owned()),
-            "object" => self.object.map(str::to_owned),
-            "value" => self.value.map(shown),
-            "from" | "to" => part(name).map(shown),
-            "process" => self.process.map(|process| process.to_string()),
-            "n" => self.number.map(|number| number.to_string()),
-            "file" => self.file.map(str::to_owned),
-            _ => None,
+        match Placeholder::named(name)? {
+            Placeholder::State => Some(self.state.to_owned()),
+            Placeholder::Object => self.object.map(str::to_owned),
+            Placeholder::Value => self.value.map(shown),
+            Placeholder::From | Placeholder::To => part(name).map(shown),
+            Placeholder::Process => self.process.map(|process| process.to_string()),
+            Placeholder::Number => self.number.map(|number| number.to_string()),
+            Placeholder::File => self.file.map(str::to_owned),
         }
     }
 }
@@ -76,7 +120,7 @@ pub fn check(text: &str, known: &[&str]) -> Result<(), String> {
         if known.contains(&name) {
             continue;
         }
-        if PLACEHOLDERS.contains(&name) {
+        if Placeholder::named(name).is_some() {
             return Err(format!("{{{name}}} stands for nothing here; expected {}", braces(known)));
         }
         // Braces mean many things to many programs; only what looks like a slip is one.

@@ -62,12 +62,3 @@ fn names_and_numbers_are_those_of_libc() {
     }
     assert!(of(400).is_none() && of(100_000).is_none());
 }
-
-#[test]
-fn every_group_says_why() {
-    for call in TABLE {
-        if let Class::Harmless(group) = call.class {
-            assert!(Harmless::REASONS.iter().any(|(told, _)| *told == group), "{}: no reason", call.name);
-        }
-    }
-}

@@ -48,14 +48,26 @@ fn divide<'v, 'a>(rows: &Rows<'v, 'a>, free: &[Axis], fixed: &[Axis], facets: &m
     }
 }
 
-/// What people compare within one chart, as far as it can be: other axes divide first.
-const COMPARED: [Axis; 5] = [Axis::Subject, Axis::Lock, Axis::Wait, Axis::Read, Axis::Write];
+/// Whether people compare it within one chart, as far as they can: other axes divide first.
+const fn is_compared(axis: Axis) -> bool {
+    match axis {
+        Axis::Subject | Axis::Lock | Axis::Wait | Axis::Read | Axis::Write => true,
+        Axis::Descriptor
+        | Axis::Work
+        | Axis::Reads
+        | Axis::Payload
+        | Axis::Processes
+        | Axis::Containers
+        | Axis::Skew
+        | Axis::Load
+        | Axis::Root => false,
+    }
+}
 
 /// The axis that leaves few enough lines with the fewest charts; where none does, the one with the most values.
 fn dividing(free: &[Axis], lines: usize, count: impl Fn(Axis) -> usize) -> Axis {
     let counts: Vec<(usize, Axis)> = free.iter().map(|axis| (count(*axis), *axis)).collect();
-    let (compared, mut others): (Vec<_>, Vec<_>) =
-        counts.iter().partition(|(_, axis)| COMPARED.contains(axis));
+    let (compared, mut others): (Vec<_>, Vec<_>) = counts.iter().partition(|(_, axis)| is_compared(*axis));
     others.retain(|(count, _)| *count > 1);
     let candidates = if others.is_empty() { compared } else { others };
     let enough = candidates.iter().filter(|(count, _)| lines.div_ceil((*count).max(1)) <= LINES_MAX).min();

@@ -9,15 +9,18 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
+use strum::{EnumCount, VariantArray};
+
 use self::session::Rules;
 use super::folders;
 use crate::subject::{Owner, Seat, Session, Subject, Traits};
+use crate::words::every;
 
 /// The name of the replica that keeps all rules.
 const NAME: &str = "rules";
 
 /// A rule that can be switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
 enum Rule {
     /// After the lock is taken, the locked inode is compared with the one at the path.
     Recheck,
@@ -36,15 +39,7 @@ enum Rule {
 }
 
 impl Rule {
-    const ALL: [Self; 7] = [
-        Self::Recheck,
-        Self::FreshStatus,
-        Self::LockedSave,
-        Self::OwnTemporary,
-        Self::LockedDelete,
-        Self::CleanCreate,
-        Self::ClearedLeftovers,
-    ];
+    const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The name of the replica without it.
     const fn replica(self) -> &'static str {
