@@ -179,8 +179,9 @@ impl Own {
     fn scenario(&self, name: &str, processes: &[&[&str]]) -> String {
         let program = std::env::current_exe().unwrap_or_else(|error| panic!("flockwork: {error}"));
         let program = program.display().to_string();
-        let operations: Vec<&str> = match model::load_any(name) {
-            Ok(AnyModel::Object(model)) => model.kind.operations().iter().map(|op| op.as_str()).collect(),
+        let model = model::load_any(name);
+        let operations: Vec<&str> = match &model {
+            Ok(AnyModel::Object(model)) => model.op_names(),
             Ok(AnyModel::Table(_)) => flockwork::Operation::ALL.map(flockwork::Operation::as_str).to_vec(),
             Err(error) => panic!("flockwork: {error}"),
         };

@@ -15,6 +15,7 @@ use crate::check::search::{self, Budget, Explanation};
 use crate::check::witness::{self, Deaths, Fault, Witnessed};
 use crate::failures::Failures;
 use crate::history::{AnyHistory, History};
+use crate::model::object::Kind;
 use crate::model::{AnyModel, Builtin, Model};
 use crate::verdict::{self, Verdict};
 use crate::violation::Class;
@@ -143,7 +144,7 @@ impl Judged {
     /// Judges a whole history.
     #[must_use]
     pub fn of(history: &History, model: &Model, checker: Checker, budget: Budget) -> Self {
-        Self { containers: judge(history, model, checker, budget), failures: Failures::of(history) }
+        Self { containers: judge(history, model, checker, budget), failures: Failures::of(history, model) }
     }
 
     /// What follows for the whole: the one place where a history's verdict is made.
@@ -196,6 +197,17 @@ pub fn judge_any(
             Ok(AnyJudged::Table(Judged::of(history, model, checker, budget)))
         }
         (AnyHistory::Object(history), AnyModel::Object(model)) => {
+            let read_by = history.model.as_ref().map(|model| (model.kind, model.rules.as_deref()));
+            if model.kind == Kind::Table && read_by != Some((model.kind, model.rules.as_deref())) {
+                let why = "a table judges only a history that was read by the same table";
+                return Err(Unfit(format!("model {}: {why}", model.name)));
+            }
+            if let Some((kind, _)) = read_by.filter(|(kind, _)| *kind != model.kind) {
+                return Err(Unfit(format!(
+                    "model {} is of a {}, and the history of a {kind}",
+                    model.name, model.kind
+                )));
+            }
             Ok(AnyJudged::Object(ObjectJudged::of(history, model, budget)))
         }
         (AnyHistory::Table(_), AnyModel::Object(model)) => Err(Unfit(format!(

@@ -244,9 +244,9 @@ fn examine(path: &Path, request: &Request) -> HistoryReport {
                 count: failures.count,
                 by_reason: failures.by_reason,
                 first: failures.first,
-                violations_total: failures.torn.violations_total,
+                violations_total: failures.broken.violations_total,
             };
-            (failed, failures.torn.violations)
+            (failed, failures.broken.violations)
         }
         AnyJudged::Object(judged) => {
             report.objects = judged.objects;

@@ -194,7 +194,7 @@ fn judged(
                     }),
                 );
             }
-            failures = judged.failures.torn.clone();
+            failures = judged.failures.broken.clone();
         }
     }
     let unmatched = run.entries.iter().filter(|entry| entry.is_unmatched).count() as u64;
@@ -212,17 +212,26 @@ fn judged(
     }
     let (torn, unexpected): (Vec<_>, Vec<_>) =
         failures.violations.into_iter().partition(|violation| violation.class == Class::TornRead);
+    let (late, unexpected): (Vec<_>, Vec<_>) =
+        unexpected.into_iter().partition(|violation| violation.class == Class::Starvation);
+    let late =
+        Examination { violations_total: late.len() as u64, violations: late, ..Examination::default() };
     let torn =
         Examination { violations_total: torn.len() as u64, violations: torn, ..Examination::default() };
     let unexpected = Examination {
         examined: failures.examined,
-        violations_total: failures.violations_total.saturating_sub(torn.violations_total),
+        violations_total: failures
+            .violations_total
+            .saturating_sub(torn.violations_total + late.violations_total),
         violations: unexpected,
         ..Examination::default()
     };
     let mut all = vec![("not-linearizable", order), ("unexpected-failure", unexpected)];
     if !torn.violations.is_empty() {
         all.push(("torn-read", torn));
+    }
+    if !late.violations.is_empty() {
+        all.push(("starvation", late));
     }
     Ok(all)
 }

@@ -186,7 +186,7 @@ impl ModelJudge {
                 })
             }
             AnyJudged::Table(judged) => {
-                if let Some(violation) = judged.failures.torn.violations.first() {
+                if let Some(violation) = judged.failures.broken.violations.first() {
                     return Some((violation.class, vec![violation.message.clone()]));
                 }
                 judged.containers.iter().find_map(|container| {

@@ -76,6 +76,12 @@ impl<'a> Reader<'a> {
         self.table?.entry(key)
     }
 
+    /// Whether a key is there. It is no more known by this than before.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.entry(key).is_some())
+    }
+
     /// Says what a key's value is to be, for schemas. Readers of values say it by themselves.
     pub fn hint(&self, key: &'static str, shape: impl FnOnce() -> Shape) {
         sketch::note(&self.path, key, shape);

@@ -6,12 +6,13 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::check::search::Budget;
-use crate::history::Outcome;
 use crate::history::object::{Call, Cause, ObjectHistory};
+use crate::history::{Clock, Outcome};
 use crate::model::object::{Fails, ObjectModel};
 use crate::procedure::{self, Explanation, ObjectRuling, Teller, Way};
 use crate::verdict::{self, Verdict};
 use crate::violation::{Class, Violation};
+use crate::words::units;
 
 /// What is said of one object, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +82,8 @@ pub struct ObjectFailures {
     pub by_reason: BTreeMap<&'static str, u64>,
     /// The first one, in words.
     pub first: Option<String>,
-    /// What they break: data that was found corrupt, and failures that the model does not permit; at most
+    /// What they break: data that was found corrupt, failures that the model does not permit, and answers later than it
+    /// says; at most
     /// [`VIOLATIONS_MAX`](crate::check::VIOLATIONS_MAX), the earliest first.
     #[serde(skip)]
     pub violations: Vec<Violation>,
@@ -92,29 +94,38 @@ pub struct ObjectFailures {
 
 impl ObjectFailures {
     fn of(history: &ObjectHistory, model: &ObjectModel, teller: &Teller<'_>) -> Self {
-        let failed = (0..).zip(&history.calls).filter(|(_, call)| call.outcome == Outcome::Failed);
-        let mut failed: Vec<(u32, &Call)> = failed.collect();
-        failed.sort_by_key(|(_, call)| call.invoke_ns);
-        let mut by_reason = BTreeMap::new();
-        for (_, call) in &failed {
-            *by_reason.entry(call.cause.map_or("other", Cause::as_str)).or_default() += 1;
-        }
-        let named = |&(index, call): &(u32, &Call)| {
+        let named = |index: u32| {
+            let call = &history.calls[index as usize];
             format!("{}: {}", history.objects[call.object as usize], teller.line(index))
         };
-        let broken = |(index, call): &(u32, &Call)| {
-            let (class, why) = broken(model, call)?;
-            let message = format!("{} ({why})", named(&(*index, call)));
-            let records = vec![*index as usize];
-            Some(Violation { class, container: Some(call.object), message, records })
+        let is_timed = history.clock == Clock::Nanoseconds;
+        let mut by_reason = BTreeMap::new();
+        let mut failed: Vec<(u64, u32)> = Vec::new();
+        let mut breaches: Vec<(u64, u32, Class, String)> = Vec::new();
+        for (index, call) in (0..).zip(&history.calls) {
+            let mut broke = None;
+            if call.outcome == Outcome::Failed {
+                failed.push((call.invoke_ns, index));
+                *by_reason.entry(call.cause.map_or("other", Cause::as_str)).or_default() += 1;
+                broke = broken(model, call);
+            }
+            let broke = broke.or_else(|| late(model, call).filter(|_| is_timed));
+            breaches.extend(broke.map(|(class, why)| (call.invoke_ns, index, class, why)));
+        }
+        breaches.sort_by_key(|&(at_ns, index, ..)| (at_ns, index));
+        let violations_total = breaches.len() as u64;
+        let violation = |(_, index, class, why): (u64, u32, Class, String)| Violation {
+            class,
+            container: Some(history.calls[index as usize].object),
+            message: format!("{} ({why})", named(index)),
+            records: vec![index as usize],
         };
-        let violations_total = failed.iter().filter(|(_, call)| self::broken(model, call).is_some()).count();
         Self {
             count: failed.len() as u64,
             by_reason,
-            first: failed.first().map(named),
-            violations: failed.iter().filter_map(broken).take(crate::check::VIOLATIONS_MAX).collect(),
-            violations_total: violations_total as u64,
+            first: failed.iter().min().map(|&(_, index)| named(index)),
+            violations: breaches.into_iter().take(crate::check::VIOLATIONS_MAX).map(violation).collect(),
+            violations_total,
         }
     }
 
@@ -131,17 +142,32 @@ impl ObjectFailures {
 
 /// Which promise a failure breaks, and why.
 fn broken(model: &ObjectModel, call: &Call) -> Option<(Class, String)> {
-    let is_busy = matches!(call.cause, Some(Cause::Busy | Cause::Locked));
-    match (call.cause, model.fails(call.op)) {
+    let fails = model.fails_of(call);
+    match (call.cause, fails) {
         (Some(Cause::Corrupt), _) => Some((Class::TornRead, "what it found was corrupt".to_owned())),
-        (_, Fails::Never) => {
-            Some((Class::UnexpectedFailure, format!("the model says that {} never fails", call.op)))
-        }
-        (_, Fails::Busy) if !is_busy => {
-            Some((Class::UnexpectedFailure, format!("the model says that {} fails only as busy", call.op)))
-        }
-        (_, Fails::Busy | Fails::Any) => None,
+        _ if fails.permits(call.cause) => None,
+        (_, Fails::Never) => Some((
+            Class::UnexpectedFailure,
+            format!("the model says that {} never fails", model.op_name(call)),
+        )),
+        (_, Fails::Busy | Fails::Any) => Some((
+            Class::UnexpectedFailure,
+            format!("the model says that {} fails only as busy", model.op_name(call)),
+        )),
     }
+}
+
+/// Which promise an operation breaks that answered too late, and why. What never answered is left out: nobody knows when
+/// it was killed, or whether it went on.
+fn late(model: &ObjectModel, call: &Call) -> Option<(Class, String)> {
+    let within_ns = model.within_ns_of(call)?;
+    let took_ns = call.return_ns()?.checked_sub(call.invoke_ns)?;
+    let is_late = took_ns > within_ns && call.outcome != Outcome::Unknown;
+    let why = || {
+        let (took, within) = (units::show_ns(took_ns), units::show_ns(within_ns));
+        format!("it took {took}, and the model gives {} {within}", model.op_name(call))
+    };
+    is_late.then(|| (Class::Starvation, why()))
 }
 
 /// What is said of a whole history of objects.

@@ -8,6 +8,9 @@ use super::rules::{Otherwise, Place, Rule, Rules, Target, spelled};
 /// The example of a user's own model in the documentation.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
+/// The example of a table in the user's own words.
+pub const DOOR: &str = include_str!("door.toml");
+
 const BEFORE: &str = include_str!("document-before.md");
 const AFTER: &str = include_str!("document-after.md");
 /// What there is to say of models of objects; a test holds it against the code.
@@ -17,7 +20,7 @@ pub(super) const OBJECTS: &str = include_str!("document-objects.md");
 #[must_use]
 pub fn page() -> String {
     let tables = Builtin::ALL.map(|builtin| section(&Rules::builtin(builtin)));
-    let after = AFTER.replace("{EXAMPLE}", EXAMPLE.trim_end());
+    let after = AFTER.replace("{EXAMPLE}", EXAMPLE.trim_end()).replace("{DOOR}", DOOR.trim_end());
     format!("{BEFORE}\n{}\n{after}\n{OBJECTS}", tables.join("\n"))
 }
 

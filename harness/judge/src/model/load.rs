@@ -60,7 +60,7 @@ pub fn load_any(name_or_path: &str) -> Result<AnyModel, LoadError> {
     }
     let path = Path::new(name_or_path);
     if path.symlink_metadata().is_err() {
-        let kinds = object::Kind::ALL.iter().map(|kind| kind.as_str());
+        let kinds = object::Kind::NAMED.iter().map(|kind| kind.as_str());
         let names: Vec<&str> = Builtin::ALL.map(Builtin::as_str).into_iter().chain(kinds).collect();
         let hint = match nearest(name_or_path, names.iter().copied()) {
             Some(near) => format!("the nearest is {near:?}"),
@@ -274,6 +274,7 @@ fn read_fields(reader: &mut Reader<'_>, operation: Operation, statuses: &[Status
             nodes.filter_map(|node| known_place(reader, "idle", node, statuses)).collect()
         }
     };
+    let bounds = object::bounds(reader);
     let (from, (to, to_place)) = (from?, to?);
     if let Some(both) = idle.iter().find(|place| from.contains(place)) {
         let message = format!("idle: {} is one of from already", spelled(*both));
@@ -284,7 +285,8 @@ fn read_fields(reader: &mut Reader<'_>, operation: Operation, statuses: &[Status
         let message = "to: nothing is remembered of an absent container, which is one of from";
         reader.complain(Problem::new(to_place, message));
     }
-    Some(Rule { operation, from, to, or, idle, otherwise: otherwise? })
+    let fails = bounds.fails.unwrap_or(object::Fails::Any);
+    Some(Rule { operation, from, to, or, idle, otherwise: otherwise?, fails, within_ns: bounds.within_ns })
 }
 
 fn read_from(reader: &mut Reader<'_>, statuses: &[Status]) -> Option<Vec<At>> {

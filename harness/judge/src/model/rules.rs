@@ -7,6 +7,7 @@ use flockwork::status::{Effect, TRANSITIONS};
 use flockwork::{Operation, Status};
 
 use super::Builtin;
+use super::object::Fails;
 use crate::history::Deaths;
 
 /// A status, or `None`: absent.
@@ -50,6 +51,10 @@ pub struct Rule {
     pub idle: Vec<Place>,
     /// What it gets elsewhere.
     pub otherwise: Otherwise,
+    /// Whether it may fail.
+    pub fails: Fails,
+    /// How long it may take, in nanoseconds. `None`: as long as it likes.
+    pub within_ns: Option<u64>,
 }
 
 impl Rule {
@@ -114,7 +119,16 @@ fn runsc() -> Rules {
             Effect::Nothing => (Target::Same, Otherwise::Status),
             Effect::Removes => (Target::Place(None), Otherwise::Status),
         };
-        let mut rule = Rule { operation: row.operation, from, to, or: None, idle: Vec::new(), otherwise };
+        let mut rule = Rule {
+            operation: row.operation,
+            from,
+            to,
+            or: None,
+            idle: Vec::new(),
+            otherwise,
+            fails: Fails::Any,
+            within_ns: None,
+        };
         match row.operation {
             // The table says who may begin to wait; a history shows who returned.
             Operation::Wait => (rule.from, rule.otherwise) = (vec![Some(Status::Stopped)], Otherwise::Waits),
@@ -147,6 +161,8 @@ fn oci() -> Rules {
         or: None,
         idle: Vec::new(),
         otherwise: if operation == Create { Otherwise::Exists } else { Otherwise::Status },
+        fails: Fails::Any,
+        within_ns: None,
     };
     let to = |status| Target::Place(Some(status));
     let rules = vec![

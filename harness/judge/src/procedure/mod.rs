@@ -34,6 +34,7 @@ pub mod search;
 mod set;
 mod shrink;
 mod slots;
+mod table;
 mod tell;
 
 use std::borrow::Cow;
@@ -44,6 +45,7 @@ use serde::Serialize;
 
 use crate::check::search::Budget;
 use crate::history::object::{ObjectHistory, Value};
+use crate::model::object::table as table_model;
 use crate::model::object::{Item, Kind, ObjectModel, QueueOrder, Sequential};
 use crate::verdict::Ruling;
 use certificate::{Flaw, Sequence, validate};
@@ -103,6 +105,8 @@ struct Part<'a> {
     first: Value,
     /// The first values, where they are several.
     first_list: Vec<Value>,
+    /// Of a table: the first state.
+    start: u16,
     teller: Teller<'a>,
 }
 
@@ -154,7 +158,9 @@ fn parts<'a>(history: &'a ObjectHistory, model: &'a ObjectModel) -> Vec<(u32, Pa
     counted
         .map(|((object, items), _)| {
             let (first, first_list) = first(history, model, object);
-            (object, Part { history, model, items, first, first_list, teller })
+            let mut part = Part { history, model, items, first, first_list, start: 0, teller };
+            part.start = part.starts().first().copied().unwrap_or(0);
+            (object, part)
         })
         .collect()
 }
@@ -163,6 +169,10 @@ fn parts<'a>(history: &'a ObjectHistory, model: &'a ObjectModel) -> Vec<(u32, Pa
 fn first(history: &ObjectHistory, model: &ObjectModel, object: u32) -> (Value, Vec<Value>) {
     let zero = Value::whole(0).expect("0 is a small number");
     match history.initial[object as usize] {
+        None if model.kind == Kind::Table => {
+            let place = model.rules.as_deref().map_or(0, table_model::Rules::initial);
+            (Value::whole(place.into()).unwrap_or(zero), Vec::new())
+        }
         Some(value) if model.kind.begins_with_a_list() => (zero, history.values.items(value).to_vec()),
         Some(value) => (value, Vec::new()),
         None => (zero, Vec::new()),
@@ -180,8 +190,8 @@ pub fn judge(history: &ObjectHistory, model: &ObjectModel, budget: Budget) -> Ve
         until: budget.time.map(|time| Instant::now() + time),
         memory_bytes: budget.memory_bytes / at_once,
     };
-    let decide = |(object, part): (u32, Part<'_>)| {
-        let (ruling, way) = part.decide(limits);
+    let decide = |(object, mut part): (u32, Part<'_>)| {
+        let (ruling, way) = part.decide_all(limits);
         (object, ruling, way)
     };
     if parts.len() > 1 {
@@ -200,14 +210,22 @@ pub fn certify(
 ) -> Result<(), Flaw> {
     let history = &*begun(history, model);
     let part = parts(history, model).into_iter().find(|(of, _)| *of == object);
-    let Some((_, part)) = part else { return Ok(()) };
+    let Some((_, mut part)) = part else { return Ok(()) };
     let mut places: rustc_hash::FxHashMap<u32, u32> = rustc_hash::FxHashMap::default();
     places.extend((0..).zip(&part.items).map(|(place, item)| (item.call, place)));
     let place = |call: u32| places.get(&call).copied().unwrap_or(u32::MAX);
     let mut took: Vec<_> = linearization.took.iter().map(|&(call, value)| (place(call), value)).collect();
     took.sort_unstable();
     let order = Sequence { places: linearization.calls.iter().map(|&call| place(call)).collect(), took };
-    part.with_model(Certify { items: &part.items, order: &order })
+    // One beginning that explains all is enough.
+    let mut starts = part.starts().into_iter();
+    loop {
+        part.start = starts.next().unwrap_or(part.start);
+        let flaw = part.with_model(Certify { items: &part.items, order: &order });
+        if flaw.is_ok() || starts.len() == 0 {
+            return flaw;
+        }
+    }
 }
 
 /// Something to do with whatever the model's step function is.
@@ -268,7 +286,7 @@ impl WithModel for Settle<'_> {
 
 impl Part<'_> {
     fn with_model<W: WithModel>(&self, work: W) -> W::Output {
-        use crate::model::object::{counter, lock, log, queue, register, set};
+        use crate::model::object::{counter, lock, log, queue, register, set, table};
 
         let (first, values) = (self.first_list.as_slice(), &self.history.values);
         match (self.model.kind, self.model.order) {
@@ -282,7 +300,46 @@ impl Part<'_> {
             (Kind::Lock, _) => work.with(&lock::Lock { first: None, lease_ns: self.model.lease_ns }),
             (Kind::Queue, QueueOrder::Fifo) => work.with(&queue::Fifo { first }),
             (Kind::Queue, QueueOrder::Any) => work.with(&queue::Bag { first }),
+            (Kind::Table, _) => work.with(&table::Table { rules: self.rules(), first: self.start }),
         }
+    }
+
+    /// The statuses and operations of a table.
+    fn rules(&self) -> &table_model::Rules {
+        self.model.rules.as_deref().expect("the model of a table has rules")
+    }
+
+    /// The states of a table that the object can begin in; of any other kind there is one beginning, and nothing here.
+    fn starts(&self) -> Vec<u16> {
+        let Some(rules) = self.model.rules.as_deref().filter(|_| self.model.kind == Kind::Table) else {
+            return Vec::new();
+        };
+        match self.first.as_whole().and_then(|place| u8::try_from(place).ok()) {
+            Some(place) => rules.states_of(place).collect(),
+            // Nobody knows.
+            None => (0..rules.states()).collect(),
+        }
+    }
+
+    /// Decides the part, whichever of its beginnings it had: one that explains all is enough.
+    fn decide_all(&mut self, limits: Limits) -> (ObjectRuling, Way) {
+        let starts = self.starts();
+        if starts.len() < 2 {
+            return self.decide(limits);
+        }
+        let mut illegal = None;
+        for start in starts {
+            self.start = start;
+            match self.decide(limits) {
+                (Ruling::Illegal(explanation), way) => _ = illegal.get_or_insert((explanation, way)),
+                decided => return decided,
+            }
+        }
+        // Each beginning may fail for a reason of its own: only all operations together show it of every one.
+        let (first, way) = illegal.expect("there are several beginnings");
+        let all = self.items.iter().map(|item| item.call).collect();
+        let sentence = format!("No beginning explains it. From the first of them: {}", first.sentence);
+        (Ruling::Illegal(Explanation { sentence, calls: all }), way)
     }
 
     /// Decides the part.
@@ -300,6 +357,10 @@ impl Part<'_> {
                 Kind::Log => log::decide(self),
                 Kind::Lock => lock::decide(self),
                 Kind::Queue => queue::decide(self),
+                Kind::Table => {
+                    let table = table_model::Table { rules: self.rules(), first: self.start };
+                    table::decide(self, &table, limits)
+                }
             },
         };
         self.with_model(Settle { part: self, fast, limits })
@@ -322,6 +383,10 @@ impl Part<'_> {
         };
         let is_wrong =
             |item: &Item| item.refused && (causes(item.op).is_empty() || !item.refused_for(causes(item.op)));
+        if self.model.kind == Kind::Table {
+            // Its rules say what refuses what.
+            return None;
+        }
         let place = self.items.iter().position(is_wrong)?;
         let item = &self.items[place];
         let the = self.teller.the(item);

@@ -76,6 +76,19 @@ fn run<S: Sequential>(model: &S, items: &[Item], limits: Limits, width: Option<u
     Search::new(model, items, limits, width).run()
 }
 
+/// The states in which an operation that has no place was tried, each once, as far as the limits allow.
+pub fn tried<S: Sequential>(model: &S, items: &[Item], limits: Limits, place: u32) -> Vec<S::State> {
+    let mut search = Search::new(model, items, limits, None);
+    search.watched = Some(place);
+    for (_, is_end, place) in search.events() {
+        let outcome = if is_end { search.end(place) } else { search.invoke(place) };
+        if outcome.is_err() {
+            break;
+        }
+    }
+    search.tried
+}
+
 /// Which of the operations under way have acted, by slot.
 type Acted = [u64; SLOTS / 64];
 
@@ -140,6 +153,9 @@ struct Search<'a, S: Sequential> {
     sorts: Vec<u32>,
     /// Those under way that can change something: sort, deadline, whether it need not act, place.
     pending: Vec<(u32, u64, bool, u32)>,
+    /// Whose failed trials are noted, and in which states they were.
+    watched: Option<u32>,
+    tried: Vec<S::State>,
 }
 
 impl<'a, S: Sequential> Search<'a, S> {
@@ -157,6 +173,17 @@ impl<'a, S: Sequential> Search<'a, S> {
             looks: items.iter().map(|item| model.looks(item)).collect(),
             sorts: sorts(model, items),
             pending: Vec::new(),
+            watched: None,
+            tried: Vec::new(),
+        }
+    }
+
+    /// Notes that an operation could not act in a state.
+    fn fails_in(&mut self, place: u32, state: &S::State) {
+        /// How many states are noted.
+        const NOTED_MAX: usize = 16;
+        if self.watched == Some(place) && self.tried.len() < NOTED_MAX && !self.tried.contains(state) {
+            self.tried.push(state.clone());
         }
     }
 
@@ -239,6 +266,8 @@ impl<'a, S: Sequential> Search<'a, S> {
         if self.model.step(&mut state, &self.items[place as usize], None) {
             flip(&mut key.acted, slot);
             *step = self.note(place, *step, None);
+        } else {
+            self.fails_in(place, &key.state);
         }
     }
 
@@ -375,6 +404,8 @@ impl<'a, S: Sequential> Search<'a, S> {
                 let mut step = self.note(place, step, took);
                 self.look_all(&mut after, &mut step);
                 next.push((after, step));
+            } else {
+                self.fails_in(place, &key.state);
             }
         }
     }

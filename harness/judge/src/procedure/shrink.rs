@@ -13,8 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::search::{Limits, refute};
-use super::{Fault, Part};
+use super::search::{Limits, refute, tried};
+use super::{Fault, Part, Teller};
 use crate::history::object::{Op, Value};
 use crate::model::object::{Item, Kind, Sequential};
 
@@ -49,14 +49,20 @@ struct Shrink<'a, S: Sequential> {
 
 /// The smallest set of operations found that has no order; `dead` is the one that has no place among those before.
 pub(super) fn shrink<S: Sequential>(part: &Part<'_>, model: &S, dead: u32) -> Fault {
-    let mut shrink = Shrink {
-        model,
-        beginnings: Vec::new(),
-        kind: part.model.kind,
-        until: Instant::now() + PATIENCE,
-        kept: (0..).zip(part.items.iter().copied()).collect(),
-        dead,
-    };
+    let kept = (0..).zip(part.items.iter().copied()).collect();
+    shrink_from(part, model, dead, kept, Vec::new())
+}
+
+/// The same, begun with a part that is known to have no order, whatever of these beginnings was there before.
+pub(super) fn shrink_from<S: Sequential>(
+    part: &Part<'_>,
+    model: &S,
+    dead: u32,
+    kept: Vec<(u32, Item)>,
+    beginnings: Vec<S>,
+) -> Fault {
+    let until = Instant::now() + PATIENCE;
+    let mut shrink = Shrink { model, beginnings, kind: part.model.kind, until, kept, dead };
     shrink.drop_end();
     shrink.begin_later();
     shrink.drop_groups(Shrink::looker);
@@ -64,14 +70,43 @@ pub(super) fn shrink<S: Sequential>(part: &Part<'_>, model: &S, dead: u32) -> Fa
     let count = shrink.kept.len();
     let the = part.the(shrink.dead);
     let whatever = if shrink.beginnings.is_empty() { "" } else { ", whatever was there before" };
+    let found = shrink.found(part.teller);
     let sentence = match count {
-        1 => format!("{the} cannot be{whatever}."),
-        _ => format!("{the} has no place in any order of these {count} operations{whatever}."),
+        1 => format!("{the} cannot be{whatever}{found}."),
+        _ => format!("{the} has no place in any order of these {count} operations{whatever}{found}."),
     };
     Fault { sentence, places: shrink.kept.iter().map(|&(place, _)| place).collect() }
 }
 
 impl<S: Sequential> Shrink<'_, S> {
+    /// What the operation without a place would find, in words, where that is little.
+    fn found(&self, teller: Teller<'_>) -> String {
+        /// How many different ones are told.
+        const TOLD_MAX: usize = 4;
+        let items: Vec<Item> = self.kept.iter().map(|(_, item)| *item).collect();
+        let Some(place) = self.kept.iter().position(|(place, _)| *place == self.dead) else {
+            return String::new();
+        };
+        let limits = Limits { until: Some(self.until + PATIENCE), memory_bytes: MEMORY_BYTES };
+        let models =
+            if self.beginnings.is_empty() { std::slice::from_ref(self.model) } else { &self.beginnings };
+        let mut told = std::collections::BTreeSet::new();
+        for model in models {
+            for state in tried(model, &items, limits, place as u32) {
+                told.insert(model.shown(&state, &teller));
+                if told.len() > TOLD_MAX {
+                    return String::new();
+                }
+            }
+        }
+        let told: Vec<String> = told.into_iter().collect();
+        match told.split_last() {
+            None => String::new(),
+            Some((only, [])) => format!(": it would find {only}"),
+            Some((last, others)) => format!(": it would find {} or {last}", others.join(", ")),
+        }
+    }
+
     /// Drops what the search never came to.
     fn drop_end(&mut self) {
         let Some(&(_, dead)) = self.kept.iter().find(|(place, _)| *place == self.dead) else { return };
@@ -110,6 +145,7 @@ impl<S: Sequential> Shrink<'_, S> {
     fn begin_later(&mut self) {
         let mut times: Vec<u64> = self.kept.iter().map(|(_, item)| item.invoke_ns).collect();
         times.sort_unstable();
+        let given = std::mem::take(&mut self.beginnings);
         let mut window = 4;
         while window < times.len() && Instant::now() < self.until {
             let cut_ns = times[times.len() - window];
@@ -121,14 +157,14 @@ impl<S: Sequential> Shrink<'_, S> {
             let model = self.model;
             kept.retain(|(_, item)| item.must || !model.looks(item));
             let items: Vec<Item> = kept.iter().map(|(_, item)| *item).collect();
-            let Some(beginnings) = self.model.beginnings(&items) else { return };
+            let Some(beginnings) = self.model.beginnings(&items) else { break };
             self.beginnings = beginnings;
             if kept.len() < self.kept.len() && self.take(kept) {
                 return;
             }
-            self.beginnings = Vec::new();
             window *= 4;
         }
+        self.beginnings = given;
     }
 
     /// Drops as many groups as can go, many at a time and then fewer.

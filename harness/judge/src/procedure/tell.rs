@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::history::object::{Call, ObjectHistory, Op, Value};
 use crate::history::{Clock, FIRST_STEP, Outcome};
-use crate::model::object::Item;
+use crate::model::object::table::Rules;
+use crate::model::object::{Item, Names};
 use crate::words::Unit;
 
 /// Tells the operations of a history. Times count from its first invocation, in the unit that fits.
@@ -58,9 +59,26 @@ impl<'a> Teller<'a> {
         }
     }
 
+    /// The table that the history's operations are of.
+    fn rules(&self) -> Option<&'a Rules> {
+        self.history.model.as_ref()?.rules.as_deref()
+    }
+
+    /// Of a table: the operation's name, and the status that it told.
+    fn own_words(&self, value: Option<Value>, saw: Option<Value>) -> Option<(&'a str, Option<&'a str>)> {
+        let rules = self.rules()?;
+        let number = |value: Value| u16::try_from(value.as_whole()?).ok();
+        let rule = rules.operation(value.and_then(number)?)?;
+        let place = saw.and_then(number).and_then(|place| u8::try_from(place).ok());
+        Some((&rule.name, place.map(|place| rules.spelled(place))))
+    }
+
     /// What was done, in a few words: `write 3`, `read that saw 3`.
     #[must_use]
     pub fn deed(&self, item: &Item) -> String {
+        if let Some((name, saw)) = self.own_words(item.value, item.saw).filter(|_| item.op == Op::Act) {
+            return saw.map_or_else(|| name.to_owned(), |saw| format!("{name} that told {saw}"));
+        }
         let mut text = item.op.to_string();
         let shown = |value: Option<Value>| value.map_or_else(String::new, |value| self.value(value));
         if item.op == Op::Cas {
@@ -87,9 +105,12 @@ impl<'a> Teller<'a> {
     #[must_use]
     pub fn line(&self, index: u32) -> String {
         let call = &self.history.calls[index as usize];
-        let mut text = format!("{} {} ({})", self.actor(call.actor), call.op, self.span(call));
+        let own = self.own_words(call.value, call.saw).filter(|_| call.op == Op::Act);
+        let name = own.map_or(call.op.as_str(), |(name, _)| name);
+        let mut text = format!("{} {name} ({})", self.actor(call.actor), self.span(call));
         let shown = |value: Value| self.value(value);
         match (call.op, call.value, call.saw) {
+            (Op::Act, ..) => text.push(':'),
             (Op::Cas, Some(from), Some(to)) => _ = write!(text, ": from {} to {}", shown(from), shown(to)),
             (_, Some(value), _) => _ = write!(text, ": {}", shown(value)),
             _ => text.push(':'),
@@ -103,12 +124,24 @@ impl<'a> Teller<'a> {
         if let Some(cause) = call.cause {
             _ = write!(text, " ({cause})");
         }
-        if let (Some(saw), false) = (call.saw, call.op == Op::Cas) {
-            _ = write!(text, ", saw {}", shown(saw));
+        match (own, call.saw) {
+            (Some((_, Some(told))), _) => _ = write!(text, ", told {told}"),
+            (None, Some(saw)) if call.op != Op::Cas => _ = write!(text, ", saw {}", shown(saw)),
+            _ => {}
         }
         if let Some(message) = self.history.message(call) {
             _ = write!(text, " {message:?}");
         }
         text
+    }
+}
+
+impl Names for Teller<'_> {
+    fn value(&self, value: Value) -> String {
+        Teller::value(self, value)
+    }
+
+    fn actor(&self, actor: u32) -> String {
+        Teller::actor(self, actor)
     }
 }

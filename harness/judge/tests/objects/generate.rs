@@ -2,7 +2,8 @@
 
 use flockwork_judge::history::Outcome;
 use flockwork_judge::history::object::{Call, Cause, ObjectHistory, Op, Value};
-use flockwork_judge::model::object::{Kind, ObjectModel, QueueOrder};
+use flockwork_judge::model::object::table::Table;
+use flockwork_judge::model::object::{Item, Kind, ObjectModel, QueueOrder, Sequential};
 
 use crate::oracle;
 use crate::random::Random;
@@ -46,6 +47,14 @@ pub fn generate(model: &ObjectModel, taste: Taste, random: &mut Random) -> Objec
 
 fn begin(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: &mut Random) {
     let first = match model.kind {
+        Kind::Table => {
+            let rules = model.rules.as_deref().expect("a table");
+            // Where it can be told where an object is, and where not.
+            let places: Vec<u8> = (0..=rules.statuses().len() as u8)
+                .filter(|&place| rules.states_of(place).next().is_some())
+                .collect();
+            if random.chance(8) { Value::NULL } else { value(random.pick(&places).into()) }
+        }
         Kind::Register | Kind::Counter => value(random.pick(&[0, 0, 7])),
         _ => {
             let items: Vec<Value> =
@@ -75,8 +84,10 @@ fn fill(
         let until = from + random.below(7);
         free[actor] = until;
         let op = random.pick(model.kind.operations());
+        let own = model.rules.as_deref().map(|rules| random.below(rules.operations().len() as u64));
         let mut call = Call::new(actor as u32, object, op, from, until, Outcome::Ok);
         argue(&mut call, model.kind, taste, names, random);
+        call.value = own.map(value).or(call.value);
         let instant = from + random.below(until - from + 1);
         if taste == Taste::Wild && random.chance(15) {
             call.outcome = Outcome::Unknown;
@@ -89,6 +100,12 @@ fn fill(
         calls.push((instant, call));
     }
     calls.sort_by_key(|&(instant, _)| instant);
+    if model.kind == Kind::Table {
+        let calls = calls.into_iter().map(|(_, call)| call).collect();
+        let initial = history.initial[object as usize].expect("it is given");
+        history.calls.extend(answer_own(model, taste, initial, calls, random));
+        return;
+    }
     let answered =
         answer(history, model, taste, object, calls.into_iter().map(|(_, call)| call).collect(), random);
     history.calls.extend(answered);
@@ -231,6 +248,79 @@ fn answer(
     answered
 }
 
+/// The same of a table.
+fn answer_own(
+    model: &ObjectModel,
+    taste: Taste,
+    initial: Value,
+    mut calls: Vec<Call>,
+    random: &mut Random,
+) -> Vec<Call> {
+    let mut state = oracle::starts(model, initial).first().copied().unwrap_or(0);
+    for call in &mut calls {
+        let is_known = call.outcome == Outcome::Ok;
+        if call.outcome == Outcome::Failed || (!is_known && random.chance(50)) {
+            continue;
+        }
+        let tells = is_known && (taste == Taste::Unique || random.chance(70));
+        let refused = act(model, &mut state, call, tells, random);
+        if let Some(cause) = refused.filter(|_| is_known) {
+            call.outcome = Outcome::Refused;
+            call.cause = random.chance(70).then_some(cause);
+        }
+    }
+    calls
+}
+
+/// Lets an operation of a table act: then it may tell where it led. What is refused says why, and may tell where it is.
+fn act(
+    model: &ObjectModel,
+    state: &mut u16,
+    call: &mut Call,
+    tells: bool,
+    random: &mut Random,
+) -> Option<Cause> {
+    let rules = model.rules.as_deref().expect("a table");
+    let table = Table { rules, first: *state };
+    let places: Vec<Value> = (0..=rules.statuses().len() as u64).map(value).collect();
+    let ends = |call: &Call| {
+        let mut after = *state;
+        let item = Item::of(0, call).expect("it did not fail");
+        table.step(&mut after, &item, None).then_some(after)
+    };
+    let mut told = *call;
+    told.saw = None;
+    let mut leads: Vec<(Call, u16)> = ends(&told).map(|after| (told, after)).into_iter().collect();
+    for &saw in &places {
+        told.saw = Some(saw);
+        leads.extend(ends(&told).map(|after| (told, after)));
+    }
+    if !leads.is_empty() {
+        let chosen: Vec<_> = leads.iter().filter(|(told, _)| told.saw.is_some() == tells).collect();
+        let (told, after) = if chosen.is_empty() { leads[0] } else { *random.pick(&chosen) };
+        *state = after;
+        if call.outcome == Outcome::Ok {
+            *call = told;
+        }
+        return None;
+    }
+    told.outcome = Outcome::Refused;
+    for cause in [Cause::Absent, Cause::Exists, Cause::Status] {
+        for saw in std::iter::once(None).chain(places.iter().copied().map(Some)) {
+            (told.cause, told.saw) = (Some(cause), saw);
+            if ends(&told).is_some() && (saw.is_some() || !tells) {
+                if call.outcome == Outcome::Ok {
+                    call.saw = saw;
+                }
+                return Some(cause);
+            }
+        }
+    }
+    // It would wait for ever.
+    call.outcome = Outcome::Failed;
+    None
+}
+
 /// Changes something of one call, so that the history is likely illegal.
 fn spoil(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: &mut Random) {
     let indexes: Vec<usize> =
@@ -269,6 +359,10 @@ fn spoil(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: 
                     .collect();
                 call.saw = Some(if seen.is_empty() { value(random.below(4)) } else { random.pick(&seen) });
             }
+            (Kind::Table, _) => {
+                let places = model.rules.as_deref().expect("a table").statuses().len() as u64;
+                call.saw = Some(value(random.below(places + 1)));
+            }
             (_, Op::Contains) => call.saw = Some(Value::truth(random.chance(50))),
             (_, Op::Add) if model.kind == Kind::Counter => {
                 call.saw = Some(value(random.below(4)));
@@ -279,7 +373,10 @@ fn spoil(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: 
         // It was refused, or was not.
         2 if call.outcome == Outcome::Refused => (call.outcome, call.cause) = (Outcome::Ok, None),
         2 if call.outcome == Outcome::Ok
-            && matches!(call.op, Op::Add | Op::Remove | Op::Try | Op::Release | Op::Pop | Op::Cas)
+            && matches!(
+                call.op,
+                Op::Act | Op::Add | Op::Remove | Op::Try | Op::Release | Op::Pop | Op::Cas
+            )
             && model.kind != Kind::Counter =>
         {
             call.outcome = Outcome::Refused;

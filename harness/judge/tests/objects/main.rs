@@ -140,3 +140,50 @@ fn bags() {
     let model = ObjectModel { name: "bag".into(), order: QueueOrder::Any, ..ObjectModel::of(Kind::Queue) };
     both(&model, 15);
 }
+
+/// A table of few states, with all that a table can say.
+const SMALL: &str = "\
+kind = \"table\"
+statuses = [\"open\", \"closed\", \"locked\", \"jammed\"]
+[operations]
+build  = { from = \"absent\", to = \"closed\", refused = \"exists\" }
+open   = { from = \"closed\", to = \"open\" }
+close  = { from = \"open\", to = \"closed\", idle = \"closed\" }
+lock   = { from = \"closed\", to = \"locked\", refused = \"waits\" }
+unlock = { from = \"locked\", to = \"closed\" }
+jam    = { from = [\"open\", \"closed\"], to = \"jammed\" }
+repair = { from = \"jammed\", to = \"remembered\" }
+push   = { from = [\"open\", \"closed\"], to = \"same\", or = \"jammed\" }
+kick   = { from = [\"open\", \"closed\", \"jammed\"], to = \"open\", or = \"locked\" }
+look   = { from = [\"open\", \"closed\", \"locked\", \"jammed\"], to = \"same\" }
+raze   = { from = [\"open\", \"locked\"], to = \"absent\" }
+";
+
+fn table(name: &str, text: &str) -> ObjectModel {
+    flockwork_judge::model::object::parse(name, text.to_owned()).expect("a model")
+}
+
+#[test]
+fn tables() {
+    both(&table("door.toml", SMALL), 17);
+}
+
+/// So many states that the search for few does not apply: a dial of thirty numbers.
+#[test]
+fn tables_of_many_statuses() {
+    let statuses: Vec<String> = (0..30).map(|number| format!("\"n{number}\"")).collect();
+    let some = |from: usize, to: usize| statuses[from..to].join(", ");
+    let turn = |number: usize| {
+        let next = (number * 7 + 3) % 30;
+        format!("turn{number} = {{ from = [{}, \"n{number}\"], to = \"n{next}\" }}", some(9, 25))
+    };
+    let text = format!(
+        "kind = \"table\"\nstatuses = [{0}]\n[operations]\nlook = {{ from = [{0}], to = \"same\" }}\n\
+         stop = {{ from = [{1}], to = \"absent\" }}\n\
+         start = {{ from = \"absent\", to = \"n0\", or = \"n1\", refused = \"exists\" }}\n{2}\n",
+        some(0, 30),
+        some(5, 30),
+        (0..6).map(turn).collect::<Vec<_>>().join("\n"),
+    );
+    both(&table("dial.toml", &text), 19);
+}

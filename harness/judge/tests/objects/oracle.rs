@@ -3,7 +3,7 @@
 use flockwork_judge::history::Outcome;
 use flockwork_judge::history::object::{ObjectHistory, Value};
 use flockwork_judge::model::object::{
-    Item, Kind, ObjectModel, QueueOrder, Sequential, counter, lock, log, queue, register, set,
+    Item, Kind, ObjectModel, QueueOrder, Sequential, counter, lock, log, queue, register, set, table,
 };
 
 /// Whether any order explains the object's operations, or those of them that are meant.
@@ -27,6 +27,20 @@ pub fn is_legal(history: &ObjectHistory, model: &ObjectModel, object: u32, meant
         (Kind::Lock, _) => any(&lock::Lock { first: None, lease_ns: model.lease_ns }, &items),
         (Kind::Queue, QueueOrder::Fifo) => any(&queue::Fifo { first }, &items),
         (Kind::Queue, QueueOrder::Any) => any(&queue::Bag { first }, &items),
+        (Kind::Table, _) => {
+            let rules = model.rules.as_deref().expect("a table");
+            let starts = starts(model, initial.expect("it is given"));
+            starts.into_iter().any(|first| any(&table::Table { rules, first }, &items))
+        }
+    }
+}
+
+/// The states that an object of a table can begin in; nobody may know.
+pub fn starts(model: &ObjectModel, initial: Value) -> Vec<u16> {
+    let Some(rules) = model.rules.as_deref() else { return Vec::new() };
+    match initial.as_whole().and_then(|place| u8::try_from(place).ok()) {
+        Some(place) => rules.states_of(place).collect(),
+        None => (0..rules.states()).collect(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::model::AnyModel;
+use crate::model::object::Kind;
 use crate::plan::Budget;
 use crate::plan::command::{CommandPlan, OperationPlan, Values};
 use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
@@ -251,10 +252,11 @@ fn race(subject: &Subject, setup: &[Written], processes: &[Vec<Written>]) -> Rac
         let calls = |written: &[Written]| written.iter().map(|one| one.call.clone()).collect::<Vec<_>>();
         let is_builtin = crate::model::Builtin::named(model.name()).is_some();
         let is_table = matches!(model, AnyModel::Table(_));
+        let is_own_table = matches!(model, AnyModel::Object(model) if model.kind == Kind::Table);
         Modelled {
             name: model.name().to_owned(),
             header: header(model, objects).to_string(),
-            file: subject.file.clone().filter(|_| is_table && !is_builtin),
+            file: subject.file.clone().filter(|_| is_own_table || (is_table && !is_builtin)),
             is_table,
             setup: calls(setup),
             calls: processes.iter().map(|program| calls(program)).collect(),

@@ -144,7 +144,7 @@ pub(super) fn read_perturb(reader: &mut Reader<'_>) -> Option<std::ops::RangeInc
 
 fn read_model(reader: &mut Reader<'_>) -> Option<AnyModel> {
     let Some(entry) = reader.take("model") else {
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.as_str()).collect();
         reader.missing(
             "model",
             &format!("{}, runsc, oci, {SEQUENTIAL}, or the path of a model", kinds.join(", ")),
@@ -168,9 +168,9 @@ fn read_model(reader: &mut Reader<'_>) -> Option<AnyModel> {
 }
 
 /// What a scenario may call the model's operations.
-fn operations_of(model: &AnyModel) -> Vec<&'static str> {
+fn operations_of(model: &AnyModel) -> Vec<&str> {
     match model {
-        AnyModel::Object(model) => model.kind.operations().iter().map(|op| op.as_str()).collect(),
+        AnyModel::Object(model) => model.op_names(),
         AnyModel::Table(_) => flockwork::Operation::ALL.map(flockwork::Operation::as_str).to_vec(),
     }
 }
@@ -260,7 +260,8 @@ fn read_operation(
 fn form(model: Option<&AnyModel>, op: &str) -> Form {
     let Some(AnyModel::Object(model)) = model else { return Form::Status };
     match (model.kind, Op::named(op)) {
-        (Kind::Register, Some(Op::Read)) | (Kind::Queue, Some(Op::Pop)) => Form::Any,
+        // Of a table it is a status in the user's own words.
+        (Kind::Register, Some(Op::Read)) | (Kind::Queue, Some(Op::Pop)) | (Kind::Table, _) => Form::Any,
         (Kind::Counter, Some(Op::Add | Op::Read)) | (Kind::Log, Some(Op::Append)) => Form::Whole,
         (Kind::Set, Some(Op::Contains)) => Form::Truth,
         (kind, Some(op)) if kind.tells_a_list(op) => Form::List,

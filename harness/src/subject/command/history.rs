@@ -51,6 +51,8 @@ pub fn header(model: &AnyModel, objects: impl Iterator<Item = String>) -> Json {
                 header.insert("model".into(), model.name().into());
             }
         }
+        // So is a table in the user's own words.
+        AnyModel::Object(model) if model.kind == object::Kind::Table => {}
         AnyModel::Object(model) => {
             header.insert("model".into(), model.kind.as_str().into());
             header.extend(choices(model));
@@ -75,6 +77,11 @@ fn choices(model: &object::ObjectModel) -> Map<String, Json> {
     if !model.fails.is_empty() {
         let fails = model.fails.iter().map(|(op, fails)| (op.to_string(), fails.as_str().into()));
         choices.insert("fails".into(), Json::Object(fails.collect()));
+    }
+    if !model.within_ns.is_empty() {
+        let within =
+            model.within_ns.iter().map(|(op, &ns)| (op.to_string(), units::show_exact_ns(ns).into()));
+        choices.insert("within".into(), Json::Object(within.collect()));
     }
     choices
 }

@@ -84,7 +84,8 @@ pub use decide::Allowance;
 use decide::Decision;
 pub use explain::{Explanation, Member, Placed, Proof, Role};
 use lives::Lives;
-use partition::{Duty, Item, Partition, States};
+pub(crate) use partition::{Duty, Item as RowItem};
+use partition::{Item, Partition, States};
 
 /// What a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +271,37 @@ impl Decided<'_> {
                 Err(SearchRuling::Illegal(Box::new(explanation)))
             }
         }
+    }
+}
+
+/// What became of operations that are known by their rows alone. They are told by what their items call records.
+pub(crate) enum ByRows {
+    /// An order of all but those that are legal everywhere and change nothing.
+    Order(Vec<u32>),
+    /// There is none.
+    Dead {
+        /// Which has no place.
+        place: u32,
+        /// The operations that show it, and whether each must act among them.
+        part: Vec<(u32, Duty)>,
+        /// Whether they show it whatever was there before them.
+        is_anywhere: bool,
+    },
+    /// The budget ran out, or there are too many at once.
+    Undecided(String),
+}
+
+/// Decides operations on one object of a table of at most 16 states. The order has to be validated by who asks.
+pub(crate) fn by_rows(items: Vec<RowItem>, first: u8, states: usize, allowance: Allowance) -> ByRows {
+    let partition = Partition::of(items, 1 << first, states, None);
+    match decide::decide(&partition, allowance) {
+        Decision::Linearizable(found) => ByRows::Order(order::acting(&partition, &found)),
+        Decision::Inconclusive(why) => ByRows::Undecided(why),
+        Decision::Not(case, dead) => ByRows::Dead {
+            place: dead.record,
+            is_anywhere: case.initial != partition.initial,
+            part: case.items.iter().map(|item| (item.record, item.duty)).collect(),
+        },
     }
 }
 

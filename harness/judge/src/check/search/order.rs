@@ -23,6 +23,18 @@ pub(super) fn certificate(
     Certificate { container: operations.container, first, steps: gaps.steps(history, operations) }
 }
 
+/// The records of an order that was found, but for those that were never searched for.
+pub(super) fn acting(partition: &Partition, found: &Found) -> Vec<u32> {
+    let mut initial = (0..partition.states as u8).filter(|state| partition.initial & (1 << state) != 0);
+    let gaps = initial.find_map(|first| Gaps::of(partition, found, first));
+    let steps = gaps.expect("an order that was found begins in some state").in_order();
+    let record = |step: Step| match step {
+        Step::Acts(record) => Some(record),
+        Step::Dies | Step::DiesBy(_) => None,
+    };
+    steps.into_iter().filter_map(record).collect()
+}
+
 /// Gives what is legal everywhere and changes nothing a place in an order: where it was invoked, by the earliest instants
 /// that the order allows, so that it delays nothing.
 pub(super) fn place_idle(history: &History, order: &mut Certificate, idle: &[u32]) {
@@ -92,7 +104,11 @@ impl<'a> Gaps<'a> {
 
     fn steps(mut self, history: &History, operations: &Operations) -> Vec<Step> {
         self.place_the_rest(history, operations);
-        let mut all = Vec::with_capacity(operations.indexes.len());
+        self.in_order()
+    }
+
+    fn in_order(self) -> Vec<Step> {
+        let mut all = Vec::with_capacity(self.partition.ops.len());
         for (number, mut lookers) in self.lookers.into_iter().enumerate() {
             if let Some(before) = number.checked_sub(1) {
                 let op = &self.partition.ops[self.found.steps[before].op as usize];

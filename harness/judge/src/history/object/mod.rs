@@ -83,6 +83,8 @@ words! {
         Push = "push",
         /// Queue: takes a value out.
         Pop = "pop",
+        /// Table: one of its own operations, whose number is the call's value; what it saw is the number of a place.
+        Act = "act",
     }
 }
 

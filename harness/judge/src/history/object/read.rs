@@ -17,7 +17,9 @@ use crate::history::Outcome;
 use crate::history::read::lines::Lines;
 use crate::history::read::value::{clipped, shown, text_of, whole_of, word_of};
 use crate::history::read::{Limits, ReadError};
+use crate::model::object::table::{ABSENT, Rules};
 use crate::model::object::{Kind, ObjectModel};
+use crate::words::nearest;
 use fields::Fields;
 pub(in crate::history) use header::{Sort, sort};
 use turns::Turns;
@@ -104,6 +106,9 @@ impl Reader {
             Kind::Set | Kind::Log | Kind::Queue => {
                 self.list(&field(), json, model.kind == Kind::Set, object)?
             }
+            // What stands for: nobody knows.
+            Kind::Table if json == "\"unknown\"" => Value::NULL,
+            Kind::Table => place(model, &field(), json)?,
         };
         self.history.initial[object as usize] = Some(value);
         Ok(())
@@ -191,7 +196,10 @@ impl Reader {
         let actor = self.actor(who, json)?;
         let object = self.which(&fields)?;
         let op = fields.op.ok_or_else(|| missing("op"))?;
-        let op = word_of("op", op, model.kind.operations(), Op::as_str)?;
+        let (op, own) = match model.rules.as_deref() {
+            Some(rules) => (Op::Act, Some(own_operation(rules, op)?)),
+            None => (word_of("op", op, model.kind.operations(), Op::as_str)?, None),
+        };
         let invoke = fields.invoke_ns.ok_or_else(|| missing("invoke_ns"))?;
         // The last numbers stand for "never".
         let invoke_ns = whole_of("invoke_ns", invoke, 0..=u64::MAX - 2)?;
@@ -205,7 +213,10 @@ impl Reader {
         call.cause =
             fields.reason.map(|json| word_of("reason", json, Cause::ALL, Cause::as_str)).transpose()?;
         check(&call)?;
-        self.argue(model, &mut call, &fields)?;
+        match own {
+            Some(own) => argue_own(model, own, &mut call, &fields)?,
+            None => self.argue(model, &mut call, &fields)?,
+        }
         if let Some(json) = fields.message {
             self.history.attach_message(&mut call, text_of("message", json)?.into_owned());
         }
@@ -271,6 +282,63 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The number of an operation of a table.
+fn own_operation(rules: &Rules, json: &str) -> Result<Value, String> {
+    let name = text_of("op", json)?;
+    if let Some(number) = rules.number(&name) {
+        return Ok(Value::whole(number.into()).expect("a small number"));
+    }
+    let names = || rules.operations().iter().map(|rule| rule.name.as_str());
+    let hint = match nearest(&clipped(&name), names()) {
+        Some(near) => format!("the nearest is {near:?}"),
+        None => format!("expected one of {}", some(names())),
+    };
+    Err(format!("op: unknown {:?}; {hint}", clipped(&name)))
+}
+
+/// The number of a place of a table.
+fn place(model: &ObjectModel, field: &str, json: &str) -> Result<Value, String> {
+    let rules =
+        model.rules.as_deref().ok_or("a table without its model; expected it to be named to the judge")?;
+    let name = text_of(field, json)?;
+    if let Some(place) = rules.place(&name) {
+        return Ok(Value::whole(place.into()).expect("a small number"));
+    }
+    let names = || std::iter::once(ABSENT).chain(rules.statuses().iter().map(String::as_str));
+    let hint = match nearest(&clipped(&name), names()) {
+        Some(near) => format!("the nearest is {near:?}"),
+        None => format!("expected one of {}", some(names())),
+    };
+    Err(format!("{field}: unknown {:?}; {hint}", clipped(&name)))
+}
+
+/// The first of several words, for a message.
+fn some<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    const LISTED_MAX: usize = 20;
+    let mut listed: Vec<&str> = words.take(LISTED_MAX + 1).collect();
+    if listed.len() > LISTED_MAX {
+        listed[LISTED_MAX] = "…";
+    }
+    listed.join(", ")
+}
+
+/// Takes what an operation of a table told: its status, as `status` or as `saw`. A value is not judged.
+fn argue_own(model: &ObjectModel, own: Value, call: &mut Call, fields: &Fields<'_>) -> Result<(), String> {
+    call.value = Some(own);
+    let told = match (fields.status, fields.saw.filter(|&json| json != "null")) {
+        (Some(_), Some(_)) => return Err("both status and saw; expected one of them".into()),
+        (Some(json), None) => Some(("status", json)),
+        (None, Some(json)) => Some(("saw", json)),
+        (None, None) => None,
+    };
+    let Some((field, json)) = told else { return Ok(()) };
+    if !matches!(call.outcome, Outcome::Ok | Outcome::Refused) {
+        return Err(format!("outcome {} with {field}; expected none", call.outcome));
+    }
+    call.saw = Some(place(model, field, json)?);
+    Ok(())
 }
 
 fn missing(field: &str) -> String {

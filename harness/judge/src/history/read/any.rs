@@ -7,6 +7,7 @@ use super::{Limits, ReadError, read_within};
 use crate::history::AnyHistory;
 use crate::history::object::read::{Sort, read as read_object, sort};
 use crate::model::AnyModel;
+use crate::model::object::Kind;
 
 /// Reads a whole history: of containers or of objects, as its first line says, or else as the model does.
 pub fn read_any(
@@ -29,6 +30,10 @@ pub fn read_any(
     match (sort, model) {
         (Sort::Object, Some(AnyModel::Table(_)) | None) => {
             read_object(whole, None, limits).map(Box::new).map(AnyHistory::Object)
+        }
+        // A table in its owner's words reads what a table of containers wrote, if its words are those.
+        (Sort::Table, Some(AnyModel::Object(model))) if model.kind == Kind::Table => {
+            read_object(whole, Some(model), limits).map(Box::new).map(AnyHistory::Object)
         }
         (Sort::Object | Sort::Either, Some(AnyModel::Object(model))) => {
             read_object(whole, Some(model), limits).map(Box::new).map(AnyHistory::Object)

@@ -1,6 +1,6 @@
 //! Counter: a number. `add` adds one and may tell the sum, `read` tells it.
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Op, Value};
 
 /// A counter that begins with a number.
@@ -28,6 +28,10 @@ impl Sequential for Counter {
             *state += number(item.value).unwrap_or(0);
         }
         !item.refused && number(item.saw).is_none_or(|saw| saw == *state)
+    }
+
+    fn shown(&self, state: &i128, _: &dyn Names) -> String {
+        format!("a sum of {state}")
     }
 
     fn looks(&self, item: &Item) -> bool {

@@ -12,23 +12,20 @@ use crate::words::nearest;
 
 /// Longest lease: a day, in nanoseconds.
 const LEASE_MAX_NS: u64 = 86_400_000_000_000;
+/// Longest time that an operation may be given: a day, in nanoseconds.
+const WITHIN_MAX_NS: u64 = 86_400_000_000_000;
 
 /// The model of the kind of this name.
 #[must_use]
 pub fn named(name: &str) -> Option<ObjectModel> {
-    Kind::named(name).map(ObjectModel::of)
+    Kind::of_name(name).map(ObjectModel::of)
 }
 
-/// Whether the text of a model's file says that it is one of an object: it has a `kind` that is no table.
+/// Whether the text of a model's file says that it is one of an object: it has a `kind`. Without one it is of containers.
 #[must_use]
 pub fn is_object_model(text: &str) -> bool {
     let source = Arc::new(Source { kind: SourceKind::File, name: String::new(), text: text.to_owned() });
-    let kind = |root: tree::Table| match root.entry("kind").map(|entry| &entry.node.value) {
-        Some(Value::Text(kind)) => kind != "table",
-        Some(_) => true,
-        None => false,
-    };
-    tree::parse(&source).is_ok_and(kind)
+    tree::parse(&source).is_ok_and(|root| root.entry("kind").is_some())
 }
 
 /// Parses the text of a model's file. The error holds every problem found.
@@ -49,11 +46,18 @@ pub fn parse(path: &str, text: String) -> Result<ObjectModel, Vec<Problem>> {
 pub fn load(name: String, mut reader: Reader<'_>) -> Option<ObjectModel> {
     let _ = reader.text("about");
     let kinds: Vec<&'static str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    if !reader.has("kind") {
+        reader.missing("kind", &format!("one of {}", kinds.join(", ")));
+    }
     let Some(kind) = reader.word("kind", &kinds).and_then(Kind::named) else {
         reader.finish();
         return None;
     };
     let mut model = ObjectModel { name, ..ObjectModel::of(kind) };
+    if kind == Kind::Table {
+        model.rules = super::load_table::rules(reader).map(Arc::new);
+        return Some(model);
+    }
     if kind == Kind::Queue {
         let orders: Vec<&'static str> = QueueOrder::ALL.iter().map(|order| order.as_str()).collect();
         model.order = reader.word("order", &orders).and_then(QueueOrder::named).unwrap_or(QueueOrder::Fifo);
@@ -65,8 +69,9 @@ pub fn load(name: String, mut reader: Reader<'_>) -> Option<ObjectModel> {
     }
     let mut section = reader.section("operations", "[operations]");
     for entry in section.take_all() {
-        if let Some((op, fails)) = operation(&mut section, kind, entry) {
-            model.fails.insert(op, fails);
+        if let Some((op, limits)) = operation(&mut section, kind, entry) {
+            model.fails.extend(limits.fails.map(|fails| (op, fails)));
+            model.within_ns.extend(limits.within_ns.map(|within_ns| (op, within_ns)));
         }
     }
     reader.finish();
@@ -78,14 +83,14 @@ fn initial(reader: &mut Reader<'_>, kind: Kind, node: &Node) -> Option<serde_jso
     let fits = match kind {
         Kind::Counter => matches!(node.value, Value::Integer(_)),
         Kind::Set | Kind::Log | Kind::Queue => matches!(node.value, Value::Array(_)),
-        Kind::Register | Kind::Lock => true,
+        Kind::Register | Kind::Lock | Kind::Table => true,
     };
     let value = node.value.json().filter(|_| fits);
     if value.is_none() {
         let expected = match kind {
             Kind::Counter => "a whole number",
             Kind::Set | Kind::Log | Kind::Queue => "a list",
-            Kind::Register | Kind::Lock => "a number, text, list or table",
+            Kind::Register | Kind::Lock | Kind::Table => "a number, text, list or table",
         };
         let message = format!("initial: expected {expected}, found {}", node.value.describe());
         reader.complain(Problem::new(&node.place, message));
@@ -93,8 +98,26 @@ fn initial(reader: &mut Reader<'_>, kind: Kind, node: &Node) -> Option<serde_jso
     value
 }
 
-/// `add = { fails = "never" }`.
-fn operation(reader: &mut Reader<'_>, kind: Kind, entry: &Entry) -> Option<(Op, Fails)> {
+/// What a model says of an operation beside what it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::model) struct Bounds {
+    /// Whether it may fail.
+    pub fails: Option<Fails>,
+    /// How long it may take.
+    pub within_ns: Option<u64>,
+}
+
+/// Reads `fails` and `within`.
+pub(in crate::model) fn bounds(reader: &mut Reader<'_>) -> Bounds {
+    let words: Vec<&'static str> = Fails::ALL.iter().map(|fails| fails.as_str()).collect();
+    Bounds {
+        fails: reader.word("fails", &words).and_then(Fails::named),
+        within_ns: reader.duration_ns("within", 1..=WITHIN_MAX_NS),
+    }
+}
+
+/// `add = { fails = "never", within = "2s" }`.
+fn operation<'a>(reader: &mut Reader<'a>, kind: Kind, entry: &'a Entry) -> Option<(Op, Bounds)> {
     let words = || kind.operations().iter().map(|op| op.as_str());
     let Some(op) = Op::named(&entry.key).filter(|op| kind.operations().contains(op)) else {
         let message = format!("a {kind} has no operation {:?}", entry.key);
@@ -105,21 +128,16 @@ fn operation(reader: &mut Reader<'_>, kind: Kind, entry: &Entry) -> Option<(Op, 
         reader.complain(Problem::new(&entry.key_place, message).with_help(help));
         return None;
     };
-    let expected = "expected { fails = \"never\" }, \"busy\" or \"any\"";
-    let fails = match &entry.node.value {
-        Value::Table(table) if table.entries.len() == 1 => {
-            match table.entry("fails").map(|entry| &entry.node.value) {
-                Some(Value::Text(word)) => Fails::named(word),
-                _ => None,
-            }
-        }
-        _ => None,
-    };
-    if fails.is_none() {
+    let Value::Table(table) = &entry.node.value else {
+        let expected = "expected { fails = \"never\" }, \"busy\" or \"any\", or { within = \"2s\" }";
         let message = format!("{}: {expected}, found {}", entry.key, entry.node.value.describe());
         reader.complain(Problem::new(&entry.node.place, message));
-    }
-    Some((op, fails?))
+        return None;
+    };
+    let mut inner = reader.inner(table, op.as_str(), entry.key_place.clone());
+    let bounds = bounds(&mut inner);
+    inner.finish();
+    Some((op, bounds))
 }
 
 #[cfg(test)]
@@ -151,7 +169,7 @@ mod tests {
     #[test]
     fn the_page_has_every_kind_and_operation_and_its_example_is_a_model() {
         let page = crate::model::document::OBJECTS;
-        for kind in Kind::ALL {
+        for kind in Kind::NAMED {
             let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` | "))).expect("a row");
             for op in kind.operations() {
                 assert!(row.contains(&format!("`{op}`")), "{op} of {kind}");
@@ -159,7 +177,9 @@ mod tests {
         }
         let (_, rest) = page.split_once("```toml\n").expect("an example");
         let (example, _) = rest.split_once("```").expect("its end");
-        assert_eq!(parsed(example).expect("a model").fails(Op::Add), Fails::Never);
+        let example = parsed(example).expect("a model");
+        assert_eq!((example.fails(Op::Add), example.within_ns[&Op::Add]), (Fails::Never, 5_000_000_000));
+        assert_eq!(parsed(crate::model::document::DOOR).expect("a model").kind, Kind::Table);
     }
 
     #[test]

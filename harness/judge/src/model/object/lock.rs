@@ -3,7 +3,7 @@
 //! With a lease it is held for so long from the instant at which it was had. From then on it may end at any moment,
 //! and does where somebody else has it, or where its holder is told that it holds nothing.
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Cause, Op, Value};
 
 /// A lock.
@@ -80,6 +80,14 @@ impl Sequential for Lock {
             || std::iter::once(None).chain(actors.iter().copied().map(Some)).chain([Some(u32::MAX)]);
         let is_few = self.lease_ns.is_none() && actors.len() + 2 <= super::BEGINNINGS_MAX;
         is_few.then(|| holders().map(|first| Self { first, ..*self }).collect())
+    }
+
+    fn shown(&self, state: &Held, names: &dyn Names) -> String {
+        match state.by {
+            Some(u32::MAX) => "it held by somebody else".to_owned(),
+            Some(actor) => format!("it held by {}", names.actor(actor)),
+            None => "it free".to_owned(),
+        }
     }
 
     fn looks(&self, item: &Item) -> bool {

@@ -1,6 +1,6 @@
 //! Log: a list that grows at its end. `append` may tell its position, `read` tells the whole list.
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Op, Value, Values};
 
 /// A log that begins with some values.
@@ -30,6 +30,10 @@ impl Sequential for Log<'_> {
             Op::Read => item.saw.is_none_or(|saw| self.values.items(saw) == state.as_slice()),
             _ => false,
         }
+    }
+
+    fn shown(&self, state: &Vec<Value>, names: &dyn Names) -> String {
+        names.list(&mut state.iter().copied())
     }
 
     fn looks(&self, item: &Item) -> bool {

@@ -5,15 +5,19 @@
 
 pub mod counter;
 mod load;
+mod load_table;
 pub mod lock;
 pub mod log;
 pub mod queue;
 pub mod register;
 pub mod set;
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
+pub(in crate::model) use load::bounds;
 pub use load::{is_object_model, load, named, parse};
 
 use crate::history::Outcome;
@@ -34,6 +38,8 @@ words! {
         Lock = "lock",
         /// Values, taken out in the order in which they came in, or in any.
         Queue = "queue",
+        /// One status of several, in the user's own words.
+        Table = "table",
     }
 }
 
@@ -60,7 +66,29 @@ words! {
     }
 }
 
+impl Fails {
+    /// Whether it permits a failure of this cause.
+    #[must_use]
+    pub const fn permits(self, cause: Option<Cause>) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Busy => matches!(cause, Some(Cause::Busy | Cause::Locked)),
+            Self::Any => true,
+        }
+    }
+}
+
 impl Kind {
+    /// The kinds of which the name says all. A table needs statuses and operations beside it.
+    pub const NAMED: [Self; 6] =
+        [Self::Register, Self::Counter, Self::Set, Self::Log, Self::Lock, Self::Queue];
+
+    /// The kind of which this name says all.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::named(name).filter(|kind| Self::NAMED.contains(kind))
+    }
+
     /// The operations that an object of this kind has.
     #[must_use]
     pub const fn operations(self) -> &'static [Op] {
@@ -71,6 +99,7 @@ impl Kind {
             Self::Log => &[Op::Append, Op::Read],
             Self::Lock => &[Op::Acquire, Op::Try, Op::Release],
             Self::Queue => &[Op::Push, Op::Pop],
+            Self::Table => &[Op::Act],
         }
     }
 
@@ -100,8 +129,12 @@ pub struct ObjectModel {
     pub lease_ns: Option<u64>,
     /// Which operations may fail; what is not there may.
     pub fails: BTreeMap<Op, Fails>,
+    /// How long operations may take, in nanoseconds; what is not there may take as long as it likes.
+    pub within_ns: BTreeMap<Op, u64>,
     /// What an object holds at first, where the history does not say: 0, nothing, or what stands here.
     pub initial: Option<serde_json::Value>,
+    /// Of a table, and only of one: its statuses and operations, each with what is said of failures and time.
+    pub rules: Option<Arc<table::Rules>>,
 }
 
 impl ObjectModel {
@@ -114,7 +147,9 @@ impl ObjectModel {
             order: QueueOrder::Fifo,
             lease_ns: None,
             fails: BTreeMap::new(),
+            within_ns: BTreeMap::new(),
             initial: None,
+            rules: None,
         }
     }
 
@@ -122,6 +157,36 @@ impl ObjectModel {
     #[must_use]
     pub fn fails(&self, op: Op) -> Fails {
         self.fails.get(&op).copied().unwrap_or(Fails::Any)
+    }
+
+    /// Whether the operation of a call may fail.
+    #[must_use]
+    pub fn fails_of(&self, call: &Call) -> Fails {
+        let own = self.rules.as_deref().and_then(|rules| rules.rule_of(call));
+        own.map_or_else(|| self.fails(call.op), |rule| rule.fails)
+    }
+
+    /// How long the operation of a call may take.
+    #[must_use]
+    pub fn within_ns_of(&self, call: &Call) -> Option<u64> {
+        let own = self.rules.as_deref().and_then(|rules| rules.rule_of(call));
+        own.map_or_else(|| self.within_ns.get(&call.op).copied(), |rule| rule.within_ns)
+    }
+
+    /// The name of the operation of a call.
+    #[must_use]
+    pub fn op_name(&self, call: &Call) -> &str {
+        let own = self.rules.as_deref().and_then(|rules| rules.rule_of(call));
+        own.map_or(call.op.as_str(), |rule| rule.name.as_str())
+    }
+
+    /// The names of all operations.
+    #[must_use]
+    pub fn op_names(&self) -> Vec<&str> {
+        match self.rules.as_deref() {
+            Some(rules) => rules.operations().iter().map(|rule| rule.name.as_str()).collect(),
+            None => self.kind.operations().iter().map(|op| op.as_str()).collect(),
+        }
     }
 }
 
@@ -211,9 +276,32 @@ pub trait Sequential: Sync {
         None
     }
 
+    /// A state in words, after "it would find".
+    fn shown(&self, state: &Self::State, names: &dyn Names) -> String;
+
     /// Whether the step function looks at times: then two operations that say the same can still differ.
     fn is_timed(&self) -> bool {
         false
+    }
+}
+
+/// How values and processes are told to people.
+pub trait Names {
+    /// A value.
+    fn value(&self, value: Value) -> String;
+    /// Who.
+    fn actor(&self, actor: u32) -> String;
+
+    /// Some values.
+    fn list(&self, values: &mut dyn Iterator<Item = Value>) -> String {
+        /// How many are told.
+        const TOLD_MAX: usize = 8;
+        let mut told: Vec<String> = values.take(TOLD_MAX + 1).map(|value| self.value(value)).collect();
+        if told.len() > TOLD_MAX {
+            told.truncate(TOLD_MAX);
+            told.push("…".to_owned());
+        }
+        format!("[{}]", told.join(", "))
     }
 }
 

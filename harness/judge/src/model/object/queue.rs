@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Cause, Op, Value};
 
 const EMPTY: [Cause; 3] = [Cause::Empty, Cause::Absent, Cause::Status];
@@ -34,6 +34,10 @@ impl Sequential for Fifo<'_> {
             Op::Pop => state.pop_front().is_some_and(|value| item.saw.is_none_or(|saw| saw == value)),
             _ => false,
         }
+    }
+
+    fn shown(&self, state: &VecDeque<Value>, names: &dyn Names) -> String {
+        if state.is_empty() { "it empty".to_owned() } else { names.list(&mut state.iter().copied()) }
     }
 
     fn looks(&self, item: &Item) -> bool {
@@ -113,6 +117,13 @@ impl Sequential for Bag<'_> {
         let mut values: Vec<Value> = state.counts.keys().copied().collect();
         values.sort_unstable();
         values.into_iter().map(Some).collect()
+    }
+
+    fn shown(&self, state: &Contents, names: &dyn Names) -> String {
+        let mut all: Vec<Value> =
+            state.counts.iter().flat_map(|(&value, &count)| (0..count).map(move |_| value)).collect();
+        all.sort_unstable();
+        if all.is_empty() { "it empty".to_owned() } else { names.list(&mut all.into_iter()) }
     }
 
     fn looks(&self, item: &Item) -> bool {

@@ -1,6 +1,6 @@
 //! Register: one value. `write` sets it, `read` tells it, `cas` sets it where another one is there.
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Cause, Op, Value};
 
 /// A register that begins with a value.
@@ -47,6 +47,10 @@ impl Sequential for Register {
         }
         (values.len() <= super::BEGINNINGS_MAX)
             .then(|| values.into_iter().map(|first| Self { first }).collect())
+    }
+
+    fn shown(&self, state: &Value, names: &dyn Names) -> String {
+        names.value(*state)
     }
 
     fn looks(&self, item: &Item) -> bool {

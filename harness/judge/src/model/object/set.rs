@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashSet;
 
-use super::{Item, Sequential};
+use super::{Item, Names, Sequential};
 use crate::history::object::{Cause, Op, Value, Values};
 
 /// A set that begins with some elements.
@@ -90,6 +90,12 @@ impl Sequential for Set<'_> {
         let is_one = items.iter().all(|item| item.value == Some(value));
         let set = |first: Vec<Value>| Self { first: first.into(), values: self.values };
         is_one.then(|| vec![set(vec![]), set(vec![value])])
+    }
+
+    fn shown(&self, state: &Elements, names: &dyn Names) -> String {
+        let mut all: Vec<Value> = state.all.iter().copied().collect();
+        all.sort_unstable();
+        if all.is_empty() { "it empty".to_owned() } else { names.list(&mut all.into_iter()) }
     }
 
     fn looks(&self, item: &Item) -> bool {

@@ -17,6 +17,7 @@ pub struct Fields<'a> {
     pub op: Option<&'a str>,
     pub value: Option<&'a str>,
     pub saw: Option<&'a str>,
+    pub status: Option<&'a str>,
     pub invoke_ns: Option<&'a str>,
     pub return_ns: Option<&'a str>,
     pub outcome: Option<&'a str>,
@@ -41,6 +42,8 @@ struct Slow<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     saw: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
     #[serde(borrow)]
     invoke_ns: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -82,6 +85,7 @@ impl<'a> Fields<'a> {
             op: text(slow.op),
             value: text(slow.value),
             saw: text(slow.saw),
+            status: text(slow.status),
             invoke_ns: text(slow.invoke_ns),
             return_ns: text(slow.return_ns),
             outcome: text(slow.outcome),
@@ -113,6 +117,7 @@ impl<'a> Fields<'a> {
                 "op" => (&mut fields.op, false),
                 "value" => (&mut fields.value, true),
                 "saw" => (&mut fields.saw, true),
+                "status" => (&mut fields.status, false),
                 "invoke_ns" => (&mut fields.invoke_ns, false),
                 "return_ns" => (&mut fields.return_ns, false),
                 "outcome" => (&mut fields.outcome, false),

@@ -38,7 +38,11 @@ struct Fields<'a> {
     lease: Option<&'a RawValue>,
     #[serde(borrow)]
     fails: Option<&'a RawValue>,
+    #[serde(borrow)]
+    within: Option<&'a RawValue>,
     window: Option<IgnoredAny>,
+    #[serde(borrow)]
+    deaths: Option<&'a RawValue>,
     op: Option<IgnoredAny>,
 }
 
@@ -57,7 +61,7 @@ pub enum Sort {
 pub fn sort(line: &str) -> Sort {
     let Ok(fields) = serde_json::from_str::<Fields<'_>>(line) else { return Sort::Either };
     match fields.model.map(|raw| text("model", raw)) {
-        Some(Ok(name)) if Kind::named(&name).is_some() => Sort::Object,
+        Some(Ok(name)) if Kind::of_name(&name).is_some() => Sort::Object,
         Some(_) => Sort::Table,
         None => Sort::Either,
     }
@@ -77,7 +81,8 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
             "version {version} of the format is newer than this flockwork, which reads version {FORMAT_VERSION}"
         ));
     }
-    if version != FORMAT_VERSION {
+    let is_own_table = own.is_some_and(|own| own.kind == Kind::Table);
+    if version != FORMAT_VERSION && !is_own_table {
         return Err(format!(
             "version {version} of the format has containers only; expected \"flockwork_history\":{FORMAT_VERSION} for an object"
         ));
@@ -86,6 +91,12 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
         return Err(
             "window: a history of objects has to be whole: what was cut away cannot be made up for".into()
         );
+    }
+    if let Some(raw) = fields.deaths.filter(|raw| raw.get() != "\"never\"") {
+        let found = shown(raw.get());
+        return Err(format!(
+            "deaths: only containers have them; expected \"never\" or nothing, found {found}"
+        ));
     }
     let model = match own {
         Some(model) => model.clone(),
@@ -108,13 +119,13 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
 
 fn model(fields: &Fields<'_>) -> Result<ObjectModel, String> {
     let Some(raw) = fields.model else {
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.as_str()).collect();
         return Err(format!(
             "model is missing; expected one of {}, or a model named to the judge",
             kinds.join(", ")
         ));
     };
-    let kind = word("model", raw, Kind::ALL, Kind::as_str)?;
+    let kind = word("model", raw, &Kind::NAMED, Kind::as_str)?;
     let mut model = ObjectModel::of(kind);
     match (kind, fields.order) {
         (Kind::Queue, Some(raw)) => model.order = word("order", raw, QueueOrder::ALL, QueueOrder::as_str)?,
@@ -131,15 +142,32 @@ fn model(fields: &Fields<'_>) -> Result<ObjectModel, String> {
         (_, Some(_)) => return Err(format!("lease: only a lock has one, and this is a {kind}")),
         (_, None) => {}
     }
-    let Some(raw) = fields.fails else { return Ok(model) };
-    let expected = "fails: expected operations and never, busy or any, such as {\"add\":\"never\"}";
-    let entries: Entries<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| format!("{expected}, found {}", shown(raw.get())))?;
-    for (name, raw) in entries.0 {
-        let Some(op) = Op::named(&name).filter(|op| kind.operations().contains(op)) else {
-            return Err(format!("fails: a {kind} has no operation {name:?}"));
-        };
+    for (op, raw) in by_operation("fails", fields.fails, kind, "{\"add\":\"never\"}")? {
         model.fails.insert(op, word(&format!("fails: {op}"), raw, Fails::ALL, Fails::as_str)?);
     }
+    for (op, raw) in by_operation("within", fields.within, kind, "{\"add\":\"2s\"}")? {
+        let field = format!("within: {op}");
+        let within_ns = units::duration_ns(&text(&field, raw)?).filter(|&ns| ns > 0);
+        let within_ns = within_ns.ok_or_else(|| format!("{field}: expected {}", units::DURATION_FORM))?;
+        model.within_ns.insert(op, within_ns);
+    }
     Ok(model)
+}
+
+/// What is said of each operation of a kind.
+fn by_operation<'a>(
+    field: &str,
+    raw: Option<&'a RawValue>,
+    kind: Kind,
+    example: &str,
+) -> Result<Vec<(Op, &'a RawValue)>, String> {
+    let Some(raw) = raw else { return Ok(Vec::new()) };
+    let entries: Entries<'a> = serde_json::from_str(raw.get()).map_err(|_| {
+        format!("{field}: expected operations, such as {example}, found {}", shown(raw.get()))
+    })?;
+    let operation = |(name, raw): (String, &'a RawValue)| {
+        let op = Op::named(&name).filter(|op| kind.operations().contains(op));
+        op.map(|op| (op, raw)).ok_or_else(|| format!("{field}: a {kind} has no operation {name:?}"))
+    };
+    entries.0.into_iter().map(operation).collect()
 }
