@@ -21,7 +21,7 @@ use edn::Form;
 pub const fn can_read(kind: Kind) -> bool {
     match kind {
         Kind::Register | Kind::Counter | Kind::Set => true,
-        Kind::Log | Kind::Lock | Kind::Queue => false,
+        Kind::Log | Kind::Lock | Kind::Queue | Kind::Table => false,
     }
 }
 

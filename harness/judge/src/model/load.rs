@@ -60,7 +60,7 @@ pub fn load_any(name_or_path: &str) -> Result<AnyModel, LoadError> {
     }
     let path = Path::new(name_or_path);
     if path.symlink_metadata().is_err() {
-        let kinds = object::Kind::NAMED.iter().map(|kind| kind.as_str());
+        let kinds = object::Kind::whole().into_iter().map(object::Kind::as_str);
         let names: Vec<&str> = Builtin::ALL.map(Builtin::as_str).into_iter().chain(kinds).collect();
         let hint = match nearest(name_or_path, names.iter().copied()) {
             Some(near) => format!("the nearest is {near:?}"),

@@ -144,7 +144,7 @@ pub(super) fn read_perturb(reader: &mut Reader<'_>) -> Option<std::ops::RangeInc
 
 fn read_model(reader: &mut Reader<'_>) -> Option<AnyModel> {
     let Some(entry) = reader.take("model") else {
-        let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.as_str()).collect();
+        let kinds: Vec<&str> = Kind::whole().into_iter().map(Kind::as_str).collect();
         reader.missing(
             "model",
             &format!("{}, runsc, oci, {SEQUENTIAL}, or the path of a model", kinds.join(", ")),

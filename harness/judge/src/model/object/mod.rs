@@ -79,14 +79,25 @@ impl Fails {
 }
 
 impl Kind {
-    /// The kinds of which the name says all. A table needs statuses and operations beside it.
-    pub const NAMED: [Self; 6] =
-        [Self::Register, Self::Counter, Self::Set, Self::Log, Self::Lock, Self::Queue];
+    /// Whether its name says all. A table needs statuses and operations beside it.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        match self {
+            Self::Register | Self::Counter | Self::Set | Self::Log | Self::Lock | Self::Queue => true,
+            Self::Table => false,
+        }
+    }
+
+    /// The kinds of which the name says all.
+    #[must_use]
+    pub fn whole() -> Vec<Self> {
+        Self::ALL.iter().copied().filter(|kind| kind.is_whole()).collect()
+    }
 
     /// The kind of which this name says all.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::named(name).filter(|kind| Self::NAMED.contains(kind))
+        Self::named(name).filter(|kind| kind.is_whole())
     }
 
     /// The operations that an object of this kind has.

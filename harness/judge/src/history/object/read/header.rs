@@ -119,13 +119,13 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
 
 fn model(fields: &Fields<'_>) -> Result<ObjectModel, String> {
     let Some(raw) = fields.model else {
-        let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.as_str()).collect();
+        let kinds: Vec<&str> = Kind::whole().into_iter().map(Kind::as_str).collect();
         return Err(format!(
             "model is missing; expected one of {}, or a model named to the judge",
             kinds.join(", ")
         ));
     };
-    let kind = word("model", raw, &Kind::NAMED, Kind::as_str)?;
+    let kind = word("model", raw, &Kind::whole(), Kind::as_str)?;
     let mut model = ObjectModel::of(kind);
     match (kind, fields.order) {
         (Kind::Queue, Some(raw)) => model.order = word("order", raw, QueueOrder::ALL, QueueOrder::as_str)?,
