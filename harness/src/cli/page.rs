@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::check::search::Budget;
+use crate::cli::patient::Patient;
 use crate::finding::moments::{self, Walk};
 use crate::finding::{self, Finding};
-use crate::history::read::{self, Limits};
+use crate::history::read::{self, Limits, ReadError};
 use crate::history::{AnyHistory, History};
 use crate::judge::{Checker, judge};
 use crate::model::{Builtin, Model};
@@ -25,7 +26,8 @@ const FINDINGS_MAX: usize = 200;
 const SEARCH_TIME: Duration = Duration::from_secs(1);
 const SEARCH_BYTES: usize = 64 << 20;
 
-/// What reading a history may take: far more than any that a page can show, and an end to one that unpacks to no end.
+/// What reading all histories of a page may take: far more than any that a page can show, and an end to one that unpacks to
+/// no end, or that never begins.
 const READ_TIME: Duration = Duration::from_secs(60);
 const READ_BYTES: usize = 4 << 30;
 
@@ -38,8 +40,9 @@ pub fn write(folder: &Path) -> Result<(), String> {
 /// The page of a run.
 pub fn of_run(folder: &Path) -> Result<String, String> {
     let stored = StoredRun::read(folder).map_err(|error| error.to_string())?;
-    let broken = broken(&stored)?;
-    let history = history(folder, &stored, &broken)?;
+    let until = Instant::now() + READ_TIME;
+    let broken = broken(&stored, until)?;
+    let history = history(folder, &stored, &broken, until)?;
     let spots: Vec<Spot> = broken.iter().filter_map(|broken| spot(broken.finding.as_ref()?)).collect();
     Ok(run::show(&Page {
         stored: &stored,
@@ -50,7 +53,7 @@ pub fn of_run(folder: &Path) -> Result<String, String> {
 }
 
 /// The findings of a run, each with what was kept of it.
-fn broken(stored: &StoredRun) -> Result<Vec<Broken>, String> {
+fn broken(stored: &StoredRun, until: Instant) -> Result<Vec<Broken>, String> {
     let Some(Stored::Scenario(report)) = &stored.summary else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for (number, violation) in report.violations.iter().enumerate() {
@@ -64,7 +67,8 @@ fn broken(stored: &StoredRun) -> Result<Vec<Broken>, String> {
             versioned(&folder.join("finding.json"), finding::SCHEMA_VERSION).map_err(told)?;
         let walk: Option<Walk> =
             versioned(&folder.join(moments::FILE_NAME), moments::SCHEMA_VERSION).map_err(told)?;
-        let order = (violation.class == Class::NotLinearizable).then(|| longest_order(&folder)).flatten();
+        let order =
+            (violation.class == Class::NotLinearizable).then(|| longest_order(&folder, until)).flatten();
         all.push(Broken { report: violation.clone(), finding, walk, order });
     }
     Ok(all)
@@ -72,8 +76,8 @@ fn broken(stored: &StoredRun) -> Result<Vec<Broken>, String> {
 
 /// The longest legal order of a finding's operations, up to the one that has no place; `None` where these few operations
 /// alone are legal, or are too many for a search.
-fn longest_order(folder: &Path) -> Option<Vec<String>> {
-    let history = read::read_file(&folder.join("history.jsonl")).ok()?;
+fn longest_order(folder: &Path, until: Instant) -> Option<Vec<String>> {
+    let history = containers(&folder.join("history.jsonl"), until).ok().flatten()?;
     let model = Model::builtin(history.model.unwrap_or(Builtin::Runsc));
     let budget = Budget { time: Some(SEARCH_TIME), memory_bytes: SEARCH_BYTES, ..Budget::default() };
     let judged = judge(&history, &model, Checker::Search, budget);
@@ -86,12 +90,13 @@ fn history(
     folder: &Path,
     stored: &StoredRun,
     broken: &[Broken],
+    until: Instant,
 ) -> Result<Option<(History, Source)>, String> {
     let is_stress =
         matches!(&stored.summary, Some(Stored::Scenario(report)) if report.work.kind() == Kind::Stress);
     let whole = folder.join("history.jsonl.zst");
     if whole.exists() {
-        return Ok(containers(&whole)?.map(|history| (history, Source::Whole)));
+        return Ok(containers(&whole, until)?.map(|history| (history, Source::Whole)));
     }
     // Under control, the interleaving says more than times that are numbers of steps.
     let Some(first) = broken.iter().find(|broken| broken.finding.is_some()).filter(|_| is_stress) else {
@@ -99,16 +104,17 @@ fn history(
     };
     let window = folder.join("findings").join(&first.report.signature).join("history.jsonl");
     match fs::metadata(&window) {
-        Ok(_) => Ok(containers(&window)?.map(|history| (history, Source::Window))),
+        Ok(_) => Ok(containers(&window, until)?.map(|history| (history, Source::Window))),
         Err(_) => Ok(None),
     }
 }
 
 /// A history of containers; what is of anything else is not drawn.
-fn containers(path: &Path) -> Result<Option<History>, String> {
+fn containers(path: &Path, until: Instant) -> Result<Option<History>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let limits = Limits { memory_bytes: READ_BYTES, until: Some(Instant::now() + READ_TIME) };
-    let input = read::open(path).map_err(|error| told(&error))?;
+    let limits = Limits { memory_bytes: READ_BYTES, until: Some(until) };
+    let input = Patient::open(path, until).and_then(read::decoded);
+    let input = input.map_err(|error| told(&ReadError::from(error)))?;
     match read::read_any(input, None, limits).map_err(|error| told(&error))? {
         AnyHistory::Table(history) => Ok(Some(history)),
         AnyHistory::Object(_) => Ok(None),
@@ -129,4 +135,28 @@ fn spot(finding: &Finding) -> Option<Spot> {
         .collect();
     let (class, message) = (finding.class.to_string(), finding.message.clone());
     (!decisive.is_empty()).then_some(Spot { class, message, decisive })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_history_holds_a_page_up_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let soon = || Instant::now() + Duration::from_millis(50);
+        // Nobody ever writes to it.
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = containers(&path, soon()).unwrap_err();
+        assert!(error.contains("cannot read the history: timed out"), "{error}");
+        assert_eq!(longest_order(folder.path(), soon()), None);
+        // Nothing but line ends, and more of them than can be read in the time.
+        fs::remove_file(&path).unwrap();
+        let header = "{\"flockwork_history\":1,\"model\":\"runsc\",\"initial\":{\"c1\":\"absent\"}}\n";
+        fs::write(&path, header.to_owned() + &"\n".repeat(1 << 20)).unwrap();
+        let error = containers(&path, Instant::now()).unwrap_err();
+        assert!(error.contains("the time budget ran out"), "{error}");
+        assert_eq!(longest_order(folder.path(), Instant::now()), None);
+    }
 }
