@@ -96,3 +96,14 @@ pub struct Place {
     /// Relative to the state folder, as it reads in schedules.
     pub shown: Arc<str>,
 }
+
+impl Place {
+    /// Whether a step that touches this may change where the path leads.
+    #[must_use]
+    pub fn depends_on(&self, touches: &[(Object, Access)]) -> bool {
+        let hits = |(object, access): &(Object, Access)| {
+            touches.iter().any(|(touched, how)| touched == object && access.conflicts(*how))
+        };
+        self.way.iter().any(hits)
+    }
+}

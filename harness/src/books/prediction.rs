@@ -127,6 +127,8 @@ pub struct Actor<'a> {
     pub seen: &'a [(Object, Access)],
     /// Whom a signal reaches; none where nobody under control is meant.
     pub signalled: Option<usize>,
+    /// Whether the process is one task: a signal to itself may be the end of it.
+    pub is_alone: bool,
 }
 
 /// Predicts; the error says what cannot be foreseen.
@@ -321,7 +323,7 @@ fn signal(target: Target, number: i32, actor: &Actor<'_>, locks: &Locks) -> Pred
         0 if to == actor.process => Prediction::new(""),
         0 => kill.touching([(life(to), Read)]),
         // It may be the end of it, and of whatever it holds.
-        _ if to == actor.process && locks.has_any(to) => kill.touching(killed(to, locks)),
+        _ if to == actor.process && (actor.is_alone || locks.has_any(to)) => kill.touching(killed(to, locks)),
         _ if to == actor.process => Prediction::new(""),
         _ => Prediction { is_opaque: true, ..kill }.touching(killed(to, locks)),
     }

@@ -1,4 +1,4 @@
-//! What the controller does on behalf of a task that stands still, through copies of its descriptors: they are of the same
+//! What a controller does on behalf of a task that stands still, through copies of its descriptors: they are of the same
 //! open file descriptions, so what is done is the task's.
 
 use std::io;
@@ -12,8 +12,7 @@ use crate::books::deed::{LockKind, Mode, Offset, Writing};
 use crate::books::locks::Holding;
 
 /// Takes a lock on a copy of the task's descriptor. Nothing ever waits for a lock in the kernel.
-pub(crate) fn take(task: &Task, fd: i32, wanted: &Holding) -> io::Result<()> {
-    let copy = task.descriptor(fd)?;
+pub(crate) fn take(copy: impl AsFd, wanted: &Holding) -> io::Result<()> {
     let taken = match wanted.kind {
         LockKind::Flock => {
             let operation = match wanted.mode {
@@ -46,22 +45,20 @@ pub(crate) fn take(task: &Task, fd: i32, wanted: &Holding) -> io::Result<()> {
 }
 
 /// Gives a lock up for a task that stands before the call which begins with that.
-pub(crate) fn give_up(task: &Task, fd: i32) -> io::Result<()> {
-    let copy = task.descriptor(fd)?;
+pub(crate) fn give_up(copy: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::flock(&copy, rustix::fs::FlockOperation::Unlock)?)
 }
 
-/// Writes the first half of what a call would write.
-pub(crate) fn write_half(task: &Task, fd: i32, writing: &Writing) -> io::Result<i64> {
+/// Writes the first half of what a call would write, which lies in this memory.
+pub(crate) fn write_half(copy: impl AsFd, memory: Memory, writing: &Writing) -> io::Result<i64> {
     let mut half = Vec::new();
     let mut left = (writing.length / 2).max(1);
     for (address, length) in &writing.parts {
         let mut part = vec![0; (*length).min(left) as usize];
-        let read = Memory(task.pid).read(*address, &mut part);
+        let read = memory.read(*address, &mut part);
         half.extend_from_slice(&part[..read]);
         left -= part.len() as u64;
     }
-    let copy = task.descriptor(fd)?;
     let written = match writing.offset {
         Offset::At(offset) => rustix::io::pwrite(&copy, &half, offset.cast_unsigned()),
         Offset::Current => rustix::io::write(&copy, &half),

@@ -5,7 +5,7 @@ mod lock;
 mod wait;
 
 use super::class::Class;
-use super::memory::Memory;
+use super::memory::{Memory, View};
 use super::{filter, table};
 use crate::books::deed::{
     At, Attribute, Deed, Fd, Mapping, Node, Offset, Opening, Renaming, Resizing, SyncKind, Target, Told,
@@ -35,7 +35,7 @@ pub(crate) fn decode(stop: &Notification, memory: Memory, recording: Recording) 
     if stop.arch != filter::ARCH {
         return Deed::Refused(format!("system call {}", stop.number), "is one of another architecture");
     }
-    let a = Arguments { stop, memory, recording };
+    let a = Arguments { stop, memory: view(stop, memory), recording };
     let Some(call) = table::of(stop.number) else {
         return Deed::Refused(format!("system call {}", stop.number), "is not known");
     };
@@ -49,6 +49,16 @@ pub(crate) fn decode(stop: &Notification, memory: Memory, recording: Recording) 
             .or_else(|| old(&a))
             .unwrap_or_else(|| Deed::Refused(call.name.to_owned(), "is not foreseen")),
     }
+}
+
+/// What the arguments lead to: in one look where two of them do.
+fn view(stop: &Notification, memory: Memory) -> View {
+    let (one, other) = match stop.number {
+        libc::SYS_openat2 => (1, 2),
+        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (1, 3),
+        _ => return View::of(memory),
+    };
+    View::over(memory, stop.args[one], stop.args[other])
 }
 
 fn by_path(a: &Arguments<'_>) -> Option<Told> {
@@ -254,7 +264,7 @@ fn old(_a: &Arguments<'_>) -> Option<Told> {
 
 struct Arguments<'s> {
     stop: &'s Notification,
-    memory: Memory,
+    memory: View,
     recording: Recording,
 }
 

@@ -392,7 +392,7 @@ impl Machine {
             _ => None,
         };
         let seen = std::mem::take(&mut self.trees[process].seen);
-        let actor = Actor { process, owner, may_lock, closing, seen: &seen, signalled };
+        let actor = Actor { process, owner, may_lock, closing, seen: &seen, signalled, is_alone: false };
         let predicted = self.predict_end(process, tid, known, &actor);
         let predicted = predicted.unwrap_or_else(|| predict(known, &actor, &mut self.locks));
         self.trees[process].seen = seen;

@@ -6,7 +6,7 @@
 //!
 //! A [`Machine`] is to strategies what the machine of forked workers is: it promises the same.
 
-mod behalf;
+pub(crate) mod behalf;
 pub(crate) mod class;
 pub(crate) mod decode;
 pub(crate) mod filter;

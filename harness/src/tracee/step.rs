@@ -2,6 +2,7 @@
 
 use super::behalf;
 use super::machine::{Machine, Result};
+use super::memory::Memory;
 use super::still::{self, Look};
 use super::task::Held;
 use super::tree::{Heard, Phase, planned_for};
@@ -241,7 +242,9 @@ impl Machine {
     fn write_half(&self, process: usize, tid: u32, told: &Told) -> Result<i64> {
         let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
         match (told, task) {
-            (Deed::Write(fd, writing), Some(task)) => Ok(behalf::write_half(task, fd.0, writing)?),
+            (Deed::Write(fd, writing), Some(task)) => {
+                Ok(behalf::write_half(task.descriptor(fd.0)?, Memory(task.pid), writing)?)
+            }
             _ => Ok(0),
         }
     }
@@ -250,7 +253,7 @@ impl Machine {
     fn give_up(&mut self, process: usize, stop: Notification, told: &Told, given: &Holding) -> Result<()> {
         let task = self.trees[process].tasks.iter().find(|task| task.tid == stop.task);
         if let (Some(task), Deed::Lock { file, .. }) = (task, told) {
-            behalf::give_up(task, file.0)?;
+            behalf::give_up(task.descriptor(file.0)?)?;
         }
         self.locks.let_go(given);
         self.foresee(process, stop)?;
@@ -267,7 +270,7 @@ impl Machine {
                 if *ask == Ask::Wait && wanted.kind != LockKind::Posix {
                     let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
                     if let (Some(task), Deed::Lock { file: Fd(fd), .. }) = (task, told) {
-                        behalf::take(task, *fd, wanted)?;
+                        behalf::take(task.descriptor(*fd)?, wanted)?;
                     }
                     return Ok(Reply::Value(0));
                 }

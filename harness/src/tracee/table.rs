@@ -29,7 +29,19 @@ impl Call {
 
 /// The call of this number here.
 pub(crate) fn of(number: i64) -> Option<&'static Call> {
-    TABLE.iter().find(|call| call.number().is_some_and(|own| i64::from(own) == number))
+    /// Where each number stands in the table.
+    static PLACES: [u16; 512] = {
+        let mut places = [u16::MAX; 512];
+        let mut at = 0;
+        while at < TABLE.len() {
+            if let Some(number) = TABLE[at].number() {
+                places[number as usize] = at as u16;
+            }
+            at += 1;
+        }
+        places
+    };
+    TABLE.get(usize::from(*PLACES.get(usize::try_from(number).ok()?)?))
 }
 
 const fn both(name: &'static str, x86_64: u16, aarch64: u16, class: Class) -> Call {

@@ -7,7 +7,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::control::{Faults, Planned};
+use super::control::Planned;
+use crate::books::deed::Faults;
 use crate::explore::machine::{Chooser, Execution};
 use crate::explore::strategy::promise::Promise;
 use crate::explore::strategy::{Coverage, Strategy, Ticket};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::predict;
 use super::stand::Next;
+use crate::books::deed::Faults;
 use crate::explore::step::{Event, Mask, Step};
 use crate::plan::schedule::Fault;
 
@@ -15,7 +15,7 @@ pub(super) struct Course {
     /// At which steps a fault met somebody.
     pub faults: Vec<(usize, Fault)>,
     pub blocked: u64,
-    pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
+    pub chances: Vec<(usize, Arc<str>, Faults)>,
     pub stall: Option<Vec<String>>,
 }
 
@@ -24,8 +24,8 @@ impl Course {
     pub fn note(&mut self, process: usize, step: &Step, fault: Option<Fault>, next: &Next) {
         self.faults.extend(fault.map(|fault| (self.chances.len(), fault)));
         let faults = match next {
-            Next::Call(call) => call.1.faults,
-            _ => predict::Faults::default(),
+            Next::Call(call) => call.prediction.faults,
+            _ => Faults::NONE,
         };
         self.chances.push((process, Arc::clone(&step.label), faults));
     }

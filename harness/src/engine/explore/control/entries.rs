@@ -10,7 +10,8 @@ use rustc_hash::FxHashMap;
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::path::Arg;
 
-use super::places::Inode;
+use crate::books::deed::Entry;
+use crate::books::places::{Inode, Kind};
 
 /// What an entry of a folder leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,29 +20,17 @@ pub(super) struct Found {
     pub kind: Kind,
 }
 
-/// What kind of file it is, as far as paths depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Folder,
-    Link,
-    File,
-    Other,
-}
-
 impl From<&Stat> for Found {
     fn from(stat: &Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Kind::Folder,
             FileType::Symlink => Kind::Link,
             FileType::RegularFile => Kind::File,
-            _ => Kind::Other,
+            _ => Kind::Channel,
         };
         Self { inode: (stat.st_dev, stat.st_ino), kind }
     }
 }
-
-/// An entry: the inode of its folder, and its name.
-pub(super) type EntryName = (Inode, String);
 
 /// What is known of entries, by folder and name.
 #[derive(Debug, Default)]
@@ -62,17 +51,17 @@ impl Entries {
     }
 
     /// This entry is about to change, or has changed.
-    pub fn forget(&mut self, (folder, name): &EntryName) {
+    pub fn forget(&mut self, (folder, name): &Entry) {
         let known = self.known.get_mut(folder).and_then(|names| names.remove(name));
         match known {
-            Some(None | Some(Found { kind: Kind::Link | Kind::File | Kind::Other, .. })) => {}
+            Some(None | Some(Found { kind: Kind::Link | Kind::File | Kind::Channel, .. })) => {}
             // What was in a folder may be reached elsewhere, or its number be given to another.
             Some(Some(Found { kind: Kind::Folder, .. })) | None => self.forget_all(),
         }
     }
 
     /// The same, for one that is known to have led to no folder.
-    pub fn forget_file(&mut self, (folder, name): &EntryName) {
+    pub fn forget_file(&mut self, (folder, name): &Entry) {
         self.known.get_mut(folder).and_then(|names| names.remove(name));
     }
 

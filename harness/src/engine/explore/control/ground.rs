@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entries::EntryName;
-use super::places::Inode;
-use super::predict::Prediction;
+use super::foresee::{Change, Foreseen};
 use super::snapshot::{Beside, Digest, Snapshot};
+use crate::books::deed::Entry;
+use crate::books::places::Inode;
 
 /// What of the folder has to be put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub(super) struct Ground {
     /// Files whose content may have changed.
     written: HashSet<Inode>,
     /// Entries that may have been made or removed.
-    touched: HashSet<EntryName>,
+    touched: HashSet<Entry>,
     changed: Changed,
 }
 
@@ -40,7 +40,7 @@ impl Default for Ground {
 #[derive(Debug)]
 pub(super) enum Restored {
     /// These entries.
-    Entries(Vec<EntryName>),
+    Entries(Vec<Entry>),
     /// Nobody kept a record of it.
     Anything,
 }
@@ -61,11 +61,14 @@ impl Ground {
     }
 
     /// A call is let go that may change this.
-    pub fn note(&mut self, prediction: &Prediction) {
-        self.written.extend(prediction.writes);
-        self.touched.extend(prediction.entries.iter().cloned());
-        let changed = if prediction.is_wide { Changed::Anything } else { Changed::Known };
-        self.changed = self.changed.max(changed);
+    pub fn note(&mut self, call: &Foreseen) {
+        self.written.extend(call.written());
+        self.touched.extend(call.prediction.entries.iter().cloned());
+        self.changed = self.changed.max(match call.change {
+            Change::Nothing => Changed::Nothing,
+            Change::Told => Changed::Known,
+            Change::Anything => Changed::Anything,
+        });
     }
 
     /// Puts everything back.

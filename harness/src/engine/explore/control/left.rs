@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::predict;
 use super::record::HistoryBuilder;
+use crate::books::deed::Faults;
 use crate::plan::schedule::{Fault, Schedule};
 
 /// What an execution left: enough to judge it by.
@@ -15,7 +15,7 @@ pub(crate) struct Left {
     /// Points at which somebody waited for a lock.
     pub blocked: u64,
     /// Every step that was about to be taken and the faults that it could meet, by process.
-    pub chances: Vec<(usize, Arc<str>, predict::Faults)>,
+    pub chances: Vec<(usize, Arc<str>, Faults)>,
     /// Who waits for whom, where nobody could go on.
     pub stall: Option<Vec<String>>,
     /// How many times a critical section was entered under watch.

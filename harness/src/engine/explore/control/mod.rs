@@ -1,18 +1,15 @@
 //! Control of real processes: they stop at each system call through which they can affect each other, and go on when
 //! they are told to.
 
-mod behalf;
-mod call;
 mod course;
 mod entries;
 mod error;
+mod foresee;
 mod fork_server;
 mod ground;
 mod left;
-mod locks;
 mod mail;
 mod places;
-mod predict;
 mod record;
 mod run;
 mod snapshot;
@@ -24,7 +21,6 @@ mod tracees;
 pub(crate) use error::ControlError;
 pub(crate) use fork_server::{ForkServerOrder, NAME as FORK_SERVER, raise as raise_fork_server};
 pub(crate) use left::Left;
-pub(crate) use predict::Faults;
 pub(crate) use record::{HistoryBuilder, SETUP, number};
 pub(crate) use run::{Control, FIRST_SEQUENCE};
 pub(crate) use snapshot::Digest;

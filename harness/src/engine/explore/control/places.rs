@@ -20,65 +20,16 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use rustix::fs::{Mode, OFlags, fstat, openat};
 
-use super::call::{LockKind, Range};
-use super::entries::{Entries, EntryName, Found, Kind};
+use super::entries::{Entries, Found};
+use crate::books::deed::Entry;
+use crate::books::places::{File, Inode, Kind, Place};
 use crate::explore::step::{Access, Object};
 
 pub(super) use descriptor::Opened;
-pub(super) use walk::Place;
 use walk::Walked;
 
 /// How many symbolic links a path may lead through.
 const LINKS_MAX: u32 = 8;
-
-/// Names the permissions of all files, which decide together what can be reached.
-pub(super) const ATTRIBUTES: &str = "attributes";
-
-/// An inode: device and number.
-pub(super) type Inode = (u64, u64);
-
-/// A file that a process has open, or a path that leads to one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
-    pub inode: Inode,
-    pub name: Object,
-    /// Relative to the exploration's folder.
-    pub shown: Arc<str>,
-    pub is_folder: bool,
-}
-
-impl File {
-    /// What is in it.
-    pub fn content(&self) -> Object {
-        Object::named(&("content", self.name))
-    }
-
-    /// How many names it has, and whether it still has any.
-    pub fn links(&self) -> Object {
-        Object::named(&("links", self.name))
-    }
-
-    /// Which entries it has, where it is a folder.
-    pub fn list(&self) -> Object {
-        Object::named(&("list", self.name))
-    }
-
-    /// One of its entries, where it is a folder.
-    pub fn entry(&self, name: &str) -> Object {
-        Object::named(&("entry", self.name, name))
-    }
-
-    /// One of its locks.
-    pub fn lock(&self, kind: LockKind, range: Range) -> Object {
-        // Both kinds of fcntl lock exclude each other; flock knows nothing of them.
-        match kind {
-            LockKind::Flock => Object::named(&("lock", self.name, true)),
-            LockKind::Ofd | LockKind::Posix => {
-                Object::named(&("lock", self.name, false, range.start, range.end))
-            }
-        }
-    }
-}
 
 /// Whether this lies beside the exploration's folder, among the images.
 pub(super) fn is_beside(shown: &str) -> bool {
@@ -160,7 +111,7 @@ impl Places {
     }
 
     /// A step is about to be let go that makes or removes these entries, and touches this.
-    pub fn forget_entries(&mut self, changed: &[EntryName], touches: &[(Object, Access)]) {
+    pub fn forget_entries(&mut self, changed: &[Entry], touches: &[(Object, Access)]) {
         if !changed.is_empty() {
             for entry in changed {
                 self.entries.forget(entry);
@@ -171,7 +122,7 @@ impl Places {
     }
 
     /// The folder was put back, by which these entries changed: none leads to a folder, or did.
-    pub fn forget_restored(&mut self, changed: &[EntryName]) {
+    pub fn forget_restored(&mut self, changed: &[Entry]) {
         for entry in changed {
             self.entries.forget_file(entry);
         }
@@ -265,7 +216,7 @@ impl Places {
     fn file(&mut self, found: Found, shown: &Arc<str>) -> File {
         let inode = found.inode;
         let name = self.names.get(&inode).copied().unwrap_or_else(|| self.give_name(inode, shown));
-        File { inode, name, shown: Arc::clone(shown), is_folder: found.kind == Kind::Folder }
+        File { inode, name, shown: Arc::clone(shown), kind: found.kind }
     }
 
     fn root_file(&mut self) -> File {

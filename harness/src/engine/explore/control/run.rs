@@ -5,19 +5,19 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::behalf;
-use super::call::{Ask, Call, LockKind};
 use super::course::Course;
 use super::error::{ControlError, Result};
+use super::foresee::{Change, Foreseen};
 use super::ground::{Ground, Restored};
 use super::left::Left;
-use super::locks::{Holding, Locks};
-use super::places::Places;
-use super::predict::{self, Effect, Prediction};
+use super::places::{Opened, Places};
 use super::record::HistoryBuilder;
 use super::snapshot::Digest;
 use super::stand::{Next, Planned, Stand};
 use super::tracees::{Forked, Tracees};
+use crate::books::deed::{Ask, Deed, Fd, LockKind};
+use crate::books::locks::{Holding, Locks};
+use crate::books::prediction::Effect;
 use crate::evidence::{self, Exit};
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::explore::observe::{self, Observer};
@@ -27,6 +27,7 @@ use crate::plan::{self, ExplorePlan};
 use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
 use crate::subject::Answer;
+use crate::tracee::behalf;
 
 /// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
 pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
@@ -280,7 +281,7 @@ impl Control {
         let can = |stand: &Stand| match (&stand.next, stand.fault) {
             (Next::Over | Next::Dead, _) => false,
             (_, Some(Fault::Kill | Fault::Error(_))) | (Next::Return(_), _) => true,
-            (Next::Call(call), _) => match &call.1.effect {
+            (Next::Call(call), _) => match &call.prediction.effect {
                 Effect::Take(wanted, Ask::Wait) => self.locks.is_free(wanted),
                 Effect::Sleep => stand.is_stale,
                 _ => true,
@@ -300,7 +301,7 @@ impl Control {
         for (process, stand) in self.stands.iter().enumerate().filter(|(_, stand)| stand.is_live()) {
             let Next::Call(call) = &stand.next else { continue };
             let label = stand.step.as_ref().map_or("", |step| &step.label);
-            let why = match &call.1.effect {
+            let why = match &call.prediction.effect {
                 Effect::Take(wanted, _) => {
                     let holders: Vec<String> =
                         self.locks.in_the_way(wanted).map(|held| format!("p{}", held.process + 1)).collect();
@@ -348,83 +349,86 @@ impl Control {
             let conflicts = stand.step.as_ref().is_some_and(|step| step.footprint.conflicts(footprint));
             if conflicts && matches!(stand.next, Next::Call(_)) {
                 let Next::Call(call) = std::mem::replace(&mut stand.next, Next::Over) else { continue };
-                let prediction = self.predict(process, &call.0)?;
-                self.place(process, call.0, prediction);
+                let call = self.predict(process, call.told)?;
+                self.place(process, call);
             }
         }
         Ok(())
     }
 
     /// Lets a process go on from a call.
-    fn go(
-        &mut self,
-        process: usize,
-        depth: usize,
-        (call, prediction): (Call, Prediction),
-        fault: Option<Fault>,
-    ) -> Result<()> {
+    fn go(&mut self, process: usize, depth: usize, call: Foreseen, fault: Option<Fault>) -> Result<()> {
         match fault {
             Some(Fault::Error(error)) => {
                 self.tracees.answer(process, Reply::Error(error.errno()))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWrite) => {
-                self.note_change(&prediction);
-                let written = behalf::write_half(self.tracees.tracee(process), &call)?;
+                self.note_change(&call);
+                let written = self.write_half(process, &call)?;
                 self.tracees.answer(process, Reply::Value(written))?;
                 return self.advance(process, depth);
             }
             Some(Fault::ShortWriteKill) => {
-                self.note_change(&prediction);
-                behalf::write_half(self.tracees.tracee(process), &call)?;
+                self.note_change(&call);
+                self.write_half(process, &call)?;
                 return self.die(process, depth);
             }
             Some(Fault::Kill) | None => {}
         }
-        self.note_change(&prediction);
-        if let Effect::GiveUp(given) = &prediction.effect {
+        self.note_change(&call);
+        if let (Effect::GiveUp(given), Deed::Lock { file, .. }) = (&call.prediction.effect, &call.told) {
             // The call itself is still to come.
-            behalf::give_up(self.tracees.tracee(process), given)?;
+            behalf::give_up(self.tracees.tracee(process).descriptor(file.0)?)?;
             self.locks.let_go(given);
-            self.foresee(process, call)?;
+            self.foresee(process, call.told)?;
             return Ok(());
         }
-        let reply = self.apply(process, prediction.effect)?;
+        let reply = self.apply(process, call)?;
         self.tracees.answer(process, reply)?;
         self.advance(process, depth)
     }
 
-    fn note_change(&mut self, prediction: &Prediction) {
-        if !prediction.changes {
-            return;
-        }
-        self.ground.note(prediction);
-        if prediction.is_wide {
-            self.places.forget_everywhere();
-        } else {
-            self.places.forget_entries(&prediction.entries, &prediction.touches);
+    /// Writes the first half of what a call would write; gives back how many bytes that were.
+    fn write_half(&self, process: usize, call: &Foreseen) -> Result<i64> {
+        let Deed::Write(Fd(fd), writing) = &call.told else { return Ok(0) };
+        let tracee = self.tracees.tracee(process);
+        Ok(behalf::write_half(tracee.descriptor(*fd)?, tracee.memory, writing)?)
+    }
+
+    fn note_change(&mut self, call: &Foreseen) {
+        self.ground.note(call);
+        match call.change {
+            Change::Nothing => {}
+            Change::Told => self.places.forget_entries(&call.prediction.entries, &call.prediction.touches),
+            Change::Anything => self.places.forget_everywhere(),
         }
     }
 
     /// Keeps the books for a step; gives back how the call is answered.
-    pub(super) fn apply(&mut self, process: usize, effect: Effect) -> Result<Reply> {
-        match effect {
-            Effect::None | Effect::Exit | Effect::GiveUp(_) => {}
-            Effect::Open(opened) => self.places.note_opened(process, *opened),
+    pub(super) fn apply(&mut self, process: usize, call: Foreseen) -> Result<Reply> {
+        match (&call.told, &call.known) {
+            (_, Deed::Open(Some(place), _)) => {
+                if let Some(opened) = Opened::at(place) {
+                    self.places.note_opened(process, opened);
+                }
+            }
+            (Deed::Close(fd) | Deed::Replace { to: fd, .. }, _) => self.places.forget(process, fd.0),
+            (Deed::CloseRange(..), _) => self.places.forget_all(process),
+            _ => {}
+        }
+        match call.prediction.effect {
+            Effect::None | Effect::GiveUp(_) => {}
             Effect::Take(wanted, ask) => {
-                if ask == Ask::Wait && wanted.kind != LockKind::Posix {
-                    behalf::take(self.tracees.tracee(process), &wanted)?;
-                    self.locks.take(wanted);
+                self.locks.take(wanted);
+                if let (Ask::Wait, Deed::Lock { file, kind, .. }) = (ask, &call.told)
+                    && *kind != LockKind::Posix
+                {
+                    behalf::take(self.tracees.tracee(process).descriptor(file.0)?, &wanted)?;
                     return Ok(Reply::Value(0));
                 }
-                self.locks.take(wanted);
             }
             Effect::LetGo(given) => self.let_go(&given),
-            Effect::Close(fd, given) => {
-                self.let_go(&given);
-                self.places.forget(process, fd);
-            }
-            Effect::CloseSome => self.places.forget_all(process),
             Effect::Sleep => return Ok(Reply::Value(0)),
         }
         Ok(Reply::Continue)
@@ -472,9 +476,4 @@ impl Control {
         let at = stand.at;
         self.invoke(process, at)
     }
-}
-
-/// What the end of a process touches.
-pub(super) fn footprint_of_kill(process: usize, locks: &Locks) -> Footprint {
-    Footprint::of(predict::killed(process, locks))
 }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::digest::Digest;
 use self::digest::{Attributes, Hashed, Volatile, digest};
-use super::entries::Kind;
-use super::places::Inode;
+use crate::books::places::Inode;
+use crate::books::places::Kind;
 
 /// The inode of what is not there at present.
 const NOWHERE: Inode = (0, 0);

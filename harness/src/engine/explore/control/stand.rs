@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::call::Call;
-use super::predict::{Effect, Prediction};
+use super::foresee::Foreseen;
+use crate::books::prediction::{Effect, under};
 use crate::explore::step::{Access, Footprint, Gate, Object, Step};
 use crate::plan;
 use crate::plan::schedule::{Fault, Line};
@@ -30,7 +30,7 @@ impl Planned {
 #[derive(Debug)]
 pub(super) enum Next {
     /// The call at which it stopped.
-    Call(Box<(Call, Prediction)>),
+    Call(Box<Foreseen>),
     /// To return from its operation with this answer.
     Return(Answer),
     /// Nothing: its program is over.
@@ -95,17 +95,17 @@ impl Stand {
     pub fn foresee(
         &mut self,
         process: usize,
-        call: Call,
-        prediction: Prediction,
+        call: Foreseen,
         planned: &[Planned],
-        kill: impl FnOnce() -> Footprint,
+        killed: impl FnOnce() -> Vec<(Object, Access)>,
     ) {
+        let prediction = &call.prediction;
         let label = self.number(&prediction.label);
         let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
         let step = prediction.step(label, more);
         self.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
-        self.step = Some(under(step, self.fault, kill, more));
-        self.next = Next::Call(Box::new((call, prediction)));
+        self.step = Some(self.under_fault(step, killed, more));
+        self.next = Next::Call(Box::new(call));
     }
 
     /// Puts a return before it.
@@ -115,7 +115,7 @@ impl Stand {
         answer: Answer,
         words: &str,
         planned: &[Planned],
-        kill: impl FnOnce() -> Footprint,
+        killed: impl FnOnce() -> Vec<(Object, Access)>,
     ) {
         let label = self.number(&format!("return {words} {}", answer.outcome));
         let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
@@ -123,8 +123,21 @@ impl Stand {
         let footprint = Footprint::of(touches);
         let step = Step { footprint, gate: Gate::Open, lock: None, label };
         self.fault = planned_for(planned, process, &step.label).filter(|fault| *fault == Fault::Kill);
-        self.step = Some(under(step, self.fault, kill, more));
+        self.step = Some(self.under_fault(step, killed, more));
         self.next = Next::Return(answer);
+    }
+
+    /// The step under the fault that will meet it.
+    fn under_fault(
+        &self,
+        step: Step,
+        killed: impl FnOnce() -> Vec<(Object, Access)>,
+        more: Option<(Object, Access)>,
+    ) -> Step {
+        match self.fault {
+            None => step,
+            fault => under(step, fault, &killed(), more.as_slice()),
+        }
     }
 
     /// The step has been taken.
@@ -132,7 +145,7 @@ impl Stand {
         self.last = Some(Arc::clone(&step.label));
         *self.taken.entry(Arc::clone(&self.plain)).or_insert(0) += 1;
         if let Next::Call(call) = &self.next
-            && call.1.effect == Effect::Sleep
+            && call.prediction.effect == Effect::Sleep
         {
             self.seen.clear();
             self.is_stale = false;
@@ -161,30 +174,4 @@ impl Stand {
 fn planned_for(planned: &[Planned], process: usize, label: &str) -> Option<Fault> {
     let fits = |planned: &&Planned| planned.process == process && *planned.label == *label;
     planned.iter().find(fits).map(|planned| planned.fault)
-}
-
-/// The step under a fault: an error does nothing, a kill gives up what was held.
-fn under(
-    step: Step,
-    fault: Option<Fault>,
-    kill: impl FnOnce() -> Footprint,
-    more: Option<(Object, Access)>,
-) -> Step {
-    match fault {
-        None | Some(Fault::ShortWrite) => step,
-        Some(Fault::ShortWriteKill) => {
-            let both = step.footprint.touches().iter().chain(kill().touches()).copied().collect();
-            Step { footprint: Footprint::of(both), ..step }
-        }
-        Some(Fault::Kill) => {
-            let touches = kill().touches().iter().copied().chain(more).collect();
-            Step { footprint: Footprint::of(touches), gate: Gate::Open, lock: None, ..step }
-        }
-        Some(Fault::Error(_)) => Step {
-            footprint: Footprint::of(more.into_iter().collect()),
-            gate: Gate::Open,
-            lock: None,
-            ..step
-        },
-    }
 }

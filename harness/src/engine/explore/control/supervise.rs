@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::call::{self, Call};
 use super::error::{ControlError, Result};
+use super::foresee::{self, Foreseen, Scene, killed};
 use super::mail;
-use super::predict::{self, Prediction, Scene};
-use super::run::{Control, FIRST_SEQUENCE, footprint_of_kill};
+use super::run::{Control, FIRST_SEQUENCE};
 use super::stand::{Next, Stand};
 use super::tracee::Arrival;
+use crate::books::deed::{Deed, Told};
+use crate::explore::step::Footprint;
 use crate::plan;
 use crate::process::sys::seccomp::Reply;
 use crate::subject::Request;
@@ -43,14 +44,19 @@ impl Control {
                 Arrival::Stopped(stop) => stop,
                 Arrival::Dead => return self.crashed(process, depth),
             };
-            match call::decode(&stop, &self.tracees.tracee(process).memory) {
-                Call::Ready => {
+            let told = foresee::decode(&stop, self.tracees.tracee(process).memory);
+            match told.map_err(|what| self.escape(process, what))? {
+                Deed::Ready => {
                     self.about_to_return(process)?;
                     return Ok(());
                 }
-                Call::Escape(what) => return Err(self.escape(process, what)),
-                call => {
-                    if self.foresee(process, call)? {
+                Deed::Nothing | Deed::SyncAll => self.tracees.answer(process, Reply::Continue)?,
+                // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
+                Deed::Sleep(_) | Deed::Await(..) if self.stands[process].seen.is_empty() => {
+                    self.tracees.answer(process, Reply::Value(0))?;
+                }
+                told => {
+                    if self.foresee(process, told)? {
                         return Ok(());
                     }
                 }
@@ -59,18 +65,18 @@ impl Control {
     }
 
     /// Looks ahead; `false`, and the process goes on, where what it does concerns nobody.
-    pub(super) fn foresee(&mut self, process: usize, call: Call) -> Result<bool> {
-        let prediction = self.predict(process, &call)?;
-        if prediction.is_private() {
-            let reply = self.apply(process, prediction.effect)?;
+    pub(super) fn foresee(&mut self, process: usize, told: Told) -> Result<bool> {
+        let call = self.predict(process, told)?;
+        if call.prediction.is_private() {
+            let reply = self.apply(process, call)?;
             self.tracees.answer(process, reply)?;
             return Ok(false);
         }
-        self.place(process, call, prediction);
+        self.place(process, call);
         Ok(true)
     }
 
-    pub(super) fn predict(&mut self, process: usize, call: &Call) -> Result<Prediction> {
+    pub(super) fn predict(&mut self, process: usize, told: Told) -> Result<Foreseen> {
         let tracee = self.tracees.tracee(process);
         let mut scene = Scene {
             process,
@@ -80,13 +86,13 @@ impl Control {
             seen: &self.stands[process].seen,
             pids: &self.pids,
         };
-        predict::predict(call, &mut scene).map_err(|what| self.escape(process, what))
+        scene.foresee(told).map_err(|what| self.escape(process, what))
     }
 
     /// Puts a predicted call before a process as its next step.
-    pub(super) fn place(&mut self, process: usize, call: Call, prediction: Prediction) {
-        let kill = || footprint_of_kill(process, &self.locks);
-        self.stands[process].foresee(process, call, prediction, &self.planned, kill);
+    pub(super) fn place(&mut self, process: usize, call: Foreseen) {
+        let killed = || killed(process, &self.locks);
+        self.stands[process].foresee(process, call, &self.planned, killed);
     }
 
     fn about_to_return(&mut self, process: usize) -> Result<()> {
@@ -94,8 +100,8 @@ impl Control {
         let answer = answer.ok_or(ControlError::Lost { process: process + 1 })?;
         let call = self.stands[process].operation().expect("it performs one");
         let words = self.words(call);
-        let kill = || footprint_of_kill(process, &self.locks);
-        self.stands[process].return_with(process, answer, &words, &self.planned, kill);
+        let killed = || killed(process, &self.locks);
+        self.stands[process].return_with(process, answer, &words, &self.planned, killed);
         Ok(())
     }
 
@@ -121,7 +127,7 @@ impl Control {
         if let Some(call) = stand.operation() {
             self.recorder.unknown(process, call, stand.invoked.unwrap_or(depth), depth, false);
         }
-        self.fell = Some(footprint_of_kill(process, &self.locks));
+        self.fell = Some(Footprint::of(killed(process, &self.locks)));
         let mut exit = self.reap(process)?;
         exit.reaped_ns = self.recorder.time(depth);
         self.recorder.exits.push(exit);

@@ -12,10 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::call::Memory;
 use crate::process::clock::now_ns;
 use crate::process::procfs;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
+use crate::tracee::memory::Memory;
 
 /// How long a process may take to die of SIGKILL.
 const DEATH: Duration = Duration::from_secs(10);

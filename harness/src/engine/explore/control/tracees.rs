@@ -8,12 +8,13 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::call::{self, Call};
 use super::error::{ControlError, Result};
+use super::foresee;
 use super::fork_server::{ForkMessage, ForkOrder, ForkServerOrder};
 use super::mail;
 use super::record;
 use super::tracee::{self, Arrival, Tracee, Watchdog};
+use crate::books::deed::Deed;
 use crate::engine::Order;
 use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
@@ -264,17 +265,17 @@ impl Tracees {
                     let words = exit.last_words.unwrap_or_else(|| format!("{:?}", exit.how));
                     return Err(ControlError::ForkServer(words));
                 }
-                Arrival::Stopped(stop) => match call::decode(&stop, &self.tracee(process).memory) {
-                    Call::Ready if meetings > 0 => return Ok(()),
-                    Call::Ready => {
+                Arrival::Stopped(stop) => match foresee::decode(&stop, self.tracee(process).memory) {
+                    Ok(Deed::Ready) if meetings > 0 => return Ok(()),
+                    Ok(Deed::Ready) => {
                         meetings += 1;
                         self.answer(process, Reply::Value(mail::PERFORM))?;
                     }
-                    Call::Escape(what) => {
+                    Ok(_) => self.answer(process, Reply::Continue)?,
+                    Err(what) => {
                         let operation = "the opening of the subject".into();
                         return Err(ControlError::Escape { process: process + 1, what, operation });
                     }
-                    _ => self.answer(process, Reply::Continue)?,
                 },
             }
         }

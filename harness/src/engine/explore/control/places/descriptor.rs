@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, fstat, statat};
 
-use super::{File, Inode, Place, Places, is_beside};
-use crate::engine::explore::control::entries::{EntryName, Found, Kind};
+use super::{Places, is_beside};
+use crate::books::deed::Entry;
+use crate::books::places::{File, Inode, Kind, Place};
+use crate::engine::explore::control::entries::Found;
 use crate::engine::explore::control::tracee::Tracee;
 
 /// What a process last opened, by the path that it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine::explore::control) struct Opened {
-    entry: EntryName,
+    entry: Entry,
     /// What is there; none where the call makes it.
     inode: Option<Inode>,
     shown: Arc<str>,

@@ -10,38 +10,12 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::{ATTRIBUTES, File, Inode, LINKS_MAX, Places, is_beside};
-use crate::engine::explore::control::call::At;
-use crate::engine::explore::control::entries::{self, Kind};
+use super::{LINKS_MAX, Places, is_beside};
+use crate::books::deed::At;
+use crate::books::places::{ATTRIBUTES, File, Inode, Kind, Place};
+use crate::engine::explore::control::entries;
 use crate::engine::explore::control::tracee::Tracee;
 use crate::explore::step::{Access, Object};
-
-/// Where a path leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine::explore::control) struct Place {
-    /// What was looked at on the way, the last entry included.
-    pub way: Vec<(Object, Access)>,
-    /// The folder of the last entry; none where the way does not lead that far.
-    pub folder: Option<File>,
-    /// The last entry's name, without pids.
-    pub name: String,
-    /// The last entry's name, as it is.
-    pub name_on_disk: String,
-    /// What is there.
-    pub file: Option<File>,
-    /// Relative to the exploration's folder.
-    pub shown: Arc<str>,
-}
-
-impl Place {
-    /// Whether a step that touches this may change where the path leads.
-    pub(super) fn depends_on(&self, touches: &[(Object, Access)]) -> bool {
-        let hits = |(object, access): &(Object, Access)| {
-            touches.iter().any(|(touched, how)| touched == object && access.conflicts(*how))
-        };
-        self.way.iter().any(hits)
-    }
-}
 
 /// Where a path starts.
 struct Start<'a> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Stat};
 
 use super::{Changed, Folder, What, inode, mode};
-use crate::engine::explore::control::entries::Kind;
+use crate::books::places::Kind;
 
 /// Keys of JSON whose values differ from run to run and decide nothing, as the subject names them.
 pub(super) type Volatile = &'static [&'static str];
@@ -126,7 +126,7 @@ pub(super) fn digest(
             let content = content(&path, changed.volatile)?;
             tell(&name, content.with(Kind::File, Attributes::of(&metadata)));
         } else {
-            tell(&name, Digest::default().with(Kind::Other, Attributes::of(&metadata)));
+            tell(&name, Digest::default().with(Kind::Channel, Attributes::of(&metadata)));
         }
     }
     Ok(())

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat, fchmod, fstat, openat, statat, unlinkat};
 
 use super::{Attributes, Digest, Entry, Folder, Hashed, Snapshot, Volatile, What};
-use crate::engine::explore::control::entries::{EntryName, Found, Kind};
-use crate::engine::explore::control::places::Inode;
+use crate::books::deed::Entry as EntryName;
+use crate::books::places::{Inode, Kind};
+use crate::engine::explore::control::entries::Found;
 
 /// What was seen to change since the folder was put back last.
 #[derive(Clone, Copy)]
