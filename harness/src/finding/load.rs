@@ -36,15 +36,23 @@ pub struct Kept {
 
 /// What cannot be seen again, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {why}", path = path.display())]
-pub struct LoadError {
-    path: PathBuf,
-    why: String,
+pub enum LoadError {
+    /// What lies there is no scenario: each problem has its place.
+    #[error("{0}")]
+    Scenario(String),
+    /// Anything else.
+    #[error("{path}: {why}", path = path.display())]
+    Other {
+        /// What was to be read.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl LoadError {
     fn new(path: &Path, why: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), why: why.into() }
+        Self::Other { path: path.to_owned(), why: why.into() }
     }
 }
 
@@ -141,7 +149,7 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
     let text = exploration.scenario(finding.class);
     let found = Found { argument: format!("{}.toml", finding.signature).into(), text };
     let kept = kept(&found, path.parent().unwrap_or(path))
-        .map_err(|why| wrong(format!("it cannot be replayed: {why}")))?;
+        .map_err(|error| wrong(format!("it cannot be replayed: {error}")))?;
     Ok(Kept {
         class: Some(finding.class),
         found_by: Some(exploration.flockwork.clone()),
@@ -151,19 +159,23 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
 }
 
 fn load_schedule(path: &Path) -> Result<Kept, LoadError> {
-    let found = find(&[path.to_owned()]).map_err(|error| LoadError::new(path, error.to_string()))?;
+    let found = find(&[path.to_owned()]).map_err(|error| LoadError::Scenario(error.to_string()))?;
     let [found] = &found[..] else { return Err(LoadError::new(path, "expected one scenario")) };
-    kept(found, path).map_err(|why| LoadError::new(path, why))
+    kept(found, path)
 }
 
-fn kept(found: &Found, path: &Path) -> Result<Kept, String> {
-    let scenario = Scenario::parse(found, &[])
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))?;
+fn kept(found: &Found, path: &Path) -> Result<Kept, LoadError> {
+    let scenario = Scenario::parse(found, &[]).map_err(|problems| {
+        LoadError::Scenario(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+    })?;
+    let no_schedule = |what: &str, way: &str| {
+        LoadError::new(path, format!("{what}, which has no schedule: expected strategy = \"replay\"{way}"))
+    };
     let Work::Explore(explore) = &scenario.work else {
-        return Err("it is a stress scenario, which has no schedule: expected strategy = \"replay\"".into());
+        return Err(no_schedule(&format!("it is a scenario of kind {}", scenario.kind().as_str()), ""));
     };
     let StrategyPlan::Replay(schedule) = &explore.strategy else {
-        return Err("it has no schedule: expected strategy = \"replay\"; `flockwork run` explores it".into());
+        return Err(no_schedule("it is an exploration", "; `flockwork run` explores it"));
     };
     Ok(Kept {
         explore: explore.clone(),

@@ -408,19 +408,26 @@ fn what_cannot_be_replayed_is_told() {
     place.file("stress.toml", SOUND);
     place.file("clean.toml", CLEAN);
     place.file("none/readme", "");
+    let measures = "about = \"x\"\nkind = \"bench\"\n[bench]\nprocesses = [1]\n";
+    place.file("bench.toml", measures);
+    place.file("misspelt.toml", &CLEAN.replace("\"library\"", "\"libary\""));
     for (path, told) in [
         ("cut.json", "it is cut: it ends at line 1 column 60"),
         ("later.json", "schema version 2; this version of flockwork reads 1"),
         ("stress.json", "it has no schedule: it was seen while processes ran freely"),
         ("odd.json", "it is no finding"),
-        ("stress.toml", "it is a stress scenario"),
+        ("stress.toml", "flockwork: stress.toml: it is a scenario of kind stress, which has no schedule"),
+        ("bench.toml", "flockwork: bench.toml: it is a scenario of kind bench, which has no schedule"),
         ("clean.toml", "expected strategy = \"replay\""),
+        ("misspelt.toml", "flockwork: misspelt.toml:"),
         ("none", "no such finding"),
         ("absent", "no such file or folder"),
     ] {
         for command in ["replay", "shrink"] {
             let output = ends_with(&mut place.flockwork(&[command, path]), 2);
             assert!(stderr(&output).contains(told), "{command} {path}: {}", stderr(&output));
+            let twice = format!("{path}: {path}");
+            assert!(!stderr(&output).contains(&twice), "a place is told once: {}", stderr(&output));
         }
     }
 }
