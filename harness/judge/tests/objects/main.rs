@@ -7,6 +7,7 @@
 mod generate;
 mod oracle;
 mod random;
+mod whole;
 
 use flockwork_judge::check::search::Budget;
 use flockwork_judge::history::object::ObjectHistory;
