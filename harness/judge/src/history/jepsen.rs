@@ -3,11 +3,17 @@
 //! `{:process 0, :type :invoke, :f :write, :value 3}`. What `:ok` completes happened, what `:fail` completes did not, and
 //! what `:info` completes or nothing does may still act. Where every line has a `:time` and they ascend, that is the time,
 //! in nanoseconds; else the lines are counted.
+//!
+//! Histories of independent keys have `[key value]` for every value; the first read or `cas` shows whether a history is
+//! one of those, and then each key is an object of its own. A register is `nil` at first, and a read of `nil` tells
+//! nothing: that is how Knossos, Jepsen's own checker, takes both.
 
 mod edn;
 
 use std::collections::HashMap;
 use std::io::BufRead;
+
+use rustc_hash::FxHashSet;
 
 use super::object::{Call, ObjectHistory, Op, Value};
 use super::read::lines::Lines;
@@ -25,61 +31,158 @@ pub const fn can_read(kind: Kind) -> bool {
     }
 }
 
-/// Reads a whole history of one object, which is called as the model is.
+/// Reads a whole history: of one object, which is called as the model is, or of one for each key.
 pub fn read(input: impl BufRead, model: &ObjectModel, limits: Limits) -> Result<ObjectHistory, ReadError> {
     let mut lines = Lines::new(input, limits.until);
-    let mut reader = Reader {
-        model,
-        history: ObjectHistory::default(),
-        open: HashMap::new(),
-        count: 0,
-        told: Some(Vec::new()),
-    };
-    reader.history.object(&model.name);
+    let mut reader = Reader::of(model);
     let mut operations = 0;
     while lines.advance()? {
-        let taken = match lines.text()?.trim().trim_start_matches('[').trim_end_matches(']') {
-            "" => Ok(()),
-            line => edn::parse(line).and_then(|form| reader.take(&form)),
+        let form = match lines.text()?.trim().trim_start_matches('[').trim_end_matches(']') {
+            "" => continue,
+            line => edn::parse(line).map_err(|what| lines.error(what))?,
         };
-        taken.map_err(|what| lines.error(what))?;
+        reader.take(form, lines.number())?;
         if reader.history.memory_bytes() > limits.memory_bytes {
             operations += reader.history.calls.len() as u64;
             // What is malformed is told before what is too large, so the rest is read and little of it kept.
-            reader.history = ObjectHistory::default();
-            reader.history.object(&model.name);
-            reader.open.clear();
+            reader.forget();
         }
     }
+    reader.settle(Keys::One)?;
     if operations > 0 {
         operations += reader.history.calls.len() as u64;
         return Err(ReadError::TooLarge { operations, memory_bytes: limits.memory_bytes });
     }
     if reader.count == 0 {
         let what =
-            "the file is empty; expected such as {:process 0, :type :invoke, :f :write, :value 3}".to_owned();
-        return Err(ReadError::Line { line: 1, what });
+            "the file has no operation; expected such as {:process 0, :type :invoke, :f :write, :value 3}";
+        return Err(ReadError::Line { line: 1, what: what.to_owned() });
     }
     Ok(reader.finish())
+}
+
+/// Whether values come with the key that they are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    /// No: all is about one object.
+    One,
+    /// Yes.
+    Many,
 }
 
 struct Reader<'a> {
     model: &'a ObjectModel,
     history: ObjectHistory,
+    objects: HashMap<String, u32>,
     /// The open call of each process.
     open: HashMap<String, usize>,
     /// The number of each line, from 0, is a call's time while it is read.
     count: u64,
     /// The told time of each line, while every line has one.
     told: Option<Vec<u64>>,
+    /// Whether there are keys, once that is known, and until then the lines that left it open.
+    keys: Option<Keys>,
+    waiting: Vec<(u64, Form)>,
+    /// Of a set: what was added and did not fail.
+    added: FxHashSet<(u32, Value)>,
 }
 
 fn expected(field: &str, what: &str) -> String {
     format!("{field}: expected {what}")
 }
 
-impl Reader<'_> {
-    fn take(&mut self, form: &Form) -> Result<(), String> {
+/// Whether an invocation shows that values come with keys, or that they do not.
+fn shows_keys(form: &Form) -> Option<Keys> {
+    let is_client = matches!(form.get("process"), Some(Form::Whole(_)));
+    let is = |field: &str, word: &str| matches!(form.get(field), Some(Form::Word(found)) if found == word);
+    if !is_client || !is("type", ":invoke") {
+        return None;
+    }
+    let pair = match form.get("value") {
+        Some(Form::List(pair)) if pair.len() == 2 => Some(pair),
+        _ => None,
+    };
+    match pair {
+        None => Some(Keys::One),
+        Some(_) if is("f", ":read") => Some(Keys::Many),
+        Some(pair) if is("f", ":cas") => match &pair[1] {
+            Form::List(inner) if inner.len() == 2 => Some(Keys::Many),
+            _ => Some(Keys::One),
+        },
+        // A write of a list, or of a value under a key.
+        Some(_) => None,
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn of(model: &'a ObjectModel) -> Self {
+        Self {
+            model,
+            history: ObjectHistory::default(),
+            objects: HashMap::new(),
+            open: HashMap::new(),
+            count: 0,
+            told: Some(Vec::new()),
+            keys: None,
+            waiting: Vec::new(),
+            added: FxHashSet::default(),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.history = ObjectHistory::default();
+        self.objects.clear();
+        self.open.clear();
+        self.added.clear();
+    }
+
+    /// Takes a line, once it is known whether there are keys.
+    fn take(&mut self, form: Form, line: u64) -> Result<(), ReadError> {
+        /// How many lines may leave it open.
+        const WAITING_MAX: usize = 10_000;
+        if self.keys.is_some() {
+            return self.take_known(&form).map_err(|what| ReadError::Line { line, what });
+        }
+        let shown = shows_keys(&form);
+        self.waiting.push((line, form));
+        match shown {
+            Some(keys) => self.settle(keys),
+            None if self.waiting.len() >= WAITING_MAX => self.settle(Keys::One),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the lines that left open whether there are keys.
+    fn settle(&mut self, keys: Keys) -> Result<(), ReadError> {
+        self.keys.get_or_insert(keys);
+        for (line, form) in std::mem::take(&mut self.waiting) {
+            self.take_known(&form).map_err(|what| ReadError::Line { line, what })?;
+        }
+        Ok(())
+    }
+
+    /// What a value is of, and the value itself.
+    fn object<'f>(&mut self, value: Option<&'f Form>) -> Result<(u32, Option<&'f Form>), String> {
+        let (name, value) = match (self.keys, value) {
+            (Some(Keys::Many), Some(Form::List(pair))) if pair.len() == 2 => (pair[0].json(), Some(&pair[1])),
+            (Some(Keys::Many), _) => {
+                return Err(expected(
+                    ":value",
+                    "a key and a value, such as [1 nil], as the lines before have",
+                ));
+            }
+            _ => (self.model.name.clone(), value),
+        };
+        let history = &mut self.history;
+        let object = *self.objects.entry(name).or_insert_with_key(|name| {
+            history.objects.push(name.clone());
+            history.initial.push(None);
+            history.objects.len() as u32 - 1
+        });
+        Ok((object, value))
+    }
+
+    fn take_known(&mut self, form: &Form) -> Result<(), String> {
         let Form::Map(_) = form else {
             return Err("expected a map, such as {:process 0, :type :invoke, :f :read, :value nil}".into());
         };
@@ -133,8 +236,18 @@ impl Reader<'_> {
             (kind, f) => return Err(format!(":f: a {kind} has no {f}")),
         };
         let actor = self.history.actor(process);
-        let mut call = Call::new(actor, 0, op, line, Call::NEVER, Outcome::Unknown);
-        self.argue(&mut call, form.get("value"))?;
+        let (object, value) = self.object(form.get("value"))?;
+        let mut call = Call::new(actor, object, op, line, Call::NEVER, Outcome::Unknown);
+        self.argue(&mut call, value)?;
+        if let (Kind::Set, Op::Add, Some(value)) = (self.model.kind, op, call.value)
+            && !self.added.insert((object, value))
+        {
+            let shown = self.history.values.shown(value);
+            return Err(format!(
+                "{shown} is added a second time, which Jepsen's set takes and the model set refuses; expected elements \
+                 of their own"
+            ));
+        }
         self.open.insert(process.to_owned(), self.history.calls.len());
         self.history.calls.push(call);
         Ok(())
@@ -175,7 +288,14 @@ impl Reader<'_> {
         call.deadline_ns = line;
         call.outcome = if kind == ":ok" { Outcome::Ok } else { Outcome::Failed };
         if let (":ok", Op::Read | Op::Members) = (kind, call.op) {
-            call.saw = self.seen(call.op, form.get("value"))?;
+            let (object, value) = self.object(form.get("value"))?;
+            if object != call.object {
+                return Err(expected(":value", "the key that was invoked with"));
+            }
+            call.saw = self.seen(call.op, value)?;
+        }
+        if let (":fail", Op::Add, Some(value)) = (kind, call.op, call.value) {
+            self.added.remove(&(call.object, value));
         }
         if let (":fail", Some(error)) = (kind, form.get("error")) {
             self.history.attach_message(&mut call, error.json());
@@ -196,7 +316,7 @@ impl Reader<'_> {
                 Ok(Some(values.list(&items, None)))
             }
             (Op::Members, Some(_)) => Err(expected(":value", "a set or vector of elements")),
-            (_, Some(Form::Nil)) if self.model.kind == Kind::Counter => Ok(None),
+            (_, Some(Form::Nil)) => Ok(None),
             (_, Some(form)) => {
                 let parsed = values.parse(&form.json())?;
                 if self.model.kind == Kind::Counter && parsed.as_whole().is_none() {
@@ -210,6 +330,9 @@ impl Reader<'_> {
     fn finish(self) -> ObjectHistory {
         let Self { model, mut history, told, .. } = self;
         history.begin_as(model);
+        if model.kind == Kind::Register {
+            history.initial.iter_mut().for_each(|initial| *initial = Some(initial.unwrap_or(Value::NULL)));
+        }
         let time = |line: u64| told.as_ref().map_or(FIRST_STEP + line, |told| told[line as usize]);
         for call in &mut history.calls {
             call.invoke_ns = time(call.invoke_ns);
@@ -271,9 +394,77 @@ mod tests {
     }
 
     #[test]
+    fn independent_keys_are_objects_of_their_own() {
+        // As jepsen.independent writes them: every value is a pair of key and value.
+        let text = "\
+{:index 0, :time 1, :type :invoke, :process 0, :f :write, :value [7 1]}
+{:index 1, :time 2, :type :info, :process :nemesis, :f :start-partition, :value [:isolated {\"n1\" #{\"n2\"}}]}
+{:index 2, :time 3, :type :invoke, :process 1, :f :read, :value [8 nil]}
+{:index 3, :time 4, :type :ok, :process 0, :f :write, :value [7 1]}
+{:index 4, :time 5, :type :ok, :process 1, :f :read, :value [8 nil]}
+{:index 5, :time 6, :type :invoke, :process 0, :f :cas, :value [7 [1 2]]}
+{:index 6, :time 7, :type :fail, :process 0, :f :cas, :value [7 [1 2]]}
+{:index 7, :time 8, :type :invoke, :process 1, :f :read, :value [7 nil]}
+{:index 8, :time 9, :type :ok, :process 1, :f :read, :value [7 1]}
+{:index 9, :time 9, :type :invoke, :process 0, :f :write, :value [7 3]}
+{:index 10, :time 10, :type :info, :process 0, :f :write, :value [7 3], :error :timeout}
+";
+        let history = read_all(Kind::Register, text).expect("well-formed");
+        assert_eq!(history.objects, ["7", "8"]);
+        let of: Vec<(u32, Option<Value>, Option<Value>)> =
+            history.calls.iter().map(|call| (call.object, call.value, call.saw)).collect();
+        let number = Value::whole;
+        assert_eq!(
+            of,
+            [
+                (0, number(1), None),
+                (1, None, None),
+                (0, number(1), number(2)),
+                (0, None, number(1)),
+                (0, number(3), None)
+            ]
+        );
+        assert_eq!(history.initial, [Some(Value::NULL); 2]);
+        let wrong = text.replace(":read, :value [7 1]", ":read, :value [8 1]");
+        assert!(read_all(Kind::Register, &wrong).expect_err("another key").contains("line 9: :value"));
+        let wrong = text.replace(":write, :value [7 3]}", ":write, :value 3}");
+        assert!(
+            read_all(Kind::Register, &wrong).expect_err("no key").contains("line 10: :value: expected a key")
+        );
+    }
+
+    #[test]
+    fn values_that_are_lists_are_no_keys() {
+        let text = "\
+{:process 0, :type :invoke, :f :write, :value [1 2]}
+{:process 0, :type :ok, :f :write, :value [1 2]}
+{:process 0, :type :invoke, :f :read, :value nil}
+{:process 0, :type :ok, :f :read, :value [1 2]}
+{:process 0, :type :invoke, :f :cas, :value [[1 2] [3 4]]}
+";
+        let history = read_all(Kind::Register, text).expect("well-formed");
+        assert_eq!(history.objects, ["register"]);
+        assert_eq!(history.calls[0].value, history.calls[1].saw);
+        assert_eq!(history.calls[2].value, history.calls[0].value);
+        // Without a read nothing shows it.
+        let history = read_all(Kind::Register, text.lines().next().expect("a line")).expect("well-formed");
+        assert_eq!(history.objects, ["register"]);
+    }
+
+    #[test]
+    fn a_set_of_jepsen_may_not_add_twice_what_did_not_fail() {
+        let add = "{:process 0, :type :invoke, :f :add, :value 1}\n";
+        let failed = "{:process 0, :type :fail, :f :add, :value 1}\n";
+        let ok = "{:process 0, :type :ok, :f :add, :value 1}\n";
+        assert!(read_all(Kind::Set, &[add, failed, add, ok].concat()).is_ok());
+        let told = read_all(Kind::Set, &[add, ok, add].concat()).expect_err("twice");
+        assert!(told.contains("line 3: 1 is added a second time"), "{told}");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_told_with_its_line() {
         for (text, expected) in [
-            ("", "the file is empty"),
+            ("", "the file has no operation"),
             ("{:process 0, :type :invoke, :f :push, :value 1}", "line 1: :f: a register has no :push"),
             ("{:process 0, :type :ok, :f :read, :value 1}", "completes what it did not invoke"),
             ("{:process 0, :type :maybe, :f :read}", ":type: unknown :maybe"),

@@ -246,6 +246,18 @@ impl WithModel for Certify<'_> {
     }
 }
 
+/// Whether some operation that answered told anything that an order could contradict.
+struct Says<'a> {
+    items: &'a [Item],
+}
+
+impl WithModel for Says<'_> {
+    type Output = bool;
+    fn with<S: Sequential>(self, model: &S) -> Self::Output {
+        self.items.iter().any(|item| item.must && model.says(item))
+    }
+}
+
 struct Settle<'a> {
     part: &'a Part<'a>,
     fast: Fast,
@@ -344,8 +356,11 @@ impl Part<'_> {
 
     /// Decides the part.
     fn decide(&self, limits: Limits) -> (ObjectRuling, Way) {
-        if !self.items.iter().any(|item| item.must) {
-            let why = "no operation answered: there was nothing that an order could contradict";
+        if !self.with_model(Says { items: &self.items }) {
+            let why = match self.items.iter().any(|item| item.must) {
+                true => "no operation told anything that an order could contradict",
+                false => "no operation answered: there was nothing that an order could contradict",
+            };
             return (Ruling::nothing(why), Way::Procedure);
         }
         let fast = match self.refused_wrongly() {

@@ -22,10 +22,20 @@ struct Kind {
     line: &'static str,
     /// What else any line of it says.
     always: &'static str,
+    /// An operation after it that says something, where it says nothing itself.
+    then: &'static str,
 }
 
 const KINDS: [Kind; 8] = [
-    Kind { model: "kind = \"register\"", op: "write", rule: "", rest: "", line: "", always: ",\"value\":1" },
+    Kind {
+        model: "kind = \"register\"",
+        op: "write",
+        rule: "",
+        rest: "",
+        line: "",
+        always: ",\"value\":1",
+        then: "\"op\":\"read\",\"saw\":1",
+    },
     Kind {
         model: "kind = \"counter\"",
         op: "add",
@@ -33,8 +43,17 @@ const KINDS: [Kind; 8] = [
         rest: "",
         line: ",\"saw\":1",
         always: ",\"value\":1",
+        then: "",
     },
-    Kind { model: "kind = \"set\"", op: "add", rule: "", rest: "", line: "", always: ",\"value\":\"a\"" },
+    Kind {
+        model: "kind = \"set\"",
+        op: "add",
+        rule: "",
+        rest: "",
+        line: "",
+        always: ",\"value\":\"a\"",
+        then: "",
+    },
     Kind {
         model: "kind = \"log\"",
         op: "append",
@@ -42,9 +61,18 @@ const KINDS: [Kind; 8] = [
         rest: "",
         line: ",\"saw\":0",
         always: ",\"value\":1",
+        then: "",
     },
-    Kind { model: "kind = \"lock\"", op: "acquire", rule: "", rest: "", line: "", always: "" },
-    Kind { model: "kind = \"queue\"", op: "push", rule: "", rest: "", line: "", always: ",\"value\":1" },
+    Kind { model: "kind = \"lock\"", op: "acquire", rule: "", rest: "", line: "", always: "", then: "" },
+    Kind {
+        model: "kind = \"queue\"",
+        op: "push",
+        rule: "",
+        rest: "",
+        line: "",
+        always: ",\"value\":1",
+        then: "\"op\":\"pop\",\"saw\":1",
+    },
     Kind {
         model: "kind = \"table\"\nstatuses = [\"open\", \"shut\"]\ninitial = \"shut\"",
         op: "open",
@@ -52,6 +80,7 @@ const KINDS: [Kind; 8] = [
         rest: "shut = { from = \"open\", to = \"shut\" }\n",
         line: ",\"status\":\"open\"",
         always: "",
+        then: "",
     },
     // Containers, by a table of one's own.
     Kind {
@@ -61,6 +90,7 @@ const KINDS: [Kind; 8] = [
         rest: "delete = { from = \"created\", to = \"absent\" }\n",
         line: ",\"status\":\"created\"",
         always: "",
+        then: "",
     },
 ];
 
@@ -89,7 +119,15 @@ impl Kind {
             end + 1,
             end + 2
         );
-        format!("{{\"flockwork_history\":{version}}}\n{failed}\n{fine}\n")
+        let then = match self.then {
+            "" => String::new(),
+            then => format!(
+                "{{\"process\":3,\"object\":\"x\",{then},\"invoke_ns\":{},\"return_ns\":{},\"outcome\":\"ok\"}}\n",
+                end + 3,
+                end + 4
+            ),
+        };
+        format!("{{\"flockwork_history\":{version}}}\n{failed}\n{fine}\n{then}")
     }
 
     fn judged(&self, bound: &str, took_ms: u64, outcome: &str) -> (Verdict, Vec<(Class, String)>) {

@@ -7,6 +7,7 @@
 mod generate;
 mod oracle;
 mod random;
+mod says;
 mod whole;
 
 use flockwork_judge::check::search::Budget;
@@ -58,6 +59,9 @@ fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
             };
             match &ruling {
                 Ruling::Legal(linearization) => {
+                    let mut of_it = history.calls.iter().filter(|call| call.object == object);
+                    let says = of_it.any(|call| says::says(model, call));
+                    assert!(says, "called legal, and says nothing: {}", context());
                     assert!(is_legal, "called legal, and is not: {}", context());
                     let flaw = certify(&history, model, object, linearization);
                     assert_eq!(flaw, Ok(()), "{}", context());
@@ -81,10 +85,8 @@ fn hold(model: &ObjectModel, taste: Taste, seed: u64) {
                     count.illegal += 1;
                 }
                 Ruling::Undecided(undecided) => {
-                    let any = history.calls.iter().any(|call| {
-                        use flockwork_judge::history::Outcome;
-                        call.object == object && matches!(call.outcome, Outcome::Ok | Outcome::Refused)
-                    });
+                    let any =
+                        history.calls.iter().any(|call| call.object == object && says::says(model, call));
                     assert!(!any, "undecided ({}): {}", undecided.why(), context());
                 }
             }

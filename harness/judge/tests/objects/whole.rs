@@ -18,6 +18,7 @@ use flockwork_judge::verdict::Verdict;
 use crate::generate::{Taste, generate, value};
 use crate::oracle;
 use crate::random::Random;
+use crate::says;
 
 /// What is varied; each must turn up in one of a hundred histories.
 const DIMENSIONS: &[&str] = &[
@@ -310,7 +311,11 @@ fn expected(case: &Case) -> Verdict {
     if history.calls.iter().any(breaks) || objects.clone().any(|object| !is_legal(object)) {
         return Verdict::Violation;
     }
-    if history.calls.iter().any(answered) { Verdict::Clean } else { Verdict::Inconclusive }
+    if history.calls.iter().any(|call| says::says(model, call)) {
+        Verdict::Clean
+    } else {
+        Verdict::Inconclusive
+    }
 }
 
 fn compare(number: u64, counts: &mut BTreeMap<&'static str, Count>) {
@@ -345,7 +350,7 @@ fn compare(number: u64, counts: &mut BTreeMap<&'static str, Count>) {
 
 #[test]
 fn what_is_said_of_a_file_is_what_every_order_tried_says() {
-    let histories = 2 * crate::histories();
+    let histories = crate::histories();
     let mut counts = BTreeMap::new();
     for number in 0..histories {
         compare(number, &mut counts);

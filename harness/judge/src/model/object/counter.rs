@@ -34,6 +34,10 @@ impl Sequential for Counter {
         format!("a sum of {state}")
     }
 
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.saw.is_some()
+    }
+
     fn looks(&self, item: &Item) -> bool {
         super::looks_by_op(item) || number(item.value) == Some(0)
     }

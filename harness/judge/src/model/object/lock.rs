@@ -90,6 +90,10 @@ impl Sequential for Lock {
         }
     }
 
+    fn says(&self, _: &Item) -> bool {
+        true
+    }
+
     fn looks(&self, item: &Item) -> bool {
         self.lease_ns.is_none() && item.refused
     }

@@ -36,6 +36,10 @@ impl Sequential for Log<'_> {
         names.list(&mut state.iter().copied())
     }
 
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.saw.is_some()
+    }
+
     fn looks(&self, item: &Item) -> bool {
         super::looks_by_op(item)
     }

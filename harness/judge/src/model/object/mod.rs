@@ -278,6 +278,10 @@ pub trait Sequential: Sync {
     /// Whether an operation of this sort never changes anything.
     fn looks(&self, item: &Item) -> bool;
 
+    /// Whether an operation that answered told anything that an order could contradict: there is a state in which it
+    /// cannot have ended so.
+    fn says(&self, item: &Item) -> bool;
+
     /// The same with every other beginning that these operations can tell apart, if those are few.
     fn beginnings(&self, items: &[Item]) -> Option<Vec<Self>>
     where

@@ -40,6 +40,10 @@ impl Sequential for Fifo<'_> {
         if state.is_empty() { "it empty".to_owned() } else { names.list(&mut state.iter().copied()) }
     }
 
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.op == Op::Pop
+    }
+
     fn looks(&self, item: &Item) -> bool {
         item.refused
     }
@@ -124,6 +128,10 @@ impl Sequential for Bag<'_> {
             state.counts.iter().flat_map(|(&value, &count)| (0..count).map(move |_| value)).collect();
         all.sort_unstable();
         if all.is_empty() { "it empty".to_owned() } else { names.list(&mut all.into_iter()) }
+    }
+
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.op == Op::Pop
     }
 
     fn looks(&self, item: &Item) -> bool {

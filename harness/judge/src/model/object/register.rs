@@ -53,6 +53,10 @@ impl Sequential for Register {
         names.value(*state)
     }
 
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.op == Op::Cas || (item.op == Op::Read && item.saw.is_some())
+    }
+
     fn looks(&self, item: &Item) -> bool {
         super::looks_by_op(item)
     }

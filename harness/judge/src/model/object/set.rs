@@ -98,6 +98,10 @@ impl Sequential for Set<'_> {
         if all.is_empty() { "it empty".to_owned() } else { names.list(&mut all.into_iter()) }
     }
 
+    fn says(&self, item: &Item) -> bool {
+        item.refused || item.saw.is_some() || matches!(item.op, Op::Add | Op::Remove)
+    }
+
     fn looks(&self, item: &Item) -> bool {
         super::looks_by_op(item)
     }

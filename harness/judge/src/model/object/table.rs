@@ -368,6 +368,10 @@ impl Sequential for Table<'_> {
         }
     }
 
+    fn says(&self, item: &Item) -> bool {
+        (0..self.rules.states()).any(|state| self.rules.step(state, item, None).is_none())
+    }
+
     fn looks(&self, item: &Item) -> bool {
         let Some(rule) = number(item.value).and_then(|number| self.rules.operation(number)) else {
             return true;
