@@ -35,7 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
-use crate::process::Zygote;
+use crate::process::{Zygote, lifeline};
 use crate::report::exit::Exit;
 use crate::report::plain;
 use args::{Cli, Command};
@@ -76,6 +76,7 @@ pub fn main(zygote: io::Result<Zygote>, words: impl IntoIterator<Item = OsString
 }
 
 fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> Result<Exit, Failure> {
+    lifeline::panic_if_asked("command");
     let output = Output::new(typed.common);
     if let (Some(ci), Command::Bench(_)) = (output.ci, &typed.command) {
         return Err(Failure::new(Exit::Usage, bench::instead(ci.flag())));

@@ -44,6 +44,14 @@ pub fn unblock_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
+/// Panics where a test asks for it, to see what becomes of a panic in the harness's own code: with `FLOCKWORK_PANIC=command`
+/// in the command itself, with `FLOCKWORK_PANIC=process` in each process that it forks. A build without debug assertions
+/// never does.
+pub fn panic_if_asked(place: &str) {
+    let is_asked = || std::env::var_os("FLOCKWORK_PANIC").is_some_and(|asked| asked == place);
+    assert!(!(cfg!(debug_assertions) && is_asked()), "FLOCKWORK_PANIC asks for a panic in the {place}");
+}
+
 /// Runs the life of a forked process, and ends the process with the code it gives back; a panic's last words are kept.
 pub fn live(region: &Arc<Region>, process: u32, life: impl FnOnce() -> i32) -> ! {
     let listener = Arc::clone(region);
@@ -58,7 +66,11 @@ pub fn live(region: &Arc<Region>, process: u32, life: impl FnOnce() -> i32) -> !
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         leave_words(listener.header(process), &format!("{words}{place}"));
     }));
-    let code = catch_unwind(AssertUnwindSafe(life))
+    let whole = || {
+        panic_if_asked("process");
+        life()
+    };
+    let code = catch_unwind(AssertUnwindSafe(whole))
         .unwrap_or_else(|_| if own.load(Ordering::Relaxed) { HARNESS_PANICKED } else { PANICKED });
     sys::exit_now(code)
 }

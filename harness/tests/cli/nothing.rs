@@ -111,3 +111,31 @@ fn limit(command: &mut Command, descriptors: u32) -> Command {
     shell.process_group(0);
     shell
 }
+
+/// Whatever panics in the harness's own code, the exit code is that of the harness's failure, and the subject is accused
+/// of nothing.
+#[test]
+fn a_panic_of_the_harness_is_its_own_failure() {
+    if !cfg!(debug_assertions) {
+        return skip("a_panic_of_the_harness_is_its_own_failure", "only a debug build panics on demand");
+    }
+    let place = Place::new();
+    place.file("h.jsonl", "{\"flockwork_history\":1,\"model\":\"runsc\"}\n");
+    let mut check = place.flockwork(&["check", "h.jsonl"]);
+    let output = check.env("FLOCKWORK_PANIC", "command").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("asks for a panic in the command"), "{}", stderr(&output));
+    place.file("stress.toml", SOUND);
+    place.file("explore.toml", &exploration(LIBRARY, "[[\"create c1\"], [\"delete c1\"]]"));
+    let can_explore = can_explore(&place, "a_panic_of_the_harness_is_its_own_failure (explored)");
+    for scenario in
+        ["stress.toml", "explore.toml"].into_iter().filter(|name| can_explore || *name == "stress.toml")
+    {
+        let mut run = place.run(&[scenario, "--format", "json"]);
+        let output = run.env("FLOCKWORK_PANIC", "process").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{scenario}: {}{}", stderr(&output), stdout(&output));
+        let report = json(&output);
+        assert_eq!(report["scenarios"][0]["verdict"], "error", "{scenario}: {report:#}");
+        assert!(report.to_string().contains("asks for a panic in the process"), "{scenario}: {report:#}");
+    }
+}

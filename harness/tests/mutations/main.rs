@@ -1,7 +1,7 @@
 //! Mutations of real clean histories: how many the judges detect, and that what they do not detect is no fault.
 //!
-//! The library runs under stress with 2, 8 and 64 processes; each history is mutated again and again, and judged by
-//! the witness, and without its tokens by the search. What a judge detects is proved by the window that the search
+//! The library runs under stress with 2, 8 and 64 processes on two containers; each history is mutated again and again, and
+//! judged by the witness, without its tokens by the search, and by the same rules read from a file. What a judge detects is proved by the window that the search
 //! gives, which an oracle goes through in every order; what it does not detect has an order, which a validator checks.
 //!
 //! With `--measure` it prints the table of docs/judge.md. Without libtest, whose threads would forbid the zygote's fork.

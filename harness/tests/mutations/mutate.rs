@@ -74,10 +74,24 @@ impl Mutation {
         }
     }
 
-    /// A mutated copy; `None` where the history has nothing to be changed so.
-    pub fn of(self, history: &History, random: &mut Random) -> Option<History> {
+    /// A mutated copy, and which container was meant; `None` where there is nothing to be changed so.
+    pub fn of(self, history: &History, random: &mut Random) -> Option<(History, u32)> {
+        let container = random.below(history.containers.len() as u64) as u32;
         let mut history = history.clone();
+        // Only operations on the one container are changed; the others are put aside meanwhile.
+        let (of_it, mut others): (Vec<Record>, Vec<Record>) =
+            history.records.into_iter().partition(|record| record.container() == Some(container));
+        history.records = of_it;
+        let mut history = self.of_container(history, container, random)?;
+        history.records.append(&mut others);
+        Some((history, container))
+    }
+
+    fn of_container(self, mut history: History, container: u32, random: &mut Random) -> Option<History> {
         let records = &mut history.records;
+        if records.is_empty() {
+            return None;
+        }
         match self {
             Self::SwapOutcomes => swap_outcomes(records, random)?,
             Self::ShiftTime => shift_time(records, random),
@@ -100,8 +114,8 @@ impl Mutation {
                 let record = &mut records[index];
                 (record.outcome, record.reason, record.status) = (Outcome::Refused, None, None);
             }
-            Self::OtherStart => history.set_initial(0, Some(random.one_of(&Status::ALL))),
-            Self::UnknownStart => history.set_start(0, Start::Unknown),
+            Self::OtherStart => history.set_initial(container, Some(random.one_of(&Status::ALL))),
+            Self::UnknownStart => history.set_start(container, Start::Unknown),
             Self::AlterRevision => {
                 let index = any(records, random, saved)?;
                 let told = records[index].revision;

@@ -8,8 +8,8 @@ use flockwork::Operation;
 use flockwork_harness::check::search::{self, Budget, SearchRuling};
 use flockwork_harness::check::witness::{Deaths, WitnessOrder};
 use flockwork_harness::engine::stress::run;
-use flockwork_harness::history::{History, Outcome};
-use flockwork_harness::model::{Builtin, Model};
+use flockwork_harness::history::{History, Outcome, Record};
+use flockwork_harness::model::{Builtin, Model, parse};
 use flockwork_harness::plan::{Audit, Budget as RunBudget, LibraryPlan, StressPlan, SubjectPlan};
 use flockwork_harness::process::Zygote;
 
@@ -27,6 +27,8 @@ pub struct Tally {
     by_either: u64,
     /// Not detected by the search: of every one the order is valid.
     certified: u64,
+    /// How many windows show what the search detected: one a container.
+    windows: u64,
     /// Detected by the search, and the window small enough for the oracle, which finds no order in it either.
     proved: u64,
     /// Small enough for the oracle as a whole.
@@ -41,6 +43,7 @@ impl Tally {
             by_search: sum.by_search + tally.by_search,
             by_either: sum.by_either + tally.by_either,
             certified: sum.certified + tally.certified,
+            windows: sum.windows + tally.windows,
             proved: sum.proved + tally.proved,
             judged_by_oracle: sum.judged_by_oracle + tally.judged_by_oracle,
         })
@@ -48,12 +51,12 @@ impl Tally {
 
     /// What the percentages rest on.
     pub fn proofs(&self) -> String {
-        let Self { tried, by_search, certified, proved, judged_by_oracle, .. } = self;
+        let Self { tried, by_search, certified, windows, proved, judged_by_oracle, .. } = self;
         assert_eq!(by_search + certified, *tried, "each has a window or an order");
         format!(
             "{tried} mutations: of {certified} that the search does not detect the order is valid; of {by_search} \
-             that it detects, {proved} windows are small enough for the oracle, and none has an order. Of \
-             {judged_by_oracle} the oracle judges the whole, and says the same."
+             that it detects, {proved} of {windows} windows are small enough for the oracle, and none has an order. Of \
+             {judged_by_oracle} containers the oracle judges the whole, and says the same."
         )
     }
 }
@@ -69,14 +72,32 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A real clean history.
+/// A real clean history of two containers.
 pub struct Trial {
     history: History,
     model: Model,
+    /// The same rules from a file: no witness knows that model.
+    own_model: Model,
     seed: u64,
-    /// Whether it was deleted as often as created.
-    ends_absent: bool,
+    /// By container: whether it was deleted as often as created.
+    ends_absent: Vec<bool>,
 }
+
+/// How many containers there are.
+const CONTAINERS: u32 = 2;
+
+/// The rules of runsc as somebody writes them down.
+const OWN: &str = "\
+statuses = [\"created\", \"running\", \"paused\", \"stopped\"]
+[operations]
+create = { from = \"absent\", to = \"created\", refused = \"exists\" }
+start  = { from = \"created\", to = \"running\" }
+pause  = { from = [\"created\", \"running\"], to = \"paused\" }
+resume = { from = \"paused\", to = \"remembered\" }
+kill   = { from = [\"created\", \"running\", \"paused\"], to = \"stopped\" }
+state  = { from = [\"created\", \"running\", \"paused\", \"stopped\"], to = \"same\" }
+delete = { from = [\"created\", \"stopped\"], to = \"absent\" }
+";
 
 impl Trial {
     /// Lets the library run under stress, and sees to it that the history is clean by every judge.
@@ -89,12 +110,16 @@ impl Trial {
         let mut history = ran.history;
         // What tidied up afterwards is no part of it.
         history.records.retain(|record| record.process < processes);
-        let count = |operation| {
-            let records = history.records.iter().filter(|record| record.operation == operation);
-            records.filter(|record| record.outcome == Outcome::Ok).count()
+        let count = |container, operation| {
+            let records = history.records.iter().filter(|record| record.container() == Some(container));
+            records.filter(|record| record.operation == operation && record.outcome == Outcome::Ok).count()
         };
-        let ends_absent = count(Operation::Create) == count(Operation::Delete);
-        let trial = Self { model: Model::builtin(Builtin::Runsc), seed, ends_absent, history };
+        let ends_absent = (0..CONTAINERS)
+            .map(|container| count(container, Operation::Create) == count(container, Operation::Delete))
+            .collect();
+        let model = Model::builtin(Builtin::Runsc);
+        let own_model = parse("own.toml", OWN.to_owned()).expect("a model");
+        let trial = Self { model, own_model, seed, ends_absent, history };
         assert_eq!(is_detected_by_witness(&trial.history), Some(false), "the library is clean");
         assert!(!trial.is_detected_by_search(&trial.history, &mut Tally::default()), "the library is clean");
         trial
@@ -104,7 +129,7 @@ impl Trial {
     pub fn mutate(&self, mutation: Mutation, times: u64, tally: &mut Tally) {
         let mut random = Random::new(self.seed << 8 | mutation as u64);
         for _ in 0..times {
-            let Some(mutated) = mutation.of(&self.history, &mut random) else { continue };
+            let Some((mutated, container)) = mutation.of(&self.history, &mut random) else { continue };
             tally.tried += 1;
             let by_search = self.is_detected_by_search(&mutated, tally);
             let by_witness = is_detected_by_witness(&mutated);
@@ -114,21 +139,22 @@ impl Trial {
             let by_either = by_witness.unwrap_or(by_search);
             tally.by_search += u64::from(by_search);
             tally.by_either += u64::from(by_either);
-            self.expect(mutation, by_search, by_either);
+            self.expect(mutation, container, by_search, by_either);
         }
     }
 
     /// What must be detected, whatever the intervals are.
-    fn expect(&self, mutation: Mutation, by_search: bool, by_either: bool) {
+    fn expect(&self, mutation: Mutation, container: u32, by_search: bool, by_either: bool) {
+        let ends_absent = self.ends_absent[container as usize];
         let told = format!("{mutation:?} of seed {} must be detected", self.seed);
         match mutation {
             // A container is created at most once more than it is deleted. One that exists at the end has been, so one
             // create more, or one delete less, is one too many in every order; and one that is absent at the end has been
             // created as often as deleted, so one create less is one too few.
             Mutation::DuplicateCreate | Mutation::DropDelete => {
-                assert!(by_search || self.ends_absent, "{told}");
+                assert!(by_search || ends_absent, "{told}");
             }
-            Mutation::DropCreate => assert!(by_search || !self.ends_absent, "{told}"),
+            Mutation::DropCreate => assert!(by_search || !ends_absent, "{told}"),
             // Generation and revision say which status it was, whatever the time.
             Mutation::AlterStatus => assert!(by_either, "{told}"),
             forgetting if forgetting.only_forgets() => {
@@ -140,30 +166,38 @@ impl Trial {
         assert!(by_either || mutation != Mutation::DuplicateCreate, "{told}");
     }
 
-    /// Whether the search detects it. Whatever it says is proved by other means.
+    /// Whether the search detects it. Whatever it says is proved by other means, and said by the same rules from a file.
     fn is_detected_by_search(&self, history: &History, tally: &mut Tally) -> bool {
         let history = &without_tokens(history);
-        let lanes = search::partitions(history);
-        let [lane] = &lanes[..] else { panic!("one container") };
-        let is_detected = match search::judge_one(history, &self.model, Budget::default().shared(1), lane) {
-            SearchRuling::Legal(proof) => {
-                let order = proof.certificate();
-                assert_eq!(order.validate(history, &self.model), Ok(()), "the order explains nothing");
-                tally.certified += 1;
-                false
+        let allowance = Budget::default().shared(1);
+        let mut is_detected = false;
+        for lane in search::partitions(history) {
+            let ruling = search::judge_one(history, &self.model, allowance, &lane);
+            let own = search::judge_one(history, &self.own_model, allowance, &lane);
+            assert_eq!(own.verdict(), ruling.verdict(), "the same rules from a file say otherwise");
+            let is_illegal = ruling.illegal().is_some();
+            match ruling {
+                SearchRuling::Legal(proof) => {
+                    let order = proof.certificate();
+                    assert_eq!(order.validate(history, &self.model), Ok(()), "the order explains nothing");
+                }
+                SearchRuling::Illegal(explanation) => {
+                    let has_an_order = oracle::window_has_an_order(&self.model, history, &explanation);
+                    assert_ne!(has_an_order, Some(true), "the window proves nothing: {explanation:?}");
+                    tally.windows += 1;
+                    tally.proved += u64::from(has_an_order.is_some());
+                }
+                other @ SearchRuling::Undecided(_) => panic!("{other:?}"),
             }
-            SearchRuling::Illegal(explanation) => {
-                let has_an_order = oracle::window_has_an_order(&self.model, history, &explanation);
-                assert_ne!(has_an_order, Some(true), "the window proves nothing: {explanation:?}");
-                tally.proved += u64::from(has_an_order.is_some());
-                true
-            }
-            other @ SearchRuling::Undecided(_) => panic!("{other:?}"),
-        };
-        let starts: Vec<u8> = self.model.starts(history, 0).collect();
-        let has_an_order = oracle::has_an_order(&self.model, &history.records, starts, None, Reads::Statuses);
-        assert_ne!(has_an_order, Some(is_detected), "the oracle says otherwise: {:?}", history.records);
-        tally.judged_by_oracle += u64::from(has_an_order.is_some());
+            let records: Vec<Record> =
+                lane.indexes.iter().map(|&index| history.records[index as usize]).collect();
+            let starts: Vec<u8> = self.model.starts(history, lane.container).collect();
+            let has_an_order = oracle::has_an_order(&self.model, &records, starts, None, Reads::Statuses);
+            assert_ne!(has_an_order, Some(is_illegal), "the oracle says otherwise: {records:?}");
+            tally.judged_by_oracle += u64::from(has_an_order.is_some());
+            is_detected |= is_illegal;
+        }
+        tally.certified += u64::from(!is_detected);
         is_detected
     }
 }
@@ -191,7 +225,7 @@ fn plan(processes: u32, operations: u64, seed: u64) -> StressPlan {
         processes,
         auditors: 0,
         audit: Audit::Locked,
-        containers: 1,
+        containers: CONTAINERS,
         budget: RunBudget::Operations(operations),
         think_ns: 0..=50_000,
         hold_ns: 0..=0,

@@ -386,3 +386,55 @@ impl Sequential for Table<'_> {
         is_few.then(|| (0..states).map(|first| Self { first, ..*self }).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flockwork::Status;
+
+    use super::*;
+    use crate::history::object::Op;
+    use crate::history::{Outcome, Reason};
+    use crate::model::object::parse;
+    use crate::model::table::Row;
+    use crate::model::{self, Seen};
+
+    /// The example of the documentation, as a table of containers and as one in words of one's own, says the same of all
+    /// that can be told.
+    #[test]
+    fn the_same_words_mean_the_same_in_both_kinds_of_table() {
+        let text = model::document::EXAMPLE;
+        let containers = model::parse("example.toml", text.to_owned()).expect("a model");
+        let own = parse("example.toml", format!("kind = \"table\"\n{text}")).expect("a model");
+        let rules = own.rules.as_deref().expect("a table");
+        assert_eq!(rules.states() as usize, containers.table().states().len());
+        let table = Table { rules, first: 0 };
+        let mut compared = 0;
+        for rule in &containers.rules().rules {
+            let operation = rules.number(rule.operation.as_str()).expect("the same operations");
+            for outcome in [Outcome::Ok, Outcome::Refused, Outcome::Unknown] {
+                for (reason, cause) in [
+                    (None, None),
+                    (Some(Reason::Exists), Some(Cause::Exists)),
+                    (Some(Reason::Absent), Some(Cause::Absent)),
+                    (Some(Reason::Status), Some(Cause::Status)),
+                ] {
+                    for status in std::iter::once(None).chain(Status::ALL.iter().copied().map(Some)) {
+                        let is_told = outcome != Outcome::Unknown || status.is_none();
+                        if !is_told || (reason.is_some() && outcome != Outcome::Refused) {
+                            continue;
+                        }
+                        let mut call = Call::new(0, 0, Op::Act, 0, 1, outcome);
+                        let place = status.and_then(|status| rules.place(status.as_str()));
+                        (call.value, call.cause) = (Value::whole(operation.into()), cause);
+                        call.saw = place.and_then(|place| Value::whole(place.into()));
+                        let row: Row = table.row(&Item::of(0, &call).expect("it did not fail"));
+                        let seen = Seen { operation: rule.operation, outcome, reason, status };
+                        assert_eq!(&row, containers.table().row(seen), "{seen:?}");
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        assert!(compared > 200, "{compared}");
+    }
+}
