@@ -119,7 +119,7 @@ impl Trial {
             .collect();
         let model = Model::builtin(Builtin::Runsc);
         let own_model = parse("own.toml", OWN.to_owned()).expect("a model");
-        let trial = Self { model, own_model, seed, ends_absent, history };
+        let trial = Self { history, model, own_model, seed, ends_absent };
         assert_eq!(is_detected_by_witness(&trial.history), Some(false), "the library is clean");
         assert!(!trial.is_detected_by_search(&trial.history, &mut Tally::default()), "the library is clean");
         trial

@@ -357,9 +357,10 @@ impl Part<'_> {
     /// Decides the part.
     fn decide(&self, limits: Limits) -> (ObjectRuling, Way) {
         if !self.with_model(Says { items: &self.items }) {
-            let why = match self.items.iter().any(|item| item.must) {
-                true => "no operation told anything that an order could contradict",
-                false => "no operation answered: there was nothing that an order could contradict",
+            let why = if self.items.iter().any(|item| item.must) {
+                "no operation told anything that an order could contradict"
+            } else {
+                "no operation answered: there was nothing that an order could contradict"
             };
             return (Ruling::nothing(why), Way::Procedure);
         }

@@ -98,10 +98,9 @@ impl Mutation {
                 let call = &mut history.calls[index];
                 let by_ns = 1 + random.below(8 * (call.deadline_ns - call.invoke_ns).max(1));
                 let took_ns = call.deadline_ns - call.invoke_ns;
-                call.invoke_ns = match random.chance(50) {
-                    true => call.invoke_ns + by_ns,
-                    false => call.invoke_ns.saturating_sub(by_ns),
-                };
+                let is_later = random.chance(50);
+                call.invoke_ns =
+                    if is_later { call.invoke_ns + by_ns } else { call.invoke_ns.saturating_sub(by_ns) };
                 call.deadline_ns = call.invoke_ns + took_ns;
             }
             Self::DropChange => {

@@ -111,12 +111,14 @@ fn choose(model: &ObjectModel, fresh: i64, random: &mut Random) -> Deed {
     let op = random.pick(model.kind.operations());
     let (value, saw) = match (model.kind, op) {
         (Kind::Counter, Op::Add) => (Some(1), Saw::Nothing),
-        (Kind::Set, Op::Add | Op::Remove | Op::Contains) => (Some(random.below(4) as i64), Saw::Nothing),
+        (Kind::Set, Op::Add | Op::Remove | Op::Contains) => {
+            (Some(random.below(4).cast_signed()), Saw::Nothing)
+        }
         (_, Op::Write | Op::Append | Op::Push) => (Some(fresh), Saw::Nothing),
-        (_, Op::Cas) => (Some(random.below(3) as i64), Saw::One(fresh)),
+        (_, Op::Cas) => (Some(random.below(3).cast_signed()), Saw::One(fresh)),
         (Kind::Table, _) => {
             let operations = model.rules.as_deref().map_or(1, |rules| rules.operations().len());
-            (Some(random.below(operations as u64) as i64), Saw::Nothing)
+            (Some(random.below(operations as u64).cast_signed()), Saw::Nothing)
         }
         _ => (None, Saw::Nothing),
     };
@@ -148,7 +150,7 @@ fn act(model: &ObjectModel, object: &Mutex<Contents>, thread: u32, deed: &mut De
         (Kind::Set, Op::Contains) => deed.saw = Saw::Truth(contents.elements.contains(&value)),
         (Kind::Set, Op::Members) => deed.saw = Saw::List(contents.elements.iter().copied().collect()),
         (Kind::Log, Op::Append) => {
-            deed.saw = Saw::One(contents.list.len() as i64);
+            deed.saw = Saw::One(contents.list.len().cast_signed() as i64);
             contents.list.push_back(value);
         }
         (Kind::Log, _) => deed.saw = Saw::List(contents.list.iter().copied().collect()),

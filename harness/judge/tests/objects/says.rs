@@ -11,8 +11,8 @@ pub fn says(model: &ObjectModel, call: &Call) -> bool {
     answered
         && match (model.kind, call.op) {
             (_, Op::Write | Op::Push) => call.outcome == Outcome::Refused,
-            (_, Op::Cas | Op::Pop | Op::Remove | Op::Acquire | Op::Try | Op::Release) => true,
-            (Kind::Set, Op::Add) => true,
+            (_, Op::Cas | Op::Pop | Op::Remove | Op::Acquire | Op::Try | Op::Release)
+            | (Kind::Set, Op::Add) => true,
             (Kind::Table, _) => {
                 let rules = model.rules.as_deref().expect("a table");
                 let item = Item::of(0, call).expect("it did not fail");

@@ -258,21 +258,17 @@ fn written(
     text += "}\n";
     for (index, call) in history.calls.iter().enumerate() {
         let who = if model.kind == Kind::Lock { call.actor as usize } else { index };
-        let who = match by_name {
-            true => format!("\"actor\":\"a{who}\""),
-            false => format!("\"process\":{who}"),
-        };
+        let who = if by_name { format!("\"actor\":\"a{who}\"") } else { format!("\"process\":{who}") };
         let on = random.pick(&["object", "container"]);
         let (object, op) = (&history.objects[call.object as usize], model.op_name(call));
         _ = write!(text, "{{{who},\"{on}\":\"{object}\",\"op\":\"{op}\"");
         match (call.op, call.value, call.saw) {
-            (Op::Act, ..) => {}
+            (Op::Act, ..) | (_, None, _) => {}
             (Op::Cas, Some(from), Some(to)) => {
                 let (from, to) = (history.values.json(from), history.values.json(to));
                 _ = write!(text, ",\"value\":{{\"from\":{from},\"to\":{to}}}");
             }
             (_, Some(value), _) => _ = write!(text, ",\"value\":{}", history.values.json(value)),
-            (_, None, _) => {}
         }
         let told = call.saw.filter(|_| call.op != Op::Cas);
         if let Some(saw) = told {
