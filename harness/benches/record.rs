@@ -57,6 +57,7 @@ fn recording() {
         worker_entries: OPERATIONS,
         auditor_entries: 0,
         examiner_entries: 0,
+        holds_per_entry: 0,
     };
     let answer = Answer {
         outcome: Outcome::Ok,

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use super::deed::{LockKind, Mode, Range};
+use crate::explore::observe::Held;
 use crate::explore::step::Object;
 
 /// Who owns a lock, within a schedulable process.
@@ -120,6 +121,17 @@ impl Locks {
     #[must_use]
     pub fn has_any(&self, process: usize) -> bool {
         self.of(process).next().is_some()
+    }
+
+    /// Who holds what, for whoever looks on.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let told = |held: &Holding| Held {
+            process: held.process,
+            lock: held.lock,
+            shared: held.mode == Mode::Shared,
+        };
+        self.held.iter().map(told).collect()
     }
 
     /// Forgets all that a process held.

@@ -1,18 +1,21 @@
 //! From a schedule that broke a promise to the simplest that does, and to the finding that keeps it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::engine::explore::follow::Following;
 use crate::engine::explore::{Discovery, Executor};
-use crate::explore::observe::{Observer, Scene};
+use crate::explore::observe::{Held, Observer, Scene};
+use crate::explore::step::Object;
 use crate::finding::moments::{self, Files, Moments};
 use crate::finding::{Exploration, Finding};
 use crate::history::History;
 use crate::plan::ExplorePlan;
-use crate::plan::schedule::Schedule;
+use crate::plan::schedule::{Schedule, without_number};
 use crate::process::Zygote;
 use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
@@ -103,29 +106,52 @@ pub fn watched(
         });
         reproduction = reproduction.with(Reproduction { times: u32::from(is_shown), of: 1 });
         if is_shown && seen.is_none() {
-            seen = Moments::of(&watch.moments);
+            seen = watch.moments();
         }
     }
     (reproduction, seen)
 }
 
-/// Looks at the files before each step.
+/// Looks at the files and at the locks before each step.
 #[derive(Debug, Default)]
 pub struct Watch {
-    moments: Vec<Files>,
+    files: Vec<Files>,
+    held: Vec<Vec<String>>,
+    /// What each lock is of, by the step that took it.
+    names: HashMap<Object, String>,
+    /// The step before.
+    last: Option<Arc<str>>,
 }
 
 impl Watch {
-    /// What lay there before each step so far.
-    pub fn moments(&self) -> &[Files] {
-        &self.moments
+    /// What there was before each step so far.
+    pub fn moments(self) -> Option<Moments> {
+        let held = Some(self.held);
+        Moments::of(&self.files).map(|moments| Moments { held, ..moments })
     }
 }
 
 impl Observer for Watch {
     fn before(&mut self, scene: &Scene<'_>) {
-        self.moments.push(moments::look(scene.root));
+        self.files.push(moments::look(scene.root));
+        let taken = self.last.as_deref().and_then(locked);
+        for held in scene.held {
+            self.names.entry(held.lock).or_insert_with(|| taken.unwrap_or("a lock").to_owned());
+        }
+        let words = |held: &Held| {
+            let shared = if held.shared { " (shared)" } else { "" };
+            format!("p{}: {}{shared}", held.process + 1, self.names[&held.lock])
+        };
+        self.held.push(scene.held.iter().map(words).collect());
+        self.last = scene.pending[scene.next].as_ref().map(|step| step.label.clone());
     }
+}
+
+/// The file that a step locks.
+fn locked(label: &str) -> Option<&str> {
+    let (verb, rest) = without_number(label).split_once(' ')?;
+    let is_lock = matches!(verb, "flock" | "try-flock" | "fcntl-lock" | "try-fcntl-lock");
+    rest.rsplit_once(' ').map(|(file, _mode)| file).filter(|_| is_lock)
 }
 
 /// Shrinks a schedule within a time; the error says why it could not be followed, or nothing where it was and did not
@@ -187,7 +213,16 @@ pub fn replay_words(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_roots;
+    use super::{locked, without_roots};
+
+    #[test]
+    fn a_lock_is_named_by_the_step_that_took_it() {
+        assert_eq!(locked("flock c1/meta.lock exclusive #2"), Some("c1/meta.lock"));
+        assert_eq!(locked("try-fcntl-lock \"a b\" shared"), Some("\"a b\""));
+        for other in ["write c1/meta.lock 3 bytes", "give up c1/meta.lock to lock it anew", "exit"] {
+            assert_eq!(locked(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn messages_name_no_temporary_folder() {

@@ -8,6 +8,7 @@ use crate::check::search::Budget;
 use crate::cli::patient::Patient;
 use crate::finding::moments::{self, Walk};
 use crate::finding::{self, Finding};
+use crate::history::holds::Holds;
 use crate::history::read::{self, Limits, ReadError};
 use crate::history::{AnyHistory, History};
 use crate::judge::{Checker, judge};
@@ -16,7 +17,7 @@ use crate::report::html::run::{self, Broken, Page, Source};
 use crate::report::html::timeline::Spot;
 use crate::report::stored::{Stored, StoredRun};
 use crate::results::read::versioned;
-use crate::results::write_whole;
+use crate::results::{HOLDS_FILE, HOLDS_PART_FILE, write_whole};
 use crate::scenario::Kind;
 use crate::violation::Class;
 
@@ -43,12 +44,14 @@ pub fn of_run(folder: &Path) -> Result<String, String> {
     let until = Instant::now() + READ_TIME;
     let broken = broken(&stored, until)?;
     let history = history(folder, &stored, &broken, until)?;
+    let holds = history.as_ref().map(|(_, source)| holds(folder, &broken, *source, until)).transpose()?.flatten();
     let spots: Vec<Spot> = broken.iter().filter_map(|broken| spot(broken.finding.as_ref()?)).collect();
     Ok(run::show(&Page {
         stored: &stored,
         broken: &broken,
         history: history.as_ref().map(|(history, source)| (history, *source)),
         spots: &spots,
+        holds: holds.as_ref(),
     }))
 }
 
@@ -107,6 +110,31 @@ fn history(
         Ok(_) => Ok(containers(&window, until)?.map(|history| (history, Source::Window))),
         Err(_) => Ok(None),
     }
+}
+
+/// Who held which lock, beside the operations that are drawn; `None` where that was not kept.
+fn holds(
+    folder: &Path,
+    broken: &[Broken],
+    source: Source,
+    until: Instant,
+) -> Result<Option<Holds>, String> {
+    let first = || broken.iter().find(|broken| broken.finding.is_some());
+    let path = match source {
+        Source::Whole => folder.join(HOLDS_FILE),
+        Source::Window => match first() {
+            Some(first) => folder.join("findings").join(&first.report.signature).join(HOLDS_PART_FILE),
+            None => return Ok(None),
+        },
+    };
+    if !path.exists() {
+        return Ok(None);
+    }
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let limits = Limits { memory_bytes: READ_BYTES, until: Some(until) };
+    let input = Patient::open(&path, until).and_then(read::decoded);
+    let input = input.map_err(|error| told(&ReadError::from(error)))?;
+    Holds::read(input, limits).map(Some).map_err(|error| told(&error))
 }
 
 /// A history of containers; what is of anything else is not drawn.

@@ -14,6 +14,7 @@ pub(crate) use serve::{Order, serve};
 use crate::answer::Lacks;
 use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};
 use crate::history::History;
+use crate::history::holds::Holds;
 use crate::tracee::TraceeError;
 
 /// What a stress run gives back.
@@ -23,6 +24,8 @@ pub struct StressRun {
     pub history: History,
     /// How many times a critical section was entered under watch.
     pub entered: Observed<u64>,
+    /// Who held which container's lock when: for people, no check rests on it.
+    pub holds: Observed<Holds>,
     /// Critical sections under watch that overlapped.
     pub overlaps: Vec<Overlap>,
     /// How each worker process ended.

@@ -2,7 +2,18 @@
 
 use std::path::Path;
 
-use super::step::{Mask, Step};
+use super::step::{Mask, Object, Step};
+
+/// A file lock that a process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Whose it is, from 0.
+    pub process: usize,
+    /// The lock, as steps name it.
+    pub lock: Object,
+    /// Whether others may share it.
+    pub shared: bool,
+}
 
 /// A moment before a step, for whoever looks on. Every process stands still.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +28,8 @@ pub struct Scene<'s> {
     pub enabled: Mask,
     /// The pid of each process; none where it was killed.
     pub pids: &'s [Option<u32>],
+    /// The file locks that are held.
+    pub held: &'s [Held],
     /// The folder in which the containers live.
     pub root: &'s Path,
 }

@@ -176,6 +176,15 @@ impl Finding {
 }
 
 impl Finding {
+    /// From the first invocation in its window to the last return; `None` where it has no window.
+    #[must_use]
+    pub fn span_ns(&self, history: &History) -> Option<(u64, u64)> {
+        let shown = || self.window.iter().map(|glimpse| &history.records[glimpse.index]);
+        let from_ns = shown().map(|record| record.invoke_ns).min()?;
+        let to_ns = shown().filter_map(Record::return_ns).max().unwrap_or(from_ns);
+        Some((from_ns, to_ns.max(from_ns)))
+    }
+
     /// The part of the history from which the window was taken: of its container all operations that were under way
     /// between its first invocation and its last return, so that it can be judged by itself.
     ///
@@ -183,9 +192,7 @@ impl Finding {
     /// out before or after, the part says which time it holds.
     fn part(&self, history: &History) -> History {
         let shown = || self.window.iter().map(|glimpse| &history.records[glimpse.index]);
-        let from_ns = shown().map(|record| record.invoke_ns).min();
-        let to_ns = shown().filter_map(Record::return_ns).max();
-        let span = from_ns.zip(to_ns).map(|(from_ns, to_ns)| Window { from_ns, to_ns: to_ns.max(from_ns) });
+        let span = self.span_ns(history).map(|(from_ns, to_ns)| Window { from_ns, to_ns });
         let container = shown().find_map(Record::container);
         let mut part = history.without_records();
         let (Some(window), Some(container)) = (span, container) else { return part };

@@ -86,6 +86,9 @@ pub struct Moments {
     pub first: Files,
     /// What each step changed, as far as a moment after it was seen.
     pub changes: Vec<Change>,
+    /// The file locks that were held before each step, each in words; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<Vec<String>>>,
 }
 
 impl Moments {
@@ -94,7 +97,7 @@ impl Moments {
     pub fn of(moments: &[Files]) -> Option<Self> {
         let first = moments.first()?.clone();
         let changes = moments.windows(2).map(|pair| change(&pair[0], &pair[1])).collect();
-        Some(Self { first, changes })
+        Some(Self { first, changes, held: None })
     }
 
     /// What lay there before each step, and after the last that was seen.

@@ -38,6 +38,7 @@ impl Size {
             worker_entries: 0,
             auditor_entries: 0,
             examiner_entries: 0,
+            holds_per_entry: 0,
         }
     }
 

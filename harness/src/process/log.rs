@@ -335,6 +335,7 @@ mod tests {
             worker_entries: 3,
             auditor_entries: 0,
             examiner_entries: 0,
+            holds_per_entry: 0,
         };
         Region::create(layout).expect("a region")
     }

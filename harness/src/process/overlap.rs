@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock;
-use super::region::{OVERLAPS_MAX, Region};
+use super::region::{HOLD_ALONE, HOLD_SHARED, HoldCell, OVERLAPS_MAX, Region};
 use crate::subject::Watch;
+
+/// How far back the hold that ends now may have begun, in holds.
+const OPEN_MAX: usize = 16;
 
 /// Who is inside: the process's number and which incarnation of it, unique over the run. Never 0 as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +73,45 @@ impl OverlapDetector {
         clock::wait_ns(least + ((u128::from(mixed) * span) >> 64) as u64);
     }
 
+    /// Notes that the lock is held from now on. The time is taken behind the lock and, at the end, before it is let go, so
+    /// that two who held it one after the other never seem to have held it at once.
+    fn note_hold(&self, container: u32, mode: u32) {
+        let cells = self.region.holds(self.identity.process);
+        if cells.is_empty() {
+            return;
+        }
+        let begun = &self.region.header(self.identity.process).holds;
+        let number = begun.load(Ordering::Relaxed);
+        if let Some(cell) = cells.get(number as usize) {
+            cell.container.store(container, Ordering::Relaxed);
+            cell.mode.store(mode, Ordering::Relaxed);
+            cell.to_ns.store(0, Ordering::Relaxed);
+            cell.from_ns.store(clock::now_ns(), Ordering::Relaxed);
+        }
+        // Last: who reads the number sees all of the hold.
+        begun.store(number + 1, Ordering::Release);
+    }
+
+    /// Notes that it is about to be let go.
+    fn note_end(&self, container: u32, mode: u32) {
+        let cells = self.region.holds(self.identity.process);
+        if cells.is_empty() {
+            return;
+        }
+        let begun = self.region.header(self.identity.process).holds.load(Ordering::Relaxed) as usize;
+        // The latest that is open. Few are open at once: an operation on one container holds one lock.
+        let first = begun.saturating_sub(OPEN_MAX);
+        let latest = cells.get(first..begun.min(cells.len())).unwrap_or_default().iter().rev();
+        let is_it = |cell: &&HoldCell| {
+            cell.to_ns.load(Ordering::Relaxed) == 0
+                && cell.container.load(Ordering::Relaxed) == container
+                && cell.mode.load(Ordering::Relaxed) == mode
+        };
+        if let Some(cell) = latest.take(OPEN_MAX).find(is_it) {
+            cell.to_ns.store(clock::now_ns(), Ordering::Release);
+        }
+    }
+
     #[cold]
     fn report(&self, container: u32, inside: Identity) {
         // Stamped after the word was swapped. Whoever was killed inside gave up the lock after the kill, so the stamp
@@ -102,11 +144,21 @@ impl Watch for OverlapDetector {
         {
             self.report(container, inside);
         }
+        self.note_hold(container, HOLD_ALONE);
         self.hold();
     }
 
     fn leave(&self, container: u32) {
+        self.note_end(container, HOLD_ALONE);
         clear(&self.region, container, self.identity);
+    }
+
+    fn enter_shared(&self, container: u32) {
+        self.note_hold(container, HOLD_SHARED);
+    }
+
+    fn leave_shared(&self, container: u32) {
+        self.note_end(container, HOLD_SHARED);
     }
 }
 
@@ -145,9 +197,10 @@ mod tests {
             workers: 2,
             auditors: 0,
             containers: 2,
-            worker_entries: 0,
+            worker_entries: 1,
             auditor_entries: 0,
             examiner_entries: 0,
+            holds_per_entry: 2,
         };
         let region = Arc::new(Region::create(layout).expect("a region"));
         let watch = |process| {
@@ -193,5 +246,29 @@ mod tests {
         assert_eq!(region.control().overlaps_unexcused.load(Ordering::Relaxed), 0);
         clear_all(&region, Identity { process: 1, incarnation: 11 });
         assert_eq!(region.words()[0].0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn who_held_a_lock_when_is_noted_as_far_as_there_is_room() {
+        let (region, [first, second]) = watches();
+        first.enter(1);
+        first.enter_shared(0);
+        first.leave(1);
+        second.enter(1);
+        second.leave(1);
+        first.enter(1);
+        first.leave(1);
+        assert_eq!(region.header(0).holds.load(Ordering::Relaxed), 3, "one of them found no room");
+        let [alone, shared] = region.holds(0) else { panic!("room for two") };
+        let of = |cell: &HoldCell| {
+            let [container, mode] = [&cell.container, &cell.mode].map(|word| word.load(Ordering::Relaxed));
+            let [from_ns, to_ns] = [&cell.from_ns, &cell.to_ns].map(|word| word.load(Ordering::Relaxed));
+            assert!(from_ns > 0 && (to_ns == 0 || to_ns >= from_ns));
+            (container, mode, to_ns == 0)
+        };
+        assert_eq!(of(alone), (1, HOLD_ALONE, false));
+        assert_eq!(of(shared), (0, HOLD_SHARED, true), "it has not been let go");
+        let next_ns = region.holds(1)[0].from_ns.load(Ordering::Relaxed);
+        assert!(alone.to_ns.load(Ordering::Relaxed) <= next_ns, "one after the other");
     }
 }

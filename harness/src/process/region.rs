@@ -42,6 +42,8 @@ pub struct Layout {
     pub auditor_entries: u64,
     /// Entries of the examiner's log.
     pub examiner_entries: u64,
+    /// How many holds of a lock there is room for, an entry of each log; 0 where nobody asks who held a lock when.
+    pub holds_per_entry: u32,
 }
 
 impl Layout {
@@ -94,10 +96,26 @@ impl Layout {
             + auditors as usize * log_bytes(self.auditor_entries)
     }
 
+    /// How many holds of a lock of one process there is room for.
+    const fn holds_of(&self, process: u32) -> usize {
+        self.entries_of(process) as usize * self.holds_per_entry as usize
+    }
+
+    /// The holds come behind all logs.
+    const fn holds_at(&self, process: u32) -> usize {
+        let mut at = self.log_at(self.examiner()) + log_bytes(self.examiner_entries);
+        let mut before = 0;
+        while before < process {
+            at += pages(self.holds_of(before) * size_of::<HoldCell>());
+            before += 1;
+        }
+        at
+    }
+
     /// Size of the whole; only what is touched is ever backed by memory.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.log_at(self.examiner()) + log_bytes(self.examiner_entries)
+        self.holds_at(self.slots())
     }
 }
 
@@ -151,6 +169,25 @@ pub struct OverlapCell {
     pub container: AtomicU64,
 }
 
+/// One time that a process held a container's lock.
+#[repr(C)]
+#[derive(Debug)]
+pub struct HoldCell {
+    /// When it had the lock.
+    pub from_ns: AtomicU64,
+    /// When it was about to let go; 0 until then.
+    pub to_ns: AtomicU64,
+    /// The container.
+    pub container: AtomicU32,
+    /// [`HOLD_SHARED`] or [`HOLD_ALONE`].
+    pub mode: AtomicU32,
+}
+
+/// A reader held the lock, together with others perhaps.
+pub const HOLD_SHARED: u32 = 1;
+/// One process held the lock alone.
+pub const HOLD_ALONE: u32 = 2;
+
 /// What one process says of itself, and what the zygote says of it.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -171,7 +208,9 @@ pub struct Header {
     pub full: AtomicU32,
     /// Bytes used of its texts.
     pub text_used: AtomicU32,
-    padding: [AtomicU64; 9],
+    /// Holds of a lock begun, those included for which there was no room.
+    pub holds: AtomicU64,
+    padding: [AtomicU64; 8],
     /// Which incarnation of the process was last sent SIGKILL; written by the zygote before the signal.
     pub killed_incarnation: AtomicU32,
     /// A fresh process that performs the operation at hand: see the engine's fresh processes.
@@ -281,13 +320,31 @@ impl Region {
         self.mapping.view(self.layout.log_at(process), self.layout.entries_of(process) as usize)
     }
 
+    /// What one process held, and when.
+    #[must_use]
+    pub fn holds(&self, process: u32) -> &[HoldCell] {
+        assert!(process < self.layout.slots(), "no such process");
+        self.mapping.view(self.layout.holds_at(process), self.layout.holds_of(process))
+    }
+
     /// Gives the memory behind one process's log back. Its entries read as zero from then on.
     pub fn release_entries(&self, process: u32) {
-        let bytes = log_bytes(self.layout.entries_of(process)) as u64;
+        self.release(self.layout.log_at(process), log_bytes(self.layout.entries_of(process)));
+    }
+
+    /// The same for what it held.
+    pub fn release_holds(&self, process: u32) {
+        self.release(
+            self.layout.holds_at(process),
+            pages(self.layout.holds_of(process) * size_of::<HoldCell>()),
+        );
+    }
+
+    fn release(&self, at: usize, bytes: usize) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if bytes > 0 {
             // Only a matter of economy: where it cannot be done, the memory goes with the region.
-            _ = rustix::fs::fallocate(&self.memory, flags, self.layout.log_at(process) as u64, bytes);
+            _ = rustix::fs::fallocate(&self.memory, flags, at as u64, bytes as u64);
         }
     }
 }
@@ -305,13 +362,19 @@ mod tests {
             worker_entries: 1000,
             auditor_entries: 10,
             examiner_entries: 7,
+            holds_per_entry: 2,
         };
         for process in 0..layout.examiner() {
             let end = layout.log_at(process) + layout.entries_of(process) as usize * size_of::<Entry>();
             assert!(end <= layout.log_at(process + 1), "log {process} runs into the next");
+            let end = layout.holds_at(process) + layout.holds_of(process) * size_of::<HoldCell>();
+            assert!(end <= layout.holds_at(process + 1), "the holds of {process} run into the next");
         }
+        let last = layout.log_at(layout.examiner()) + 7 * size_of::<Entry>();
+        assert!(last <= layout.holds_at(0), "the last log runs into the holds");
         let region = Region::create(layout).expect("a region");
         assert_eq!(region.entries(layout.examiner()).len(), 7);
+        assert_eq!((region.holds(0).len(), region.holds(4).len()), (2000, 20));
         assert_eq!(region.words().len(), 70);
     }
 }

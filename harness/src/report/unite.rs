@@ -330,6 +330,8 @@ fn guarantee(pieces: &[Piece<'_>]) -> Option<GuaranteeReport> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::report::cases::tests::scenario;
 
@@ -393,6 +395,35 @@ mod tests {
             assert_eq!(unite(&twice).unwrap(), whole);
         }
         assert_eq!(unite(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_any_repetition_of_any_pieces_come_to_the_same(
+            work in prop::collection::vec((0_u64..1_000, 0_usize..5, any::<bool>()), 1..12),
+            mixed in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
+            kind in any::<bool>(),
+        ) {
+            let report = |(number, exit, met): (u64, usize, bool)| {
+                let exit = [Exit::AsExpected, Exit::Violation, Exit::Inconclusive, Exit::HarnessFailed, Exit::Unsupported][exit];
+                let coverage = if met { CoverageReport::Exhausted } else { CoverageReport::Partial };
+                // Seconds that do not add up to the same in every order, as floats.
+                let duration_s = 0.1 + number as f64 / 3.0;
+                let one = if kind { explored(number, coverage, met) } else { scenario("one", exit) };
+                ScenarioReport { duration_s, ..one }
+            };
+            let reports: Vec<ScenarioReport> = work.into_iter().map(report).collect();
+            // Two parts a seed, so that both ways of adding up are tried.
+            let piece = |(index, report)| {
+                let parts = if index % 2 == 0 { Parts::one(3) } else { Parts::one(4) };
+                Piece { unit: unit(index as u64 / 2, parts), report }
+            };
+            let pieces: Vec<Piece<'_>> = reports.iter().enumerate().map(piece).collect();
+            let whole = unite(&pieces).unwrap();
+            let mut turned: Vec<Piece<'_>> = mixed.iter().map(|index| *index.get(&pieces)).collect();
+            turned.extend(pieces.iter().rev());
+            prop_assert_eq!(unite(&turned).unwrap(), whole);
+        }
     }
 
     #[test]

@@ -19,12 +19,18 @@ use time::macros::format_description;
 use crate::campaign::{Share, sha256_hex};
 use crate::engine::stress::copy_tree;
 use crate::finding::Finding;
+use crate::history::holds::Holds;
 use crate::history::{self, History};
 use crate::measure::machine::{Filesystem, Machine, host_name};
 use crate::race::{Discovery, RaceRun};
 
 /// Version of `run.json` and `summary.json`.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// Who held which lock when, in the folder of a run whose whole history is kept.
+pub const HOLDS_FILE: &str = "holds.jsonl.zst";
+/// The same of the operations around a violation, in the folder of its finding.
+pub const HOLDS_PART_FILE: &str = "holds.jsonl";
 
 /// The folder that holds the folders of all runs.
 #[derive(Debug)]
@@ -211,6 +217,11 @@ impl RunFolder {
     /// Writes the history, for failures and for whoever wants to keep it.
     pub fn write_history(&self, history: &History) -> io::Result<()> {
         history::write::write_file(history, &self.path.join("history.jsonl.zst"))
+    }
+
+    /// Writes who held which lock when, beside the history.
+    pub fn write_holds(&self, holds: &Holds) -> io::Result<()> {
+        holds.write_file(&self.path.join(HOLDS_FILE))
     }
 
     /// Writes a history that is JSON lines already, likewise.

@@ -49,7 +49,8 @@ pub struct Machine {
     /// Whether commands run in the class `SCHED_FIFO`, in the execution at hand.
     pub(super) real_time: bool,
     processor: Option<usize>,
-    folders: Vec<PathBuf>,
+    /// Where the first state folder is seen by whoever looks on: commands may find a copy in its place, and nobody else does.
+    looked_at: Option<PathBuf>,
     lines: Vec<Vec<String>>,
     /// How many open file descriptions were told apart.
     pub(super) descriptions: u64,
@@ -139,7 +140,7 @@ impl Machine {
             real_time: watchdog.is_some(),
             watchdog,
             processor: settings.processor,
-            folders: settings.folders,
+            looked_at: settings.looked_at(),
             lines: settings.processes.iter().map(|lines| lines.iter().map(words).collect()).collect(),
             options: settings.options,
             descriptions: 0,
@@ -246,7 +247,7 @@ impl Machine {
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
             if observer.looks_on() {
                 let pids = self.pids();
-                let root = self.folders.first().map_or(std::path::Path::new("/"), PathBuf::as_path);
+                let root = self.looked_at.as_deref().unwrap_or(std::path::Path::new("/"));
                 let depth = events.len();
                 observer.before(&Scene {
                     depth,
@@ -254,6 +255,7 @@ impl Machine {
                     pending: &pending,
                     enabled,
                     pids: &pids,
+                    held: &self.locks.held(),
                     root,
                 });
                 // Whoever looks on takes the time that it takes.

@@ -32,6 +32,15 @@ pub struct Settings {
     pub options: Options,
 }
 
+impl Settings {
+    /// Where the first state folder is seen by everybody but the commands, who may find a copy in its place.
+    pub(super) fn looked_at(&self) -> Option<PathBuf> {
+        let folder = self.folders.first()?;
+        let bind = self.binds.iter().find(|bind| bind.place == *folder);
+        Some(bind.map_or(folder, |bind| &bind.copy).clone())
+    }
+}
+
 /// How a machine holds programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]

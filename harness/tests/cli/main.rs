@@ -7,6 +7,7 @@ mod deploy;
 mod doctor;
 mod escapes;
 mod explore;
+mod foreign;
 mod formats;
 mod hold;
 mod hostile;

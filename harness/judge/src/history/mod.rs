@@ -2,6 +2,7 @@
 //!
 //! [`mod@read`] and [`mod@write`] hold the stored form: JSON lines, one operation a line.
 
+pub mod holds;
 pub mod jepsen;
 pub mod object;
 pub mod read;

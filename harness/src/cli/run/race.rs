@@ -130,7 +130,7 @@ impl Runner<'_> {
         let replayed =
             race::replay::replay(&self.zygote, &plan, &scratch.root(), control, 1, stop, &mut watch).ok()?;
         let is_whole = replayed.iter().all(|once| once.divergence.is_none() && once.broken.is_some());
-        Moments::of(watch.moments()).filter(|_| is_whole)
+        watch.moments().filter(|_| is_whole)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::plan::StressPlan;
 use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
-use crate::results::{RunFolder, Script};
+use crate::results::{HOLDS_PART_FILE, RunFolder, Script};
 use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
 
@@ -36,6 +36,9 @@ impl Runner<'_> {
         let trial = stress::run(&mut self.zygote, judged, plan, stop, bar, || bar.judging())?;
         if self.request.keep == Keep::All || !trial.judgement.expected {
             folder.write_history(&trial.run.history)?;
+            if let Ok(holds) = &trial.run.holds {
+                folder.write_holds(holds)?;
+            }
         }
         let violations = trial.violations();
         let sought = (&scenario.expect, plan);
@@ -149,6 +152,9 @@ fn report_violation(
     let story = story::tell(&finding);
     let lives = Lives::of(history, violation.container, texts(&violation.message, &story));
     let folder = folder.write_finding(&finding, history, &script(&lives.tell(&finding.message)))?;
+    if let (Ok(holds), Some((from_ns, to_ns))) = (&trial.run.holds, finding.span_ns(history)) {
+        holds.within(from_ns, to_ns).write_file(&folder.join(HOLDS_PART_FILE))?;
+    }
     Ok(ViolationReport {
         lives,
         class: violation.class,

@@ -114,6 +114,7 @@ const fn layout(plan: &CommandPlan) -> Layout {
         worker_entries: 0,
         auditor_entries: 0,
         examiner_entries: 0,
+        holds_per_entry: 0,
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use super::wire::Departure;
 use crate::answer::Lacks;
 use crate::evidence::Overlap;
+use crate::history::holds::{Hold, Holds};
 use crate::history::{History, Outcome, Record};
 use crate::process::log;
 use crate::process::overlap::Identity;
-use crate::process::region::{OVERLAPS_MAX, Region};
+use crate::process::region::{HOLD_SHARED, OVERLAPS_MAX, Region};
 
 /// Reads every log, and gives its memory back as it goes. Besides the history, what the machine lacked.
 pub(super) fn history(region: &Region, containers: Vec<String>) -> (History, Lacks) {
@@ -65,6 +66,34 @@ pub(super) fn overlaps(region: &Region, departures: &[Departure]) -> Vec<Overlap
             })
         })
         .collect()
+}
+
+/// Who held which lock when, of a run whose operations these are; gives the memory behind it back as it goes.
+pub(super) fn holds(region: &Region, history: &History) -> Holds {
+    let mut holds = Holds { containers: history.containers.clone(), ..Holds::default() };
+    for process in 0..region.layout().slots() {
+        let begun = region.header(process).holds.load(Ordering::Acquire) as usize;
+        let cells = region.holds(process);
+        holds.missing += begun.saturating_sub(cells.len()) as u64;
+        let own = || history.records.iter().filter(|record| record.process == process);
+        for cell in &cells[..begun.min(cells.len())] {
+            let from_ns = cell.from_ns.load(Ordering::Relaxed);
+            let let_go_ns = Some(cell.to_ns.load(Ordering::Acquire)).filter(|&at_ns| at_ns != 0);
+            // What nobody saw let go ends with its operation at the latest: where that was killed, with the death.
+            let operation =
+                || own().filter(|record| record.invoke_ns <= from_ns).max_by_key(|record| record.invoke_ns);
+            holds.all.push(Hold {
+                process,
+                container: cell.container.load(Ordering::Relaxed),
+                from_ns,
+                to_ns: let_go_ns.or_else(|| operation()?.return_ns()),
+                shared: cell.mode.load(Ordering::Relaxed) == HOLD_SHARED,
+                end_unseen: let_go_ns.is_none(),
+            });
+        }
+        region.release_holds(process);
+    }
+    holds
 }
 
 /// When the first operation of a worker began and the last one returned.

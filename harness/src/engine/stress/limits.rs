@@ -10,8 +10,11 @@ use crate::process::region::Layout;
 
 /// Most entries of all logs together, however much memory there is.
 const ENTRIES_MAX: u64 = 64 << 20;
-/// What one operation costs in memory until it is judged: its entry, its record, and the checks' share.
-const BYTES_EACH: u64 = 320;
+/// What one operation costs in memory until it is judged: its entry, its record, its hold of the lock, and the checks' share.
+const BYTES_EACH: u64 = 384;
+/// An operation holds its lock once, and some replicas twice; of an operation that goes over all containers and holds the
+/// lock of each, the rest may be missing where there are many of them.
+const HOLDS_PER_ENTRY: u32 = 2;
 /// Most entries of an auditor's log: it slows down as the log fills, so that it always lasts.
 const AUDITOR_ENTRIES_MAX: u64 = 1 << 20;
 /// What one process costs, apart from its log: page tables, stacks, texts.
@@ -54,6 +57,7 @@ pub(super) fn layout(plan: &StressPlan) -> Result<Layout, EngineError> {
         auditor_entries: AUDITOR_ENTRIES_MAX.min(cap / 8 / u64::from(plan.auditors.max(1))).max(16),
         // `list` and a `state` each, and one more of each that got stuck.
         examiner_entries: 2 * (u64::from(plan.containers) + 1),
+        holds_per_entry: HOLDS_PER_ENTRY,
     })
 }
 

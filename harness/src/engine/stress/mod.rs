@@ -83,12 +83,14 @@ pub fn run_with(
     let (mut history, lacks) = collect::history(&region, names);
     history.deaths = traits.deaths;
     history.model = traits.model;
+    let holds = collect::holds(&region, &history);
     let (first_ns, last_ns) = collect::span_ns(&history, plan.processes).unwrap_or((called_ns, called_ns));
     let stall = finished.stall.map(|still| Stall { since_ns: still.since_ns, waiting: still.waiting });
     Ok(StressRun {
         history,
         overlaps,
         entered: if traits.watch { Ok(sections) } else { Err(UNWATCHED) },
+        holds: if traits.watch { Ok(holds) } else { Err(UNWATCHED) },
         exits: departures.into_iter().map(Departure::into_exit).collect(),
         quiet: examine::quiet_from(finished.observations, plan.containers, &traits),
         stall,
@@ -150,6 +152,9 @@ fn conduct(
 ) -> Result<Conducted, EngineError> {
     let mut layout = limits::layout(plan)?;
     layout.worker_entries = layout.worker_entries.min(terms.log_entries_max.unwrap_or(u64::MAX));
+    if recording == Recording::Off {
+        layout.holds_per_entry = 0;
+    }
     let region = Region::create(layout).map_err(|error| {
         EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes()))
     })?;

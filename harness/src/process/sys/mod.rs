@@ -100,6 +100,8 @@ unsafe impl Shared for super::region::Word {}
 // SAFETY: `repr(C)`, of atomic integers only.
 unsafe impl Shared for super::region::OverlapCell {}
 // SAFETY: `repr(C)`, of atomic integers only.
+unsafe impl Shared for super::region::HoldCell {}
+// SAFETY: `repr(C)`, of atomic integers only.
 unsafe impl Shared for super::log::Entry {}
 
 // SAFETY: `repr(C)`, of atomic integers only.

@@ -3,11 +3,12 @@
 
 use maud::{Markup, html};
 
-use super::timeline::{self, Spot, Timeline};
+use super::timeline::{self, Locks, Spot, Timeline};
 use super::{commands, facts, machine, page, walk};
 use crate::check::search::Explanation;
 use crate::finding::moments::Walk;
 use crate::finding::{Finding, RaceFinding};
+use crate::history::holds::Holds;
 use crate::history::{History, Outcome};
 use crate::model::Model;
 use crate::report::lives::Lives;
@@ -16,6 +17,7 @@ use crate::report::stored::{BenchSummary, Stored, StoredRun};
 use crate::report::verdict::Verdict;
 use crate::report::{CheckReport, ReachReport, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::{RunRecord, RunStatus};
+use crate::violation::Class;
 use crate::words::grouped;
 
 /// More violations than these are folded.
@@ -32,6 +34,8 @@ pub struct Page<'a> {
     pub history: Option<(&'a History, Source)>,
     /// Where the violations lie among them.
     pub spots: &'a [Spot],
+    /// Who held which lock meanwhile, where it was kept.
+    pub holds: Option<&'a Holds>,
 }
 
 /// What the drawn operations are.
@@ -105,9 +109,7 @@ pub fn show(about: &Page<'_>) -> String {
 fn promised(run: &RunRecord, report: &ScenarioReport) -> Markup {
     let table = toml::from_str::<toml::Table>(&run.scenario.text).unwrap_or_default();
     let about = table.get("about").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-    let classes = |classes: &[crate::violation::Class]| {
-        classes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let classes = |classes: &[Class]| classes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     html! {
         h2 { "What was promised" }
         @if !about.is_empty() { p { (about) } }
@@ -208,8 +210,17 @@ fn timeline(about: &Page<'_>, report: &ScenarioReport) -> Markup {
         @if source == Source::Window {
             p.faint { "Only the operations around the first violation were kept; --keep-history keeps all." }
         }
-        (timeline::show(&Timeline { history, violations: about.spots, workers: report.processes }))
+        (timeline::show(&Timeline { history, violations: about.spots, workers: report.processes, locks: locks(about, report) }))
     }
+}
+
+/// Who held which lock, or why that is not known: the check that needs it too says why it could not look.
+fn locks<'a>(about: &Page<'a>, report: &'a ScenarioReport) -> Locks<'a> {
+    let unwatched = || {
+        let check = report.checks.iter().find(|check| check.name == Class::LockOverlap.as_str())?;
+        check.not_applicable.as_deref()
+    };
+    about.holds.map_or_else(|| Locks::NotSeen(unwatched().unwrap_or("the run did not keep it")), Locks::Seen)
 }
 
 pub(super) fn verdict(verdict: Verdict, expected: bool, reasons: &[String]) -> Markup {

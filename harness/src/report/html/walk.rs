@@ -9,22 +9,36 @@ use crate::finding::moments::Walk;
 /// Its part of the page. The script that walks is in the page once: [`script`].
 #[must_use]
 pub fn show(walk: &Walk) -> Markup {
+    let held = walk.moments.as_ref().and_then(|moments| moments.held.as_ref());
+    // A column that is empty says nothing that a sentence does not.
+    let locks = held.filter(|held| held.iter().any(|held| !held.is_empty()));
     html! {
         p.lines { (walk.sentence) }
         div.walk data-walk="" {
             p.faint { "Click a step, or walk with ↑ and ↓ (Home and End lead to the first and the last)." }
             div.wide { table {
-                thead { tr { th.number { "step" } @for process in &walk.processes { th { (process) } } } }
+                thead { tr { th.number { "step" } @for process in &walk.processes { th { (process) } }
+                    @if locks.is_some() { th { "locks held before it" } } } }
                 tbody { @for (number, step) in walk.steps.iter().enumerate() {
                     tr class=[step.decisive.then_some("decisive")] tabindex="-1" {
                         td.number { @if step.decisive { "▶ " } (number + 1) }
                         @for process in 0..walk.processes.len() {
                             td { @if process == step.process { (step.text) } }
                         }
+                        @if let Some(locks) = locks {
+                            td.held { @match locks.get(number) {
+                                Some(held) => { (held.join(", ")) }
+                                None => { "not seen" }
+                            } }
+                        }
                     }
                 } }
             } }
-            p.faint { "▶ marks the steps that the violation rests on." }
+            p.faint {
+                "▶ marks the steps that the violation rests on."
+                @if held.is_some() && locks.is_none() { " No process held a file lock (flock, fcntl) before any of them." }
+                @if held.is_none() { " Who held which lock was not recorded." }
+            }
             @if let Some(moments) = &walk.moments {
                 div.tools role="toolbar" aria-label="Steps" {
                     button type="button" data-go="-1" { "◀ step" }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::driver::Browser;
 use crate::support::{BROKEN, Place, ends_with, json_file, skip};
 
-const NONE: &str = "Chromium and chromedriver are not installed (Debian: chromium, chromium-driver)";
+pub const NONE: &str = "Chromium and chromedriver are not installed (Debian: chromium, chromium-driver)";
 
 /// Two pauses of one container without a lock: found under control.
 const EXPLORED: &str = r#"
@@ -24,7 +24,7 @@ processes = [["pause c1"], ["pause c1"]]
 preemptions = 2
 "#;
 
-const BENCH: &str = r#"
+pub const BENCH: &str = r#"
 about = "Two locks."
 kind = "bench"
 
@@ -39,17 +39,17 @@ rounds = 3
 "throughput" = "> 1"
 "#;
 
-fn only_run(place: &Place) -> PathBuf {
+pub fn only_run(place: &Place) -> PathBuf {
     place.runs().pop().expect("a run")
 }
 
 /// No error, no warning: nothing at all.
-fn assert_quiet(browser: &Browser) {
+pub fn assert_quiet(browser: &Browser) {
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
 /// The page is no wider than the window, whatever is in it.
-fn assert_fits(browser: &Browser, widths: &[u32]) {
+pub fn assert_fits(browser: &Browser, widths: &[u32]) {
     for &width in widths {
         browser.resize(width, 900);
         let wide = browser.value("document.documentElement.scrollWidth").as_u64().unwrap();
@@ -58,12 +58,15 @@ fn assert_fits(browser: &Browser, widths: &[u32]) {
 }
 
 /// Where somebody wants to look at the pages, they are kept there.
-fn keep_pictures(browser: &Browser, name: &str) {
+pub fn keep_pictures(browser: &Browser, name: &str) {
     let Some(folder) = std::env::var_os("FLOCKWORK_PICTURES") else { return };
     std::fs::create_dir_all(&folder).unwrap();
     for width in [420, 1200, 1600] {
         browser.picture(&Path::new(&folder).join(format!("{name}-{width}.png")), width);
     }
+    browser.in_the_dark(true);
+    browser.picture(&Path::new(&folder).join(format!("{name}-dark.png")), 1200);
+    browser.in_the_dark(false);
 }
 
 fn number(value: &Value) -> f64 {

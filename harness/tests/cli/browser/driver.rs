@@ -67,9 +67,36 @@ impl Browser {
 
     /// Sets the size of the page's window.
     pub fn resize(&self, width: u32, height: u32) {
-        let device = json!({"cmd": "Emulation.setDeviceMetricsOverride",
-            "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}});
-        self.tell("goog/cdp/execute", &device);
+        let device = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", &device);
+    }
+
+    /// Shows the page as it goes onto paper, or as it is on a screen.
+    pub fn print_view(&self, is_paper: bool) {
+        let media = if is_paper { "print" } else { "" };
+        self.command("Emulation.setEmulatedMedia", &json!({"media": media}));
+    }
+
+    /// Shows the page to somebody who likes it dark.
+    pub fn in_the_dark(&self, is_dark: bool) {
+        let value = if is_dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": value}]);
+        self.command("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    /// The page as a PDF.
+    pub fn paper(&self) -> Vec<u8> {
+        let pdf = self.command("Page.printToPDF", &json!({"printBackground": true}));
+        STANDARD.decode(pdf["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// A folder that goes when the browser goes.
+    pub fn folder(&self) -> &Path {
+        self.profile.path()
+    }
+
+    fn command(&self, name: &str, params: &Value) -> Value {
+        self.tell("goog/cdp/execute", &json!({"cmd": name, "params": params}))
     }
 
     /// Evaluates an expression in the page.

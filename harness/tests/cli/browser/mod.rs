@@ -2,4 +2,5 @@
 
 mod cases;
 mod driver;
+mod pages;
 mod speed;

@@ -172,6 +172,7 @@ mod tests {
             worker_entries: 0,
             auditor_entries: 0,
             examiner_entries: 0,
+            holds_per_entry: 0,
         })
         .expect("a region");
         let request = Request { operation: Operation::ForceDelete, container: 7, sequence: u64::MAX - 5 };

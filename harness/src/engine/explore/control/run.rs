@@ -194,6 +194,7 @@ impl Control {
                     pending: &pending,
                     enabled,
                     pids: &pids,
+                    held: &self.locks.held(),
                     root,
                 });
             }

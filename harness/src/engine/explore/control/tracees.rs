@@ -66,6 +66,7 @@ impl Tracees {
             worker_entries: 0,
             auditor_entries: 0,
             examiner_entries: 0,
+            holds_per_entry: 0,
         };
         let region = Region::create(layout)?;
         let (ours, theirs) = Channel::pair()?;

@@ -75,7 +75,7 @@ fn hex(RGBColor(red, green, blue): RGBColor) -> String {
 pub fn css() -> String {
     format!(
         "svg.chart text{{font-family:system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif;font-variant-numeric:tabular-nums}}\n\
-         @media (prefers-color-scheme:dark){{\n{}}}\n",
+         @media screen and (prefers-color-scheme:dark){{\n{}}}\n",
         dark_css()
     )
 }

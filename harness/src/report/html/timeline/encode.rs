@@ -11,11 +11,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flockwork::{Operation, Status};
 
-use super::{About, Finding, Mark, Timeline};
+use super::{About, Finding, Mark, Timeline, strip};
 use crate::history::{History, Outcome, Reason, Record};
 
 /// Of base64 four characters hold three bytes, and the page may be 20 MB.
 const DATA_BYTES_MAX: usize = 13_500_000;
+/// Who held a lock has so much room at least.
+const HOLDS_BYTES_MIN: usize = 600_000;
 /// More kills than these make no picture.
 const MARKS_MAX: usize = 5_000;
 /// More messages than these nobody reads; each is kept once.
@@ -42,6 +44,9 @@ pub(super) fn encode<'a>(timeline: &Timeline<'a>) -> Encoded<'a> {
         bytes = tables.encode(&lanes);
     }
     let drawn = lanes.iter().map(|(_, records)| records.len()).sum();
+    let processes: Vec<u32> = lanes.iter().map(|(process, _)| *process).collect();
+    let room = (DATA_BYTES_MAX.saturating_sub(bytes.len())).max(HOLDS_BYTES_MIN);
+    let strip = strip::encode(timeline, tables.origin_ns, &processes, room);
     let about = About {
         lanes: lanes.iter().map(|(process, _)| name(*process, timeline.workers)).collect(),
         containers: &history.containers,
@@ -53,6 +58,7 @@ pub(super) fn encode<'a>(timeline: &Timeline<'a>) -> Encoded<'a> {
         total: history.records.len(),
         findings: timeline.violations.iter().map(|spot| tables.finding(spot, &lanes)).collect(),
         marks: tables.marks(&lanes),
+        strip,
     };
     Encoded { about, data: STANDARD.encode(bytes), drawn }
 }
@@ -75,19 +81,21 @@ fn by_process(history: &History) -> Vec<Lane<'_>> {
     lanes.into_iter().collect()
 }
 
+/// The times around violations, of which nothing is thinned out.
+pub(super) fn around(timeline: &Timeline<'_>) -> Vec<(u64, u64)> {
+    let of = |spot: &super::Spot| {
+        let from = spot.decisive.iter().map(|(_, at)| *at).min()?;
+        let to = spot.decisive.iter().map(|(_, at)| *at).max()?;
+        // A long violation is thinned out like the rest, but for a little at both ends.
+        let room = (to - from).clamp(1_000_000, 20_000_000);
+        Some((from.saturating_sub(room), from.saturating_add(2 * room).min(to.saturating_add(room))))
+    };
+    timeline.violations.iter().filter_map(of).collect()
+}
+
 /// Keeps what lies around violations, and of the rest one in so many.
 fn thin_out(lanes: &mut [Lane<'_>], timeline: &Timeline<'_>, one_in: usize) {
-    let around: Vec<(u64, u64)> = timeline
-        .violations
-        .iter()
-        .filter_map(|spot| {
-            let from = spot.decisive.iter().map(|(_, at)| *at).min()?;
-            let to = spot.decisive.iter().map(|(_, at)| *at).max()?;
-            // A long violation is thinned out like the rest, but for a little at both ends.
-            let room = (to - from).clamp(1_000_000, 20_000_000);
-            Some((from.saturating_sub(room), from.saturating_add(2 * room).min(to.saturating_add(room))))
-        })
-        .collect();
+    let around = around(timeline);
     let decisive: BTreeSet<(u32, u64)> =
         timeline.violations.iter().flat_map(|spot| spot.decisive.iter().copied()).collect();
     for (process, records) in lanes {
@@ -246,7 +254,7 @@ fn zigzag(number: u64, before: u64) -> u64 {
 }
 
 /// A number in groups of seven bits, the lowest first; the high bit says that another follows.
-fn varint(bytes: &mut Vec<u8>, mut number: u64) {
+pub(super) fn varint(bytes: &mut Vec<u8>, mut number: u64) {
     while number > 127 {
         bytes.push((number & 127) as u8 | 128);
         number >>= 7;
@@ -257,7 +265,8 @@ fn varint(bytes: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::html::timeline::Spot;
+    use crate::history::holds::{Hold, Holds};
+    use crate::report::html::timeline::{Locks, Spot};
 
     fn history(count: u64, processes: u64) -> History {
         let mut history = History::default();
@@ -299,7 +308,8 @@ mod tests {
     fn what_a_violation_rests_on_is_found_in_its_lane() {
         let history = history(100, 4);
         let violations = [spot(&[(1, 1_000_700), (2, 1_000_000 + 98 * 700)]), spot(&[(9, 5)])];
-        let timeline = Timeline { history: &history, violations: &violations, workers: 3 };
+        let timeline =
+            Timeline { history: &history, violations: &violations, workers: 3, locks: Locks::NotSeen("") };
         let encoded = encode(&timeline);
         assert_eq!(encoded.about.lanes, ["p0", "p1", "p2", "p3 (aside)"]);
         let finding = &encoded.about.findings[0];
@@ -315,7 +325,8 @@ mod tests {
     fn a_million_operations_fit_and_what_would_not_is_thinned_out() {
         let history = history(1_000_000, 16);
         let violations = [spot(&[(0, 1_000_000)])];
-        let timeline = Timeline { history: &history, violations: &violations, workers: 16 };
+        let timeline =
+            Timeline { history: &history, violations: &violations, workers: 16, locks: Locks::NotSeen("") };
         let encoded = encode(&timeline);
         assert_eq!(encoded.drawn, 1_000_000);
         assert!(encoded.data.len() < 19_000_000, "{}", encoded.data.len());
@@ -323,5 +334,58 @@ mod tests {
         let encoded = encode(&Timeline { history: &history, ..timeline });
         assert!(encoded.data.len() < 19_000_000 && encoded.drawn < 1_000_000, "{}", encoded.drawn);
         assert!(encoded.about.findings[0].records == [(0, 0)] && encoded.about.total == 3_000_000);
+    }
+
+    #[test]
+    fn who_held_the_lock_goes_into_the_page_and_as_much_of_it_as_fits() {
+        let history = history(1_000_000, 16);
+        let hold = |number: u64| Hold {
+            process: (number % 16) as u32,
+            container: 0,
+            from_ns: 1_000_100 + number * 700,
+            to_ns: Some(1_000_400 + number * 700),
+            shared: false,
+            end_unseen: false,
+        };
+        let mut holds =
+            Holds { containers: vec!["c1".into()], all: (0..1_000).map(hold).collect(), missing: 0 };
+        let violations = [spot(&[(0, 1_000_000)])];
+        let (locks, workers) = (Locks::Seen(&holds), 16);
+        let encoded = encode(&Timeline { history: &history, violations: &violations, workers, locks });
+        assert_eq!(encoded.about.strip.locks, ["c1"]);
+        assert_eq!(encoded.about.strip.drawn, (1_000, 1_000));
+        holds.all = (0..1_000_000).map(hold).collect();
+        let locks = Locks::Seen(&holds);
+        let encoded = encode(&Timeline { history: &history, violations: &violations, workers, locks });
+        let strip = &encoded.about.strip;
+        assert!(encoded.data.len() + strip.data.len() < 19_000_000, "{}", strip.data.len());
+        assert!(strip.drawn.0 > 1_000 && strip.drawn.1 == 1_000_000, "{:?}", strip.drawn);
+    }
+
+    #[test]
+    fn of_many_locks_those_of_violations_are_drawn() {
+        let mut history = history(30, 2);
+        history.containers = (1..=30).map(|number| format!("c{number}")).collect();
+        for (number, record) in (0..).zip(&mut history.records) {
+            let mut moved = Record::invoked(record.process, Some(number), record.operation, record.invoke_ns);
+            moved.set_return_ns(record.return_ns());
+            *record = moved;
+        }
+        let hold = |container| Hold {
+            process: 0,
+            container,
+            from_ns: 1_000_000,
+            to_ns: None,
+            shared: true,
+            end_unseen: false,
+        };
+        let holds =
+            Holds { containers: history.containers.clone(), all: (0..30).map(hold).collect(), missing: 0 };
+        let violations = [spot(&[(0, 1_000_000 + 28 * 700)])];
+        let locks = Locks::Seen(&holds);
+        let encoded = encode(&Timeline { history: &history, violations: &violations, workers: 2, locks });
+        let strip = &encoded.about.strip;
+        assert_eq!((strip.locks.len(), strip.held), (8, 30));
+        assert!(strip.locks.contains(&"c29".to_owned()), "{:?}", strip.locks);
     }
 }

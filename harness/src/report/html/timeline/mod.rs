@@ -4,6 +4,7 @@
 //! because only what is visible is drawn. What would make the file too large is thinned out, and the page says so.
 
 mod encode;
+mod strip;
 
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
@@ -11,9 +12,11 @@ use serde::Serialize;
 use crate::history::History;
 use crate::words::grouped;
 use encode::Encoded;
+pub use strip::Locks;
+use strip::Strip;
 
 /// What a timeline shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Timeline<'a> {
     /// The operations.
     pub history: &'a History,
@@ -21,6 +24,8 @@ pub struct Timeline<'a> {
     pub violations: &'a [Spot],
     /// How many processes worked; those with higher numbers looked on, or examined what was left.
     pub workers: u32,
+    /// Who held which lock when.
+    pub locks: Locks<'a>,
 }
 
 /// A violation on a timeline.
@@ -66,6 +71,8 @@ struct About<'a> {
     total: usize,
     findings: Vec<Finding<'a>>,
     marks: Vec<Mark>,
+    #[serde(flatten)]
+    strip: Strip,
 }
 
 /// Its part of the page, with the script that draws it.
@@ -84,6 +91,7 @@ pub fn show(timeline: &Timeline<'_>) -> Markup {
             p.doubtful { (grouped(drawn as u64)) " of " (grouped(total as u64)) " operations are in this page: all of those around \
                 violations, and an even share of the others. history.jsonl.zst has every one." }
         }
+        (of_locks(timeline, &about.strip))
         div.tools role="toolbar" aria-label="Timeline" {
             @for (action, words) in [("previous", "◀ violation"), ("next", "violation ▶"), ("in", "zoom in"), ("out", "zoom out"),
                 ("left", "◀ move"), ("right", "move ▶"), ("whole", "all")] {
@@ -104,11 +112,45 @@ pub fn show(timeline: &Timeline<'_>) -> Markup {
             li { span.swatch.failed {} "failed: full height, filled" }
             li { span.swatch.unknown {} "unknown: full height, striped; ✕ marks the kill" }
             li { span.swatch.mark {} "▼ and a frame: the violation rests on it" }
+            @if !about.strip.locks.is_empty() {
+                li { span.swatch.lock {} "lock held, by whom it says; hollow: shared by readers" }
+                li { span.swatch.failed {} "in a lock's row: held by two at once" }
+            }
         }
         noscript { p.doubtful { "The timeline is drawn by a script. The tables say the same of what surrounds each violation." } }
         script type="application/json" #timeline-about { (PreEscaped(json(&about))) }
         script type="text/plain" #timeline-data { (PreEscaped(&data)) }
+        script type="text/plain" #timeline-holds { (PreEscaped(&about.strip.data)) }
         script { (PreEscaped(include_str!("timeline.js"))) }
+    }
+}
+
+/// What the strip of locks shows, and what it does not.
+fn of_locks(timeline: &Timeline<'_>, strip: &Strip) -> Markup {
+    let holds = match &timeline.locks {
+        Locks::Seen(holds) => holds,
+        Locks::NotSeen(why) => {
+            return html! { p.doubtful #timeline-locks { "Who held a lock is not shown, because " (why) "." } };
+        }
+    };
+    let (drawn, total) = strip.drawn;
+    let shown = |count: usize| grouped(count as u64);
+    html! {
+        p.faint #timeline-locks {
+            @if strip.locks.is_empty() {
+                "No process said that it held a lock."
+            } @else {
+                "The rows above the processes show who held each container's lock, by the subject's own word from inside it."
+            }
+            @if strip.held > strip.locks.len() {
+                " They are those of " (shown(strip.locks.len())) " of " (shown(strip.held)) " containers."
+            }
+            @if drawn < total {
+                " Of " (shown(total)) " holds " (shown(drawn)) " are in this page: all around violations, and an even share of \
+                 the others."
+            }
+            @if holds.missing > 0 { " " (grouped(holds.missing)) " more were not recorded: there was no room." }
+        }
     }
 }
 

@@ -9,14 +9,18 @@
   const details = document.getElementById("timeline-details");
   const place = document.getElementById("timeline-place");
   const OUTCOMES = ["ok", "refused", "failed", "unknown"];
-  const LANE = 26, LEFT = 74, TOP = 24, SHOWN_MAX = 40;
+  const LANE = 26, LEFT = 84, STRIP = 18, SHOWN_MAX = 40;
+  const TOP = 24 + (about.locks.length ? about.locks.length * STRIP + 4 : 0);
 
   // ---- the operations, a block of columns a lane
-  const text = document.getElementById("timeline-data").textContent;
-  const raw = atob(text.trim());
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-  let at = 0;
+  let bytes, at;
+  const open = (id) => {
+    const raw = atob(document.getElementById(id).textContent.trim());
+    bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+    at = 0;
+  };
+  open("timeline-data");
   const varint = () => {
     let value = 0, unit = 1, byte;
     do { byte = bytes[at++]; value += (byte & 127) * unit; unit *= 128; } while (byte > 127);
@@ -48,6 +52,31 @@
     }
     return { name: lane, n, from, to, kind, extra, container, life, revision, message, bad, lost, refused };
   });
+  // ---- who held which lock, a row a lock: by when it began
+  open("timeline-holds");
+  const locks = about.locks.map((name) => {
+    const n = varint();
+    const from = new Float64Array(n), to = new Float64Array(n), last = new Float64Array(n), lane = new Uint32Array(n), flags = new Uint8Array(n);
+    let time = 0, alone = -1, any = -1;
+    for (let i = 0; i < n; i++) {
+      time += varint(); from[i] = time;
+      const length = varint(), who = varint();
+      to[i] = length === 0 ? about.end : time + length - 1;
+      lane[i] = who >> 2;
+      // 1: shared, 2: nobody saw the end, so it accuses nobody, 4: two held it at once and one of them alone.
+      flags[i] = who & 3;
+      if ((flags[i] & 1 ? alone : any) > time) flags[i] |= 4;
+      if (!(flags[i] & 2)) { any = Math.max(any, to[i]); if (!(flags[i] & 1)) alone = Math.max(alone, to[i]); }
+      last[i] = Math.max(to[i], i ? last[i - 1] : 0);
+    }
+    return { name, n, from, to, last, lane, flags };
+  });
+  const firstHold = (lock, time) => {
+    let low = 0, high = lock.n;
+    while (low < high) { const mid = (low + high) >> 1; if (lock.last[mid] < time) low = mid + 1; else high = mid; }
+    return low;
+  };
+  const who = (lane) => lanes[lane] ? lanes[lane].name : "somebody";
   const decisive = new Set();
   about.findings.forEach((finding) => finding.records.forEach(([l, i]) => decisive.add(l + ":" + i)));
 
@@ -78,7 +107,7 @@
     const style = getComputedStyle(document.documentElement);
     const get = (name) => style.getPropertyValue(name).trim();
     return { text: get("--text"), faint: get("--faint"), rule: get("--rule"), panel: get("--panel"), ground: get("--ground"),
-      ok: get("--op-ok"), refused: get("--op-refused"), failed: get("--bad"), unknown: get("--op-unknown"), mark: get("--mark") };
+      ok: get("--op-ok"), refused: get("--op-refused"), failed: get("--bad"), unknown: get("--op-unknown"), mark: get("--mark"), lock: get("--lock") };
   };
   let stripes = null;
   const striped = (context, c) => {
@@ -106,6 +135,9 @@
       context.fillStyle = row % 2 ? c.ground : c.panel; context.fillRect(0, y, width, LANE);
       context.fillStyle = c.text; context.fillText(lane.name, 6, y + LANE / 2, LEFT - 10);
     }
+    locks.forEach((lock, row) => {
+      context.fillStyle = c.faint; context.fillText("lock " + lock.name, 6, 24 + row * STRIP + STRIP / 2, LEFT - 10);
+    });
     axisLines(context, c, x, wide, height);
     context.save(); context.beginPath(); context.rect(LEFT, 0, wide, height); context.clip();
     about.marks.forEach((mark) => {
@@ -114,6 +146,7 @@
       context.moveTo(x(mark.at), TOP); context.lineTo(x(mark.at), height); context.stroke(); context.setLineDash([]);
       context.fillStyle = c.unknown; context.fillText("✕", x(mark.at) - 4, TOP - 6);
     });
+    locks.forEach((lock, row) => drawLock(context, c, lock, 24 + row * STRIP, x, wide));
     for (let row = 0; row < rows(); row++) {
       const lane = lanes[row + scroll]; if (!lane) break;
       drawLane(context, c, lane, row + scroll, TOP + row * LANE, x, wide);
@@ -183,6 +216,25 @@
       context.strokeStyle = c.text; context.lineWidth = 2; context.setLineDash([4, 2]); context.strokeRect(left - 3, y + 0.5, width + 6, LANE - 1); context.setLineDash([]);
     }
   };
+  // Alone: filled; shared: hollow; two at once: as tall as the row, and in the colour of what failed.
+  const drawLock = (context, c, lock, y, x, wide) => {
+    let drawn = LEFT - 1;
+    for (let i = firstHold(lock, view.from); i < lock.n && lock.from[i] <= view.to; i++) {
+      const left = Math.max(x(lock.from[i]), LEFT - 4), right = Math.min(x(lock.to[i]), LEFT + wide + 4), width = Math.max(right - left, 1);
+      const clash = lock.flags[i] & 4, shared = lock.flags[i] & 1;
+      // What lies below one point is drawn once.
+      if (right <= drawn && !clash) continue;
+      drawn = Math.max(drawn, Math.ceil(left));
+      const top = clash ? y + 1 : y + 4, tall = clash ? STRIP - 2 : STRIP - 8;
+      context.fillStyle = clash ? c.failed : c.lock;
+      if (shared && width >= 3 && !clash) { context.strokeStyle = c.lock; context.lineWidth = 1.5; context.strokeRect(left + 0.75, top + 0.75, width - 1.5, tall - 1.5); }
+      else context.fillRect(left, top, width, tall);
+      if (width > 24) {
+        context.fillStyle = shared && !clash ? c.text : c.ground; context.font = "10px system-ui, sans-serif";
+        context.fillText(who(lock.lane[i]) + (lock.flags[i] & 2 ? " …" : ""), left + 3, y + STRIP / 2 + 0.5, width - 5); context.font = "12px system-ui, sans-serif";
+      }
+    }
+  };
   // More operations than points: each point shows the gravest outcome below it.
   const drawDense = (context, c, lane, y, x, wide) => {
     const step = span() / wide;
@@ -203,6 +255,19 @@
   };
 
   // ---- words
+  const sayHold = (lock, i) => `lock of ${lock.name}: ${who(lock.lane[i])} held it${lock.flags[i] & 1 ? ", shared," : ""} from ${(lock.from[i] / 1e6).toFixed(6)} ms for ` +
+    `${((lock.to[i] - lock.from[i]) / 1e3).toFixed(1)} µs${lock.flags[i] & 2 ? " at most: nobody saw it let go" : ""}${lock.flags[i] & 4 ? "; another held it at the same time" : ""}`;
+  // What an operation had of its container's lock, and who had it as it began.
+  const sayLock = (l, i) => {
+    const lane = lanes[l], lock = locks.find((it) => it.name === about.containers[lane.container[i]]), words = [];
+    if (!lock) return words;
+    for (let h = firstHold(lock, lane.from[i]); h < lock.n && lock.from[h] <= lane.to[i]; h++) {
+      if (lock.lane[h] === l && lock.from[h] >= lane.from[i]) words.push(`held the lock for ${((lock.to[h] - lock.from[h]) / 1e3).toFixed(1)} µs`);
+      else if (lock.from[h] <= lane.from[i] && lock.to[h] >= lane.from[i]) words.push(`${who(lock.lane[h])} held the lock as it began`);
+      if (words.length > 2) break;
+    }
+    return words;
+  };
   const say = (l, i) => {
     const lane = lanes[l], k = lane.kind[i], outcome = OUTCOMES[k & 3], e = lane.extra[i];
     const parts = [`${lane.name} ${about.operations[k >> 2]} ${about.containers[lane.container[i]] || ""}`.trim() + `: ${outcome}`];
@@ -213,6 +278,7 @@
     if (lane.revision[i]) parts.push(`save ${lane.revision[i] - 1}`);
     const open = lane.to[i] === about.end && (k & 3) === 3;
     parts.push(`${(lane.from[i] / 1e6).toFixed(6)} ms, ${open ? "open" : "took " + ((lane.to[i] - lane.from[i]) / 1e3).toFixed(1) + " µs"}`);
+    parts.push(...sayLock(l, i));
     if (lane.message[i]) parts.push("“" + about.messages[lane.message[i] - 1] + "”");
     if (decisive.has(l + ":" + i)) parts.push("the violation rests on it");
     return parts.join(", ");
@@ -247,6 +313,12 @@
   const pan = (share) => { clampView(view.from + span() * share, view.to + span() * share); later(); };
   const whole = () => { clampView(0, about.end); later(); };
   const timeAt = (event) => { const box = canvas.getBoundingClientRect(); return view.from + (event.clientX - box.left - LEFT) / (box.width - LEFT) * span(); };
+  const hitLock = (event) => {
+    const box = canvas.getBoundingClientRect(), lock = locks[Math.floor((event.clientY - box.top - 24) / STRIP)];
+    if (!lock) return "";
+    const near = span() / box.width * 2, time = timeAt(event), i = firstHold(lock, time - near);
+    return i < lock.n && lock.from[i] <= time + near ? sayHold(lock, i) : "";
+  };
   const hit = (event) => {
     const box = canvas.getBoundingClientRect(), row = Math.floor((event.clientY - box.top - TOP) / LANE), lane = lanes[row + scroll];
     if (!lane || row < 0 || row >= rows()) return null;
@@ -266,10 +338,10 @@
       if (Math.abs(moved) > 3) drag.moved = true;
       const shift = moved / (canvas.clientWidth - LEFT) * (drag.view.to - drag.view.from);
       clampView(drag.view.from - shift, drag.view.to - shift); later();
-    } else { const found = hit(event); canvas.title = found ? say(found[0], found[1]) : ""; }
+    } else { const found = hit(event); canvas.title = found ? say(found[0], found[1]) : hitLock(event); }
   });
   canvas.addEventListener("pointerup", (event) => {
-    if (drag && !drag.moved) { const found = hit(event); if (found) { point(found[0], found[1]); later(); } }
+    if (drag && !drag.moved) { const found = hit(event); if (found) { point(found[0], found[1]); later(); } else { const held = hitLock(event); if (held) details.textContent = held; } }
     drag = null;
   });
   canvas.addEventListener("pointercancel", () => { drag = null; });
@@ -311,6 +383,7 @@
     view: () => ({ ...view }), total: about.total, drawn: lanes.reduce((sum, it) => sum + it.n, 0), finding: () => finding,
     decisiveInView: () => [...decisive].every((key) => { const [l, i] = key.split(":").map(Number); return lanes[l].from[i] >= view.from && lanes[l].from[i] <= view.to; }),
     redraw: () => { const start = performance.now(); draw(); return performance.now() - start; },
+    holds: () => locks.map((lock) => ({ name: lock.name, count: lock.n, clashes: lock.flags.reduce((sum, it) => sum + (it & 4 ? 1 : 0), 0) })),
     count: (outcome) => lanes.reduce((sum, it) => { for (let i = 0; i < it.n; i++) if ((it.kind[i] & 3) === outcome) sum++; return sum; }, 0),
   };
 })();
