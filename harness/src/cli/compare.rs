@@ -61,7 +61,7 @@ pub fn run(args: &CompareArgs, output: Output) -> Result<Exit, Failure> {
     let differences = compare::differences(&base, &new);
     if !differences.is_empty() && !args.force {
         return Err(usage(format!(
-            "the machines differ, so what differs between the two records says nothing about the code:\n  {}\n--force compares all the same",
+            "the machines differ, so differences between the two records say nothing about the code:\n  {}\n--force compares all the same",
             differences.join("\n  ")
         )));
     }

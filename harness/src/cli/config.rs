@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ConfigArgs, Format, SchemaArg};
 use super::failure::Failure;
-use super::output::{Output, print_json, print_words};
+use super::output::{Output, print_json, print_words, room};
 use crate::report::exit::Exit;
 use crate::report::table::render;
 use crate::scenario::schema;
@@ -82,6 +82,13 @@ fn table(settings: &Settings, held: &[Held]) -> String {
             vec![held.key.to_owned(), value, held.origin.clone(), held.flag.clone()]
         })
         .collect();
-    let table = render(&["setting", "value", "from", "overruled by"], &rows, 0..0);
+    let mut table = render(&["setting", "value", "from", "overruled by"], &rows, 0..0);
+    let is_too_wide = |width: u16| table.lines().any(|line| line.chars().count() > usize::from(width));
+    if room().is_some_and(is_too_wide) {
+        let entry = |row: &Vec<String>| {
+            format!("{}: {}\n  from {}; {} overrules it\n", row[0], row[1], row[2], row[3])
+        };
+        table = rows.iter().map(entry).collect();
+    }
     format!("file: {file}\nprofile: {profile}\n\n{table}")
 }

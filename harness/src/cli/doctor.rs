@@ -18,7 +18,7 @@ use crate::report::exit::Exit;
 pub fn run(zygote: io::Result<Zygote>, args: &DoctorArgs, output: Output) -> Result<Exit, Failure> {
     let base = request::base(args.root.as_deref())?;
     let interrupt = Interrupt::listen()
-        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be received: {error}")))?;
     let diagnosis = match output.format {
         Format::Json => {
             let diagnosis = doctor::examine(zygote, &base, interrupt.flag(), &|_| ());

@@ -168,7 +168,9 @@ fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Op
         (&before.setup, &before.processes, count(before)) == (&after.setup, &after.processes, count(after));
     line(match (is_same, simplest.is_minimal) {
         (true, true) => format!("\nalready minimal: {} in {steps_after}", size(after)),
-        (true, false) => format!("\nnot made simpler in the time given: {} in {steps_after}", size(after)),
+        (true, false) => {
+            format!("\nnothing simpler found in the time given: {} in {steps_after}", size(after))
+        }
         (false, is_minimal) => {
             let end = if is_minimal {
                 "no simpler schedule shows it"

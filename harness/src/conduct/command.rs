@@ -287,7 +287,7 @@ fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(&'static str, Examination)
     if plan.forbids_strays {
         let mut strays = Examination { examined: run.rounds, ..Examination::default() };
         for (name, count) in &run.strays {
-            let message = format!("{name}: {} left over when all was torn down", plural(*count, "process"));
+            let message = format!("{name}: {} left over after the teardown", plural(*count, "process"));
             add(&mut strays, Class::Leftover, message, Vec::new());
         }
         all.push(("leftover", strays));
@@ -394,10 +394,7 @@ fn shortfalls(stress: &CommandStress, plan: &CommandPlan, run: &CommandRun, over
     }
     if !plan.watch.is_empty() && run.audits == 0 {
         let patterns: Vec<&str> = plan.watch.iter().map(|watched| watched.pattern.as_str()).collect();
-        all.push(format!(
-            "no file was ever there that watch names ({}), so none was read",
-            patterns.join(", ")
-        ));
+        all.push(format!("no file ever matched watch ({}), so none was read", patterns.join(", ")));
     }
     all
 }

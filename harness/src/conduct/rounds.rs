@@ -153,7 +153,7 @@ impl<'p> Book<'p> {
 fn shortfalls(plan: &RoundsPlan, run: &RoundsRun) -> Vec<String> {
     let mut told = Vec::new();
     if plan.together.len() > 1 && run.met == 0 {
-        told.push("no two commands ever ran at one time: use more of them".to_owned());
+        told.push("no two commands ever ran at the same time: use more of them".to_owned());
     }
     if plan.kill > 0.0 && run.kills == 0 {
         told.push("no command was killed, though kill asks for it: play more rounds".to_owned());

@@ -62,7 +62,7 @@ fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Num
             } else if about.is_file() {
                 Node::File { mode, bytes: Arc::new(fs::read(entry.path())?) }
             } else {
-                let why = format!("{}: it is no file, folder or link", entry.path().display());
+                let why = format!("{}: it is not a file, folder or link", entry.path().display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             };
             let number = (about.dev(), about.ino());

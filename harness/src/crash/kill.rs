@@ -92,7 +92,7 @@ impl Work<'_> {
             if let Judged::Broken(broken) = verdict {
                 let how = broken.differences.first().map(tell::sentence).unwrap_or_default();
                 return Err(RaceError::Refused(format!(
-                    "held at its system calls, the command comes to something else: {how}"
+                    "held at its system calls, the command gives a different result: {how}"
                 ))
                 .into());
             }

@@ -238,7 +238,7 @@ impl<'a> JournalBuilder<'a> {
         let told = journal.image();
         if let Some(path) = difference(&told, &after.image) {
             return Err(format!(
-                "{path} is not what the calls that were seen come to: something changes it that is not recorded"
+                "{path} does not match the recorded calls: something that is not recorded changes it"
             ));
         }
         Ok(Recorded { journal, names: self.names, said: None })

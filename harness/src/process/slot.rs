@@ -282,7 +282,7 @@ pub(crate) struct Slot {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SlotError {
     /// The kernel, or whoever restricts it, lets no process be controlled.
-    #[error("this machine lets no process be controlled: {0}")]
+    #[error("processes cannot be controlled on this machine: {0}")]
     Unsupported(io::Error),
     /// The machine or the harness.
     #[error("{0}")]

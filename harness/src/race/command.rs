@@ -28,7 +28,7 @@ pub enum CommandError {
     #[error("{0}: a quote is never closed")]
     Quote(String),
     /// A placeholder that is none.
-    #[error("{text}: {{{name}}} is no placeholder; the nearest is {{{near}}}")]
+    #[error("{text}: {{{name}}} is not a placeholder; the nearest is {{{near}}}")]
     Placeholder {
         /// The command line.
         text: String,
@@ -379,7 +379,7 @@ mod tests {
         // With a variable of the shell it is the shell's line.
         assert_eq!(words.unwrap()[2], "tool --at=/c 1 /c2/x ${state} {a,b}");
         let error = Command::parse("tool {stat}").unwrap_err().to_string();
-        assert_eq!(error, "tool {stat}: {stat} is no placeholder; the nearest is {state}");
+        assert_eq!(error, "tool {stat}: {stat} is not a placeholder; the nearest is {state}");
         for fine in ["awk '{print}'", "tool {}", "tool {a,b}", "find {x}"] {
             assert!(Command::parse(fine).is_ok(), "{fine}");
         }

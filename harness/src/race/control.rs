@@ -228,7 +228,7 @@ impl Search<'_> {
             if let Judged::Broken(broken) = verdict {
                 let how = broken.differences.first().map(super::tell::sentence).unwrap_or_default();
                 return Ok(Some(format!(
-                    "held at their system calls, the commands come to something else even one after the other: {how}"
+                    "held at their system calls, the commands give a different result even one after the other: {how}"
                 )));
             }
         }

@@ -289,7 +289,7 @@ fn learn_shaped(known: &mut [Wanted], new: &[(&Place, &Value)]) -> Result<(), St
             wanted.learn(new[*value].1).ok().map(|()| (at, wanted))
         });
         let Some((at, wanted)) = learnt else {
-            return Err("what it holds differs from run to run, and cannot be set side by side".into());
+            return Err("its content differs from run to run and cannot be compared".into());
         };
         known[index] = wanted;
         left.remove(at);

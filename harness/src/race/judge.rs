@@ -29,7 +29,7 @@ impl BusyRule {
         let regex = |text: &str| {
             Regex::new(text).map_err(|error| {
                 let why = last_line(&error.to_string());
-                RaceError::Usage(format!("--busy: {text:?} is no regular expression: {why}"))
+                RaceError::Usage(format!("--busy: {text:?} is not a regular expression: {why}"))
             })
         };
         let compile = |rule: &Busy| {

@@ -84,8 +84,8 @@ pub struct Comparator {
 /// A mask or a path to ignore that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComparatorError {
-    /// A mask is no regular expression.
-    #[error("--mask {mask:?}: it is no regular expression: {why}")]
+    /// A mask is not a regular expression.
+    #[error("--mask {mask:?}: it is not a regular expression: {why}")]
     Mask {
         /// As it was written.
         mask: String,
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told() {
         let mask = Comparator::new(ALL, &["a(".to_owned()], &[]).unwrap_err().to_string();
-        assert!(mask.contains("--mask \"a(\": it is no regular expression: unclosed group"), "{mask}");
+        assert!(mask.contains("--mask \"a(\": it is not a regular expression: unclosed group"), "{mask}");
         for path in ["/etc/passwd", "[", "/"] {
             let ignore = Comparator::new(ALL, &[], &[path.to_owned()]).unwrap_err().to_string();
             assert!(ignore.starts_with("--ignore"), "{ignore}");

@@ -51,10 +51,10 @@ pub enum Unlearnt {
     #[error("the number of lines differs from run to run")]
     Lines,
     /// There is hardly anything that stays the same.
-    #[error("hardly anything in it stays the same from run to run")]
+    #[error("almost nothing in it stays the same from run to run")]
     Wild,
     /// It is no text.
-    #[error("it is no text, and differs from run to run")]
+    #[error("it is not text, and differs from run to run")]
     Binary,
     /// It is too long.
     #[error("it is long, and differs from run to run")]

@@ -157,11 +157,11 @@ fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
     match (run.coverage, plan.budget.executions) {
         (Some(_), _) if RaceCoverage::of(run) != RaceCoverage::Sampled => None,
         (Some(_), _) if run.diverged > 0 => Some(format!(
-            "{} did not repeat what they should, so nothing is claimed of all that there are",
+            "{} did not repeat what they should, so this says nothing about all executions",
             plural(run.diverged, "execution")
         )),
         (Some(_), _) if !run.uncertain.is_empty() => Some(format!(
-            "not all was under control, so nothing is claimed of all executions that there are: {}",
+            "not everything was under control, so this says nothing about all executions: {}",
             run.uncertain.iter().cloned().collect::<Vec<_>>().join("; ")
         )),
         (Some(_), _) if plan.strategy.is_some() && run.coverage != Some(Coverage::Partial) => Some(format!(
@@ -249,7 +249,7 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
         ),
         _ => write!(
             text,
-            "each of {executions} {legal}, as many as were asked for; they are a sample, no proof"
+            "each of {executions} {legal}, as many as were asked for; that is a sample, not a proof"
         ),
     }
     .expect("a String takes all");

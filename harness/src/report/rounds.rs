@@ -53,7 +53,7 @@ impl RoundsReport {
     #[must_use]
     pub fn words(&self) -> String {
         let mut said = format!(
-            "{}: {}, {} of them with commands that ran at one time",
+            "{}: {}, {} of them with commands that ran at the same time",
             self.version,
             plural(self.rounds, "round"),
             grouped(self.met)
@@ -95,7 +95,7 @@ mod tests {
         let both = one.clone().with(&RoundsReport { broken, ..one });
         assert_eq!(
             both.words(),
-            "runc version 1.1.5: 200 rounds, 198 of them with commands that ran at one time; \
+            "runc version 1.1.5: 200 rounds, 198 of them with commands that ran at the same time; \
              duplicate-create in 2 rounds, first in round 107"
         );
     }

@@ -38,7 +38,7 @@ pub(crate) fn take(copy: impl AsFd, wanted: &Holding) -> io::Result<()> {
     };
     taken.map_err(|error| {
         let why = format!(
-            "a lock that nobody under control holds cannot be had ({error}): is it held from outside?"
+            "a lock that no controlled process holds cannot be taken ({error}): is it held from outside?"
         );
         io::Error::other(why)
     })

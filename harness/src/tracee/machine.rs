@@ -333,7 +333,7 @@ impl Machine {
             let why = match (holders.is_empty(), tree.chosen) {
                 (false, _) => format!("waits at {label}, held by {}", holders.join(" and ")),
                 (true, Some(_)) => format!(
-                    "waits at {label} for a change to what it looked at, and nobody is left to make one"
+                    "waits at {label} for a change to what it looked at, and no process is left to make one"
                 ),
                 (true, None) => {
                     format!("waits in the kernel after {}", tree.last.as_deref().unwrap_or("its start"))

@@ -180,7 +180,7 @@ fn what_does_not_belong_together_is_refused() {
             "schema version 9, and this flockwork reads 1",
         ),
         (text[..text.len() / 2].to_owned(), "it is cut: it ends at line"),
-        (text.replace(env!("CARGO_PKG_VERSION"), "9.9.9"), "is of flockwork"),
+        (text.replace(env!("CARGO_PKG_VERSION"), "9.9.9"), "was made by flockwork"),
     ] {
         fs::write(&record, broken).unwrap();
         let output = ends_with(&mut place.flockwork(&["merge", "ra", "rb"]), 2);

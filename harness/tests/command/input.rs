@@ -16,10 +16,10 @@ fn told(what: &str, by: &str) -> String {
 #[test]
 fn each_mistake_is_told_with_the_way_out() {
     for (what, by, expected) in [
-        ("{value}", "{vale}", "{vale} is no placeholder; the nearest is {value}"),
+        ("{value}", "{vale}", "{vale} is not a placeholder; the nearest is {value}"),
         ("{state}", "{object}", "env.STATE: {object} stands for nothing here; expected {state}"),
         ("operations.add]", "operations.increment]", "\"increment\" is no operation of the model counter"),
-        (r"(?<saw>-?\d+)", r"(?<saw>-?\d+", "is no regular expression: unclosed group"),
+        (r"(?<saw>-?\d+)", r"(?<saw>-?\d+", "is not a regular expression: unclosed group"),
         (
             r"(?<saw>-?\d+)",
             r"(?<seen>-?\d+)",

@@ -90,9 +90,9 @@ fn an_ordinary_user_finds_the_bug(_: &mut Zygote) {
 fn where_nothing_can_be_controlled_it_is_told(_: &mut Zygote) {
     for (what, told) in [
         ("seccomp", "seccomp offers no user notification"),
-        ("listener", "controlled by somebody else already"),
-        ("getfd", "this machine lets no process be controlled"),
-        ("handle", "this machine lets no process be controlled"),
+        ("listener", "something else controls it already"),
+        ("getfd", "processes cannot be controlled on this machine"),
+        ("handle", "processes cannot be controlled on this machine"),
     ] {
         let place = Place::new();
         let deprived = || {

@@ -48,7 +48,7 @@ fn what_is_sound_is_not_blamed_and_a_sample_is_called_one() {
     assert_eq!(report["scenarios"][0]["executions"], 12);
     let words = ["--state", "state", "--free", "--executions", "12", "--", "./tool", "./tool"];
     let text = stdout(&ends_with(&mut workshop.race(&words), 0));
-    assert!(text.contains("they are a sample, no proof"), "{text}");
+    assert!(text.contains("that is a sample, not a proof"), "{text}");
     // Nobody said how many are enough.
     let report = workshop.json(&["--free", "--budget", "500ms"], &["./tool", "./tool"], 102);
     let reasons = report["scenarios"][0]["reasons"].to_string();

@@ -34,7 +34,7 @@ fn commands_that_cannot_be_run() {
         ("./nothing", "begin it with a line such as #!/bin/sh"),
         ("./state", "it is a folder"),
         ("./tool 'a", "a quote is never closed"),
-        ("./tool {stat}", "{stat} is no placeholder; the nearest is {state}"),
+        ("./tool {stat}", "{stat} is not a placeholder; the nearest is {state}"),
         ("", "a command is empty"),
     ] {
         refuses(&workshop, &["--state", "state", "--", "./tool", command], told);
@@ -77,8 +77,8 @@ fn state_folders_that_cannot_be_copied() {
 fn flags_that_make_no_sense() {
     let workshop = Workshop::new(SOUND);
     for (flags, told) in [
-        (&["--mask", "("][..], "--mask \"(\": it is no regular expression"),
-        (&["--busy", "stderr:["], "--busy: \"[\" is no regular expression"),
+        (&["--mask", "("][..], "--mask \"(\": it is not a regular expression"),
+        (&["--busy", "stderr:["], "--busy: \"[\" is not a regular expression"),
         (&["--busy", "75"], "expected exit:CODE"),
         (&["--ignore", "/etc"], "expected a path within a state folder"),
         (&["--compare", "file"], "the nearest is \"files\""),

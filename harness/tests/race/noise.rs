@@ -57,7 +57,7 @@ const NEVER_TWICE: &str =
 fn what_differs_wildly_even_alone_is_refused() {
     for (tool, told) in [
         // So many words, never as many as before.
-        ("head -c $((n * 8)) /dev/urandom | od -A n -v -w8000 -t x8", "p1 stdout: hardly anything"),
+        ("head -c $((n * 8)) /dev/urandom | od -A n -v -w8000 -t x8", "p1 stdout: almost nothing"),
         ("exit $((n % 250))", "p1: it is"),
         ("seq $n", "p1 stdout: the number of lines differs"),
         ("head -c 9 /dev/urandom >state/data; printf '\\0' >>state/data", "data: it is no text"),

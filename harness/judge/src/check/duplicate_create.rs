@@ -16,6 +16,7 @@ use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::violation::{Class, Violation};
+use crate::words::plural;
 
 /// How many creates a message names.
 const NAMED_MAX: usize = 4;
@@ -150,8 +151,12 @@ fn too_many(history: &History, lives: &Lives, from_ns: u64, to_ns: u64) -> Viola
     };
     let deletes = lives.deletes.iter().filter(can_act).count();
     let origin = Origin::of(history);
+    let deletes = match deletes {
+        0 => "no delete".to_owned(),
+        count => format!("only {}", plural(count as u64, "delete")),
+    };
     let why = format!(
-        "{} creates succeeded from {} to {}, but only {deletes} deletes can have acted meanwhile",
+        "{} creates succeeded from {} to {}, but {deletes} can have acted meanwhile",
         creates.len(),
         origin.instant(from_ns),
         origin.instant(to_ns),
@@ -281,7 +286,7 @@ mod tests {
         ]);
         let message = case.must_fail(&DuplicateCreate);
         assert!(
-            message.contains("2 creates succeeded from 0.009 ms to 0.012 ms, but only 0 deletes"),
+            message.contains("2 creates succeeded from 0.009 ms to 0.012 ms, but no delete can"),
             "{message}"
         );
         assert!(message.contains("p0 create (0.009–0.011 ms)"), "{message}");

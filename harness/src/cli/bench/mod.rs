@@ -35,7 +35,7 @@ pub fn run(
     let results = Results::open(&request.results_dir)?;
     let mut zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
     let interrupt = Interrupt::listen()
-        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be received: {error}")))?;
     for base in &request.bases {
         clear_leftovers(base, output);
     }

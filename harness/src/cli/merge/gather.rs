@@ -44,7 +44,7 @@ fn find(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), ReadError> {
         return Ok(());
     }
     if path.join(MERGED_FILE).exists() {
-        return Err(ReadError::new(path, "it is a merged report; expected the runs that it was made from"));
+        return Err(ReadError::new(path, "it is a merged report; expected the runs that it was merged from"));
     }
     let failed = |error: std::io::Error| ReadError::new(path, error.to_string());
     for entry in fs::read_dir(path).map_err(failed)? {
@@ -117,12 +117,14 @@ pub fn sort(runs: Vec<StoredRun>) -> Result<Gathered, GatherError> {
             None => first = Some((version, work, name)),
             Some((known, _, other)) if *known != version => {
                 return Err(GatherError::Foreign(format!(
-                    "{name} is of flockwork {version}, and {other} of {known}: what they came to cannot be added"
+                    "{name} was made by flockwork {version}, and {other} by {known}: their results cannot be added"
                 )));
             }
             Some((_, known, other)) if *known != work => {
                 let why = difference(&gathered, &shared);
-                return Err(GatherError::Foreign(format!("{name} is of another work than {other}: {why}")));
+                return Err(GatherError::Foreign(format!(
+                    "{name} is of another campaign than {other}: {why}"
+                )));
             }
             Some(_) => {}
         }
@@ -187,5 +189,5 @@ fn difference(gathered: &Gathered, other: &Shared) -> String {
             Some(_) => {}
         }
     }
-    "it has not the same scenarios in the same order".into()
+    "it does not have the same scenarios in the same order".into()
 }

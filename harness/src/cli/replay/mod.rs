@@ -242,7 +242,7 @@ fn human(report: &ReplayReport, detail: Detail) -> String {
         }
         _ if report.exit == Exit::Violation => {
             let broken: Vec<_> = report.violations.iter().map(|shown| shown.class.as_str()).collect();
-            line(format!("followed{rate}: it should break nothing, and showed {}", broken.join(", ")));
+            line(format!("followed{rate}: it should be clean, but showed {}", broken.join(", ")));
         }
         _ => line(format!("reproduced{rate}: {class}")),
     }

@@ -32,7 +32,7 @@ pub(super) fn run(
     let harness =
         |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
     let Some(control) = &kept.record.control else {
-        let why = "it has no schedule: it was seen while commands ran freely. Run its reproduce.sh";
+        let why = "it has no schedule, because the commands ran freely. Run its reproduce.sh";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     };
     let steps = control.schedule.lines.len();

@@ -78,7 +78,7 @@ impl Answer {
                 "step {to} is over, and a schedule runs forwards only: start again to see it\n"
             )),
             (_, Ok(to)) => Self::Words(format!("there is no step {to}: the schedule has {steps}\n")),
-            (other, Err(_)) => Self::Words(format!("{other:?} is no command; ? tells what is\n")),
+            (other, Err(_)) => Self::Words(format!("{other:?} is not a command; ? lists them\n")),
         }
     }
 }
@@ -97,7 +97,7 @@ mod tests {
             ("3", "this is"),
             ("10", "has 9"),
             ("0", "no step 0"),
-            ("x", "no command"),
+            ("x", "not a command"),
             ("?", "Enter"),
         ] {
             let Answer::Words(words) = Answer::of(line, 3, 9) else { panic!("{line}") };

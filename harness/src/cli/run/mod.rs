@@ -65,7 +65,7 @@ pub fn conduct(
     let results = Results::open(&request.results_dir)?;
     let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
     let interrupt = Interrupt::listen()
-        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}")))?;
+        .map_err(|error| Failure::new(Exit::HarnessFailed, format!("signals cannot be received: {error}")))?;
     clear_leftovers(&request.base, output);
     for note in &request.notes {
         output.remark(note);
@@ -131,7 +131,7 @@ fn shared(request: &RunRequest, units: &[Unit]) -> String {
         .collect();
     let whole = match whole.as_slice() {
         [] => String::new(),
-        names => format!("; searched by one shard as a whole: {}", names.join(", ")),
+        names => format!("; searched whole by one shard: {}", names.join(", ")),
     };
     let all = plural(request.campaign.cases(), "case");
     format!("shard {}: {} of {all}{whole}", request.shard, grouped(cases))

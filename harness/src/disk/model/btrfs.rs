@@ -17,25 +17,25 @@ impl Disk for Btrfs {
     }
 
     fn about(&self) -> &'static str {
-        "btrfs as it comes: copy on write, commits in order, fsync of one file alone"
+        "btrfs with its default options: copy on write, commits in order, fsync of one file alone"
     }
 
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule {
                 event: "operations on metadata",
-                promise: "last in order, but for what fsync writes ahead",
+                promise: "durable in order, but for what fsync writes ahead",
                 source: SEEN,
             },
             Rule { event: "write", promise: "old or new as a whole: data and size together", source: COW },
             Rule {
                 event: "write, then rename",
-                promise: "the name may last without the write: empty, also over a file",
+                promise: "the name may survive without the write: empty, also over a file",
                 source: "kernel commit 8d875f95da43; seen, below",
             },
             Rule {
                 event: "fsync of a file",
-                promise: "that file, its names and their folders last; no other call does",
+                promise: "that file, its names and their folders are durable; no other call is",
                 source: LOG,
             },
             Rule {
@@ -43,7 +43,7 @@ impl Disk for Btrfs {
                 promise: "both names are possible",
                 source: LOG,
             },
-            Rule { event: "fsync of a folder", promise: "the names in it last", source: LOG },
+            Rule { event: "fsync of a folder", promise: "the names in it are durable", source: LOG },
         ]
     }
 

@@ -56,7 +56,9 @@ impl Disk for Ext4 {
 
     fn about(&self) -> &'static str {
         match self.extents {
-            Extents::MarkedAfterwards => "ext4 as it comes: data=ordered, dioread_nolock, auto_da_alloc",
+            Extents::MarkedAfterwards => {
+                "ext4 with its default options: data=ordered, dioread_nolock, auto_da_alloc"
+            }
             Extents::WrittenFirst => "ext4 with data=ordered and dioread_lock",
         }
     }
@@ -64,15 +66,15 @@ impl Disk for Ext4 {
     fn rules(&self) -> &'static [Rule] {
         match self.extents {
             Extents::MarkedAfterwards => &[
-                Rule { event: "operations on metadata", promise: "last in order", source: JOURNAL },
+                Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
                 Rule {
                     event: "write beyond the end",
-                    promise: "the size may last without the data: zeros",
+                    promise: "the size may survive without the data: zeros",
                     source: ZEROS,
                 },
                 Rule {
                     event: "write, then rename to a new name",
-                    promise: "the name may last without the size: empty",
+                    promise: "the name may survive without the size: empty",
                     source: SEEN,
                 },
                 Rule {
@@ -88,25 +90,25 @@ impl Disk for Ext4 {
                 Rule { event: "O_TRUNC, then write", promise: "empty, or zeros", source: SEEN },
                 Rule {
                     event: "fsync of a file",
-                    promise: "its content lasts, and all metadata up to its last change",
+                    promise: "its content is durable, and all metadata up to its last change",
                     source: JOURNAL,
                 },
                 Rule {
                     event: "fsync of a folder",
-                    promise: "all metadata up to the folder's last change lasts",
+                    promise: "all metadata up to the folder's last change is durable",
                     source: JOURNAL,
                 },
             ],
             Extents::WrittenFirst => &[
-                Rule { event: "operations on metadata", promise: "last in order", source: JOURNAL },
+                Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
                 Rule {
                     event: "write beyond the end",
-                    promise: "the size lasts only with the data",
+                    promise: "the size survives only with the data",
                     source: SEEN,
                 },
                 Rule {
                     event: "write, then rename to a new name",
-                    promise: "the name may last without the size: empty",
+                    promise: "the name may survive without the size: empty",
                     source: SEEN,
                 },
                 Rule { event: "write, then rename over a file", promise: "old or new", source: ALLOC },
@@ -117,12 +119,12 @@ impl Disk for Ext4 {
                 },
                 Rule {
                     event: "fsync of a file",
-                    promise: "its content lasts, and all metadata up to its last change",
+                    promise: "its content is durable, and all metadata up to its last change",
                     source: JOURNAL,
                 },
                 Rule {
                     event: "fsync of a folder",
-                    promise: "all metadata up to the folder's last change lasts",
+                    promise: "all metadata up to the folder's last change is durable",
                     source: JOURNAL,
                 },
             ],

@@ -21,10 +21,10 @@ impl Disk for Ext4Writeback {
 
     fn rules(&self) -> &'static [Rule] {
         &[
-            Rule { event: "operations on metadata", promise: "last in order", source: JOURNAL },
+            Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
             Rule {
                 event: "write",
-                promise: "before or after any other call; the size may last without the data",
+                promise: "before or after any other call; the size may survive without the data",
                 source: JOURNAL,
             },
             Rule {
@@ -34,7 +34,7 @@ impl Disk for Ext4Writeback {
             },
             Rule {
                 event: "fsync of a file",
-                promise: "its content lasts, and all metadata up to its last change",
+                promise: "its content is durable, and all metadata up to its last change",
                 source: JOURNAL,
             },
         ]

@@ -23,7 +23,7 @@ impl Disk for Posix {
         &[
             Rule {
                 event: "write",
-                promise: "data and size apart, torn at sectors of 512 bytes",
+                promise: "data and size separately, torn at sectors of 512 bytes",
                 source: OSDI_2014,
             },
             Rule { event: "any two calls", promise: "in any order", source: OSDI_2014 },
@@ -34,12 +34,12 @@ impl Disk for Posix {
             },
             Rule {
                 event: "fsync of a file",
-                promise: "its data and size last; its names do not",
+                promise: "its data and size are durable; its names are not",
                 source: POSIX_1,
             },
-            Rule { event: "fdatasync of a file", promise: "its data and size last", source: POSIX_1 },
-            Rule { event: "fsync of a folder", promise: "the names in it last", source: OSDI_2014 },
-            Rule { event: "sync, syncfs", promise: "everything before it lasts", source: "sync(2)" },
+            Rule { event: "fdatasync of a file", promise: "its data and size are durable", source: POSIX_1 },
+            Rule { event: "fsync of a folder", promise: "the names in it are durable", source: OSDI_2014 },
+            Rule { event: "sync, syncfs", promise: "everything before it is durable", source: "sync(2)" },
         ]
     }
 

@@ -15,12 +15,12 @@ impl Disk for Xfs {
     }
 
     fn about(&self) -> &'static str {
-        "xfs as it comes: metadata in order, a size only with its data"
+        "xfs with its default options: metadata in order, a size only with its data"
     }
 
     fn rules(&self) -> &'static [Rule] {
         &[
-            Rule { event: "operations on metadata", promise: "last in order", source: SEEN },
+            Rule { event: "operations on metadata", promise: "durable in order", source: SEEN },
             Rule {
                 event: "write beyond the end",
                 promise: "the old size, or the new one with its data: never zeros",
@@ -28,7 +28,7 @@ impl Disk for Xfs {
             },
             Rule {
                 event: "write, then rename",
-                promise: "the name may last without the size: empty, also over a file",
+                promise: "the name may survive without the size: empty, also over a file",
                 source: SEEN,
             },
             Rule {
@@ -38,12 +38,12 @@ impl Disk for Xfs {
             },
             Rule {
                 event: "fsync of a file",
-                promise: "its content lasts, and all metadata up to its last change",
+                promise: "its content is durable, and all metadata up to its last change",
                 source: SEEN,
             },
             Rule {
                 event: "fsync of a folder",
-                promise: "all metadata up to the folder's last change lasts",
+                promise: "all metadata up to the folder's last change is durable",
                 source: SEEN,
             },
         ]

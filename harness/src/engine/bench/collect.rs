@@ -18,7 +18,7 @@ pub(super) fn round(
 ) -> Result<Round, String> {
     let tallies = arena.tallies();
     if let Some(process) = tallies.iter().position(|tally| tally.complete.load(Ordering::Acquire) == 0) {
-        return Err(format!("process {process} left no word of what it measured"));
+        return Err(format!("process {process} left no record of what it measured"));
     }
     let sum =
         |of: fn(&Tally) -> &AtomicU64| tallies.iter().map(|tally| of(tally).load(Ordering::Relaxed)).sum();

@@ -71,7 +71,7 @@ impl Departure {
             }
             How::Code(_, Some(words)) => format!("{who}: {words}"),
             How::Code(code, None) => format!("{who} ended with exit code {code}"),
-            How::Stuck => format!("{who} was still at it long after the end, and had to be killed"),
+            How::Stuck => format!("{who} was still running long after the end, and had to be killed"),
         }
     }
 }

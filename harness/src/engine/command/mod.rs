@@ -89,7 +89,7 @@ pub fn run(
     prepare(plan, &places)?;
     let binds = plan.state.iter().map(|place| Bind { copy: places.state.clone(), place: place.clone() });
     let region =
-        Region::create(layout(plan)).map_err(CommandRunError::failed("shared memory cannot be had"))?;
+        Region::create(layout(plan)).map_err(CommandRunError::failed("shared memory is not available"))?;
     let finished = match conduct(zygote, plan, &places, binds.collect(), &region, stop, progress)? {
         Ok(finished) => finished,
         Err(_) if names_state(plan) => {
@@ -176,7 +176,7 @@ fn conduct(
             Some((Tidings::NoNamespace(why), _)) => Ok(Err(why)),
             Some((Tidings::Usage(why), _)) => Err(CommandRunError::Usage(why)),
             Some((Tidings::Failed(why), _)) => Err(CommandRunError::Failed(why)),
-            None => Err(CommandRunError::Failed("the conductor of commands ended without a word".into())),
+            None => Err(CommandRunError::Failed("the conductor of commands ended without a report".into())),
         };
     }
 }

@@ -45,7 +45,7 @@ impl Divergence {
         (followed.left > 0).then(|| Self {
             line,
             expected: text(schedule.lines.get(line)),
-            found: "nobody who could take a step".into(),
+            found: "no process that could take a step".into(),
         })
     }
 }

@@ -107,3 +107,52 @@ pub(super) fn span_ns(history: &History, workers: u32) -> Option<(u64, u64)> {
     }
     (first != u64::MAX).then(|| (first, last.max(first)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flockwork::Operation;
+
+    use super::*;
+    use crate::process::log::{Recorder, Writer};
+    use crate::process::overlap::OverlapDetector;
+    use crate::process::region::Layout;
+    use crate::subject::{Answer, Watch};
+
+    #[test]
+    fn a_hold_ends_as_it_was_seen_to_or_with_its_operation_at_the_latest() {
+        let layout = Layout {
+            workers: 3,
+            auditors: 0,
+            containers: 2,
+            worker_entries: 4,
+            auditor_entries: 0,
+            examiner_entries: 0,
+            holds_per_entry: 1,
+        };
+        let region = Arc::new(Region::create(layout).unwrap());
+        let watch =
+            |process| OverlapDetector::new(Arc::clone(&region), Identity { process, incarnation: 0 }, 0..=0);
+        // One that answers, one that is killed inside and reaped, and one that nobody has heard of since.
+        let mut writer = Writer::new(&region, 0);
+        writer.invoked(Operation::Pause, Some(1));
+        watch(0).enter(1);
+        watch(0).leave(1);
+        let returned_ns = writer.returned(Operation::Pause, &Answer::done());
+        for process in [1, 2] {
+            Writer::new(&region, process).invoked(Operation::State, Some(0));
+            watch(process).enter_shared(0);
+        }
+        let reaped_ns = returned_ns + 1_000_000_000;
+        region.entries(1)[0].close_unknown(reaped_ns);
+        let (history, _) = history(&region, vec!["a".into(), "b".into()]);
+        let holds = holds(&region, &history);
+        let [answered, killed, open] = holds.all[..] else { panic!("{holds:?}") };
+        assert_eq!((answered.process, answered.container, answered.end_unseen), (0, 1, false));
+        assert!(answered.to_ns.is_some_and(|to_ns| (answered.from_ns..=returned_ns).contains(&to_ns)));
+        assert_eq!((killed.container, killed.shared, killed.to_ns), (0, true, Some(reaped_ns)));
+        assert_eq!((open.to_ns, open.end_unseen), (None, true));
+        assert!(killed.end_unseen && !answered.shared && holds.missing == 0);
+    }
+}

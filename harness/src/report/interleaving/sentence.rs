@@ -121,16 +121,16 @@ const fn promise(class: Class) -> &'static str {
         Class::Collateral => "an operation that is refused or fails must change nothing",
         Class::Leftover => "no file and no process may remain that no container owns",
         Class::Unrecoverable => "after a crash a container must be usable, or deletable and re-creatable",
-        Class::Deadlock => "somebody must always be able to go on",
+        Class::Deadlock => "some process must always be able to go on",
         Class::Starvation => "nobody may wait for ever",
         Class::StatusMismatch => "metadata must say what the process really does",
         Class::SubjectCrash => "the subject must not crash",
         Class::NotSerializable => {
             "commands that overlap must leave and print what some order of them gives, one after the other"
         }
-        Class::UnexpectedFailure => "what nobody alone makes fail must not fail",
+        Class::UnexpectedFailure => "a command that never fails alone must not fail",
         Class::LostByCrash => {
-            "after a crash there must be what was before or what was to be, and nothing acknowledged may be gone"
+            "a crash must leave the state before or the state after, and nothing acknowledged may be lost"
         }
     }
 }

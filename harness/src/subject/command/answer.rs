@@ -57,7 +57,7 @@ impl Compiled {
         let regex = |text: &Option<String>| {
             text.as_deref().map(Regex::new).transpose().map_err(|error| {
                 format!(
-                    "{:?} is no regular expression: {}",
+                    "{:?} is not a regular expression: {}",
                     text.as_deref().unwrap_or_default(),
                     last(&error)
                 )

@@ -126,7 +126,7 @@ pub fn check(text: &str, known: &[&str]) -> Result<(), String> {
         // Braces mean many things to many programs; only what looks like a slip is one.
         let is_near = |near: &&str| name.len() > 2 && nearest(name, [*near]).is_some();
         if let Some(near) = nearest(name, known.iter().copied()).filter(is_near) {
-            return Err(format!("{{{name}}} is no placeholder; the nearest is {{{near}}}"));
+            return Err(format!("{{{name}}} is not a placeholder; the nearest is {{{near}}}"));
         }
     }
     Ok(())
@@ -179,7 +179,7 @@ mod tests {
         let known = ["object", "value", "state"];
         assert!(check("{object} {x} {1} {} ${vale}", &known).is_ok());
         let error = check("tool {objct}", &known).unwrap_err();
-        assert_eq!(error, "{objct} is no placeholder; the nearest is {object}");
+        assert_eq!(error, "{objct} is not a placeholder; the nearest is {object}");
         assert!(check("tool {process}", &known).unwrap_err().contains("stands for nothing here"));
     }
 }

@@ -24,7 +24,7 @@ processes = [["pause c1"], ["pause c1"]]
 preemptions = 2
 "#;
 
-pub const BENCH: &str = r#"
+const BENCH: &str = r#"
 about = "Two locks."
 kind = "bench"
 
@@ -55,6 +55,33 @@ pub fn assert_fits(browser: &Browser, widths: &[u32]) {
         let wide = browser.value("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(wide <= u64::from(width), "{wide} px in a window of {width}");
     }
+}
+
+/// What nothing is cut off of, on paper as wide as A4.
+pub fn assert_prints(browser: &Browser) {
+    browser.print_view(true);
+    browser.resize(794, 1123);
+    let cut = browser.value(
+        "[...document.querySelectorAll('main, main *')].filter((it) => {
+            const box = it.getBoundingClientRect(), style = getComputedStyle(it);
+            if (!box.width || it.closest('svg')) return false;
+            return box.right > innerWidth + 1 || (style.overflowX !== 'visible' && it.scrollWidth > it.clientWidth + 1);
+         }).map((it) => it.tagName + '.' + it.className + ': ' + it.textContent.slice(0, 60))",
+    );
+    assert_eq!(cut, serde_json::json!([]), "it is cut off on paper");
+    let ink = browser.value("getComputedStyle(document.body).backgroundColor");
+    assert_eq!(ink, "rgb(255, 255, 255)", "paper is white");
+    assert!(browser.paper().len() > 5_000, "a PDF with something on it");
+    browser.print_view(false);
+}
+
+/// The same for somebody who likes it dark: paper stays white, and the screen does not.
+fn assert_prints_in_the_dark(browser: &Browser) {
+    browser.in_the_dark(true);
+    let ground = browser.value("getComputedStyle(document.body).backgroundColor");
+    assert_ne!(ground, "rgb(255, 255, 255)");
+    assert_prints(browser);
+    browser.in_the_dark(false);
 }
 
 /// Where somebody wants to look at the pages, they are kept there.
@@ -88,8 +115,11 @@ fn a_stress_run_opens_on_its_violation_and_zooms() {
     assert_quiet(&browser);
     assert_fits(&browser, &[420, 1200, 1600]);
     keep_pictures(&browser, "stress");
+    assert_prints_in_the_dark(&browser);
     browser.resize(1200, 900);
 
+    let locks = browser.value("document.getElementById('timeline-locks').textContent");
+    assert_eq!(locks, "No process said that it held a lock.", "it has none");
     // The key figures are those of the run.
     let summary = json_file(&run.join("summary.json"));
     let record = json_file(&run.join("run.json"));
@@ -188,6 +218,7 @@ fn an_interleaving_is_walked_by_keys_with_the_files_beside_it() {
     assert_quiet(&browser);
     assert_fits(&browser, &[420, 1200, 1600]);
     keep_pictures(&browser, "explored");
+    assert_prints(&browser);
     browser.resize(1200, 900);
     let summary = json_file(&run.join("summary.json"));
     let steps = summary["violations"][0]["control"]["steps"].as_u64().unwrap();
@@ -196,6 +227,13 @@ fn an_interleaving_is_walked_by_keys_with_the_files_beside_it() {
     let replays = &summary["violations"][0]["reproduction"];
     assert_eq!((&replays["times"], &replays["of"]), (&5.into(), &5.into()), "it shows every time");
     let words = "document.querySelector('[data-step]').textContent";
+    // The step that it opens on is in view, in the table of every finding.
+    let hidden = browser.value(
+        "[...document.querySelectorAll('tr[aria-current=step]')].filter((it) => {
+            const row = it.getBoundingClientRect(), box = it.closest('.wide').getBoundingClientRect();
+            return row.top < box.top || row.bottom > box.bottom + 1; }).length",
+    );
+    assert_eq!(hidden, 0);
     browser.run("document.querySelector('[data-walk] tr[tabindex=\"0\"]').focus()");
     browser.press("\u{e011}");
     assert_eq!(browser.value(words), format!("Step 1 of {steps}"));
@@ -224,9 +262,10 @@ fn what_is_not_linearizable_says_how_far_an_order_goes() {
     ends_with(&mut place.run(&["explored.toml", "--seed", "5"]), 100);
     browser.open(&only_run(&place).join("report.html"));
     let page = browser.value("document.body.textContent").as_str().unwrap().to_owned();
-    if page.contains("not-linearizable") {
-        assert!(page.contains("the longest legal order, and where it ends"), "{page}");
-    }
+    assert!(page.contains("not-linearizable"), "every order was explored, so it was found: {page}");
+    let orders = "[...document.querySelectorAll('details')].filter((it) => it.innerText.startsWith('Why no order is legal')).map((it) => it.querySelector('pre').textContent)";
+    let orders: Vec<String> = serde_json::from_value(browser.value(orders)).unwrap();
+    assert!(orders.iter().any(|order| order.lines().count() > 1), "{orders:?}");
 }
 
 #[test]
@@ -241,6 +280,7 @@ fn a_benchmark_fits_and_shows_charts_before_thresholds() {
     assert_quiet(&browser);
     assert_fits(&browser, &[420, 1200, 1600]);
     keep_pictures(&browser, "bench");
+    assert_prints_in_the_dark(&browser);
     let order = browser.value("[...document.querySelectorAll('h2')].map((it) => it.textContent)");
     let place_of = |name: &str| order.as_array().unwrap().iter().position(|it| it == name);
     assert!(place_of("Charts") < place_of("Thresholds"), "{order}");

@@ -237,7 +237,7 @@ fn work(context: &ForkContext, identity: Identity) -> Result<i32, String> {
     let listener = match seccomp::install(&filter::program(None)) {
         Ok(listener) => listener,
         Err(error) => {
-            let words = format!("this machine lets no process be controlled: {}", tracee::told(&error));
+            let words = format!("processes cannot be controlled on this machine: {}", tracee::told(&error));
             if tracee::is_unsupported(&error) {
                 lifeline::leave_words(header, &words);
                 return Ok(lifeline::UNSUPPORTED);

@@ -309,7 +309,7 @@ impl Control {
                     format!("waits at {label}, held by {}", holders.join(" and "))
                 }
                 _ => format!(
-                    "waits at {label} for a change to what it looked at, and nobody is left to make one"
+                    "waits at {label} for a change to what it looked at, and no process is left to make one"
                 ),
             };
             chain.push(format!("p{} {why}", process + 1));

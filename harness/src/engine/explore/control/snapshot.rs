@@ -263,7 +263,7 @@ impl Entry {
             let twins = (metadata.nlink() > 1).then(|| inode(&metadata));
             (What::File { bytes, twins }, digest.with(Kind::File, attributes))
         } else {
-            let what = format!("{} is no file, folder or link: it could not be put back", path.display());
+            let what = format!("{} is not a file, folder or link: it could not be put back", path.display());
             return Err(io::Error::other(what));
         };
         let owner = (metadata.uid(), metadata.gid());

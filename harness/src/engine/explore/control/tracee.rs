@@ -186,7 +186,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
 /// The error of a filter that could not be installed, with what it means.
 pub(super) fn told(error: &io::Error) -> String {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EBUSY) => format!("{error}: it is controlled by somebody else already"),
+        Some(Errno::EBUSY) => format!("{error}: something else controls it already"),
         Some(Errno::ENOSYS | Errno::EINVAL) => format!("{error}: seccomp offers no user notification"),
         _ => error.to_string(),
     }

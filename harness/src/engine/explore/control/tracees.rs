@@ -213,7 +213,7 @@ impl Tracees {
         }
         self.members[process] = Some(seized.map_err(|error| {
             if tracee::is_unsupported(&error) {
-                let why = format!("this machine lets no process be controlled: {error}");
+                let why = format!("processes cannot be controlled on this machine: {error}");
                 return ControlError::Unsupported(why);
             }
             ControlError::from(error)

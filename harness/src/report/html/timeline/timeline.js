@@ -380,7 +380,7 @@
   holder.dataset.ready = String(Math.round(performance.now() - began));
   // For whoever drives the page: tests do.
   window.flockwork = {
-    view: () => ({ ...view }), total: about.total, drawn: lanes.reduce((sum, it) => sum + it.n, 0), finding: () => finding,
+    say, lanes: lanes.map((lane) => lane.n), view: () => ({ ...view }), total: about.total, drawn: lanes.reduce((sum, it) => sum + it.n, 0), finding: () => finding,
     decisiveInView: () => [...decisive].every((key) => { const [l, i] = key.split(":").map(Number); return lanes[l].from[i] >= view.from && lanes[l].from[i] <= view.to; }),
     redraw: () => { const start = performance.now(); draw(); return performance.now() - start; },
     holds: () => locks.map((lock) => ({ name: lock.name, count: lock.n, clashes: lock.flags.reduce((sum, it) => sum + (it & 4 ? 1 : 0), 0) })),

@@ -37,6 +37,10 @@
     const go = (number, focus) => {
       current = Math.min(Math.max(number, 0), rows.length - 1);
       rows.forEach((row, i) => { row.setAttribute("aria-current", i === current ? "step" : "false"); row.tabIndex = i === current ? 0 : -1; });
+      // The table scrolls to the step; the page stays where it is, unless the step was asked for in the table itself.
+      const box = rows[current].closest(".wide"), row = rows[current].getBoundingClientRect(), frame = box.getBoundingClientRect();
+      const head = walk.querySelector("thead").getBoundingClientRect().height;
+      if (row.top < frame.top + head || row.bottom > frame.bottom) box.scrollTop += row.top - frame.top - (frame.height - row.height) / 2;
       if (focus) { rows[current].focus({ preventScroll: true }); rows[current].scrollIntoView({ block: "nearest" }); }
       if (!words) return;
       words.textContent = `Step ${current + 1} of ${rows.length}`;
