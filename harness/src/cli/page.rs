@@ -44,7 +44,8 @@ pub fn of_run(folder: &Path) -> Result<String, String> {
     let until = Instant::now() + READ_TIME;
     let broken = broken(&stored, until)?;
     let history = history(folder, &stored, &broken, until)?;
-    let holds = history.as_ref().map(|(_, source)| holds(folder, &broken, *source, until)).transpose()?.flatten();
+    let holds =
+        history.as_ref().map(|(_, source)| holds(folder, &broken, *source, until)).transpose()?.flatten();
     let spots: Vec<Spot> = broken.iter().filter_map(|broken| spot(broken.finding.as_ref()?)).collect();
     Ok(run::show(&Page {
         stored: &stored,
@@ -113,12 +114,7 @@ fn history(
 }
 
 /// Who held which lock, beside the operations that are drawn; `None` where that was not kept.
-fn holds(
-    folder: &Path,
-    broken: &[Broken],
-    source: Source,
-    until: Instant,
-) -> Result<Option<Holds>, String> {
+fn holds(folder: &Path, broken: &[Broken], source: Source, until: Instant) -> Result<Option<Holds>, String> {
     let first = || broken.iter().find(|broken| broken.finding.is_some());
     let path = match source {
         Source::Whole => folder.join(HOLDS_FILE),

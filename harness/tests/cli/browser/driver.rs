@@ -90,11 +90,6 @@ impl Browser {
         STANDARD.decode(pdf["data"].as_str().unwrap()).unwrap()
     }
 
-    /// A folder that goes when the browser goes.
-    pub fn folder(&self) -> &Path {
-        self.profile.path()
-    }
-
     fn command(&self, name: &str, params: &Value) -> Value {
         self.tell("goog/cdp/execute", &json!({"cmd": name, "params": params}))
     }

@@ -1,7 +1,7 @@
 //! The pages of findings of other kinds, who held which lock, and what a printer makes of a page.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
