@@ -60,7 +60,7 @@ fn what_differs_wildly_even_alone_is_refused() {
         ("head -c $((n * 8)) /dev/urandom | od -A n -v -w8000 -t x8", "p1 stdout: almost nothing"),
         ("exit $((n % 250))", "p1: it is"),
         ("seq $n", "p1 stdout: the number of lines differs"),
-        ("head -c 9 /dev/urandom >state/data; printf '\\0' >>state/data", "data: it is no text"),
+        ("head -c 9 /dev/urandom >state/data; printf '\\0' >>state/data", "data: it is not text"),
     ] {
         let workshop = Workshop::new(&format!("#!/bin/sh\nn=$(./next)\n{tool}\n"));
         workshop.program("next", NEVER_TWICE);
