@@ -15,12 +15,13 @@ use flockwork_judge::history::AnyHistory;
 use flockwork_judge::history::read::{Limits, read_any};
 use flockwork_judge::judge::{AnyJudged, Checker, judge_any};
 use flockwork_judge::model::AnyModel;
+use flockwork_judge::model::object::{ObjectModel, parse};
 use flockwork_judge::verdict::Verdict;
 
 const OPERATIONS: u64 = 1_000_000;
 const PROCESSES: u64 = 64;
 const ROUNDS: usize = 7;
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 11] = [
     "register",
     "register-cas",
     "counter",
@@ -30,6 +31,8 @@ const MODELS: [&str; 9] = [
     "lock",
     "queue-fifo",
     "queue-any",
+    "table",
+    "table-wide",
 ];
 
 fn main() {
@@ -51,7 +54,7 @@ fn main() {
         ["write", model, path, operations, processes] => {
             write(model, path, number(operations), number(processes));
         }
-        ["judge", path] => println!("{}", judge(std::path::Path::new(path))),
+        ["judge", path] => println!("{}", judge(std::path::Path::new(path), None)),
         [model] => measure(model),
         _ => panic!("expected nothing, MODEL, or write MODEL FILE [OPERATIONS [PROCESSES]]"),
     }
@@ -90,7 +93,11 @@ fn history(model: &str, operations: u64, processes: u64) -> String {
         }
     }
     spans.sort_unstable();
-    let mut text = format!("{{\"flockwork_history\":2,\"model\":\"{name}\"{more}}}\n");
+    // A table is named to the judge.
+    let mut text = match table(model) {
+        Some(_) => "{\"flockwork_history\":2}\n".to_owned(),
+        None => format!("{{\"flockwork_history\":2,\"model\":\"{name}\"{more}}}\n"),
+    };
     let mut object = Object::default();
     for (_, invoked, returned, process) in spans {
         let deed = object.act(model, process, &mut random);
@@ -106,6 +113,23 @@ fn history(model: &str, operations: u64, processes: u64) -> String {
         };
     }
     text
+}
+
+/// The table that a model of this name is: four statuses as containers have them, or a dial of two hundred.
+fn table(model: &str) -> Option<ObjectModel> {
+    let statuses: Vec<String> = match model {
+        "table" => (0..4).map(|number| format!("\"s{number}\"")).collect(),
+        "table-wide" => (0..200).map(|number| format!("\"s{number}\"")).collect(),
+        _ => return None,
+    };
+    let all = statuses.join(", ");
+    let mut text = format!("kind = \"table\"\ninitial = \"s0\"\nstatuses = [{all}]\n[operations]\n");
+    writeln!(text, "look = {{ from = [{all}], to = \"same\" }}").expect("a String takes all");
+    for (number, status) in statuses.iter().enumerate() {
+        let next = &statuses[(number + 1) % statuses.len()];
+        writeln!(text, "turn{number} = {{ from = {status}, to = {next} }}").expect("a String takes all");
+    }
+    Some(parse("table.toml", text).unwrap_or_else(|problems| panic!("{problems:?}")))
 }
 
 /// All that an object is, whatever its model.
@@ -151,6 +175,19 @@ impl Object {
                         "\"op\":\"contains\",\"value\":{element},\"saw\":{}",
                         self.there.contains(&element)
                     ),
+                }
+            }
+            "table" | "table-wide" => {
+                let count = if model == "table" { 4 } else { 200 };
+                // Half of the turns fit: the others are refused.
+                let chosen = if random.below(2) == 0 { self.value } else { random.below(count) };
+                match is_first {
+                    false => format!("\"op\":\"look\",\"status\":\"s{}\"", self.value),
+                    true if chosen == self.value => {
+                        self.value = (self.value + 1) % count;
+                        format!("\"op\":\"turn{chosen}\",\"status\":\"s{}\"", self.value)
+                    }
+                    true => format!("\"op\":\"turn{chosen}\",\"reason\":\"status\""),
                 }
             }
             "set-members" if random.below(50) > 0 => {
@@ -220,18 +257,18 @@ fn measure(model: &str) {
     let own = std::env::current_exe().expect("it runs");
     let status = Command::new(own).args(["write", model]).arg(&path).status().expect("it starts");
     assert!(status.success());
-    let told = judge(&path);
+    let told = judge(&path, table(model).map(AnyModel::Object).as_ref());
     std::fs::remove_file(&path).expect("it was there");
     println!("{model:<16} {told}");
 }
 
 /// Reads and judges a history several times.
-fn judge(path: &std::path::Path) -> String {
+fn judge(path: &std::path::Path, model: Option<&AnyModel>) -> String {
     let (mut reads, mut rulings, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
         let input = flockwork_judge::history::read::open(path).expect("it is there");
-        let history = read_any(input, None, Limits::NONE).expect("well-formed");
+        let history = read_any(input, model, Limits::NONE).expect("well-formed");
         let read = start.elapsed();
         let AnyHistory::Object(object) = &history else { panic!("a history of an object") };
         let of = AnyModel::Object(object.model.clone().expect("a reader gives it"));

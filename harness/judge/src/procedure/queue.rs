@@ -44,10 +44,11 @@ fn order(part: &Part<'_>, mut lives: Lives) -> Result<Sequence, Fast> {
     let sequence: Vec<u32> = if is_bag {
         (0..lives.all.len() as u32).collect()
     } else {
-        if let Some((a, b)) = overtaken(&lives.all) {
+        let sorted = Sorted::of(&lives.all);
+        if let Some((a, b)) = overtaken(&lives.all, &sorted) {
             return Err(overtook(part, &lives.all[a as usize], &lives.all[b as usize]));
         }
-        sequence(&lives.all)
+        sequence(&lives.all, sorted)
     };
     Ok(merge(&lives, &sequence, &instants, is_bag))
 }
@@ -126,14 +127,10 @@ fn never_empty(part: &Part<'_>, lives: &Lives, certain: &[Certain], place: u32) 
 }
 
 /// Two values of which the first was pushed wholly before the second, and popped wholly after it or never.
-fn overtaken(all: &[Life]) -> Option<(u32, u32)> {
-    let mut by_end: Vec<u32> = (0..all.len() as u32).collect();
-    let mut by_start = by_end.clone();
-    by_end.sort_unstable_by_key(|&at| all[at as usize].push_until);
-    by_start.sort_unstable_by_key(|&at| all[at as usize].push_from);
-    let mut by_end = by_end.into_iter().peekable();
+fn overtaken(all: &[Life], sorted: &Sorted) -> Option<(u32, u32)> {
+    let mut by_end = sorted.push_until.iter().copied().peekable();
     let mut slowest: Option<u32> = None;
-    for b in by_start {
+    for &b in &sorted.push_from {
         let second = &all[b as usize];
         while let Some(a) = by_end.next_if(|&a| all[a as usize].push_until < second.push_from) {
             if slowest.is_none_or(|slowest| all[slowest as usize].pop_from < all[a as usize].pop_from) {
@@ -155,15 +152,36 @@ fn overtook(part: &Part<'_>, first: &Life, second: &Life) -> Fast {
     Fast::illegal(sentence, [first.push, first.pop, second.push, second.pop].into_iter().flatten())
 }
 
+/// The values by each of their four instants.
+struct Sorted {
+    push_from: Vec<u32>,
+    push_until: Vec<u32>,
+    pop_from: Vec<u32>,
+    pop_until: Vec<u32>,
+}
+
+impl Sorted {
+    fn of(all: &[Life]) -> Self {
+        /// To share out less than this costs more than it saves.
+        const SHARED_MIN: usize = 10_000;
+        let sorted = |key: fn(&Life) -> u64| {
+            // Times are sorted with their places: to look each up again and again misses the cache.
+            let mut order: Vec<(u64, u32)> = (0..).zip(all).map(|(at, life)| (key(life), at)).collect();
+            order.sort_unstable();
+            order.into_iter().map(|(_, at)| at).collect::<Vec<u32>>()
+        };
+        let pushes = || (sorted(|life| life.push_from), sorted(|life| life.push_until));
+        let pops = || (sorted(|life| life.pop_from), sorted(|life| life.pop_until));
+        let ((push_from, push_until), (pop_from, pop_until)) =
+            if all.len() < SHARED_MIN { (pushes(), pops()) } else { rayon::join(pushes, pops) };
+        Self { push_from, push_until, pop_from, pop_until }
+    }
+}
+
 /// An order of the values that meets every demand: again and again one before which none must come that is left.
-fn sequence(all: &[Life]) -> Vec<u32> {
-    let sorted = |key: fn(&Life) -> u64| {
-        let mut order: Vec<u32> = (0..all.len() as u32).collect();
-        order.sort_unstable_by_key(|&at| key(&all[at as usize]));
-        order
-    };
-    let mut push = Side::of(sorted(|life| life.push_from), sorted(|life| life.push_until));
-    let mut pop = Side::of(sorted(|life| life.pop_from), sorted(|life| life.pop_until));
+fn sequence(all: &[Life], sorted: Sorted) -> Vec<u32> {
+    let mut push = Side::of(sorted.push_from, sorted.push_until);
+    let mut pop = Side::of(sorted.pop_from, sorted.pop_until);
     let mut sides = vec![0_u8; all.len()];
     let mut is_out = vec![false; all.len()];
     let mut ready: Vec<u32> = Vec::new();
