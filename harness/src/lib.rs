@@ -24,6 +24,7 @@ pub mod report;
 pub mod results;
 pub mod runtimes;
 pub mod scenario;
+pub mod scratch;
 pub mod settings;
 pub mod shrink;
 pub mod subject;

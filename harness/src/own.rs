@@ -44,8 +44,8 @@ use crate::model::{self, AnyModel};
 use crate::process::Zygote;
 use crate::race::{self, RaceRun, tell};
 use crate::report::race::{RaceCoverage, shortfalls};
-use crate::results::scratch::{self, Scratch};
 use crate::scenario::{Found, Plan, Scenario};
+use crate::scratch::{self, Scratch};
 use crate::violation::Class;
 
 /// Carries the state folder to the process of an operation, and says that there is one.

@@ -19,7 +19,7 @@ use crate::plan::schedule::{Schedule, without_number};
 use crate::process::Zygote;
 use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 use crate::shrink::{Case, RealTrials, shrink};
 use crate::violation::{Class, Violation};
 

@@ -12,7 +12,7 @@ use crate::finding::load::{Kept, load};
 use crate::plan::ExplorePlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 
 /// All that is needed to follow a kept schedule.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use super::{Health, Probe};
 use crate::conduct::stress;
 use crate::engine::Ended;
 use crate::process::Zygote;
-use crate::results::scratch::Scratch;
 use crate::scenario::{Found, Scenario};
+use crate::scratch::Scratch;
 use crate::violation::Class;
 use crate::words::plural;
 

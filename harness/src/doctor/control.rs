@@ -14,7 +14,7 @@ use crate::explore::step::Event;
 use crate::plan::parts::Parts;
 use crate::plan::{Call, ExploreBudget, ExplorePlan, LibraryPlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::process::Zygote;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 use crate::words::plural;
 
 /// Names what explorations rest on.

@@ -17,7 +17,7 @@ use flockwork::{
 };
 
 use super::Probe;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 
 /// A lock that is free is had at once; this is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);

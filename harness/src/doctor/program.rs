@@ -9,7 +9,7 @@ use super::{Health, Probe};
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
 use crate::process::{Marker, Zygote};
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 use crate::tracee::{CommandLine, Machine, Options, Settings, TraceeError};
 
 const NAME: &str = "programs";

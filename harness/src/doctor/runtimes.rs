@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::{Health, Probe};
 use crate::process::Zygote;
-use crate::results::scratch::Scratch;
 use crate::runtimes::{Host, HostError, Runtime, life};
+use crate::scratch::Scratch;
 
 /// Tries each below `base`.
 pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {

@@ -6,7 +6,7 @@ use super::{Health, Probe};
 use crate::measure::machine::Filesystem;
 use crate::process;
 use crate::report::table::bytes;
-use crate::results::scratch::{self, Scratch};
+use crate::scratch::{self, Scratch};
 
 /// The filesystem of the root, and leftovers there and in the usual places.
 pub fn examine(base: &Path) -> Vec<Probe> {

@@ -9,7 +9,7 @@ pub mod stress;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use serve::{Order, serve};
+pub(crate) use serve::Order;
 
 use crate::answer::Lacks;
 use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};

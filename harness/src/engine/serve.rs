@@ -1,4 +1,4 @@
-//! The zygote's side of the engines: it takes orders, one run after the other, until the harness is gone.
+//! The zygote of the engines: it builds subjects, and takes orders, one run after the other, until the harness is gone.
 
 use std::io;
 
@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{bench, command, explore, stress};
 use crate::process::sys::child::reap;
-use crate::process::{Builder, Channel, spawner};
+use crate::process::{self, Channel, Server, Zygote, spawner};
+use crate::scratch;
+use crate::subject::{self, Builder};
 
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,26 +20,63 @@ pub(crate) enum Order {
     ForkServer(Box<explore::ForkServerOrder>),
     /// Run a round of a benchmark.
     Bench(Box<bench::BenchOrder>),
-    /// Fork a spawner of commands; the descriptor is the line over which it is talked to.
-    Spawner(Box<spawner::Settings>),
     /// Fork a conductor of commands; the descriptor is the line over which it is talked to.
     Conductor,
 }
 
-/// Serves orders until the other end of the channel is closed.
-pub(crate) fn serve(channel: &Channel, build: Builder) -> io::Result<()> {
-    while let Some((order, memory)) = channel.receive()? {
-        reap_the_ended();
-        let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
-        match order {
-            Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
-            Order::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
-            Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
-            Order::Spawner(settings) => spawner::raise(channel, &settings, memory)?,
-            Order::Conductor => command::raise(channel, memory)?,
+/// What the zygote of the engines is for.
+#[derive(Debug)]
+struct Engines {
+    build: Builder,
+}
+
+impl Zygote {
+    /// Forks the zygote. Call it first thing in `main`, before anything starts a thread: with threads it is an error.
+    pub fn fork() -> io::Result<Self> {
+        Self::fork_with(subject::build)
+    }
+
+    /// Forks a zygote that builds its subjects in another way: for tests with subjects of their own.
+    pub fn fork_with(build: Builder) -> io::Result<Self> {
+        Self::fork_for(Box::new(Engines { build }))
+    }
+
+    /// How it builds its subjects: whoever looks at a subject from outside builds it in the same way.
+    pub(crate) fn builder(&self) -> Builder {
+        self.server::<Engines>().map_or(subject::build, |engines| engines.build)
+    }
+}
+
+impl Server for Engines {
+    fn serve(&self, channel: &Channel) -> io::Result<()> {
+        while let Some((order, memory)) = channel.receive()? {
+            reap_the_ended();
+            let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
+            let build = self.build;
+            let order = match order {
+                process::Order::Spawner(settings) => {
+                    spawner::raise(channel, &settings, memory)?;
+                    continue;
+                }
+                process::Order::Server(order) => order,
+            };
+            match order {
+                Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
+                Order::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
+                Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
+                Order::Conductor => command::raise(channel, memory)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self) {
+        // What cannot be removed is told by whoever finds it next.
+        drop(scratch::clear_registered());
+        for base in scratch::usual_bases() {
+            drop(scratch::clear_leftovers(&base));
         }
     }
-    Ok(())
 }
 
 /// Reaps what earlier orders forked and what has ended since: their ends are heard of over their lines, so nobody else does.

@@ -11,8 +11,8 @@ use flockwork::{Operation, Status};
 use super::clock::now_ns;
 use super::region::{Header, Region};
 use crate::answer;
+use crate::answer::Answer;
 use crate::history::{Outcome, Reason, Record};
-use crate::subject::Answer;
 
 /// Longest text kept of one message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1024;

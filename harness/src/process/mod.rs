@@ -28,4 +28,5 @@ mod zygote;
 
 pub use channel::Channel;
 pub use marker::{Handle, Marker, sweep};
-pub use zygote::{Builder, Zygote};
+pub use zygote::Zygote;
+pub(crate) use zygote::{Order, Server};

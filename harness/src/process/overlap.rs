@@ -8,7 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock;
 use super::region::{HOLD_ALONE, HOLD_SHARED, HoldCell, OVERLAPS_MAX, Region};
-use crate::subject::Watch;
+
+/// Watches the critical section from inside: a subject says when it has the container's exclusive lock.
+///
+/// `enter` also waits as long as the plan wants a holder to be slow.
+pub trait Watch: Send + Sync + std::fmt::Debug {
+    /// The caller holds the container's lock now.
+    fn enter(&self, container: u32);
+    /// The caller is about to release it.
+    fn leave(&self, container: u32);
+    /// The caller, a reader, holds the container's lock together with other readers.
+    fn enter_shared(&self, _container: u32) {}
+    /// The reader is about to release it.
+    fn leave_shared(&self, _container: u32) {}
+}
 
 /// How far back the hold that ends now may have begun, in holds.
 const OPEN_MAX: usize = 16;

@@ -4,6 +4,8 @@
 //! other threads would stay locked for ever in the child. The zygote never starts a thread. It also reaps what its
 //! workers leave behind, and dies with its parent, the warden, which dies when the harness does.
 
+use std::any::Any;
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,22 +17,36 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
 use super::region::Region;
 use super::sys::{self, Forked};
 use super::warden;
-use super::{lifeline, procfs};
-use crate::plan::SubjectPlan;
-use crate::subject::Subject;
+use super::{lifeline, procfs, spawner};
 
 /// How long a harness that was killed may take to be seen dead.
 const DEATH_MAX: Duration = Duration::from_secs(5);
 
-/// Builds the subject of a plan, in the zygote.
-pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
+/// What a zygote is for: it is handed to it, and here nobody knows more of it.
+pub(crate) trait Server: Any + Debug + Send + Sync {
+    /// Serves orders until the other end of the channel is closed; in the zygote, which has one thread.
+    fn serve(&self, channel: &Channel) -> io::Result<()>;
+
+    /// Clears what a harness that has ended had on disk; in the warden.
+    fn clear(&self);
+}
+
+/// What the harness may ask of its zygote: to fork a spawner of commands, or what its server is for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Order<T> {
+    /// Fork a spawner; the descriptor is the line over which it is talked to.
+    Spawner(Box<spawner::Settings>),
+    /// What the server is for.
+    Server(T),
+}
 
 /// The harness's hold on its zygote. When it is dropped, the zygote ends, and with it all that it forked.
 #[derive(Debug)]
@@ -39,17 +55,12 @@ pub struct Zygote {
     pid: Pid,
     /// Its parent, and our child.
     warden: Pid,
-    build: Builder,
+    server: Box<dyn Server>,
 }
 
 impl Zygote {
-    /// Forks the zygote. Call it first thing in `main`, before anything starts a thread: with threads it is an error.
-    pub fn fork() -> io::Result<Self> {
-        Self::fork_with(crate::subject::build)
-    }
-
-    /// Forks a zygote that builds its subjects in another way: for tests with subjects of their own.
-    pub fn fork_with(build: Builder) -> io::Result<Self> {
+    /// Forks a zygote with this server. With threads it is an error.
+    pub(crate) fn fork_for(server: Box<dyn Server>) -> io::Result<Self> {
         if View::here().is_none() {
             return Err(procfs::no_view());
         }
@@ -67,7 +78,7 @@ impl Zygote {
                 drop(theirs);
                 match ours.receive::<Result<i32, String>>()? {
                     Some((Ok(pid), _)) => {
-                        Ok(Self { channel: Some(ours), pid: Pid::from_raw(pid), warden, build })
+                        Ok(Self { channel: Some(ours), pid: Pid::from_raw(pid), warden, server })
                     }
                     Some((Err(why), _)) => Err(io::Error::other(why)),
                     None => Err(io::Error::other("the warden ended before it had forked the zygote")),
@@ -75,7 +86,7 @@ impl Zygote {
             }
             Forked::Child => {
                 drop(ours);
-                sys::exit_now(be_warden(theirs, harness, build));
+                sys::exit_now(be_warden(theirs, harness, &*server));
             }
         }
     }
@@ -86,15 +97,21 @@ impl Zygote {
         self.pid.as_raw().cast_unsigned()
     }
 
-    /// How it builds its subjects: whoever looks at a subject from outside builds it in the same way.
-    pub(crate) fn builder(&self) -> Builder {
-        self.build
+    /// Its server, if it is of this kind.
+    pub(crate) fn server<S: Server>(&self) -> Option<&S> {
+        let server: &dyn Any = &*self.server;
+        server.downcast_ref()
     }
 
-    /// Sends an order, with the region it is about.
+    /// Sends an order to its server, with the region it is about.
     pub(crate) fn order<T: Serialize>(&self, order: &T, region: &Region) -> io::Result<()> {
         let memory = region.memory();
-        self.channel()?.send(order, Some(memory.as_fd()))
+        self.channel()?.send(&Order::Server(order), Some(memory.as_fd()))
+    }
+
+    /// Has it fork a spawner, with the line over which that is talked to.
+    pub(crate) fn order_spawner(&self, settings: spawner::Settings, line: BorrowedFd<'_>) -> io::Result<()> {
+        self.channel()?.send(&Order::<()>::Spawner(Box::new(settings)), Some(line))
     }
 
     /// Sends another descriptor on behind an order.
@@ -102,9 +119,9 @@ impl Zygote {
         self.channel()?.send(&(), Some(descriptor))
     }
 
-    /// Sends an order, with the line over which it is answered.
+    /// Sends an order to its server, with the line over which it is answered.
     pub(crate) fn order_over<T: Serialize>(&self, order: &T, line: BorrowedFd<'_>) -> io::Result<()> {
-        self.channel()?.send(order, Some(line))
+        self.channel()?.send(&Order::Server(order), Some(line))
     }
 
     /// Waits a while for a report.
@@ -133,7 +150,7 @@ impl Drop for Zygote {
 }
 
 /// The warden's life; gives back its exit code.
-fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
+fn be_warden(channel: Channel, harness: Pid, server: &dyn Server) -> i32 {
     // What is signalled to it is not for the zygote, and what it blocks is not blocked there.
     let fork_zygote = || {
         let mask = SigSet::thread_get_mask()?;
@@ -145,7 +162,7 @@ fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
             Forked::Parent(zygote) => Ok((listener, owner, zygote)),
             Forked::Child => {
                 let unblocked = mask.thread_set_mask().map_err(io::Error::from);
-                sys::exit_now(be_zygote(&channel, warden, build, unblocked))
+                sys::exit_now(be_zygote(&channel, warden, server, unblocked))
             }
         }
     };
@@ -154,30 +171,29 @@ fn be_warden(channel: Channel, harness: Pid, build: Builder) -> i32 {
     let is_told = channel.send(&told, None).is_ok();
     drop(channel);
     match begun {
-        Ok((listener, owner, zygote)) if is_told => warden::watch(&listener, zygote, || clear_after(owner)),
+        Ok((listener, owner, zygote)) if is_told => {
+            warden::watch(&listener, zygote, || clear_after(owner, server))
+        }
         _ => 1,
     }
 }
 
 /// Clears what a harness that has ended had on disk.
-fn clear_after(owner: Option<ProcessIdentity>) {
+fn clear_after(owner: Option<ProcessIdentity>, server: &dyn Server) {
     let until = Instant::now() + DEATH_MAX;
     // It is told of its end a moment before that can be seen.
     while owner.is_some_and(ProcessIdentity::is_alive) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
     }
-    _ = crate::results::scratch::clear_registered();
-    for base in crate::results::scratch::usual_bases() {
-        _ = crate::results::scratch::clear_leftovers(&base);
-    }
+    server.clear();
 }
 
 /// The zygote's life; gives back its exit code.
-fn be_zygote(channel: &Channel, warden: Pid, build: Builder, unblocked: io::Result<()>) -> i32 {
+fn be_zygote(channel: &Channel, warden: Pid, server: &dyn Server, unblocked: io::Result<()>) -> i32 {
     let life = || {
         unblocked?;
         settle(warden)?;
-        crate::engine::serve(channel, build)
+        server.serve(channel)
     };
     match catch_unwind(AssertUnwindSafe(life)) {
         Ok(Ok(())) => 0,

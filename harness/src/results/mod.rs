@@ -4,7 +4,6 @@
 //! has ended. So a crash of the harness leaves a run that can be read and cannot be mistaken for a finished one.
 
 pub mod read;
-pub mod scratch;
 
 use std::fs;
 use std::io;

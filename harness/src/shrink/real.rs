@@ -9,7 +9,7 @@ use crate::engine::explore::follow::{Followed, Following};
 use crate::engine::explore::{self, Executor};
 use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
 use crate::process::Zygote;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 use crate::violation::{Class, Violation};
 
 /// How many schedules a brief exploration tries.

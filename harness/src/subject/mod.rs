@@ -16,6 +16,10 @@ pub use flockwork_judge::answer::Answer;
 pub use traits::Traits;
 
 use crate::plan::SubjectPlan;
+pub use crate::process::overlap::Watch;
+
+/// Builds the subject of a plan, in the zygote.
+pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
 
 /// One request to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +30,6 @@ pub struct Request {
     pub container: u32,
     /// Number of this request among the worker's: with the worker's number it derives the payload of the save.
     pub sequence: u64,
-}
-
-/// Watches the critical section from inside: a subject says when it has the container's exclusive lock.
-///
-/// `enter` also waits as long as the plan wants a holder to be slow.
-pub trait Watch: Send + Sync + std::fmt::Debug {
-    /// The caller holds the container's lock now.
-    fn enter(&self, container: u32);
-    /// The caller is about to release it.
-    fn leave(&self, container: u32);
-    /// The caller, a reader, holds the container's lock together with other readers.
-    fn enter_shared(&self, _container: u32) {}
-    /// The reader is about to release it.
-    fn leave_shared(&self, _container: u32) {}
 }
 
 /// Where a worker sits: all that a session needs to know of the run.

@@ -3,6 +3,7 @@
 
 mod cases;
 mod killed;
+mod quiet;
 #[path = "../support/serial.rs"]
 mod serial;
 mod subject;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|argument| argument == killed::VICTIM) {
         killed::be_victim(&mut zygote, &arguments[1]);
     }
-    let cases = cases::ALL.iter().chain(killed::ALL).chain(unlucky::ALL);
+    let cases = cases::ALL.iter().chain(quiet::ALL).chain(killed::ALL).chain(unlucky::ALL);
     if arguments.iter().any(|argument| argument == "--list") {
         cases.for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

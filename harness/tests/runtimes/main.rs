@@ -79,7 +79,7 @@ struct Place(TempDir);
 
 impl Place {
     fn new() -> Self {
-        let base = flockwork_harness::results::scratch::default_base();
+        let base = flockwork_harness::scratch::default_base();
         let folder = tempfile::Builder::new().prefix("flockwork-test-").tempdir_in(base).expect("a folder");
         fs::create_dir(folder.path().join("root")).expect("writable");
         Self(folder)

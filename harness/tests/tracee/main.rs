@@ -3,6 +3,7 @@
 
 mod cases;
 mod lab;
+mod lives;
 mod random;
 #[path = "../support/serial.rs"]
 mod serial;
@@ -18,7 +19,7 @@ type Case = (&'static str, fn(&Zygote));
 fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let all: Vec<&Case> = cases::ALL.iter().chain(random::ALL).collect();
+    let all: Vec<&Case> = cases::ALL.iter().chain(lives::ALL).chain(random::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if arguments.iter().any(|argument| argument == "--hang") {
-        cases::hang(&zygote);
+        lives::hang(&zygote);
     }
     let filters = arguments.iter().filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>();
     let mut tally = Tally::default();

@@ -21,10 +21,10 @@ use crate::process::Zygote;
 use crate::report::bench::{BenchReport, Scene};
 use crate::report::exit::Exit;
 use crate::report::stored::BenchSummary;
-use crate::results::scratch::Scratch;
 use crate::results::{Results, RunFolder, ScenarioRecord};
 use crate::scenario::bench::Grid;
 use crate::scenario::{Kind, Override, Scenario};
+use crate::scratch::Scratch;
 use crate::words::plural;
 
 /// All that is needed to conduct a benchmark.

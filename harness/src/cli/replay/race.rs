@@ -19,7 +19,7 @@ use crate::race::replay::{Replayed, replay};
 use crate::race::tell::broken_message;
 use crate::report::exit::Exit;
 use crate::report::lives::Lives;
-use crate::results::scratch::Scratch;
+use crate::scratch::Scratch;
 use crate::violation::Class;
 
 /// Follows a race's finding.

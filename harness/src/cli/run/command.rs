@@ -15,9 +15,9 @@ use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::reproduce::from_folder;
 use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
-use crate::results::scratch::Scratch;
 use crate::results::{RunFolder, write_script};
 use crate::scenario::{CommandStress, Scenario};
+use crate::scratch::Scratch;
 use crate::violation::{Class, Violation};
 
 /// How many violations of one class become findings.

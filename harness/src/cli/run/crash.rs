@@ -13,8 +13,8 @@ use crate::report::reproduce::from_folder;
 use crate::report::verdict::{Case, judge};
 use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
-use crate::results::scratch::Scratch;
 use crate::scenario::Scenario;
+use crate::scratch::Scratch;
 
 impl Runner<'_> {
     /// Runs a crash and reports it.

@@ -40,9 +40,9 @@ use crate::report::verdict::{self, Verdict};
 use crate::report::{
     CheckReport, CheckVerdict, RunReport, SCHEMA_VERSION, ScenarioReport, WorkReport, reproduce,
 };
-use crate::results::scratch::{self, Scratch};
 use crate::results::{Results, RunFolder, RunStatus, ScenarioRecord, Script};
 use crate::scenario::{Kind, Override, Plan, Scenario, Work};
+use crate::scratch::{self, Scratch};
 use crate::words::{grouped, plural};
 
 /// Runs what the arguments ask for, and reports.

@@ -20,9 +20,9 @@ use crate::report::race::{RaceReport, shortfalls};
 use crate::report::reproduce::{from_folder, of_schedule};
 use crate::report::verdict::{Case, Verdict, judge};
 use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
-use crate::results::scratch::Scratch;
 use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Scenario, Work};
+use crate::scratch::Scratch;
 use crate::violation::{Class, Violation};
 
 use super::{NotRun, did_not_run};

@@ -16,9 +16,10 @@ use super::wire::{BenchOrder, Finished, Report};
 use super::worker::{RoundContext, container_ids, make_room_for_descriptors};
 use super::workers::Workers;
 use crate::plan::bench::{BenchLock, Descriptor, Task, Waiting};
+use crate::process::Channel;
 use crate::process::arena::Arena;
 use crate::process::clock::now_ns;
-use crate::process::{Builder, Channel};
+use crate::subject::Builder;
 
 /// How often to look around when nobody calls.
 const TICK: Duration = Duration::from_millis(20);

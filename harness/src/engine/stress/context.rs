@@ -9,10 +9,10 @@ use rustix::thread::futex;
 
 use super::wire::StressOrder;
 use crate::plan::StressPlan;
+use crate::process::lifeline;
 use crate::process::overlap::{Identity, OverlapDetector};
 use crate::process::region::{Header, Region};
-use crate::process::{Builder, lifeline};
-use crate::subject::{Seat, Session, Subject};
+use crate::subject::{Builder, Seat, Session, Subject};
 
 /// The names of this many containers: `c1`, `c2`, …
 pub(super) fn container_names(count: u32) -> Vec<String> {

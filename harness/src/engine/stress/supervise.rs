@@ -18,9 +18,10 @@ use super::worker::{END_FULL, END_STALL, END_STOP, work};
 use super::workers::Workers;
 use crate::engine::Ended;
 use crate::plan::Budget;
+use crate::process::Channel;
 use crate::process::clock::now_ns;
 use crate::process::region::Control;
-use crate::process::{Builder, Channel};
+use crate::subject::Builder;
 
 /// How often the zygote looks around when nothing calls it.
 const TICK_NS: u64 = 20_000_000;

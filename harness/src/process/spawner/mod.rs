@@ -18,7 +18,6 @@ use nix::sys::socket::{Shutdown, shutdown};
 use super::procfs::Stat;
 use super::slot::{self, Slot, SlotError, SlotSettings};
 use super::{Channel, Zygote};
-use crate::engine::Order;
 
 pub(crate) use life::raise;
 pub use words::{
@@ -56,7 +55,7 @@ impl Spawner {
     /// Has one forked, and waits until it is ready.
     pub fn open(zygote: &Zygote, settings: Settings) -> Result<Self, SpawnerError> {
         let (ours, theirs) = Channel::pair()?;
-        zygote.order_over(&Order::Spawner(Box::new(settings)), theirs.as_fd())?;
+        zygote.order_spawner(settings, theirs.as_fd())?;
         drop(theirs);
         if !ours.wait(ANSWER)? {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());

@@ -20,8 +20,8 @@ use crate::plan::SubjectPlan;
 use crate::process::overlap::{Identity, OverlapDetector};
 use crate::process::region::{Layout, Region};
 use crate::process::sys::{self, Forked, seccomp};
-use crate::process::{Builder, Channel, lifeline};
-use crate::subject::{Seat, Session, Subject};
+use crate::process::{Channel, lifeline};
+use crate::subject::{Builder, Seat, Session, Subject};
 use crate::tracee::filter;
 
 /// What fork servers are called in lists of processes.
