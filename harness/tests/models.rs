@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use flockwork::{Operation, Status};
-use flockwork_harness::history::{Deaths, History, Outcome, Reason, Record};
+use flockwork_harness::check::search::Budget;
+use flockwork_harness::history::{Deaths, History, Outcome, Reason, Record, read};
+use flockwork_harness::judge::{Checker, judge};
 use flockwork_harness::model::table::{ILLEGAL, Table};
 use flockwork_harness::model::{Builtin, Model, Seen, document, load, parse};
+use flockwork_judge::verdict::Verdict;
 
 #[test]
 fn the_page_says_what_the_code_does() {
@@ -33,6 +36,43 @@ fn the_example_of_the_documentation_is_a_model() {
     let model = example();
     assert_eq!(model.name(), "where");
     assert_eq!(model.table().states(), ["absent", "created", "running", "paused (from running)", "stopped"]);
+}
+
+#[test]
+fn what_may_have_led_to_either_of_two_statuses_accuses_nobody() {
+    let text = document::EXAMPLE.replace(
+        "signal = { from = [\"created\", \"running\"], to = \"same\", or = \"stopped\" }",
+        "signal = { from = [\"created\"], to = \"running\", or = \"stopped\" }",
+    );
+    assert_ne!(text, document::EXAMPLE);
+    let judged = |model: &str, outcome: &str, status: &str| {
+        let lines = format!(
+            "{{\"flockwork_history\":1,\"initial\":{{\"c1\":\"created\"}}}}\n\
+             {{\"process\":1,\"container\":\"c1\",\"op\":\"signal\",\"invoke_ns\":1,\"return_ns\":2,{outcome}}}\n\
+             {{\"process\":2,\"container\":\"c1\",\"op\":\"state\",\"invoke_ns\":3,\"return_ns\":4,\"outcome\":\"ok\",\"status\":\"{status}\"}}\n"
+        );
+        let model =
+            parse("some/where.toml", model.into()).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        let history = read::read(lines.as_bytes()).unwrap();
+        let judged = judge(&history, &model, Checker::Auto, Budget::default());
+        (judged[0].verdict(), judged[0].why().unwrap_or_default().to_owned())
+    };
+    let unknown = "\"outcome\":\"unknown\"";
+    for (status, verdict) in [
+        ("created", Verdict::Clean),
+        ("stopped", Verdict::Clean),
+        ("running", Verdict::Inconclusive),
+        ("paused", Verdict::Inconclusive),
+    ] {
+        let (told, why) = judged(&text, unknown, status);
+        assert_eq!(told, verdict, "{status}: {why}");
+        assert_eq!(why.contains("p1's signal is unknown"), verdict == Verdict::Inconclusive, "{why}");
+    }
+    // What has answered leaves nothing open, nor does a rule with one way.
+    let ok = "\"outcome\":\"ok\",\"status\":\"running\"";
+    assert_eq!(judged(&text, ok, "running").0, Verdict::Clean);
+    assert_eq!(judged(&text, ok, "stopped").0, Verdict::Violation);
+    assert_eq!(judged(document::EXAMPLE, unknown, "running").0, Verdict::Violation);
 }
 
 fn ok(operation: Operation) -> Seen {

@@ -102,6 +102,13 @@ impl Model {
             .map(|(number, _)| number)
     }
 
+    /// Whether an operation that tells nothing may have led to either of two statuses, of which the table has one: `or`.
+    #[must_use]
+    pub fn has_two_ways(&self, operation: Operation) -> bool {
+        let leads_elsewhere = |rule: &Rule, or| rule.to != Target::Same && rule.to != Target::Place(Some(or));
+        self.rules.rule(operation).is_some_and(|rule| rule.or.is_some_and(|or| leads_elsewhere(rule, or)))
+    }
+
     /// What the death of what stands behind a container makes of each state, where the history permits it, or says
     /// nothing and the model does: a container that is there and has not stopped is stopped.
     #[must_use]

@@ -74,7 +74,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::check::certificate::{Certificate, Proof as Proven, Step, decides};
-use crate::history::{History, Outcome};
+use crate::history::{History, Outcome, Record};
 use crate::model::Model;
 use crate::model::table::Table;
 use crate::verdict;
@@ -173,6 +173,17 @@ pub fn judge_one(
         return SearchRuling::nothing(undecisive(history, operations));
     }
     match (Decided { history, model, allowance }).whole(operations) {
+        Err(SearchRuling::Illegal(explanation)) => match records().find(|it| is_open(history, model, it)) {
+            None => SearchRuling::Illegal(explanation),
+            // It was held to one of two effects, so that there is no order says nothing.
+            Some(open) => SearchRuling::open(format!(
+                "the outcome of p{}'s {} is unknown, and by model {} it may have led to either of two statuses: no order is legal \
+                 where it changed nothing or led to one of them, and the other was not tried; kind = \"table\" tries both",
+                open.process,
+                open.operation,
+                model.name()
+            )),
+        },
         Err(ruling) => ruling,
         Ok(certificate) => match certificate.prove(history, model, operations) {
             Ok(proof) => SearchRuling::Legal(proof),
@@ -181,6 +192,11 @@ pub fn judge_one(
             )),
         },
     }
+}
+
+/// Whether an operation may have acted in more ways than the search tries.
+fn is_open(history: &History, model: &Model, record: &Record) -> bool {
+    !history.must_act(record) && model.has_two_ways(record.operation)
 }
 
 /// That none of the operations decides anything, and what became of them.
