@@ -81,7 +81,7 @@ impl Work<'_> {
             done.insert((0, index), done_of(command, execution.end));
         }
         let mut played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
         self.site.conclude(done, &[], &mut played)?;
         if planned.is_empty() {
             let mut verdict = self.judge.judge(&mut self.site, &played)?;

@@ -217,6 +217,7 @@ impl Work<'_> {
             outcome: crate::race::run::nothing(),
             spans: std::collections::BTreeMap::new(),
             waiting: Vec::new(),
+            calls: Vec::new(),
             is_spoilt: false,
         };
         let killed = crate::race::outcome::Done {

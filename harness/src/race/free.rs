@@ -1,65 +1,140 @@
-//! Free-running executions: commands start at once or a little apart, are stopped at random moments where that is wanted, and
-//! the machine decides the rest.
+//! Free-running executions: commands start at once or a little apart, their calls are delayed where that is wanted, and the
+//! machine decides the rest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::RaceError;
 use super::judge::{Broken, Judge, Judged};
+use super::perturbed::{Disturbance, Perturber, Undone};
 use super::run::{Played, Round};
 use super::site::Site;
-use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
+use super::{Again, Discovery, NoBaseline, Place, RaceRun, Seen};
 use crate::engine::{Ended, Progress};
 use crate::explore::strategy::sampling::Dice;
 use crate::plan::race::{Mode, RacePlan};
 
-/// How long a stop of a perturbed process lasts at most, unless the plan says otherwise, in nanoseconds.
-const STOP_NS_MAX: u64 = 2_000_000;
+/// How long a call is delayed at most, unless the plan says otherwise, in nanoseconds.
+const DELAY_NS_MAX: u64 = 2_000_000;
 /// How many executions look whether a finding shows again.
 const AGAIN_MAX: u64 = 50;
 /// How long they may take.
 const AGAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Runs executions until the budget is used up, or a promise is broken.
-pub(super) fn run(
-    site: &mut Site,
-    judge: &mut Judge,
-    plan: &RacePlan,
-    run: &mut RaceRun,
-    until: Instant,
-    stop: &AtomicBool,
-    progress: &dyn Progress,
-) -> Result<(), NoBaseline> {
-    while plan.budget.executions.is_none_or(|most| run.executions < most) {
-        if stop.load(Ordering::Relaxed) {
-            run.ended = Ended::Interrupted;
-            return Ok(());
-        }
-        if Instant::now() >= until {
-            return Ok(());
-        }
-        let round = round(plan, judge, run.executions + run.diverged);
-        let played = site.overlapped(&round)?;
-        if played.is_spoilt {
-            run.diverged += 1;
-            continue;
-        }
-        run.executions += 1;
-        run.met |= played.has_met();
-        run.faulted += u64::from(round.kill.is_some());
-        progress.update(run.executions, run.discoveries.len() as u64);
-        if let Some((played, broken)) = broken(site, judge, played, run)? {
-            let again = again(site, judge, plan, run, &broken)?;
-            run.discoveries.push(Discovery {
-                broken,
-                seen: Seen::Free(Box::new(played)),
-                number: run.executions,
-                again,
-            });
-            return Ok(());
-        }
+/// Free executions of a race.
+pub(super) struct Free<'a> {
+    pub site: &'a mut Site,
+    pub judge: &'a mut Judge,
+    pub plan: &'a RacePlan,
+    pub run: &'a mut RaceRun,
+    /// What delays calls, where that is wanted and can be.
+    perturber: Option<Perturber>,
+}
+
+impl<'a> Free<'a> {
+    /// Makes ready for them. Where calls are to be delayed and cannot be, why is noted.
+    pub fn new(
+        site: &'a mut Site,
+        judge: &'a mut Judge,
+        plan: &'a RacePlan,
+        run: &'a mut RaceRun,
+        place: &Place<'_>,
+    ) -> Self {
+        let range_ns = match &plan.mode {
+            Mode::Free => None,
+            Mode::Auto => Some(0..=DELAY_NS_MAX),
+            Mode::Perturbed(range) => Some(range.clone()),
+        };
+        let opened = range_ns.map(|range_ns| Perturber::open(place.zygote, site, place.root, range_ns));
+        let perturber = match opened.transpose() {
+            Ok(perturber) => perturber,
+            Err(error) => {
+                run.unperturbed = Some(error.to_string());
+                None
+            }
+        };
+        Self { site, judge, plan, run, perturber }
     }
-    Ok(())
+
+    /// Runs executions until the budget is used up, or a promise is broken.
+    pub fn conduct(
+        &mut self,
+        until: Instant,
+        stop: &AtomicBool,
+        progress: &dyn Progress,
+    ) -> Result<(), NoBaseline> {
+        while self.plan.budget.executions.is_none_or(|most| self.run.executions < most) {
+            if stop.load(Ordering::Relaxed) {
+                self.run.ended = Ended::Interrupted;
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            let (played, is_faulted) = self.one(self.run.executions + self.run.diverged)?;
+            if played.is_spoilt {
+                self.run.diverged += 1;
+                continue;
+            }
+            self.run.executions += 1;
+            self.run.met |= played.has_met();
+            self.run.faulted += u64::from(is_faulted);
+            progress.update(self.run.executions, self.run.discoveries.len() as u64);
+            if let Some((played, broken)) = broken(self.site, self.judge, played, self.run)? {
+                let number = self.run.executions;
+                let again = self.again(&broken)?;
+                self.run.discoveries.push(Discovery {
+                    broken,
+                    seen: Seen::Free(Box::new(played)),
+                    number,
+                    again,
+                });
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One execution, decided by the seed and its number; and whether it had a fault.
+    fn one(&mut self, number: u64) -> Result<(Played, bool), NoBaseline> {
+        let mut dice = Dice::of(self.plan.seed, number);
+        let round = round(self.plan, &self.judge.baseline.took_ns, &mut dice);
+        let is_faulted = round.kill.is_some();
+        // One in four runs as it would.
+        let disturbs = below(&mut dice, 4) != 0;
+        if let Some(perturber) = self.perturber.as_mut().filter(|_| disturbs) {
+            let kill = round.kill.map(|(process, _)| process);
+            let disturbance = Disturbance { delays_ns: round.delays_ns.clone(), kill };
+            match perturber.run(self.site, &disturbance, &mut dice) {
+                Ok((played, touched)) => {
+                    self.run.touched_outside.extend(touched);
+                    return Ok((played, is_faulted));
+                }
+                Err(Undone::Race(error)) => return Err(error.into()),
+                Err(Undone::Machine(error)) => {
+                    self.run.unperturbed = Some(error.to_string());
+                    self.perturber = None;
+                }
+            }
+        }
+        Ok((self.site.overlapped(&round)?, is_faulted))
+    }
+
+    /// How often the same shows again in executions of the same kind.
+    fn again(&mut self, broken: &Broken) -> Result<Again, NoBaseline> {
+        let until = Instant::now() + AGAIN_TIME;
+        let mut again = Again { times: 0, shown: 0 };
+        // One that takes its whole time limit is not run again and again.
+        let most = if broken.waiting.is_empty() { AGAIN_MAX } else { 1 };
+        while again.times < most && (again.times < 3 || Instant::now() < until) {
+            let (played, _) = self.one(self.run.executions + again.times)?;
+            again.times += 1;
+            let is_shown = !played.is_spoilt
+                && matches!(self.judge.judge(self.site, &played)?, Judged::Broken(other) if other.class == broken.class);
+            again.shown += u64::from(is_shown);
+        }
+        Ok(again)
+    }
 }
 
 /// What an execution broke, where it stands when all orders have been run once more: what differs with time is no difference.
@@ -83,58 +158,22 @@ fn broken(
     })
 }
 
-/// How often the same shows again in executions of the same kind.
-fn again(
-    site: &mut Site,
-    judge: &mut Judge,
-    plan: &RacePlan,
-    run: &RaceRun,
-    broken: &Broken,
-) -> Result<Again, NoBaseline> {
-    let until = Instant::now() + AGAIN_TIME;
-    let mut again = Again { times: 0, shown: 0 };
-    // One that takes its whole time limit is not run again and again.
-    let most = if broken.waiting.is_empty() { AGAIN_MAX } else { 1 };
-    while again.times < most && (again.times < 3 || Instant::now() < until) {
-        let round = round(plan, judge, run.executions + again.times);
-        let played = site.overlapped(&round)?;
-        again.times += 1;
-        let is_shown = !played.is_spoilt
-            && matches!(judge.judge(site, &played)?, Judged::Broken(other) if other.class == broken.class);
-        again.shown += u64::from(is_shown);
-    }
-    Ok(again)
+/// A number below `most`, or 0.
+fn below(dice: &mut Dice, most: u64) -> u64 {
+    dice.number() % most.max(1)
 }
 
-/// What is done in an execution: decided by the seed and its number.
-fn round(plan: &RacePlan, judge: &Judge, number: u64) -> Round {
-    let mut dice = Dice::of(plan.seed, number);
-    let took_ns = &judge.baseline.took_ns;
-    let below = |dice: &mut Dice, most: u64| dice.number() % most.max(1);
+/// What is done in an execution.
+fn round(plan: &RacePlan, took_ns: &[u64], dice: &mut Dice) -> Round {
     // Half of them start together, as two people would who press a key; the others apart by at most what one takes.
     let longest_ns = took_ns.iter().copied().max().unwrap_or(0);
-    let together = below(&mut dice, 2) == 0;
+    let together = below(dice, 2) == 0;
     let delays_ns: Vec<u64> =
-        took_ns.iter().map(|_| if together { 0 } else { below(&mut dice, longest_ns) }).collect();
-    let mut round = Round { delays_ns, ..Round::default() };
-    let stop_ns = match &plan.mode {
-        Mode::Free => None,
-        Mode::Auto => Some(0..=STOP_NS_MAX),
-        Mode::Perturbed(range) => Some(range.clone()),
-    };
-    // One in four runs as it would: what hangs is believed only where nobody was stopped.
-    if let Some(range) = stop_ns.filter(|_| below(&mut dice, 4) != 0) {
-        for (process, took_ns) in took_ns.iter().enumerate() {
-            for _ in 0..below(&mut dice, 4) {
-                let at_ns = round.delays_ns[process] + below(&mut dice, *took_ns);
-                let for_ns = range.start() + below(&mut dice, range.end() - range.start() + 1);
-                round.stops.push((process, at_ns, for_ns));
-            }
-        }
-    }
-    if !plan.faults.is_empty() && below(&mut dice, 2) == 0 {
+        took_ns.iter().map(|_| if together { 0 } else { below(dice, longest_ns) }).collect();
+    let mut round = Round { delays_ns, kill: None };
+    if !plan.faults.is_empty() && below(dice, 2) == 0 {
         let process = dice.below(took_ns.len());
-        let at_ns = round.delays_ns[process] + below(&mut dice, took_ns[process] * 5 / 4);
+        let at_ns = round.delays_ns[process] + below(dice, took_ns[process] * 5 / 4);
         round.kill = Some((process, at_ns));
     }
     round

@@ -18,6 +18,7 @@ pub mod judge;
 mod model;
 pub mod orders;
 pub mod outcome;
+mod perturbed;
 pub mod replay;
 pub(crate) mod run;
 pub mod sheet;
@@ -38,7 +39,7 @@ pub use self::error::RaceError;
 use self::judge::{Broken, BusyRule, Judge};
 use self::orders::Step;
 use self::outcome::Outcome;
-pub use self::run::Played;
+pub use self::run::{Call, Played};
 use self::sheet::{Comparator, Compare};
 use self::site::Site;
 use crate::engine::{Ended, Progress};
@@ -73,6 +74,8 @@ pub struct RaceRun {
     pub coverage: Option<Coverage>,
     /// Why the commands were not controlled, where they were not.
     pub uncontrolled: Option<String>,
+    /// Why no calls were delayed, where they were to be: then commands were only started at different times.
+    pub unperturbed: Option<String>,
     /// Files that killed commands left over, and that are no violation.
     pub left_over: BTreeSet<String>,
     /// Steps that were seen, and the faults that each can meet.
@@ -136,6 +139,15 @@ impl Seen {
         }
     }
 
+    /// The calls that were delayed, in the order in which they were let go; none where none were.
+    #[must_use]
+    pub fn calls(&self) -> &[Call] {
+        match self {
+            Self::Free(played) => &played.calls,
+            Self::Sequential(_) | Self::Controlled(_) => &[],
+        }
+    }
+
     /// When each command began and ended, in nanoseconds since the first began; nothing where that tells nothing.
     #[must_use]
     pub fn spans(&self) -> Vec<(Step, (u64, u64))> {
@@ -195,6 +207,7 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         met: false,
         coverage: None,
         uncontrolled: None,
+        unperturbed: None,
         left_over: BTreeSet::new(),
         chances: BTreeSet::new(),
         touched_outside: BTreeSet::new(),
@@ -278,7 +291,7 @@ fn overlap(
             }
         }
     }
-    free::run(site, judge, plan, run, until, stop, progress)
+    free::Free::new(site, judge, plan, run, place).conduct(until, stop, progress)
 }
 
 /// A hang that shows one after the other, too.

@@ -1,6 +1,6 @@
 //! Executions: the commands one after the other, or all at once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -15,7 +15,6 @@ use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::process::clock::now_ns;
 use crate::process::hang;
-use crate::process::procfs::Stat;
 use crate::process::spawner::{Ended, Status, Stray, Then};
 
 /// So much of an output is kept.
@@ -34,9 +33,19 @@ pub struct Played {
     pub spans: BTreeMap<Step, (u64, u64)>,
     /// Who waits for what, where somebody did not end in time.
     pub waiting: Vec<String>,
-    /// Whether somebody did not end who had been stopped: some programs notice that a child was stopped, and do not go on as if
-    /// nothing had been. Nothing follows from such an execution.
+    /// The calls that were delayed, in the order in which they were let go.
+    pub calls: Vec<Call>,
+    /// Whether somebody did not end who was held back for long: that may be why. Nothing follows from such an execution.
     pub is_spoilt: bool,
+}
+
+/// A call that was delayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Whose, counted from 0.
+    pub process: usize,
+    /// What it does.
+    pub label: String,
 }
 
 impl Played {
@@ -56,8 +65,6 @@ impl Played {
 pub(crate) struct Round {
     /// How long after the beginning each process starts, in nanoseconds.
     pub delays_ns: Vec<u64>,
-    /// Stops of processes: which, when and for how long, in nanoseconds.
-    pub stops: Vec<(usize, u64, u64)>,
     /// A process that is killed, and when, in nanoseconds.
     pub kill: Option<(usize, u64)>,
 }
@@ -66,8 +73,6 @@ pub(crate) struct Round {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
     Start(usize),
-    Stop(usize),
-    Continue(usize),
     Kill(usize),
 }
 
@@ -86,7 +91,7 @@ impl Site {
         self.ground.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
         let mut played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
@@ -222,13 +227,9 @@ struct Play<'s> {
     running: BTreeMap<u32, Running>,
     /// Processes of which a command was killed or did not end: nothing more is started in them.
     over: Vec<bool>,
-    /// Processes that were stopped at any time.
-    stopped: BTreeSet<usize>,
     done: BTreeMap<Step, Done>,
     played: Played,
     begun_ns: u64,
-    /// Whether processes are stopped in it.
-    is_perturbed: bool,
 }
 
 impl<'s> Play<'s> {
@@ -237,25 +238,19 @@ impl<'s> Play<'s> {
         let mut deeds: Vec<(u64, Deed)> = (0..processes)
             .map(|process| (round.delays_ns.get(process).copied().unwrap_or(0), Deed::Start(process)))
             .collect();
-        for &(process, at_ns, for_ns) in &round.stops {
-            deeds.push((at_ns, Deed::Stop(process)));
-            deeds.push((at_ns + for_ns, Deed::Continue(process)));
-        }
         deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
         deeds.sort_unstable();
         let played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), is_spoilt: false };
+            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
         Self {
             site,
             deeds: deeds.into(),
             next: vec![0; processes],
             running: BTreeMap::new(),
             over: vec![false; processes],
-            stopped: BTreeSet::new(),
             done: BTreeMap::new(),
             played,
             begun_ns: now_ns(),
-            is_perturbed: !round.stops.is_empty(),
         }
     }
 
@@ -269,27 +264,8 @@ impl<'s> Play<'s> {
             if let Some(ended) = self.site.spawner.ended(self.wait())? {
                 self.ended(ended)?;
             }
-            self.continue_all()?;
             self.look()?;
         }
-    }
-
-    /// Tells once more whoever has no stop to come that it may go on. A child that is being forked while its group is
-    /// stopped and continued is born with the stop: the kernel keeps that one for it, and drops the SIGCONT, which nobody
-    /// handles (`copy_process` and `prepare_signal`). Such a child would stand still for ever, and its parent wait for it.
-    fn continue_all(&mut self) -> Result<(), RaceError> {
-        let to_come: BTreeSet<usize> = self
-            .deeds
-            .iter()
-            .filter_map(|(_, deed)| match deed {
-                Deed::Stop(process) | Deed::Continue(process) => Some(*process),
-                Deed::Start(_) | Deed::Kill(_) => None,
-            })
-            .collect();
-        for process in self.stopped.difference(&to_come).copied().collect::<Vec<_>>() {
-            self.signal(process, Signal::SIGCONT)?;
-        }
-        Ok(())
     }
 
     fn wait(&self) -> Duration {
@@ -305,11 +281,6 @@ impl<'s> Play<'s> {
             let Some((_, deed)) = self.deeds.pop_front() else { break };
             match deed {
                 Deed::Start(process) => starting.push(process),
-                Deed::Stop(process) => {
-                    self.stopped.insert(process);
-                    self.signal(process, Signal::SIGSTOP)?;
-                }
-                Deed::Continue(process) => self.signal(process, Signal::SIGCONT)?,
                 Deed::Kill(process) => {
                     self.over[process] = true;
                     self.signal(process, Signal::SIGKILL)?;
@@ -377,23 +348,8 @@ impl<'s> Play<'s> {
         self.start(&[running.step.0])
     }
 
-    /// Lets everybody go on who is still stopped: some programs stop themselves when a child of theirs was stopped.
-    fn wake_the_stopped(&self) {
-        for pid in self.running.values().flat_map(|running| hang::tree(running.pid)) {
-            // Looked at once the handle is there: the number may become another's.
-            let handle = crate::process::Handle::of(pid);
-            if Stat::of(pid).is_some_and(|stat| stat.state == 'T') {
-                _ = handle.wake();
-            }
-        }
-    }
-
     /// Looks for who takes too long, and who writes too much.
     fn look(&mut self) -> Result<(), RaceError> {
-        let is_stop = |(_, deed): &(u64, Deed)| matches!(deed, Deed::Stop(_) | Deed::Continue(_));
-        if self.is_perturbed && !self.deeds.iter().any(is_stop) {
-            self.wake_the_stopped();
-        }
         let now_ns = now_ns();
         let limit_ns = self.site.limit_ns();
         let is_late = |running: &Running| now_ns >= running.begun_ns + limit_ns;
@@ -410,7 +366,6 @@ impl<'s> Play<'s> {
             .values()
             .map(|running| (who(running.step, &self.site.processes), running.pid))
             .collect();
-        self.played.is_spoilt = self.is_perturbed;
         self.played.waiting = hang::told(&all, self.site.spawner.pid(), &self.site.work);
         for (slot, running) in &mut self.running {
             running.is_late = true;

@@ -5,6 +5,7 @@ use super::baseline::told_of;
 use super::expected::Difference;
 use super::judge::Broken;
 use super::outcome::Who;
+use super::run::Call;
 use super::sheet::Place;
 use crate::plan::race::RacePlan;
 use crate::violation::Class;
@@ -16,6 +17,10 @@ const PLACES_MAX: usize = 8;
 const LINES_MAX: usize = 12;
 /// How much of a line.
 const CHARACTERS_MAX: usize = 160;
+/// How many turns of processes are told.
+const TURNS_MAX: usize = 24;
+/// How many calls of one turn.
+const CALLS_MAX: usize = 8;
 /// How much of a value in a sentence.
 const WORDS_MAX: usize = 40;
 
@@ -122,7 +127,31 @@ pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
         let who = Who::Command { process, index, alone: counts[process] == 1 };
         let (begun_ms, ended_ms) = (begun_ns as f64 / 1e6, ended_ns as f64 / 1e6);
         let text = &plan.processes[process][index];
-        lines.push(format!("{who} ran from {begun_ms:.1} ms to {ended_ms:.1} ms: {text}"));
+        lines.push(match ended_ns {
+            u64::MAX => format!("{who} ran from {begun_ms:.1} ms, and did not end: {text}"),
+            _ => format!("{who} ran from {begun_ms:.1} ms to {ended_ms:.1} ms: {text}"),
+        });
+    }
+    lines.extend(order_of_calls(discovery.seen.calls()));
+    lines
+}
+
+/// Calls in the order in which they were let go, a line for each time that the process changes.
+fn order_of_calls(calls: &[Call]) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !calls.is_empty() {
+        lines.push("calls, in the order in which they began:".to_owned());
+    }
+    let turns = calls.chunk_by(|one, next| one.process == next.process);
+    for turn in turns.clone().take(TURNS_MAX) {
+        let calls: Vec<&str> = turn.iter().take(CALLS_MAX).map(|call| call.label.as_str()).collect();
+        let more = turn.len().saturating_sub(calls.len()) as u64;
+        let more = if more > 0 { format!(", and {}", plural(more, "more call")) } else { String::new() };
+        lines.push(format!("  p{}: {}{more}", turn[0].process + 1, calls.join(", ")));
+    }
+    let more = turns.count().saturating_sub(TURNS_MAX) as u64;
+    if more > 0 {
+        lines.push(format!("  and {}, in table.txt", plural(more, "more turn")));
     }
     lines
 }

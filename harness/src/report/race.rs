@@ -64,6 +64,9 @@ pub struct RaceReport {
     pub controlled: bool,
     /// Why they were not, where they were to be.
     pub uncontrolled: Option<String>,
+    /// Why calls were not delayed, where they were to be: only the starts of commands were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unperturbed: Option<String>,
     /// Which part of all executions was seen.
     pub coverage: RaceCoverage,
     /// Executions in which commands overlapped.
@@ -111,6 +114,7 @@ impl From<&RaceRun> for RaceReport {
         Self {
             controlled: run.coverage.is_some(),
             uncontrolled: run.uncontrolled.clone(),
+            unperturbed: run.unperturbed.clone(),
             coverage: RaceCoverage::of(run),
             executions: run.executions,
             faulted: run.faulted,
@@ -202,6 +206,9 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     line(text, &format!("  {FAINT}{judged}; {executions} that overlap, {how}{FAINT:#}"));
     if let Some(why) = &race.uncontrolled {
         line(text, &format!("  not controlled: {why}"));
+    }
+    if let Some(why) = &race.unperturbed {
+        line(text, &format!("  calls could not be delayed, only the starts of commands: {why}"));
     }
     for masked in &race.masked {
         line(

@@ -290,6 +290,7 @@ fn race(pieces: &[Piece<'_>]) -> Option<RaceReport> {
     for next in known().skip(1) {
         sum.controlled &= next.controlled;
         sum.uncontrolled = sum.uncontrolled.take().or_else(|| next.uncontrolled.clone());
+        sum.unperturbed = sum.unperturbed.take().or_else(|| next.unperturbed.clone());
         sum.coverage = sum.coverage.least(next.coverage);
         sum.executions += next.executions;
         sum.faulted += next.faulted;

@@ -1,6 +1,7 @@
 //! The machine of real programs: it runs one execution after the other, each from the state that whoever calls it has put
 //! back.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -39,8 +40,7 @@ const DEATH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Machine {
     // First, so that nobody lives when what it serves is gone.
-    #[expect(dead_code, reason = "all that it forked ends with it")]
-    spawner: Spawner,
+    pub(super) spawner: Spawner,
     pub(super) trees: Vec<Tree>,
     pub(super) paths: Paths,
     pub(super) locks: Locks,
@@ -74,6 +74,8 @@ pub(super) struct Run {
     /// What was done outside of the state folders.
     pub outside: Outside,
     pub stops: u64,
+    /// When each command began and ended, by its process and its number there.
+    pub spans: BTreeMap<(usize, usize), (Duration, Option<Duration>)>,
 }
 
 impl Run {
@@ -87,6 +89,7 @@ impl Run {
             mapped: Vec::new(),
             outside: Outside::default(),
             stops: 0,
+            spans: BTreeMap::new(),
         }
     }
 }

@@ -31,7 +31,7 @@ mod watchdog;
 
 pub use journal::{Entry, Stood};
 pub use machine::Machine;
-pub use perturb::Perturbed;
+pub use perturb::{Perturbation, Perturbed, Treatment};
 pub use seat::any_processor;
 pub use settings::{Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
 

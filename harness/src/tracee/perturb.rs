@@ -3,6 +3,7 @@
 //!
 //! A machine for this is opened with [`Options::perturbing`], and on no processor of its own.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,42 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::machine::{Machine, Result};
 use super::settings::{Left, Options, Sleeps};
+use super::still::descendants;
 use super::tree::{Heard, Tree};
+use crate::process::procfs::{self, Stat};
+use crate::process::spawner::Stray;
 use crate::process::sys::seccomp::Reply;
 
 /// How long nothing may happen before the time is looked at.
 const ROUND: Duration = Duration::from_millis(20);
+
+/// What is done to a process at a call of it that concerns others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// The call happens so much later.
+    Delay(Duration),
+    /// The process is killed, with all that it started; the call does not happen.
+    Kill,
+}
+
+/// Who decides what is done to calls.
+pub trait Perturbation {
+    /// What is done to a process at this call.
+    fn treat(&mut self, process: usize) -> Treatment;
+
+    /// The time is over, and these commands have not ended: each process with the command at work and its pid. They are still
+    /// there, and are killed afterwards.
+    fn late(&mut self, _commands: &[(usize, usize, u32)], _reaper: u32) {}
+}
+
+impl<F: FnMut(usize) -> Duration> Perturbation for F {
+    fn treat(&mut self, process: usize) -> Treatment {
+        Treatment::Delay(self(process))
+    }
+}
+
+/// A process's command, each counted from 0.
+pub type Step = (usize, usize);
 
 /// What came of commands that were only delayed.
 #[derive(Clone, Debug)]
@@ -23,6 +55,12 @@ pub struct Perturbed {
     pub left: Left,
     /// Whether all of them ended in time: else those that did not were killed.
     pub in_time: bool,
+    /// By how much calls were delayed, all delays together.
+    pub delayed: Duration,
+    /// When each command began and ended, since the execution began.
+    pub spans: BTreeMap<Step, (Duration, Option<Duration>)>,
+    /// What commands left behind that did not end by itself within the grace.
+    pub strays: Vec<Stray>,
 }
 
 /// A call that is held back until then.
@@ -31,6 +69,15 @@ struct Delayed {
     until: Instant,
     process: usize,
     task: u32,
+    /// The number of the stop: a call that is made again is another.
+    call: u64,
+}
+
+/// Calls that are held back, and how long all were that ever were.
+#[derive(Debug, Default)]
+struct Delays {
+    held: Vec<Delayed>,
+    sum: Duration,
 }
 
 impl Options {
@@ -43,53 +90,107 @@ impl Options {
 }
 
 impl Machine {
-    /// Runs all commands at once. Each call that concerns others is delayed by as much as `delay` says for its process, the
-    /// first time that it is met; whatever else is called goes on at once.
-    pub fn run_perturbed(&mut self, delay: &mut dyn FnMut(usize) -> Duration) -> Result<Perturbed> {
-        let in_time = self.perturb(delay);
-        if in_time.is_err() {
+    /// Runs all commands at once. Each call that concerns others is treated as `perturbation` says, the first time that it is
+    /// met; whatever else is called goes on at once. What commands leave behind may go on for as long as `grace`.
+    ///
+    /// Delays come on top of the time limit, up to as much again.
+    pub fn run_perturbed(
+        &mut self,
+        perturbation: &mut dyn Perturbation,
+        grace: Duration,
+    ) -> Result<Perturbed> {
+        let done = self.perturb(perturbation, grace);
+        if done.is_err() {
             self.leave_nobody();
         }
         self.paths.end();
-        let in_time = in_time?;
+        let (in_time, delayed, strays) = done?;
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
-        Ok(Perturbed { left, in_time })
+        Ok(Perturbed { left, in_time, delayed, spans: std::mem::take(&mut self.run.spans), strays })
     }
 
-    fn perturb(&mut self, delay: &mut dyn FnMut(usize) -> Duration) -> Result<bool> {
+    fn perturb(
+        &mut self,
+        perturbation: &mut dyn Perturbation,
+        grace: Duration,
+    ) -> Result<(bool, Duration, Vec<Stray>)> {
         self.reset(&[])?;
         for process in 0..self.trees.len() {
             if self.trees[process].is_live() {
                 self.start_command(process)?;
             }
         }
-        let mut delayed: Vec<Delayed> = Vec::new();
+        let mut delays = Delays::default();
         let mut in_time = true;
         while in_time && self.trees.iter().any(Tree::is_live) {
-            self.delay_the_held(&mut delayed, delay);
-            self.let_the_due_go(&mut delayed)?;
-            if !self.hear_all()? {
-                let next =
-                    delayed.iter().map(|one| one.until.saturating_duration_since(Instant::now())).min();
-                self.wait_for_any(next.unwrap_or(ROUND).min(ROUND))?;
-            }
-            in_time = self.run.begun.elapsed() <= self.options.time_limit;
+            self.go_round(&mut delays, perturbation)?;
+            let limit = self.options.time_limit;
+            in_time = self.run.begun.elapsed() <= limit + delays.sum.min(limit);
         }
+        if !in_time {
+            let live = self.trees.iter().enumerate().filter(|(_, tree)| tree.is_live());
+            let late = live
+                .filter_map(|(process, tree)| Some((process, tree.command, tree.root.as_ref()?.0)))
+                .collect::<Vec<_>>();
+            perturbation.late(&late, self.spawner.pid());
+        }
+        let over = Instant::now();
+        while in_time && self.has_strays() && over.elapsed() < grace {
+            self.go_round(&mut delays, perturbation)?;
+        }
+        let strays = if in_time { self.strays() } else { Vec::new() };
         self.finish()?;
-        Ok(in_time)
+        Ok((in_time, delays.sum, strays))
     }
 
-    /// Says until when each call is held back that was met since.
-    fn delay_the_held(&self, delayed: &mut Vec<Delayed>, delay: &mut dyn FnMut(usize) -> Duration) {
-        for (process, tree) in self.trees.iter().enumerate() {
-            for task in tree.tasks.iter().filter(|task| task.held.is_some()) {
-                let is_known = |one: &Delayed| one.process == process && one.task == task.tid;
-                if !delayed.iter().any(is_known) {
-                    delayed.push(Delayed { until: Instant::now() + delay(process), process, task: task.tid });
+    /// Treats calls that were met, lets go whose time has come, and waits for whatever comes next.
+    fn go_round(&mut self, delays: &mut Delays, perturbation: &mut dyn Perturbation) -> Result<()> {
+        self.treat_the_held(delays, perturbation)?;
+        self.let_the_due_go(&mut delays.held)?;
+        if !self.hear_all()? {
+            let left = |one: &Delayed| one.until.saturating_duration_since(Instant::now());
+            let next = delays.held.iter().map(left).min();
+            self.wait_for_any(next.unwrap_or(ROUND).min(ROUND))?;
+        }
+        Ok(())
+    }
+
+    fn has_strays(&self) -> bool {
+        self.trees.iter().any(|tree| tree.is_many) && !self.strays().is_empty()
+    }
+
+    /// What commands left behind and is there still.
+    fn strays(&self) -> Vec<Stray> {
+        let all = self.trees.iter().filter(|tree| tree.is_many).flat_map(|tree| descendants(tree.slot.pid));
+        let is_alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+        let stray = |pid| Stray { pid, name: procfs::name(pid).unwrap_or_else(|| "?".into()) };
+        all.filter(is_alive).map(stray).collect()
+    }
+
+    /// Says until when each call is held back that was met since, and kills whoever is to be killed.
+    fn treat_the_held(&mut self, delays: &mut Delays, perturbation: &mut dyn Perturbation) -> Result<()> {
+        for process in 0..self.trees.len() {
+            let held = self.trees[process].tasks.iter().filter_map(|task| Some((task.tid, task.held.as_ref()?)));
+            let held: Vec<(u32, u64)> = held.map(|(task, held)| (task, held.stop.id)).collect();
+            for (task, call) in held {
+                if delays.held.iter().any(|one| one.process == process && one.task == task && one.call == call) {
+                    continue;
+                }
+                match perturbation.treat(process) {
+                    Treatment::Delay(delay) => {
+                        delays.sum += delay;
+                        delays.held.push(Delayed { until: Instant::now() + delay, process, task, call });
+                    }
+                    Treatment::Kill if self.trees[process].is_live() => {
+                        self.kill(process)?;
+                        break;
+                    }
+                    Treatment::Kill => {}
                 }
             }
         }
+        Ok(())
     }
 
     fn let_the_due_go(&mut self, delayed: &mut Vec<Delayed>) -> Result<()> {
@@ -98,8 +199,10 @@ impl Machine {
         let due = delayed.partition_point(|one| one.until <= now);
         for one in delayed.drain(..due) {
             let task = self.trees[one.process].task(one.task);
-            // It may have been killed meanwhile.
-            let Some(held) = task.and_then(|task| task.held.take()) else { continue };
+            // It may have been killed meanwhile, or interrupted and have made the call again.
+            let Some(held) = task.and_then(|task| task.held.take_if(|held| held.stop.id == one.call)) else {
+                continue;
+            };
             let label = held.prediction.label.as_str().into();
             self.run.left.chances.push((one.process, label, held.prediction.faults));
             self.run.depth += 1;

@@ -36,6 +36,7 @@ impl Machine {
         if command == 0 {
             self.trees[process].commands[0].invoked = Some(0);
         }
+        self.run.spans.insert((process, command), (self.run.begun.elapsed(), None));
         self.trees[process].slot.ask_run(command as u32);
         // The slot stops once, as it forks; the command may stop before the slot can tell its pid.
         let mut early = Vec::new();
@@ -111,6 +112,9 @@ impl Machine {
         let depth = self.run.depth;
         let tree = &mut self.trees[process];
         let [stdout, stderr] = tree.take_output()?;
+        if let Some((_, ended)) = self.run.spans.get_mut(&(process, tree.command)) {
+            *ended = (ending != Ending::Unfinished).then(|| self.run.begun.elapsed());
+        }
         if let Some(command) = tree.commands.get_mut(tree.command) {
             command.returned = (ending != Ending::Unfinished).then_some(depth);
             (command.ending, command.stdout, command.stderr) = (ending, stdout, stderr);

@@ -18,6 +18,9 @@ use crate::Case;
 use crate::cases::{ADD, all_of, counter, ends, in_turn, steps};
 use crate::lab::{ACTORS, Build, Lab, Turns, act, actor, files, has, shell, skip_unless, which};
 
+/// How long what commands leave behind may go on by itself.
+const GRACE: Duration = Duration::from_secs(1);
+
 pub const ALL: &[Case] = &[
     ("whoever_spins_is_ended_and_told", whoever_spins_is_ended_and_told),
     ("what_is_left_behind_is_killed_and_told", what_is_left_behind_is_killed_and_told),
@@ -228,7 +231,7 @@ fn delays_alone_lose_an_update_as_well(zygote: &Zygote) {
         Lab::open(zygote, counter, std::slice::from_ref(&add), Options::perturbing()).expect("a machine");
     counter(&lab.state);
     let begun = Instant::now();
-    let alone = lab.machine.run_perturbed(&mut |_| Duration::from_millis(5)).expect("an execution");
+    let alone = lab.machine.run_perturbed(&mut |_: usize| Duration::from_millis(5), GRACE).expect("an execution");
     let calls: Vec<&str> = alone.left.chances.iter().map(|(_, label, _)| &**label).collect();
     assert_eq!(calls, ["open n", "read n", "write n", "exit 0"]);
     assert!(begun.elapsed() >= Duration::from_millis(20) && alone.in_time);
@@ -241,11 +244,11 @@ fn delays_alone_lose_an_update_as_well(zygote: &Zygote) {
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
             counter(&lab.state);
-            let mut delay = |_| {
+            let mut delay = |_: usize| {
                 dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 Duration::from_micros(dice >> 54)
             };
-            let done = lab.machine.run_perturbed(&mut delay).expect("an execution");
+            let done = lab.machine.run_perturbed(&mut delay, GRACE).expect("an execution");
             assert!(done.in_time);
             seen.insert(files(&lab.state)[1].clone());
             if wanted.contains('1') && seen.contains(wanted) {

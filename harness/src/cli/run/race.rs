@@ -81,7 +81,8 @@ impl Runner<'_> {
             Some(_) => of_schedule(&finding.message).text,
             None => from_folder(&finding.message, &std::env::current_dir()?, &command).text,
         };
-        let table = control.as_ref().map(|control| plain(&control.table)).unwrap_or_default();
+        let table = control.as_ref().map(|control| control.table.clone());
+        let table = plain(&table.or_else(|| called(plan, discovery)).unwrap_or_default());
         let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;
         self.write_walk(plan, discovery, &path)?;
@@ -168,6 +169,13 @@ fn control_report(plan: &RacePlan, discovery: &Discovery) -> Option<ControlRepor
         minimal: controlled.is_minimal,
         table: table(plan, &controlled.schedule, controlled.preemptions, discovery.broken.class),
     })
+}
+
+/// The calls of a free execution as a table, in the order in which they began, where they were delayed.
+fn called(plan: &RacePlan, discovery: &Discovery) -> Option<String> {
+    let calls = discovery.seen.calls();
+    let schedule = Schedule::taken(calls.iter().map(|call| (call.process, call.label.as_str())), &[]);
+    (!calls.is_empty()).then(|| table(plan, &schedule, 0, discovery.broken.class))
 }
 
 /// A schedule of a race as a table.
