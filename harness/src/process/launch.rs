@@ -3,11 +3,13 @@
 //! Between the two readings of the clock lies as little as can be: a `posix_spawn` and a wait. Outputs go to files in
 //! memory, so that no command ever waits for whoever reads them.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -19,6 +21,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::clock::{self, now_ns};
 use super::hang;
+use super::perturbed::{Perturber, Starting};
 use super::procfs::{self, Stat};
 
 /// So much of an output is kept.
@@ -47,8 +50,8 @@ pub struct Launch<'a> {
     pub limit_ns: u64,
     /// When it is killed as a fault, in nanoseconds after its start.
     pub kill_ns: Option<u64>,
-    /// When it is stopped, and for how long, in nanoseconds after its start, in this order.
-    pub stops: &'a [(u64, u64)],
+    /// What holds its calls back; none: nothing does.
+    pub perturber: Option<&'a RefCell<Perturber>>,
     /// What it is called where it is told that it does not end.
     pub who: &'a str,
     /// Folders in which a lock that it waits for may lie.
@@ -74,6 +77,17 @@ pub enum Ending {
     NotStarted(Option<i32>, String),
 }
 
+impl Ending {
+    fn of(status: WaitStatus) -> Self {
+        match status {
+            WaitStatus::Exited(_, code) => Self::Exited(code),
+            WaitStatus::Signaled(_, signal, _) => Self::Signaled(signal as i32),
+            // Nobody asks to hear of anything else.
+            _ => Self::Signaled(0),
+        }
+    }
+}
+
 /// A command that was run.
 #[derive(Clone, Debug)]
 pub struct Done {
@@ -96,9 +110,9 @@ pub struct Done {
 /// Runs a command to its end. The caller must be a subreaper without threads.
 pub fn run(launch: &Launch<'_>) -> io::Result<Done> {
     let (stdout, stderr) = (memory()?, memory()?);
-    let mut command = command(launch, &stdout, &stderr)?;
+    let command = command(launch, &stdout, &stderr)?;
     let begun_ns = now_ns();
-    let child = match command.spawn() {
+    let child = match start(launch, command) {
         Ok(child) => child,
         Err(error) => {
             let ending = Ending::NotStarted(error.raw_os_error(), error.to_string());
@@ -112,6 +126,30 @@ pub fn run(launch: &Launch<'_>) -> io::Result<Done> {
     let waiting = vigil.waiting;
     let (stdout, stderr) = (read(stdout)?, read(stderr)?);
     Ok(Done { begun_ns, ended_ns, ending, stdout, stderr, waiting, is_over })
+}
+
+/// A command that was started.
+struct Child {
+    pid: Pid,
+    /// Where it tells why it did not become the command, where it stands under a filter.
+    starting: Option<Starting>,
+}
+
+impl Child {
+    fn wait(&self) -> io::Result<WaitStatus> {
+        Ok(waitpid(self.pid, None)?)
+    }
+}
+
+fn start(launch: &Launch<'_>, mut command: Command) -> io::Result<Child> {
+    let of = |pid: u32, starting| Child { pid: Pid::from_raw(pid.cast_signed()), starting };
+    match launch.perturber {
+        None => Ok(of(command.spawn()?.id(), None)),
+        Some(perturber) => {
+            let starting = perturber.borrow_mut().start(command)?;
+            Ok(of(starting.pid, Some(starting)))
+        }
+    }
 }
 
 fn command(launch: &Launch<'_>, stdout: &File, stderr: &File) -> io::Result<Command> {
@@ -165,52 +203,60 @@ struct Vigil<'a> {
 
 impl Vigil<'_> {
     fn keep(&mut self) -> io::Result<(Ending, u64, bool)> {
-        let pid = self.child.id();
-        let number = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+        let group = self.child.pid;
+        let number = rustix::process::Pid::from_raw(group.as_raw()).ok_or(io::ErrorKind::InvalidData)?;
         let handle = pidfd_open(number, PidfdFlags::empty())?;
-        let group = Pid::from_raw(pid.cast_signed());
-        let mut stops = self.launch.stops.iter().copied();
-        let mut stop = stops.next();
         loop {
+            let delayed_ns = self.serve()?;
+            // What it was held back for is no time of its own, up to as much again.
+            let limit_ns = self.launch.limit_ns + delayed_ns.min(self.launch.limit_ns);
             let since_ns = now_ns() - self.begun_ns;
             let due = |at_ns: Option<u64>| at_ns.is_some_and(|at_ns| since_ns >= at_ns);
             let is_ended = self.launch.end.is_some_and(|end| end.load(Ordering::Relaxed) != 0);
             let fault = match () {
                 () if due(self.launch.kill_ns) || is_ended && since_ns > LOOK_NS => Some(Ending::Killed),
-                () if since_ns >= self.launch.limit_ns => Some(Ending::TimedOut),
+                () if since_ns >= limit_ns => Some(Ending::TimedOut),
                 () if self.writes_too_much()? => Some(Ending::TooMuch),
                 () => None,
             };
             if let Some(ending) = fault {
                 return self.put_down(group, ending);
             }
-            if let Some((_, for_ns)) = stop.filter(|(at_ns, _)| due(Some(*at_ns))) {
-                // Where it has ended meanwhile there is nobody to be stopped.
-                _ = killpg(group, Signal::SIGSTOP);
-                clock::wait_ns(for_ns);
-                _ = killpg(group, Signal::SIGCONT);
-                stop = stops.next();
-            }
-            let next = [self.launch.kill_ns, Some(self.launch.limit_ns), stop.map(|(at_ns, _)| at_ns)];
-            let since_ns = now_ns() - self.begun_ns;
+            let next = [self.launch.kill_ns, Some(limit_ns)];
             let next_ns = next.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(since_ns)).min();
-            let wait_ns = next_ns.unwrap_or(LOOK_NS).min(LOOK_NS);
-            let mut polled = [PollFd::new(&handle, PollFlags::IN)];
-            let wait = Timespec { tv_sec: 0, tv_nsec: wait_ns.cast_signed() };
-            match poll(&mut polled, Some(&wait)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => self.wake_the_stopped(group),
-                Ok(_) => {
-                    let status = self.child.wait()?;
-                    let ended_ns = now_ns();
-                    let ending = match (status.code(), status.signal()) {
-                        (Some(code), _) => Ending::Exited(code),
-                        (None, signal) => Ending::Signaled(signal.unwrap_or(0)),
-                    };
-                    return Ok((ending, ended_ns, true));
-                }
-                Err(error) => return Err(error.into()),
+            if self.wait(&handle, next_ns.unwrap_or(LOOK_NS).min(LOOK_NS))? {
+                let status = self.child.wait()?;
+                let ended_ns = now_ns();
+                let ending = match self.child.starting.as_ref().and_then(Starting::failure) {
+                    Some(error) => Ending::NotStarted(error.raw_os_error(), error.to_string()),
+                    None => Ending::of(status),
+                };
+                return Ok((ending, ended_ns, true));
             }
         }
+    }
+
+    /// Waits for its end, for so long at most; whether it has come.
+    fn wait(&self, handle: &OwnedFd, at_most_ns: u64) -> io::Result<bool> {
+        let perturber = self.launch.perturber.map(RefCell::borrow);
+        let next_ns = perturber.as_ref().and_then(|perturber| perturber.next_ns());
+        let wait_ns = next_ns.map_or(at_most_ns, |at_ns| at_ns.saturating_sub(now_ns()).min(at_most_ns));
+        let wait = Timespec { tv_sec: 0, tv_nsec: wait_ns.cast_signed() };
+        let mut polled = vec![PollFd::new(handle, PollFlags::IN)];
+        polled.extend(perturber.iter().flat_map(|perturber| perturber.polled()));
+        match poll(&mut polled, Some(&wait)) {
+            Ok(_) => Ok(polled[0].revents().contains(PollFlags::IN)),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Answers calls that are held back; by how much they were delayed so far.
+    fn serve(&self) -> io::Result<u64> {
+        let Some(perturber) = self.launch.perturber else { return Ok(0) };
+        let mut perturber = perturber.borrow_mut();
+        perturber.serve()?;
+        Ok(perturber.delayed_ns())
     }
 
     fn writes_too_much(&self) -> io::Result<bool> {
@@ -218,18 +264,11 @@ impl Vigil<'_> {
         Ok(bytes.sum::<io::Result<u64>>()? > OUTPUT_BYTES_MAX)
     }
 
-    /// A child that is born while its group is stopped keeps the stop, and misses that its group was told to go on.
-    fn wake_the_stopped(&self, group: Pid) {
-        if !self.launch.stops.is_empty() {
-            _ = killpg(group, Signal::SIGCONT);
-        }
-    }
-
     /// Kills the command and its group, and waits until nothing of them is left.
     fn put_down(&mut self, group: Pid, ending: Ending) -> io::Result<(Ending, u64, bool)> {
         if ending == Ending::TimedOut {
             let own = nix::unistd::getpid().as_raw().cast_unsigned();
-            let commands = [(self.launch.who.to_owned(), self.child.id())];
+            let commands = [(self.launch.who.to_owned(), group.as_raw().cast_unsigned())];
             self.waiting = hang::told(&commands, own, self.launch.folders);
         }
         // Its leader is not reaped, so the group is its own; where it has just been forked, it is not in it yet.
@@ -239,14 +278,10 @@ impl Vigil<'_> {
         let group_is_gone = await_group(group);
         let status = self.child.wait()?;
         // It may have ended by itself before the signal came.
-        let is_killed = status.signal() == Some(Signal::SIGKILL as i32);
+        let is_killed = matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _));
         let ended_ns = now_ns();
         let is_over = group_is_gone && !has_children();
-        let ending = match (ending, status.code(), status.signal()) {
-            (ending, ..) if is_killed => ending,
-            (_, Some(code), _) => Ending::Exited(code),
-            (_, None, signal) => Ending::Signaled(signal.unwrap_or(0)),
-        };
+        let ending = if is_killed { ending } else { Ending::of(status) };
         Ok((ending, ended_ns, is_over))
     }
 }

@@ -18,6 +18,7 @@ pub mod lifeline;
 pub mod log;
 pub mod marker;
 pub mod overlap;
+pub mod perturbed;
 pub mod procfs;
 pub mod region;
 pub mod slot;

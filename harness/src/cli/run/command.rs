@@ -60,6 +60,9 @@ impl Runner<'_> {
             let paths = Vec::from_iter(paths);
             folder.write_state(&root.join("state"), &paths)?;
         }
+        if let Some(why) = &trial.run.unperturbed {
+            self.output.remark(&format!("calls could not be delayed, only the starts of commands: {why}"));
+        }
         Ok(report(scenario, &trial, violations, folder))
     }
 }

@@ -73,7 +73,7 @@ impl Job for Run<'_> {
             stdin: None,
             limit_ns: self.task.time_limit_ns,
             kill_ns: None,
-            stops: &[],
+            perturber: None,
             who: &self.task.line.text,
             folders: std::slice::from_ref(&self.state),
             end: None,

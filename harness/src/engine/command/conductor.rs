@@ -15,7 +15,7 @@ use rustix::thread::futex;
 
 use super::stage::Stage;
 use super::wire::{Finished, Order, Tidings};
-use super::{auditor, runner};
+use super::{auditor, delay, runner};
 use crate::ground::{Folders, Ground};
 use crate::plan::Budget;
 use crate::plan::command::Line;
@@ -28,7 +28,7 @@ use crate::process::sys::{self, Forked};
 use crate::process::{Channel, lifeline};
 
 /// How long what a command left in the background may take to end by itself, in nanoseconds.
-const GRACE_NS: u64 = 200_000_000;
+pub(super) const GRACE_NS: u64 = 200_000_000;
 
 /// The zygote's part: forks a conductor that talks over this line.
 pub(crate) fn raise(channel: &Channel, line: OwnedFd) -> io::Result<()> {
@@ -69,12 +69,13 @@ fn be(line: &Channel, zygote: Pid) -> io::Result<()> {
         return line.send(&Tidings::NoNamespace(error.to_string()), None);
     }
     let region = Region::attach(memory, order.layout)?;
-    let stage = match Stage::new(order, region) {
+    let mut stage = match Stage::new(order, region) {
         Ok(stage) => stage,
         Err(why) => return line.send(&Tidings::Usage(why), None),
     };
+    let unperturbed = delay::make_ready(&mut stage);
     let tidings = match conduct(&stage, line) {
-        Ok(finished) => Tidings::Finished(finished),
+        Ok(finished) => Tidings::Finished(Finished { unperturbed, ..finished }),
         Err(Stopped::Usage(why)) => Tidings::Usage(why),
         Err(Stopped::Io(error)) => Tidings::Failed(error.to_string()),
     };

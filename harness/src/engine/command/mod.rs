@@ -5,6 +5,7 @@
 
 mod auditor;
 mod conductor;
+mod delay;
 mod runner;
 mod stage;
 mod wire;
@@ -46,6 +47,8 @@ pub struct CommandRun {
     pub audits: u64,
     /// Processes that were left over, by name, with how many there were.
     pub strays: Vec<(String, u64)>,
+    /// Why calls were not delayed, where they were to be: only the starts of commands were.
+    pub unperturbed: Option<String>,
     /// How many rounds there were.
     pub rounds: u64,
     /// From the first invocation to the last return, in nanoseconds.
@@ -228,6 +231,7 @@ fn gather(
         startup_ns: finished.started_ns.saturating_sub(called_ns),
         rounds: finished.rounds,
         strays: finished.strays,
+        unperturbed: finished.unperturbed,
         ended: if stop.load(Ordering::Relaxed) { Ended::Interrupted } else { Ended::Completed },
         entries,
         torn,

@@ -2,18 +2,22 @@
 //!
 //! Between the two readings of the clock there is nothing but the command itself; all else is done between commands.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
+use super::conductor::GRACE_NS;
+use super::delay;
 use super::stage::Stage;
 use super::wire::{Entry, Unusual};
 use crate::explore::strategy::sampling::Dice;
 use crate::plan::Budget;
 use crate::plan::command::{Ends, OperationPlan};
 use crate::process::clock::{self, now_ns};
+use crate::process::perturbed::Perturber;
 use crate::process::launch::{self, Done, Ending, Launch};
 use crate::subject::command::answer::{self, Output};
 use crate::subject::command::fill::Placeholders;
@@ -23,8 +27,6 @@ use crate::subject::command::values;
 const TYPICAL_NS: u64 = 2_000_000;
 /// Longest sleep without a look at whether the run is over, in nanoseconds.
 const NAP_NS_MAX: u64 = 10_000_000;
-/// So many stops of one command at most.
-const STOPS_MAX: u64 = 3;
 
 /// One process of a round.
 pub(super) struct Runner<'s> {
@@ -38,6 +40,8 @@ pub(super) struct Runner<'s> {
     /// When a command is to be killed next.
     kill_at_ns: Option<u64>,
     folder: Option<PathBuf>,
+    /// What holds calls back, where that is wanted and can be.
+    perturber: Option<RefCell<Perturber>>,
 }
 
 impl<'s> Runner<'s> {
@@ -54,6 +58,7 @@ impl<'s> Runner<'s> {
             typical_ns: TYPICAL_NS,
             kill_at_ns: None,
             folder: stage.folder(),
+            perturber: delay::perturber(stage, stream).map(RefCell::new),
         })
     }
 
@@ -76,6 +81,9 @@ impl<'s> Runner<'s> {
                 break;
             }
             launch::reap();
+        }
+        if let Some(perturber) = &self.perturber {
+            perturber.borrow_mut().serve_the_left(GRACE_NS)?;
         }
         self.out.flush()
     }
@@ -155,7 +163,8 @@ impl<'s> Runner<'s> {
         let mut environment = stage.environment.clone();
         environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
         let stdin = operation.stdin.as_ref().map(|text| placeholders.fill(text));
-        let (kill_ns, stops) = (self.kill_ns(), self.stops());
+        let kill_ns = self.kill_ns();
+        let perturbs = self.perturbs();
         let launch = Launch {
             program: &operation.command.program,
             words: &words,
@@ -164,7 +173,7 @@ impl<'s> Runner<'s> {
             stdin: stdin.as_deref().map(str::as_bytes),
             limit_ns: operation.time_limit_ns,
             kill_ns,
-            stops: &stops,
+            perturber: self.perturber.as_ref().filter(|_| perturbs),
             who: &format!("p{} {}", self.process + 1, operation.name),
             folders: std::slice::from_ref(&stage.places.state),
             end: Some(&stage.region.control().end),
@@ -186,17 +195,14 @@ impl<'s> Runner<'s> {
         Some(self.below(span_ns))
     }
 
-    /// When it is stopped, and for how long. One in four runs as it would.
-    fn stops(&mut self) -> Vec<(u64, u64)> {
-        let Some(for_ns) = self.stage.plan.perturb_ns.clone() else { return Vec::new() };
-        if self.below(4) == 0 {
-            return Vec::new();
+    /// Whether calls of the next command are held back: of one in four they are not. Where they cannot be, it begins later.
+    fn perturbs(&mut self) -> bool {
+        let Some(for_ns) = self.stage.plan.perturb_ns.clone() else { return false };
+        let perturbs = self.below(4) != 0;
+        if perturbs && self.perturber.is_none() {
+            clock::wait_ns(self.between(&for_ns).min(NAP_NS_MAX));
         }
-        let count = 1 + self.below(STOPS_MAX);
-        let mut stops: Vec<_> =
-            (0..count).map(|_| (self.below(self.typical_ns), self.between(&for_ns))).collect();
-        stops.sort_unstable();
-        stops
+        perturbs
     }
 
     fn entry(&self, operation: usize, object: usize, value: Option<Json>, done: Done) -> Entry {

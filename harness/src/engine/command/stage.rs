@@ -24,6 +24,8 @@ pub(super) struct Stage {
     pub state: String,
     /// What every command finds set.
     pub environment: Vec<(String, String)>,
+    /// Whether calls are delayed: where that is wanted and can be.
+    pub perturbs: bool,
 }
 
 impl Stage {
@@ -40,7 +42,7 @@ impl Stage {
         let mut environment = vec![(Marker::VARIABLE.to_owned(), marker)];
         let own = plan.environment.iter();
         environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
-        Ok(Self { plan, places, region: Arc::new(region), rules, state, environment })
+        Ok(Self { plan, places, region: Arc::new(region), rules, state, environment, perturbs: false })
     }
 
     /// Where commands start.
@@ -69,7 +71,7 @@ impl Stage {
             stdin: None,
             limit_ns: self.plan.time_limit_ns,
             kill_ns: None,
-            stops: &[],
+            perturber: None,
             who,
             folders: std::slice::from_ref(&self.places.state),
             end: None,

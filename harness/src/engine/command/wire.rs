@@ -70,6 +70,8 @@ pub(super) struct Finished {
     pub started_ns: u64,
     /// Processes that were left over after a round, by name, with how many there were.
     pub strays: Vec<(String, u64)>,
+    /// Why calls were not delayed, where they were to be.
+    pub unperturbed: Option<String>,
 }
 
 /// How a command ended, where that was unusual.
