@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::failure::Failure;
 use super::output::{Output, print};
@@ -18,6 +18,8 @@ use crate::report::reproduce::quoted;
 const HELP_TIME: Duration = Duration::from_secs(2);
 /// How much of that is read.
 const HELP_BYTES: u64 = 1 << 16;
+/// So many commands of a help text are told.
+const COMMANDS_MAX: usize = 20;
 /// Where the example goes, unless the user says otherwise.
 const EXAMPLE: &str = "flockwork-example";
 
@@ -50,16 +52,19 @@ pub struct InitArgs {
     /// Make a folder with a small broken tool, and say what to type
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = EXAMPLE)]
     pub example: Option<PathBuf>,
-    /// Where the scenario is written
-    #[arg(long, value_name = "FILE", default_value = "scenarios/race.toml", conflicts_with = "example")]
-    pub file: PathBuf,
+    /// Write a race of two of its commands instead, which are their own specification: no operations, no answers
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "example")]
+    pub race: bool,
+    /// Where the scenario is written [default: scenarios/TOOL.toml, or scenarios/race.toml with --race]
+    #[arg(long, value_name = "FILE", conflicts_with = "example")]
+    pub file: Option<PathBuf>,
 }
 
 /// Writes what was asked for.
 pub fn run(args: &InitArgs, _output: Output) -> Result<Exit, Failure> {
     match &args.example {
         Some(folder) => example(folder),
-        None => scenario(&args.tool, &args.file),
+        None => scenario(args),
     }
 }
 
@@ -90,34 +95,66 @@ fn example(folder: &Path) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
-fn scenario(tool: &[String], path: &Path) -> Result<Exit, Failure> {
-    let words: Vec<String> = tool.iter().map(|word| quoted(word)).collect();
-    let tool_words = words.join(" ");
-    let help = help(tool)?;
-    let commands = commands(&help);
-    let text = text(&tool_words, &commands);
+fn scenario(args: &InitArgs) -> Result<Exit, Failure> {
+    let words: Vec<String> = args.tool.iter().map(|word| quoted(word)).collect();
+    let tool = words.join(" ");
+    let commands = commands(&help(&args.tool)?);
+    let (text, name) = if args.race {
+        (race(&tool, &commands), "race".to_owned())
+    } else {
+        (model(&args.tool, &commands), name_of(&args.tool[0]))
+    };
+    let path = args.file.clone().unwrap_or_else(|| Path::new("scenarios").join(format!("{name}.toml")));
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(written(folder))?;
     }
-    let mut file = fs::File::create_new(path).map_err(written(path))?;
-    file.write_all(text.as_bytes()).map_err(written(path))?;
+    let mut file = fs::File::create_new(&path).map_err(written(&path))?;
+    file.write_all(text.as_bytes()).map_err(written(&path))?;
     let shown = quoted(&path.display().to_string());
-    let known = if commands.is_empty() {
+    let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+    let known = if names.is_empty() {
         "its help names no commands".to_owned()
     } else {
-        format!("its help names {}", commands.join(", "))
+        format!("its help names {}", names.join(", "))
     };
-    print(&format!("wrote {shown}: {known}. Fill in what is marked FILL IN, then: flockwork run {shown}\n"))?;
+    print(&format!(
+        "wrote {shown}: {known}. Fill in what is marked FILL IN, and run it, before and after: flockwork run {shown}\n"
+    ))?;
     Ok(Exit::AsExpected)
 }
 
-fn text(tool: &str, commands: &[String]) -> String {
+/// What the scenario of a tool is called.
+fn name_of(program: &str) -> String {
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    if name.is_empty() { "tool".into() } else { name }
+}
+
+/// A command that a help text lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    name: String,
+    /// Its arguments, as placeholders where their names tell nothing else.
+    arguments: Vec<String>,
+}
+
+/// A text as TOML has it.
+fn toml_text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn toml_list(words: &[String]) -> String {
+    format!("[{}]", words.iter().map(|word| toml_text(word)).collect::<Vec<_>>().join(", "))
+}
+
+/// A race of two of the tool's commands.
+fn race(tool: &str, commands: &[Listed]) -> String {
     let line = |number: usize| {
-        let command = commands.get(number % commands.len().max(1)).map(|command| format!(" {command}"));
-        toml::Value::String(format!("{tool}{}", command.unwrap_or_default())).to_string()
+        let command = commands.get(number % commands.len().max(1)).map(|command| format!(" {}", command.name));
+        toml_text(&format!("{tool}{}", command.unwrap_or_default()))
     };
-    let known =
-        if commands.is_empty() { String::new() } else { format!("# It knows: {}\n", commands.join(", ")) };
+    let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+    let known = if names.is_empty() { String::new() } else { format!("# It knows: {}\n", names.join(", ")) };
     format!(
         "about = \"Two commands at once come to what some order of them gives.\"\nkind = \"race\"\n\n[race]\n{known}# FILL IN: the \
          commands that are to run at once, each with its arguments.\nprocesses = [[{}], [{}]]\n# FILL IN: the folder that they \
@@ -128,6 +165,58 @@ fn text(tool: &str, commands: &[String]) -> String {
         line(1),
     )
 }
+
+/// A scenario of the tool's commands as operations. It runs as it is: until a model is filled in, the tool is its own
+/// specification.
+fn model(tool: &[String], commands: &[Listed]) -> String {
+    let name = name_of(&tool[0]);
+    let run = [Listed { name: "run".into(), arguments: Vec::new() }];
+    let (commands, is_guess) = if commands.is_empty() { (&run[..], true) } else { (commands, false) };
+    let mut text = format!(
+        "about = {}\nkind = \"stress\"\n\n[subject]\nname = \"command\"\n{MODEL}model = \"sequential\"\n{STATE}state = \
+         \".\"\n{ANSWERS}answers = [{{ exit = 0, outcome = \"ok\" }}]\n",
+        toml_text(&format!("{name}, by several processes at once."))
+    );
+    let mut add = |lines: &str| text.push_str(lines);
+    for command in commands.iter().take(PROCESSES_MAX) {
+        let words = if is_guess { Vec::new() } else { vec![command.name.clone()] };
+        let words: Vec<String> =
+            tool.iter().cloned().chain(words).chain(command.arguments.iter().cloned()).collect();
+        add(&format!("\n[subject.operations.{}]\n", command.name));
+        if command.arguments.is_empty() {
+            add("# FILL IN, where it takes some: its arguments, with {object} and {value} where they differ.\n");
+        } else {
+            add("# FILL IN: what its arguments are. {object} is a name, {value} what the model gives.\n");
+        }
+        add(&format!("command = {}\n", toml_list(&words)));
+        if words.iter().any(|word| word.contains("{value}")) {
+            add("value = 1\n");
+        }
+        add("# FILL IN, for a model: which of its operations this is, such as add, read, push or pop.\n# op = \"add\"\n");
+    }
+    let processes = commands.len().clamp(2, PROCESSES_MAX);
+    add(&format!("\n[stress]\nprocesses = {processes}\n{BUDGET}operations = {}\n", 20 * processes));
+    text
+}
+
+/// As many commands run at once as a program can that is its own specification, and few enough for all their orders.
+const PROCESSES_MAX: usize = 4;
+
+const MODEL: &str = "\
+# FILL IN: what is right. \"sequential\": what the commands do one after the other is; no operation needs a meaning then. Or a model:
+# counter, register, set, log, lock, queue (docs/models.md), with [subject.operations] named after what it knows.
+";
+const STATE: &str = "\
+# FILL IN: the folder that the commands share. It is never touched: they work on a copy, which lies in its place for them alone.
+# Without this line they start with an empty folder, whose path is {state}: env = { HOME = \"{state}\" }
+";
+const ANSWERS: &str = "\
+# FILL IN, for a model: how answers are read. Rules of one operation go into its table; (?<saw>…) captures what was seen:
+# answers = [{ exit = 0, stdout = '^(?<saw>\\d+)$', outcome = \"ok\" }, { exit = 75, outcome = \"refused\", reason = \"busy\" }]
+";
+const BUDGET: &str = "\
+# How long: a count of operations, or duration = \"30s\". With a model, up to 4096 processes.
+";
 
 /// What a tool says of how it is used.
 fn help(tool: &[String]) -> Result<String, Failure> {
@@ -157,41 +246,84 @@ fn help(tool: &[String]) -> Result<String, Failure> {
     Ok(reader.join().unwrap_or_default())
 }
 
-/// The commands that a help text lists: indented words, each with something about it some way behind.
-fn commands(help: &str) -> Vec<String> {
+/// The commands that a help text lists: indented words, each with its arguments and, some way behind, something about it.
+fn commands(help: &str) -> Vec<Listed> {
     let is_name = |word: &str| {
         word.starts_with(|first: char| first.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
     let command = |line: &str| {
         let indented = line.strip_prefix("  ").or_else(|| line.strip_prefix('\t'))?.trim_start();
-        let (word, rest) = indented.split_once(char::is_whitespace)?;
-        let is_listed = rest.starts_with(' ') || rest.starts_with('\t');
-        (is_name(word) && is_listed && word != "help").then(|| word.to_owned())
+        let about = indented.find("  ").or_else(|| indented.find('\t'))?;
+        let mut words = indented[..about].split_whitespace();
+        let name = words.next().filter(|word| is_name(word) && *word != "help")?.to_owned();
+        // Optional ones can be left out; where anything else stands among them the line is no list of commands.
+        let arguments: Vec<&str> = words.filter(|word| !word.starts_with('[')).collect();
+        let is_argument = |word: &&str| {
+            let inner = word.trim_matches(['<', '>']).trim_end_matches("...");
+            !inner.is_empty() && (inner.len() < word.len() || inner.chars().all(|c| c.is_ascii_uppercase() || "_-".contains(c)))
+        };
+        if !arguments.iter().all(is_argument) {
+            return None;
+        }
+        let last = arguments.len().checked_sub(1);
+        let placeholder = |at: usize| {
+            let is_value = arguments.len() > 1 && Some(at) == last;
+            if is_value { "{value}".to_owned() } else { "{object}".to_owned() }
+        };
+        Some(Listed { name, arguments: (0..arguments.len()).map(placeholder).collect() })
     };
-    help.lines().filter_map(command).take(20).collect()
+    let mut all: Vec<Listed> = Vec::new();
+    for listed in help.lines().filter_map(command) {
+        if !all.iter().any(|known| known.name == listed.name) {
+            all.push(listed);
+        }
+    }
+    all.truncate(COMMANDS_MAX);
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn names(help: &str) -> Vec<String> {
+        commands(help).into_iter().map(|listed| listed.name).collect()
+    }
+
     #[test]
     fn the_commands_of_a_help_text_are_found() {
         let help = "Usage: tool COMMAND\n\nCommands:\n  add      Adds a thing\n  del      Deletes it\n  help     This\n\
                     \nOptions:\n  -v, --verbose  More\n  a sentence that goes on\n";
-        assert_eq!(commands(help), ["add", "del"]);
-        assert!(commands("usage: tool [-h] x").is_empty());
+        assert_eq!(names(help), ["add", "del"]);
+        assert!(names("usage: tool [-h] x").is_empty());
+    }
+
+    #[test]
+    fn arguments_become_placeholders() {
+        let help = "Commands:\n  put <key> <value>  Puts it\n  get KEY [DEFAULT]  Gets it\n  list  Lists all\n  see that it  goes\n";
+        let of = |name: &str, arguments: &[&str]| Listed {
+            name: name.into(),
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        assert_eq!(
+            commands(help),
+            [of("put", &["{object}", "{value}"]), of("get", &["{object}"]), of("list", &[])]
+        );
     }
 
     #[test]
     fn what_is_written_is_a_scenario() {
         use crate::scenario::{Found, Scenario};
-        for commands in [vec![], vec!["add".to_owned()], vec!["add".to_owned(), "del".to_owned()]] {
-            let text = text("./my-tool --at 'a b'", &commands);
-            let found = Found { argument: "a.toml".into(), text: text.clone() };
-            if let Err(problems) = Scenario::parse(&found, &[]) {
-                panic!("{}\n{text}", problems[0]);
+        // Commands are looked for where they are run from, and there is a shell everywhere.
+        let tool = ["/bin/sh".to_owned(), "a b".to_owned()];
+        for help in ["", "  add  Adds\n", "  add <a> <b>  Adds\n  del A  Deletes\n  list  Lists\n"] {
+            let commands = commands(help);
+            for text in [race("/bin/sh 'a b'", &commands), model(&tool, &commands)] {
+                let found = Found { argument: "a.toml".into(), text: text.clone() };
+                if let Err(problems) = Scenario::parse(&found, &[]) {
+                    panic!("{}\n{text}", problems[0]);
+                }
             }
         }
     }

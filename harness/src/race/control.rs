@@ -15,6 +15,7 @@ use super::judge::{Broken, Judge, Judged};
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
 use super::run::{Played, nothing};
+use super::shrink::SHRINKING;
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
 use crate::engine::{Ended, Progress};
@@ -106,7 +107,7 @@ impl Search<'_> {
             Phase::Spent => self.run.coverage = Some(Coverage::Partial),
             Phase::Found(discovery) => {
                 self.run.coverage = Some(Coverage::Partial);
-                let simplest = self.simplest(*discovery, &mut holder)?;
+                let simplest = self.simplest(*discovery, &mut holder, SHRINKING)?;
                 self.run.discoveries.push(simplest);
             }
         }
@@ -304,7 +305,7 @@ impl Search<'_> {
     }
 
     /// Judges an execution; where it broke a promise, it is followed again.
-    fn judged(
+    pub(super) fn judged(
         &mut self,
         holder: &mut Holder,
         left: &Left,

@@ -22,7 +22,7 @@ mod perturbed;
 pub mod replay;
 pub(crate) mod run;
 pub mod sheet;
-mod shrink;
+pub mod shrink;
 pub(crate) mod site;
 pub mod tell;
 pub mod text;

@@ -1,24 +1,91 @@
 //! From a discovery under control to the simplest that shows the same: fewer processes, then fewer preemptions.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::control::{Holder, PREEMPTIONS_FIRST, Phase, Search};
-use super::{Discovery, NoBaseline, Seen};
+use super::control::{Holder, PREEMPTIONS_FIRST, Phase, Search, follower};
+use super::error::RaceError;
+use super::{Discovery, NoBaseline, Seen, prepare};
+use crate::explore::machine::End;
 use crate::explore::strategy::Coverage;
 use crate::explore::strategy::bounded::Bounded;
+use crate::plan::race::{ControlRecord, RacePlan};
+use crate::process::Zygote;
 use crate::tracee::Planned;
+use crate::violation::Class;
 
-/// How long something simpler is looked for.
-const SHRINKING: Duration = Duration::from_secs(3);
+/// How long something simpler is looked for in a race.
+pub(super) const SHRINKING: Duration = Duration::from_secs(3);
+
+/// Looks for something simpler than a kept schedule that shows the same class; none where the schedule itself does not show it
+/// any more. `root` is an empty folder.
+pub fn shrink(
+    zygote: &Zygote,
+    plan: &RacePlan,
+    root: &Path,
+    (kept, class): (&ControlRecord, Class),
+    time: Duration,
+    stop: &AtomicBool,
+) -> Result<Option<Discovery>, RaceError> {
+    let (mut site, mut judge, mut run) = prepare(zygote, plan, root)?;
+    let until = Instant::now() + time;
+    let mut search = Search {
+        zygote,
+        site: &mut site,
+        judge: &mut judge,
+        plan,
+        root,
+        run: &mut run,
+        until,
+        stop,
+        progress: &(),
+    };
+    search.shrink_kept(kept, class, time).map_err(|error| match error {
+        NoBaseline::Error(error) => error,
+        NoBaseline::Hangs(_) => RaceError::Refused("one after the other, too, a command does not end".into()),
+    })
+}
 
 impl Search<'_> {
+    fn shrink_kept(
+        &mut self,
+        kept: &ControlRecord,
+        class: Class,
+        time: Duration,
+    ) -> Result<Option<Discovery>, NoBaseline> {
+        if self.judge.model.is_none() {
+            self.judge.baseline.orders(self.site, &BTreeSet::new())?;
+        }
+        let everybody = (0..self.site.processes.len()).collect();
+        let refused = |why: String| NoBaseline::Error(RaceError::Unsupported(why));
+        let mut holder =
+            self.open(everybody, Some(kept.words.clone())).map_err(|error| refused(error.to_string()))?;
+        let planned: Vec<Planned> = kept.schedule.lines.iter().filter_map(Planned::of).collect();
+        let mut chooser = follower(&kept.schedule);
+        let (execution, played) =
+            self.watched(&mut holder, &planned, &mut chooser, &mut ())?.map_err(refused)?;
+        if !chooser.followed().to_the_letter() || matches!(execution.end, End::Abandoned | End::TooLong) {
+            return Ok(None);
+        }
+        let preemptions = execution.preemptions();
+        let (_, left) = execution.split();
+        let found = self.judged(&mut holder, &left, &planned, preemptions, played)?;
+        match found.filter(|found| found.broken.class == class) {
+            Some(found) => self.simplest(found, &mut holder, time).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Looks for something simpler that shows the same: fewer processes, then fewer preemptions.
     pub(super) fn simplest(
         &mut self,
         found: Discovery,
         holder: &mut Holder,
+        time: Duration,
     ) -> Result<Discovery, NoBaseline> {
-        let until = Instant::now() + SHRINKING;
+        let until = Instant::now() + time;
         let mut simplest = found;
         let mut is_minimal = true;
         if holder.members.len() > 2 && simplest.broken.busy.is_empty() {

@@ -1,5 +1,7 @@
 //! `flockwork shrink`: makes a kept schedule as simple as it can be, shows it, and saves it where that is wanted.
 
+mod race;
+
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -8,12 +10,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::{Format, ShrinkArgs};
-use super::failure::Failure;
-use super::findings::{Simplest, shrunk};
-use super::latest;
-use super::output::{Output, print_json, print_words};
-use super::stand::{Stand, engine_failed};
+use crate::cli::args::{Format, ShrinkArgs};
+use crate::cli::failure::Failure;
+use crate::cli::findings::{Simplest, shrunk};
+use crate::cli::latest;
+use crate::cli::output::{Output, print_json, print_words};
+use crate::cli::stand::{Stand, engine_failed};
+use crate::finding::load::load_race;
 use crate::finding::{Exploration, Finding};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -51,6 +54,10 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
         [only] => only.clone(),
         _ => return Err(usage(latest::names_a_run("shrink", &args.path))),
     };
+    let kept = load_race(path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    if let Some(kept) = kept {
+        return race::run(zygote, &kept, args, (Duration::from_nanos(time), target), output);
+    }
     let mut stand = Stand::prepare(zygote, path, args.root.as_deref(), output)?;
     let Some(class) = stand.kept.class else {
         return Err(usage(format!(
@@ -155,6 +162,16 @@ fn in_lives(finding: &Finding, simplest: &Simplest) -> Finding {
     Finding { message: lives.tell(message), ..finding.clone() }
 }
 
+/// What shrinking came to, in a line: from this size to that.
+fn shrunk_words(before: &str, after: &str, is_same: bool, is_minimal: bool) -> String {
+    match (is_same, is_minimal) {
+        (true, true) => format!("already minimal: {after}"),
+        (true, false) => format!("nothing simpler found in the time given: {after}"),
+        (false, true) => format!("shrunk from {before} to {after}; no simpler schedule shows it"),
+        (false, false) => format!("shrunk from {before} to {after}; the time ran out: --time gives more"),
+    }
+}
+
 fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Saved>) -> String {
     let after = finding.exploration.as_ref().expect("it was seen under control");
     let interleaving =
@@ -166,21 +183,16 @@ fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Op
     let (steps_before, steps_after) = (plural(count(before), "step"), plural(count(after), "step"));
     let is_same =
         (&before.setup, &before.processes, count(before)) == (&after.setup, &after.processes, count(after));
-    line(match (is_same, simplest.is_minimal) {
-        (true, true) => format!("\nalready minimal: {} in {steps_after}", size(after)),
-        (true, false) => {
-            format!("\nnothing simpler found in the time given: {} in {steps_after}", size(after))
-        }
-        (false, is_minimal) => {
-            let end = if is_minimal {
-                "no simpler schedule shows it"
-            } else {
-                "the time ran out: --time gives more"
-            };
-            let processes = plural(before.processes.len() as u64, "process");
-            format!("\nshrunk from {processes} in {steps_before} to {} in {steps_after}; {end}", size(after))
-        }
-    });
+    let processes = plural(before.processes.len() as u64, "process");
+    line(format!(
+        "\n{}",
+        shrunk_words(
+            &format!("{processes} in {steps_before}"),
+            &format!("{} in {steps_after}", size(after)),
+            is_same,
+            simplest.is_minimal
+        )
+    ));
     if let Some(saved) = saved {
         let shown = |path: &Path| quoted(&path.display().to_string());
         let (regression, replay) = (shown(&saved.regression), shown(&saved.replay));
