@@ -150,7 +150,8 @@ fn toml_list(words: &[String]) -> String {
 /// A race of two of the tool's commands.
 fn race(tool: &str, commands: &[Listed]) -> String {
     let line = |number: usize| {
-        let command = commands.get(number % commands.len().max(1)).map(|command| format!(" {}", command.name));
+        let command =
+            commands.get(number % commands.len().max(1)).map(|command| format!(" {}", command.name));
         toml_text(&format!("{tool}{}", command.unwrap_or_default()))
     };
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
@@ -184,7 +185,9 @@ fn model(tool: &[String], commands: &[Listed]) -> String {
             tool.iter().cloned().chain(words).chain(command.arguments.iter().cloned()).collect();
         add(&format!("\n[subject.operations.{}]\n", command.name));
         if command.arguments.is_empty() {
-            add("# FILL IN, where it takes some: its arguments, with {object} and {value} where they differ.\n");
+            add(
+                "# FILL IN, where it takes some: its arguments, with {object} and {value} where they differ.\n",
+            );
         } else {
             add("# FILL IN: what its arguments are. {object} is a name, {value} what the model gives.\n");
         }
@@ -192,10 +195,15 @@ fn model(tool: &[String], commands: &[Listed]) -> String {
         if words.iter().any(|word| word.contains("{value}")) {
             add("value = 1\n");
         }
-        add("# FILL IN, for a model: which of its operations this is, such as add, read, push or pop.\n# op = \"add\"\n");
+        add(
+            "# FILL IN, for a model: which of its operations this is, such as add, read, push or pop.\n# op = \"add\"\n",
+        );
     }
     let processes = commands.len().clamp(2, PROCESSES_MAX);
-    add(&format!("\n[stress]\nprocesses = {processes}\n{BUDGET}operations = {}\n", 20 * processes));
+    add(&format!(
+        "\n[stress]\nprocesses = {processes}\n{BUDGET}operations = {}\n{PERTURB}perturb = \"0..2ms\"\n",
+        20 * processes
+    ));
     text
 }
 
@@ -213,6 +221,9 @@ const STATE: &str = "\
 const ANSWERS: &str = "\
 # FILL IN, for a model: how answers are read. Rules of one operation go into its table; (?<saw>…) captures what was seen:
 # answers = [{ exit = 0, stdout = '^(?<saw>\\d+)$', outcome = \"ok\" }, { exit = 75, outcome = \"refused\", reason = \"busy\" }]
+";
+const PERTURB: &str = "\
+# Delays calls on the folder's files at random, which finds more. Without it commands run as they would.
 ";
 const BUDGET: &str = "\
 # How long: a count of operations, or duration = \"30s\". With a model, up to 4096 processes.
@@ -261,7 +272,9 @@ fn commands(help: &str) -> Vec<Listed> {
         let arguments: Vec<&str> = words.filter(|word| !word.starts_with('[')).collect();
         let is_argument = |word: &&str| {
             let inner = word.trim_matches(['<', '>']).trim_end_matches("...");
-            !inner.is_empty() && (inner.len() < word.len() || inner.chars().all(|c| c.is_ascii_uppercase() || "_-".contains(c)))
+            !inner.is_empty()
+                && (inner.len() < word.len()
+                    || inner.chars().all(|c| c.is_ascii_uppercase() || "_-".contains(c)))
         };
         if !arguments.iter().all(is_argument) {
             return None;

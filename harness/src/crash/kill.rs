@@ -80,8 +80,13 @@ impl Work<'_> {
         for (index, command) in execution.outcome.commands[0].iter().enumerate() {
             done.insert((0, index), done_of(command, execution.end));
         }
-        let mut played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
+        let mut played = Played {
+            outcome: nothing(),
+            spans: BTreeMap::new(),
+            waiting: Vec::new(),
+            calls: Vec::new(),
+            is_spoilt: false,
+        };
         self.site.conclude(done, &[], &mut played)?;
         if planned.is_empty() {
             let mut verdict = self.judge.judge(&mut self.site, &played)?;

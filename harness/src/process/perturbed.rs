@@ -199,7 +199,8 @@ impl Perturber {
             }
         }
         let now_ns = now_ns();
-        let (due, held): (Vec<Held>, Vec<Held>) = std::mem::take(&mut self.held).into_iter().partition(|held| held.until_ns <= now_ns);
+        let (due, held): (Vec<Held>, Vec<Held>) =
+            std::mem::take(&mut self.held).into_iter().partition(|held| held.until_ns <= now_ns);
         self.held = held;
         for held in &due {
             answer(&self.listeners[held.listener], held.id)?;

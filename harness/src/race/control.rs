@@ -408,7 +408,8 @@ impl Search<'_> {
                 }
             }
         }
-        let mut played = Played { outcome: nothing(), spans, waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
+        let mut played =
+            Played { outcome: nothing(), spans, waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
         if execution.end == End::Deadlock {
             played.waiting = execution.outcome.stall.clone().unwrap_or_default();
         }

@@ -98,10 +98,11 @@ impl Perturber {
         }
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let span = |(begun, ended): (Duration, Option<Duration>)| (ns(begun), ended.map_or(u64::MAX, ns));
-        let calls = done.left.chances.iter().map(|(process, label, _)| Call {
-            process: *process,
-            label: label.to_string(),
-        });
+        let calls = done
+            .left
+            .chances
+            .iter()
+            .map(|(process, label, _)| Call { process: *process, label: label.to_string() });
         let mut played = Played {
             outcome: nothing(),
             spans: done.spans.iter().map(|(step, times)| (*step, span(*times))).collect(),

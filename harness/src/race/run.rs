@@ -90,8 +90,13 @@ impl Site {
     pub fn sequential(&mut self, order: &[Step]) -> Result<Played, RaceError> {
         self.ground.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
-        let mut played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
+        let mut played = Played {
+            outcome: nothing(),
+            spans: BTreeMap::new(),
+            waiting: Vec::new(),
+            calls: Vec::new(),
+            is_spoilt: false,
+        };
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
@@ -240,8 +245,13 @@ impl<'s> Play<'s> {
             .collect();
         deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
         deeds.sort_unstable();
-        let played =
-            Played { outcome: nothing(), spans: BTreeMap::new(), waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
+        let played = Played {
+            outcome: nothing(),
+            spans: BTreeMap::new(),
+            waiting: Vec::new(),
+            calls: Vec::new(),
+            is_spoilt: false,
+        };
         Self {
             site,
             deeds: deeds.into(),

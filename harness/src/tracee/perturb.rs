@@ -171,10 +171,15 @@ impl Machine {
     /// Says until when each call is held back that was met since, and kills whoever is to be killed.
     fn treat_the_held(&mut self, delays: &mut Delays, perturbation: &mut dyn Perturbation) -> Result<()> {
         for process in 0..self.trees.len() {
-            let held = self.trees[process].tasks.iter().filter_map(|task| Some((task.tid, task.held.as_ref()?)));
+            let held =
+                self.trees[process].tasks.iter().filter_map(|task| Some((task.tid, task.held.as_ref()?)));
             let held: Vec<(u32, u64)> = held.map(|(task, held)| (task, held.stop.id)).collect();
             for (task, call) in held {
-                if delays.held.iter().any(|one| one.process == process && one.task == task && one.call == call) {
+                if delays
+                    .held
+                    .iter()
+                    .any(|one| one.process == process && one.task == task && one.call == call)
+                {
                     continue;
                 }
                 match perturbation.treat(process) {

@@ -29,6 +29,9 @@ fn commands_are_measured_from_their_start_to_their_end() {
         assert_eq!(cell["point"]["subject"], "command");
         assert!(cell["invalid"].is_null(), "{cell:#}");
     }
+    let answer = report["answer"][0].as_str().expect("an answer");
+    let page = std::fs::read_to_string(workshop.place.runs()[0].join("report.html")).unwrap();
+    assert!(answer.starts_with("answer: ") && page.contains(answer), "{answer}");
     let human = ends_with(&mut workshop.place.flockwork(&["bench", "it.toml", "--root", "root"]), 0);
     assert!(stdout(&human).contains("answer: "), "{}", stdout(&human));
     assert!(workshop.place.remains().is_empty());

@@ -4,7 +4,9 @@ mod bench;
 mod explored;
 mod found;
 mod input;
+mod languages;
 mod models;
+mod seen;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod support;

@@ -186,3 +186,23 @@ fn the_example_is_found_and_its_twin_is_clean() {
     ends_with(&mut workshop.flockwork(&["init", "--example"]), 2);
     ends_with(&mut workshop.flockwork(&["init"]), 2);
 }
+
+#[test]
+fn a_scenario_for_a_tool_runs_before_it_is_filled_in() {
+    let help = "#!/bin/sh\nif [ \"$1\" = --help ]; then printf 'Commands:\\n  inc        Adds one\\n  put <k> <v>  Puts\\n'; exit; fi\n\
+                exec 9>>state/lock\nflock 9\nif [ \"$1\" = put ]; then echo \"$3\" >\"state/$2\"; exit; fi\n\
+                read -r n <state/count\necho $((n + 1)) >state/count\n";
+    let workshop = Workshop::new(help);
+    let text = stdout(&ends_with(&mut workshop.flockwork(&["init", "--", "./tool"]), 0));
+    assert!(text.contains("wrote scenarios/tool.toml: its help names inc, put."), "{text}");
+    let scenario = fs::read_to_string(workshop.path().join("scenarios/tool.toml")).unwrap();
+    assert!(scenario.contains("FILL IN"), "{scenario}");
+    assert!(scenario.contains(r#"command = ["./tool", "put", "{object}", "{value}"]"#), "{scenario}");
+    ends_with(&mut workshop.place.run(&["scenarios/tool.toml", "--seed", "1"]), 0);
+    // What is there is somebody's.
+    ends_with(&mut workshop.flockwork(&["init", "--", "./tool"]), 2);
+    let text = stdout(&ends_with(&mut workshop.flockwork(&["init", "--race", "--", "./tool"]), 0));
+    assert!(text.contains("wrote scenarios/race.toml"), "{text}");
+    let scenario = fs::read_to_string(workshop.path().join("scenarios/race.toml")).unwrap();
+    assert!(scenario.contains(r#"processes = [["./tool inc"], ["./tool put"]]"#), "{scenario}");
+}

@@ -3,7 +3,9 @@
 mod controlled;
 mod found;
 mod input;
+mod kept;
 mod noise;
+mod perturbed;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod support;

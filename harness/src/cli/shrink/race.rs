@@ -69,7 +69,9 @@ pub(super) fn run(
             saved: saved.as_deref(),
             saved_replay: None,
         })?,
-        Format::Human => print_words(&human(kept, (&plan, &finding), &discovery, controlled, saved.as_ref()))?,
+        Format::Human => {
+            print_words(&human(kept, (&plan, &finding), &discovery, controlled, saved.as_ref()))?
+        }
     }
     Ok(Exit::AsExpected)
 }

@@ -49,7 +49,10 @@ fn concerns(stop: &Notification, folders: &[PathBuf]) -> bool {
         let is_below = path.is_some_and(|path| folders.iter().any(|folder| path.starts_with(folder)));
         is_hit.set(is_hit.get() || is_below);
     };
-    told.map(|At { folder, path }, _| look(named(stop.task, folder, &path)), |Fd(fd)| look(opened(stop.task, fd)));
+    told.map(
+        |At { folder, path }, _| look(named(stop.task, folder, &path)),
+        |Fd(fd)| look(opened(stop.task, fd)),
+    );
     is_hit.get()
 }
 

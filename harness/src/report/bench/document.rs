@@ -32,6 +32,8 @@ pub struct Document<'a> {
     verdict: Verdict,
     exit_code: u8,
     reasons: &'a [String],
+    /// What the benchmark answers, a sentence for each root.
+    answer: Vec<String>,
     thresholds_outcome: Outcome,
     machine: &'a Machine,
     filesystems: &'a [NamedFilesystem],
@@ -104,6 +106,7 @@ impl<'a> Document<'a> {
             thresholds_outcome: report.outcome(),
             machine: &record.machine,
             filesystems: &record.filesystems,
+            answer: report.answer(),
             cells: report.view.rows.iter().map(CellDocument::of).collect(),
             left_out: record.left_out,
             thresholds: &report.verdicts,

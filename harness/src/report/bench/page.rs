@@ -42,6 +42,7 @@ pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
     let body = html! {
         h1 { (title) }
         (summary(report))
+        @for sentence in report.answer() { p { (sentence) } }
         h2 { "Run it again" }
         pre { code { (reproduce(report, scene)) } }
         h2 { "Machine" }
