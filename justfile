@@ -98,6 +98,10 @@ hostile:
 field: && field-tools
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish
 
+# What the harness costs a command beside a loop in C, and how long each broken program of scenarios/field takes until it is found, shrunk and told; some minutes, on a quiet machine
+race-speed:
+    cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture speed::measure
+
 # Only the table of real tools, as far as they are installed; needs the network for filelock and proper-lockfile
 field-tools:
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools

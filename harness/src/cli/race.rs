@@ -45,7 +45,7 @@ pub struct RaceArgs {
     /// Let the commands run freely, without control
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "perturb")]
     pub free: bool,
-    /// Let them run freely, but stop them at random moments for this long, such as 0..2ms
+    /// Let them run freely, but delay each call on shared files by a random time, such as 0..2ms
     #[arg(long, value_name = "D..D")]
     pub perturb: Option<String>,
     /// Which executions are run under control: exhaustive, random, pct or pos [default: all with up to two preemptions, then all, then

@@ -194,7 +194,7 @@ pub struct CommandPlan {
     pub round: Option<u64>,
     /// How long a process waits between two operations, in nanoseconds.
     pub think_ns: RangeInclusive<u64>,
-    /// How long a command is stopped at random moments, in nanoseconds; none: it is not.
+    /// By how much calls on files of the state are delayed, in nanoseconds; none: they are not.
     pub perturb_ns: Option<RangeInclusive<u64>>,
     /// About how often a command is killed, with its process group, in nanoseconds.
     pub kill_every_ns: Option<u64>,

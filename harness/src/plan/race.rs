@@ -32,7 +32,7 @@ pub enum Mode {
     Auto,
     /// As the machine happens to run them.
     Free,
-    /// Stopped at random moments for a random time within these bounds, in nanoseconds.
+    /// Each call that concerns others delayed by a random time within these bounds, in nanoseconds.
     Perturbed(RangeInclusive<u64>),
 }
 

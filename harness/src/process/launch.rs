@@ -30,6 +30,8 @@ const KEPT_BYTES: u64 = 1 << 20;
 pub const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 /// How often outputs are looked at while a command runs, in nanoseconds.
 const LOOK_NS: u64 = 20_000_000;
+/// So many times its limit a command may take that is held back and still calls.
+const SLOW: u64 = 4;
 /// How long a killed process may take to be gone, in nanoseconds.
 const DEATH_NS_MAX: u64 = 10_000_000_000;
 
@@ -215,14 +217,17 @@ impl Vigil<'_> {
             let is_ended = self.launch.end.is_some_and(|end| end.load(Ordering::Relaxed) != 0);
             let fault = match () {
                 () if due(self.launch.kill_ns) || is_ended && since_ns > LOOK_NS => Some(Ending::Killed),
-                () if since_ns >= limit_ns => Some(Ending::TimedOut),
+                () if since_ns >= limit_ns && self.is_quiet() => Some(Ending::TimedOut),
+                // It still calls, so that it is no hang, but it is not waited for either.
+                () if since_ns >= limit_ns.saturating_mul(SLOW) => Some(Ending::Killed),
                 () if self.writes_too_much()? => Some(Ending::TooMuch),
                 () => None,
             };
             if let Some(ending) = fault {
                 return self.put_down(group, ending);
             }
-            let next = [self.launch.kill_ns, Some(limit_ns)];
+            // A limit that is over is looked at again in a while.
+            let next = [self.launch.kill_ns, Some(limit_ns).filter(|limit_ns| since_ns < *limit_ns)];
             let next_ns = next.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(since_ns)).min();
             if self.wait(&handle, next_ns.unwrap_or(LOOK_NS).min(LOOK_NS))? {
                 let status = self.child.wait()?;
@@ -249,6 +254,12 @@ impl Vigil<'_> {
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether it may be called hung: it is held back by nobody here, and called nothing for long.
+    fn is_quiet(&self) -> bool {
+        let Some(perturber) = self.launch.perturber else { return true };
+        perturber.borrow().quiet_ns() >= self.launch.limit_ns / 2
     }
 
     /// Answers calls that are held back; by how much they were delayed so far.

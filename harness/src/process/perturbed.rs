@@ -38,6 +38,8 @@ pub struct Perturber {
     held: Vec<Held>,
     /// By how much calls of the command at work were delayed.
     delayed_ns: u64,
+    /// When anything was called last, or a call was let go.
+    last_ns: u64,
 }
 
 /// A call that is held back.
@@ -125,7 +127,7 @@ impl Starting {
 impl Perturber {
     /// Commands run under this filter; `decide` says what is done to a call that it stops.
     pub(crate) fn new(filter: Vec<Instruction>, decide: Box<Decide>) -> Self {
-        Self { filter, decide, listeners: Vec::new(), held: Vec::new(), delayed_ns: 0 }
+        Self { filter, decide, listeners: Vec::new(), held: Vec::new(), delayed_ns: 0, last_ns: now_ns() }
     }
 
     /// By how much calls of the command at work were delayed so far, in nanoseconds.
@@ -133,9 +135,14 @@ impl Perturber {
         self.delayed_ns
     }
 
+    /// How long nothing has been called, in nanoseconds: whoever still calls, or is held back, is slow and does not hang.
+    pub(crate) fn quiet_ns(&self) -> u64 {
+        if self.held.is_empty() { now_ns().saturating_sub(self.last_ns) } else { 0 }
+    }
+
     /// Starts a command under the filter. The caller must have one thread.
     pub(crate) fn start(&mut self, mut command: Command) -> io::Result<Starting> {
-        self.delayed_ns = 0;
+        (self.delayed_ns, self.last_ns) = (0, now_ns());
         let words = Words::new()?;
         match sys::fork()? {
             Forked::Parent(child) => {
@@ -202,6 +209,9 @@ impl Perturber {
         let (due, held): (Vec<Held>, Vec<Held>) =
             std::mem::take(&mut self.held).into_iter().partition(|held| held.until_ns <= now_ns);
         self.held = held;
+        if !due.is_empty() {
+            self.last_ns = now_ns;
+        }
         for held in &due {
             answer(&self.listeners[held.listener], held.id)?;
         }
@@ -216,6 +226,7 @@ impl Perturber {
     }
 
     fn take(&mut self, at: usize) -> io::Result<()> {
+        self.last_ns = now_ns();
         let stop = match self.listeners[at].receive() {
             Ok(stop) => stop,
             // It was killed meanwhile, or interrupted.

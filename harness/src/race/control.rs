@@ -4,7 +4,7 @@
 //! come to what the same order came to freely, commands are not the same when they are held, and nothing is claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -200,8 +200,12 @@ impl Search<'_> {
         members: Vec<usize>,
         words: Option<BTreeSet<String>>,
     ) -> Result<Holder, TraceeError> {
-        let options =
-            Options { allow_uncontrolled: self.plan.allow_uncontrolled, words, ..Options::default() };
+        let options = Options {
+            allow_uncontrolled: self.plan.allow_uncontrolled,
+            begins_late: self.plan.modelled.is_some(),
+            words,
+            ..Options::default()
+        };
         let machine = Machine::open(self.zygote, machine_settings(self.site, self.root, &members, options)?)?;
         Ok(Holder { machine, members })
     }
@@ -486,16 +490,5 @@ fn strategy_of(plan: &StrategyPlan, seed: u64) -> Box<dyn Strategy> {
         StrategyPlan::Random => Box::new(Random::new(seed, SAMPLES)),
         StrategyPlan::Pct { depth } => Box::new(Pct::new(seed, SAMPLES, *depth)),
         StrategyPlan::Pos => Box::new(Pos::new(seed, SAMPLES)),
-    }
-}
-
-impl Site {
-    /// Where commands find the state folders.
-    pub(crate) fn places(&self) -> Vec<PathBuf> {
-        if self.binds.is_empty() {
-            self.work.clone()
-        } else {
-            self.binds.iter().map(|bind| bind.place.clone()).collect()
-        }
     }
 }

@@ -85,35 +85,36 @@ impl Perturber {
             self.calls = made;
         }
         let touched = done.left.touched_outside.clone();
-        Ok((self.played(site, done, waiting)?, touched))
+        Ok((played(site, &done, waiting)?, touched))
     }
+}
 
-    fn played(&self, site: &mut Site, done: Perturbed, waiting: Vec<String>) -> Result<Played, RaceError> {
-        let end = if done.in_time { End::Completed } else { End::Deadlock };
-        let mut outcomes = BTreeMap::new();
-        for (process, commands) in done.left.commands.iter().enumerate() {
-            outcomes.extend(
-                commands.iter().enumerate().map(|(index, command)| ((process, index), done_of(command, end))),
-            );
-        }
-        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let span = |(begun, ended): (Duration, Option<Duration>)| (ns(begun), ended.map_or(u64::MAX, ns));
-        let calls = done
-            .left
-            .chances
-            .iter()
-            .map(|(process, label, _)| Call { process: *process, label: label.to_string() });
-        let mut played = Played {
-            outcome: nothing(),
-            spans: done.spans.iter().map(|(step, times)| (*step, span(*times))).collect(),
-            waiting,
-            calls: calls.collect(),
-            // What was held back for as long as it may take is no hang.
-            is_spoilt: !done.in_time && done.delayed > site.time_limit,
-        };
-        site.conclude(outcomes, &done.strays, &mut played)?;
-        Ok(played)
+/// What an execution came to.
+fn played(site: &mut Site, done: &Perturbed, waiting: Vec<String>) -> Result<Played, RaceError> {
+    let end = if done.in_time { End::Completed } else { End::Deadlock };
+    let mut outcomes = BTreeMap::new();
+    for (process, commands) in done.left.commands.iter().enumerate() {
+        outcomes.extend(
+            commands.iter().enumerate().map(|(index, command)| ((process, index), done_of(command, end))),
+        );
     }
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let span = |(begun, ended): (Duration, Option<Duration>)| (ns(begun), ended.map_or(u64::MAX, ns));
+    let calls = done
+        .left
+        .chances
+        .iter()
+        .map(|(process, label, _)| Call { process: *process, label: label.to_string() });
+    let mut played = Played {
+        outcome: nothing(),
+        spans: done.spans.iter().map(|(step, times)| (*step, span(*times))).collect(),
+        waiting,
+        calls: calls.collect(),
+        // What was held back for as long as it may take is no hang, nor is what still calls.
+        is_spoilt: !done.in_time && (done.delayed > site.time_limit || done.quiet < site.time_limit / 2),
+    };
+    site.conclude(outcomes, &done.strays, &mut played)?;
+    Ok(played)
 }
 
 /// Why an execution was not run.

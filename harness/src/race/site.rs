@@ -56,6 +56,7 @@ pub(crate) struct Site {
 impl Site {
     /// Copies the folders, raises a spawner and runs the setup.
     pub fn open(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<Self, RaceError> {
+        must_lie_outside(plan, root)?;
         let copies = (1..=plan.state.len()).map(|number| root.join(format!("state{number}")));
         let work: Vec<PathBuf> = if plan.in_place { plan.state.clone() } else { copies.collect() };
         let kept = (1..=plan.state.len()).map(|number| root.join(format!("kept{number}")));
@@ -121,6 +122,15 @@ impl Site {
             stdin: None,
         };
         self.processes[process].iter().map(line).collect()
+    }
+
+    /// Where commands find the state folders.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        if self.binds.is_empty() {
+            self.work.clone()
+        } else {
+            self.binds.iter().map(|bind| bind.place.clone()).collect()
+        }
     }
 
     /// What lies in the folders at first.
@@ -228,6 +238,19 @@ pub(crate) fn check(plan: &RacePlan) -> Result<(), RaceError> {
         }
     }
     commands(plan).map(drop)
+}
+
+/// What commands write to lies below the root: where a copy is put in the place of a folder around it, nobody would find it.
+fn must_lie_outside(plan: &RacePlan, root: &Path) -> Result<(), RaceError> {
+    let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    match plan.state.iter().find(|folder| !plan.in_place && real.starts_with(folder)) {
+        None => Ok(()),
+        Some(around) => Err(RaceError::Usage(format!(
+            "--root: {} lies in --state {}, where commands would not find it: give --root a folder elsewhere",
+            real.display(),
+            around.display()
+        ))),
+    }
 }
 
 /// Makes the copies, or a backup where the folders themselves are worked on.

@@ -289,7 +289,7 @@ impl Machine {
 
     /// Forgets the last execution.
     pub(super) fn reset(&mut self, planned: &[Planned]) -> Result<()> {
-        let has_times = self.lines.iter().any(|lines| lines.len() > 1);
+        let has_times = self.options.begins_late || self.lines.iter().any(|lines| lines.len() > 1);
         self.run = Run::new(planned, has_times);
         self.real_time = self.watchdog.is_some();
         if let Some(watchdog) = &self.watchdog {

@@ -57,6 +57,8 @@ pub struct Perturbed {
     pub in_time: bool,
     /// By how much calls were delayed, all delays together.
     pub delayed: Duration,
+    /// How long nothing had been called when all were over, or the time was: whoever still calls is slow, and does not hang.
+    pub quiet: Duration,
     /// When each command began and ended, since the execution began.
     pub spans: BTreeMap<Step, (Duration, Option<Duration>)>,
     /// What commands left behind that did not end by itself within the grace.
@@ -74,10 +76,12 @@ struct Delayed {
 }
 
 /// Calls that are held back, and how long all were that ever were.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Delays {
     held: Vec<Delayed>,
     sum: Duration,
+    /// When anything was called last, or a call was let go.
+    last: Instant,
 }
 
 impl Options {
@@ -104,24 +108,31 @@ impl Machine {
             self.leave_nobody();
         }
         self.paths.end();
-        let (in_time, delayed, strays) = done?;
+        let (in_time, delays, quiet, strays) = done?;
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
-        Ok(Perturbed { left, in_time, delayed, spans: std::mem::take(&mut self.run.spans), strays })
+        Ok(Perturbed {
+            left,
+            in_time,
+            delayed: delays.sum,
+            quiet,
+            spans: std::mem::take(&mut self.run.spans),
+            strays,
+        })
     }
 
     fn perturb(
         &mut self,
         perturbation: &mut dyn Perturbation,
         grace: Duration,
-    ) -> Result<(bool, Duration, Vec<Stray>)> {
+    ) -> Result<(bool, Delays, Duration, Vec<Stray>)> {
         self.reset(&[])?;
         for process in 0..self.trees.len() {
             if self.trees[process].is_live() {
                 self.start_command(process)?;
             }
         }
-        let mut delays = Delays::default();
+        let mut delays = Delays { held: Vec::new(), sum: Duration::ZERO, last: Instant::now() };
         let mut in_time = true;
         while in_time && self.trees.iter().any(Tree::is_live) {
             self.go_round(&mut delays, perturbation)?;
@@ -135,20 +146,26 @@ impl Machine {
                 .collect::<Vec<_>>();
             perturbation.late(&late, self.spawner.pid());
         }
+        let quiet = if delays.held.is_empty() { delays.last.elapsed() } else { Duration::ZERO };
         let over = Instant::now();
         while in_time && self.has_strays() && over.elapsed() < grace {
             self.go_round(&mut delays, perturbation)?;
         }
         let strays = if in_time { self.strays() } else { Vec::new() };
         self.finish()?;
-        Ok((in_time, delays.sum, strays))
+        Ok((in_time, delays, quiet, strays))
     }
 
     /// Treats calls that were met, lets go whose time has come, and waits for whatever comes next.
     fn go_round(&mut self, delays: &mut Delays, perturbation: &mut dyn Perturbation) -> Result<()> {
         self.treat_the_held(delays, perturbation)?;
+        let held = delays.held.len();
         self.let_the_due_go(&mut delays.held)?;
-        if !self.hear_all()? {
+        let heard = self.hear_all()?;
+        if heard || delays.held.len() < held {
+            delays.last = Instant::now();
+        }
+        if !heard {
             let left = |one: &Delayed| one.until.saturating_duration_since(Instant::now());
             let next = delays.held.iter().map(left).min();
             self.wait_for_any(next.unwrap_or(ROUND).min(ROUND))?;

@@ -33,7 +33,7 @@ impl Machine {
     pub(super) fn start_command(&mut self, process: usize) -> Result<()> {
         let command = self.trees[process].command;
         self.trees[process].has_begun = false;
-        if command == 0 {
+        if !self.begins_late(command) {
             self.trees[process].commands[0].invoked = Some(0);
         }
         self.run.spans.insert((process, command), (self.run.begun.elapsed(), None));
@@ -74,6 +74,11 @@ impl Machine {
             }
             Err(error) => self.next_command(process, Ending::NotStarted(error.to_string())),
         }
+    }
+
+    /// Whether a command begins with its first step.
+    pub(super) const fn begins_late(&self, command: usize) -> bool {
+        command > 0 || self.options.begins_late
     }
 
     /// A command is over: it ends so, and the next one is started.

@@ -61,6 +61,9 @@ pub struct Options {
     pub keeps_journal: bool,
     /// Whether to do without the class `SCHED_FIFO` even where it can be had.
     pub without_real_time: bool,
+    /// Whether a process's first command begins with its first step, as the later ones do, rather than before everything:
+    /// for whoever judges by time. It is what others may see then, and makes for more executions.
+    pub begins_late: bool,
     /// Words that names of files are made of, in every execution alike: what [`Machine::words`](super::Machine::words)
     /// told earlier. Other names get numbers.
     pub words: Option<BTreeSet<String>>,
@@ -77,6 +80,7 @@ impl Default for Options {
             records_bytes: false,
             keeps_journal: false,
             without_real_time: false,
+            begins_late: false,
             words: None,
         }
     }
@@ -134,7 +138,8 @@ pub struct Command {
     pub stdout: Vec<u8>,
     /// What it printed on stderr.
     pub stderr: Vec<u8>,
-    /// The number of steps that had happened when it began; the first command of a process begins before all steps.
+    /// The number of steps that had happened when it began; the first command of a process begins before all steps, unless
+    /// [`Options::begins_late`] says otherwise.
     pub invoked: Option<usize>,
     /// The number of steps that had happened when it had ended.
     pub returned: Option<usize>,

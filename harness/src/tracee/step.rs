@@ -103,7 +103,7 @@ impl Machine {
     fn more(&self, process: usize, tid: u32, own: &Prediction, is_end: bool) -> Vec<(Object, Access)> {
         let tree = &self.trees[process];
         let mut more = Vec::new();
-        if tree.command > 0 && !tree.has_begun {
+        if self.begins_late(tree.command) && !tree.has_begun {
             more.push((Object::REAL_TIME, Read));
         }
         if is_end && self.run.has_times {
@@ -191,9 +191,10 @@ impl Machine {
             return Self::broken("a step was chosen whose call is gone");
         };
         self.note(process, &step, held.prediction.faults);
+        let begins_late = self.begins_late(self.trees[process].command);
         let tree = &mut self.trees[process];
         let fault = tree.fault.take();
-        if !tree.has_begun && tree.command > 0 {
+        if !tree.has_begun && begins_late {
             let command = tree.command;
             tree.commands[command].invoked = Some(self.run.depth);
         }

@@ -74,6 +74,31 @@ fn what_a_kill_leaves_is_judged_by_the_model() {
 }
 
 #[test]
+fn what_is_answered_before_it_is_done_is_found() {
+    // The second process's only command begins when the first's has answered: what it misses was promised by then.
+    let tool = r#"#!/bin/sh
+cd "$STATE" || exit 9
+if [ "$1" = read ]; then cat r 2>/dev/null || echo 0; exit 0; fi
+WRITES
+"#;
+    let register = EXPLORE
+        .replace("model = \"counter\"", "model = { kind = \"register\", initial = 0 }")
+        .replace("answers = [{ exit = 0, stdout = '^(?<saw>-?\\d+)$', outcome = \"ok\" }]\n", "")
+        .replace("operations.add]", "operations.write]")
+        .replace("\"add\", \"{value}\"]\nvalue = 1", "\"write\", \"{value}\"]")
+        .replace(
+            "\"read\"]",
+            "\"read\"]\nanswers = [{ exit = 0, stdout = '^(?<saw>\\d+)$', outcome = \"ok\" }]",
+        )
+        .replace("[\"add x 2\"], [\"add x 3\"]", "[\"write x 1\"], [\"read x\"]");
+    let late = Workshop::new(&tool.replace("WRITES", "{ echo \"$2\" >new; mv new r; } &"), &register);
+    let Some(scenario) = explored("what_is_answered_before_it_is_done", &late, 100) else { return };
+    assert_eq!(classes(&scenario), ["not-linearizable"], "{scenario:#}");
+    let done = Workshop::new(&tool.replace("WRITES", "echo \"$2\" >new; mv new r"), &register);
+    explored("what_is_answered_before_it_is_done", &done, 0);
+}
+
+#[test]
 fn the_program_may_be_its_own_specification() {
     let tool = COUNTER.replace("sleep 0.02\n", "");
     let workshop = Workshop::new(&tool, &EXPLORE.replace("\"counter\"", "\"sequential\""));

@@ -1,5 +1,8 @@
 //! Bad input: each mistake is told with its place and the way out, and nothing is run.
 
+use std::fs;
+use std::os::unix::net::UnixListener;
+
 use super::support::{ends_with, stderr, stdout};
 use super::workshop::{LOCKED, OPERATIONS, SUBJECT, Workshop};
 
@@ -45,6 +48,73 @@ fn each_mistake_is_told_with_the_way_out() {
         let told = told(what, by);
         assert!(told.contains(expected), "{by}: expected {expected:?} in:\n{told}");
     }
+}
+
+/// What is said of a scenario whose state is this folder, which is made by `make`.
+fn of_state(make: impl FnOnce(&std::path::Path)) -> String {
+    let subject = SUBJECT.replace("time_limit", "state = \"mine\"\ntime_limit");
+    let workshop = Workshop::new(LOCKED, &format!("{subject}{OPERATIONS}"));
+    let mine = workshop.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    make(&mine);
+    let output = ends_with(&mut workshop.place.run(&["it.toml"]), 2);
+    assert!(workshop.place.remains().is_empty());
+    format!("{}{}", stdout(&output), stderr(&output))
+}
+
+#[test]
+fn folders_that_cannot_be_copied() {
+    let fifo =
+        of_state(|mine| nix::unistd::mkfifo(&mine.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap());
+    assert!(fifo.contains("pipe: it is a FIFO"), "{fifo}");
+    let socket = of_state(|mine| drop(UnixListener::bind(mine.join("socket")).unwrap()));
+    assert!(socket.contains("socket: it is a socket"), "{socket}");
+    let huge = of_state(|mine| fs::File::create(mine.join("disk")).unwrap().set_len(2_000_000_000).unwrap());
+    assert!(huge.contains("it holds more than 1000 MB"), "{huge}");
+}
+
+#[test]
+fn hard_links_stay_links_in_the_copy_and_the_users_files_as_they_were() {
+    // It writes through one name and reads through the other.
+    let tool = "#!/bin/sh\ncd ./mine || exit 9\nexec 9>>lock\nflock 9\nn=$(cat one)\n\
+                if [ \"$1\" = read ]; then echo \"$n\"; exit; fi\necho $((n + $2)) >two\necho $((n + $2))\n";
+    let subject = SUBJECT.replace("env = { STATE = \"{state}\" }", "state = \"mine\"");
+    let workshop = Workshop::new(tool, &format!("{subject}{OPERATIONS}"));
+    workshop.place.file("mine/one", "0\n");
+    fs::hard_link(workshop.path().join("mine/one"), workshop.path().join("mine/two")).unwrap();
+    workshop.run(&["--operations", "12"], 0);
+    assert_eq!(fs::read_to_string(workshop.path().join("mine/two")).unwrap(), "0\n");
+    assert_eq!(fs::read_dir(workshop.path().join("mine")).unwrap().count(), 2);
+}
+
+#[test]
+fn scripts_that_no_interpreter_reads_and_what_is_no_program() {
+    let workshop = Workshop::new(LOCKED, "");
+    workshop.program("orphan", "#!/no/such/shell\n");
+    workshop.program("nothing", "echo hi\n");
+    for (command, told) in [
+        ("./orphan", "asks for /no/such/shell, which is not there"),
+        ("./nothing", "begin it with a line such as #!/bin/sh"),
+        ("absent", "no such program on PATH"),
+        ("/usr", "it is a folder"),
+    ] {
+        let operations = OPERATIONS.replace("./tool read", command);
+        workshop.place.file("it.toml", &format!("{SUBJECT}{operations}"));
+        let output = ends_with(&mut workshop.place.run(&["it.toml"]), 2);
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(said.contains(told), "{command}: expected {told:?} in:\n{said}");
+    }
+}
+
+#[test]
+fn a_command_that_never_ends_is_told_and_ended() {
+    let word = format!("1003.{}", std::process::id());
+    let subject = SUBJECT.replace("20s", "300ms");
+    let tool = format!("#!/bin/sh\nexec sleep {word}\n");
+    let workshop = Workshop::new(&tool, &format!("{subject}{OPERATIONS}"));
+    let scenario = workshop.run(&["--operations", "2", "--processes", "2"], 100);
+    assert!(scenario["violations"].to_string().contains("did not end within 300ms"), "{scenario:#}");
+    assert!(!super::tidy::is_there(&word));
 }
 
 #[test]

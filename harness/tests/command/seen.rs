@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{ends_with, stderr};
+use super::support::{ends_with, stderr, stdout};
 use super::workshop::{LOCKED, OPERATIONS, SUBJECT, Workshop, check, classes};
 
 /// A scenario that watches, of a tool that writes by `writes`, which gets the new count as `$n`.
@@ -61,7 +61,8 @@ fn one_that_fails_afterwards_is_told() {
         let line = format!("{key} = [\"sh -c 'echo no way >&2; exit 3'\"]\ntime_limit");
         let workshop =
             Workshop::new(LOCKED, &format!("{}{OPERATIONS}", SUBJECT.replace("time_limit", &line)));
-        let told = stderr(&ends_with(&mut workshop.place.run(&["it.toml"]), 2));
+        let output = ends_with(&mut workshop.place.run(&["it.toml"]), 2);
+        let told = format!("{}{}", stdout(&output), stderr(&output));
         assert!(told.contains(&format!("subject.{key}")) && told.contains("it said: no way"), "{told}");
         assert!(workshop.place.remains().is_empty());
     }
@@ -76,7 +77,9 @@ fn who_waits_while_others_go_on_starves() {
     );
     let operations = OPERATIONS
         .replace("\"{value}\"]", "\"{value}\", \"{process}\", \"{n}\"]")
-        .replace("./tool read", "./tool read 0 9 9");
+        .replace("./tool read", "./tool read 0 9 9")
+        // Others go on for longer than it may take.
+        .replace("operations = 60", "duration = \"3s\"");
     let subject = SUBJECT.replace("20s", "1s");
     let workshop = Workshop::new(&tool, &format!("{subject}{operations}mix = {{ add = 1 }}\n"));
     let scenario = workshop.run(&[], 100);

@@ -8,5 +8,6 @@ mod pair;
 mod perturbed;
 mod publish;
 mod raced;
+mod speed;
 mod strace;
 mod tidy;

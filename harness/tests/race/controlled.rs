@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{ends_with, json, skip, stdout};
+use super::support::{ends_with, json, skip, stderr, stdout};
 use super::workshop::{SOUND, Workshop};
 
 /// A counter that loses counts: whoever reads meanwhile writes the same.
@@ -198,7 +198,14 @@ fn a_scenario_for_a_tool_runs_before_it_is_filled_in() {
     let scenario = fs::read_to_string(workshop.path().join("scenarios/tool.toml")).unwrap();
     assert!(scenario.contains("FILL IN"), "{scenario}");
     assert!(scenario.contains(r#"command = ["./tool", "put", "{object}", "{value}"]"#), "{scenario}");
-    ends_with(&mut workshop.place.run(&["scenarios/tool.toml", "--seed", "1"]), 0);
+    // Where copies are made lies outside of what is copied.
+    let told = stderr(&ends_with(&mut workshop.place.run(&["scenarios/tool.toml"]), 2));
+    let told = told + &stdout(&workshop.place.run(&["scenarios/tool.toml"]).output().unwrap());
+    assert!(told.contains("where commands would not find it"), "{told}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let root = elsewhere.path().display().to_string();
+    let words = ["run", "scenarios/tool.toml", "--seed", "1", "--root", &root];
+    ends_with(&mut workshop.flockwork(&words), 0);
     // What is there is somebody's.
     ends_with(&mut workshop.flockwork(&["init", "--", "./tool"]), 2);
     let text = stdout(&ends_with(&mut workshop.flockwork(&["init", "--race", "--", "./tool"]), 0));

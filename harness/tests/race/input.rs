@@ -152,3 +152,40 @@ fn files_of_others_and_closed_ones_are_told() {
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
 }
+
+#[test]
+fn a_device_and_a_folder_that_cannot_be_written() {
+    let workshop = Workshop::new(SOUND);
+    let odd = workshop.path().join("odd");
+    fs::create_dir(&odd).unwrap();
+    let device = nix::sys::stat::makedev(1, 3);
+    let mode = nix::sys::stat::Mode::S_IRUSR;
+    match nix::sys::stat::mknod(&odd.join("null"), nix::sys::stat::SFlag::S_IFCHR, mode, device) {
+        Ok(()) => {
+            refuses(&workshop, &[&["--state", "odd"][..], &TWO].concat(), "null: it is a character device");
+        }
+        Err(_) => super::support::skip("a_device_and_a_folder", "only root makes devices"),
+    }
+    // What cannot be written is copied as it is: commands fail in the copy as they would in the folder.
+    let tool = "#!/bin/sh\nexec 9<state\nflock 9\nif echo x >state/new; then echo wrote; else echo could not; fi 2>/dev/null\n";
+    workshop.program("tool", tool);
+    fs::set_permissions(workshop.state(), fs::Permissions::from_mode(0o555)).unwrap();
+    let before = contents(&workshop.state());
+    let report = workshop.json(&["--free", "--executions", "2", "--seed", "1"], &["./tool", "./tool"], 0);
+    assert_eq!(report["scenarios"][0]["executions"], 2, "{report:#}");
+    assert_eq!(contents(&workshop.state()), before);
+    assert_eq!(fs::metadata(workshop.state()).unwrap().permissions().mode() & 0o777, 0o555);
+    fs::set_permissions(workshop.state(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn hard_links_stay_links_in_the_copy() {
+    let workshop =
+        Workshop::new("#!/bin/sh\nexec 9>>state/lock\nflock 9\necho x >>state/one\nwc -l <state/two\n");
+    workshop.place.file("state/one", "");
+    fs::hard_link(workshop.state().join("one"), workshop.state().join("two")).unwrap();
+    let before = contents(&workshop.state());
+    let report = workshop.json(&["--free", "--executions", "3", "--seed", "1"], &["./tool", "./tool"], 0);
+    assert_eq!(report["scenarios"][0]["executions"], 3, "{report:#}");
+    assert_eq!(contents(&workshop.state()), before);
+}

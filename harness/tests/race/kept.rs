@@ -51,8 +51,8 @@ fn a_finding_is_replayed_walked_through_and_held() {
     let told = said(&walked);
     assert!(told.contains("step 1 of ") && told.contains(&format!("step {after} of ")), "{told}");
     assert!(told.contains("new."), "the file that was made is not shown: {told}");
-    let hold = workshop.flockwork(&["replay", "--root", "root", "--hold", &after, &finding]);
-    let held = answered(hold, "\n");
+    let standing = workshop.flockwork(&["replay", "--root", "root", "--hold", &after, &finding]);
+    let held = answered(standing, "\n");
     assert_eq!(held.status.code(), Some(0), "{}", said(&held));
     let told = said(&held);
     assert!(told.contains(&format!("held before step {after}")) && told.contains("new."), "{told}");

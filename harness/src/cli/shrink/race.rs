@@ -70,7 +70,7 @@ pub(super) fn run(
             saved_replay: None,
         })?,
         Format::Human => {
-            print_words(&human(kept, (&plan, &finding), &discovery, controlled, saved.as_ref()))?
+            print_words(&human(kept, (&plan, &finding), &discovery, controlled, saved.as_ref()))?;
         }
     }
     Ok(Exit::AsExpected)
