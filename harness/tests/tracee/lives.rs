@@ -231,7 +231,8 @@ fn delays_alone_lose_an_update_as_well(zygote: &Zygote) {
         Lab::open(zygote, counter, std::slice::from_ref(&add), Options::perturbing()).expect("a machine");
     counter(&lab.state);
     let begun = Instant::now();
-    let alone = lab.machine.run_perturbed(&mut |_: usize| Duration::from_millis(5), GRACE).expect("an execution");
+    let alone =
+        lab.machine.run_perturbed(&mut |_: usize| Duration::from_millis(5), GRACE).expect("an execution");
     let calls: Vec<&str> = alone.left.chances.iter().map(|(_, label, _)| &**label).collect();
     assert_eq!(calls, ["open n", "read n", "write n", "exit 0"]);
     assert!(begun.elapsed() >= Duration::from_millis(20) && alone.in_time);

@@ -22,8 +22,8 @@ use crate::race::shrink::shrink;
 use crate::race::{Discovery, Seen};
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
-use crate::results::scratch::Scratch;
 use crate::scenario::Race;
+use crate::scratch::Scratch;
 use crate::words::plural;
 
 /// Shrinks a race's finding; `target` is the name to save under, empty for the finding's own.
