@@ -16,7 +16,7 @@ kind = "explore"
 name = "library"
 
 [explore]
-processes = [["create c1"], ["create c1", "force-delete c1"]]
+processes = [["create c1"], ["create c1"]]
 faults = ["kill", "EIO"]
 preemptions = 1
 "#;
