@@ -15,6 +15,9 @@ mod merge;
 mod merge_speed;
 mod nothing;
 mod objects;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "only copying is needed here")]
+mod program;
 #[path = "../support/random.rs"]
 mod random;
 mod recipes;

@@ -34,10 +34,9 @@ fn each_recipe_runs_as_it_stands() {
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     for recipe in recipes {
         let place = Place::new();
-        let recipe = match recipe.contains("--budget") {
-            true => hasty(recipe, "--budget 20s", "--budget 2s"),
-            false => recipe.to_owned(),
-        };
+        let has_budget = recipe.contains("--budget");
+        let recipe =
+            if has_budget { hasty(recipe, "--budget 20s", "--budget 2s") } else { recipe.to_owned() };
         place.file("flockwork.toml", &settings);
         place.file("scenarios/sound.toml", &SOUND.replace("2_000", "200"));
         let mut command = Command::new("bash");

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::program;
 use crate::support::{Place, SOUND, ends_with, json, skip, stderr, stdout};
 
 /// The same command, started by another such as `unshare`.
@@ -163,7 +164,7 @@ fn processes_and_threads_that_are_refused_are_told_with_the_way_out() {
             fs::set_permissions(folder, permissions.clone()).unwrap();
         }
         let program = place.path().join("flockwork");
-        fs::copy(assert_cmd::cargo::cargo_bin!("flockwork"), &program).unwrap();
+        program::copy(assert_cmd::cargo::cargo_bin!("flockwork"), &program);
         let mut command = Command::new(program);
         command.current_dir(place.path()).args(["run", "--root", "root", "--no-explain", "s.toml"]);
         let said = stderr(&ends_with(&mut by(&limited, &command), 96));

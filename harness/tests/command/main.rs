@@ -6,6 +6,9 @@ mod found;
 mod input;
 mod languages;
 mod models;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "only writing is needed here")]
+mod program;
 mod seen;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]

@@ -1,11 +1,10 @@
 //! A folder with a tool in it, and scenarios of it.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::program;
 use super::support::{Place, ends_with, json};
 
 /// A counter in a file. Between reading and writing it takes its time, so that nobody needs luck to lose an update.
@@ -76,8 +75,7 @@ impl Workshop {
     }
 
     pub fn program(&self, name: &str, text: &str) {
-        let path = self.place.file(name, text);
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        program::write(&self.path().join(name), text);
     }
 
     pub fn path(&self) -> &Path {

@@ -10,6 +10,7 @@ use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
 
 use crate::Case;
+use crate::program;
 use crate::real;
 use crate::sys::{self, Deprivation};
 
@@ -36,7 +37,7 @@ impl Place {
     fn new() -> Self {
         let folder = real::folder();
         let binary = folder.path().join("flockwork");
-        fs::copy(assert_cmd::cargo::cargo_bin!("flockwork"), &binary).expect("copied");
+        program::copy(assert_cmd::cargo::cargo_bin!("flockwork"), &binary);
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("for all");
         for name in ["root", "work"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");

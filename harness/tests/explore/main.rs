@@ -5,6 +5,9 @@
 
 mod binary;
 mod cases;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "only copying is needed here")]
+mod program;
 mod random;
 mod real;
 mod refused;

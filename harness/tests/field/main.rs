@@ -6,6 +6,8 @@ mod flockwork;
 mod held;
 mod pair;
 mod perturbed;
+#[path = "../support/program.rs"]
+mod program;
 mod publish;
 mod raced;
 mod speed;

@@ -8,6 +8,8 @@ use std::process::Command;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::program;
+
 /// What `pair.json` says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,7 +132,7 @@ impl Pair {
         let source = folder().join(&self.name).join(variant.as_str());
         for entry in fs::read_dir(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display())) {
             let entry = entry.expect("readable");
-            fs::copy(entry.path(), place.path().join(entry.file_name())).expect("copied");
+            program::copy(&entry.path(), &place.path().join(entry.file_name()));
         }
         if let Some(build) = &self.build {
             let output =

@@ -1,9 +1,9 @@
 //! Stopping a process that forks must never leave a child stopped for ever: that would be told as a deadlock.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::flockwork::flockwork_race;
+use super::program;
 
 /// Forks all the time, so that stops fall into forks.
 const FORKS: &str = "#!/bin/sh\ni=0\nwhile [ $i -lt 60 ]; do x=$(:); i=$((i + 1)); done\n";
@@ -13,8 +13,7 @@ fn nobody_stays_stopped() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("state")).unwrap();
     let script = place.path().join("forks");
-    fs::write(&script, FORKS).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&script, FORKS);
     let words =
         ["--perturb", "0..1us", "--executions", "200", "--budget", "600s", "--", "./forks", "./forks"];
     let raced = flockwork_race(place.path(), &words.map(str::to_owned));

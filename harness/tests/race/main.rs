@@ -6,6 +6,9 @@ mod input;
 mod kept;
 mod noise;
 mod perturbed;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "only writing is needed here")]
+mod program;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod support;

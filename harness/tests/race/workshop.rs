@@ -1,10 +1,10 @@
 //! A folder with a tool in it and a state beside it.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::program;
 use super::support::{Place, json, stderr, stdout};
 
 /// Says which command came first: whoever finds the door closed says `second`. One after the other both say `first`; at
@@ -38,8 +38,8 @@ impl Workshop {
     }
 
     pub fn program(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.place.file(name, text);
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let path = self.path().join(name);
+        program::write(&path, text);
         path
     }
 

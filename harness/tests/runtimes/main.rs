@@ -3,6 +3,9 @@
 //! A runtime that is not here, or cannot be used, is told by name. With `FLOCKWORK_REQUIRE_ALL=1` that is a failure, but
 //! for youki, which no distribution packages: `FLOCKWORK_REQUIRE_YOUKI=1` demands that too.
 
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "only writing is needed here")]
+mod program;
 #[path = "../support/serial.rs"]
 mod serial;
 

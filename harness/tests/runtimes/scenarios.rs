@@ -1,13 +1,13 @@
 //! Scenarios of container runtimes: what they find, and what is told where they cannot run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::Runtime;
 
+use super::program;
 use super::{flockwork, is_set, is_usable, run_text, said, workspace};
 
 const UNSUPPORTED: i32 = 96;
@@ -31,8 +31,7 @@ pub fn a_runtime_that_is_not_there_is_told(_: &Zygote) {
 fn program(lines: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("runc");
-    fs::write(&path, format!("#!/bin/sh\n{lines}\n")).expect("writable");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("ours");
+    program::write(&path, &format!("#!/bin/sh\n{lines}\n"));
     let path = format!("path = \"{}\"", path.display());
     (folder, path)
 }
