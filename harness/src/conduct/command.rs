@@ -210,6 +210,11 @@ fn judged(
             ));
         }
     }
+    Ok(by_class(order, failures))
+}
+
+/// The order, and what failed: torn reads, late answers and the rest apart.
+fn by_class(order: Examination, failures: Examination) -> Vec<(&'static str, Examination)> {
     let (torn, unexpected): (Vec<_>, Vec<_>) =
         failures.violations.into_iter().partition(|violation| violation.class == Class::TornRead);
     let (late, unexpected): (Vec<_>, Vec<_>) =
@@ -233,7 +238,7 @@ fn judged(
     if !late.violations.is_empty() {
         all.push(("starvation", late));
     }
-    Ok(all)
+    all
 }
 
 /// Takes in what is said of one object.

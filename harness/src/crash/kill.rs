@@ -11,7 +11,7 @@ use crate::race::baseline::NoBaseline;
 use crate::race::control::done_of;
 use crate::race::holding::{machine_settings, refusal};
 use crate::race::judge::Judged;
-use crate::race::run::{Played, nothing};
+use crate::race::run::Played;
 use crate::race::{RaceError, tell};
 use crate::tracee::{Left, Machine, Options, Planned};
 
@@ -80,13 +80,7 @@ impl Work<'_> {
         for (index, command) in execution.outcome.commands[0].iter().enumerate() {
             done.insert((0, index), done_of(command, execution.end));
         }
-        let mut played = Played {
-            outcome: nothing(),
-            spans: BTreeMap::new(),
-            waiting: Vec::new(),
-            calls: Vec::new(),
-            is_spoilt: false,
-        };
+        let mut played = Played::nothing();
         self.site.conclude(done, &[], &mut played)?;
         if planned.is_empty() {
             let mut verdict = self.judge.judge(&mut self.site, &played)?;

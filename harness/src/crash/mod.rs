@@ -213,13 +213,7 @@ impl Work<'_> {
 
     /// A crash's outcome, before anything is known of it.
     fn crashed(&self) -> Played {
-        let mut played = Played {
-            outcome: crate::race::run::nothing(),
-            spans: std::collections::BTreeMap::new(),
-            waiting: Vec::new(),
-            calls: Vec::new(),
-            is_spoilt: false,
-        };
+        let mut played = Played::nothing();
         let killed = crate::race::outcome::Done {
             ending: Ending::Killed,
             stdout: crate::race::outcome::Output::default(),

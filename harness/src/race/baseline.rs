@@ -65,6 +65,15 @@ pub(crate) enum NoBaseline {
     Error(RaceError),
 }
 
+impl From<NoBaseline> for RaceError {
+    fn from(none: NoBaseline) -> Self {
+        match none {
+            NoBaseline::Error(error) => error,
+            NoBaseline::Hangs(_) => Self::Refused("one after the other, too, a command does not end".into()),
+        }
+    }
+}
+
 impl From<RaceError> for NoBaseline {
     fn from(error: RaceError) -> Self {
         Self::Error(error)

@@ -14,7 +14,7 @@ use super::holding::machine_settings;
 use super::judge::{Broken, Judge, Judged};
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
-use super::run::{Played, nothing};
+use super::run::Played;
 use super::shrink::SHRINKING;
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
@@ -412,8 +412,7 @@ impl Search<'_> {
                 }
             }
         }
-        let mut played =
-            Played { outcome: nothing(), spans, waiting: Vec::new(), calls: Vec::new(), is_spoilt: false };
+        let mut played = Played { spans, ..Played::nothing() };
         if execution.end == End::Deadlock {
             played.waiting = execution.outcome.stall.clone().unwrap_or_default();
         }

@@ -12,7 +12,7 @@ use super::control::done_of;
 use super::error::RaceError;
 use super::holding::machine_settings;
 use super::outcome::Who;
-use super::run::{Call, Played, nothing};
+use super::run::{Call, Played};
 use super::site::Site;
 use crate::explore::machine::End;
 use crate::explore::strategy::sampling::Dice;
@@ -106,12 +106,12 @@ fn played(site: &mut Site, done: &Perturbed, waiting: Vec<String>) -> Result<Pla
         .iter()
         .map(|(process, label, _)| Call { process: *process, label: label.to_string() });
     let mut played = Played {
-        outcome: nothing(),
         spans: done.spans.iter().map(|(step, times)| (*step, span(*times))).collect(),
         waiting,
         calls: calls.collect(),
         // What was held back for as long as it may take is no hang, nor is what still calls.
         is_spoilt: !done.in_time && (done.delayed > site.time_limit || done.quiet < site.time_limit / 2),
+        ..Played::nothing()
     };
     site.conclude(outcomes, &done.strays, &mut played)?;
     Ok(played)

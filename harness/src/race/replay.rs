@@ -52,10 +52,7 @@ pub fn replay(
         progress: &(),
     };
     let replayed = follow(&mut search, kept, times, observer);
-    replayed.map_err(|error| match error {
-        NoBaseline::Error(error) => error,
-        NoBaseline::Hangs(_) => RaceError::Refused("one after the other, too, a command does not end".into()),
-    })
+    replayed.map_err(RaceError::from)
 }
 
 fn follow(

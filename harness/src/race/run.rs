@@ -39,6 +39,19 @@ pub struct Played {
     pub is_spoilt: bool,
 }
 
+impl Played {
+    /// Before anything has been done.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            outcome: nothing(),
+            spans: BTreeMap::new(),
+            waiting: Vec::new(),
+            calls: Vec::new(),
+            is_spoilt: false,
+        }
+    }
+}
+
 /// A call that was delayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -90,13 +103,7 @@ impl Site {
     pub fn sequential(&mut self, order: &[Step]) -> Result<Played, RaceError> {
         self.ground.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
-        let mut played = Played {
-            outcome: nothing(),
-            spans: BTreeMap::new(),
-            waiting: Vec::new(),
-            calls: Vec::new(),
-            is_spoilt: false,
-        };
+        let mut played = Played::nothing();
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
@@ -245,13 +252,7 @@ impl<'s> Play<'s> {
             .collect();
         deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
         deeds.sort_unstable();
-        let played = Played {
-            outcome: nothing(),
-            spans: BTreeMap::new(),
-            waiting: Vec::new(),
-            calls: Vec::new(),
-            is_spoilt: false,
-        };
+        let played = Played::nothing();
         Self {
             site,
             deeds: deeds.into(),
@@ -387,7 +388,7 @@ impl<'s> Play<'s> {
 }
 
 /// An outcome before anything has come of it.
-pub(crate) fn nothing() -> Outcome {
+fn nothing() -> Outcome {
     Outcome {
         processes: Vec::new(),
         folders: Vec::new(),

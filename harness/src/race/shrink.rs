@@ -42,10 +42,7 @@ pub fn shrink(
         stop,
         progress: &(),
     };
-    search.shrink_kept(kept, class, time).map_err(|error| match error {
-        NoBaseline::Error(error) => error,
-        NoBaseline::Hangs(_) => RaceError::Refused("one after the other, too, a command does not end".into()),
-    })
+    search.shrink_kept(kept, class, time).map_err(RaceError::from)
 }
 
 impl Search<'_> {

@@ -15,24 +15,23 @@ pub type Place = Option<Status>;
 
 /// Where an operation leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum Target<P = Place> {
     /// Nowhere: it only reads, or does what no status tells.
     Same,
     /// To this status, or to absence.
-    Place(Place),
+    Place(P),
     /// To the status that the present one was entered from.
     Remembered,
 }
 
-/// What an operation gets where it is not permitted. Of an absent container it is refused as absent in any case,
-/// unless it waits.
+/// What an operation gets where it is not permitted. What is absent refuses it as absent in any case, unless it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// Refused: the container exists.
+    /// Refused: there is one already.
     Exists,
     /// Refused: the status forbids it.
     Status,
-    /// It does not return before the container is where it is permitted.
+    /// It does not return before it is permitted.
     Waits,
 }
 

@@ -7,6 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::{Fails, Item, Names, Sequential};
 use crate::history::object::{Call, Cause, Value};
+use crate::model::rules;
+pub use crate::model::rules::Otherwise;
 
 /// How many statuses a table may have.
 pub const STATUSES_MAX: usize = 250;
@@ -19,26 +21,7 @@ pub const ABSENT: &str = "absent";
 pub type Place = u8;
 
 /// Where an operation leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Nowhere: it only looks.
-    Same,
-    /// To this place.
-    Place(Place),
-    /// To the status that the present one was entered from.
-    Remembered,
-}
-
-/// What an operation gets where it is not permitted. What is absent refuses it as absent in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Otherwise {
-    /// It is refused: there is one already.
-    Exists,
-    /// It is refused: the status forbids it.
-    Status,
-    /// It does not return before it is permitted.
-    Waits,
-}
+pub type Target = rules::Target<Place>;
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
