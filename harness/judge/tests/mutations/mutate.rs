@@ -51,11 +51,11 @@ impl Mutation {
             Self::DoubleChange => "double a change",
             Self::RefusalSucceeds => "let a refusal succeed",
             Self::SuccessRefused => "let a success be refused",
-            Self::OtherFirst => "tell another first value",
+            Self::OtherFirst => "give another initial value",
             Self::OtherObject => "act on the other object",
             Self::ForgetOutcome => "forget an outcome",
             Self::LeaveOpen => "leave an operation open for ever",
-            Self::ForgetSight => "forget what one saw",
+            Self::ForgetSight => "forget what an operation saw",
             Self::ForgetReason => "forget a reason",
         }
     }
