@@ -178,7 +178,7 @@ fn list(ids: &[ContainerId]) -> String {
 }
 
 fn by(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| " (the system does not tell by whom)".to_owned(), |holder| format!(" by {holder}"))
+    holder.map_or_else(|| " (the system does not say by whom)".to_owned(), |holder| format!(" by {holder}"))
 }
 
 /// What a person does next who got this refusal.

@@ -269,7 +269,7 @@ fn process_of(record: &SandboxRecord) -> io::Result<ProcessIdentity> {
 fn cannot_be_told(process: ProcessIdentity) -> io::Error {
     let pid = process.pid;
     let why = match (View::here(), process.view) {
-        (None, _) => format!("it cannot be told what became of process {pid}: {}", identity::FOREIGN_PROC),
+        (None, _) => format!("it is unknown what became of process {pid}: {}", identity::FOREIGN_PROC),
         (Some(here), Some(there)) if here.pid_namespace != there.pid_namespace => format!(
             "process {pid} belongs to the pid namespace {}, and this is {}: do it from there (nsenter --pid), or remove \
              the container's folder by hand if that namespace is gone",

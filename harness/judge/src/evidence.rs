@@ -62,7 +62,7 @@ impl<'a> Evidence<'a> {
     /// The evidence of a history alone: nobody looked at the processes or at the files.
     #[must_use]
     pub fn of_history(history: &'a History) -> Self {
-        const ALONE: Unobserved = Unobserved::lacking("a history alone does not tell");
+        const ALONE: Unobserved = Unobserved::lacking("a history alone does not show it");
         Self {
             history,
             sections: Err(ALONE),

@@ -23,7 +23,7 @@ pub enum Ruling<P = (), E = ()> {
 /// Why a judge does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undecided {
-    /// Nothing was verified: no operation says anything that an order could contradict. One object of which that is so
+    /// Nothing was verified: no operation reports anything that an order could contradict. One object of which that is so
     /// takes nothing from what the others show; a whole of which it is so was not verified.
     Nothing(String),
     /// There was something to decide, and it was not: a budget ran out, or the judge lacks what it needs.

@@ -35,11 +35,11 @@ Examples:
 The folders are never touched: commands work on copies, which a private mount namespace puts in their places.
 
 Exit codes:
-    0  every execution came to what some sequential order gives
+    0  every execution gave what some sequential order gives
     1  the harness itself failed
     2  usage: a command that is not found, a folder that is missing …
    96  this machine lacks what it needs
-  100  an execution came to what no sequential order gives, or a command hung
+  100  an execution gave what no sequential order gives, or a command hung
   102  inconclusive: the budget ran out, the commands never met, or their results vary even without a race";
 
 const CRASH_EXAMPLES: &str = "\

@@ -45,7 +45,7 @@ fn line(finding: &Probe) -> String {
 fn last_line(diagnosis: &Diagnosis) -> String {
     let style = style_of(diagnosis.health);
     let words = match diagnosis.health {
-        Health::Ok | Health::Optional => "this machine has what scenarios need",
+        Health::Ok | Health::Optional => "this machine has everything that scenarios need",
         Health::Missing => "this machine lacks what some scenarios need",
         Health::Broken => "the harness does not work here: its results mean nothing",
     };

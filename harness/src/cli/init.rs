@@ -157,7 +157,7 @@ fn race(tool: &str, commands: &[Listed]) -> String {
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
     let known = if names.is_empty() { String::new() } else { format!("# It knows: {}\n", names.join(", ")) };
     format!(
-        "about = \"Two commands at once come to what some order of them gives.\"\nkind = \"race\"\n\n[race]\n{known}# FILL IN: the \
+        "about = \"Two commands at once do what some order of them does.\"\nkind = \"race\"\n\n[race]\n{known}# FILL IN: the \
          commands that are to run at once, each with its arguments.\nprocesses = [[{}], [{}]]\n# FILL IN: the folder that they \
          share. It is never touched: commands work on a copy.\nstate = [\".\"]\n# FILL IN, where it takes some: what makes the state \
          that they start from.\n# setup = [\"{tool} …\"]\n# Where files are not what counts: what the tool says of its state.\n# observe = \

@@ -176,7 +176,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
 /// What it is about, in a sentence.
 fn about(race: &Race) -> String {
     let processes: Vec<String> = race.processes.iter().map(|commands| commands.join(", then ")).collect();
-    format!("{}, at once: whatever comes of it must come of some order of them.", processes.join(" and "))
+    format!("{}, at once: they must do what some order of them does.", processes.join(" and "))
 }
 
 /// The same command with its seed.

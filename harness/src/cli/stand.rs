@@ -73,7 +73,7 @@ pub fn engine_failed(error: &EngineError) -> Failure {
 /// What is told of an engine that failed, with where to learn more.
 #[must_use]
 pub fn words_of(error: &EngineError) -> String {
-    if error.is_unsupported() { format!("{error}; `flockwork doctor` tells more") } else { error.to_string() }
+    if error.is_unsupported() { format!("{error}; see `flockwork doctor`") } else { error.to_string() }
 }
 
 /// How a command ends whose engine failed: whether the machine lacks something, or the harness itself is at fault.

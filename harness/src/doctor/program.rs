@@ -56,7 +56,7 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {
 
 fn class(there: bool) -> Probe {
     if there {
-        return Probe::new(CLASS, Health::Ok, "one look tells that all tasks of a program stand still");
+        return Probe::new(CLASS, Health::Ok, "one look shows that all tasks of a program are waiting");
     }
     let detail = "programs with threads or children are explored slower without it (needs CAP_SYS_NICE and a second \
                   processor)";

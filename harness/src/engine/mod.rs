@@ -64,7 +64,7 @@ impl StressRun {
 
 /// Nobody watches critical sections of a subject that does not say when it is in one.
 pub(crate) const UNWATCHED: Unobserved =
-    Unobserved::lacking("the subject does not tell when it holds a container's lock");
+    Unobserved::lacking("the subject does not say when it holds a container's lock");
 /// What only a delete by force shows is not seen of a subject that has none.
 pub(crate) const NO_FORCE_DELETE: &str = "the subject has no force-delete";
 /// Of a container without a process there is nothing to see.

@@ -475,7 +475,7 @@ fn refused(error: TraceeError) -> Result<Held, NoBaseline> {
     match error {
         TraceeError::Io(error) => Err(NoBaseline::Error(RaceError::Failed(format!("control: {error}")))),
         TraceeError::Spawner(why) => Err(NoBaseline::Error(RaceError::Failed(why))),
-        TraceeError::Unsupported(why) => Ok(Held::Refused(format!("{why}; `flockwork doctor` tells more"))),
+        TraceeError::Unsupported(why) => Ok(Held::Refused(format!("{why}; see `flockwork doctor`"))),
         error => Ok(Held::Refused(error.to_string())),
     }
 }

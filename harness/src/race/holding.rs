@@ -38,9 +38,7 @@ pub(crate) fn refusal(error: TraceeError) -> RaceError {
     match error {
         TraceeError::Io(error) => RaceError::Failed(format!("control: {error}")),
         TraceeError::Spawner(why) => RaceError::Failed(why),
-        TraceeError::Unsupported(why) => {
-            RaceError::Unsupported(format!("{why}; `flockwork doctor` tells more"))
-        }
+        TraceeError::Unsupported(why) => RaceError::Unsupported(format!("{why}; see `flockwork doctor`")),
         error => RaceError::Refused(error.to_string()),
     }
 }

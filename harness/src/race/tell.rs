@@ -46,8 +46,11 @@ pub fn message(plan: &RacePlan, discovery: &Discovery) -> String {
 pub fn broken_message(plan: &RacePlan, broken: &Broken) -> String {
     if broken.class == Class::Deadlock {
         let alone = if broken.also_alone { "; also alone: the same happens one after the other" } else { "" };
-        let waiting =
-            if broken.waiting.is_empty() { "nobody tells why".into() } else { broken.waiting.join("; ") };
+        let waiting = if broken.waiting.is_empty() {
+            "the reason is unknown".into()
+        } else {
+            broken.waiting.join("; ")
+        };
         return format!("a command did not end: {waiting}{alone}");
     }
     if let Some(told) = broken.told.first() {

@@ -30,7 +30,7 @@ pub fn annotations(report: &RunReport) -> String {
     }
     if shown < all.len() {
         let more = plural((all.len() - shown) as u64, "more finding");
-        let message = format!("and {more}: the step's summary and report.html tell all");
+        let message = format!("and {more}: the step's summary and report.html have all of them");
         text.push_str(&Annotation { level: "error", title: "flockwork".into(), message }.command());
     }
     text
@@ -246,7 +246,7 @@ mod tests {
         }
         assert!(
             annotations(&many(500))
-                .ends_with("and 491 more findings: the step's summary and report.html tell all\n")
+                .ends_with("and 491 more findings: the step's summary and report.html have all of them\n")
         );
         let mut twice = many(1);
         twice.scenarios.push(twice.scenarios[0].clone());

@@ -144,7 +144,7 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
         let how = if run.coverage.is_some() {
             "no step of one depends on a step of another"
         } else {
-            "no command of one process did anything while another's was at work"
+            "the commands of two processes never ran at the same time"
         };
         told.push(format!(
             "the commands never met: {how}, and that proves nothing; name the folder that they share with --state"
@@ -180,7 +180,7 @@ fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
             Some(format!("the time was used up after {executions} of {}: raise --budget", grouped(asked)))
         }
         (None, None) => Some(format!(
-            "nothing was found in {executions} that ran freely, and that proves nothing: an interleaving that takes luck may not \
+            "nothing was found in {executions} that ran freely, and that proves nothing: a rare interleaving may not \
              have come up (--executions N makes N of them enough)"
         )),
     }
@@ -243,7 +243,7 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
     let executions = plural(race.executions, "execution");
     let legal = match &race.model {
         Some(model) => format!("is legal by the model {model}"),
-        None => format!("came to what one of the {orders} gives"),
+        None => format!("gave what one of the {orders} gives"),
     };
     match (race.controlled, race.coverage) {
         (true, RaceCoverage::Exhausted) => {

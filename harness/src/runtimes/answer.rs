@@ -135,9 +135,7 @@ fn status(stdout: &str) -> Answer {
         Some("creating") => Answer::done(),
         Some(word) => match Status::ALL.into_iter().find(|status| status.as_str() == word) {
             Some(status) => Answer { status: Some(status), ..Answer::done() },
-            None => {
-                Answer::failed(Reason::Corrupt, format!("state told a status that nobody knows: {word:?}"))
-            }
+            None => Answer::failed(Reason::Corrupt, format!("state gave an unknown status: {word:?}")),
         },
         None => Answer::failed(Reason::Corrupt, "what state printed has no status"),
     }

@@ -172,7 +172,7 @@ impl Host {
         match done.ending {
             Some(Status::Exited(0)) if !first.is_empty() => Ok(first.to_owned()),
             Some(_) => Err(HostError::Lacking(format!(
-                "{} does not tell its version: {}",
+                "{} does not print its version: {}",
                 self.program.display(),
                 done.stderr.lines().next().unwrap_or("it said nothing").trim()
             ))),
@@ -341,12 +341,14 @@ fn waiting(pid: u32) -> String {
         last = child;
     }
     let state = Stat::of(pid).map_or('?', |stat| stat.state);
-    let channel = procfs::wait_channel(pid).unwrap_or_else(|| "nothing that the kernel tells".into());
+    let channel =
+        procfs::wait_channel(pid).unwrap_or_else(|| "something that the kernel does not name".into());
     let name = procfs::name(pid).unwrap_or_else(|| "?".into());
     let below = if last == pid {
         String::new()
     } else {
-        let channel = procfs::wait_channel(last).unwrap_or_else(|| "nothing that the kernel tells".into());
+        let channel =
+            procfs::wait_channel(last).unwrap_or_else(|| "something that the kernel does not name".into());
         format!("; its last descendant, {}, for {channel}", procfs::name(last).unwrap_or_else(|| "?".into()))
     };
     format!("{name} (pid {pid}, state {state}) waits for {channel}{below}")

@@ -140,7 +140,7 @@ impl Machine {
         let locks = matches!(told, Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. });
         let known = {
             let Some(at) = self.trees[process].tasks.iter().position(|task| task.tid == tid) else {
-                return Self::broken("a task stopped that nobody heard of");
+                return Self::broken("an unknown task stopped");
             };
             let task = &mut self.trees[process].tasks[at];
             let paths = RefCell::new(&mut self.paths);
@@ -267,7 +267,7 @@ impl Machine {
         /// Daemons that the C library asks first, and does without where they are not there.
         const ASKED_FIRST: [&str; 2] = ["/run/nscd/socket", "/var/run/nscd/socket"];
         let Some(path) = path else {
-            self.refuse(process, tid, "connect", "talks to somebody who is not under control")?;
+            self.refuse(process, tid, "connect", "talks to a process that is not under control")?;
             return Ok(Some(Reply::Continue));
         };
         let path = path.first().map_or("", String::as_str);
@@ -275,7 +275,7 @@ impl Machine {
             return Ok(Some(Reply::Error(nix::errno::Errno::ECONNREFUSED)));
         }
         if std::fs::symlink_metadata(format!("/proc/{tid}/root{path}")).is_ok() {
-            self.refuse(process, tid, "connect", &format!("talks to whoever listens at {path}"))?;
+            self.refuse(process, tid, "connect", &format!("talks to the process that listens at {path}"))?;
         }
         Ok(Some(Reply::Continue))
     }
@@ -313,7 +313,7 @@ impl Machine {
         let held = Held { stop, told, known, prediction, until_ns };
         match self.trees[process].task(tid) {
             Some(task) => task.held = Some(held),
-            None => return Self::broken("a task stopped that nobody heard of"),
+            None => return Self::broken("an unknown task stopped"),
         }
         Ok(())
     }

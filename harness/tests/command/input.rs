@@ -33,7 +33,11 @@ fn each_mistake_is_told_with_the_way_out() {
         ("outcome = \"ok\"", "outcome = \"refused\", reason = \"exist\"", "the nearest is \"exists\""),
         ("./tool read", "./toll read", "./toll: no such program"),
         ("\"./tool\", \"add\"", "\"./it.toml\", \"add\"", "it is not executable; chmod +x"),
-        ("time_limit", "watch = [\"*.dat\"]\ntime_limit", "what \"*.dat\" holds cannot be told by its name"),
+        (
+            "time_limit",
+            "watch = [\"*.dat\"]\ntime_limit",
+            "what \"*.dat\" holds cannot be seen from its name",
+        ),
         ("time_limit", "cwd = \"nowhere\"\ntime_limit", "nowhere: no such folder"),
         ("time_limit", "state = \"nowhere\"\ntime_limit", "nowhere: no such folder"),
         (

@@ -63,14 +63,14 @@ impl Mutation {
             Self::AlterStatus => "alter a status seen",
             Self::RefusalSucceeds => "let a refusal succeed",
             Self::SuccessRefused => "let a success be refused",
-            Self::OtherStart => "tell another first status",
+            Self::OtherStart => "give another initial status",
             Self::AlterRevision => "alter a revision",
             Self::AlterGeneration => "alter a generation",
             Self::ForgetOutcome => "forget an outcome",
             Self::LeaveOpen => "leave an operation open for ever",
-            Self::ForgetTokens => "forget the tokens of one",
+            Self::ForgetTokens => "forget the tokens of an operation",
             Self::ForgetStatus => "forget a status seen",
-            Self::UnknownStart => "forget the first status",
+            Self::UnknownStart => "forget the initial status",
         }
     }
 

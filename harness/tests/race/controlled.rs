@@ -80,7 +80,7 @@ fn a_sound_counter_is_clean_as_a_whole() {
     assert!(["bounded", "exhausted"].contains(&scenario["coverage"].as_str().unwrap()), "{scenario}");
     assert_eq!((&scenario["diverged"], &scenario["sequential_orders"]), (&0.into(), &2.into()));
     let text = stdout(&ends_with(&mut workshop.race(&["--state", "state", "--", "./tool", "./tool"]), 0));
-    assert!(text.contains("each came to what one of the 2 sequential orders gives"), "{text}");
+    assert!(text.contains("each gave what one of the 2 sequential orders gives"), "{text}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Check for Deadlock {
                     class: Class::Deadlock,
                     container: None,
                     message: format!(
-                        "no operation ended after {since}; everybody waits: {}.",
+                        "no operation ended after {since}; all processes wait: {}.",
                         stall.waiting.join("; ")
                     ),
                     records: open.collect(),

@@ -85,9 +85,7 @@ fn lacking(evidence: &Evidence<'_>) -> Option<Unobserved> {
     let answers = list.into_iter().chain(deletes).filter_map(Reply::answer);
     let mut lacking = answers.filter_map(|answer| answer.lack().zip(answer.message.as_deref()));
     let (lack, words) = lacking.next()?;
-    Some(Unobserved::Missed(format!(
-        "when all was quiet, the examiner found the machine lacking {lack}: {words}"
-    )))
+    Some(Unobserved::Missed(format!("when all was quiet, this machine lacked {lack}: {words}")))
 }
 
 /// Whether the examiner found no container there.

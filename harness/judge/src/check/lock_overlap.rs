@@ -9,7 +9,7 @@ use super::{Check, Examination};
 use crate::evidence::{Evidence, Unobserved};
 use crate::violation::{Class, Violation};
 
-const NOBODY_CAME: Unobserved = Unobserved::lacking("nobody entered a critical section under watch");
+const NOBODY_CAME: Unobserved = Unobserved::lacking("no process entered a watched critical section");
 
 /// The check.
 #[derive(Debug)]

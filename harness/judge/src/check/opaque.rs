@@ -134,7 +134,7 @@ fn no_winner(history: &History, partition: &Operations) -> Option<Violation> {
     }
     let index = |record: &Record| history.records.iter().position(|other| std::ptr::eq(other, record));
     let indexes: Vec<usize> = changes().filter_map(index).collect();
-    let said = "of creates of an absent container one succeeds, in whatever order they take effect";
+    let said = "of several creates of an absent container exactly one succeeds, in any order";
     Some(violation(history, partition, Class::NotLinearizable, (said, indexes)))
 }
 

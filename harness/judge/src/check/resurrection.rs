@@ -151,7 +151,7 @@ fn when_quiet(evidence: &Evidence<'_>, container: usize, last: &Last) -> Collect
             class: Class::Resurrection,
             container: Some(container as u32),
             message: format!(
-                "{name} came back: when all was quiet {found}, but the last that happened was a delete: {gone}."
+                "{name} came back: when all was quiet {found}, but the last operation was a delete: {gone}."
             ),
             records: vec![delete],
         }

@@ -54,8 +54,7 @@ pub fn read(input: impl BufRead, model: &ObjectModel, limits: Limits) -> Result<
         return Err(ReadError::TooLarge { operations, memory_bytes: limits.memory_bytes });
     }
     if reader.count == 0 {
-        let what =
-            "the file has no operation; expected such as {:process 0, :type :invoke, :f :write, :value 3}";
+        let what = "the file has no operation; expected lines such as {:process 0, :type :invoke, :f :write, :value 3}";
         return Err(ReadError::Line { line: 1, what: what.to_owned() });
     }
     Ok(reader.finish())

@@ -78,7 +78,7 @@ fn to(rule: &Rule) -> String {
         Target::Place(place) => spelled(place),
         Target::Remembered => "the status before",
     };
-    let to = rule.or.map_or(to.into(), |or| format!("{to}, or {or} where it tells so"));
+    let to = rule.or.map_or(to.into(), |or| format!("{to}, or {or} if it says so"));
     if rule.idle.is_empty() {
         return to;
     }

@@ -358,7 +358,7 @@ impl Part<'_> {
     fn decide(&self, limits: Limits) -> (ObjectRuling, Way) {
         if !self.with_model(Says { items: &self.items }) {
             let why = if self.items.iter().any(|item| item.must) {
-                "no operation told anything that an order could contradict"
+                "no operation reports anything that an order could contradict"
             } else {
                 "no operation answered: there was nothing that an order could contradict"
             };

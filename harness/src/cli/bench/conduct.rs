@@ -119,7 +119,7 @@ impl Conductor<'_> {
         let left_out = match left_out {
             0 => String::new(),
             count => format!(
-                "; {} of the axes left out, as they mean nothing or the same as another",
+                "; {} of the axes left out, which mean nothing or the same as another",
                 plural(count, "combination")
             ),
         };

@@ -81,7 +81,7 @@ fn overlaps(cell: &Cell) -> Option<String> {
     let overlaps = cell.rounds.iter().map(|round| round.exclusion.overlaps).sum();
     (overlaps > 0).then(|| {
         let (overlaps, watched) = (grouped(overlaps), grouped(watched));
-        format!("in {overlaps} of {watched} critical sections somebody else was inside")
+        format!("in {overlaps} of {watched} critical sections another process was inside")
     })
 }
 

@@ -22,7 +22,7 @@ use crate::runtimes::clean::Left;
 use crate::runtimes::{Host, HostError, life};
 
 /// A command has a time limit of its own, beyond which it hangs.
-const LIMITED: Unobserved = Unobserved::lacking("a command that takes too long is told as one that hangs");
+const LIMITED: Unobserved = Unobserved::lacking("a command that takes too long counts as one that hangs");
 
 /// What a round left to judge.
 #[derive(Debug)]

@@ -25,8 +25,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const NO_LIST: Unobserved =
     Unobserved::lacking("the root is the harness's own, and is looked at without the runtime");
 const SANDBOXED: Unobserved =
-    Unobserved::lacking("the runtime tells the pid of a sandbox, which runs whatever the container does");
-const NOT_TOLD: Unobserved = Unobserved::lacking("the runtime told no process");
+    Unobserved::lacking("the runtime gives the pid of a sandbox, which runs whatever the container does");
+const NOT_TOLD: Unobserved = Unobserved::lacking("the runtime named no process");
 
 /// Nothing was looked at yet.
 pub(super) fn nothing() -> Quiet {

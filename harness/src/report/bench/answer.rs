@@ -73,15 +73,15 @@ fn scaling(cells: &Cells<'_>) -> Vec<String> {
     match over(first) {
         None => return vec!["one round each cannot tell what is faster: measure more rounds".into()],
         Some(interval) if best != first && interval.lower > 1.0 => parts.push(format!(
-            "{} do most, at least {:.1} times as much as {first}",
+            "throughput is highest with {}, at least {:.1} times that of {first}",
             plural(best, "process"),
             interval.lower
         )),
-        Some(_) => parts.push(format!("more than {} did not do more", plural(first, "process"))),
+        Some(_) => parts.push(format!("more than {} brings no more throughput", plural(first, "process"))),
     }
     let Some((&last, _)) = cells.last_key_value() else { return parts };
     if let Some(interval) = over(last).filter(|interval| last != best && interval.lower > 1.0) {
-        parts.push(format!("{last} do less again, at most {:.0}% of that", 100.0 / interval.lower));
+        parts.push(format!("with {last} it is lower again, at most {:.0}% of that", 100.0 / interval.lower));
     }
     parts
 }
@@ -154,13 +154,13 @@ impl Lead {
     fn words(&self) -> String {
         let first = self.first.join(" and ");
         let are = if self.first.len() == 1 {
-            format!("{first} is quickest")
+            format!("{first} is fastest")
         } else {
-            format!("{first} cannot be told apart")
+            format!("{first} are equally fast, as far as the intervals show")
         };
         match &self.next {
             None => are,
-            Some(next) => format!("{are}, at least {:.2} times as quick as {next}", self.times),
+            Some(next) => format!("{are}, at least {:.2} times as fast as {next}", self.times),
         }
     }
 }

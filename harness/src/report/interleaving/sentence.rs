@@ -122,7 +122,7 @@ const fn promise(class: Class) -> &'static str {
         Class::Leftover => "no file and no process may remain that no container owns",
         Class::Unrecoverable => "after a crash a container must be usable, or deletable and re-creatable",
         Class::Deadlock => "some process must always be able to go on",
-        Class::Starvation => "nobody may wait for ever",
+        Class::Starvation => "no process may wait for ever",
         Class::StatusMismatch => "metadata must say what the process really does",
         Class::SubjectCrash => "the subject must not crash",
         Class::NotSerializable => {

@@ -216,7 +216,7 @@ impl Combination {
     fn bare(&self, spin_ns: u64) -> Result<(Task, Point), &'static str> {
         if self.subject != BenchSubject::Library {
             return Err(
-                "a replica pauses and reads; with other work only the lock is measured, which is nobody's",
+                "a replica pauses and reads; with other work only a lock is measured, which belongs to no subject",
             );
         }
         // What is usual is what the library does.

@@ -35,7 +35,10 @@ impl Arguments<'_> {
             (libc::SEEK_SET, ..0) => Range { start: start.saturating_add(length), end: start },
             (libc::SEEK_SET, _) => Range { start, end: start.saturating_add(length) },
             _ => {
-                return Deed::Refused("fcntl".into(), "locks a part of a file that is not told by its start");
+                return Deed::Refused(
+                    "fcntl".into(),
+                    "locks a part of a file that is not given from its start",
+                );
             }
         };
         if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {

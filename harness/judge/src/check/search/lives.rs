@@ -261,14 +261,14 @@ impl Fault {
             Self::NotDeleted(earlier, later) => {
                 let ((earlier, one), (later, two)) = (told(earlier), told(later));
                 format!(
-                    "{later} told generation {two}, yet nobody had deleted generation {one}, which {earlier} told last."
+                    "{later} reported generation {two}, yet nobody had deleted generation {one}, which {earlier} told last."
                 )
             }
             Self::Back(earlier, later) => {
                 let ((told_earlier, one), (told_later, two)) = (told(earlier), told(later));
                 let since_ms = origin.ms(history.records[later as usize].deadline_ns());
                 format!(
-                    "{told_earlier} told generation {one}, yet generation {two} had been there by {since_ms:.3} ms \
+                    "{told_earlier} reported generation {one}, yet generation {two} had been there by {since_ms:.3} ms \
                  ({told_later}), and a generation never comes back."
                 )
             }

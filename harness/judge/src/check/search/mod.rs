@@ -211,7 +211,7 @@ fn undecisive(history: &History, operations: &Operations) -> String {
     });
     let told = told.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let all = plural(operations.indexes.len() as u64, "operation");
-    format!("nothing was verified: of {all} ({told}) none says anything that an order could contradict")
+    format!("nothing was verified: of {all} ({told}) none reports anything that an order could contradict")
 }
 
 /// Whether the operations tell so much of generations that they are judged life by life. Then an operation acted in the

@@ -173,7 +173,7 @@ fn nobody(table: &Table, found: States, fits: &[u8], ways: &[Operation]) -> Stri
     let fits_there = fits.iter().all(|&state| !is_absent(state));
     if was_there && fits_there && !fits.iter().any(|&state| within_one_life(table, found) & (1 << state) != 0)
     {
-        return "deleted it and created it anew".into();
+        return "deleted it and created it again".into();
     }
     format!("{} it", or(&verbs(ways)))
 }

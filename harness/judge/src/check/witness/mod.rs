@@ -93,7 +93,7 @@ impl WitnessOrder {
 
 fn judge_one(history: &History, partition: &sort::Partition, deaths: Deaths) -> Ruling<Walked, Fault> {
     if partition.untokened == 0 && !partition.decides() {
-        return Ruling::nothing("no operation says anything that an order could contradict");
+        return Ruling::nothing("no operation reports anything that an order could contradict");
     }
     if let Some(why) = beyond(history, partition.container) {
         return Ruling::open(why);
@@ -101,7 +101,7 @@ fn judge_one(history: &History, partition: &sort::Partition, deaths: Deaths) -> 
     if partition.untokened > 0 {
         let told = plural(partition.untokened, "operation");
         return Ruling::open(format!(
-            "{told} without generation and revision: to order what tells none needs a search"
+            "{told} without generation and revision: ordering those needs a search"
         ));
     }
     match walk::Walk::through(&history.records, partition, deaths) {
@@ -156,12 +156,12 @@ fn beyond(history: &History, container: u32) -> Option<String> {
         return Some(format!("generations and revisions are those of runsc; model {model} needs a search"));
     }
     if history.window.is_some() {
-        return Some("what came before the window is not told; it needs a search".into());
+        return Some("the history does not say what came before the window; it needs a search".into());
     }
     let start = history.start(container);
     let what = start.as_str();
     (start != Start::Absent)
-        .then(|| format!("it is {what} at the start, in a generation that nobody tells; it needs a search"))
+        .then(|| format!("it is {what} at the start, in an unknown generation; it needs a search"))
 }
 
 /// The check.

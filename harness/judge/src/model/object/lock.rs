@@ -84,7 +84,7 @@ impl Sequential for Lock {
 
     fn shown(&self, state: &Held, names: &dyn Names) -> String {
         match state.by {
-            Some(u32::MAX) => "it held by somebody else".to_owned(),
+            Some(u32::MAX) => "it held by another".to_owned(),
             Some(actor) => format!("it held by {}", names.actor(actor)),
             None => "it free".to_owned(),
         }
