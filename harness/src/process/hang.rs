@@ -46,6 +46,7 @@ fn doing(tree: &[u32]) -> String {
     match (Stat::of(pid).map(|stat| stat.state), procfs::wait_channel(pid)) {
         (Some('R'), _) => format!("({name}) is running"),
         (Some('T' | 't'), _) => format!("({name}) is stopped"),
+        (Some('Z'), _) => format!("({name}) has ended, and nobody has waited for it"),
         (_, Some(channel)) => format!("({name}) waits in the kernel: {channel}{}", stack(pid)),
         (_, None) => format!("({name}) waits"),
     }

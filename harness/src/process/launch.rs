@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::attention::Attention;
 use super::clock::{self, now_ns};
 use super::hang;
 use super::perturbed::{Perturber, Starting};
@@ -208,18 +209,20 @@ impl Vigil<'_> {
         let group = self.child.pid;
         let number = rustix::process::Pid::from_raw(group.as_raw()).ok_or(io::ErrorKind::InvalidData)?;
         let handle = pidfd_open(number, PidfdFlags::empty())?;
+        let mut attention = Attention::begin();
         loop {
             let delayed_ns = self.serve()?;
             // What it was held back for is no time of its own, up to as much again.
             let limit_ns = self.launch.limit_ns + delayed_ns.min(self.launch.limit_ns);
             let since_ns = now_ns() - self.begun_ns;
+            let seen_ns = attention.now_ns() - self.begun_ns;
             let due = |at_ns: Option<u64>| at_ns.is_some_and(|at_ns| since_ns >= at_ns);
             let is_ended = self.launch.end.is_some_and(|end| end.load(Ordering::Relaxed) != 0);
             let fault = match () {
                 () if due(self.launch.kill_ns) || is_ended && since_ns > LOOK_NS => Some(Ending::Killed),
-                () if since_ns >= limit_ns && self.is_quiet() => Some(Ending::TimedOut),
+                () if seen_ns >= limit_ns && self.is_quiet() => Some(Ending::TimedOut),
                 // It still calls, so that it is no hang, but it is not waited for either.
-                () if since_ns >= limit_ns.saturating_mul(SLOW) => Some(Ending::Killed),
+                () if seen_ns >= limit_ns.saturating_mul(SLOW) => Some(Ending::Killed),
                 () if self.writes_too_much()? => Some(Ending::TooMuch),
                 () => None,
             };
@@ -227,7 +230,7 @@ impl Vigil<'_> {
                 return self.put_down(group, ending);
             }
             // A limit that is over is looked at again in a while.
-            let next = [self.launch.kill_ns, Some(limit_ns).filter(|limit_ns| since_ns < *limit_ns)];
+            let next = [self.launch.kill_ns, Some(limit_ns).filter(|limit_ns| seen_ns < *limit_ns)];
             let next_ns = next.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(since_ns)).min();
             if self.wait(&handle, next_ns.unwrap_or(LOOK_NS).min(LOOK_NS))? {
                 let status = self.child.wait()?;
@@ -259,7 +262,7 @@ impl Vigil<'_> {
     /// Whether it may be called hung: it is held back by nobody here, and called nothing for long.
     fn is_quiet(&self) -> bool {
         let Some(perturber) = self.launch.perturber else { return true };
-        perturber.borrow().quiet_ns() >= self.launch.limit_ns / 2
+        perturber.borrow_mut().quiet_ns() >= self.launch.limit_ns / 2
     }
 
     /// Answers calls that are held back; by how much they were delayed so far.

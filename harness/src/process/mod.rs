@@ -9,6 +9,7 @@
 //! Nothing here knows what the workers do: that is the engines' business.
 
 pub mod arena;
+pub mod attention;
 mod channel;
 pub(crate) mod children;
 pub mod clock;

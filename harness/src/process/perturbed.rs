@@ -19,6 +19,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use rustix::thread::futex;
 
+use super::attention::Attention;
 use super::clock::now_ns;
 use super::sys::seccomp::{self, Instruction, Listener, Notification, Reply};
 use super::sys::{self, Forked, Mapping};
@@ -38,7 +39,9 @@ pub struct Perturber {
     held: Vec<Held>,
     /// By how much calls of the command at work were delayed.
     delayed_ns: u64,
-    /// When anything was called last, or a call was let go.
+    /// The time that was seen to pass.
+    attention: Attention,
+    /// When anything was called last, or a call was let go, as it was seen.
     last_ns: u64,
 }
 
@@ -127,7 +130,9 @@ impl Starting {
 impl Perturber {
     /// Commands run under this filter; `decide` says what is done to a call that it stops.
     pub(crate) fn new(filter: Vec<Instruction>, decide: Box<Decide>) -> Self {
-        Self { filter, decide, listeners: Vec::new(), held: Vec::new(), delayed_ns: 0, last_ns: now_ns() }
+        let mut attention = Attention::begin();
+        let last_ns = attention.now_ns();
+        Self { filter, decide, listeners: Vec::new(), held: Vec::new(), delayed_ns: 0, attention, last_ns }
     }
 
     /// By how much calls of the command at work were delayed so far, in nanoseconds.
@@ -136,13 +141,13 @@ impl Perturber {
     }
 
     /// How long nothing has been called, in nanoseconds: whoever still calls, or is held back, is slow and does not hang.
-    pub(crate) fn quiet_ns(&self) -> u64 {
-        if self.held.is_empty() { now_ns().saturating_sub(self.last_ns) } else { 0 }
+    pub(crate) fn quiet_ns(&mut self) -> u64 {
+        if self.held.is_empty() { self.attention.now_ns() - self.last_ns } else { 0 }
     }
 
     /// Starts a command under the filter. The caller must have one thread.
     pub(crate) fn start(&mut self, mut command: Command) -> io::Result<Starting> {
-        (self.delayed_ns, self.last_ns) = (0, now_ns());
+        (self.delayed_ns, self.last_ns) = (0, self.attention.now_ns());
         let words = Words::new()?;
         match sys::fork()? {
             Forked::Parent(child) => {
@@ -205,12 +210,13 @@ impl Perturber {
                 }
             }
         }
+        let seen_ns = self.attention.now_ns();
         let now_ns = now_ns();
         let (due, held): (Vec<Held>, Vec<Held>) =
             std::mem::take(&mut self.held).into_iter().partition(|held| held.until_ns <= now_ns);
         self.held = held;
         if !due.is_empty() {
-            self.last_ns = now_ns;
+            self.last_ns = seen_ns;
         }
         for held in &due {
             answer(&self.listeners[held.listener], held.id)?;
@@ -226,7 +232,7 @@ impl Perturber {
     }
 
     fn take(&mut self, at: usize) -> io::Result<()> {
-        self.last_ns = now_ns();
+        self.last_ns = self.attention.now_ns();
         let stop = match self.listeners[at].receive() {
             Ok(stop) => stop,
             // It was killed meanwhile, or interrupted.

@@ -13,6 +13,7 @@ use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::hang;
 use crate::process::spawner::{Ended, Status, Stray, Then};
@@ -94,6 +95,8 @@ struct Running {
     step: Step,
     pid: u32,
     begun_ns: u64,
+    /// Until when it may run, by the time that is seen to pass.
+    until_ns: u64,
     is_killed: bool,
     is_late: bool,
 }
@@ -185,7 +188,8 @@ impl Site {
             Ok(started) => started,
             Err(error) => return Ok((not_started(error.errno), Vec::new())),
         };
-        let until_ns = started.at_ns + self.limit_ns();
+        let mut attention = Attention::begin();
+        let until_ns = attention.now_ns() + self.limit_ns();
         let mut waiting = Vec::new();
         let mut is_late = false;
         let ended = loop {
@@ -193,7 +197,7 @@ impl Site {
                 break ended;
             }
             self.must_be_short(name, &ready.text)?;
-            if now_ns() >= until_ns && !is_late {
+            if attention.now_ns() >= until_ns && !is_late {
                 is_late = true;
                 waiting = hang::told(&[(who.to_owned(), started.pid)], self.spawner.pid(), &self.work);
                 self.spawner.signal(slot, Signal::SIGKILL)?;
@@ -242,6 +246,7 @@ struct Play<'s> {
     done: BTreeMap<Step, Done>,
     played: Played,
     begun_ns: u64,
+    attention: Attention,
 }
 
 impl<'s> Play<'s> {
@@ -262,6 +267,7 @@ impl<'s> Play<'s> {
             done: BTreeMap::new(),
             played,
             begun_ns: now_ns(),
+            attention: Attention::begin(),
         }
     }
 
@@ -328,12 +334,14 @@ impl<'s> Play<'s> {
         if starts.is_empty() {
             return Ok(());
         }
-        for ((slot, step), started) in steps.into_iter().zip(self.site.spawner.start(starts)?) {
+        let started = self.site.spawner.start(starts)?;
+        let until_ns = self.attention.now_ns() + self.site.limit_ns();
+        for ((slot, step), started) in steps.into_iter().zip(started) {
             match started {
                 Ok(started) => {
                     let (pid, begun_ns) = (started.pid, started.at_ns);
-                    self.running
-                        .insert(slot, Running { step, pid, begun_ns, is_killed: false, is_late: false });
+                    let running = Running { step, pid, begun_ns, until_ns, is_killed: false, is_late: false };
+                    self.running.insert(slot, running);
                 }
                 Err(error) => {
                     self.done.insert(step, not_started(error.errno));
@@ -361,9 +369,8 @@ impl<'s> Play<'s> {
 
     /// Looks for who takes too long, and who writes too much.
     fn look(&mut self) -> Result<(), RaceError> {
-        let now_ns = now_ns();
-        let limit_ns = self.site.limit_ns();
-        let is_late = |running: &Running| now_ns >= running.begun_ns + limit_ns;
+        let now_ns = self.attention.now_ns();
+        let is_late = |running: &Running| now_ns >= running.until_ns;
         if !self.running.values().any(|running| is_late(running) && !running.is_late) {
             for running in self.running.values() {
                 let (process, index) = running.step;

@@ -16,6 +16,7 @@ use super::clean::{self, Left, SIGN};
 use super::{FindError, Runtime, cgroup, find};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::spawner::{Bind, Ended, Settings, Spawner, SpawnerError, Start, Status};
@@ -24,6 +25,8 @@ use crate::process::spawner::{Bind, Ended, Settings, Spawner, SpawnerError, Star
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// How often processes are waited for that end without being told to.
 const LOOK: Duration = Duration::from_millis(2);
+/// How long a command is waited for until the time is looked at.
+pub const ROUND: Duration = Duration::from_millis(20);
 
 /// Commands of a runtime cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -226,14 +229,15 @@ impl Host {
 
     /// Waits for one command alone.
     fn spawner_ended(&mut self, slot: u32, at_most: Duration) -> io::Result<Option<Ended>> {
-        let until_ns = now_ns() + at_most.as_nanos() as u64;
+        let mut attention = Attention::begin();
+        let until_ns = attention.now_ns() + at_most.as_nanos() as u64;
         loop {
-            let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
-            match self.spawner.ended(left)? {
+            let left = Duration::from_nanos(until_ns.saturating_sub(attention.now_ns()));
+            match self.spawner.ended(left.min(ROUND))? {
                 Some(ended) if ended.slot == slot => return Ok(Some(ended)),
                 // One of an earlier round that was given up.
-                Some(_) => {}
-                None => return Ok(None),
+                None if left.is_zero() => return Ok(None),
+                Some(_) | None => {}
             }
         }
     }

@@ -13,6 +13,7 @@ use super::machine::{Machine, Result};
 use super::settings::{Left, Options, Sleeps};
 use super::still::descendants;
 use super::tree::{Heard, Tree};
+use crate::process::attention::Attention;
 use crate::process::procfs::{self, Stat};
 use crate::process::spawner::Stray;
 use crate::process::sys::seccomp::Reply;
@@ -80,8 +81,10 @@ struct Delayed {
 struct Delays {
     held: Vec<Delayed>,
     sum: Duration,
-    /// When anything was called last, or a call was let go.
-    last: Instant,
+    /// The time that was seen to pass.
+    attention: Attention,
+    /// When anything was called last, or a call was let go, as it was seen.
+    last_ns: u64,
 }
 
 impl Options {
@@ -132,12 +135,15 @@ impl Machine {
                 self.start_command(process)?;
             }
         }
-        let mut delays = Delays { held: Vec::new(), sum: Duration::ZERO, last: Instant::now() };
+        let mut attention = Attention::begin();
+        let begun_ns = attention.now_ns();
+        let mut delays = Delays { held: Vec::new(), sum: Duration::ZERO, attention, last_ns: begun_ns };
         let mut in_time = true;
         while in_time && self.trees.iter().any(Tree::is_live) {
             self.go_round(&mut delays, perturbation)?;
             let limit = self.options.time_limit;
-            in_time = self.run.begun.elapsed() <= limit + delays.sum.min(limit);
+            let since = Duration::from_nanos(delays.attention.now_ns() - begun_ns);
+            in_time = since <= limit + delays.sum.min(limit);
         }
         if !in_time {
             let live = self.trees.iter().enumerate().filter(|(_, tree)| tree.is_live());
@@ -146,7 +152,8 @@ impl Machine {
                 .collect::<Vec<_>>();
             perturbation.late(&late, self.spawner.pid());
         }
-        let quiet = if delays.held.is_empty() { delays.last.elapsed() } else { Duration::ZERO };
+        let quiet_ns = if delays.held.is_empty() { delays.attention.now_ns() - delays.last_ns } else { 0 };
+        let quiet = Duration::from_nanos(quiet_ns);
         let over = Instant::now();
         while in_time && self.has_strays() && over.elapsed() < grace {
             self.go_round(&mut delays, perturbation)?;
@@ -163,7 +170,7 @@ impl Machine {
         self.let_the_due_go(&mut delays.held)?;
         let heard = self.hear_all()?;
         if heard || delays.held.len() < held {
-            delays.last = Instant::now();
+            delays.last_ns = delays.attention.now_ns();
         }
         if !heard {
             let left = |one: &Delayed| one.until.saturating_duration_since(Instant::now());

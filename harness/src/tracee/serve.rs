@@ -12,6 +12,7 @@ use super::still::{self, Look};
 use super::task::{Task, handle};
 use super::tree::{Heard, Phase};
 use crate::books::deed::Deed;
+use crate::process::attention::Attention;
 use crate::process::procfs;
 use crate::process::sys::seccomp::{Notification, Reply};
 
@@ -324,7 +325,8 @@ impl Machine {
         /// How long a task may be on its way that nobody can see.
         const GRACE: Duration = Duration::from_millis(20);
         let waits = |tree: &super::tree::Tree| tree.is_live() && !tree.waiting.is_empty();
-        let begun = Instant::now();
+        let mut attention = Attention::within(2 * SOON);
+        let begun_ns = attention.now_ns();
         loop {
             let mut has_limit = false;
             for process in 0..self.trees.len() {
@@ -339,7 +341,8 @@ impl Machine {
                     return Ok(true);
                 }
             }
-            if !self.trees.iter().any(waits) || (!has_limit && begun.elapsed() > GRACE) {
+            let since = Duration::from_nanos(attention.now_ns() - begun_ns);
+            if !self.trees.iter().any(waits) || (!has_limit && since > GRACE) {
                 return Ok(false);
             }
             if self.run.begun.elapsed() > self.options.time_limit {

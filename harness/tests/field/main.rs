@@ -11,5 +11,6 @@ mod program;
 mod publish;
 mod raced;
 mod speed;
+mod stalled;
 mod strace;
 mod tidy;

@@ -12,6 +12,7 @@ use crate::explore::strategy::sampling::Dice;
 use crate::history::{Deaths, History, Outcome, Reason, Record};
 use crate::plan::Call;
 use crate::plan::rounds::RoundsPlan;
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::marker::Handle;
 use crate::process::procfs::Stat;
@@ -182,18 +183,27 @@ impl<'p> Play<'p> {
     /// Does all of it, and waits until every command has ended or had its time.
     fn run(mut self, deeds: &[(u64, Deed)]) -> Result<Vec<Done>, HostError> {
         let begun_ns = now_ns();
+        let mut attention = Attention::begin();
+        let mut heard_ns = attention.now_ns();
         let mut next = 0;
         while self.done.iter().any(Option::is_none) {
             let at = |deed: &(u64, Deed)| begun_ns + deed.0;
             let due = deeds[next..].iter().take_while(|deed| at(deed) <= now_ns()).count();
             self.perform(&deeds[next..next + due])?;
             next += due;
-            let until_ns = deeds.get(next).map_or_else(|| now_ns() + self.limit_ns(), at);
-            let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
-            if let Some(ended) = self.host.spawner.ended(left)? {
+            let left = deeds
+                .get(next)
+                .map_or(host::ROUND, |deed| Duration::from_nanos(at(deed).saturating_sub(now_ns())));
+            if let Some(ended) = self.host.spawner.ended(left.min(host::ROUND))? {
                 self.hear(ended)?;
-            } else if next == deeds.len() && self.stands_still() {
-                self.give_up()?;
+                heard_ns = attention.now_ns();
+            } else if next < deeds.len() {
+                heard_ns = attention.now_ns();
+            } else if attention.now_ns() - heard_ns >= self.limit_ns() {
+                if self.stands_still() {
+                    self.give_up()?;
+                }
+                heard_ns = attention.now_ns();
             }
         }
         Ok(self.done.into_iter().flatten().collect())

@@ -19,6 +19,7 @@ use super::workers::Workers;
 use crate::engine::Ended;
 use crate::plan::Budget;
 use crate::process::Channel;
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::region::Control;
 use crate::subject::Builder;
@@ -105,6 +106,8 @@ fn early_departure(departure: &Departure) -> String {
 /// Watches over a run from its start until all is quiet.
 struct Shift<'c, 's> {
     workers: &'c mut Workers<'s>,
+    /// The time that was seen to pass, by which a stall is told.
+    attention: Attention,
     pulse: Pulse,
     killer: Option<Killer>,
     /// When the run was over for those who are left.
@@ -116,9 +119,11 @@ struct Shift<'c, 's> {
 impl<'c, 's> Shift<'c, 's> {
     fn new(workers: &'c mut Workers<'s>) -> Self {
         let now_ns = now_ns();
+        let mut attention = Attention::begin();
         let plan = workers.context.plan();
         Self {
-            pulse: Pulse::new(now_ns),
+            pulse: Pulse::new(attention.now_ns()),
+            attention,
             killer: plan.kill_every_ns.map(|every_ns| Killer::new(every_ns, plan.seed, now_ns)),
             workers,
             over_ns: None,
@@ -176,8 +181,8 @@ impl<'c, 's> Shift<'c, 's> {
 
     fn look_around(&mut self) -> io::Result<()> {
         let now_ns = now_ns();
-        let since_ns = self.pulse.feel(self.workers.context, now_ns);
-        let still_ns = now_ns - since_ns;
+        let seen_ns = self.attention.now_ns();
+        let still_ns = seen_ns - self.pulse.feel(self.workers.context, seen_ns);
         let deadline_ns = self.control().deadline_ns.load(Ordering::Relaxed);
         if is_over(self.control()) {
             let over_ns = *self.over_ns.get_or_insert(now_ns);

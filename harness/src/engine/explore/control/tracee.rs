@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::procfs;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
@@ -248,9 +249,11 @@ impl Watchdog {
 impl Watched {
     fn watch(&self, limit_ns: u64) {
         let mut late = None;
+        let mut attention = Attention::begin();
         while !self.over.load(Ordering::Relaxed) {
             std::thread::park_timeout(Watchdog::ROUND);
             let (pid, since_ns) = (self.pid.load(Ordering::Acquire), self.since_ns.load(Ordering::Relaxed));
+            let since_ns = since_ns.max(attention.awake_since_ns());
             if pid == 0 || now_ns() < since_ns.saturating_add(limit_ns) {
                 continue;
             }

@@ -19,6 +19,7 @@ use crate::engine::Order;
 use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 use crate::process::procfs::Stat;
 use crate::process::region::{Layout, Region};
@@ -126,9 +127,10 @@ impl Tracees {
         let header = self.region.header(examiner as u32);
         mail::lay_request(header, &request);
         mail::ask(header);
-        let until_ns = now_ns() + self.step_ns;
+        let mut attention = Attention::begin();
+        let until_ns = attention.now_ns() + self.step_ns;
         while !mail::await_answer(header, Duration::from_millis(20)) {
-            let is_late = now_ns() > until_ns;
+            let is_late = attention.now_ns() > until_ns;
             if is_late {
                 _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             }

@@ -9,6 +9,7 @@ use super::{Found, Observation, Step, examine};
 use crate::engine::stress::pause::is_over;
 use crate::engine::stress::wire::Departure;
 use crate::engine::stress::workers::Workers;
+use crate::process::attention::Attention;
 use crate::process::clock::now_ns;
 
 /// How often the zygote looks whether the examiner gets on.
@@ -45,18 +46,19 @@ fn attend(workers: &mut Workers<'_>, notes: &Notes, first: u32, until_ns: u64) -
     let examiner = workers.context.order.layout.examiner();
     let patience_ns = workers.context.plan().stall_ns.max(STEP_NS_MIN);
     workers.start(examiner, &|post| examine(post, first, &notes.file))?;
-    let mut seen = (notes.bytes()?, now_ns());
+    let mut attention = Attention::begin();
+    let mut seen = (notes.bytes()?, attention.now_ns());
     loop {
         if let Some(departure) = workers.wait(TICK_NS)?.pop() {
             return Ok(departure);
         }
-        let (bytes, now_ns) = (notes.bytes()?, now_ns());
+        let (bytes, seen_ns) = (notes.bytes()?, attention.now_ns());
         if bytes != seen.0 {
-            seen = (bytes, now_ns);
+            seen = (bytes, seen_ns);
         }
         // The user who stops a run wants an end, though not one without what there is to see.
         let patience_ns = if is_over(workers.context.region.control()) { STEP_NS_MIN } else { patience_ns };
-        if now_ns > seen.1 + patience_ns || now_ns > until_ns {
+        if seen_ns > seen.1 + patience_ns || now_ns() > until_ns {
             workers.kill(examiner);
         }
     }
