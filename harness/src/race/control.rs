@@ -28,6 +28,7 @@ use crate::explore::strategy::pos::Pos;
 use crate::explore::strategy::random::Random;
 use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::explore::strategy::{Coverage, Strategy};
+use crate::history::Clock;
 use crate::plan::StrategyPlan;
 use crate::plan::race::RacePlan;
 use crate::plan::schedule::{Fault, Schedule};
@@ -406,13 +407,14 @@ impl Search<'_> {
             for (index, command) in commands.iter().enumerate() {
                 done.insert((*process, index), done_of(command, execution.end));
                 if let Some(invoked) = command.invoked {
-                    let span =
-                        (invoked as u64, command.returned.map_or(u64::MAX, |returned| returned as u64));
-                    spans.insert((*process, index), span);
+                    // It has returned with the last of the steps that had happened by then: the next step comes after it.
+                    let last = |happened: usize| happened.saturating_sub(1).max(invoked) as u64;
+                    spans
+                        .insert((*process, index), (invoked as u64, command.returned.map_or(u64::MAX, last)));
                 }
             }
         }
-        let mut played = Played { spans, ..Played::nothing() };
+        let mut played = Played { spans, clock: Clock::Steps, ..Played::nothing() };
         if execution.end == End::Deadlock {
             played.waiting = execution.outcome.stall.clone().unwrap_or_default();
         }

@@ -1,7 +1,7 @@
 //! Executions judged by a model: what each command answered becomes a history, and the judge of histories says whether it is
 //! legal.
 //!
-//! Under control, times are numbers of steps. A process's first command has begun before anything happens.
+//! Under control, times are numbers of steps: a command begins with its first and has returned with its last.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use super::judge::{Broken, Judged};
 use super::outcome::{Done, Ending, Who};
 use super::run::Played;
 use crate::check::search::Budget;
-use crate::history::AnyHistory;
+use crate::history::{AnyHistory, Clock, FIRST_STEP};
 use crate::judge::{AnyJudged, Checker, judge_any};
 use crate::model::{AnyModel, Builtin, Model, load_any};
 use crate::plan::command::Ends;
@@ -75,14 +75,15 @@ impl ModelJudge {
             }
             if done.ending != Ending::Skipped {
                 let span = played.spans.get(&(process, index)).copied();
-                answered.push(self.answered((process, index), done, span.unwrap_or((0, u64::MAX))));
+                let span = span.unwrap_or((0, u64::MAX));
+                answered.push(self.answered((process, index), done, span, played.clock));
             }
         }
-        let said = self.said(&answered, Ends::Failed)?;
+        let said = self.said(&answered, Ends::Failed, played.clock)?;
         let Some((class, told)) = said else { return Ok(Judged::Legal { left_over: Vec::new() }) };
         let unmatched = answered.iter().find(|answered| answered.is_unmatched);
         if let Some(unmatched) = unmatched
-            && self.said(&answered, Ends::Unknown)?.is_none()
+            && self.said(&answered, Ends::Unknown, played.clock)?.is_none()
         {
             // Whether an operation acted whose answer nobody understood is not known.
             let why = unmatched.call.message.clone().unwrap_or_default();
@@ -92,10 +93,21 @@ impl ModelJudge {
         Ok(broken(class, told, killed))
     }
 
-    fn answered(&self, (process, index): (usize, usize), done: &Done, span: (u64, u64)) -> Answered {
+    /// The time at which commands begin: behind whatever setup did.
+    fn from(&self, clock: Clock) -> u64 {
+        let behind_setup = 2 * self.modelled.setup.len() as u64 + 1;
+        if clock == Clock::Steps { behind_setup.max(FIRST_STEP) } else { behind_setup }
+    }
+
+    fn answered(
+        &self,
+        (process, index): (usize, usize),
+        done: &Done,
+        span: (u64, u64),
+        clock: Clock,
+    ) -> Answered {
         let call = &self.modelled.calls[process][index];
-        // Behind whatever setup did.
-        let from = 2 * self.modelled.setup.len() as u64 + 1;
+        let from = self.from(clock);
         let mut answered = Call {
             process: process as u32 + 1,
             object: call.object.clone(),
@@ -134,7 +146,7 @@ impl ModelJudge {
     }
 
     /// What the judge says; unmatched answers count as this.
-    fn said(&mut self, answered: &[Answered], unmatched: Ends) -> Result<Said, NoBaseline> {
+    fn said(&mut self, answered: &[Answered], unmatched: Ends, clock: Clock) -> Result<Said, NoBaseline> {
         let mut lines = format!("{}\n", self.modelled.header).into_bytes();
         for (number, setup) in (0..).zip(&self.modelled.setup) {
             let call = Call {
@@ -159,8 +171,14 @@ impl ModelJudge {
                 "the history of an execution cannot be judged: {why}"
             )))
         };
-        let history =
+        let mut history =
             history::read(&lines, self.model.as_ref()).map_err(|error| failed(error.to_string()))?;
+        if self.from(clock) == FIRST_STEP {
+            match &mut history {
+                AnyHistory::Table(history) => history.clock = clock,
+                AnyHistory::Object(history) => history.clock = clock,
+            }
+        }
         let model =
             self.model.clone().or_else(|| own_model(&history)).ok_or_else(|| failed("no model".into()))?;
         let judged = judge_any(&history, &model, Checker::Auto, Budget::default())

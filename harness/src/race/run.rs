@@ -14,6 +14,7 @@ use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::process::attention::Attention;
+use crate::history::Clock;
 use crate::process::clock::now_ns;
 use crate::process::hang;
 use crate::process::spawner::{Ended, Status, Stray, Then};
@@ -30,8 +31,11 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Played {
     /// What it came to.
     pub outcome: Outcome,
-    /// When each command began and ended, in nanoseconds since the first began.
+    /// When each command began and ended: both are part of it, so one that ended before another began did so at a smaller
+    /// number. [`u64::MAX`] is no end.
     pub spans: BTreeMap<Step, (u64, u64)>,
+    /// What those times count: nanoseconds since the first began, or steps from 0.
+    pub clock: Clock,
     /// Who waits for what, where somebody did not end in time.
     pub waiting: Vec<String>,
     /// The calls that were delayed, in the order in which they were let go.
@@ -46,6 +50,7 @@ impl Played {
         Self {
             outcome: nothing(),
             spans: BTreeMap::new(),
+            clock: Clock::Nanoseconds,
             waiting: Vec::new(),
             calls: Vec::new(),
             is_spoilt: false,

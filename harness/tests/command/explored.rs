@@ -99,6 +99,25 @@ WRITES
 }
 
 #[test]
+fn what_had_ended_before_a_read_began_must_be_seen() {
+    // The read begins with its first step, right behind the last of an add, and never looks at the sum.
+    let blind = "#!/bin/sh\ncd \"$STATE\" || exit 9\nif [ \"$1\" = read ]; then echo x >look; echo 0; exit 0; fi\n\
+                 echo 1 >count\necho 1\n";
+    let reads = EXPLORE.replace("[\"add x 2\"], [\"add x 3\"]", "[\"add x 1\"], [\"read x\"]");
+    let blind = Workshop::new(blind, &reads);
+    let Some(scenario) = explored("what_had_ended_before_a_read_began", &blind, 100) else { return };
+    assert_eq!(classes(&scenario), ["not-linearizable"], "{scenario:#}");
+    // Its times are those of the table: steps, from 1.
+    let message = scenario["violations"][0]["message"].as_str().expect("a message");
+    let story = scenario["violations"][0].to_string();
+    assert!(message.contains("read") && !story.contains(" ns)"), "{scenario:#}");
+    let sees = "#!/bin/sh\ncd \"$STATE\" || exit 9\n\
+                if [ \"$1\" = read ]; then cat count 2>/dev/null || echo 0; exit 0; fi\n\
+                echo 1 >new\nmv new count\necho 1\n";
+    explored("what_had_ended_before_a_read_began", &Workshop::new(sees, &reads), 0);
+}
+
+#[test]
 fn the_program_may_be_its_own_specification() {
     let tool = COUNTER.replace("sleep 0.02\n", "");
     let workshop = Workshop::new(&tool, &EXPLORE.replace("\"counter\"", "\"sequential\""));
