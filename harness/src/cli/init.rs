@@ -118,7 +118,7 @@ fn scenario(args: &InitArgs) -> Result<Exit, Failure> {
         format!("its help names {}", names.join(", "))
     };
     print(&format!(
-        "wrote {shown}: {known}. Fill in what is marked FILL IN, and run it, before and after: flockwork run {shown}\n"
+        "wrote {shown}: {known}. It runs as it is: flockwork run {shown}. Then fill in what is marked FILL IN.\n"
     ))?;
     Ok(Exit::AsExpected)
 }

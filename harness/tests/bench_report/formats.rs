@@ -50,6 +50,45 @@ fn the_table_marks_best_and_worst_and_says_once_what_does_not_vary() {
 }
 
 #[test]
+fn the_answer_says_only_what_the_intervals_carry() {
+    let answer = |cells: &[(&str, Kind)]| {
+        let record = record(1, cells);
+        let human =
+            anstream::adapter::strip_str(&BenchReport::of(&record, &[]).human(Detail::Normal)).to_string();
+        human
+            .lines()
+            .find(|line| line.starts_with("answer: "))
+            .unwrap_or_else(|| panic!("{human}"))
+            .to_owned()
+    };
+    let kind = |rate, noise, processes| Kind { rate, noise, processes, ..Kind::default() };
+    let both = [
+        ("fs2", kind(10_000.0, 0.05, 2)),
+        ("std", kind(10_000.0, 0.05, 2)),
+        ("lockfile", kind(1_000.0, 0.01, 2)),
+    ];
+    let told = answer(&both);
+    let expected =
+        "answer: at 2 processes the intervals do not separate fs2 and std, which are each at least ";
+    assert!(told.starts_with(expected) && told.ends_with(" times as fast as lockfile"), "{told}");
+    // One of the two may be no faster than the third.
+    let one = [
+        ("fs2", kind(10_000.0, 0.01, 2)),
+        ("std", kind(9_000.0, 0.4, 2)),
+        ("lockfile", kind(8_000.0, 0.01, 2)),
+    ];
+    assert_eq!(answer(&one), "answer: at 2 processes the intervals do not separate fs2 and std");
+    let alone = [("fs2", kind(10_000.0, 0.2, 1)), ("fs2", kind(10_100.0, 0.2, 2))];
+    assert_eq!(answer(&alone), "answer: no gain over 1 process is certain");
+    let slower = [("fs2", kind(10_000.0, 0.01, 1)), ("fs2", kind(5_000.0, 0.01, 2))];
+    let told = answer(&slower);
+    assert!(
+        told.starts_with("answer: no gain over 1 process is certain; throughput with 2 is at most 5"),
+        "{told}"
+    );
+}
+
+#[test]
 fn nothing_is_marked_where_intervals_meet_and_nobody_is_best_who_let_others_starve() {
     let shown = |record: &BenchRecord| {
         let report = BenchReport::of(record, &[]);

@@ -314,9 +314,9 @@ fn where_nothing_was_verified_nothing_is_clean() {
     for (name, lines, why) in [
         ("header", vec![], "no operation on a container"),
         ("lists", vec![list], "no operation on a container"),
-        ("failures", vec![failed.clone()], "of 1 operation (1 failed) none says anything"),
-        ("unknowns", vec![unknown.clone()], "of 1 operation (1 unknown) none says anything"),
-        ("both", vec![failed, unknown], "of 2 operations (1 failed, 1 unknown) none says anything"),
+        ("failures", vec![failed.clone()], "of 1 operation (1 failed) none reports anything"),
+        ("unknowns", vec![unknown.clone()], "of 1 operation (1 unknown) none reports anything"),
+        ("both", vec![failed, unknown], "of 2 operations (1 failed, 1 unknown) none reports anything"),
     ] {
         let file = format!("{name}.jsonl");
         place.file(&file, &text(HEADER, &lines));
@@ -413,4 +413,27 @@ fn a_window_is_judged_by_what_lies_within_it() {
     place.file("bad.jsonl", &text(&HEADER.replace("\"initial\"", "\"window\":7,\"initial\""), &[]));
     let told = stdout(&check(&place, &["bad.jsonl"], 2));
     assert!(told.contains("bad.jsonl:1: window: expected a window such as"), "{told}");
+}
+
+#[test]
+fn times_are_shown_in_the_unit_that_they_count() {
+    let place = Place::new();
+    let header = HEADER.replace("\"absent\"", "\"running\"");
+    let twice = [line(1, "pause", [1_010, 1_015], "ok", ""), line(2, "pause", [1_020, 1_050], "ok", "")];
+    place.file("short.jsonl", &text(&header, &twice));
+    let told = stdout(&check(&place, &["short.jsonl"], 100));
+    assert!(
+        told.contains("10 …           40 ns  p2   pause") && told.contains("at 10 ns succeeded"),
+        "{told}"
+    );
+    let steps = |clock: &str| header.replace("\"initial\"", &format!("\"clock\":\"{clock}\",\"initial\""));
+    place.file("steps.jsonl", &text(&steps("steps"), &twice));
+    let told = stdout(&check(&place, &["steps.jsonl"], 100));
+    assert!(
+        told.contains("21 …           51 steps  p2   pause") && told.contains("at step 21 succeeded"),
+        "{told}"
+    );
+    place.file("hours.jsonl", &text(&steps("hours"), &twice));
+    let told = stdout(&check(&place, &["hours.jsonl"], 2));
+    assert!(told.contains("hours.jsonl:1: clock: ") && told.contains("nanoseconds, steps"), "{told}");
 }

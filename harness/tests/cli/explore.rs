@@ -216,6 +216,10 @@ fn what_is_found_is_shrunk_shown_and_kept() {
     for file in ["finding.json", "schedule.toml", "history.jsonl", "reproduce.sh"] {
         assert!(place.path().join(finding).join(file).is_file(), "{file}");
     }
+    // Its history is judged in the steps of the table.
+    let history = format!("{finding}/history.jsonl");
+    let judged = stdout(&ends_with(&mut place.flockwork(&["check", &history]), 100));
+    assert!(judged.contains(" steps  p1   pause") && !judged.contains(" ms"), "{judged}");
 }
 
 #[test]

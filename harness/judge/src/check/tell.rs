@@ -32,6 +32,25 @@ impl Origin {
         at_ns.saturating_sub(self.ns) as f64 / 1e6
     }
 
+    /// A time without its unit, for a table: `12.031`, `31`, a number of steps, or `setup`.
+    #[must_use]
+    pub fn cell(self, at_ns: u64) -> String {
+        match self.clock {
+            Clock::Nanoseconds => self.number(at_ns),
+            Clock::Steps if at_ns < FIRST_STEP => "setup".into(),
+            Clock::Steps => (at_ns - FIRST_STEP + 1).to_string(),
+        }
+    }
+
+    /// The unit of a table's times.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self.clock {
+            Clock::Nanoseconds => self.unit.as_str(),
+            Clock::Steps => "steps",
+        }
+    }
+
     /// A time of a monotonic clock as a number of the unit.
     fn number(self, at_ns: u64) -> String {
         self.unit.number(at_ns.saturating_sub(self.ns))

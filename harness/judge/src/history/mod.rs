@@ -214,13 +214,27 @@ impl Record {
 }
 
 /// What the times of a history count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Clock {
     /// Nanoseconds of a monotonic clock.
     #[default]
     Nanoseconds,
     /// Steps of a controlled execution, of which the first has the number [`FIRST_STEP`]; what lies before is setup.
     Steps,
+}
+
+impl Clock {
+    /// Either.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As histories spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds",
+            Self::Steps => "steps",
+        }
+    }
 }
 
 /// The time of the first step, where a history counts steps.

@@ -93,7 +93,7 @@ fn save(name: &str, finding: &Finding, kept: &KeptRace, plan: &RacePlan) -> Resu
         folder: from_here(&kept.race.folder),
         ..kept.race.clone()
     };
-    let about = format!("A regression test: no order of these commands breaks {} any more.", finding.class);
+    let about = format!("Regression test: these commands at once must not show {} any more.", finding.class);
     write(&path, &race.to_toml(&about, &[]))?;
     Ok(path)
 }

@@ -73,15 +73,18 @@ fn scaling(cells: &Cells<'_>) -> Vec<String> {
     match over(first) {
         None => return vec!["one round each cannot tell what is faster: measure more rounds".into()],
         Some(interval) if best != first && interval.lower > 1.0 => parts.push(format!(
-            "throughput is highest with {}, at least {:.1} times that of {first}",
+            "throughput is highest with {}, at least {:.1} times that with {first}",
             plural(best, "process"),
             interval.lower
         )),
-        Some(_) => parts.push(format!("more than {} brings no more throughput", plural(first, "process"))),
+        Some(_) => parts.push(format!("no gain over {} is certain", plural(first, "process"))),
     }
     let Some((&last, _)) = cells.last_key_value() else { return parts };
     if let Some(interval) = over(last).filter(|interval| last != best && interval.lower > 1.0) {
-        parts.push(format!("with {last} it is lower again, at most {:.0}% of that", 100.0 / interval.lower));
+        parts.push(format!(
+            "throughput with {last} is at most {:.0}% of that with {best}",
+            100.0 / interval.lower
+        ));
     }
     parts
 }
@@ -121,7 +124,7 @@ struct Lead {
     first: Vec<String>,
     /// The quickest of the others.
     next: Option<String>,
-    /// How many times as much as that, at the least.
+    /// How many times as much as that each of the first does, at the least.
     times: f64,
 }
 
@@ -137,31 +140,46 @@ impl Lead {
         }
         all.sort_by(|(_, one), (_, other)| other.value.total_cmp(&one.value));
         let (_, best) = all[0];
-        let mut lead = Self { first: Vec::new(), next: None, times: f64::INFINITY };
+        let mut first = Vec::new();
+        let mut next = None;
         for (name, estimate) in &all {
-            let interval = best.over(estimate)?.interval?;
-            if interval.lower <= 1.0 {
-                lead.first.push((*name).clone());
-            } else if lead.next.is_none() {
-                lead.next = Some((*name).clone());
-                lead.times = interval.lower;
+            if best.over(estimate)?.interval?.lower <= 1.0 {
+                first.push((*name, *estimate));
+            } else if next.is_none() {
+                next = Some((*name, *estimate));
             }
         }
+        let mut lead =
+            Self { first: first.iter().map(|(name, _)| (*name).clone()).collect(), next: None, times: 0.0 };
         lead.first.sort();
+        if let Some((name, estimate)) = next {
+            let times = first.iter().map(|(_, one)| Some(one.over(estimate)?.interval?.lower));
+            lead.times = times.collect::<Option<Vec<f64>>>()?.into_iter().fold(f64::INFINITY, f64::min);
+            // What is said of several holds for each of them.
+            lead.next = (lead.times > 1.0).then(|| name.clone());
+        }
         Some(lead)
     }
 
     fn words(&self) -> String {
-        let first = self.first.join(" and ");
-        let are = if self.first.len() == 1 {
-            format!("{first} is fastest")
-        } else {
-            format!("{first} are equally fast, as far as the intervals show")
-        };
-        match &self.next {
-            None => are,
-            Some(next) => format!("{are}, at least {:.2} times as fast as {next}", self.times),
+        let first = and(&self.first);
+        let next =
+            self.next.as_ref().map(|next| format!("at least {:.2} times as fast as {next}", self.times));
+        match (self.first.len(), next) {
+            (1, None) => format!("{first} is fastest"),
+            (1, Some(next)) => format!("{first} is fastest, {next}"),
+            (_, None) => format!("the intervals do not separate {first}"),
+            (_, Some(next)) => format!("the intervals do not separate {first}, which are each {next}"),
         }
+    }
+}
+
+/// A list as a sentence has it: `a`, `a and b`, `a, b and c`.
+fn and(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
     }
 }
 

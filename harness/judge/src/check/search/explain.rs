@@ -25,6 +25,9 @@ pub struct Explanation {
     pub from_ms: f64,
     /// When it ends.
     pub to_ms: f64,
+    /// Both in the unit of the history, for people.
+    #[serde(skip)]
+    pub time: String,
     /// The processes that have a part in it.
     pub processes: Vec<u32>,
     /// The states in which the container can have been before it; every state where nothing is said of what came before.
@@ -62,6 +65,9 @@ pub struct Member {
     pub invoke_ms: f64,
     /// When it returned, or from when on it could no longer act.
     pub return_ms: Option<f64>,
+    /// Both in the unit of the history, for people.
+    #[serde(skip)]
+    pub time: String,
     /// The operation, as a history's line has it.
     pub operation: serde_json::Value,
     /// How it ended and what it saw, in words.
@@ -135,6 +141,7 @@ pub(super) fn explain(
         proof,
         from_ms: origin.ms(first_ns),
         to_ms: origin.ms(dead.at_ns),
+        time: time(origin, first_ns, dead.at_ns),
         processes,
         begins_in: (0..case.states as u8)
             .filter(|state| case.initial & (1 << state) != 0)
@@ -160,11 +167,14 @@ pub(super) fn by_generations(history: &History, table: &Table, fault: Fault, sta
     let mut processes: Vec<u32> = records().map(|record| record.process).collect();
     processes.sort_unstable();
     processes.dedup();
+    let first_ns = records().map(|record| record.invoke_ns).min().unwrap_or(0);
+    let last_ns = records().map(Record::deadline_ns).max().unwrap_or(0);
     Explanation {
         sentence: fault.sentence(history),
         proof: Proof::Generations,
-        from_ms: origin.ms(records().map(|record| record.invoke_ns).min().unwrap_or(0)),
-        to_ms: origin.ms(records().map(Record::deadline_ns).max().unwrap_or(0)),
+        from_ms: origin.ms(first_ns),
+        to_ms: origin.ms(last_ns),
+        time: time(origin, first_ns, last_ns),
         processes,
         begins_in: states.map(|(_, name)| name.clone()).collect(),
         window: members.iter().map(|&index| member(history, index, role(index), origin)).collect(),
@@ -174,14 +184,21 @@ pub(super) fn by_generations(history: &History, table: &Table, fault: Fault, sta
     }
 }
 
+/// From when to when, as people read it.
+fn time(origin: Origin, from_ns: u64, to_ns: u64) -> String {
+    format!("{} to {} {}", origin.cell(from_ns), origin.cell(to_ns), origin.unit())
+}
+
 /// A member of the window.
 fn member(history: &History, index: u32, role: Role, origin: Origin) -> Member {
     let record = &history.records[index as usize];
+    let end = record.return_ns().map_or_else(|| "open".to_owned(), |return_ns| origin.cell(return_ns));
     Member {
         index: index as usize,
         role,
         invoke_ms: origin.ms(record.invoke_ns),
         return_ms: record.return_ns().map(|return_ns| origin.ms(return_ns)),
+        time: format!("{:>12} … {end:>12} {}", origin.cell(record.invoke_ns), origin.unit()),
         operation: write::to_json(history, record),
         ending: Ending(record).to_string(),
     }
@@ -199,10 +216,8 @@ impl Explanation {
         } else {
             format!("the container being {} before", words::or(&self.begins_in))
         };
-        let (from_ms, to_ms) = (self.from_ms, self.to_ms);
-        lines.push(format!(
-            "No order of these is legal, {before} ({operations} of {processes}, {from_ms:.3} to {to_ms:.3} ms):"
-        ));
+        let time = &self.time;
+        lines.push(format!("No order of these is legal, {before} ({operations} of {processes}, {time}):"));
         lines.extend(self.window.iter().map(Member::line));
         if self.proof == Proof::Generations {
             return lines;
@@ -229,10 +244,6 @@ impl Member {
         let field = |name| self.operation.get(name);
         let process = field("process").and_then(serde_json::Value::as_u64).unwrap_or(0);
         let operation = field("op").and_then(serde_json::Value::as_str).unwrap_or("?");
-        let end = self.return_ms.map_or_else(|| "open".to_owned(), |end_ms| format!("{end_ms:.3}"));
-        format!(
-            "{mark} {:>12.3} … {end:>12} ms  p{process:<3} {operation:<12} {}",
-            self.invoke_ms, self.ending
-        )
+        format!("{mark} {}  p{process:<3} {operation:<12} {}", self.time, self.ending)
     }
 }

@@ -242,9 +242,9 @@ impl Fault {
         let origin = Origin::of(history);
         let told = |index: u32| {
             let record = &history.records[index as usize];
-            let at_ms = origin.ms(record.invoke_ns);
+            let at = origin.instant(record.invoke_ns);
             let generation = record.generation.map_or(0, u64::from);
-            (format!("{} by process {} at {at_ms:.3} ms", record.operation, record.process), generation)
+            (format!("{} by process {} at {at}", record.operation, record.process), generation)
         };
         match self {
             Self::There(creator) => {
@@ -266,9 +266,9 @@ impl Fault {
             }
             Self::Back(earlier, later) => {
                 let ((told_earlier, one), (told_later, two)) = (told(earlier), told(later));
-                let since_ms = origin.ms(history.records[later as usize].deadline_ns());
+                let since = origin.instant(history.records[later as usize].deadline_ns());
                 format!(
-                    "{told_earlier} reported generation {one}, yet generation {two} had been there by {since_ms:.3} ms \
+                    "{told_earlier} reported generation {one}, yet generation {two} had been there by {since} \
                  ({told_later}), and a generation never comes back."
                 )
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::value::{clipped, shown, syntax, whole, word};
-use crate::history::{Deaths, FORMAT_VERSION, Start, Window};
+use crate::history::{Clock, Deaths, FORMAT_VERSION, Start, Window};
 use crate::model::Builtin;
 
 /// What belongs there.
@@ -25,6 +25,7 @@ pub(super) struct Header {
     pub deaths: Option<Deaths>,
     /// Which part of a run it holds.
     pub window: Option<Window>,
+    pub clock: Clock,
     /// In the order in which the header has them: it is that of the records' indexes.
     pub initial: Vec<(String, Start)>,
 }
@@ -41,6 +42,8 @@ struct Fields<'a> {
     initial: Option<&'a RawValue>,
     #[serde(borrow)]
     window: Option<&'a RawValue>,
+    #[serde(borrow)]
+    clock: Option<&'a RawValue>,
     op: Option<IgnoredAny>,
 }
 
@@ -64,6 +67,9 @@ pub(super) fn parse(line: &str) -> Result<Header, String> {
         model: fields.model.map(model).transpose()?,
         deaths: fields.deaths.map(|raw| word("deaths", raw, &Deaths::ALL, Deaths::as_str)).transpose()?,
         window: fields.window.map(window).transpose()?,
+        clock: fields
+            .clock
+            .map_or(Ok(Clock::default()), |raw| word("clock", raw, &Clock::ALL, Clock::as_str))?,
         initial: fields.initial.map_or(Ok(Vec::new()), initial)?,
     })
 }

@@ -102,6 +102,7 @@ impl<R: BufRead> Reader<R> {
         history.model = header.model;
         history.deaths = header.deaths;
         history.window = header.window;
+        history.clock = header.clock;
         for (name, start) in header.initial {
             if reader.indexes.contains_key(&name) {
                 return Err(reader

@@ -15,7 +15,7 @@ use flockwork::{Operation, Status};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::{Deaths, FORMAT_VERSION, History, Outcome, Reason, Record, Window};
+use super::{Clock, Deaths, FORMAT_VERSION, History, Outcome, Reason, Record, Window};
 use crate::model::Builtin;
 
 const BUFFER_BYTES: usize = 1 << 18;
@@ -31,6 +31,8 @@ struct Header<'a> {
     deaths: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<&'static str>,
     initial: Initial<'a>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Header<'a> {
             model,
             deaths,
             window: history.window,
+            clock: Some(history.clock).filter(|clock| *clock != Clock::default()).map(Clock::as_str),
             initial: Initial(history),
         }
     }
