@@ -11,7 +11,7 @@ use super::output::{Output, say};
 use super::request::random_seed;
 use super::run::conduct;
 use super::surroundings::{Surroundings, failed, usage};
-use crate::plan::race::{Mode, RaceBudget};
+use crate::plan::race::{ForkServer, Mode, RaceBudget};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
@@ -58,6 +58,9 @@ pub struct RaceArgs {
     /// Control programs even if they make calls that cannot be controlled; the calls are named, and no claim is exhaustive
     #[arg(long, action = ArgAction::SetTrue)]
     pub allow_uncontrolled: bool,
+    /// Start programs once and clone them for each execution under control, where that can be done: auto or off [default: off]
+    #[arg(long, value_name = "HOW", value_parser = ForkServer::WORDS)]
+    pub fork_server: Option<String>,
     /// Run at most this many executions; when commands run freely, this many are enough
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub executions: Option<u64>,
@@ -168,6 +171,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         strategy: strategy_of(args.strategy.as_deref(), args.preemptions, None)
             .map_err(each("--strategy"))?,
         allow_uncontrolled: args.allow_uncontrolled,
+        fork_server: args.fork_server.as_deref().and_then(ForkServer::of).unwrap_or_default(),
         budget: RaceBudget { executions: args.executions, ..surroundings.budget },
         ..surroundings
     })

@@ -36,6 +36,32 @@ pub enum Mode {
     Perturbed(RangeInclusive<u64>),
 }
 
+/// How the programs of an execution under control come to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForkServer {
+    /// Each is started.
+    #[default]
+    Off,
+    /// Each is a clone of one that was started once and stands before its first visible step, where that can be done.
+    Auto,
+}
+
+impl ForkServer {
+    /// What people call them.
+    pub const WORDS: [&str; 2] = ["auto", "off"];
+
+    /// The one of this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(Self::Auto),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 /// How a command says that it did not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,6 +134,9 @@ pub struct RacePlan {
     pub strategy: Option<StrategyPlan>,
     /// Whether programs are controlled that do what no controller can hold.
     pub allow_uncontrolled: bool,
+    /// How the programs of executions under control come to be there.
+    #[serde(default)]
+    pub fork_server: ForkServer,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// What the state folders hold at first, each in a folder of its own; none: what they hold, and what setup makes of it.

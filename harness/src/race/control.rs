@@ -30,7 +30,7 @@ use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::explore::strategy::{Coverage, Strategy};
 use crate::history::Clock;
 use crate::plan::StrategyPlan;
-use crate::plan::race::RacePlan;
+use crate::plan::race::{ForkServer, RacePlan};
 use crate::plan::schedule::{Fault, Schedule};
 use crate::process::Zygote;
 use crate::process::spawner::Status;
@@ -70,6 +70,8 @@ pub(super) struct Search<'a> {
     pub until: Instant,
     pub stop: &'a AtomicBool,
     pub progress: &'a dyn Progress,
+    /// Why all that was run with clones is to be run anew with programs that are started.
+    pub untold: Option<String>,
 }
 
 /// How a search by one strategy ended.
@@ -87,14 +89,27 @@ pub(super) enum Phase {
 impl Search<'_> {
     /// Searches until the budget is used up, all has been seen, or a promise is broken.
     pub fn conduct(&mut self) -> Result<Held, NoBaseline> {
+        if self.plan.fork_server == ForkServer::Auto
+            && let Some(held) = self.with_clones()?
+        {
+            return Ok(held);
+        }
+        self.conduct_with(ForkServer::Off)
+    }
+
+    /// The same with programs that are started, or with clones.
+    pub(super) fn conduct_with(&mut self, fork_server: ForkServer) -> Result<Held, NoBaseline> {
         let everybody = (0..self.site.processes.len()).collect();
-        let mut holder = match self.open(everybody, None) {
+        let mut holder = match self.open_with(everybody, None, fork_server) {
             Ok(holder) => holder,
             Err(error) => return refused(error),
         };
+        // What names are made of is learnt from programs that draw their own.
+        holder.machine.suspend_clones(true);
         if let Some(why) = self.rehearse(&mut holder)? {
             return Ok(Held::Refused(why));
         }
+        holder.machine.suspend_clones(false);
         let phase = match self.plan.strategy.clone() {
             None => self.everything_first(&mut holder)?,
             Some(strategy) => {
@@ -102,11 +117,15 @@ impl Search<'_> {
                 self.explore(&mut holder, &mut *strategy, &[], self.until)?
             }
         };
+        if let Some(clones) = &mut self.run.fork_server {
+            clones.refused = clones.refused.take().or_else(|| holder.machine.cloned().refused.clone());
+        }
         match phase {
             Phase::Refused(why) => return Ok(Held::Refused(why)),
             Phase::Over(coverage) => self.run.coverage = Some(coverage),
             Phase::Spent => self.run.coverage = Some(Coverage::Partial),
             Phase::Found(discovery) => {
+                holder.machine.suspend_clones(true);
                 self.run.coverage = Some(Coverage::Partial);
                 let simplest = self.simplest(*discovery, &mut holder, SHRINKING)?;
                 self.run.discoveries.push(simplest);
@@ -201,9 +220,19 @@ impl Search<'_> {
         members: Vec<usize>,
         words: Option<BTreeSet<String>>,
     ) -> Result<Holder, TraceeError> {
+        self.open_with(members, words, ForkServer::Off)
+    }
+
+    fn open_with(
+        &self,
+        members: Vec<usize>,
+        words: Option<BTreeSet<String>>,
+        fork_server: ForkServer,
+    ) -> Result<Holder, TraceeError> {
         let options = Options {
             allow_uncontrolled: self.plan.allow_uncontrolled,
             begins_late: self.plan.modelled.is_some(),
+            fork_server,
             words,
             ..Options::default()
         };
@@ -265,6 +294,9 @@ impl Search<'_> {
             let (execution, left) = execution.split();
             let met = left.blocked > 0 || execution.has_met();
             strategy.learn(assignment.ticket, &execution);
+            if holder.machine.ran_clones() && !self.vouch(holder, planned, &execution, &left)? {
+                return Ok(Phase::Refused(self.untold.clone().unwrap_or_default()));
+            }
             let statistics = strategy.statistics();
             if statistics.diverged > diverged {
                 self.run.diverged += statistics.diverged - diverged;
@@ -282,6 +314,9 @@ impl Search<'_> {
             let preemptions = execution.preemptions();
             if let Some(discovery) = self.judged(holder, &left, planned, preemptions, played)? {
                 return Ok(Phase::Found(Box::new(discovery)));
+            }
+            if let Some(why) = &self.untold {
+                return Ok(Phase::Refused(why.clone()));
             }
         }
         Ok(Phase::Over(strategy.coverage()))
@@ -331,7 +366,15 @@ impl Search<'_> {
         }
         let Judged::Broken(broken) = self.judge.judge(self.site, &played)? else { return Ok(None) };
         let schedule = left.schedule();
+        let was_cloned = holder.machine.ran_clones();
+        holder.machine.suspend_clones(true);
         let again = self.again(holder, &schedule, planned, &broken)?;
+        holder.machine.suspend_clones(false);
+        if was_cloned && again.shown == 0 {
+            // Nothing is told that programs did not show that were started as anybody starts them.
+            self.untold = Some("what clones broke was not broken by programs that were started".into());
+            return Ok(None);
+        }
         let controlled = Controlled {
             played,
             schedule,
@@ -368,7 +411,7 @@ impl Search<'_> {
     }
 
     /// Runs one execution from the initial state; the inner error says why the commands cannot be controlled.
-    fn execute(
+    pub(super) fn execute(
         &mut self,
         holder: &mut Holder,
         planned: &[Planned],
@@ -388,6 +431,10 @@ impl Search<'_> {
         self.site.put_back()?;
         let execution = match holder.machine.run(planned, chooser, observer) {
             Ok(execution) => execution,
+            Err(TraceeError::NotCloneable(why)) => {
+                self.untold = Some(why.clone());
+                return Ok(Err(why));
+            }
             Err(error) => {
                 return match refused(error)? {
                     Held::Refused(why) => Ok(Err(why)),

@@ -7,6 +7,7 @@
 //! Nothing here knows how a race is reported, and nothing but `site` and `run` starts a process.
 
 pub mod baseline;
+mod clones;
 pub mod command;
 pub mod control;
 mod distinct;
@@ -84,6 +85,8 @@ pub struct RaceRun {
     pub touched_outside: BTreeSet<String>,
     /// Why nothing exhaustive can be claimed, though executions were under control.
     pub uncertain: BTreeSet<String>,
+    /// What came of cloning programs; none where they were not to be.
+    pub fork_server: Option<Clones>,
     /// Names of processes that commands leave behind in the background, one after the other, too.
     pub daemons: BTreeSet<String>,
     /// The model that judged, where one did rather than the orders.
@@ -94,6 +97,17 @@ pub struct RaceRun {
     pub duration_ns: u64,
     /// What lay in the state folders at first.
     pub initial: Vec<Capture>,
+}
+
+/// What came of cloning programs rather than starting them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clones {
+    /// Executions whose programs were clones.
+    pub executions: u64,
+    /// Of these, how many were run again with programs that were started, and came to the same.
+    pub compared: u64,
+    /// Why programs were started all the same, from some execution on or from the first.
+    pub refused: Option<String>,
 }
 
 /// A broken promise, with how it was seen.
@@ -212,6 +226,7 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         chances: BTreeSet::new(),
         touched_outside: BTreeSet::new(),
         uncertain: BTreeSet::new(),
+        fork_server: None,
         daemons: BTreeSet::new(),
         model: None,
         ended: Ended::Completed,
@@ -282,7 +297,8 @@ fn overlap(
 ) -> Result<(), NoBaseline> {
     let Place { zygote, root, until, stop, progress } = *place;
     if plan.mode == Mode::Auto {
-        let held = Search { zygote, site, judge, plan, root, run, until, stop, progress }.conduct()?;
+        let mut search = Search { zygote, site, judge, plan, root, run, until, stop, progress, untold: None };
+        let held = search.conduct()?;
         match held {
             Held::Done => return Ok(()),
             Held::Refused(why) => {

@@ -50,6 +50,7 @@ pub fn replay(
         until: Instant::now(),
         stop,
         progress: &(),
+        untold: None,
     };
     let replayed = follow(&mut search, kept, times, observer);
     replayed.map_err(RaceError::from)

@@ -92,8 +92,37 @@ pub struct RaceReport {
     /// The model that judged, where one did rather than the orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// What came of cloning programs; none where they were not to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_server: Option<ForkServerReport>,
     /// Executions a second, sequential ones included.
     pub executions_per_s: f64,
+}
+
+/// What came of cloning programs rather than starting them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkServerReport {
+    /// Executions whose programs were clones.
+    pub executions: u64,
+    /// Of these, how many were run again with programs that were started, and came to the same.
+    pub compared: u64,
+    /// Why programs were started all the same.
+    pub refused: Option<String>,
+}
+
+impl ForkServerReport {
+    /// In a sentence's words.
+    fn tell(&self) -> String {
+        let compared = match self.compared {
+            0 => String::new(),
+            count => format!(" ({} run again with programs that were started)", grouped(count)),
+        };
+        let executions = plural(self.executions, "execution");
+        match &self.refused {
+            None => format!("fork server: the programs of {executions} were clones{compared}"),
+            Some(why) => format!("fork server: programs were started all the same: {why}"),
+        }
+    }
 }
 
 /// A place that differs between equal runs.
@@ -127,6 +156,11 @@ impl From<&RaceRun> for RaceReport {
             also_touched: run.touched_outside.iter().cloned().collect(),
             uncertain: run.uncertain.iter().cloned().collect(),
             model: run.model.clone(),
+            fork_server: run.fork_server.as_ref().map(|clones| ForkServerReport {
+                executions: clones.executions,
+                compared: clones.compared,
+                refused: clones.refused.clone(),
+            }),
             executions_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
         }
     }
@@ -209,6 +243,9 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     }
     if let Some(why) = &race.unperturbed {
         line(text, &format!("  calls could not be delayed, only the starts of commands: {why}"));
+    }
+    if let Some(clones) = &race.fork_server {
+        line(text, &format!("  {FAINT}{}{FAINT:#}", clones.tell()));
     }
     for masked in &race.masked {
         line(

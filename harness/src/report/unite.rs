@@ -297,6 +297,11 @@ fn race(pieces: &[Piece<'_>]) -> Option<RaceReport> {
         sum.diverged += next.diverged;
         sum.sequential_orders = sum.sequential_orders.max(next.sequential_orders);
         sum.sequential_runs += next.sequential_runs;
+        if let (Some(sum), Some(next)) = (&mut sum.fork_server, &next.fork_server) {
+            sum.executions += next.executions;
+            sum.compared += next.compared;
+            sum.refused = sum.refused.take().or_else(|| next.refused.clone());
+        }
         add(&mut sum.masked, &next.masked);
         add(&mut sum.left_over, &next.left_over);
         add(&mut sum.left_behind, &next.left_behind);

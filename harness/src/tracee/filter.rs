@@ -8,7 +8,7 @@
 //! harmless is decided by its number alone, which the kernel remembers: such a call never meets the filter at all.
 
 use super::class::{Class, Listed, Test};
-use super::table::TABLE;
+use super::table::{self, TABLE};
 use crate::process::sys::seccomp::Instruction;
 
 const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -52,6 +52,44 @@ const PASS_ARGUMENT: u32 = 5;
 
 /// The whole filter. With a pass, calls that carry it as their sixth argument go on without a stop.
 pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
+    written(pass, &stretches(&[]))
+}
+
+/// The same for programs that may be cloned: it stops at harmless calls as well that make what a clone would not have, or
+/// would share.
+pub(crate) fn cloneable(pass: Pass) -> Vec<Instruction> {
+    written(Some(pass), &stretches(&NOT_CLONED))
+}
+
+/// Harmless calls that make what a clone would not have, or would share with others.
+const NOT_CLONED: [&str; 19] = [
+    "pipe",
+    "pipe2",
+    "socket",
+    "socketpair",
+    "eventfd",
+    "eventfd2",
+    "epoll_create",
+    "epoll_create1",
+    "timerfd_create",
+    "signalfd",
+    "signalfd4",
+    "memfd_create",
+    "inotify_init",
+    "inotify_init1",
+    "setitimer",
+    "alarm",
+    "timer_create",
+    "setsid",
+    "setpgid",
+];
+
+/// Whether a call makes what a clone would not have, though it is harmless.
+pub(crate) fn is_not_cloned(number: i64) -> bool {
+    table::of(number).is_some_and(|call| NOT_CLONED.contains(&call.name))
+}
+
+fn written(pass: Option<Pass>, stretches: &[(u32, Stopping)]) -> Vec<Instruction> {
     let mut code = Code::default();
     code.plain(LOAD_WORD, ARCH_AT);
     // Another architecture stops, whatever it carries.
@@ -63,7 +101,7 @@ pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
         code.branch(JUMP_GREATER_EQUAL, X32_BIT, Target::End, Target::Next);
     }
     let begin = code.0.len();
-    let first = code.search(&stretches());
+    let first = code.search(stretches);
     debug_assert_eq!(first, Target::At(begin), "a table with one stopping needs no search");
     let stop = code.0.len();
     if let Some([low, high]) = pass.map(Pass::halves) {
@@ -184,9 +222,13 @@ impl Stopping {
     }
 }
 
-/// All numbers, in stretches that stop alike, each from a number to the next stretch's. What nobody knows stops.
-fn stretches() -> Vec<(u32, Stopping)> {
-    let known = TABLE.iter().filter_map(|call| Some((u32::from(call.number()?), Stopping::of(call.class))));
+/// All numbers, in stretches that stop alike, each from a number to the next stretch's. What nobody knows stops, and so does
+/// what is named besides.
+fn stretches(besides: &[&str]) -> Vec<(u32, Stopping)> {
+    let known = TABLE.iter().filter_map(|call| {
+        let stops = besides.contains(&call.name);
+        Some((u32::from(call.number()?), if stops { Stopping::Stops } else { Stopping::of(call.class) }))
+    });
     let mut known: Vec<(u32, Stopping)> = known.collect();
     known.sort_by_key(|(number, _)| *number);
     let mut stretches: Vec<(u32, Stopping)> = Vec::new();
@@ -211,7 +253,6 @@ fn stretches() -> Vec<(u32, Stopping)> {
 #[cfg(test)]
 mod tests {
     use super::super::class::Harmless;
-    use super::super::table;
     use super::*;
     use crate::process::sys::seccomp::RENDEZVOUS;
 

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 
+use super::behalf;
 use super::decode::{self, Recording};
 use super::machine::{Machine, Result};
 use super::memory::Memory;
 use super::owner::Closing;
 use super::paths::Found;
 use super::settings::Sleeps;
-use super::task::{Held, information, threads};
-use super::{behalf, still};
+use super::task::{Held, information, process_of, threads};
 use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
@@ -18,7 +18,7 @@ use crate::explore::step::{Access, Gate};
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.
-enum Verdict {
+pub(super) enum Verdict {
     /// It is answered at once.
     Reply(Reply),
     /// It may be a step.
@@ -58,7 +58,7 @@ impl Machine {
     }
 
     /// What can be said without looking at files.
-    fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
+    pub(super) fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
         use Verdict::Reply as Answer;
         Ok(match told {
             Deed::Nothing | Deed::Duplicate(_) => Answer(Reply::Continue),
@@ -163,6 +163,7 @@ impl Machine {
             )
         };
         self.run.outside.note(process, &known, &outside);
+        self.mistrust_clones(process, tid, &known, &outside);
         self.note_outside(&known, &outside);
         if let Some(reply) = self.beyond_files(process, tid, told, &known, &outside)? {
             return Ok(Verdict::Reply(reply));
@@ -387,6 +388,7 @@ impl Machine {
             Deed::Signal(target, _) => self.signalled(process, *target),
             Deed::SignalBy(fd, _) => {
                 let pid = information(tid, fd.0).and_then(|known| known.process);
+                let pid = pid.map(|pid| process_of(pid).map_or(pid, |[_, own]| own));
                 pid.and_then(|pid| self.signalled(process, Target::Task(pid.cast_signed())))
             }
             _ => None,
@@ -452,9 +454,10 @@ impl Machine {
         };
         let known = self.trees.iter().position(|tree| tree.has(pid));
         known.or_else(|| {
-            self.trees
-                .iter()
-                .position(|tree| tree.is_many && still::descendants(tree.slot.pid).contains(&pid))
+            (0..self.trees.len()).find(|other| {
+                let is_it = |one: u32| one == pid || process_of(one).is_some_and(|[_, own]| own == pid);
+                self.trees[*other].is_many && self.family(*other).into_iter().any(is_it)
+            })
         })
     }
 

@@ -14,11 +14,11 @@ use nix::unistd::Pid;
 use rustix::process::{getpriority_process, setpriority_process};
 
 use super::filter::{self, Pass};
+use super::fork_server::Forks;
 use super::names::Names;
 use super::outside::Outside;
 use super::paths::Paths;
 use super::settings::{Ending, Left, Options, Planned, Settings, TraceeError};
-use super::still::descendants;
 use super::tree::Tree;
 use super::watchdog::Watchdog;
 use crate::books::deed::Faults;
@@ -26,6 +26,7 @@ use crate::books::locks::Locks;
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::explore::observe::{Observer, Scene};
 use crate::explore::step::{Event, Mask, Step};
+use crate::plan::race::ForkServer;
 use crate::process::Zygote;
 use crate::process::procfs::Stat;
 use crate::process::slot::{FIRST, SlotSettings};
@@ -51,11 +52,12 @@ pub struct Machine {
     processor: Option<usize>,
     /// Where the first state folder is seen by whoever looks on: commands may find a copy in its place, and nobody else does.
     looked_at: Option<PathBuf>,
-    lines: Vec<Vec<String>>,
+    pub(super) lines: Vec<Vec<String>>,
     /// How many open file descriptions were told apart.
     pub(super) descriptions: u64,
     /// Whether a program died within the step at hand, and gave up what it held.
     pub(super) fell: bool,
+    pub(super) forks: Forks,
     pub(super) run: Run,
 }
 
@@ -119,7 +121,10 @@ impl Machine {
                 File::create(path)?;
             }
             let pass = Pass::draw()?;
-            let program = filter::program(Some(pass));
+            let program = match settings.options.fork_server {
+                ForkServer::Off => filter::program(Some(pass)),
+                ForkServer::Auto => filter::cloneable(pass),
+            };
             let slot = spawner.slot(SlotSettings {
                 commands: commands.clone(),
                 environment: settings.environment.clone(),
@@ -145,6 +150,7 @@ impl Machine {
             processor: settings.processor,
             looked_at: settings.looked_at(),
             lines: settings.processes.iter().map(|lines| lines.iter().map(words).collect()).collect(),
+            forks: Forks::new(settings.options.fork_server),
             options: settings.options,
             descriptions: 0,
             fell: false,
@@ -270,6 +276,7 @@ impl Machine {
         };
         let pending = self.trees.iter().map(|tree| tree.step.clone()).collect();
         self.finish()?;
+        self.vouch_for_clones()?;
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
         Ok(Execution { events, enabled: masks, pending, end, outcome: left })
@@ -278,6 +285,10 @@ impl Machine {
     /// Brings everybody to the first step.
     fn begin(&mut self, planned: &[Planned]) -> Result<()> {
         self.reset(planned)?;
+        if self.prepare_clones() {
+            self.reset(planned)?;
+        }
+        self.forks.begin();
         for process in 0..self.trees.len() {
             if self.trees[process].is_live() {
                 self.start_command(process)?;
@@ -291,7 +302,12 @@ impl Machine {
     pub(super) fn reset(&mut self, planned: &[Planned]) -> Result<()> {
         let has_times = self.options.begins_late || self.lines.iter().any(|lines| lines.len() > 1);
         self.run = Run::new(planned, has_times);
+        self.forks.by_clone = false;
         self.real_time = self.watchdog.is_some();
+        if self.watchdog.as_ref().is_some_and(Watchdog::has_fired) {
+            // What lost its class has clones that never had it.
+            self.drop_templates();
+        }
         if let Some(watchdog) = &self.watchdog {
             watchdog.begin();
         }
@@ -376,11 +392,10 @@ impl Machine {
 
     /// Kills all that a process started and that is there still.
     pub(super) fn clear(&mut self, process: usize) -> Result<()> {
-        let slot = self.trees[process].slot.pid;
         let until = Instant::now() + DEATH;
         loop {
             let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
-            let alive: Vec<u32> = descendants(slot).into_iter().filter(alive).collect();
+            let alive: Vec<u32> = self.family(process).into_iter().filter(alive).collect();
             if alive.is_empty() {
                 break;
             }
@@ -409,6 +424,7 @@ impl Machine {
             // There is an error to tell already.
             _ = self.clear(process);
         }
+        self.drop_templates();
     }
 
     /// A command's words, for people.
@@ -421,6 +437,13 @@ impl Machine {
     pub(super) fn watch(&self, process: usize) {
         if let Some(watchdog) = &self.watchdog {
             watchdog.watch(self.trees[process].slot.pid);
+        }
+    }
+
+    /// Whoever is below this process may run as well, whoever's turn it is.
+    pub(super) fn also_watch(&self, nest: u32) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.also_watch(nest);
         }
     }
 

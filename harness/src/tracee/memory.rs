@@ -1,8 +1,8 @@
-//! The memory of a controlled task, read while it stands still.
+//! The memory of a controlled task, read and written while it stands still.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
 /// As long as most paths are.
@@ -34,6 +34,15 @@ impl Memory {
         let remote = [RemoteIoVec { base: address as usize, len: into.len() }];
         process_vm_readv(Pid::from_raw(self.0.cast_signed()), &mut [IoSliceMut::new(into)], &remote)
             .unwrap_or(0)
+    }
+
+    /// Writes a stretch: all of it.
+    pub fn write(self, address: u64, from: &[u8]) -> io::Result<()> {
+        let remote = [RemoteIoVec { base: address as usize, len: from.len() }];
+        match process_vm_writev(Pid::from_raw(self.0.cast_signed()), &[IoSlice::new(from)], &remote)? {
+            written if written == from.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod class;
 pub(crate) mod decode;
 pub(crate) mod filter;
 mod foresee;
+mod fork_server;
 mod journal;
 mod machine;
 pub(crate) mod memory;
@@ -33,6 +34,7 @@ pub use journal::{Entry, Stood};
 pub use machine::Machine;
 pub use perturb::{Perturbation, Perturbed, Treatment};
 pub use seat::any_processor;
-pub use settings::{Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
+pub use settings::{Cloned, Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
 
+pub use crate::plan::race::ForkServer;
 pub use crate::process::slot::CommandLine;

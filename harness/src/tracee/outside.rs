@@ -66,6 +66,24 @@ impl Outside {
         }
     }
 
+    /// What was done elsewhere was done here as well.
+    pub fn add(&mut self, other: &Self) {
+        for (path, more) in &other.paths {
+            let visitors = self.paths.entry(path.clone()).or_default();
+            visitors.all |= more.all;
+            visitors.may_write |= more.may_write;
+            visitors.change_names |= more.change_names;
+        }
+    }
+
+    /// A path that was changed here, and that somebody else came by.
+    pub fn changed_of(&self, other: &Self) -> Option<&str> {
+        let is_changed = |(path, visitors): &(&String, &Visitors)| {
+            (visitors.change_names != 0 || visitors.may_write != 0) && other.paths.contains_key(*path)
+        };
+        self.paths.iter().find(is_changed).map(|(path, _)| path.as_str())
+    }
+
     /// Where one changed what another came by: each path, and who they are.
     pub fn meetings(&self) -> BTreeMap<&str, Vec<usize>> {
         let meet = |(path, visitors): (&'_ String, &Visitors)| {

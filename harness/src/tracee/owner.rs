@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 
-use super::still::descendants;
 use super::task::{descriptors, information};
 use super::{Machine, paths::Paths};
 use crate::books::deed::{Deed, Fd, LockKind, Mode, Told};
@@ -128,8 +127,7 @@ impl Machine {
         kind: LockKind,
         inode: &(u64, u64),
     ) -> bool {
-        let slot = self.trees[process].slot.pid;
-        for pid in descendants(slot) {
+        for pid in self.family(process) {
             for fd in descriptors(pid) {
                 if pid == leaver && closed.contains(&fd) {
                     continue;

@@ -142,6 +142,11 @@ impl Paths {
         self.inside(path).is_some_and(|(_, relative)| !relative.is_empty())
     }
 
+    /// Whether a path of a command is a state folder, or lies below one.
+    pub fn is_within(&self, path: &str) -> bool {
+        self.inside(path).is_some()
+    }
+
     /// A path within a state folder, as it is shown.
     fn show(&mut self, process: usize, root: usize, relative: &str) -> String {
         let mut shown = self.roots[root].prefix.clone();

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::fork_server::is_start_of_clone;
 use super::machine::{Machine, Result};
 use super::settings::{Ending, TraceeError};
+
 use super::still::{self, Look};
 use super::task::{Task, handle};
 use super::tree::{Heard, Phase};
@@ -38,6 +40,9 @@ impl Machine {
             self.trees[process].commands[0].invoked = Some(0);
         }
         self.run.spans.insert((process, command), (self.run.begun.elapsed(), None));
+        if self.forks.by_clone {
+            return self.start_clone(process, command);
+        }
         self.trees[process].slot.ask_run(command as u32);
         // The slot stops once, as it forks; the command may stop before the slot can tell its pid.
         let mut early = Vec::new();
@@ -97,8 +102,9 @@ impl Machine {
     /// Notes what commands left behind. Where that only sleeps, or waits for somebody, it is as it would be at the end of a
     /// sequential order; whoever had more to do might have done it before the end.
     pub(super) fn note_left_behind(&mut self) {
+        self.note_orphans();
         for (process, tree) in self.trees.iter().enumerate() {
-            if tree.phase != Phase::Over || !tree.is_many || still::descendants(tree.slot.pid).is_empty() {
+            if tree.phase != Phase::Over || !tree.is_many || self.family(process).is_empty() {
                 continue;
             }
             self.run.left.left_behind.insert(process);
@@ -167,7 +173,7 @@ impl Machine {
             }
             let tree = &self.trees[process];
             let is_held = |tid| tree.held(tid).is_some();
-            let seen = still::look(tree.slot.pid, is_held);
+            let seen = still::look(&self.family(process), is_held);
             self.doubt();
             let tree = &self.trees[process];
             match seen {
@@ -192,13 +198,12 @@ impl Machine {
 
     /// Somebody runs: waits for a stop, for no longer than is allowed.
     fn wait_for_the_busy(&mut self, process: usize, since: &mut Option<(Instant, u64)>) -> Result<()> {
-        let slot = self.trees[process].slot.pid;
-        let ran = || still::descendants(slot).into_iter().map(procfs::ran_ns).sum::<u64>();
-        let (_, ran_before) = *since.get_or_insert_with(|| (Instant::now(), ran()));
+        let ran = |machine: &Self| machine.family(process).into_iter().map(procfs::ran_ns).sum::<u64>();
+        let (_, ran_before) = *since.get_or_insert_with(|| (Instant::now(), ran(self)));
         self.trees[process].hear(SOON)?;
         let limit = self.options.step_limit;
         let is_late = since.is_some_and(|(since, _)| since.elapsed() > limit);
-        if is_late && ran().saturating_sub(ran_before) > limit.as_nanos() as u64 {
+        if is_late && ran(self).saturating_sub(ran_before) > limit.as_nanos() as u64 {
             return Err(TraceeError::Runaway {
                 process: process + 1,
                 command: self.line(process),
@@ -255,6 +260,13 @@ impl Machine {
             self.answer(process, &stop, Reply::Continue)?;
             return Ok(());
         }
+        if tree.stopped_again(&stop) {
+            return Ok(());
+        }
+        if is_start_of_clone(&stop) {
+            self.answer(process, &stop, Reply::Continue)?;
+            return Ok(());
+        }
         match tree.task(stop.task) {
             // A call that a signal interrupted is made again, and means what it meant.
             Some(task) => task.held = None,
@@ -264,20 +276,21 @@ impl Machine {
     }
 
     /// A task that was not heard of before.
-    fn hear_of(&mut self, process: usize, tid: u32) {
+    pub(super) fn hear_of(&mut self, process: usize, tid: u32) {
         let tree = &mut self.trees[process];
         let number = tree.heard;
         tree.heard += 1;
         tree.is_many |= number > 0;
         let task = Task::new(tid, number);
-        tree.pids.extend([tid, task.pid]);
+        // A thread other than the first is told to others by its number here, in clones as well: nobody signals one of those.
+        tree.pids.extend([if task.pid == tid { task.own_pid } else { tid }, task.own_pid]);
         let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);
         if is_new {
             let called = match number {
                 0 => format!("PID{}", process + 1),
                 _ => format!("PID{}.{number}", process + 1),
             };
-            self.paths.names.know(task.pid, called);
+            self.paths.names.know(task.own_pid, called);
         }
         tree.tasks.push(task);
     }
@@ -288,7 +301,11 @@ impl Machine {
         let Some((root, _)) = tree.root.take() else { return Ok(()) };
         tree.tasks.retain(|task| task.pid != root);
         let status = tree.slot.reap(root)?;
-        let is_alone = !tree.is_many || still::descendants(tree.slot.pid).is_empty();
+        self.note_orphans();
+        let tree = &mut self.trees[process];
+        let is_many = tree.is_many;
+        let is_alone = !is_many || self.family(process).is_empty();
+        let tree = &mut self.trees[process];
         if is_alone {
             tree.tasks.clear();
             tree.is_many = false;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::journal::Entry;
 use crate::books::deed::Faults;
+use crate::plan::race::ForkServer;
 use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
@@ -64,6 +65,8 @@ pub struct Options {
     /// Whether a process's first command begins with its first step, as the later ones do, rather than before everything:
     /// for whoever judges by time. It is what others may see then, and makes for more executions.
     pub begins_late: bool,
+    /// Whether executions are clones of programs that were started once, where they can be.
+    pub fork_server: ForkServer,
     /// Words that names of files are made of, in every execution alike: what [`Machine::words`](super::Machine::words)
     /// told earlier. Other names get numbers.
     pub words: Option<BTreeSet<String>>,
@@ -81,9 +84,23 @@ impl Default for Options {
             keeps_journal: false,
             without_real_time: false,
             begins_late: false,
+            fork_server: ForkServer::Off,
             words: None,
         }
     }
+}
+
+/// What came of a fork server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cloned {
+    /// Executions whose programs were clones.
+    pub executions: u64,
+    /// Executions whose programs were started, one and all.
+    pub started: u64,
+    /// How often programs were started to be cloned.
+    pub renewals: u64,
+    /// Why there are no clones any more, or never were any.
+    pub refused: Option<String>,
 }
 
 /// What becomes of sleeps, and of waits with a limit.
@@ -231,6 +248,9 @@ pub enum TraceeError {
     /// The spawner is not there.
     #[error("{0}")]
     Spawner(String),
+    /// Clones of programs do what programs that are started would not: whatever was run so far with them must be run again.
+    #[error("what is cloned is not what is started: {0}")]
+    NotCloneable(String),
 }
 
 impl From<SpawnerError> for TraceeError {

@@ -317,7 +317,7 @@ impl Machine {
                 continue;
             }
             // A signal takes a moment to reach whom it is for.
-            while !self.real_time && still::look(self.trees[process].slot.pid, |_| false) == Look::Busy {
+            while !self.real_time && still::look(&self.family(process), |_| false) == Look::Busy {
                 self.check_time(process)?;
                 std::thread::yield_now();
             }

@@ -21,10 +21,10 @@ pub(crate) enum Look {
     Calm(Vec<(u32, String)>),
 }
 
-/// Looks at all tasks that descend from a slot, but for those that are held.
-pub(crate) fn look(slot: u32, is_held: impl Fn(u32) -> bool) -> Look {
+/// Looks at all tasks of these processes, but for those that are held.
+pub(crate) fn look(pids: &[u32], is_held: impl Fn(u32) -> bool) -> Look {
     let mut seen = Vec::new();
-    for pid in descendants(slot) {
+    for &pid in pids {
         let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
         for task in tasks.flatten() {
             let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {

@@ -16,6 +16,8 @@ pub(crate) struct Task {
     pub tid: u32,
     /// Its process.
     pub pid: u32,
+    /// The pid of its process as it knows it itself.
+    pub own_pid: u32,
     /// How many tasks of the tree were heard of before it.
     pub number: usize,
     /// Its working folder, where that is known.
@@ -37,7 +39,8 @@ pub(crate) struct Held {
 
 impl Task {
     pub fn new(tid: u32, number: usize) -> Self {
-        Self { tid, pid: process_of(tid).unwrap_or(tid), number, folder: None, held: None }
+        let [pid, own_pid] = process_of(tid).unwrap_or([tid, tid]);
+        Self { tid, pid, own_pid, number, folder: None, held: None }
     }
 
     /// A copy of one of its descriptors, of the same open file description.
@@ -52,10 +55,15 @@ pub(crate) fn handle(pid: u32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// The process of a task.
-fn process_of(tid: u32) -> Option<u32> {
+/// The process of a task: its pid here, and in its own namespace.
+pub(crate) fn process_of(tid: u32) -> Option<[u32; 2]> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+    let last = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().next_back()?.parse().ok()
+    };
+    let pid = last("Tgid:")?;
+    Some([pid, last("NStgid:").unwrap_or(pid)])
 }
 
 /// How many threads a process has.

@@ -12,12 +12,14 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustc_hash::FxHashMap;
 
+use super::fork_server::Template;
 use super::settings::{Command, Ending, Planned};
 use super::task::{Held, Task};
 use crate::books::prediction::world;
 use crate::explore::step::{Access, Footprint, Object, Step};
 use crate::plan::schedule::Fault;
 use crate::process::slot::Slot;
+use crate::process::sys::seccomp::Notification;
 
 /// How far a tree has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) struct Tree {
     pub is_stale: bool,
     /// Whether its command has taken a step.
     pub has_begun: bool,
+    /// What stands ready to be cloned, a command each.
+    pub templates: Vec<Template>,
     output: [File; 2],
     marks: [u64; 2],
 }
@@ -112,6 +116,7 @@ impl Tree {
             seen: Vec::new(),
             is_stale: false,
             has_begun: false,
+            templates: Vec::new(),
             output: [stdout?, stderr?],
             marks: [0; 2],
         })
@@ -142,6 +147,12 @@ impl Tree {
         }
         self.marks = [0; 2];
         Ok(())
+    }
+
+    /// Whether a stop is of a template, whose call was interrupted and is made again.
+    pub fn stopped_again(&mut self, stop: &Notification) -> bool {
+        let template = self.templates.iter_mut().find(|template| template.pid == stop.task);
+        template.map(|template| template.stop = *stop).is_some()
     }
 
     pub fn task(&mut self, tid: u32) -> Option<&mut Task> {

@@ -24,6 +24,8 @@ const ROUND: Duration = Duration::from_millis(50);
 struct Shared {
     /// The slot whose tree runs; 0 for none.
     slot: AtomicU32,
+    /// Below whom clones are that lost their parents; 0 for nobody.
+    nest: AtomicU32,
     since_ns: AtomicU64,
     fired: AtomicBool,
     over: AtomicBool,
@@ -62,6 +64,11 @@ impl Watchdog {
         Ok(hears.recv().unwrap_or(false).then_some(dog))
     }
 
+    /// There are others, below this process, whoever runs.
+    pub fn also_watch(&self, nest: u32) {
+        self.shared.nest.store(nest, Ordering::Relaxed);
+    }
+
     /// A slot's tree runs from now on.
     pub fn watch(&self, slot: u32) {
         self.shared.since_ns.store(now_ns(), Ordering::Relaxed);
@@ -95,7 +102,12 @@ impl Shared {
             if slot == 0 || now_ns() < since_ns.saturating_add(PATIENCE_NS) {
                 continue;
             }
-            let ran_ns = descendants(slot).into_iter().map(procfs::ran_ns).sum::<u64>();
+            let nest = self.nest.load(Ordering::Relaxed);
+            let watched = || {
+                let orphans = if nest == 0 { Vec::new() } else { descendants(nest) };
+                descendants(slot).into_iter().chain(orphans)
+            };
+            let ran_ns = watched().map(procfs::ran_ns).sum::<u64>();
             let (_, before_ns) =
                 *late.insert(late.filter(|late| late.0 == since_ns).unwrap_or((since_ns, ran_ns)));
             if ran_ns.saturating_sub(before_ns) < PATIENCE_NS {
@@ -103,7 +115,7 @@ impl Shared {
             }
             // Told before it is done: from here on it takes more to know that they stand still.
             self.fired.store(true, Ordering::Release);
-            for pid in descendants(slot) {
+            for pid in watched() {
                 let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
                 for task in tasks.flatten() {
                     let tid = task.file_name().to_str().and_then(|name| name.parse().ok());

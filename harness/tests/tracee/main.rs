@@ -2,6 +2,7 @@
 //! forbid the zygote's fork.
 
 mod cases;
+mod clones;
 mod lab;
 mod lives;
 mod random;
@@ -19,7 +20,7 @@ type Case = (&'static str, fn(&Zygote));
 fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let all: Vec<&Case> = cases::ALL.iter().chain(lives::ALL).chain(random::ALL).collect();
+    let all: Vec<&Case> = cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");

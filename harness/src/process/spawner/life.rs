@@ -18,10 +18,10 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use super::namespace;
 use super::words::{
     Ended, NotStarted, Settings, SpawnerMessage, SpawnerOrder, Start, Started, Status, Stray, Unready,
 };
+use super::{namespace, nest};
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::slot::{self, SlotSettings};
@@ -169,6 +169,10 @@ impl Spawner<'_> {
                 let forked = memory.ok_or_else(|| io::Error::other("a slot needs memory"));
                 let forked = forked.and_then(|memory| self.fork_slot(&settings, memory));
                 self.line.send(&SpawnerMessage::Slot(forked.map_err(|error| error.to_string())), None)
+            }
+            SpawnerOrder::Nest => {
+                let made = nest::make(self.line.as_fd()).map_err(|error| error.to_string());
+                self.line.send(&SpawnerMessage::Nest(made), None)
             }
             SpawnerOrder::Clear => {
                 let strays = self.strays();

@@ -6,6 +6,7 @@
 
 mod life;
 pub(crate) mod namespace;
+mod nest;
 mod words;
 
 use std::collections::VecDeque;
@@ -90,6 +91,17 @@ impl Spawner {
             _ => None,
         })?;
         Slot::take(forked.map_err(io::Error::other)?, memory)
+    }
+
+    /// Has a pid namespace made, in which clones of programs have the pids of those that they are clones of; gives back the
+    /// pid of its first process, with which all in it ends. It ends with the spawner.
+    pub(crate) fn nest(&mut self) -> io::Result<u32> {
+        self.line.send(&SpawnerOrder::Nest, None)?;
+        let made = self.answer(ANSWER, |message| match message {
+            SpawnerMessage::Nest(made) => Some(made),
+            _ => None,
+        })?;
+        made.map_err(io::Error::other)
     }
 
     /// Starts commands, as much at once as can be.

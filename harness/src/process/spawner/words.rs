@@ -69,6 +69,8 @@ pub(super) enum SpawnerOrder {
     Clear,
     /// Fork a slot, whose memory comes along. Answered by [`SpawnerMessage::Slot`].
     Slot(Box<SlotSettings>),
+    /// Make a pid namespace. Answered by [`SpawnerMessage::Nest`].
+    Nest,
 }
 
 /// A command that was started.
@@ -154,4 +156,6 @@ pub(super) enum SpawnerMessage {
     Settled(Vec<Stray>),
     /// The pid of the slot that was forked, or why there is none.
     Slot(Result<u32, String>),
+    /// The pid of the first process of the namespace that was made, or why there is none.
+    Nest(Result<u32, String>),
 }

@@ -4,6 +4,8 @@
 
 pub(crate) mod child;
 pub(crate) mod mutex;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ptrace;
 pub(crate) mod seccomp;
 pub(crate) mod slot;
 pub(crate) mod task;

@@ -1,7 +1,7 @@
 //! Seccomp user notification: a process stops at a system call, and another answers for it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -83,6 +83,28 @@ impl Listener {
         done == 0
     }
 
+    /// Puts a copy of a descriptor into a process that stopped: under this number, in the place of what is there, or under
+    /// the lowest that is free. Gives back the number. It is closed on exec where that is wanted.
+    pub(crate) fn give(
+        &self,
+        id: u64,
+        descriptor: BorrowedFd<'_>,
+        number: Option<u32>,
+        closes_on_exec: bool,
+    ) -> io::Result<i32> {
+        let given = libc::seccomp_notif_addfd {
+            id,
+            flags: if number.is_some() { libc::SECCOMP_ADDFD_FLAG_SETFD as u32 } else { 0 },
+            srcfd: descriptor.as_raw_fd().cast_unsigned(),
+            newfd: number.unwrap_or(0),
+            newfd_flags: if closes_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
+        };
+        // SAFETY: the kernel reads one `seccomp_notif_addfd`, and there it is.
+        let done =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const given) };
+        Ok(Errno::result(done)?)
+    }
+
     /// Answers. A process that was killed meanwhile is no error of the answerer: it is told as `NotFound`.
     pub(crate) fn answer(&self, id: u64, reply: Reply) -> io::Result<()> {
         let (val, error, flags) = match reply {
@@ -100,7 +122,7 @@ impl Listener {
 }
 
 impl AsFd for Listener {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }

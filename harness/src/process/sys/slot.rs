@@ -114,9 +114,9 @@ extern "C" fn be_child(errand: *mut c_void) -> c_int {
 fn become_command(errand: &Errand<'_>) -> i32 {
     let Errand { image, starting, .. } = errand;
     let pass = starting.pass;
-    // SAFETY: these calls take numbers and touch no memory. They need no pass.
-    unsafe { libc::setpgid(0, 0) };
-    // SAFETY: as above.
+    // Whoever has just been forked can lead a group.
+    _ = call(libc::SYS_setpgid, [0; 5], pass);
+    // SAFETY: this call takes numbers and touches no memory. It needs no pass.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     if let Some(niceness) = starting.niceness {
         // SAFETY: as above.

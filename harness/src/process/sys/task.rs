@@ -27,9 +27,19 @@ pub(crate) fn watch_over_all() -> io::Result<()> {
 /// waits for it (`CLONE_VFORK`); an error where the kernel does not tell.
 pub(crate) fn share_memory(one: u32, other: u32) -> io::Result<bool> {
     const KCMP_VM: libc::c_long = 1;
+    compare(one, other, KCMP_VM, 0)
+}
+
+/// Whether a descriptor of this number is of one open file description in two processes; an error where it is not open in
+/// both, or the kernel does not tell.
+pub(crate) fn share_file(one: u32, other: u32, number: i32) -> io::Result<bool> {
+    const KCMP_FILE: libc::c_long = 0;
+    compare(one, other, KCMP_FILE, number.into())
+}
+
+fn compare(one: u32, other: u32, what: libc::c_long, number: libc::c_long) -> io::Result<bool> {
+    let [one, other] = [one, other].map(libc::c_long::from);
     // SAFETY: the call takes numbers and touches no memory of ours.
-    let told = unsafe {
-        libc::syscall(libc::SYS_kcmp, libc::c_long::from(one), libc::c_long::from(other), KCMP_VM, 0, 0)
-    };
+    let told = unsafe { libc::syscall(libc::SYS_kcmp, one, other, what, number, number) };
     Ok(Errno::result(told)? == 0)
 }

@@ -10,7 +10,9 @@ use crate::model::object::Kind;
 use crate::plan::Budget;
 use crate::plan::command::{CommandPlan, OperationPlan, Values};
 use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
-use crate::scenario::race::{BUDGET_NS, PROCESSES_MAX, Race, parse_fault, strategies, strategy_of};
+use crate::scenario::race::{
+    BUDGET_NS, PROCESSES_MAX, Race, parse_fault, read_fork_server, strategies, strategy_of,
+};
 use crate::scenario::stress::{DAY_NS, MS_NS};
 use crate::subject::command::fill::Placeholders;
 use crate::subject::command::history::header;
@@ -42,6 +44,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
         Some((_, nodes)) => nodes.iter().filter_map(|node| fault(&mut reader, node)).collect(),
     };
     let allow_uncontrolled = reader.truth("allow_uncontrolled").unwrap_or(false);
+    let fork_server = read_fork_server(&mut reader);
     let mut section = reader.section("budget", "budget");
     let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(BUDGET_NS);
     let executions = section.count("schedules", 1..=SCHEDULES_MAX, "schedules");
@@ -51,6 +54,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
         strategy,
         faults,
         allow_uncontrolled,
+        fork_server,
         budget: RaceBudget { time_ns, executions },
         ..race(subject, &setup, &processes)
     };

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Busy, Compare, Mode, Modelled, RaceBudget, RacePlan};
+use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan};
 use crate::plan::schedule::Fault;
 use crate::race::{self, RaceError};
 
@@ -65,6 +65,8 @@ pub struct Race {
     pub strategy: Option<StrategyPlan>,
     /// Whether programs are controlled that do what no controller can hold.
     pub allow_uncontrolled: bool,
+    /// How the programs of executions under control come to be there.
+    pub fork_server: ForkServer,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// How long a command may take, in nanoseconds.
@@ -95,6 +97,7 @@ impl Default for Race {
             mode: Mode::Auto,
             strategy: None,
             allow_uncontrolled: false,
+            fork_server: ForkServer::Off,
             budget: RaceBudget { time_ns: BUDGET_NS, executions: None },
             time_limit_ns: TIME_LIMIT_NS,
             own_state: false,
@@ -131,6 +134,7 @@ impl Race {
             mode: self.mode.clone(),
             strategy: self.strategy.clone(),
             allow_uncontrolled: self.allow_uncontrolled,
+            fork_server: self.fork_server,
             initial: None,
             budget: self.budget,
             seed,
@@ -166,6 +170,11 @@ impl Race {
                     .into(),
             );
         }
+        if self.mode != Mode::Auto && self.fork_server == ForkServer::Auto {
+            return usage(
+                "--fork-server is for commands under control: leave out --free and --perturb".into(),
+            );
+        }
         if self.strategy.is_some() && !self.faults.is_empty() {
             return usage(
                 "--strategy and --preemptions cannot be had with --faults, which has an order of its own"
@@ -190,5 +199,5 @@ impl Race {
     }
 }
 
-pub(super) use read::{read, read_surroundings};
+pub(super) use read::{read, read_fork_server, read_surroundings};
 pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategies, strategy_of};

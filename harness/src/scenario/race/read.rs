@@ -8,7 +8,7 @@ use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Compare, Mode, RaceBudget};
+use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget};
 use crate::scenario::stress::{DAY_NS, MS_NS};
 
 /// Reads the table.
@@ -59,11 +59,17 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         mode,
         strategy,
         allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
+        fork_server: read_fork_server(reader),
         budget: RaceBudget { time_ns, executions },
         time_limit_ns,
         own_state: reader.truth("own_state").unwrap_or(false),
         modelled: None,
     }
+}
+
+/// Reads how programs under control come to be there.
+pub(in crate::scenario) fn read_fork_server(reader: &mut Reader<'_>) -> ForkServer {
+    reader.word("fork_server", &ForkServer::WORDS).and_then(|word| ForkServer::of(word)).unwrap_or_default()
 }
 
 fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {

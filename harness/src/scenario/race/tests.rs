@@ -35,6 +35,7 @@ fn what_is_saved_reads_back_as_it_was() {
         mode: Mode::Perturbed(0..=2_000_000),
         strategy: None,
         allow_uncontrolled: false,
+        fork_server: ForkServer::Off,
         budget: RaceBudget { time_ns: 1_500_000_000, executions: Some(7) },
         time_limit_ns: 2 * S_NS,
     };
@@ -55,7 +56,13 @@ fn what_is_saved_reads_back_as_it_was() {
         Some(StrategyPlan::Pct { depth: 4 }),
         Some(StrategyPlan::Pos),
     ] {
-        let held = Race { mode: Mode::Auto, strategy, allow_uncontrolled: true, ..plain.clone() };
+        let held = Race {
+            mode: Mode::Auto,
+            strategy,
+            allow_uncontrolled: true,
+            fork_server: ForkServer::Auto,
+            ..plain.clone()
+        };
         assert_eq!(read(&held.to_toml("", &[])), Ok(held));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Race;
 use super::words::{compared, show_busy};
 use crate::plan::StrategyPlan;
-use crate::plan::race::Mode;
+use crate::plan::race::{ForkServer, Mode};
 use crate::words::units::show_exact_ns;
 
 impl Race {
@@ -84,6 +84,9 @@ impl Race {
         }
         if self.allow_uncontrolled {
             key("allow_uncontrolled", "true".into());
+        }
+        if self.fork_server == ForkServer::Auto {
+            key("fork_server", quoted("auto"));
         }
         let executions =
             self.budget.executions.map(|count| format!(", executions = {count}")).unwrap_or_default();
