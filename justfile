@@ -125,10 +125,22 @@ fuzz SECONDS="600":
 soak OPERATIONS="10000000":
     cargo run --release -- run scenarios/kills.toml --operations {{OPERATIONS}}
 
-# Kill harnesses that hold programs at random moments, KILLS times, and look for what stays: about three seconds each
-kills KILLS="1000":
+# What it costs to hold real programs, started or cloned, beside the same pairs run plain: the tables of docs/control.md; some
+# minutes on a quiet machine, with FLOCKWORK_QUICK=1 less than one
+control-speed:
+    cargo bench -p flockwork-harness --bench control -- programs
+
+# Kill harnesses that hold programs at random moments, KILLS times, and look for what stays: about three seconds each. Runs add up
+# in LOG, so that a thousand can be had in pieces, in the background
+kills KILLS="1000" LOG="target/kills.log":
     cargo build --release --package flockwork-harness --bin flockwork
-    harness/tests/tracee/kills.sh target/release/flockwork {{KILLS}}
+    nice -n 19 harness/tests/tracee/kills.sh target/release/flockwork {{KILLS}} {{LOG}}
+
+# Run EXECUTIONS executions of programs under control in random orders, beside others that keep the machine busy: none may diverge
+# unreported, find anything, hang or leave anything. Runs add up in LOG
+executions EXECUTIONS="100000" LOG="target/executions.log":
+    cargo build --release --package flockwork-harness --bin flockwork
+    nice -n 19 harness/tests/tracee/executions.sh target/release/flockwork {{EXECUTIONS}} {{LOG}}
 
 # The release archive for TARGET: the binary, completions, the manual page and the licences, below target/dist
 dist TARGET="":

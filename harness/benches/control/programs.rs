@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use flockwork_harness::explore::machine::{Chooser, End, Pick, Point};
 use flockwork_harness::explore::step::Event;
 use flockwork_harness::process::{Marker, Zygote};
-use flockwork_harness::tracee::{CommandLine, Machine, Options, Settings};
+use flockwork_harness::tracee::{CommandLine, ForkServer, Machine, Options, Settings};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::row;
 
 const ROUNDS: usize = 7;
-/// How long each half of a round measures.
-const HALF: Duration = Duration::from_millis(400);
+/// How long each part of a round measures.
+const PART: Duration = Duration::from_millis(400);
 
 /// A pair of commands: one program twice.
 struct Pair {
@@ -117,7 +117,7 @@ fn processor() -> usize {
     (0..CpuSet::count()).find(|&one| set.is_set(one).unwrap_or(false)).expect("a processor")
 }
 
-fn machine(zygote: &Zygote, pair: &Pair, state: &Path, scratch: &Path) -> Machine {
+fn machine(zygote: &Zygote, pair: &Pair, state: &Path, scratch: &Path, fork_server: ForkServer) -> Machine {
     let name = pair.program.file_name().expect("a name").to_string_lossy().into_owned();
     let line = CommandLine {
         program: pair.program.clone(),
@@ -134,7 +134,7 @@ fn machine(zygote: &Zygote, pair: &Pair, state: &Path, scratch: &Path) -> Machin
         folders: vec![state.to_owned()],
         scratch: scratch.to_owned(),
         processor: Some(processor()),
-        options: Options::default(),
+        options: Options { fork_server, ..Options::default() },
     };
     Machine::open(zygote, settings).expect("a machine")
 }
@@ -159,62 +159,102 @@ fn here(processor: usize) -> CpuSet {
 }
 
 /// Runs for a while, and tells how often in a second.
-fn rate(mut once: impl FnMut()) -> f64 {
+fn rate(part: Duration, mut once: impl FnMut()) -> f64 {
     let begun = Instant::now();
     let mut count = 0_u32;
-    while begun.elapsed() < HALF || count < 4 {
+    while begun.elapsed() < part || count < 4 {
         once();
         count += 1;
     }
     f64::from(count) / begun.elapsed().as_secs_f64()
 }
 
-/// The table.
+/// How long a part of a round measures, how many rounds there are, and how many of the repeats are run: the first for a
+/// table that is published, the second for a look.
+#[derive(Clone, Copy)]
+struct Size {
+    part: Duration,
+    rounds: usize,
+    repeats_max: usize,
+}
+
+impl Size {
+    fn of_environment() -> Self {
+        match std::env::var_os("FLOCKWORK_QUICK") {
+            None => Self { part: PART, rounds: ROUNDS, repeats_max: usize::MAX },
+            Some(_) => Self { part: PART / 4, rounds: 3, repeats_max: 50 },
+        }
+    }
+}
+
+/// The table: pairs that are started and held, pairs that are clones and held, and pairs that run plain, side by side.
 pub fn programs(zygote: &mut Zygote) {
     let built = tempfile::tempdir().expect("a folder");
+    let size = Size::of_environment();
+    let before = here(processor());
     for pair in pairs(built.path()) {
-        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
-        let [state, scratch] = ["state", "scratch"].map(|name| folder.path().join(name));
-        for path in [&state, &scratch] {
-            fs::create_dir(path).expect("made");
+        measure(zygote, &pair, size);
+    }
+    sched_setaffinity(Pid::from_raw(0), &before).expect("unbound");
+}
+
+fn measure(zygote: &Zygote, pair: &Pair, size: Size) {
+    let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let [state, scratch, other] = ["state", "scratch", "other"].map(|name| folder.path().join(name));
+    for path in [&state, &scratch, &other] {
+        fs::create_dir(path).expect("made");
+    }
+    let mut started = machine(zygote, pair, &state, &scratch, ForkServer::Off);
+    let mut cloned = machine(zygote, pair, &state, &other, ForkServer::Auto);
+    let [mut rates, mut clone_rates, mut plain_rates, mut ratios, mut clone_ratios] =
+        [const { Vec::new() }; 5];
+    let mut steps = 0;
+    let mut execute = |machine: &mut Machine| {
+        put_back(&state);
+        steps = machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution").events.len();
+    };
+    for _ in 0..size.rounds {
+        let ours = rate(size.part, || execute(&mut started));
+        let clones = rate(size.part, || execute(&mut cloned));
+        let theirs = rate(size.part, || {
+            put_back(&state);
+            plain(pair, &state);
+        });
+        ratios.push(ours / theirs);
+        clone_ratios.push(clones / theirs);
+        rates.push(ours);
+        clone_rates.push(clones);
+        plain_rates.push(theirs);
+    }
+    let heard = started.stops();
+    let name = pair.name;
+    row(&format!("{name}: schedules/s ({steps} steps, {heard} stops)"), rates);
+    row(&format!("{name}: plain pairs/s, same processor"), plain_rates);
+    row(&format!("{name}: schedules over plain pairs"), ratios);
+    match &cloned.cloned().refused {
+        None => {
+            row(&format!("{name}: schedules/s, fork server"), clone_rates);
+            row(&format!("{name}: the same over plain pairs"), clone_ratios);
         }
-        let mut machine = machine(zygote, &pair, &state, &scratch);
-        let [mut controlled, mut unheld, mut ratio] = [const { Vec::new() }; 3];
-        let mut steps = 0;
-        for _ in 0..ROUNDS {
-            let ours = rate(|| {
-                put_back(&state);
-                let execution = machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
-                steps = execution.events.len();
-            });
-            let before = here(processor());
-            let theirs = rate(|| {
-                put_back(&state);
-                plain(&pair, &state);
-            });
-            sched_setaffinity(Pid::from_raw(0), &before).expect("unbound");
-            ratio.push(ours / theirs);
-            controlled.push(ours);
-            unheld.push(theirs);
-        }
-        let heard = machine.stops();
-        row(&format!("{}: schedules/s ({steps} steps, {heard} stops)", pair.name), controlled);
-        row(&format!("{}: plain pairs/s, same processor", pair.name), unheld);
-        row(&format!("{}: schedules over plain pairs", pair.name), ratio);
-        repeat(&pair, &mut machine, &state);
+        Some(why) => println!("{name}: no fork server: {why}"),
+    }
+    let repeats = pair.repeats.min(size.repeats_max);
+    repeat(&format!("{name}: repeats"), repeats, &mut started, &state);
+    if cloned.cloned().refused.is_none() {
+        repeat(&format!("{name}: repeats, fork server"), repeats, &mut cloned, &state);
     }
 }
 
 /// How many of many executions of one schedule took the same steps.
-fn repeat(pair: &Pair, machine: &mut Machine, state: &Path) {
+fn repeat(what: &str, repeats: usize, machine: &mut Machine, state: &Path) {
     let mut first: Option<Vec<String>> = None;
     let mut alike = 0;
-    for _ in 0..pair.repeats {
+    for _ in 0..repeats {
         put_back(state);
         let execution = machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
         assert_eq!(execution.end, End::Completed);
         let steps: Vec<String> = execution.outcome.schedule().lines.iter().map(ToString::to_string).collect();
         alike += usize::from(*first.get_or_insert_with(|| steps.clone()) == steps);
     }
-    println!("{:<58} {alike:>10} of {}", format!("{}: repeats", pair.name), pair.repeats);
+    println!("{what:<58} {alike:>10} of {repeats}");
 }

@@ -19,7 +19,12 @@ impl Search<'_> {
     pub(super) fn with_clones(&mut self) -> Result<Option<Held>, NoBaseline> {
         self.run.fork_server = Some(Clones::default());
         let held = self.conduct_with(ForkServer::Auto)?;
-        let Some(why) = self.untold.take() else { return Ok(Some(held)) };
+        let Some(why) = self.untold.take() else {
+            if let (Held::Refused(why), Some(clones)) = (&held, &mut self.run.fork_server) {
+                clones.refused = Some(why.clone());
+            }
+            return Ok(Some(held));
+        };
         self.run.forget_the_search();
         self.run.fork_server = Some(Clones { refused: Some(why), ..Clones::default() });
         Ok(None)
@@ -33,11 +38,12 @@ impl Search<'_> {
         execution: &Execution<()>,
         left: &Left,
     ) -> Result<bool, NoBaseline> {
+        if !matches!(execution.end, End::Completed | End::Deadlock) {
+            return Ok(true);
+        }
         let clones = self.run.fork_server.get_or_insert_with(Clones::default);
         clones.executions += 1;
-        let is_looked_at = clones.executions % COMPARED_ONE_IN == 1
-            && matches!(execution.end, End::Completed | End::Deadlock);
-        if !is_looked_at {
+        if clones.executions % COMPARED_ONE_IN != 1 {
             return Ok(true);
         }
         holder.machine.suspend_clones(true);

@@ -20,6 +20,7 @@ mod model;
 pub mod orders;
 pub mod outcome;
 mod perturbed;
+pub mod phases;
 pub mod replay;
 pub(crate) mod run;
 pub mod sheet;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::control::{Holder, PREEMPTIONS_FIRST, Phase, Search, follower};
+use super::control::{Holder, Phase, Search, follower};
 use super::error::RaceError;
+use super::phases::PREEMPTIONS_FIRST;
 use super::{Discovery, NoBaseline, Seen, prepare};
 use crate::explore::machine::End;
 use crate::explore::strategy::Coverage;
@@ -41,6 +42,7 @@ pub fn shrink(
         until,
         stop,
         progress: &(),
+        untold: None,
     };
     search.shrink_kept(kept, class, time).map_err(RaceError::from)
 }

@@ -38,12 +38,26 @@ pub struct Report {
     /// How many executions overlapped.
     #[serde(default)]
     pub executions: u64,
+    /// What came of cloning programs, where they were to be.
+    #[serde(default)]
+    pub fork_server: Option<Clones>,
     /// Why it is not simply clean or a violation.
     #[serde(default)]
     pub reasons: Vec<String>,
     /// What was found.
     #[serde(default)]
     pub violations: Vec<Violation>,
+}
+
+/// What came of cloning programs.
+#[derive(Debug, Deserialize)]
+pub struct Clones {
+    /// Executions whose programs were clones.
+    pub executions: u64,
+    /// Of these, how many were run again with programs that were started.
+    pub compared: u64,
+    /// Why programs were started all the same.
+    pub refused: Option<String>,
 }
 
 /// A finding.

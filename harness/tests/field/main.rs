@@ -2,6 +2,7 @@
 //! find every broken one with nothing but command lines, and must find every twin clean.
 
 mod alone;
+mod cloned;
 mod flockwork;
 mod held;
 mod pair;

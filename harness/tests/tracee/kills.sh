@@ -1,8 +1,10 @@
 #!/bin/bash
-# kills.sh FLOCKWORK [KILLS]: kills a harness that holds programs at a random moment, again and again, and looks for what
-# stays: processes, mounts, files, a changed state folder. Ends with 1 if anything does.
+# kills.sh FLOCKWORK [KILLS [LOG]]: kills a harness that holds programs at a random moment, again and again, and looks for
+# what stays: processes, mounts, files, a changed state folder. Ends with 1 if anything does. With a log, runs add up: each adds
+# a line of how many harnesses were killed, had ended before, and left something, and all lines together are told.
 set -u
-flockwork=$(realpath "$1") kills=${2:-1000}
+flockwork=$(realpath "$1") kills=${2:-1000} log=${3:-}
+[ -z "$log" ] || log=$(realpath "$log")
 place=$(mktemp -d /dev/shm/flockwork-kills.XXXXXX) || exit 1
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/state" "$place/root" && cd "$place" || exit 1
@@ -30,8 +32,11 @@ mounts() { grep -cF "${place##*/}" /proc/self/mountinfo; }
 
 killed=0 early=0 faults=0 most=0
 for _ in $(seq "$kills"); do
+    # With clones every other time.
+    how=off
+    [ $((RANDOM % 2)) = 0 ] && how=auto
     env "$mark" "$flockwork" race --state state --root root --results-dir results --strategy random --budget 60s \
-        -- ./tool ./tool >/dev/null 2>&1 &
+        --fork-server $how -- ./tool ./tool >/dev/null 2>&1 &
     harness=$!
     sleep "$((RANDOM % 3)).$((RANDOM % 10))$((RANDOM % 10))"
     there=$(left | wc -l)
@@ -54,6 +59,10 @@ for _ in $(seq "$kills"); do
     fi
     rm -rf results
 done
+if [ -n "$log" ]; then
+    echo "$killed $early $faults" >>"$log"
+    awk '{k += $1; f += $3} END {print k " harnesses killed in all runs, something stayed of " f}' "$log"
+fi
 echo "$killed harnesses killed, $early had ended before; of at most $most processes at a kill; something stayed of $faults"
 # Where no process was ever seen, nothing can be said of those that stay.
 [ "$faults" = 0 ] && [ "$most" -gt 3 ]

@@ -69,7 +69,7 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
 
 /// Reads how programs under control come to be there.
 pub(in crate::scenario) fn read_fork_server(reader: &mut Reader<'_>) -> ForkServer {
-    reader.word("fork_server", &ForkServer::WORDS).and_then(|word| ForkServer::of(word)).unwrap_or_default()
+    reader.word("fork_server", &ForkServer::WORDS).and_then(ForkServer::of).unwrap_or_default()
 }
 
 fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {

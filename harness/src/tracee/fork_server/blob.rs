@@ -147,7 +147,8 @@ impl Code {
     }
 
     fn land_at(&mut self, branch: usize, place: usize) {
-        let distance = place as i32 - (branch as i32 + 4);
+        let at = |place: usize| i32::try_from(place).expect("code is short");
+        let distance = at(place) - (at(branch) + 4);
         self.0[branch..branch + 4].copy_from_slice(&distance.to_le_bytes());
     }
 }

@@ -99,9 +99,10 @@ impl Forks {
     /// An execution begins.
     pub fn begin(&mut self) {
         self.by_clone = self.wanted == ForkServer::Auto && self.can();
-        match self.by_clone {
-            true => self.told.executions += 1,
-            false => self.told.started += 1,
+        if self.by_clone {
+            self.told.executions += 1;
+        } else {
+            self.told.started += 1;
         }
     }
 }
@@ -157,8 +158,8 @@ impl Machine {
         if !self.forks.by_clone {
             return Ok(());
         }
-        let templates = self.trees.iter().flat_map(|tree| &tree.templates);
-        let changed = templates.filter_map(|template| self.run.outside.changed_of(&template.outside)).next();
+        let mut templates = self.trees.iter().flat_map(|tree| &tree.templates);
+        let changed = templates.find_map(|template| self.run.outside.changed_of(&template.outside));
         if let Some(path) = changed {
             let why =
                 format!("{path}, outside of the state folders, is read before the first step and changed");

@@ -146,7 +146,7 @@ impl Machine {
         let mut stop = stop;
         for which in [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF] {
             let at = page + guard::STRUCTURE;
-            let call = [libc::SYS_getitimer, i64::from(which as i32), guard::signed(at), 0, 0, 0, 0];
+            let call = [libc::SYS_getitimer, i64::from(which), guard::signed(at), 0, 0, 0, 0];
             stop = self.ask(process, page, &stop, call)?;
             if guard::result(&stop) != 0 || Memory(stop.task).words::<4>(at) != [0; 4] {
                 return Err("it has a timer before its first step".into());
