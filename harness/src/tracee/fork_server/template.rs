@@ -7,7 +7,7 @@ use super::super::decode::{self, Recording};
 use super::super::filter::is_not_cloned;
 use super::super::foresee::Verdict;
 use super::super::machine::Machine;
-use super::super::memory::Memory;
+use super::super::memory::{Memory, View};
 use super::super::task::{handle, process_of};
 use super::super::tree::Heard;
 use super::{PATIENCE, SOON, Template, Unfit, guard};
@@ -148,7 +148,7 @@ impl Machine {
             let at = page + guard::STRUCTURE;
             let call = [libc::SYS_getitimer, i64::from(which), guard::signed(at), 0, 0, 0, 0];
             stop = self.ask(process, page, &stop, call)?;
-            if guard::result(&stop) != 0 || Memory(stop.task).words::<4>(at) != [0; 4] {
+            if guard::result(&stop) != 0 || View::of(Memory(stop.task)).words::<4>(at) != [0; 4] {
                 return Err("it has a timer before its first step".into());
             }
         }
