@@ -205,7 +205,7 @@ fn measure(zygote: &Zygote, pair: &Pair, size: Size) {
         fs::create_dir(path).expect("made");
     }
     let mut started = machine(zygote, pair, &state, &scratch, ForkServer::Off);
-    let mut cloned = machine(zygote, pair, &state, &other, ForkServer::Auto);
+    let mut by_clone = machine(zygote, pair, &state, &other, ForkServer::Auto);
     let [mut rates, mut clone_rates, mut plain_rates, mut ratios, mut clone_ratios] =
         [const { Vec::new() }; 5];
     let mut steps = 0;
@@ -215,7 +215,7 @@ fn measure(zygote: &Zygote, pair: &Pair, size: Size) {
     };
     for _ in 0..size.rounds {
         let ours = rate(size.part, || execute(&mut started));
-        let clones = rate(size.part, || execute(&mut cloned));
+        let clones = rate(size.part, || execute(&mut by_clone));
         let theirs = rate(size.part, || {
             put_back(&state);
             plain(pair, &state);
@@ -231,7 +231,7 @@ fn measure(zygote: &Zygote, pair: &Pair, size: Size) {
     row(&format!("{name}: schedules/s ({steps} steps, {heard} stops)"), rates);
     row(&format!("{name}: plain pairs/s, same processor"), plain_rates);
     row(&format!("{name}: schedules over plain pairs"), ratios);
-    match &cloned.cloned().refused {
+    match &by_clone.cloned().refused {
         None => {
             row(&format!("{name}: schedules/s, fork server"), clone_rates);
             row(&format!("{name}: the same over plain pairs"), clone_ratios);
@@ -240,8 +240,8 @@ fn measure(zygote: &Zygote, pair: &Pair, size: Size) {
     }
     let repeats = pair.repeats.min(size.repeats_max);
     repeat(&format!("{name}: repeats"), repeats, &mut started, &state);
-    if cloned.cloned().refused.is_none() {
-        repeat(&format!("{name}: repeats, fork server"), repeats, &mut cloned, &state);
+    if by_clone.cloned().refused.is_none() {
+        repeat(&format!("{name}: repeats, fork server"), repeats, &mut by_clone, &state);
     }
 }
 
