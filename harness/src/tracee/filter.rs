@@ -58,8 +58,11 @@ pub(crate) fn program(pass: Option<Pass>) -> Vec<Instruction> {
 /// The same for programs that may be cloned: it stops at harmless calls as well that make what a clone would not have, or
 /// would share.
 pub(crate) fn cloneable(pass: Pass) -> Vec<Instruction> {
-    written(Some(pass), &stretches(&NOT_CLONED))
+    written(Some(pass), &stretches(&[NOT_CLONED.as_slice(), &TOLD_TO_CLONES].concat()))
 }
+
+/// Harmless calls that ask for processes outside of the namespace that clones are in. There they would be 0.
+pub(super) const TOLD_TO_CLONES: [&str; 2] = ["getppid", "getsid"];
 
 /// Harmless calls that make what a clone would not have, or would share with others.
 const NOT_CLONED: [&str; 19] = [

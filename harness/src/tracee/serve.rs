@@ -267,7 +267,11 @@ impl Machine {
             self.answer(process, &stop, Reply::Continue)?;
             return Ok(());
         }
-        match tree.task(stop.task) {
+        if let Some(reply) = self.tell_clone(process, &stop) {
+            self.answer(process, &stop, reply)?;
+            return Ok(());
+        }
+        match self.trees[process].task(stop.task) {
             // A call that a signal interrupted is made again, and means what it meant.
             Some(task) => task.held = None,
             None => self.hear_of(process, stop.task),

@@ -55,6 +55,13 @@ pub(crate) fn handle(pid: u32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+/// What `/proc` tells of a process's numbers in such a field, as the process knows it itself.
+pub(crate) fn innermost(pid: u32, field: &str) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// The process of a task: its pid here, and in its own namespace.
 pub(crate) fn process_of(tid: u32) -> Option<[u32; 2]> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +19,7 @@ static char **words;
 static int count;
 static int fds[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
 static int ends[2];
+static pthread_t first;
 
 static void tell(const char *what, long result) {
     char line[64];
@@ -99,6 +103,15 @@ static void *run(void *from) {
         else if (!strcmp(op, "thread")) { int end = skip(at, "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
         else if (!strcmp(op, "endthread")) return 0;
         else if (!strcmp(op, "join")) { tell("join", pthread_join(thread, 0)); }
+        else if (!strcmp(op, "leave")) { pthread_exit(0); }
+        else if (!strcmp(op, "joinfirst")) { tell("joinfirst", pthread_join(first, 0)); }
+        else if (!strcmp(op, "parent")) { tell("parent", getppid()); tell("session", getsid(0)); }
+        else if (!strcmp(op, "robust")) { void *head = 0; size_t length; syscall(SYS_get_robust_list, 0, &head, &length);
+            tell("robust", head != 0); }
+        else if (!strcmp(op, "orphaned")) { prctl(PR_SET_PDEATHSIG, 15); }
+        else if (!strcmp(op, "reaper")) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+        else if (!strcmp(op, "unforked")) { void *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (madvise(page, 4096, atoi(NEXT))) _exit(8); }
         else if (!strcmp(op, "pipe")) { tell("pipe", pipe(ends)); }
         else if (!strcmp(op, "send")) { tell("send", write(ends[1], "x", 1)); }
         else if (!strcmp(op, "recv")) { char c; tell("recv", read(ends[0], &c, 1)); }
@@ -116,6 +129,7 @@ static void *run(void *from) {
 int main(int argc, char **argv) {
     words = argv + 1;
     count = argc - 1;
+    first = pthread_self();
     run((void *)0);
     return 0;
 }

@@ -18,6 +18,8 @@ use crate::lab::{Build, Explored, Lab, Seen, Turns, act, actor, has, shell, skip
 pub const ALL: &[Case] = &[
     ("clones_come_to_what_started_programs_come_to", clones_come_to_what_started_programs_come_to),
     ("a_clone_has_all_that_its_program_had", a_clone_has_all_that_its_program_had),
+    ("clones_are_told_what_started_programs_are_told", clones_are_told_what_started_programs_are_told),
+    ("what_a_fork_does_not_hand_on_is_refused", what_a_fork_does_not_hand_on_is_refused),
     ("what_cannot_be_cloned_is_started_and_told", what_cannot_be_cloned_is_started_and_told),
     ("clones_that_would_see_another_world_are_an_error", clones_that_would_see_another_world_are_an_error),
 ];
@@ -118,6 +120,67 @@ fn a_clone_has_all_that_its_program_had(zygote: &Zygote) {
         assert!(lab.machine.ran_clones(), "{:?}", lab.machine.cloned());
     }
     assert_eq!(lab.machine.cloned().executions, 5);
+}
+
+/// Its parent and its session are outside of the namespace of clones; what the kernel does at a thread's end is not inherited.
+fn clones_are_told_what_started_programs_are_told(zygote: &Zygote) {
+    if !can_clone("clones_are_told_what_started_programs_are_told") || actor(Build::Static).is_none() {
+        return;
+    }
+    let told = act("open 0 n w parent robust fork parent endfork wait");
+    // Whoever waits for the first thread waits for the kernel to say that it is gone.
+    let waits = act("open 0 n w thread joinfirst add 0 endthread leave");
+    let waits_early = act("open 0 n w add 0 thread joinfirst endthread leave");
+    for command in [told, waits, waits_early] {
+        let mut lab = Lab::open(zygote, counter, std::slice::from_ref(&command), with(ForkServer::Auto))
+            .expect("a machine");
+        let mut seen = Vec::new();
+        for is_started in [true, false, false] {
+            lab.machine.suspend_clones(is_started);
+            let execution = lab.run(&mut Turns(Vec::new(), 0)).expect("an execution");
+            assert_eq!(lab.machine.ran_clones(), !is_started, "{:?}", lab.machine.cloned());
+            seen.push(lab.see(&execution));
+        }
+        // The pid of a child's parent, which is another each time that it is started.
+        const OF_CHILD: usize = 4;
+        let told = |seen: &Seen| {
+            let lines = seen.commands[0][0].lines().enumerate();
+            let all_but_one = lines.filter(|(at, line)| *at != OF_CHILD || !line.starts_with("parent"));
+            (all_but_one.map(|(_, line)| line.to_owned()).collect::<Vec<_>>(), seen.files.clone())
+        };
+        for clone in &seen[1..] {
+            assert_eq!(told(clone), told(&seen[0]), "{command:?}: {seen:#?}");
+        }
+    }
+}
+
+fn what_a_fork_does_not_hand_on_is_refused(zygote: &Zygote) {
+    if !can_clone("what_a_fork_does_not_hand_on_is_refused") || actor(Build::Static).is_none() {
+        return;
+    }
+    let refused = [
+        ("orphaned open 0 n w add 0", Some("its parent's end")),
+        ("reaper open 0 n w add 0", Some("takes in orphans")),
+        // MADV_DONTFORK, MADV_WIPEONFORK.
+        ("unforked 10 open 0 n w add 0", Some("not handed on")),
+        ("unforked 18 open 0 n w add 0", Some("not handed on")),
+        ("open 0 n w orphaned reaper unforked 10 add 0", None),
+    ];
+    for (words, why) in refused {
+        let mut lab = Lab::open(zygote, counter, &[act(words)], with(ForkServer::Auto)).expect("a machine");
+        for _ in 0..2 {
+            let execution = lab.run(&mut Turns(Vec::new(), 0)).expect("an execution");
+            assert!(lab.see(&execution).files.contains(&"n: \"1\\n\"".to_owned()), "{words}");
+        }
+        let told = lab.machine.cloned();
+        let counted = if why.is_some() { (0, 2) } else { (2, 0) };
+        assert_eq!((told.executions, told.started), counted, "{words}: {told:?}");
+        let is_told = match (&told.refused, why) {
+            (Some(told), Some(why)) => told.contains(why),
+            (told, why) => told.is_none() && why.is_none(),
+        };
+        assert!(is_told, "{words}: {told:?}");
+    }
 }
 
 fn what_cannot_be_cloned_is_started_and_told(zygote: &Zygote) {

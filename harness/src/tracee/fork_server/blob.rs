@@ -5,7 +5,7 @@
 //! and tells the result of the last call as it does. It uses no stack. Where nobody answers any more, it ends.
 
 use super::super::memory::Memory;
-use super::guard::TABLE;
+use super::guard::{AT_END, TABLE};
 use super::{CALL, GO};
 use crate::process::sys::ptrace::{Registers, Stopped};
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
@@ -14,6 +14,8 @@ use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
 const PAGE_BYTES: u64 = 4096;
 /// `syscall`.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// Bytes of `struct robust_list_head`.
+const ROBUST_BYTES: u32 = 24;
 /// What the kernel leaves in `rax` of a task whose call is to be made again.
 const RESTART: i64 = -512;
 
@@ -91,6 +93,15 @@ fn code(page: u64, own: &Registers, number: i64) -> Vec<u8> {
     code.number(&[0xb8], libc::SYS_setpgid as u32);
     code.add(&[0x31, 0xff, 0x31, 0xf6]); // rdi, rsi = 0
     code.number(&[0xba], super::guard::OWN_GROUP); // a mark by which the controller knows the call
+    code.add(&SYSCALL);
+    // What the kernel does when a task ends is not handed on: set_robust_list(list, 24), set_tid_address(cleared).
+    code.word(&[0x49, 0xbc], page + AT_END); // mov r12, AT_END
+    code.number(&[0xb8], libc::SYS_set_robust_list as u32);
+    code.add(&[0x49, 0x8b, 0x3c, 0x24]); // mov rdi, [r12]
+    code.number(&[0xbe], ROBUST_BYTES);
+    code.add(&SYSCALL);
+    code.number(&[0xb8], libc::SYS_set_tid_address as u32);
+    code.add(&[0x49, 0x8b, 0x7c, 0x24, 0x08]); // mov rdi, [r12 + 8]
     code.add(&SYSCALL);
     let registers: [(&[u8], u64); 14] = [
         (&[0x48, 0xbb], own.rbx),

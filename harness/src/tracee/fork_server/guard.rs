@@ -18,6 +18,8 @@ pub(super) const TABLE: u64 = 0x400;
 pub(super) const STRUCTURE: u64 = 0x500;
 /// Where the pid lies that a clone is to have.
 const PID: u64 = 0x600;
+/// Where it lies where the kernel looks when a task ends: the list of mutexes, and the number that it clears.
+pub(super) const AT_END: u64 = 0x680;
 /// Where texts lie for calls.
 pub(super) const TEXT: u64 = 0x700;
 /// How long a text may be.
@@ -66,6 +68,14 @@ pub(super) fn check(pid: u32, slot: u32) -> Result<(), Unfit> {
     };
     if read("maps")?.lines().any(shares) {
         return Err("it shares memory that it may write".into());
+    }
+    // Memory that a fork leaves out or wipes; what the kernel may drop at any time (`dp`) is fit for that.
+    let is_not_handed_on = |line: &str| {
+        let has = |flag| line.split_ascii_whitespace().any(|one| one == flag);
+        line.starts_with("VmFlags:") && (has("dc") || (has("wf") && !has("dp")))
+    };
+    if read("smaps")?.lines().any(is_not_handed_on) {
+        return Err("it has memory that is not handed on to clones".into());
     }
     if !read("timers")?.trim().is_empty() {
         return Err("it has a timer before its first step".into());

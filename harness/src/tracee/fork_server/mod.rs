@@ -25,7 +25,7 @@ use super::memory::Memory;
 use super::outside::Outside;
 use super::settings::{Cloned, TraceeError};
 use super::still::descendants;
-use super::task::{handle, process_of};
+use super::task::{handle, innermost, process_of};
 use super::tree::Heard;
 use crate::books::deed::{Deed, Known};
 use crate::plan::race::ForkServer;
@@ -194,6 +194,30 @@ impl Machine {
         } else if matches!(known, Deed::Signal(ALL, _)) {
             self.forks.mistrust = Some("it signals all processes".into());
         }
+    }
+
+    /// The answer to a call that asks for a process outside of the clones' namespace: what it would be had the program been
+    /// started. None where a call asks for nothing of the kind.
+    pub(super) fn tell_clone(&self, process: usize, stop: &Notification) -> Option<Reply> {
+        let asks_for_parent = stop.number == libc::SYS_getppid;
+        if !asks_for_parent && stop.number != libc::SYS_getsid {
+            return None;
+        }
+        let tree = &self.trees[process];
+        let of_slot = |field: &str| innermost(tree.slot.pid, field);
+        let [pid, own] = process_of(stop.task)?;
+        let is_root = tree.root.as_ref().is_some_and(|(root, _)| *root == pid);
+        let asked = stop.args[0] as u32;
+        let told = match asks_for_parent {
+            _ if !self.forks.by_clone => None,
+            true if is_root => of_slot("NSpid:"),
+            // Nobody of a session of its own stands before its first step.
+            false if asked == 0 || asked == own => {
+                innermost(pid, "NSsid:").filter(|session| *session == 0).and(of_slot("NSsid:"))
+            }
+            _ => None,
+        };
+        Some(told.map_or(Reply::Continue, |number| Reply::Value(number.into())))
     }
 
     /// All that descends from a process's slot, but for what stands ready to be cloned; clones that lost their parents among

@@ -47,7 +47,7 @@ impl Machine {
         #[cfg(not(target_arch = "x86_64"))]
         let page = return Err("programs are cloned on x86_64 alone".into());
         let stop = self.hear_rendezvous(process, |task| task == pid)?;
-        let stop = self.check_timers(process, page, stop)?;
+        let stop = self.check_own(process, page, stop)?;
         let files = guard::files(pid, slot, |path| self.paths.is_within(path))?;
         let folder = guard::folder(pid, |path| self.paths.is_within(path))?;
         let stop = self.enter_nest(process, page, stop)?;
@@ -119,6 +119,9 @@ impl Machine {
         stop: &Notification,
     ) -> super::super::machine::Result<Option<Reply>> {
         let tid = stop.task;
+        if let Some(reply) = self.tell_clone(process, stop) {
+            return Ok(Some(reply));
+        }
         let told = decode::decode(stop, Memory(tid), Recording::Lengths);
         if is_not_cloned(stop.number) || is_for_clones(&told) {
             return Ok(None);
@@ -141,17 +144,38 @@ impl Machine {
         }
     }
 
-    /// Timers of the old kind are not inherited, and only the task itself can ask for them.
-    fn check_timers(&mut self, process: usize, page: u64, stop: Notification) -> Result<Notification, Unfit> {
+    /// What a fork does not hand on and only the task itself can tell of: what clones cannot have is refused, and where the
+    /// kernel looks when a task ends is written down, for clones to say it again.
+    fn check_own(&mut self, process: usize, page: u64, stop: Notification) -> Result<Notification, Unfit> {
+        let at = page + guard::STRUCTURE;
         let mut stop = stop;
+        let mut ask = |call: [i64; 4]| {
+            let [number, first, second, third] = call;
+            Memory(stop.task).write(at, &[0; 32]).map_err(|error| error.to_string())?;
+            stop = self.ask(process, page, &stop, [number, first, second, third, 0, 0, 0])?;
+            match guard::result(&stop) {
+                0 => Ok(View::of(Memory(stop.task)).words::<4>(at)),
+                error => Err(format!("call {number} fails before its first step: error {}", -error)),
+            }
+        };
+        let into = guard::signed(at);
         for which in [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF] {
-            let at = page + guard::STRUCTURE;
-            let call = [libc::SYS_getitimer, i64::from(which), guard::signed(at), 0, 0, 0, 0];
-            stop = self.ask(process, page, &stop, call)?;
-            if guard::result(&stop) != 0 || View::of(Memory(stop.task)).words::<4>(at) != [0; 4] {
+            if ask([libc::SYS_getitimer, which.into(), into, 0])? != [0; 4] {
                 return Err("it has a timer before its first step".into());
             }
         }
+        if ask([libc::SYS_prctl, libc::PR_GET_PDEATHSIG.into(), into, 0])? != [0; 4] {
+            return Err("it asks for a signal at its parent's end before its first step".into());
+        }
+        if ask([libc::SYS_prctl, libc::PR_GET_CHILD_SUBREAPER.into(), into, 0])? != [0; 4] {
+            return Err("it takes in orphans before its first step".into());
+        }
+        let [cleared, ..] = ask([libc::SYS_prctl, libc::PR_GET_TID_ADDRESS.into(), into, 0])?;
+        let [robust, ..] = ask([libc::SYS_get_robust_list, 0, into, into + 8])?;
+        let words = [robust, cleared].map(u64::to_ne_bytes).concat();
+        Memory(stop.task)
+            .write(page + guard::AT_END, &words)
+            .map_err(|error| format!("it cannot be written to: {error}"))?;
         Ok(stop)
     }
 
