@@ -111,6 +111,15 @@ pub struct ForkServerReport {
 }
 
 impl ForkServerReport {
+    /// With another part of the same race.
+    fn with(self, other: &Self) -> Self {
+        Self {
+            executions: self.executions + other.executions,
+            compared: self.compared + other.compared,
+            refused: self.refused.or_else(|| other.refused.clone()),
+        }
+    }
+
     /// In a sentence's words.
     fn tell(&self) -> String {
         let compared = match self.compared {
@@ -120,7 +129,14 @@ impl ForkServerReport {
         let executions = plural(self.executions, "execution");
         match &self.refused {
             None => format!("fork server: the programs of {executions} were clones{compared}"),
-            Some(why) => format!("fork server: programs were started all the same: {why}"),
+            Some(why) if self.executions == 0 => {
+                format!("fork server: programs were started all the same: {why}")
+            }
+            Some(why) => {
+                format!(
+                    "fork server: the programs of {executions} were clones{compared}, others were started: {why}"
+                )
+            }
         }
     }
 }
@@ -162,6 +178,38 @@ impl From<&RaceRun> for RaceReport {
                 refused: clones.refused.clone(),
             }),
             executions_per_s: if duration_s > 0.0 { all as f64 / duration_s } else { 0.0 },
+        }
+    }
+}
+
+impl RaceReport {
+    /// With another part of the same race: all but how fast it was.
+    pub(super) fn add(&mut self, next: &Self) {
+        self.controlled &= next.controlled;
+        self.uncontrolled = self.uncontrolled.take().or_else(|| next.uncontrolled.clone());
+        self.unperturbed = self.unperturbed.take().or_else(|| next.unperturbed.clone());
+        self.coverage = self.coverage.least(next.coverage);
+        self.executions += next.executions;
+        self.faulted += next.faulted;
+        self.diverged += next.diverged;
+        self.sequential_orders = self.sequential_orders.max(next.sequential_orders);
+        self.sequential_runs += next.sequential_runs;
+        self.fork_server = match (self.fork_server.take(), &next.fork_server) {
+            (Some(one), Some(other)) => Some(one.with(other)),
+            (one, other) => one.or_else(|| other.clone()),
+        };
+        add(&mut self.masked, &next.masked);
+        add(&mut self.left_over, &next.left_over);
+        add(&mut self.left_behind, &next.left_behind);
+        add(&mut self.also_touched, &next.also_touched);
+        add(&mut self.uncertain, &next.uncertain);
+    }
+}
+
+fn add<T: Clone + PartialEq>(known: &mut Vec<T>, more: &[T]) {
+    for item in more {
+        if !known.contains(item) {
+            known.push(item.clone());
         }
     }
 }

@@ -287,37 +287,11 @@ fn race(pieces: &[Piece<'_>]) -> Option<RaceReport> {
         })
     };
     let mut sum = known().next()?.clone();
-    for next in known().skip(1) {
-        sum.controlled &= next.controlled;
-        sum.uncontrolled = sum.uncontrolled.take().or_else(|| next.uncontrolled.clone());
-        sum.unperturbed = sum.unperturbed.take().or_else(|| next.unperturbed.clone());
-        sum.coverage = sum.coverage.least(next.coverage);
-        sum.executions += next.executions;
-        sum.faulted += next.faulted;
-        sum.diverged += next.diverged;
-        sum.sequential_orders = sum.sequential_orders.max(next.sequential_orders);
-        sum.sequential_runs += next.sequential_runs;
-        if let (Some(sum), Some(next)) = (&mut sum.fork_server, &next.fork_server) {
-            sum.executions += next.executions;
-            sum.compared += next.compared;
-            sum.refused = sum.refused.take().or_else(|| next.refused.clone());
-        }
-        add(&mut sum.masked, &next.masked);
-        add(&mut sum.left_over, &next.left_over);
-        add(&mut sum.left_behind, &next.left_behind);
-    }
+    known().skip(1).for_each(|next| sum.add(next));
     let duration_s: f64 = pieces.iter().map(|piece| piece.report.duration_s).sum();
     let all = (sum.executions + sum.sequential_runs) as f64;
     sum.executions_per_s = if duration_s > 0.0 { all / duration_s } else { 0.0 };
     Some(sum)
-}
-
-fn add<T: Clone + PartialEq>(known: &mut Vec<T>, more: &[T]) {
-    for item in more {
-        if !known.contains(item) {
-            known.push(item.clone());
-        }
-    }
 }
 
 /// What is promised of all: of each seed what its least part promises, and of several seeds that one of them finds it.

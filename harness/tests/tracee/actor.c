@@ -108,6 +108,8 @@ static void *run(void *from) {
         else if (!strcmp(op, "parent")) { tell("parent", getppid()); tell("session", getsid(0)); }
         else if (!strcmp(op, "robust")) { void *head = 0; size_t length; syscall(SYS_get_robust_list, 0, &head, &length);
             tell("robust", head != 0); }
+        else if (!strcmp(op, "ends")) { int word = 0; prctl(PR_GET_PDEATHSIG, &word); tell("signal", word);
+            prctl(PR_GET_CHILD_SUBREAPER, &word); tell("adopts", word); }
         else if (!strcmp(op, "orphaned")) { prctl(PR_SET_PDEATHSIG, 15); }
         else if (!strcmp(op, "reaper")) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
         else if (!strcmp(op, "unforked")) { void *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -127,11 +127,12 @@ fn clones_are_told_what_started_programs_are_told(zygote: &Zygote) {
     if !can_clone("clones_are_told_what_started_programs_are_told") || actor(Build::Static).is_none() {
         return;
     }
-    let told = act("open 0 n w parent robust fork parent endfork wait");
+    let told = act("open 0 n w parent robust ends fork parent endfork wait");
     // Whoever waits for the first thread waits for the kernel to say that it is gone.
     let waits = act("open 0 n w thread joinfirst add 0 endthread leave");
     let waits_early = act("open 0 n w add 0 thread joinfirst endthread leave");
-    for command in [told, waits, waits_early] {
+    let ends = act("orphaned reaper open 0 n w ends");
+    for command in [told, waits, waits_early, ends] {
         let mut lab = Lab::open(zygote, counter, std::slice::from_ref(&command), with(ForkServer::Auto))
             .expect("a machine");
         let mut seen = Vec::new();
@@ -142,7 +143,7 @@ fn clones_are_told_what_started_programs_are_told(zygote: &Zygote) {
             seen.push(lab.see(&execution));
         }
         // The pid of a child's parent, which is another each time that it is started.
-        const OF_CHILD: usize = 4;
+        const OF_CHILD: usize = 6;
         let told = |seen: &Seen| {
             let lines = seen.commands[0][0].lines().enumerate();
             let all_but_one = lines.filter(|(at, line)| *at != OF_CHILD || !line.starts_with("parent"));
@@ -159,12 +160,10 @@ fn what_a_fork_does_not_hand_on_is_refused(zygote: &Zygote) {
         return;
     }
     let refused = [
-        ("orphaned open 0 n w add 0", Some("its parent's end")),
-        ("reaper open 0 n w add 0", Some("takes in orphans")),
         // MADV_DONTFORK, MADV_WIPEONFORK.
         ("unforked 10 open 0 n w add 0", Some("not handed on")),
         ("unforked 18 open 0 n w add 0", Some("not handed on")),
-        ("open 0 n w orphaned reaper unforked 10 add 0", None),
+        ("open 0 n w unforked 10 add 0", None),
     ];
     for (words, why) in refused {
         let mut lab = Lab::open(zygote, counter, &[act(words)], with(ForkServer::Auto)).expect("a machine");

@@ -5,7 +5,7 @@
 //! and tells the result of the last call as it does. It uses no stack. Where nobody answers any more, it ends.
 
 use super::super::memory::Memory;
-use super::guard::{AT_END, TABLE};
+use super::guard::{HANDED_ON, TABLE};
 use super::{CALL, GO};
 use crate::process::sys::ptrace::{Registers, Stopped};
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
@@ -94,8 +94,9 @@ fn code(page: u64, own: &Registers, number: i64) -> Vec<u8> {
     code.add(&[0x31, 0xff, 0x31, 0xf6]); // rdi, rsi = 0
     code.number(&[0xba], super::guard::OWN_GROUP); // a mark by which the controller knows the call
     code.add(&SYSCALL);
-    // What the kernel does when a task ends is not handed on: set_robust_list(list, 24), set_tid_address(cleared).
-    code.word(&[0x49, 0xbc], page + AT_END); // mov r12, AT_END
+    // Ask for what a fork does not hand on: set_robust_list(list, 24), set_tid_address(cleared),
+    // prctl(PR_SET_PDEATHSIG, signal), prctl(PR_SET_CHILD_SUBREAPER, adopts).
+    code.word(&[0x49, 0xbc], page + HANDED_ON); // mov r12, HANDED_ON
     code.number(&[0xb8], libc::SYS_set_robust_list as u32);
     code.add(&[0x49, 0x8b, 0x3c, 0x24]); // mov rdi, [r12]
     code.number(&[0xbe], ROBUST_BYTES);
@@ -103,6 +104,12 @@ fn code(page: u64, own: &Registers, number: i64) -> Vec<u8> {
     code.number(&[0xb8], libc::SYS_set_tid_address as u32);
     code.add(&[0x49, 0x8b, 0x7c, 0x24, 0x08]); // mov rdi, [r12 + 8]
     code.add(&SYSCALL);
+    for (option, at) in [(libc::PR_SET_PDEATHSIG, 0x10), (libc::PR_SET_CHILD_SUBREAPER, 0x18)] {
+        code.number(&[0xb8], libc::SYS_prctl as u32);
+        code.number(&[0xbf], option.cast_unsigned());
+        code.add(&[0x49, 0x8b, 0x74, 0x24, at]); // mov rsi, [r12 + at]
+        code.add(&SYSCALL);
+    }
     let registers: [(&[u8], u64); 14] = [
         (&[0x48, 0xbb], own.rbx),
         (&[0x48, 0xbd], own.rbp),

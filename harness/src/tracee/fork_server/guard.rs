@@ -18,8 +18,9 @@ pub(super) const TABLE: u64 = 0x400;
 pub(super) const STRUCTURE: u64 = 0x500;
 /// Where the pid lies that a clone is to have.
 const PID: u64 = 0x600;
-/// Where it lies where the kernel looks when a task ends: the list of mutexes, and the number that it clears.
-pub(super) const AT_END: u64 = 0x680;
+/// Where it lies what clones ask the kernel for again: where it looks for mutexes and what it clears when a task ends, which
+/// signal the parent's end sends, and whether orphans are taken in.
+pub(super) const HANDED_ON: u64 = 0x680;
 /// Where texts lie for calls.
 pub(super) const TEXT: u64 = 0x700;
 /// How long a text may be.

@@ -144,8 +144,8 @@ impl Machine {
         }
     }
 
-    /// What a fork does not hand on and only the task itself can tell of: what clones cannot have is refused, and where the
-    /// kernel looks when a task ends is written down, for clones to say it again.
+    /// What a fork does not hand on and only the task itself can tell of: what clones cannot have is refused, and what they can
+    /// ask the kernel for again is written down.
     fn check_own(&mut self, process: usize, page: u64, stop: Notification) -> Result<Notification, Unfit> {
         let at = page + guard::STRUCTURE;
         let mut stop = stop;
@@ -164,17 +164,13 @@ impl Machine {
                 return Err("it has a timer before its first step".into());
             }
         }
-        if ask([libc::SYS_prctl, libc::PR_GET_PDEATHSIG.into(), into, 0])? != [0; 4] {
-            return Err("it asks for a signal at its parent's end before its first step".into());
-        }
-        if ask([libc::SYS_prctl, libc::PR_GET_CHILD_SUBREAPER.into(), into, 0])? != [0; 4] {
-            return Err("it takes in orphans before its first step".into());
-        }
+        let [signal, ..] = ask([libc::SYS_prctl, libc::PR_GET_PDEATHSIG.into(), into, 0])?;
+        let [adopts, ..] = ask([libc::SYS_prctl, libc::PR_GET_CHILD_SUBREAPER.into(), into, 0])?;
         let [cleared, ..] = ask([libc::SYS_prctl, libc::PR_GET_TID_ADDRESS.into(), into, 0])?;
         let [robust, ..] = ask([libc::SYS_get_robust_list, 0, into, into + 8])?;
-        let words = [robust, cleared].map(u64::to_ne_bytes).concat();
+        let words = [robust, cleared, signal, adopts].map(u64::to_ne_bytes).concat();
         Memory(stop.task)
-            .write(page + guard::AT_END, &words)
+            .write(page + guard::HANDED_ON, &words)
             .map_err(|error| format!("it cannot be written to: {error}"))?;
         Ok(stop)
     }
