@@ -4,6 +4,7 @@
 mod alone;
 mod cloned;
 mod flockwork;
+mod gvisor;
 mod held;
 mod pair;
 mod perturbed;

@@ -122,6 +122,9 @@ fn a_clone_has_all_that_its_program_had(zygote: &Zygote) {
     assert_eq!(lab.machine.cloned().executions, 5);
 }
 
+/// Which line tells the pid of a child's parent: another each time that it is started.
+const PARENT_OF_CHILD: usize = 6;
+
 /// Its parent and its session are outside of the namespace of clones; what the kernel does at a thread's end is not inherited.
 fn clones_are_told_what_started_programs_are_told(zygote: &Zygote) {
     if !can_clone("clones_are_told_what_started_programs_are_told") || actor(Build::Static).is_none() {
@@ -142,11 +145,10 @@ fn clones_are_told_what_started_programs_are_told(zygote: &Zygote) {
             assert_eq!(lab.machine.ran_clones(), !is_started, "{:?}", lab.machine.cloned());
             seen.push(lab.see(&execution));
         }
-        // The pid of a child's parent, which is another each time that it is started.
-        const OF_CHILD: usize = 6;
         let told = |seen: &Seen| {
             let lines = seen.commands[0][0].lines().enumerate();
-            let all_but_one = lines.filter(|(at, line)| *at != OF_CHILD || !line.starts_with("parent"));
+            let all_but_one =
+                lines.filter(|(at, line)| *at != PARENT_OF_CHILD || !line.starts_with("parent"));
             (all_but_one.map(|(_, line)| line.to_owned()).collect::<Vec<_>>(), seen.files.clone())
         };
         for clone in &seen[1..] {
