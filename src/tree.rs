@@ -1,14 +1,17 @@
 //! Removal of whatever lies somewhere: files, and folders with everything beneath them, however deep. No link is followed,
-//! and no path is walked. For the harness too; no part of the promises of this crate.
+//! and no path is walked. A folder that keeps its owner from changing it is changed so that it does not. For the harness
+//! too; no part of the promises of this crate.
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, openat, renameat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, RenameFlags, chmod, fchmod, openat, renameat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
 
 /// How folders are called that were taken out of the depth, until they are removed too.
@@ -105,6 +108,15 @@ fn lift(folder: &OwnedFd, name: &CStr, top: &OwnedFd, lifted: &mut u64) -> Resul
         *lifted += 1;
         let free = format!("{LIFTED}{lifted}");
         match renameat_with(folder, name, top, &*free, RenameFlags::NOREPLACE) {
+            // What moves has its own entry `..` changed, so its mode may forbid it.
+            Err(Errno::ACCESS) => {
+                let inner = open_folder(folder.as_fd(), name)?;
+                fchmod(&inner, Mode::RWXU).map_err(|_| Errno::ACCESS)?;
+                match renameat(folder, name, top, &*free) {
+                    Err(Errno::EXIST | Errno::NOTEMPTY) => (),
+                    result => return result,
+                }
+            }
             // A filesystem that cannot promise it: a folder replaces none but an empty one.
             Err(Errno::INVAL | Errno::NOSYS) => match renameat(folder, name, top, &*free) {
                 Err(Errno::EXIST | Errno::NOTEMPTY) => (),
@@ -126,7 +138,7 @@ enum Left {
 
 /// Removes a file or an empty folder.
 fn remove_unless_full(folder: &OwnedFd, name: &CStr) -> Result<Left, Errno> {
-    let refused = match unlinkat(folder, name, AtFlags::empty()) {
+    let refused = match allowed(folder, || unlinkat(folder, name, AtFlags::empty())) {
         Ok(()) | Err(Errno::NOENT) => return Ok(Left::Nothing),
         Err(refused @ (Errno::ISDIR | Errno::PERM)) => refused,
         Err(errno) => return Err(errno),
@@ -147,6 +159,27 @@ fn remove_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 }
 
 fn open_folder(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(parent, name, flags, Mode::empty())
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || openat(parent, name, flags | OFlags::RDONLY, Mode::empty());
+    match open() {
+        Err(Errno::ACCESS) => {
+            let folder = openat(parent, name, flags | OFlags::PATH, Mode::empty())?;
+            // No descriptor that it can be changed by is had of what cannot be read.
+            let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+            chmod(path, Mode::RWXU).map_err(|_| Errno::ACCESS)?;
+            open()
+        }
+        result => result,
+    }
+}
+
+/// Does something in a folder, and if its mode forbids that to its owner, changes the mode and does it again.
+fn allowed<T>(folder: &OwnedFd, act: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match act() {
+        Err(Errno::ACCESS) => {
+            fchmod(folder, Mode::RWXU).map_err(|_| Errno::ACCESS)?;
+            act()
+        }
+        result => result,
+    }
 }

@@ -178,6 +178,20 @@ impl RepeatPlan {
         Self::Some { first: 1, then_one_in: count }
     }
 
+    /// The same of these parts only: of the schedules that all are run once more, their share. So an exploration that
+    /// several machines share costs them together what it costs one.
+    #[must_use]
+    pub fn of_parts(self, parts: Parts) -> Self {
+        let share = |first: u64| {
+            let parts = parts.numbers().count() as u64;
+            first.saturating_mul(parts).div_ceil(u64::from(Parts::COUNT))
+        };
+        match self {
+            Self::All => self,
+            Self::Some { first, then_one_in } => Self::Some { first: share(first), then_one_in },
+        }
+    }
+
     /// Whether the schedule of this number, from 1, is run once more.
     #[must_use]
     pub const fn wants(self, number: u64) -> bool {

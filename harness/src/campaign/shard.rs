@@ -109,6 +109,8 @@ struct Scheduler {
     base: Base,
     /// The step from one number to the next, where it can be another than 1.
     step: Option<&'static str>,
+    /// The variable with the path of a file that says to it, by being there, that the work is shared.
+    acknowledged_by: Option<&'static str>,
 }
 
 enum Base {
@@ -125,6 +127,7 @@ const SCHEDULERS: [Scheduler; 6] = [
         count: "SLURM_ARRAY_TASK_COUNT",
         base: Base::Variable("SLURM_ARRAY_TASK_MIN"),
         step: Some("SLURM_ARRAY_TASK_STEP"),
+        acknowledged_by: None,
     },
     // Kubernetes tells an indexed job's pods their number, and not how many there are.
     Scheduler {
@@ -133,14 +136,23 @@ const SCHEDULERS: [Scheduler; 6] = [
         count: "FLOCKWORK_SHARDS",
         base: Base::Zero,
         step: None,
+        acknowledged_by: None,
     },
-    Scheduler { name: "GitLab", index: "CI_NODE_INDEX", count: "CI_NODE_TOTAL", base: Base::One, step: None },
+    Scheduler {
+        name: "GitLab",
+        index: "CI_NODE_INDEX",
+        count: "CI_NODE_TOTAL",
+        base: Base::One,
+        step: None,
+        acknowledged_by: None,
+    },
     Scheduler {
         name: "Buildkite",
         index: "BUILDKITE_PARALLEL_JOB",
         count: "BUILDKITE_PARALLEL_JOB_COUNT",
         base: Base::Zero,
         step: None,
+        acknowledged_by: None,
     },
     Scheduler {
         name: "Bazel",
@@ -148,6 +160,7 @@ const SCHEDULERS: [Scheduler; 6] = [
         count: "TEST_TOTAL_SHARDS",
         base: Base::Zero,
         step: None,
+        acknowledged_by: Some("TEST_SHARD_STATUS_FILE"),
     },
     // GitHub tells these to expressions only: the workflow hands them on.
     Scheduler {
@@ -156,6 +169,7 @@ const SCHEDULERS: [Scheduler; 6] = [
         count: "FLOCKWORK_JOB_TOTAL",
         base: Base::Zero,
         step: None,
+        acknowledged_by: None,
     },
 ];
 
@@ -168,6 +182,8 @@ pub struct Recognised {
     pub scheduler: &'static str,
     /// The variable that says the number.
     pub variable: &'static str,
+    /// The variable with the path of a file, where the scheduler takes a share for done only if that is made.
+    pub acknowledged_by: Option<&'static str>,
 }
 
 /// The shard that the environment names; `None` where no scheduler is recognised. What contradicts itself is an error.
@@ -189,6 +205,16 @@ pub fn recognise(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Rec
         }
     }
     Ok(found)
+}
+
+/// A number that somebody gave this machine without saying, in the variable that is ours to be set, of how many: it is
+/// no shard then, and whoever meant one should hear of it.
+pub fn without_count(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let is_set = |name: &str| variable(name).is_some_and(|text| !text.is_empty());
+    let mut ours = SCHEDULERS.iter().filter(|it| it.count.starts_with("FLOCKWORK_"));
+    let lone = ours.find(|it| is_set(it.index) && !is_set(it.count))?;
+    let Scheduler { name, index, count, .. } = lone;
+    Some(format!("{name} numbers this job ({index}), but {count} does not say of how many: all is run"))
 }
 
 impl Scheduler {
@@ -217,7 +243,8 @@ impl Scheduler {
             return Err(impossible());
         }
         let shard = Shard::new(steps / step, count).map_err(|_| impossible())?;
-        Ok(Some(Recognised { shard, scheduler: self.name, variable: self.index }))
+        let Self { name: scheduler, index: variable, acknowledged_by, .. } = *self;
+        Ok(Some(Recognised { shard, scheduler, variable, acknowledged_by }))
     }
 }
 
@@ -315,6 +342,10 @@ mod tests {
         // GitLab tells the number of machines to every job, and a job that is not shared has no number.
         assert_eq!(of(&[("CI_NODE_TOTAL", "1")]), Ok(None));
         assert_eq!(of(&[("JOB_COMPLETION_INDEX", "3")]), Ok(None));
+        let lone = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "3".to_owned());
+        assert!(without_count(lone).is_some_and(|it| it.contains("FLOCKWORK_SHARDS")));
+        assert_eq!(without_count(|_| None), None);
+        assert_eq!(without_count(|name| name.starts_with("CI_NODE_INDEX").then(|| "3".to_owned())), None);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::history::History;
 use crate::plan::ExplorePlan;
 use crate::plan::schedule::{Schedule, without_number};
 use crate::process::Zygote;
-use crate::report::Reproduction;
 use crate::report::reproduce::quoted;
+use crate::report::{Reproduction, Tries, ViolationReport};
 use crate::scratch::Scratch;
 use crate::shrink::{Case, RealTrials, shrink};
 use crate::violation::{Class, Violation};
@@ -90,7 +90,7 @@ pub fn watched(
 ) -> (Reproduction, Option<Moments>) {
     let Ok(scratch) = Scratch::create(base) else { return (Reproduction::default(), None) };
     let plan = ExplorePlan { root: scratch.root(), lanes: 1, ..simplest.plan.clone() };
-    let mut reproduction = Reproduction::default();
+    let mut reproduction = Reproduction { tries: Tries::Replays, ..Reproduction::default() };
     let mut seen = None;
     let Ok(mut executor) = Executor::open(zygote, &plan) else { return (reproduction, None) };
     for _ in 0..REPLAYS {
@@ -104,7 +104,8 @@ pub fn watched(
         let is_shown = followed.is_ok_and(|followed| {
             followed.divergence.is_none() && followed.violations.iter().any(|it| it.class == class)
         });
-        reproduction = reproduction.with(Reproduction { times: u32::from(is_shown), of: 1 });
+        reproduction.times += u32::from(is_shown);
+        reproduction.of += 1;
         if is_shown && seen.is_none() {
             seen = watch.moments();
         }
@@ -209,6 +210,14 @@ pub fn without_roots(message: &str) -> String {
 #[must_use]
 pub fn replay_words(path: &Path) -> String {
     format!("flockwork replay {}", quoted(&path.display().to_string()))
+}
+
+/// Lets a report lead to where its finding lies now. A command that replays it goes there too.
+pub fn lead_to(violation: &mut ViolationReport, own: PathBuf) {
+    if violation.finding.as_deref().is_some_and(|before| violation.reproduce == replay_words(before)) {
+        violation.reproduce = replay_words(&own);
+    }
+    violation.finding = Some(own);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::check::search::Budget;
+use crate::cli::findings::lead_to;
 use crate::cli::patient::Patient;
 use crate::finding::moments::{self, Walk};
 use crate::finding::{self, Finding};
@@ -73,7 +74,11 @@ fn broken(stored: &StoredRun, until: Instant) -> Result<Vec<Broken>, String> {
             versioned(&folder.join(moments::FILE_NAME), moments::SCHEMA_VERSION).map_err(told)?;
         let order =
             (violation.class == Class::NotLinearizable).then(|| longest_order(&folder, until)).flatten();
-        all.push(Broken { report: violation.clone(), finding, walk, order });
+        let mut report = violation.clone();
+        if report.finding.as_deref().is_some_and(|before| !before.is_dir()) {
+            lead_to(&mut report, folder);
+        }
+        all.push(Broken { report, finding, walk, order });
     }
     Ok(all)
 }

@@ -227,9 +227,22 @@ fn shard(typed: Option<&str>, notes: &mut Vec<String>) -> Result<Shard, Failure>
     }
     let recognised = shard::recognise(|name| std::env::var(name).ok())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let Some(Recognised { shard, scheduler, variable }) = recognised.filter(|it| !it.shard.is_whole()) else {
+    let Some(Recognised { shard, scheduler, variable, acknowledged_by }) =
+        recognised.filter(|it| !it.shard.is_whole())
+    else {
+        notes.extend(shard::without_count(|name| std::env::var(name).ok()));
         return Ok(Shard::WHOLE);
     };
+    if let Some(path) = acknowledged_by.and_then(std::env::var_os).filter(|path| !path.is_empty()) {
+        let made = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        made.map_err(|error| {
+            let path = path.display();
+            Failure::new(
+                Exit::Usage,
+                format!("{scheduler} wants to be told by {path}, which cannot be made: {error}"),
+            )
+        })?;
+    }
     notes.push(format!("shard {shard}, as {scheduler} says ({variable}); --shard 1/1 runs all"));
     Ok(shard)
 }

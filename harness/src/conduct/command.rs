@@ -371,13 +371,13 @@ fn overlap(entries: &[Entry]) -> f64 {
 
 fn shortfalls(stress: &CommandStress, plan: &CommandPlan, run: &CommandRun, overlap: f64) -> Vec<String> {
     let mut all = Vec::new();
-    let first_failure = || first_failure(run).unwrap_or("without a word").to_owned();
     for (index, operation) in plan.operations.iter().enumerate().filter(|(_, operation)| operation.weight > 0)
     {
         let mut own = run.entries.iter().filter(|entry| entry.operation == index).peekable();
         let is_there = own.peek().is_some();
         if is_there && !own.any(|entry| matches!(entry.outcome, Ends::Ok | Ends::Refused)) {
-            let why = first_failure();
+            let mut failed = run.entries.iter().filter(|entry| entry.operation == index);
+            let why = failed.find_map(|entry| entry.message.as_deref()).unwrap_or("without a word");
             all.push(format!(
                 "{} never succeeded, so it was not tried; the first failure: {why}",
                 operation.name

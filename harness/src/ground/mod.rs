@@ -35,7 +35,7 @@ pub trait Ground {
 #[derive(Debug, thiserror::Error)]
 pub enum GroundError {
     /// The folder is not there.
-    #[error("{path}: no such folder; make it, or name another with --state", path = path.display())]
+    #[error("{path}: no such folder; make it, or name another as the state", path = path.display())]
     Absent {
         /// Its path.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum GroundError {
     /// There is more than is copied.
     #[error(
         "{path}: it holds more than {limit_mb} MB, which is too much to be put back for every execution; name a smaller \
-         folder with --state, such as the part that the commands change, or keep caches elsewhere",
+         folder as the state, such as the part that the commands change, or keep caches elsewhere",
         path = path.display()
     )]
     TooLarge {
@@ -62,7 +62,7 @@ pub enum GroundError {
     },
     /// Something lies there that cannot be copied.
     #[error(
-        "{path}: it is {found}, which no copy can stand for; remove it, or name a folder without it with --state",
+        "{path}: it is {found}, which no copy can stand for; remove it, or name a folder without it as the state",
         path = path.display()
     )]
     Uncopied {

@@ -173,6 +173,9 @@ fn failure(violation: &ViolationReport) -> Failure {
     if let Some(explained) = &violation.explained {
         tell(format_args!("{explained}\n"));
     }
+    if let Some(rate) = violation.rate() {
+        tell(format_args!("{rate}\n"));
+    }
     if !violation.story.is_empty() {
         tell(format_args!("\n{}\n", violation.story.join("\n")));
     }
@@ -180,7 +183,7 @@ fn failure(violation: &ViolationReport) -> Failure {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::report::verdict::Verdict;
     use crate::report::{SCHEMA_VERSION, WorkReport};
@@ -230,7 +233,11 @@ pub(super) mod tests {
                 finding: Some("results/x/findings/lost-update-01234567".into()),
                 reproduce: format!("flockwork run '{words}'"),
                 control: None,
-                reproduction: crate::report::Reproduction { times: 1, of: 1 },
+                reproduction: crate::report::Reproduction {
+                    times: 1,
+                    of: 1,
+                    tries: crate::report::Tries::Runs,
+                },
                 explained: Some(words.to_owned()),
                 story: vec![words.to_owned()],
                 lives: crate::report::lives::Lives::default(),
@@ -271,6 +278,7 @@ pub(super) mod tests {
         let suite = &suites(&run(scenario("words", Exit::Violation)))[0];
         let Ending::Failed(failures) = ending(suite, "lost-update") else { panic!("{suite:?}") };
         assert!(failures[0].detail.contains("run it again: flockwork run 'words'"), "{failures:?}");
+        assert!(failures[0].detail.contains("\nshowed in 1 of 1 runs\n"), "{failures:?}");
         assert!(matches!(ending(suite, "torn-read"), Ending::Skipped(why) if why.contains("inconclusive")));
         assert!(matches!(ending(suite, "leftover"), Ending::Skipped(why) if why.contains("not applicable")));
         assert_eq!(ending(suite, "deadlock"), &Ending::Passed);

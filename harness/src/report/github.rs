@@ -72,6 +72,9 @@ fn all_annotations(report: &RunReport) -> Vec<Annotation> {
 fn found(scenario: &ScenarioReport, violation: &ViolationReport) -> Annotation {
     let violation = violation.in_lives();
     let mut message = format!("{}\nrun it again: {}", violation.message, violation.reproduce);
+    if let Some(rate) = violation.rate() {
+        write!(message, "\n{rate}").expect("a String takes all");
+    }
     for line in &violation.story {
         write!(message, "\n{line}").expect("a String takes all");
     }

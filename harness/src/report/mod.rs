@@ -245,13 +245,45 @@ pub struct Reproduction {
     pub times: u32,
     /// How often it was tried; 0: never.
     pub of: u32,
+    /// What a try was.
+    #[serde(default)]
+    pub tries: Tries,
+}
+
+/// What a try was to see a finding again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tries {
+    /// A whole run of the scenario.
+    #[default]
+    Runs,
+    /// A round of one run.
+    Rounds,
+    /// Commands that ran freely once more.
+    Executions,
+    /// The schedule followed again.
+    Replays,
+}
+
+impl Tries {
+    /// In words, for several.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Rounds => "rounds",
+            Self::Executions => "executions",
+            Self::Replays => "replays",
+        }
+    }
 }
 
 impl Reproduction {
     /// Both together.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
-        Self { times: self.times.saturating_add(other.times), of: self.of.saturating_add(other.of) }
+        let (times, of) = (self.times.saturating_add(other.times), self.of.saturating_add(other.of));
+        Self { times, of, tries: self.tries }
     }
 }
 
@@ -280,7 +312,7 @@ pub struct ViolationReport {
     pub reproduce: String,
     /// For a violation seen under control: the schedule that shows it, as simple as it was found.
     pub control: Option<ControlReport>,
-    /// How often it showed: under control of so many replays, else of so many runs.
+    /// How often it showed of so many tries.
     #[serde(default)]
     pub reproduction: Reproduction,
     /// For a violation seen while processes ran freely: whether it was seen again under control, in words; null where
@@ -300,6 +332,15 @@ impl ViolationReport {
     pub fn in_lives(&self) -> Self {
         let tell = |text: &String| self.lives.tell(text);
         Self { message: tell(&self.message), story: self.story.iter().map(tell).collect(), ..self.clone() }
+    }
+
+    /// How often it showed, in words; none where nobody counted, and where `explained` says it.
+    #[must_use]
+    pub fn rate(&self) -> Option<String> {
+        let is_said =
+            self.explained.is_some() && matches!(self.reproduction.tries, Tries::Executions | Tries::Replays);
+        let tries = self.reproduction.tries.as_str();
+        (self.reproduction.of > 0 && !is_said).then(|| format!("showed in {} {tries}", self.reproduction))
     }
 }
 

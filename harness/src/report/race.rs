@@ -285,7 +285,8 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
         None => format!("{orders}, run {} times", grouped(race.sequential_runs)),
     };
     let executions = plural(race.executions, "execution");
-    line(text, &format!("  {FAINT}{judged}; {executions} that overlap, {how}{FAINT:#}"));
+    let overlap = if race.executions == 1 { "overlaps" } else { "overlap" };
+    line(text, &format!("  {FAINT}{judged}; {executions} that {overlap}, {how}{FAINT:#}"));
     if let Some(why) = &race.uncontrolled {
         line(text, &format!("  not controlled: {why}"));
     }

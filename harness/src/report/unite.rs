@@ -17,8 +17,8 @@ use crate::report::exit::Exit;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::verdict::{Case, Doubt, Verdict, judge};
 use crate::report::{
-    CheckReport, CheckVerdict, ExplorationReport, ReachReport, Reproduction, ScenarioReport, ViolationReport,
-    WorkReport,
+    CheckReport, CheckVerdict, ExplorationReport, ReachReport, Reproduction, ScenarioReport, Tries,
+    ViolationReport, WorkReport,
 };
 use crate::scenario::{Expect, Kind};
 use crate::violation::Class;
@@ -175,12 +175,12 @@ fn violations(pieces: &[Piece<'_>]) -> Vec<ViolationReport> {
     let runs = pieces.len() as u32;
     let mut violations: Vec<_> = by_signature.into_values().collect();
     for violation in &mut violations {
-        if violation.control.is_none() {
+        if violation.reproduction.tries != Tries::Replays {
             let shown = |piece: &&Piece<'_>| {
                 piece.report.violations.iter().any(|other| other.signature == violation.signature)
             };
             let times = pieces.iter().filter(shown).count() as u32;
-            violation.reproduction = Reproduction { times, of: runs };
+            violation.reproduction = Reproduction { times, of: runs, tries: Tries::Runs };
         }
     }
     violations.sort_by(|one, other| (one.class, &one.signature).cmp(&(other.class, &other.signature)));
@@ -438,7 +438,7 @@ mod tests {
             .collect();
         let united = unite(&pieces).unwrap();
         assert_eq!(united.violations.len(), 1);
-        assert_eq!(united.violations[0].reproduction, Reproduction { times: 2, of: 4 });
+        assert_eq!(united.violations[0].reproduction, Reproduction { times: 2, of: 4, tries: Tries::Runs });
         assert_eq!((united.violations_total, united.exit), (2, Exit::Violation));
     }
 

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, statfs};
+
 use super::race::{Race, read_surroundings};
 use crate::disk::model;
 use crate::document::reader::Reader;
@@ -71,11 +73,13 @@ fn check_disk(disk: &str) -> Result<(), String> {
 
 /// The model of the filesystem that a folder lies on; the strictest where there is none of its own.
 fn disk_of(folder: &Path) -> &'static str {
-    let Ok(about) = nix::sys::statfs::statfs(folder) else { return "posix" };
+    // nix has no name for it with musl.
+    const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
+    let Ok(about) = statfs(folder) else { return "posix" };
     match about.filesystem_type() {
-        nix::sys::statfs::EXT4_SUPER_MAGIC => "ext4",
-        nix::sys::statfs::XFS_SUPER_MAGIC => "xfs",
-        nix::sys::statfs::BTRFS_SUPER_MAGIC => "btrfs",
+        EXT4_SUPER_MAGIC => "ext4",
+        XFS_SUPER_MAGIC => "xfs",
+        BTRFS_SUPER_MAGIC => "btrfs",
         _ => "posix",
     }
 }

@@ -35,8 +35,9 @@ fn move_elsewhere(run: &Path) {
     edit(&run.join("summary.json"), |summary| {
         summary["results"] = "/data/not/here/results".into();
         for violation in summary["violations"].as_array_mut().unwrap() {
-            violation["finding"] = format!("/data/not/here/{}", violation["signature"]).into();
-            violation["reproduce"] = "flockwork replay /data/not/here".into();
+            let finding = format!("/data/not/here/{}", violation["signature"].as_str().unwrap());
+            violation["reproduce"] = format!("flockwork replay {finding}").into();
+            violation["finding"] = finding.into();
         }
     });
 }
@@ -60,6 +61,7 @@ fn runs_of_another_machine_are_shown_and_merged_like_ones_own() {
     ends_with(&mut place.flockwork(&["report", "carried/from/afar"]), 0);
     let page = fs::read_to_string(carried.join("report.html")).unwrap();
     assert!(page.contains("Linux 5.4.0-elsewhere") && page.contains("xfs at /data/not/here"));
+    assert!(!page.contains("replay /data/not/here"), "what is replayed lies here");
     let mut merge =
         place.flockwork(&["merge", "shard-1", "carried", "--format", "json", "--results-dir", "merged"]);
     let report = json(&ends_with(&mut merge, 100));
@@ -70,6 +72,8 @@ fn runs_of_another_machine_are_shown_and_merged_like_ones_own() {
         let united = violations.iter().find(|violation| violation["signature"] == *signature);
         let finding = united.unwrap_or_else(|| panic!("{signature} is lost"))["finding"].as_str().unwrap();
         assert!(place.path().join(finding).join("finding.json").is_file(), "{finding} was carried along");
+        let again = united.unwrap()["reproduce"].as_str().unwrap();
+        assert!(!again.contains("/data/not/here"), "{again}: what is replayed lies here");
     }
 }
 

@@ -228,4 +228,12 @@ fn the_environment_says_which_shard_this_is_and_the_command_line_overrules_it() 
     assert!(
         stderr(&ends_with(place.run(&words).envs(bad), 2)).contains("CI_NODE_INDEX=7, but CI_NODE_TOTAL=4")
     );
+    // Bazel fails a test that does not say that it shares its work, by a file.
+    let told = place.path().join("told");
+    let bazel = [("TEST_SHARD_INDEX", "1"), ("TEST_TOTAL_SHARDS", "4")];
+    let output = ends_with(place.run(&words).envs(bazel).env("TEST_SHARD_STATUS_FILE", &told), 0);
+    assert!(stderr(&output).contains("shard 2/4, as Bazel says") && told.is_file(), "{}", stderr(&output));
+    // A number without the number of all is no shard; somebody may have meant one.
+    let output = ends_with(place.run(&["sound.toml", "--seed", "1"]).env("JOB_COMPLETION_INDEX", "1"), 0);
+    assert!(stderr(&output).contains("FLOCKWORK_SHARDS does not say of how many"), "{}", stderr(&output));
 }

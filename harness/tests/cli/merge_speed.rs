@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -55,6 +56,53 @@ fn merging_a_hundred_shards() {
     println!("100 shards with 1,000 findings merged in {:?}", begun.elapsed());
 }
 
+/// How four shards are started side by side.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    /// All in the session of whoever starts them, as a shell does.
+    OneSession,
+    /// Each in a session of its own, as Slurm and Kubernetes do: the kernel then gives each a turn of some milliseconds.
+    Sessions,
+}
+
+/// Runs the four shards of an exploration and merges them; how long that takes.
+fn shared(place: &Place, words: &[&str], side: Side) -> Duration {
+    let begun = Instant::now();
+    let running: Vec<_> = (1..=4)
+        .map(|number| {
+            let shard = format!("{number}/4");
+            let results = format!("{side:?}/{number}");
+            let mut words = words.to_vec();
+            words.extend(["--shard", &shard, "--results-dir", &results]);
+            let flockwork = place.run(&words);
+            let mut command = match side {
+                Side::OneSession => flockwork,
+                Side::Sessions => within("setsid", &flockwork),
+            };
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut shard in running {
+        assert!(shard.wait().unwrap().success());
+    }
+    ends_with(&mut place.flockwork(&["merge", &format!("{side:?}")]), 0);
+    begun.elapsed()
+}
+
+/// The same command, executed by another.
+fn within(program: &str, command: &Command) -> Command {
+    let mut outer = Command::new(program);
+    outer.arg(command.get_program()).args(command.get_args());
+    outer.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 #[test]
 #[ignore = "it measures"]
 fn four_shards() {
@@ -63,21 +111,18 @@ fn four_shards() {
                     processes = [[\"create c1\", \"pause c1\"], [\"create c1\", \"force-delete c1\"]]\nfaults = [\"kill\", \"EIO\"]\npreemptions = 2\n";
     place.file("faulty.toml", scenario);
     let words = ["faulty.toml", "--seed", "7", "--set", "explore.budget.time=30m"];
-    let begun = Instant::now();
-    ends_with(&mut place.run(&words), 0);
-    let whole = begun.elapsed();
-    let begun = Instant::now();
-    let running: Vec<_> = (1..=4)
-        .map(|number| {
-            let mut command = place.run(&words);
-            command.args(["--shard", &format!("{number}/4"), "--results-dir", &format!("shards/{number}")]);
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
-        })
-        .collect();
-    for mut shard in running {
-        shard.wait().unwrap();
+    for _ in 0..5 {
+        fs::remove_dir_all(place.path().join("OneSession")).ok();
+        fs::remove_dir_all(place.path().join("Sessions")).ok();
+        let begun = Instant::now();
+        ends_with(&mut place.run(&words), 0);
+        let whole = begun.elapsed();
+        for side in [Side::Sessions, Side::OneSession] {
+            let took = shared(&place, &words, side);
+            println!(
+                "unsharded {whole:.2?}; four shards, {side:?}: {took:.2?}, {:.3} times",
+                took.div_duration_f64(whole)
+            );
+        }
     }
-    ends_with(&mut place.flockwork(&["merge", "shards"]), 0);
-    let shared = begun.elapsed();
-    println!("unsharded {whole:?}, four shards side by side and merged {shared:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::support::{ends_with, stderr};
 use super::workshop::{COUNTER, LOCKED, OPERATIONS, SUBJECT, Workshop, check, classes};
 
 /// Whether a process with this word among its arguments is there.
@@ -38,7 +39,9 @@ fn a_process_that_is_left_over_is_told_where_that_is_forbidden() {
     assert_eq!(classes(&scenario), ["leftover"]);
     assert!(!is_there(&word), "it is reaped all the same");
     let allowed = Workshop::new(&tool, &format!("{SUBJECT}{OPERATIONS}"));
-    allowed.run(&["--operations", "8"], 0);
+    let output = ends_with(&mut allowed.place.run(&["it.toml", "--seed", "5", "--operations", "8"]), 0);
+    let told = "left running in the background by commands, and ended: sleep";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
     assert!(!is_there(&word));
 }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::args::MergeArgs;
 use super::deliver::deliver;
 use super::failure::Failure;
+use super::findings::lead_to;
 use super::output::{Output, say};
 use crate::campaign::{Campaign, Unit};
 use crate::engine::stress::copy_tree;
@@ -207,7 +208,7 @@ fn here(report: &ScenarioReport, folder: &Path) -> ScenarioReport {
     for violation in &mut report.violations {
         let own = folder.join("findings").join(&violation.signature);
         if violation.finding.is_some() && own.is_dir() {
-            violation.finding = Some(own);
+            lead_to(violation, own);
         }
     }
     report.results = Some(folder.to_owned());
@@ -264,13 +265,15 @@ fn keep_findings(report: &mut RunReport, folder: &Path) -> io::Result<()> {
     let findings = folder.join("findings");
     for scenario in &mut report.scenarios {
         for violation in &mut scenario.violations {
-            let Some(from) = violation.finding.take() else { continue };
+            let Some(from) = violation.finding.clone() else { continue };
             let own = findings.join(&violation.signature);
             if !own.exists() && from.is_dir() {
                 fs::create_dir_all(&findings)?;
                 copy_tree(&from, &own)?;
             }
-            violation.finding = Some(if own.exists() { own } else { from });
+            if own.exists() {
+                lead_to(violation, own);
+            }
         }
     }
     Ok(())

@@ -14,11 +14,12 @@ use crate::report::exit::Exit;
 use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::reproduce::from_folder;
-use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
+use crate::report::{Reproduction, ScenarioReport, Tries, ViolationReport, WorkReport, story};
 use crate::results::{RunFolder, write_script};
 use crate::scenario::{CommandStress, Scenario};
 use crate::scratch::Scratch;
 use crate::violation::{Class, Violation};
+use crate::words::grouped;
 
 /// How many violations of one class become findings.
 const FINDINGS_PER_CLASS: usize = 4;
@@ -63,8 +64,17 @@ impl Runner<'_> {
         if let Some(why) = &trial.run.unperturbed {
             self.output.remark(&format!("calls could not be delayed, only the starts of commands: {why}"));
         }
+        if !trial.run.strays.is_empty() && !plan.forbids_strays {
+            let strays = trial.run.strays.iter().map(|(name, count)| format!("{name} ({})", times(*count)));
+            let strays = strays.collect::<Vec<_>>().join(", ");
+            self.output.remark(&format!("left running in the background by commands, and ended: {strays}"));
+        }
         Ok(report(scenario, &trial, violations, folder))
     }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".into() } else { format!("{} times", grouped(count)) }
 }
 
 fn not_run(error: &CommandRunError) -> NotRun {
@@ -115,7 +125,7 @@ fn keep(
         finding: Some(path),
         reproduce: reproduce.to_owned(),
         control: None,
-        reproduction: Reproduction { times: 1, of: 1 },
+        reproduction: Reproduction { times: 1, of: 1, tries: Tries::Runs },
         explained: None,
         story: story::tell(&finding),
         signature: finding.signature,

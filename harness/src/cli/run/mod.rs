@@ -1,6 +1,5 @@
 //! `flockwork run`: one scenario after the other, with evidence on disk before, and a report after.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,9 +11,11 @@ mod explain;
 mod explore;
 mod race;
 mod rounds;
+mod watch;
 pub(super) use race::{replay_plan, table as race_table};
 mod stress;
 
+use self::watch::Watch;
 use super::args::RunArgs;
 use super::deliver::deliver;
 use super::failure::Failure;
@@ -22,7 +23,7 @@ use super::interrupt::Interrupt;
 use super::merge::gather;
 use super::output::{Output, say};
 use super::page;
-use super::request::{End, Keep, Resume, RunRequest, assignments};
+use super::request::{Keep, Resume, RunRequest, assignments};
 use super::stand::{exit_of, words_of};
 use crate::campaign::{Share, Split, Unit};
 use crate::check::{Examination, Upshot};
@@ -82,8 +83,7 @@ pub fn conduct(
         output.remark(&shared(request, &units));
     }
     let known = known(request)?;
-    let deadline = request.budget.map(|budget| Instant::now() + budget);
-    let watch = Watch { deadline, units_left: units.len() as u32, ..Watch::default() };
+    let watch = Watch::new(request.budget, units.len());
     let mut runner = Runner { zygote, request, results, interrupt, command_line, output, unit, watch };
     let (report, exit) = runner.run_all(&units, &known);
     deliver(&report, output, request.junit.as_deref(), exit)?;
@@ -195,45 +195,6 @@ struct Runner<'a> {
     watch: Watch,
 }
 
-/// How far the work has come, and whether it goes on.
-#[derive(Default)]
-struct Watch {
-    /// When all must be over, where that is limited.
-    deadline: Option<Instant>,
-    /// Units that had no turn yet.
-    units_left: u32,
-    /// Distinct findings that nobody expects.
-    findings: BTreeSet<String>,
-    /// Why nothing more is run.
-    ended: Option<String>,
-}
-
-/// Less time than this is none.
-const SHARE_MIN: Duration = Duration::from_millis(50);
-
-impl Watch {
-    /// Takes the time of the next unit; `None`: it is not limited.
-    fn share(&mut self) -> Option<Duration> {
-        let units = self.units_left.max(1);
-        self.units_left = self.units_left.saturating_sub(1);
-        let left = self.deadline?.saturating_duration_since(Instant::now());
-        Some((left / units).max(SHARE_MIN))
-    }
-
-    /// Learns what a unit came to.
-    fn learn(&mut self, report: &ScenarioReport, end: End) {
-        let unexpected = report.violations.iter().filter(|violation| !violation.expected);
-        self.findings.extend(unexpected.map(|violation| violation.signature.clone()));
-        let is_enough = end.at_findings.is_some_and(|most| self.findings.len() as u64 >= most);
-        if is_enough {
-            let count = plural(self.findings.len() as u64, "finding");
-            self.ended = Some(format!("stopped after {count} (--max-findings)"));
-        } else if end.at_first_failure && report.exit != Exit::AsExpected {
-            self.ended = Some(format!("stopped after {} (--fail-fast)", report.name));
-        }
-    }
-}
-
 /// Why a scenario did not run.
 struct NotRun {
     exit: Exit,
@@ -296,10 +257,13 @@ impl Runner<'_> {
         for &unit in units {
             if let Some(before) = known.iter().find(|(before, _)| *before == unit) {
                 self.output.remark(&format!("{}: done before, with seed {}", scenario.name, unit.seed));
+                self.watch.skip();
                 done.push(before.clone());
             } else if !self.interrupt.is_set() && self.watch.ended.is_none() {
                 self.unit = unit;
+                let begun = Instant::now();
                 let report = self.run_one(scenario);
+                self.watch.spend(begun.elapsed(), &report);
                 self.watch.learn(&report, self.request.end);
                 if let Some(why) = &self.watch.ended {
                     self.output.remark(why);

@@ -19,7 +19,7 @@ use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
 use crate::report::reproduce::{from_folder, of_schedule};
 use crate::report::verdict::{Case, Verdict, judge};
-use crate::report::{ControlReport, Reproduction, ScenarioReport, ViolationReport, WorkReport};
+use crate::report::{ControlReport, Reproduction, ScenarioReport, Tries, ViolationReport, WorkReport};
 use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Scenario, Work};
 use crate::scratch::Scratch;
@@ -102,6 +102,10 @@ impl Runner<'_> {
             reproduction: Reproduction {
                 times: discovery.again.shown as u32,
                 of: discovery.again.times as u32,
+                tries: match discovery.seen {
+                    Seen::Controlled(_) => Tries::Replays,
+                    Seen::Free(_) | Seen::Sequential(_) => Tries::Executions,
+                },
             },
             story,
             lives: crate::report::lives::Lives::default(),

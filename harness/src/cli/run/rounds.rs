@@ -10,7 +10,7 @@ use crate::plan::rounds::RoundsPlan;
 use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::rounds::{Broken, RoundsReport};
-use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, story};
+use crate::report::{ReachReport, Reproduction, ScenarioReport, Tries, ViolationReport, story};
 use crate::results::{RunFolder, Script};
 use crate::runtimes::{Runtime, profile};
 use crate::scenario::Scenario;
@@ -63,7 +63,11 @@ fn keep(
         finding: Some(path),
         reproduce: command.to_owned(),
         control: None,
-        reproduction: Reproduction { times: u32::try_from(rounds).unwrap_or(u32::MAX), of },
+        reproduction: Reproduction {
+            times: u32::try_from(rounds).unwrap_or(u32::MAX),
+            of,
+            tries: Tries::Rounds,
+        },
         explained: None,
         story: story::tell(&finding),
         signature: finding.signature,

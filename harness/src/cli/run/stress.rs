@@ -14,7 +14,7 @@ use crate::history::Outcome;
 use crate::plan::StressPlan;
 use crate::report::lives::Lives;
 use crate::report::progress::Bar;
-use crate::report::{ReachReport, Reproduction, ScenarioReport, ViolationReport, WorkReport, story};
+use crate::report::{ReachReport, Reproduction, ScenarioReport, Tries, ViolationReport, WorkReport, story};
 use crate::results::{HOLDS_PART_FILE, RunFolder, Script};
 use crate::scenario::{Scenario, Stress, describe_subject};
 use crate::violation::Violation;
@@ -163,7 +163,7 @@ fn report_violation(
         finding: Some(folder),
         reproduce: reproduce.clone(),
         control,
-        reproduction: Reproduction { times: 1, of: 1 },
+        reproduction: Reproduction { times: 1, of: 1, tries: Tries::Runs },
         explained: explanation.map(|explanation| explanation.words),
         story,
         signature: finding.signature,

@@ -276,7 +276,7 @@ impl Book<'_> {
         let chances = if self.plan.faults.is_empty() { Vec::new() } else { left.chances };
         state.campaign.learn(receipt, &execution, chances);
         let mut repeat = None;
-        if is_judged && self.plan.repeat.wants(state.run.schedules) {
+        if is_judged && self.plan.repeat.of_parts(self.plan.parts).wants(state.run.schedules) {
             let planned = std::sync::Arc::clone(&task.planned);
             repeat = state.repeats.exchange(Repeat { number, planned, first: execution });
         }

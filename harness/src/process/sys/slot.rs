@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 
+use super::task::SchedParam;
+
 /// A program with all that it is started with, laid out as the kernel wants it.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -123,7 +125,7 @@ fn become_command(errand: &Errand<'_>) -> i32 {
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
     }
     if starting.real_time {
-        let least = libc::sched_param { sched_priority: 1 };
+        let least = SchedParam { priority: 1 };
         let arguments = [0, libc::SCHED_FIFO as u64, (&raw const least).addr() as u64, 0, 0];
         errand
             .class

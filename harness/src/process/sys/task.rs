@@ -1,24 +1,33 @@
 //! Tasks that are not our own: the class they are scheduled in, and whether two of them share their memory.
 
+use std::ffi::c_int;
 use std::io;
 
 use nix::errno::Errno;
 
+/// The kernel's `struct sched_param`: that of musl has more fields, and musl's `sched_setscheduler` always fails.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct SchedParam {
+    /// The priority within the class.
+    pub priority: c_int,
+}
+
 /// Has a task scheduled as everybody is, and with it what it starts later.
 pub(crate) fn demote(task: u32) -> io::Result<()> {
-    let parameter = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the kernel reads one `sched_param`, and there it is.
-    let done =
-        unsafe { libc::sched_setscheduler(task.cast_signed(), libc::SCHED_OTHER, &raw const parameter) };
-    Errno::result(done)?;
-    Ok(())
+    schedule(task, libc::SCHED_OTHER, SchedParam { priority: 0 })
 }
 
 /// Has the calling thread run before every program under control, on any processor.
 pub(crate) fn watch_over_all() -> io::Result<()> {
-    let parameter = libc::sched_param { sched_priority: 2 };
-    // SAFETY: the kernel reads one `sched_param`, and there it is.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+    schedule(0, libc::SCHED_FIFO, SchedParam { priority: 2 })
+}
+
+/// Puts a task into a class; 0 is the calling one.
+fn schedule(task: u32, class: c_int, parameter: SchedParam) -> io::Result<()> {
+    let (task, class) = (libc::c_long::from(task), libc::c_long::from(class));
+    // SAFETY: the kernel reads one `struct sched_param`, and there it is.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setscheduler, task, class, &raw const parameter) };
     Errno::result(done)?;
     Ok(())
 }

@@ -103,7 +103,9 @@ fn place(report: &BenchReport<'_>) -> Markup {
     let mut all = machine(&record.machine);
     for named in &record.filesystems {
         let (kind, free) = (&named.filesystem.kind, bytes(named.filesystem.free_bytes));
-        all.push(("Filesystem", format!("{}: {kind}, {free} free", named.root)));
+        // A root that nobody named is called by its filesystem.
+        let name = if named.root == *kind { String::new() } else { format!("{}: ", named.root) };
+        all.push(("Filesystem", format!("{name}{kind}, {free} free")));
     }
     all.push(("Started", record.started_at.clone()));
     all.push(("Seed", record.seed.to_string()));

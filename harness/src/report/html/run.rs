@@ -156,8 +156,8 @@ fn violation(broken: &Broken, spot: Option<usize>, is_drawn: bool) -> Markup {
             h3 { span class=(class) { (report.class.as_str()) } @if report.expected { " (expected)" } " " code.faint { (report.signature) } }
             p.lines { (report.message) }
             @if let Some(explained) = &report.explained { p { (explained) } }
-            @if report.reproduction.of > 0 && (report.explained.is_none() || finding_of_race(broken).is_none()) {
-                p.faint { "Showed in " (report.reproduction) @if report.control.is_some() { " replays" } @else { " runs" } "." }
+            @if let Some(rate) = report.rate() {
+                p.faint { (rate) }
             }
             @if let Some(number) = spot {
                 p { button type="button" data-finding=(number) { "Show it on the timeline" } }

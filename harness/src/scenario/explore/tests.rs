@@ -94,6 +94,21 @@ fn schedules_are_run_once_more_as_asked() {
 }
 
 #[test]
+fn shards_together_run_as_many_once_more_as_one_machine_alone() {
+    let quarter = (0..16).fold(Parts::NONE, |parts, number| parts.with(Parts::one(number)));
+    let repeats = |plan: RepeatPlan, parts: Parts| {
+        let plan = plan.of_parts(parts);
+        (1..=4_000).filter(|number| plan.wants(*number)).count()
+    };
+    assert_eq!(repeats(RepeatPlan::USUAL, quarter), 250 + 75);
+    assert_eq!(repeats(RepeatPlan::one_in(50), quarter), 81);
+    assert_eq!(repeats(RepeatPlan::All, quarter), 4_000);
+    for plan in [RepeatPlan::USUAL, RepeatPlan::one_in(50), RepeatPlan::All] {
+        assert_eq!(plan.of_parts(Parts::ALL), plan);
+    }
+}
+
+#[test]
 fn the_word_short_write_stands_for_both_kinds() {
     let explore = explore(GOOD, &["explore.faults=[\"short-write\", \"kill\", \"kill\", \"EIO\"]"]);
     let faults = [Fault::ShortWrite, Fault::ShortWriteKill, Fault::Kill, Fault::Error(Injected::Io)];

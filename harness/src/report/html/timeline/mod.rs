@@ -109,7 +109,7 @@ pub fn show(timeline: &Timeline<'_>) -> Markup {
         ul.legend aria-label="Outcomes" {
             li { span.swatch.ok {} "ok: half height, filled" }
             li { span.swatch.refused {} "refused: low, hollow" }
-            li { span.swatch.failed {} "failed: full height, filled" }
+            li { span.swatch.failed {} "failed: full height, filled, with !" }
             li { span.swatch.unknown {} "unknown: full height, striped; ✕ marks the kill" }
             li { span.swatch.mark {} "▼ and a frame: the violation rests on it" }
             @if !about.strip.locks.is_empty() {

@@ -201,7 +201,7 @@
       if (width > 40) {
         const name = about.operations[lane.kind[i] >> 2];
         context.fillStyle = outcome === 0 || outcome === 2 ? c.ground : c.text;
-        context.fillText(outcome === 2 ? "✕ " + name : outcome === 3 ? "? " + name : name, left + 4, y + LANE / 2, width - 6);
+        context.fillText(outcome === 2 ? "! " + name : outcome === 3 ? "? " + name : name, left + 4, y + LANE / 2, width - 6);
       }
     }
     decisive.forEach((key) => {
