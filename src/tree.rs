@@ -63,7 +63,7 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 
 /// Removes what is no folder with something in it; one that is, if any is left.
 fn empty_of_files(folder: &OwnedFd) -> Result<Option<std::ffi::CString>, Errno> {
-    let mut entries = Dir::read_from(folder)?;
+    let mut entries = allowed(folder, || Dir::read_from(folder))?;
     while let Some(entry) = entries.read() {
         let entry = entry?;
         let name = entry.file_name();
@@ -84,7 +84,7 @@ fn empty_into(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> Result<(), Errno>
     // Again from the start as long as something is found: a listing may miss what lies behind what is removed.
     loop {
         let mut is_empty = true;
-        let mut entries = Dir::read_from(&folder)?;
+        let mut entries = allowed(&folder, || Dir::read_from(&folder))?;
         while let Some(entry) = entries.read() {
             let entry = entry?;
             let inner = entry.file_name();
