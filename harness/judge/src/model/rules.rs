@@ -138,8 +138,8 @@ fn runsc() -> Rules {
     });
     Rules {
         name: Builtin::Runsc.as_str().into(),
-        about: "What this library does, and gVisor's runsc since it locks. A signal may end the container: then it \
-                tells the status stopped. Deleting by force what is absent is no error."
+        about: "What this library does, and gVisor's runsc since it locks. A signal may end the container; it then \
+                reports the status stopped. Force-deleting an absent container is not an error."
             .into(),
         initial: None,
         deaths: Deaths::Never,
@@ -175,9 +175,9 @@ fn oci() -> Rules {
     ];
     Rules {
         name: Builtin::Oci.as_str().into(),
-        about: "The operations of the OCI runtime specification, with pause and resume as runc has them. A kill is \
-                one that ends the container, a paused one too, and has returned once the container is stopped. A delete \
-                needs a stopped container: runc's, which also deletes a created one, needs a model of your own."
+        about: "The operations of the OCI runtime specification, with pause and resume as runc has them. A kill \
+                ends the container, even a paused one, and returns once the container has stopped. A delete needs a \
+                stopped container; for runc, which also deletes a created one, write a model of your own."
             .into(),
         initial: None,
         deaths: Deaths::Never,
