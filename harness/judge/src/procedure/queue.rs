@@ -19,11 +19,16 @@
 
 mod lives;
 
+use rayon::slice::ParallelSliceMut;
+
 use super::certificate::Sequence;
 use super::{Fast, Part};
 use crate::history::object::Value;
 use crate::model::object::QueueOrder;
 use lives::{Life, Lives};
+
+/// To share out work on fewer than this among threads costs more than it saves.
+const SHARED_MIN: usize = 10_000;
 
 pub(super) fn decide(part: &Part<'_>) -> Fast {
     let lives = match lives::of(part) {
@@ -162,8 +167,6 @@ struct Sorted {
 
 impl Sorted {
     fn of(all: &[Life]) -> Self {
-        /// To share out less than this costs more than it saves.
-        const SHARED_MIN: usize = 10_000;
         let sorted = |key: fn(&Life) -> u64| {
             // Times are sorted with their places: to look each up again and again misses the cache.
             let mut order: Vec<(u64, u32)> = (0..).zip(all).map(|(at, life)| (key(life), at)).collect();
@@ -266,7 +269,11 @@ fn merge(lives: &Lives, sequence: &[u32], instants: &[(u64, u32)], is_bag: bool)
         }
     }
     events.extend(instants.iter().map(|&(at, place)| (at, EMPTY, 0, place)));
-    events.sort_unstable();
+    if events.len() < SHARED_MIN {
+        events.sort_unstable();
+    } else {
+        events.par_sort_unstable();
+    }
     took.sort_unstable();
     Sequence { places: events.into_iter().map(|(.., place)| place).collect(), took }
 }

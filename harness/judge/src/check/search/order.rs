@@ -27,12 +27,12 @@ pub(super) fn certificate(
 pub(super) fn acting(partition: &Partition, found: &Found) -> Vec<u32> {
     let mut initial = (0..partition.states as u8).filter(|state| partition.initial & (1 << state) != 0);
     let gaps = initial.find_map(|first| Gaps::of(partition, found, first));
-    let steps = gaps.expect("an order that was found begins in some state").in_order();
-    let record = |step: Step| match step {
-        Step::Acts(record) => Some(record),
-        Step::Dies | Step::DiesBy(_) => None,
-    };
-    steps.into_iter().filter_map(record).collect()
+    let mut records = Vec::with_capacity(partition.ops.len());
+    gaps.expect("an order that was found begins in some state").each_in_order(|step| match step {
+        Step::Acts(record) => records.push(record),
+        Step::Dies | Step::DiesBy(_) => {}
+    });
+    records
 }
 
 /// Gives what is legal everywhere and changes nothing a place in an order: where it was invoked, by the earliest instants
@@ -62,8 +62,8 @@ struct Gaps<'a> {
     found: &'a Found,
     /// The state in each gap.
     states: Vec<u8>,
-    /// Who looks in each gap: (invoked, record).
-    lookers: Vec<Vec<(u64, u32)>>,
+    /// What looks: its gap, when it was invoked, and its record.
+    lookers: Vec<(u32, u64, u32)>,
 }
 
 impl<'a> Gaps<'a> {
@@ -74,7 +74,7 @@ impl<'a> Gaps<'a> {
             let row = &partition.classes[partition.ops[step.op as usize].class as usize].row;
             states.push(*row.get(*states.last()? as usize)?);
         }
-        let mut gaps = Self { partition, found, lookers: vec![Vec::new(); states.len()], states };
+        let mut gaps = Self { partition, found, lookers: Vec::new(), states };
         (gaps.states.last() == Some(&found.last) && gaps.place_lookers()).then_some(gaps)
     }
 
@@ -85,19 +85,25 @@ impl<'a> Gaps<'a> {
         for step in steps {
             acts[step.op as usize] = true;
         }
+        // Operations are numbered by their invocation, and steps come one after the other: the first gap of each is found
+        // by going on from that of the one before.
+        let mut from = 0;
         for (index, op) in partition.ops.iter().enumerate() {
+            // A gap ends with a step, by which it must have been invoked.
+            while steps.get(from).is_some_and(|step| step.invoked as usize <= index) {
+                from += 1;
+            }
             if acts[index] || op.duty == Duty::Optional {
                 continue;
             }
             let keeps: States = partition.classes[op.class as usize].keeps;
-            // A gap ends with a step, by which it must have been invoked, and begins with one, before which it must not
-            // be over.
-            let from = steps.partition_point(|step| step.invoked as usize <= index);
-            let beyond = steps.partition_point(|step| step.at <= op.over_at);
-            let Some(gap) = (from..=beyond).find(|&gap| keeps & (1 << self.states[gap]) != 0) else {
+            // It begins with one, before which it must not be over.
+            let is_in_time = |gap: &usize| gap.checked_sub(1).is_none_or(|step| steps[step].at <= op.over_at);
+            let mut in_time = (from..self.states.len()).take_while(is_in_time);
+            let Some(gap) = in_time.find(|&gap| keeps & (1 << self.states[gap]) != 0) else {
                 return false;
             };
-            self.lookers[gap].push((op.invoke_ns, op.record));
+            self.lookers.push((gap as u32, op.invoke_ns, op.record));
         }
         true
     }
@@ -109,15 +115,36 @@ impl<'a> Gaps<'a> {
 
     fn in_order(self) -> Vec<Step> {
         let mut all = Vec::with_capacity(self.partition.ops.len());
-        for (number, mut lookers) in self.lookers.into_iter().enumerate() {
-            if let Some(before) = number.checked_sub(1) {
-                let op = &self.partition.ops[self.found.steps[before].op as usize];
-                all.push(if op.is_death() { Step::Dies } else { Step::Acts(op.record) });
-            }
-            lookers.sort_unstable();
-            all.extend(lookers.into_iter().map(|(_, record)| Step::Acts(record)));
-        }
+        self.each_in_order(|step| all.push(step));
         all
+    }
+
+    /// Tells the steps and what looks between them, one after the other.
+    fn each_in_order(self, mut tell: impl FnMut(Step)) {
+        let gaps = self.states.len();
+        // Put gap by gap (a counting sort); in a gap they are few.
+        let mut ends = vec![0_usize; gaps + 1];
+        self.lookers.iter().for_each(|&(gap, ..)| ends[gap as usize + 1] += 1);
+        for gap in 0..gaps {
+            ends[gap + 1] += ends[gap];
+        }
+        let mut next = ends.clone();
+        let mut lookers = vec![(0_u64, 0_u32); self.lookers.len()];
+        for (gap, invoke_ns, record) in self.lookers {
+            lookers[next[gap as usize]] = (invoke_ns, record);
+            next[gap as usize] += 1;
+        }
+        for gap in 0..gaps {
+            if let Some(before) = gap.checked_sub(1) {
+                let op = &self.partition.ops[self.found.steps[before].op as usize];
+                tell(if op.is_death() { Step::Dies } else { Step::Acts(op.record) });
+            }
+            let here = &mut lookers[ends[gap]..ends[gap + 1]];
+            here.sort_unstable();
+            for &(_, record) in &*here {
+                tell(Step::Acts(record));
+            }
+        }
     }
 
     /// What is legal everywhere and changes nothing was never searched for: it has its place where it was invoked.
@@ -131,7 +158,7 @@ impl<'a> Gaps<'a> {
             let record = &history.records[index as usize];
             if history.must_act(record) && searched.binary_search(&index).is_err() {
                 let gap = self.found.steps.partition_point(|step| at_ns(step) < record.invoke_ns);
-                self.lookers[gap].push((record.invoke_ns, index));
+                self.lookers.push((gap as u32, record.invoke_ns, index));
             }
         }
     }

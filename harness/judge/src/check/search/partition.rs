@@ -72,7 +72,7 @@ impl Class {
     }
 }
 
-/// One operation.
+/// An operation as the sweep knows it: its interval, its class and its slot, and nothing of what it is called.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Op {
     pub invoke_ns: u64,
@@ -180,7 +180,7 @@ impl Partition {
             states,
             death,
         };
-        partition.classify(&items);
+        let ends = partition.classify(&items);
         drop(items);
         for (number, class) in partition.classes.iter().enumerate() {
             for (state, leaving) in partition.leaving.iter_mut().enumerate() {
@@ -189,17 +189,43 @@ impl Partition {
                 }
             }
         }
-        partition.order();
+        partition.order(ends);
         partition.assign_slots();
         partition.collect_open();
         partition
     }
 
-    /// Makes operations and classes of the items, but for those that cannot matter.
-    fn classify(&mut self, items: &[Item]) {
+    /// Makes operations and classes of the items, but for those that cannot matter. Gives back when each operation is over,
+    /// but for those that never are, by time and number.
+    fn classify(&mut self, items: &[Item]) -> Vec<(u64, u32)> {
+        /// To share out fewer items than this costs more than it saves.
+        const SHARED_MIN: usize = 1 << 16;
         // Times and positions are sorted in place of the items themselves, which are far larger.
-        let mut order: Vec<(u64, u32)> = (0..).zip(items).map(|(at, item)| (item.invoke_ns, at)).collect();
-        order.sort_unstable();
+        let sorted = |time: fn(&Item) -> u64| {
+            let mut order: Vec<(u64, u32)> = (0..).zip(items).map(|(at, item)| (time(item), at)).collect();
+            order.sort_unstable();
+            order
+        };
+        let make = |partition: &mut Self| partition.make_ops(items, sorted(|item| item.invoke_ns));
+        let (numbers, mut ends) = if items.len() < SHARED_MIN {
+            (make(self), sorted(|item| item.deadline_ns))
+        } else {
+            rayon::join(|| make(self), || sorted(|item| item.deadline_ns))
+        };
+        ends.retain_mut(|(_, at)| {
+            *at = numbers[*at as usize];
+            *at != NOBODY && !self.ops[*at as usize].is_open()
+        });
+        // What is over at one time comes in the order of the operations, whatever that of the items was.
+        for together in ends.chunk_by_mut(|one, next| one.0 == next.0) {
+            together.sort_unstable();
+        }
+        ends
+    }
+
+    /// Makes operations and classes of the items in this order; the number of each item's operation, or [`NOBODY`].
+    fn make_ops(&mut self, items: &[Item], order: Vec<(u64, u32)>) -> Vec<u32> {
+        let mut made = vec![NOBODY; items.len()];
         let mut numbers = HashMap::<u128, u16, BuildHasherDefault<Folded>>::default();
         let everywhere = ((1_u32 << self.states) - 1) as States;
         for (_, at) in order {
@@ -211,10 +237,12 @@ impl Partition {
             let class = &self.classes[number as usize];
             let can_matter = class.changes != 0 || (duty == Duty::Required && class.keeps != everywhere);
             if can_matter {
+                made[at as usize] = self.ops.len() as u32;
                 let (class, slot, over_at) = (number, 0, u32::MAX);
                 self.ops.push(Op { invoke_ns, deadline_ns, record, class, slot, over_at, duty });
             }
         }
+        made
     }
 
     /// How many words hold the bits of pending operations; one of few sizes, or more than any of them.
@@ -224,15 +252,7 @@ impl Partition {
     }
 
     /// Merges invocations and returns: at equal times the invocations come first, because intervals are closed.
-    fn order(&mut self) {
-        let mut returns: Vec<(u64, u32)> = self
-            .ops
-            .iter()
-            .enumerate()
-            .filter(|(_, op)| !op.is_open())
-            .map(|(index, op)| (op.deadline_ns, index as u32))
-            .collect();
-        returns.sort_unstable();
+    fn order(&mut self, returns: Vec<(u64, u32)>) {
         let mut next = 0;
         for (deadline_ns, index) in returns {
             while self.ops.get(next).is_some_and(|op| op.invoke_ns <= deadline_ns) {

@@ -1,7 +1,8 @@
 //! From push to pop: the life of each value.
 
-use rustc_hash::FxHashMap;
+use rayon::slice::ParallelSliceMut;
 
+use super::SHARED_MIN;
 use crate::history::object::{Op, Value};
 use crate::model::object::QueueOrder;
 use crate::procedure::{Fast, Part};
@@ -22,7 +23,7 @@ pub struct Life {
     pub is_guessed: bool,
 }
 
-/// All values.
+/// What became of every value of a queue: who pushed it, and who popped it.
 #[derive(Debug, Default)]
 pub struct Lives {
     pub all: Vec<Life>,
@@ -40,6 +41,22 @@ impl Lives {
         ns.saturating_add(self.first)
     }
 }
+
+/// What was done with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Touch {
+    /// It was there at first.
+    First,
+    /// It was pushed.
+    Push,
+    /// It was pushed, or not: nobody answered.
+    MaybePush,
+    /// It was popped.
+    Pop,
+}
+
+/// A value, what was done with it, and the place of the operation; of a first value its number among them.
+type Touched = (Value, Touch, u32);
 
 /// Pushes and pops of one value, by places.
 #[derive(Debug, Default)]
@@ -59,8 +76,8 @@ pub(super) fn of(part: &Part<'_>) -> Result<Lives, Fast> {
         untold: Vec::new(),
         spare: Vec::new(),
     };
-    let mut ends = builder.gather()?;
-    builder.pair(&mut ends)?;
+    let touched = builder.gather()?;
+    builder.pair(&touched)?;
     builder.guess()?;
     for life in &mut builder.lives.all {
         if life.push_from > life.pop_until {
@@ -77,6 +94,27 @@ pub(super) fn of(part: &Part<'_>) -> Result<Lives, Fast> {
     Ok(builder.lives)
 }
 
+impl Ends {
+    /// Begins anew with all that was done with one value.
+    fn take(&mut self, touched: &[Touched]) {
+        self.pushes.clear();
+        self.maybe_pushes.clear();
+        self.pops.clear();
+        self.firsts.clear();
+        for &(_, touch, place) in touched {
+            match touch {
+                Touch::First => {
+                    self.pushes.push(None);
+                    self.firsts.push(place.into());
+                }
+                Touch::Push => self.pushes.push(Some(place)),
+                Touch::MaybePush => self.maybe_pushes.push(place),
+                Touch::Pop => self.pops.push(place),
+            }
+        }
+    }
+}
+
 struct Builder<'a> {
     part: &'a Part<'a>,
     lives: Lives,
@@ -87,39 +125,43 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn gather(&mut self) -> Result<FxHashMap<Value, Ends>, Fast> {
-        let mut ends: FxHashMap<Value, Ends> = FxHashMap::default();
-        ends.reserve(self.part.items.len() / 2);
-        for (number, &value) in (0..).zip(&self.part.first_list) {
-            let of = ends.entry(value).or_default();
-            of.pushes.push(None);
-            of.firsts.push(number);
-        }
+    /// All that was done, value by value: what belongs to one value lies together, and a million values need no table.
+    fn gather(&mut self) -> Result<Vec<Touched>, Fast> {
+        let mut touched: Vec<Touched> =
+            Vec::with_capacity(self.part.items.len() + self.part.first_list.len());
+        let firsts = (0..).zip(&self.part.first_list);
+        touched.extend(firsts.map(|(number, &value)| (value, Touch::First, number)));
         for (place, item) in (0..).zip(&self.part.items) {
             match (item.op, item.value, item.saw) {
                 (Op::Push, Some(value), _) => {
-                    let of = ends.entry(value).or_default();
-                    if item.must { of.pushes.push(Some(place)) } else { of.maybe_pushes.push(place) }
+                    let touch = if item.must { Touch::Push } else { Touch::MaybePush };
+                    touched.push((value, touch, place));
                 }
                 (Op::Pop, ..) if item.refused => self.lives.empties.push(place),
-                (Op::Pop, _, Some(value)) if item.must => ends.entry(value).or_default().pops.push(place),
+                (Op::Pop, _, Some(value)) if item.must => touched.push((value, Touch::Pop, place)),
                 (Op::Pop, ..) => self.untold.push(place),
                 _ => return Err(Fast::Unfit),
             }
         }
-        Ok(ends)
+        if touched.len() < SHARED_MIN {
+            touched.sort_unstable();
+        } else {
+            touched.par_sort_unstable();
+        }
+        Ok(touched)
     }
 
-    /// Pairs pushes and pops of each value.
-    fn pair(&mut self, ends: &mut FxHashMap<Value, Ends>) -> Result<(), Fast> {
+    /// Pairs pushes and pops of each value, in the order of the values, so that the same history is always told the same.
+    fn pair(&mut self, touched: &[Touched]) -> Result<(), Fast> {
         let part = self.part;
         let is_bag = part.model.order == QueueOrder::Any;
         let is_simple = is_bag && self.lives.empties.is_empty() && self.untold.is_empty();
-        self.lives.all.reserve(ends.len());
-        // In the order of the history, so that the same history is always told the same.
-        let mut all: Vec<(Value, &mut Ends)> = ends.iter_mut().map(|(&value, of)| (value, of)).collect();
-        all.sort_unstable_by_key(|(value, _)| *value);
-        for (value, of) in all {
+        self.lives.all.reserve(touched.len() / 2);
+        let mut of = Ends::default();
+        for all_of_it in touched.chunk_by(|one, next| one.0 == next.0) {
+            let value = all_of_it[0].0;
+            of.take(all_of_it);
+            let of = &mut of;
             let missing = of.pops.len().saturating_sub(of.pushes.len());
             if missing > of.maybe_pushes.len() {
                 return Err(self.surplus(value, of));
