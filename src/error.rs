@@ -24,7 +24,7 @@ pub enum Error {
     /// Refused: create found the container there already.
     #[error("container {id} exists already ({seen}): choose another id, or delete it first")]
     AlreadyExists {
-        /// The container.
+        /// The id that is taken.
         id: ContainerId,
         /// The life that was found.
         seen: Stamp,
@@ -38,7 +38,7 @@ pub enum Error {
     /// Refused: a prefix that several containers share.
     #[error("{prefix} is the start of several ids: {}; give more of it", list(candidates))]
     Ambiguous {
-        /// The prefix.
+        /// The beginning that several ids share.
         prefix: String,
         /// Every id it may mean.
         candidates: Vec<ContainerId>,
@@ -46,9 +46,9 @@ pub enum Error {
     /// Refused: the container's status does not permit the operation.
     #[error("cannot {operation} container {id}: it is {seen}{}", way_out(*operation, *status))]
     WrongStatus {
-        /// The container.
+        /// The container whose status does not permit the operation.
         id: ContainerId,
-        /// The operation.
+        /// The operation that was refused.
         operation: Operation,
         /// The status that forbids it.
         status: Status,
@@ -58,7 +58,7 @@ pub enum Error {
     /// The lock was not to be had within the bound.
     #[error("{} is locked{}; waited {waited:?}", shown(path), by(holder.as_ref()))]
     Locked {
-        /// The lock file.
+        /// The lock file that somebody else holds.
         path: PathBuf,
         /// Who holds it, where that can be found out.
         holder: Option<Holder>,
@@ -68,7 +68,7 @@ pub enum Error {
     /// A file is not what the library wrote. It is left as it is.
     #[error("{} is corrupt: {}", shown(path), printable(why))]
     Corrupt {
-        /// The file.
+        /// The metadata file that cannot be read as such.
         path: PathBuf,
         /// What is wrong with it, with line and column where there are any, and the way out.
         why: String,
@@ -76,7 +76,7 @@ pub enum Error {
     /// A text that is no container id.
     #[error("{id:?} is no container id: {why}")]
     InvalidId {
-        /// The text.
+        /// The text that is no id.
         id: String,
         /// The rule it breaks.
         why: &'static str,
@@ -84,7 +84,7 @@ pub enum Error {
     /// This machine, this filesystem or this combination of options cannot do it.
     #[error("{}: {}", shown(path), printable(why))]
     Unsupported {
-        /// Where.
+        /// The file or folder whose filesystem lacks what the library needs.
         path: PathBuf,
         /// What is lacking, and the way out.
         why: String,
@@ -92,7 +92,7 @@ pub enum Error {
     /// The container did not stop within the time that wait was given.
     #[error("container {id} is still {} after {waited:?} ({seen})", seen.status)]
     TimedOut {
-        /// The container.
+        /// The container whose lock was not free in time.
         id: ContainerId,
         /// How long was waited.
         waited: Duration,
@@ -102,9 +102,9 @@ pub enum Error {
     /// The sandbox could not do what the operation asked of it.
     #[error("cannot {operation} container {id}: its sandbox failed: {}", printable(&source.to_string()))]
     Sandbox {
-        /// The container.
+        /// The container whose sandbox reported the error.
         id: ContainerId,
-        /// The operation.
+        /// The operation that needed the sandbox.
         operation: Operation,
         /// The sandbox's own words.
         source: io::Error,

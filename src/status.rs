@@ -73,7 +73,7 @@ pub enum Effect {
     Becomes(Status),
     /// The container has the status again that it was paused from, and its revision grows by one.
     Unpauses,
-    /// Nothing changes.
+    /// The status stays what it was.
     Nothing,
     /// The container is absent from now on.
     Removes,
@@ -93,7 +93,7 @@ pub enum Refusal {
 /// One row of the transition table: from which statuses an operation is permitted, and what it does.
 #[derive(Clone, Copy, Debug)]
 pub struct Transition {
-    /// The operation.
+    /// The operation that the row of the table is about.
     pub operation: Operation,
     /// The statuses it is permitted in.
     pub from: &'static [Status],

@@ -45,7 +45,7 @@ pub struct StoreOptions {
 /// What to do about options that go wrong together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Soundness {
-    /// Refuse them.
+    /// Combinations of options that are known to be unsound are refused.
     #[default]
     Required,
     /// Use them: to show what goes wrong.

@@ -37,7 +37,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every variant.
+            /// All variants, in the order in which they are declared.
             pub const ALL: [Self; [$(Self::$variant,)+].len()] = [$(Self::$variant,)+];
 
             /// The variant as scenarios and options spell it.

@@ -149,7 +149,7 @@ fn plan(subject: &str, folder: &Path, processes: u32, operations: u64) -> Stress
     let root: PathBuf = folder.join("root");
     _ = std::fs::create_dir(&root);
     StressPlan {
-        subject: SubjectPlan::Replica { replica: subject.into(), fail_create: None },
+        subject: SubjectPlan::Custom { word: subject.into() },
         root,
         seed: 1,
         processes,

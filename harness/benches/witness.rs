@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use flockwork_harness::check;
-use flockwork_harness::check::witness::{Deaths, WitnessOrder};
+use flockwork_harness::check::witness::{DeathRule, WitnessOrder};
 use flockwork_harness::evidence::Evidence;
 use flockwork_harness::history::{History, Outcome, Record, read, write};
 use flockwork_harness::model::{self, State};
@@ -85,7 +85,7 @@ fn measure(name: &str, history: &History) -> [f64; 2] {
     let (mut times, mut processor_times) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (start, processor_start) = (Instant::now(), processor_time());
-        let order = WitnessOrder::of_history(history, Deaths::AfterUnknown);
+        let order = WitnessOrder::of_history(history, DeathRule::AfterUnknown);
         times.push(start.elapsed());
         processor_times.push(processor_time().saturating_sub(processor_start));
         assert!(order.faults().next().is_none() && order.open().next().is_none());

@@ -65,7 +65,7 @@ pub struct Call {
     pub store: String,
     /// What, as the model calls it: `add`, `read`.
     pub op: String,
-    /// On what.
+    /// The object that the call is about, as the model names objects.
     pub object: String,
     /// The value, or null where there is none.
     pub value: Json,
@@ -85,7 +85,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// This was seen.
+    /// The operation succeeded, and told this value.
     pub fn saw(value: impl Into<Json>) -> Self {
         Self::Saw(value.into())
     }
@@ -232,16 +232,16 @@ pub enum Checked {
     },
     /// A promise was broken.
     Broken {
-        /// Which.
+        /// The class of the promise that was broken.
         class: Class,
-        /// How, in words.
+        /// What was seen, in a sentence.
         message: String,
         /// The number of the execution that showed it.
         execution: u64,
     },
     /// Nothing can be said.
     Undecided {
-        /// Why.
+        /// What was missing for a verdict, in a sentence.
         why: String,
     },
 }

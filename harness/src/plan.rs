@@ -7,6 +7,7 @@ pub mod command;
 pub mod crash;
 pub mod parts;
 pub mod race;
+mod replica;
 pub mod rounds;
 pub mod schedule;
 mod subject;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumCount, EnumDiscriminants, VariantArray};
 
 use self::parts::Parts;
+pub use self::replica::{GvisorCommit, Replica, Rule, UnknownReplica};
 use self::schedule::{Fault, Schedule};
 pub use self::subject::{FailCreate, FailCreateAt, LibraryPlan, SandboxKind, SubjectPlan};
 use crate::words::every;
@@ -43,7 +45,7 @@ pub enum Audit {
     Locked,
 }
 
-/// One stress run.
+/// A stress run: so many workers that choose operations at random, as fast as they can.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StressPlan {
     /// What is tested.
@@ -52,11 +54,11 @@ pub struct StressPlan {
     pub root: PathBuf,
     /// Determines which operations each worker chooses, and its think times.
     pub seed: u64,
-    /// How many workers.
+    /// How many processes operate on the containers.
     pub processes: u32,
     /// How many auditors, on top of the workers.
     pub auditors: u32,
-    /// How auditors read.
+    /// Whether auditors take the lock.
     pub audit: Audit,
     /// How many containers, named `c1`, `c2`, …
     pub containers: u32,
@@ -83,7 +85,7 @@ pub struct StressPlan {
 /// One operation that a scenario spells out: `pause c1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Call {
-    /// What.
+    /// Which operation is called.
     pub operation: Operation,
     /// On which container: index into the plan's containers; 0 for operations about the whole root.
     pub container: u32,
@@ -147,9 +149,9 @@ impl StrategyKind {
 /// How much an exploration does at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExploreBudget {
-    /// Schedules.
+    /// At most this many executions.
     pub schedules: u64,
-    /// Nanoseconds.
+    /// At most this long, in nanoseconds by the clock.
     pub time_ns: u64,
 }
 
@@ -202,7 +204,7 @@ impl RepeatPlan {
     }
 }
 
-/// One exploration.
+/// An exploration: a few processes with a fixed program each, and which of their interleavings are executed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplorePlan {
     /// What is tested.
@@ -211,13 +213,13 @@ pub struct ExplorePlan {
     pub root: PathBuf,
     /// Determines the choices of strategies that choose at random.
     pub seed: u64,
-    /// The containers' names.
+    /// What the containers are called.
     pub containers: Vec<String>,
     /// What is done first, by one process and without control; each must succeed.
     pub setup: Vec<Call>,
     /// What each process does.
     pub processes: Vec<Vec<Call>>,
-    /// Which executions.
+    /// Which executions, and in which order.
     pub strategy: StrategyPlan,
     /// What may go wrong: each kind is tried at each step where it can happen.
     pub faults: Vec<Fault>,

@@ -117,7 +117,7 @@ pub fn usual_bases() -> Vec<PathBuf> {
 /// A folder that an earlier run had left, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Leftover {
-    /// The folder.
+    /// The temporary folder that a dead run left.
     pub path: PathBuf,
     /// The process that had made it.
     pub owner_pid: u32,

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use flockwork::Operation;
 use flockwork_harness::history::{Outcome, Reason};
-use flockwork_harness::plan::SubjectPlan;
-use flockwork_harness::subject::replica::names;
+use flockwork_harness::plan::{GvisorCommit, Replica, SubjectPlan};
 use flockwork_harness::subject::{Answer, Request, Seat, Session, Watch, build};
 
 const ROOT: &str = "FLOCKWORK_TEST_ROOT";
@@ -27,8 +26,8 @@ impl Watch for Unwatched {
     fn leave(&self, _container: u32) {}
 }
 
-fn open(replica: &str, root: &Path) -> Box<dyn Session> {
-    let subject = build(&SubjectPlan::Replica { replica: replica.to_owned(), fail_create: None }).unwrap();
+fn open(replica: Replica, root: &Path) -> Box<dyn Session> {
+    let subject = build(&SubjectPlan::Replica { replica, fail_create: None }).unwrap();
     let seat = Seat {
         root: root.to_owned(),
         process: 1,
@@ -49,7 +48,7 @@ fn perform(session: &mut dyn Session, operation: Operation, sequence: u64) -> An
 #[ignore = "the other test starts it"]
 fn saves_until_it_is_killed() {
     let (Ok(replica), Ok(root)) = (std::env::var(REPLICA), std::env::var(ROOT)) else { return };
-    let mut session = open(&replica, Path::new(&root));
+    let mut session = open(replica.parse().unwrap(), Path::new(&root));
     perform(&mut *session, Operation::Create, 1);
     perform(&mut *session, Operation::Start, 2);
     let deadline = Instant::now() + PATIENCE;
@@ -59,10 +58,10 @@ fn saves_until_it_is_killed() {
     }
 }
 
-fn start_saving(replica: &str, root: &Path) -> Child {
+fn start_saving(replica: Replica, root: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "saves_until_it_is_killed", "--ignored", "--quiet"])
-        .env(REPLICA, replica)
+        .env(REPLICA, replica.as_str())
         .env(ROOT, root)
         .stdout(Stdio::null())
         .spawn()
@@ -82,13 +81,12 @@ fn kill_within_a_save(mut child: Child, metadata: &Path) {
 
 #[test]
 fn a_kill_within_a_save_leaves_a_container_that_nobody_can_use_or_remove() {
-    for replica in names() {
+    for replica in GvisorCommit::ALL.map(Replica::Gvisor) {
         let deadline = Instant::now() + PATIENCE;
         let root = loop {
             assert!(Instant::now() < deadline, "{replica}: each kill came too late");
             let root = tempfile::tempdir().unwrap();
-            let subject =
-                build(&SubjectPlan::Replica { replica: replica.to_owned(), fail_create: None }).unwrap();
+            let subject = build(&SubjectPlan::Replica { replica, fail_create: None }).unwrap();
             let metadata = root.path().join(subject.metadata_path("c1"));
             kill_within_a_save(start_saving(replica, root.path()), &metadata);
             if open(replica, root.path()).audit(0).outcome == Outcome::Failed {

@@ -53,7 +53,7 @@ impl<'a> Container<'a> {
         Self { store, id }
     }
 
-    /// Its id.
+    /// The id that the container was opened by.
     #[must_use]
     pub const fn id(&self) -> &'a ContainerId {
         self.id

@@ -40,7 +40,7 @@ const PID_FS_MAGIC: u64 = 0x5049_4446;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ProcessIdentity {
-    /// Its number.
+    /// The process number, which another process may get once this one is gone: alone it identifies nobody.
     pub pid: u32,
     /// When it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
     pub start_time: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Glance {
     pub state: u8,
     /// The process group.
     pub group: u32,
-    /// When it started.
+    /// When the process started, in clock ticks since the machine did: with the number it identifies the process.
     pub start_time: u64,
 }
 
@@ -77,7 +77,7 @@ pub enum Standing {
 /// Who has a number, by the kernel's word.
 enum Owner {
     Nobody,
-    /// One with this inode.
+    /// The namespace of this inode.
     Inode(u64),
     /// Somebody, or it may not be asked.
     Somebody,

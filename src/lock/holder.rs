@@ -16,7 +16,7 @@ use crate::printable::printable;
 /// A process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// The process number, as the kernel tells it to the namespace of whoever asks.
     pub pid: u32,
     /// What it was started as, while it lives.
     pub command: Option<String>,

@@ -34,7 +34,7 @@ const DEPTH_MAX: usize = 6;
 /// How often it is tried to remove a link, when that fails.
 const GIVE_BACK_TRIES: usize = 3;
 
-/// The backend.
+/// A file that is there while the lock is held, made with `O_EXCL`.
 #[derive(Debug)]
 pub(super) struct Lockfile;
 

@@ -66,7 +66,7 @@ impl LockKind {
 pub enum Mode {
     /// Other readers may.
     Shared,
-    /// Nobody may.
+    /// Nobody else may hold it at the same time, shared or not.
     Exclusive,
 }
 
@@ -75,7 +75,7 @@ pub enum Mode {
 pub(crate) enum Opening {
     /// It is not: what is missing is absent.
     Existing,
-    /// It is.
+    /// It is made, and the container's folder with it.
     Create,
     /// It is, and one that has several names, which is refused to all others, is taken too: to remove it.
     Force,
@@ -84,7 +84,7 @@ pub(crate) enum Opening {
 /// Whether the error for a lock that is held says by whom. To find out costs a look at many processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// It does.
+    /// The error names whoever holds it, as far as the kernel tells.
     Holder,
     /// Nobody will read it.
     Nobody,

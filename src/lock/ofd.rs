@@ -11,7 +11,7 @@ use nix::libc;
 use super::descriptor::Primitive;
 use super::{LockKind, Mode};
 
-/// Since Linux 3.15.
+/// `fcntl` with `F_OFD_SETLK`: a lock of the open file description. Since Linux 3.15.
 #[derive(Debug)]
 pub(super) struct Ofd;
 

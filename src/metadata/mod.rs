@@ -25,7 +25,7 @@ pub const MAX_METADATA_BYTES: u64 = 16 << 20;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// The container.
+    /// The container that the file is about.
     pub id: ContainerId,
     /// What is to be run: any JSON, kept byte for byte.
     pub spec: Box<RawValue>,
@@ -33,7 +33,7 @@ pub struct Metadata {
     pub bundle: PathBuf,
     /// When the container was created.
     pub created_at: UnixNanos,
-    /// Who created it.
+    /// The user who created the container.
     pub owner: String,
     /// Where it is in its life.
     pub status: Status,
@@ -52,9 +52,9 @@ pub struct Metadata {
 /// Which save of which life of an id: two histories can be ordered by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The life.
+    /// The life of the id: greater than that of every earlier one.
     pub generation: u64,
-    /// The save.
+    /// The number of the save within its life: 1 at create, one more at each save.
     pub revision: u64,
     /// The status that was saved.
     pub status: Status,
@@ -69,7 +69,7 @@ impl fmt::Display for Stamp {
 /// Which life a delete ended. Its revision is the one after the last save's, so that it is ordered behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// The life.
+    /// The generation that the delete ended.
     pub generation: u64,
     /// The last save's revision, and one more.
     pub revision: u64,

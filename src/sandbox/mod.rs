@@ -24,7 +24,7 @@ use crate::{ContainerId, Metadata};
 pub enum Fate {
     /// It lives on.
     Alive,
-    /// It ended.
+    /// The process has ended, and its exit was seen.
     Ended,
 }
 
@@ -35,7 +35,7 @@ pub enum Observed {
     AsRecorded,
     /// It stands still: held before its first instruction, or paused.
     Halted,
-    /// It runs.
+    /// It runs: it neither stands still nor has ended.
     Going,
     /// It has ended, or there never was one.
     Dead,

@@ -22,7 +22,7 @@ use support::{peak_mb, processor_time, reset_peak, spread};
 
 /// How long judging took.
 pub struct Timing {
-    /// How often.
+    /// How many rounds were timed.
     pub rounds: usize,
     /// The first round, which may have threads to start.
     pub first_ms: f64,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flockwork::{Operation, Status};
 use flockwork_judge::check::search::{self, Budget};
-use flockwork_judge::check::witness::{self, Deaths, WitnessOrder};
+use flockwork_judge::check::witness::{self, DeathRule, WitnessOrder};
 use flockwork_judge::history::{History, Outcome, Record};
 use flockwork_judge::model::{Builtin, Model};
 use flockwork_judge::verdict::Ruling;
@@ -80,12 +80,12 @@ fn main() {
         let told = history(containers);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let (rulings, took) = timed(|| witness::judge(&told, &model, Deaths::Never));
+            let (rulings, took) = timed(|| witness::judge(&told, &model, DeathRule::Never));
             let is_legal =
                 |ruling: &witness::Witnessed| matches!(ruling, witness::Witnessed::Ruled(Ruling::Legal(_)));
             assert!(rulings.iter().all(is_legal), "the history is legal");
             with.push(took);
-            let (order, took) = timed(|| WitnessOrder::of_history(&told, Deaths::Never));
+            let (order, took) = timed(|| WitnessOrder::of_history(&told, DeathRule::Never));
             assert_eq!(order.faults().count(), 0, "the history is legal");
             without.push(took);
         }

@@ -42,7 +42,7 @@ impl Answer {
         }
     }
 
-    /// It failed.
+    /// An answer of an operation that failed: the subject says what went wrong, and that nothing was changed.
     pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed, reason: Some(reason), message: Some(message.into()), ..Self::done() }
     }

@@ -46,6 +46,8 @@ pub type Observed<T> = Result<T, Unobserved>;
 pub struct Evidence<'a> {
     /// Every operation, those of the examiner included.
     pub history: &'a History,
+    /// That answers tell the generation and revision that they left or saw.
+    pub tokens: Observed<()>,
     /// Critical sections, as the owner words saw them.
     pub sections: Observed<Sections<'a>>,
     /// How each worker process ended.
@@ -63,8 +65,10 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn of_history(history: &'a History) -> Self {
         const ALONE: Unobserved = Unobserved::lacking("a history alone does not show it");
+        let tells = history.records.iter().any(|record| record.revision.is_some());
         Self {
             history,
+            tokens: if tells { Ok(()) } else { Err(Unobserved::lacking("no operation has a revision")) },
             sections: Err(ALONE),
             exits: Err(ALONE),
             quiet: Err(ALONE),
@@ -109,9 +113,9 @@ pub struct Overlap {
 pub struct Exit {
     /// The worker's number.
     pub process: u32,
-    /// Its pid.
+    /// The process number that the kernel gave it; the worker keeps its own number in every process.
     pub pid: u32,
-    /// How.
+    /// By itself with a code, or by a signal.
     pub how: ExitHow,
     /// When the harness sent it SIGKILL, if it did.
     pub killed_ns: Option<u64>,
@@ -121,7 +125,7 @@ pub struct Exit {
     pub last_words: Option<String>,
 }
 
-/// Code or signal.
+/// How a process ended, as `wait` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitHow {
     /// It exited with this code.
@@ -142,7 +146,7 @@ pub struct Stall {
 /// What came of asking the subject when all was quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It answered.
+    /// The subject answered, however it answered: a refusal or a failure is an answer too.
     Answered(Answer),
     /// It did not, and this is why.
     Silent(String),
@@ -199,7 +203,7 @@ pub struct Quiet {
 /// One container when all was quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietContainer {
-    /// What `state` answered.
+    /// What `state` answered when all was quiet.
     pub state: Observed<Reply>,
     /// Files below the root that are this container's, folders with a trailing slash.
     pub files: Observed<Vec<String>>,

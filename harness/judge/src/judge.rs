@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::check::certificate::Proof;
 use crate::check::search::{self, Budget, Explanation};
-use crate::check::witness::{self, Deaths, Fault, Witnessed};
+use crate::check::witness::{self, DeathRule, Fault, Witnessed};
 use crate::failures::Failures;
 use crate::history::{AnyHistory, History};
 use crate::model::object::Kind;
@@ -35,9 +35,9 @@ pub enum Checker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// The witness order.
+    /// The order that generations and revisions give, without a search.
     Witness,
-    /// The search.
+    /// The search, which needs no tokens: it tries orders by intervals and outcomes alone.
     Search,
 }
 
@@ -62,7 +62,7 @@ pub enum Grounds {
 }
 
 impl Grounds {
-    /// In one sentence.
+    /// What it rests on, in one sentence for people.
     #[must_use]
     pub fn sentence(&self) -> &str {
         match self {
@@ -80,13 +80,13 @@ pub type ContainerRuling = verdict::Ruling<Proof, Grounds>;
 pub struct Judgement {
     /// The container, by index into the history's names.
     pub number: u32,
-    /// Its name.
+    /// The container, as the history calls it.
     pub container: String,
     /// How many operations it had.
     pub operations: u64,
-    /// What is said.
+    /// Legal, with its order; illegal, and on what grounds; or undecided, and why.
     pub ruling: ContainerRuling,
-    /// Who said it.
+    /// Which judge decided: the witness order or the search.
     pub tier: Tier,
 }
 
@@ -136,7 +136,7 @@ impl Serialize for Judgement {
 pub struct Judged {
     /// What is said of each container that has operations, in the order of the history's names.
     pub containers: Vec<Judgement>,
-    /// What failed.
+    /// The operations that failed, by reason; they verify nothing, and some break a promise.
     pub failures: Failures,
 }
 
@@ -162,7 +162,7 @@ impl Judged {
 /// What is said of a history, whatever it is of.
 #[derive(Clone, Debug)]
 pub enum AnyJudged {
-    /// Containers.
+    /// Of a history of containers, judged by a table of container operations.
     Table(Judged),
     /// Objects that hold values.
     Object(ObjectJudged),
@@ -241,7 +241,7 @@ pub(crate) fn judge_those(
     let budget = budget.shared(partitions.len());
     let mut witness = Vec::new();
     if has_witness {
-        witness.extend(witness::judge(history, model, Deaths::of_history(history)).into_iter().map(Some));
+        witness.extend(witness::judge(history, model, DeathRule::of_history(history)).into_iter().map(Some));
     }
     let partitions = partitions.into_iter().map(|partition| {
         let witness = witness.get_mut(partition.container as usize).and_then(Option::take);

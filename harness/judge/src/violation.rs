@@ -46,7 +46,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Every class.
+    /// All classes, the gravest first.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The class as scenarios and reports spell it.
@@ -79,10 +79,10 @@ impl std::fmt::Display for Class {
     }
 }
 
-/// One broken promise.
+/// A promise that was broken, in words, with the operations that show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise.
+    /// The promise that was broken.
     pub class: Class,
     /// The container it is about, by index into the history's names.
     pub container: Option<u32>,

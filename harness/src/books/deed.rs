@@ -52,7 +52,7 @@ impl Opening {
 /// How a lock is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Wait for it.
+    /// The call blocks until the lock is free.
     Wait,
     /// Have it at once, or fail.
     Try,
@@ -63,14 +63,14 @@ pub enum Ask {
 pub enum Mode {
     /// With others that share it.
     Shared,
-    /// Alone.
+    /// Nobody else may hold the file, shared or not: a writer's lock.
     Exclusive,
 }
 
 /// The bytes of a file that a lock is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The first.
+    /// The first byte that is locked, from the start of the file.
     pub start: i64,
     /// Behind the last; `i64::MAX` for the end of the file.
     pub end: i64,
@@ -93,10 +93,10 @@ impl Range {
     }
 }
 
-/// Which kind of lock.
+/// The three families of file locks that Linux has; they do not see each other, but for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LockKind {
-    /// `flock`.
+    /// `flock`: of the whole file, and of the open file description rather than the process.
     Flock,
     /// `fcntl` locks of an open file description.
     Ofd,
@@ -113,12 +113,12 @@ pub enum Offset {
     At(i64),
 }
 
-/// What is written.
+/// The bytes that a call writes, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writing {
     /// How many bytes.
     pub length: u64,
-    /// Where.
+    /// Where in the file the bytes go.
     pub offset: Offset,
     /// Where they lie in the caller's memory: address and length of each part.
     pub parts: Vec<(u64, u64)>,
@@ -144,11 +144,11 @@ pub enum Resizing {
     Length(i64),
     /// `fallocate` with this mode, on these bytes.
     Allocate {
-        /// Its flags.
+        /// The flags of `fallocate`, as the call got them.
         mode: i32,
         /// The first byte.
         offset: i64,
-        /// How many.
+        /// How many bytes are allocated or punched out.
         length: i64,
     },
 }
@@ -182,11 +182,11 @@ pub enum Attribute {
 pub enum Node {
     /// A regular file.
     File,
-    /// A FIFO.
+    /// A named pipe.
     Fifo,
-    /// A socket.
+    /// The name of a socket that was bound there.
     Socket,
-    /// A device.
+    /// A character or block device.
     Device,
 }
 
@@ -208,7 +208,7 @@ pub enum Target {
     Task(i32),
     /// A group of processes; the caller's own where it is 0.
     Group(i32),
-    /// Everybody.
+    /// Every process that the caller may signal, as `kill(-1)` says.
     All,
 }
 
@@ -217,35 +217,35 @@ pub enum Target {
 pub enum Deed<P, F> {
     /// Opens a file, and may make or empty it.
     Open(P, Opening),
-    /// Reads content.
+    /// Reads what a file holds, or the target of a link.
     Read(F),
-    /// Writes content.
+    /// Writes to a file: how many bytes, and where.
     Write(F, Writing),
     /// Copies content from one file to another.
     Copy {
-        /// From here.
+        /// The file whose bytes are copied.
         from: F,
-        /// To there.
+        /// The file that gets them.
         to: F,
     },
     /// Changes the length of an open file.
     Resize(F, Resizing),
     /// Changes the length of a file by its path.
     Truncate(P, i64),
-    /// Moves a name.
+    /// Gives a file another name, in the same folder or another.
     Rename {
-        /// The old one.
+        /// The name that is gone afterwards.
         from: P,
-        /// The new one.
+        /// The name that the file has afterwards; whatever had it before is gone.
         to: P,
-        /// How.
+        /// Whether the new name may be taken, and what happens to it then.
         how: Renaming,
     },
     /// Gives a file one more name.
     Link {
         /// A name that it has.
         from: P,
-        /// The new one.
+        /// The name that is added.
         to: P,
         /// Whether a link at the end of the old one is followed.
         follow: bool,
@@ -284,33 +284,33 @@ pub enum Deed<P, F> {
     AskFolder,
     /// Takes a lock.
     Lock {
-        /// Of this file.
+        /// The file that the descriptor is open on.
         file: F,
-        /// Of this kind.
+        /// Which of the three families of locks: locks of different families may not conflict.
         kind: LockKind,
-        /// Shared or not.
+        /// Whether others may hold the file at the same time.
         mode: Mode,
-        /// Waiting or not.
+        /// Whether the call waits where the lock is held.
         ask: Ask,
-        /// On these bytes.
+        /// The bytes that are locked: those of `flock` are all.
         range: Range,
     },
     /// Gives a lock up.
     Unlock {
-        /// Of this file.
+        /// The file that the descriptor is open on.
         file: F,
-        /// Of this kind.
+        /// Which of the three families of locks is let go.
         kind: LockKind,
-        /// On these bytes.
+        /// The bytes whose lock is let go.
         range: Range,
     },
     /// Asks who holds a lock.
     QueryLock {
-        /// Of this file.
+        /// The file that the descriptor is open on.
         file: F,
-        /// Of this kind.
+        /// Which of the two families that can be asked about.
         kind: LockKind,
-        /// On these bytes.
+        /// The bytes that are asked about.
         range: Range,
     },
     /// Closes a descriptor.
@@ -348,7 +348,7 @@ pub enum Deed<P, F> {
     Connect(Option<P>),
     /// Gives a socket a name in the filesystem.
     Bind(P),
-    /// Watches a path.
+    /// Asks to be told of changes to what is there, as `inotify` does.
     Watch(P),
     /// Says where it stands, and what it was told to say.
     Ready,

@@ -32,9 +32,9 @@ pub struct Holding {
     pub process: usize,
     /// Who of that process owns it.
     pub owner: Owner,
-    /// Its kind.
+    /// Which family of locks it belongs to: it conflicts only within that.
     pub kind: LockKind,
-    /// Shared or not.
+    /// Whether others may hold the file at the same time.
     pub mode: Mode,
     /// The bytes that it covers.
     pub range: Range,
@@ -139,7 +139,7 @@ impl Locks {
         self.held.retain(|held| held.process != process);
     }
 
-    /// Forgets everything.
+    /// Nobody holds anything any more: a new execution begins.
     pub fn clear(&mut self) {
         self.held.clear();
         self.parts.clear();

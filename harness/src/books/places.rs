@@ -14,7 +14,7 @@ pub type Inode = (u64, u64);
 /// What kind of file it is, as far as steps depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A folder.
+    /// A directory: its content is its names.
     Folder,
     /// A symbolic link.
     Link,
@@ -33,12 +33,12 @@ pub struct File {
     pub name: Object,
     /// The path by which it was met, relative to the state folder, as it reads in schedules.
     pub shown: Arc<str>,
-    /// What it is.
+    /// Whether it is a regular file, a folder, or neither.
     pub kind: Kind,
 }
 
 impl File {
-    /// What is in it.
+    /// The object that stands for the file's bytes: a reader and a writer of it conflict.
     #[must_use]
     pub fn content(&self) -> Object {
         Object::named(&("content", self.name))
@@ -91,7 +91,7 @@ pub struct Place {
     pub name: String,
     /// The last entry's name, as it is on disk.
     pub name_on_disk: String,
-    /// What is there.
+    /// The file at the end of the path, where there is one.
     pub file: Option<File>,
     /// Relative to the state folder, as it reads in schedules.
     pub shown: Arc<str>,

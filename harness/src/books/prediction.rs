@@ -30,7 +30,7 @@ pub fn life(process: usize) -> Object {
 /// What a step means for the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// Nothing that the books have to note: no lock is taken or given up.
     None,
     /// A lock is taken; whether the call would wait for it in the kernel.
     Take(Holding, Ask),
@@ -45,7 +45,7 @@ pub enum Effect {
 /// What a deed will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prediction {
-    /// What it touches.
+    /// Each object that the step may read or write: never fewer than it does touch.
     pub touches: Vec<(Object, Access)>,
     /// What it may wait for.
     pub gate: Gate,
@@ -115,7 +115,7 @@ impl Prediction {
 /// Who does a deed, and what is known of them that the deed does not tell.
 #[derive(Clone, Debug)]
 pub struct Actor<'a> {
-    /// The schedulable process.
+    /// The process whose step it is, by its number among those that are scheduled.
     pub process: usize,
     /// Who owns the lock that is asked for or given up.
     pub owner: Owner,

@@ -22,7 +22,7 @@ use shard::Shard;
 /// Some seeds, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seeds {
-    /// The first.
+    /// The smallest seed of the range.
     pub first: u64,
     /// How many; at least one.
     pub count: u64,
@@ -89,7 +89,7 @@ impl Split {
 /// A scenario of a campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its name.
+    /// The scenario, as its file is called.
     pub name: String,
     /// SHA-256 of its text.
     pub sha256: String,
@@ -104,7 +104,7 @@ pub struct Entry {
 pub struct Campaign {
     /// Its scenarios, in their order.
     pub scenarios: Vec<Entry>,
-    /// Its seeds.
+    /// The seeds with which each of its scenarios runs.
     pub seeds: Seeds,
 }
 
@@ -113,7 +113,7 @@ pub struct Campaign {
 pub struct Unit {
     /// Index of its scenario in the campaign.
     pub scenario: usize,
-    /// Its seed.
+    /// The seed of this case: that of its run.
     pub seed: u64,
     /// Its parts; all of them where the scenario has none.
     pub parts: Parts,
@@ -122,7 +122,7 @@ pub struct Unit {
 /// What a run was of a campaign: a part of `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// All the work.
+    /// The whole campaign, of which a shard has a part.
     pub campaign: Campaign,
     /// Which share of it this machine had.
     pub shard: Shard,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
-    /// Which, from 0.
+    /// Which of the shards this is, from 0; people count from 1.
     index: u32,
     /// How many there are; at least one.
     of: u32,
@@ -176,9 +176,9 @@ const SCHEDULERS: [Scheduler; 6] = [
 /// A shard that the environment names, and where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recognised {
-    /// The shard.
+    /// The shard that the environment names.
     pub shard: Shard,
-    /// The scheduler.
+    /// The scheduler whose variables were found, as messages call it.
     pub scheduler: &'static str,
     /// The variable that says the number.
     pub variable: &'static str,

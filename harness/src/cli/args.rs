@@ -441,7 +441,7 @@ pub enum FromArg {
     Jepsen,
 }
 
-/// Who judges.
+/// What decides whether a history is linearizable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CheckerArg {
     /// The witness order where the history carries what it needs, else the search

@@ -26,7 +26,7 @@ use crate::report::verdict::{self, Verdict};
 use crate::violation::{Class, Violation};
 use crate::words::plural;
 
-/// What `check` found.
+/// What `check` says of all histories that it was given.
 #[derive(Debug, Serialize)]
 struct CheckReport {
     schema_version: u32,
@@ -51,7 +51,7 @@ struct HistoryReport {
     window: Option<Window>,
     /// The operations that failed; null where it cannot be read.
     failures: Option<Failed>,
-    /// What failures prove.
+    /// What failed operations prove by themselves, whatever their order.
     violations: Vec<Proved>,
     read_s: f64,
     judge_s: f64,

@@ -7,14 +7,14 @@ use crate::report::exit::Exit;
 /// An exit code with the words that explain it.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
+    /// The code with which the command ends.
     pub exit: Exit,
-    /// The words.
+    /// What went wrong and what to do about it, as one paragraph for people.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure.
+    /// A failure that ends the command with this exit code and these words.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }

@@ -28,11 +28,11 @@ use crate::violation::{Class, Violation};
 pub struct Simplest {
     /// The plan, with the setup and the programs that are left.
     pub plan: ExplorePlan,
-    /// The schedule.
+    /// The schedule with the fewest preemptions that still shows the violation.
     pub schedule: Schedule,
     /// What the processes did and saw in it.
     pub history: History,
-    /// What it breaks.
+    /// The promise that the schedule breaks.
     pub violation: Violation,
     /// The other classes that it shows.
     pub also: Vec<Class>,
@@ -120,7 +120,7 @@ pub struct Watch {
     held: Vec<Vec<String>>,
     /// What each lock is of, by the step that took it.
     names: HashMap<Object, String>,
-    /// The step before.
+    /// The label of the step before.
     last: Option<Arc<str>>,
 }
 

@@ -27,9 +27,9 @@ pub enum Format {
 /// A format of a CI server, for commands that end with a verdict on scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ci {
-    /// `JUnit` XML.
+    /// A `JUnit` document, beside whatever else is shown.
     Junit,
-    /// GitHub Actions.
+    /// Annotations that GitHub shows beside the code and in the job's summary.
     Github,
 }
 
@@ -43,7 +43,7 @@ impl Ci {
     }
 }
 
-/// How to speak.
+/// In which format, in which colours and how much is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     /// How to report.

@@ -18,7 +18,7 @@ use crate::subject;
 use crate::words::plural;
 use crate::words::units::{DURATION_FORM, duration_ns};
 
-/// What to run, and how.
+/// What `flockwork run` was asked to do, once the command line and the settings are put together.
 #[derive(Debug)]
 pub struct RunRequest {
     /// The scenarios, in the order in which they run; at least one.
@@ -27,7 +27,7 @@ pub struct RunRequest {
     pub overrides: Vec<Override>,
     /// What the user is to know of them.
     pub notes: Vec<String>,
-    /// The seed.
+    /// Decides every random choice; printed before anything starts.
     pub seed: u64,
     /// Where runs leave their evidence.
     pub results_dir: PathBuf,
@@ -43,7 +43,7 @@ pub struct RunRequest {
     pub junit: Option<PathBuf>,
     /// The command that runs it again, where that is not made of the scenario's name.
     pub reproduce: Option<String>,
-    /// All the work.
+    /// The campaign of which this run does its share, which may be all.
     pub campaign: Campaign,
     /// Which share of it is done here.
     pub shard: Shard,
@@ -76,11 +76,11 @@ pub enum Resume {
 /// Which violations of stress runs are sought under control, and how long each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Explain {
-    /// None.
+    /// No violation of a stress run is explained.
     Nothing,
     /// Those that are not expected.
     Unexpected(Duration),
-    /// All.
+    /// Every violation, each for at most this long.
     Everything(Duration),
 }
 
@@ -94,7 +94,7 @@ const EXPLAIN_DEFAULT: Duration = Duration::from_secs(10);
 pub enum Keep {
     /// Those of runs that did not end as expected.
     Failures,
-    /// All.
+    /// The history of every run, clean ones too.
     All,
 }
 

@@ -15,7 +15,7 @@ use crate::plan::bench::{BenchPlan, Task};
 use crate::plan::command::{CommandPlan, Ends, Line};
 use crate::process::Zygote;
 use crate::race::command::{Command, Placeholders};
-use crate::report::verdict::{Case, Doubt, Judgement, Ruling, judge};
+use crate::report::verdict::{Judgement, Ruling, judge};
 use crate::scenario::{CommandStress, Expect};
 use crate::subject::command::history;
 use crate::violation::{Class, Violation};
@@ -34,7 +34,7 @@ pub struct CommandTrial {
     pub overlap: f64,
     /// Why it may have been too little to show what there is.
     pub shortfalls: Vec<String>,
-    /// What follows.
+    /// Whether the scenario ended as it expects, and why.
     pub judgement: Judgement,
 }
 
@@ -42,10 +42,7 @@ impl CommandTrial {
     /// The violations, the gravest classes first.
     #[must_use]
     pub fn violations(&self) -> Vec<&Violation> {
-        let mut violations: Vec<_> =
-            self.examinations.iter().flat_map(|(_, examination)| &examination.violations).collect();
-        violations.sort_by_key(|violation| violation.class);
-        violations
+        super::gravest_first(&self.examinations)
     }
 }
 
@@ -124,23 +121,7 @@ pub fn run(
     examinations.extend(seen(&plan, &run));
     let overlap = overlap(&run.entries);
     let shortfalls = shortfalls(stress, &plan, &run, overlap);
-    let class = |name: &'static str| crate::check::class_of(name);
-    let doubts = examinations.iter().filter_map(|(name, examination)| {
-        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
-        Some(Doubt { class: class(name), why })
-    });
-    let judgement = judge(&Case {
-        expect,
-        seen: examinations
-            .iter()
-            .flat_map(|(_, examination)| &examination.violations)
-            .map(|violation| violation.class)
-            .collect(),
-        doubts: doubts.collect(),
-        shortfalls: shortfalls.clone(),
-        examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
-        ended: run.ended,
-    });
+    let judgement = judge(&super::case(expect, &examinations, shortfalls.clone(), run.ended));
     Ok(CommandTrial { run, history, examinations, overlap, shortfalls, judgement })
 }
 

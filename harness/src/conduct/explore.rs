@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::check;
 use crate::engine::explore::follow::{Followed, Following};
 use crate::engine::explore::{self, Answers, Discovery, Executor, ExploreRun};
 use crate::engine::{Ended, EngineError, Progress};
@@ -11,7 +10,7 @@ use crate::plan::schedule::Schedule;
 use crate::plan::{ExplorePlan, StrategyPlan};
 use crate::process::Zygote;
 use crate::report::ExplorationReport;
-use crate::report::verdict::{Case, Doubt, Judgement, judge};
+use crate::report::verdict::{Case, Judgement, judge};
 use crate::scenario::Expect;
 use crate::violation::Class;
 use crate::words::plural;
@@ -24,7 +23,7 @@ pub struct Trial {
     pub run: ExploreRun,
     /// Why it may have been too little to show what there is, but that the processes never met.
     pub shortfalls: Vec<String>,
-    /// What follows.
+    /// Whether the scenario ended as it expects, and why.
     pub judgement: Judgement,
 }
 
@@ -56,21 +55,10 @@ pub fn run(
 }
 
 fn case<'e>(expect: &'e Expect, run: &ExploreRun, shortfalls: Vec<String>) -> Case<'e> {
+    let mut case = super::case(expect, &run.examinations, shortfalls, run.ended);
     let discovered = run.discoveries.iter().flat_map(|discovery| &discovery.violations);
-    let examined = run.examinations.iter().flat_map(|(_, examination)| &examination.violations);
-    let doubts = run.examinations.iter().filter_map(|(name, examination)| {
-        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
-        Some(Doubt { class: check::class_of(name), why })
-    });
-    let examined_count: u64 = run.examinations.iter().map(|(_, examination)| examination.examined).sum();
-    Case {
-        expect,
-        seen: discovered.chain(examined).map(|violation| violation.class).collect(),
-        doubts: doubts.collect(),
-        shortfalls,
-        examined: examined_count,
-        ended: run.ended,
-    }
+    case.seen.extend(discovered.map(|violation| violation.class));
+    case
 }
 
 /// Containers are absent before the setup: where no create succeeded in any schedule, there was nothing to race for.
@@ -153,6 +141,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
     answers.count(&followed.history);
     let is_open = followed.examinations.iter().any(|(_, examination)| examination.inconclusive.is_some());
     let undecided = is_open.then(|| followed.history.clone());
+    let first = Some(followed.history.clone());
     let faulted = followed.schedule.lines.iter().any(|line| line.fault.is_some());
     let discovery = Discovery {
         violations: followed.violations,
@@ -169,6 +158,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
             .collect(),
         examinations: followed.examinations,
         undecided,
+        first,
         schedules: 1,
         faulted: u64::from(faulted),
         redundant: 0,

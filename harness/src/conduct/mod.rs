@@ -6,3 +6,39 @@ mod command_history;
 pub mod explore;
 pub mod rounds;
 pub mod stress;
+
+use crate::check::{self, Examination};
+use crate::engine::Ended;
+use crate::report::verdict::{Case, Doubt};
+use crate::scenario::Expect;
+use crate::violation::Violation;
+
+/// What the verdict rests on where it rests on what these checks, each by its name, found.
+fn case<'e>(
+    expect: &'e Expect,
+    examinations: &[(&'static str, Examination)],
+    shortfalls: Vec<String>,
+    ended: Ended,
+) -> Case<'e> {
+    let found = || examinations.iter().map(|(_, examination)| examination);
+    let doubts = examinations.iter().filter_map(|(name, examination)| {
+        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
+        Some(Doubt { class: check::class_of(name), why })
+    });
+    Case {
+        expect,
+        seen: found().flat_map(|found| &found.violations).map(|violation| violation.class).collect(),
+        doubts: doubts.collect(),
+        shortfalls,
+        examined: found().map(|found| found.examined).sum(),
+        ended,
+    }
+}
+
+/// What checks found, the gravest classes first.
+fn gravest_first<'e>(examinations: &'e [(&'static str, Examination)]) -> Vec<&'e Violation> {
+    let mut violations: Vec<_> =
+        examinations.iter().flat_map(|(_, examination)| &examination.violations).collect();
+    violations.sort_by_key(|violation| violation.class);
+    violations
+}

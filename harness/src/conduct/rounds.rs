@@ -5,15 +5,15 @@ use std::sync::atomic::AtomicBool;
 
 use flockwork::Operation;
 
-use crate::check::{self, Examination, opaque};
+use crate::check::{Examination, opaque};
 use crate::engine::rounds::{self, Next, Round, RoundsRun};
 use crate::engine::{EngineError, Progress};
 use crate::history::{History, Outcome};
 use crate::plan::rounds::RoundsPlan;
 use crate::process::Zygote;
 use crate::reach::Reach;
-use crate::report::verdict::{Case, Doubt, Judgement, judge};
-use crate::runtimes::{Runtime, profile};
+use crate::report::verdict::{Case, Judgement, judge};
+use crate::runtimes::profile;
 use crate::scenario::Expect;
 use crate::violation::{Class, Violation};
 
@@ -23,7 +23,7 @@ const KEPT_PER_CLASS: usize = 4;
 /// A violation, and the round that shows it.
 #[derive(Debug)]
 pub struct Shown {
-    /// What was broken.
+    /// The violation that this round showed.
     pub violation: Violation,
     /// The number of its round.
     pub round: u64,
@@ -48,7 +48,7 @@ pub struct RoundsTrial {
     pub first_failure: Option<String>,
     /// Why it may have been too little to show what there is.
     pub shortfalls: Vec<String>,
-    /// What follows.
+    /// Whether the scenario ended as it expects, and why.
     pub judgement: Judgement,
 }
 
@@ -63,17 +63,9 @@ pub fn run(
     let mut book = Book::new(plan);
     let run = rounds::run(zygote, plan, stop, progress, &mut |round| book.take(round))?;
     let shortfalls = shortfalls(plan, &run);
-    let doubts = book.examinations.iter().filter_map(|(name, examination)| {
-        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
-        Some(Doubt { class: check::class_of(name), why })
-    });
     let case = Case {
-        expect,
         seen: book.classes.keys().copied().collect(),
-        doubts: doubts.collect(),
-        shortfalls: shortfalls.clone(),
-        examined: book.examinations.iter().map(|(_, examination)| examination.examined).sum(),
-        ended: run.ended,
+        ..super::case(expect, &book.examinations, shortfalls.clone(), run.ended)
     };
     let judgement = judge(&case);
     let Book { shown, classes, examinations, counts, first_failure, .. } = book;
@@ -95,7 +87,7 @@ impl<'p> Book<'p> {
     fn new(plan: &'p RoundsPlan) -> Self {
         Self {
             plan,
-            model: profile::model(Runtime::of(&plan.oci)),
+            model: profile::model(plan.oci.runtime),
             shown: Vec::new(),
             classes: BTreeMap::new(),
             examinations: Vec::new(),

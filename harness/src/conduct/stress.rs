@@ -13,7 +13,7 @@ use crate::history::{History, Outcome};
 use crate::plan::{StressPlan, SubjectPlan};
 use crate::process::Zygote;
 use crate::reach::Reach;
-use crate::report::verdict::{Case, Doubt, Judgement, judge};
+use crate::report::verdict::{Judgement, judge};
 use crate::scenario::{Expect, Stress};
 use crate::subject::{self, Seat, Watch};
 use crate::violation::Violation;
@@ -29,7 +29,7 @@ pub struct Trial {
     pub examinations: Vec<(&'static str, Examination)>,
     /// Why it may have been too little to show what there is.
     pub shortfalls: Vec<String>,
-    /// What follows.
+    /// Whether the scenario ended as it expects, and why.
     pub judgement: Judgement,
 }
 
@@ -37,10 +37,7 @@ impl Trial {
     /// The violations, the gravest classes first.
     #[must_use]
     pub fn violations(&self) -> Vec<&Violation> {
-        let mut violations: Vec<_> =
-            self.examinations.iter().flat_map(|(_, examination)| &examination.violations).collect();
-        violations.sort_by_key(|violation| violation.class);
-        violations
+        super::gravest_first(&self.examinations)
     }
 
     /// How many violations there were, beyond those kept.
@@ -72,25 +69,7 @@ pub fn run(
         .chain(auditors_missed(plan, &run))
         .chain(run.lacks.told())
         .collect();
-    let case = Case {
-        expect,
-        seen: examinations
-            .iter()
-            .flat_map(|(_, examination)| &examination.violations)
-            .map(|violation| violation.class)
-            .collect(),
-        doubts: examinations
-            .iter()
-            .filter_map(|(name, examination)| {
-                let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
-                Some(Doubt { class: check::class_of(name), why })
-            })
-            .collect(),
-        shortfalls: shortfalls.clone(),
-        examined: examinations.iter().map(|(_, examination)| examination.examined).sum(),
-        ended: run.ended,
-    };
-    let judgement = judge(&case);
+    let judgement = judge(&super::case(expect, &examinations, shortfalls.clone(), run.ended));
     Ok(Trial { run, reach, examinations, shortfalls, judgement })
 }
 
@@ -153,7 +132,7 @@ pub fn preflight(subject: &SubjectPlan, payload_bytes: u32, root: &Path) -> Resu
     subject::build(subject)?.open(seat).map(drop)
 }
 
-/// Watches nothing.
+/// A watch that ignores critical sections: for sessions that are opened only to see whether they open.
 #[derive(Debug)]
 pub struct Unwatched;
 

@@ -6,11 +6,11 @@ use crate::disk::{Change, Disk, Inode, Part, Piece, State};
 /// How much of a call reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// All of it.
+    /// The whole of it.
     Disk,
     /// Some of it.
     PartOfIt,
-    /// Nothing of it.
+    /// No part of it: the power loss undid it.
     Nothing,
     /// It asked for something to last, and changes nothing by itself.
     Sync,
@@ -23,14 +23,14 @@ pub enum Reached {
 pub struct StepOnDisk {
     /// The call, as people read it.
     pub label: String,
-    /// How much.
+    /// How much of it had reached the disk when the power went.
     pub reached: Reached,
 }
 
 /// A state that is wrong, and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The model.
+    /// The model of the filesystem by which this state may be left, as scenarios spell it.
     pub disk: &'static str,
     /// Every call that the command made.
     pub steps: Vec<StepOnDisk>,

@@ -51,7 +51,7 @@ pub struct CrashRun {
     pub sequential_runs: u64,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
-    /// Why it ended.
+    /// Whether the budget was used up, or somebody stopped it.
     pub ended: Ended,
     /// What lay in the state folders at first.
     pub initial: Vec<Capture>,
@@ -60,7 +60,7 @@ pub struct CrashRun {
 /// What a power loss may leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Power {
-    /// The model.
+    /// The model of the filesystem, as scenarios spell it.
     pub disk: &'static str,
     /// How many calls changed the folder, or asked for something to last.
     pub calls: usize,
@@ -73,7 +73,7 @@ pub struct Power {
 /// A crash that leaves what is neither before nor after.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    /// What was broken.
+    /// The promise that was broken, and by which state.
     pub broken: Broken,
     /// What was left, and what came after.
     pub outcome: Outcome,
@@ -86,7 +86,7 @@ pub struct Discovery {
 pub enum How {
     /// The command was killed.
     Killed {
-        /// Before which step.
+        /// The step before which SIGKILL came, as schedules spell steps.
         before: String,
         /// The steps that it had taken.
         steps: Vec<String>,

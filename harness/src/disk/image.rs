@@ -13,14 +13,14 @@ use super::journal::{Inode, ROOT, Start};
 pub enum Node {
     /// A regular file.
     File {
-        /// Permission bits.
+        /// Permission bits, as `chmod` takes them.
         mode: u32,
         /// Its content; states share what they have in common.
         bytes: Arc<Vec<u8>>,
     },
-    /// A folder.
+    /// A directory; what lies in it has paths of its own.
     Folder {
-        /// Permission bits.
+        /// Permission bits, as `chmod` takes them.
         mode: u32,
     },
     /// A symbolic link.

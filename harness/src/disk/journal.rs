@@ -25,18 +25,18 @@ pub enum Sync {
 pub enum Change {
     /// It made a file, a folder or a symbolic link, empty.
     Create {
-        /// What it made.
+        /// The inode of the new file.
         inode: Inode,
         /// As which kind, and with which mode.
         node: Node,
-        /// In which folder.
+        /// The folder that gets the name.
         folder: Inode,
-        /// Under which name.
+        /// The name that it has in the folder.
         name: Box<str>,
     },
     /// It gave a file one more name.
     Link {
-        /// The file.
+        /// The file that gets another name.
         inode: Inode,
         /// The folder of the new name.
         folder: Inode,
@@ -45,9 +45,9 @@ pub enum Change {
     },
     /// It removed a name: `unlink` or `rmdir`.
     Unlink {
-        /// The folder.
+        /// The folder that loses the name.
         folder: Inode,
-        /// The name.
+        /// The name that is gone from it.
         name: Box<str>,
     },
     /// It moved a name.
@@ -68,34 +68,34 @@ pub enum Change {
         /// The second name, and what it stood for.
         other: (Inode, Box<str>, Inode),
     },
-    /// It wrote.
+    /// Bytes were written to a file.
     Write {
-        /// Into which file.
+        /// The file that was written to.
         inode: Inode,
         /// From which byte on.
         offset: u64,
-        /// What.
+        /// The bytes, as the call had them.
         bytes: Box<[u8]>,
     },
     /// It set a file's size: truncation, growth, allocation.
     Resize {
-        /// The file.
+        /// The file whose length changed.
         inode: Inode,
         /// Its size in bytes.
         size: u64,
     },
     /// It set a file's or folder's mode.
     Mode {
-        /// Which.
+        /// The file or folder whose mode changed.
         inode: Inode,
-        /// Permission bits.
+        /// Its permission bits from then on.
         mode: u32,
     },
     /// It asked for a file or folder to last.
     Sync {
-        /// Which.
+        /// The file or folder that was synced.
         inode: Inode,
-        /// What of it.
+        /// Its data alone, or its metadata as well.
         what: Sync,
     },
     /// It asked for everything to last: `sync`, `syncfs`.
@@ -109,7 +109,7 @@ pub struct Line {
     pub process: usize,
     /// The call as people read it: `rename list.tmp list`.
     pub label: Box<str>,
-    /// What it did.
+    /// What the call did to the folder.
     pub change: Change,
 }
 
@@ -152,7 +152,7 @@ impl Start {
 /// What an execution did to a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
-    /// The folder before.
+    /// The folder as it was before the command began.
     pub start: Start,
     /// Every call that changed it or asked for something to last, in order.
     pub lines: Vec<Line>,

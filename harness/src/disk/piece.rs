@@ -30,32 +30,32 @@ pub enum Part {
     },
     /// The size that a write gave a file.
     Grown {
-        /// The file.
+        /// The file that became longer; the bytes that it gained are a piece of their own.
         inode: Inode,
         /// Its size in bytes.
         size: u64,
     },
     /// The size that a call other than a write gave a file.
     Resized {
-        /// The file.
+        /// The file whose length was set.
         inode: Inode,
         /// Its size in bytes.
         size: u64,
     },
     /// Bytes of a file.
     Data {
-        /// The file.
+        /// The file that the bytes belong to.
         inode: Inode,
         /// From which byte on.
         offset: u64,
         /// Which: a range of what the call wrote.
         bytes: Box<[u8]>,
     },
-    /// Permission bits.
+    /// The permission bits of a file or folder were set.
     Mode {
-        /// Of what.
+        /// The file or folder whose bits they are.
         inode: Inode,
-        /// The bits.
+        /// The bits that it has once this piece is on the disk.
         mode: u32,
     },
 }

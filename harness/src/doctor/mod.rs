@@ -58,11 +58,11 @@ impl Health {
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Probe {
-    /// What was tried.
+    /// What was tried on this machine.
     pub name: String,
     /// What became of it.
     pub health: Health,
-    /// What was seen.
+    /// What was seen when it was tried.
     pub detail: String,
 }
 
@@ -89,12 +89,12 @@ pub struct Diagnosis {
     pub health: Health,
     /// The exit code that says the same.
     pub exit_code: u8,
-    /// The machine.
+    /// The kernel, the processors and the filesystems that were found.
     pub machine: Machine,
     /// What was tried; programs know it by the name of the first version.
     #[serde(rename = "findings")]
     pub probes: Vec<Probe>,
-    /// The exit code.
+    /// The code with which `doctor` ends.
     #[serde(skip)]
     pub exit: Exit,
 }

@@ -9,7 +9,7 @@ pub mod stress;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use serve::Order;
+pub(crate) use serve::ServerTask;
 
 use crate::answer::Lacks;
 use crate::evidence::{Evidence, Exit, Observed, Overlap, Quiet, Sections, Stall, Unobserved};
@@ -22,6 +22,8 @@ use crate::tracee::TraceeError;
 pub struct StressRun {
     /// Every operation, those of the examiner included.
     pub history: History,
+    /// Whether answers tell generation and revision.
+    pub tokens: Observed<()>,
     /// How many times a critical section was entered under watch.
     pub entered: Observed<u64>,
     /// Who held which container's lock when: for people, no check rests on it.
@@ -38,7 +40,7 @@ pub struct StressRun {
     pub duration_ns: u64,
     /// From the call of the engine to the first invocation, in nanoseconds.
     pub startup_ns: u64,
-    /// Why it ended.
+    /// Whether the budget was used up, the run stalled, or somebody stopped it.
     pub ended: Ended,
     /// How many workers were killed while there was work left.
     pub kills: u64,
@@ -53,6 +55,7 @@ impl StressRun {
         let sections = |entered| Sections { entered, overlaps: &self.overlaps };
         Evidence {
             history: &self.history,
+            tokens: self.tokens.clone(),
             sections: self.entered.clone().map(sections),
             exits: Ok(&self.exits),
             quiet: Ok(&self.quiet),
@@ -65,6 +68,9 @@ impl StressRun {
 /// Nobody watches critical sections of a subject that does not say when it is in one.
 pub(crate) const UNWATCHED: Unobserved =
     Unobserved::lacking("the subject does not say when it holds a container's lock");
+/// Saves of a subject whose answers tell no revision have no order that could be compared with what was seen later.
+pub(crate) const UNTOLD: Unobserved =
+    Unobserved::lacking("the subject's answers have no generation and revision");
 /// What only a delete by force shows is not seen of a subject that has none.
 pub(crate) const NO_FORCE_DELETE: &str = "the subject has no force-delete";
 /// Of a container without a process there is nothing to see.

@@ -13,15 +13,15 @@ use crate::subject::{self, Builder};
 /// What the harness may ask of its zygote. Each order comes with the shared region that it is about.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Order {
+pub(crate) enum ServerTask {
     /// Run a stress plan.
-    Stress(Box<stress::StressOrder>),
+    Stress(Box<stress::StressTask>),
     /// Fork a fork server for an exploration.
-    ForkServer(Box<explore::ForkServerOrder>),
+    ForkServer(Box<explore::ForkServerTask>),
     /// Run a round of a benchmark.
-    Bench(Box<bench::BenchOrder>),
-    /// Fork a conductor of commands; the descriptor is the line over which it is talked to.
-    Conductor,
+    Bench(Box<bench::BenchTask>),
+    /// Fork a supervisor of commands; the descriptor is the line over which it is talked to.
+    Commands,
 }
 
 /// What the zygote of the engines is for.
@@ -54,17 +54,17 @@ impl Server for Engines {
             let memory = memory.ok_or_else(|| io::Error::other("an order came without its region"))?;
             let build = self.build;
             let order = match order {
-                process::Order::Spawner(settings) => {
+                process::Request::Spawner(settings) => {
                     spawner::raise(channel, &settings, memory)?;
                     continue;
                 }
-                process::Order::Server(order) => order,
+                process::Request::Server(order) => order,
             };
             match order {
-                Order::Stress(order) => stress::supervise(channel, *order, memory, build)?,
-                Order::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
-                Order::Bench(order) => bench::supervise(channel, *order, memory, build)?,
-                Order::Conductor => command::raise(channel, memory)?,
+                ServerTask::Stress(order) => stress::supervise(channel, *order, memory, build)?,
+                ServerTask::ForkServer(order) => explore::raise_fork_server(channel, *order, memory, build)?,
+                ServerTask::Bench(order) => bench::supervise(channel, *order, memory, build)?,
+                ServerTask::Commands => command::raise(channel, memory)?,
             }
         }
         Ok(())

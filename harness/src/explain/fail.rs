@@ -27,7 +27,7 @@ pub(super) fn as_they_did<'h>(subject: &SubjectPlan, lives: Lives<'h>) -> (Subje
     match found {
         Some((share, lives)) => {
             let fail_create = Some(FailCreate { share, ..*fail });
-            (SubjectPlan::Replica { replica: replica.clone(), fail_create }, lives)
+            (SubjectPlan::Replica { replica: *replica, fail_create }, lives)
         }
         None => (subject.clone(), lives),
     }

@@ -137,7 +137,8 @@ fn files_that_no_container_owns_are_about_whom_they_are_named_after() {
 fn creates_that_failed_fail_again() {
     let mut stress = stress("inert");
     let fail = FailCreate { share: 0.9, at: FailCreateAt::Start, workers: 8 };
-    stress.subject = SubjectPlan::Replica { replica: "gvisor-2024".into(), fail_create: Some(fail) };
+    stress.subject =
+        SubjectPlan::Replica { replica: "gvisor-2024".parse().expect("a replica"), fail_create: Some(fail) };
     let lot = |process: u32, at: u64| {
         let sequence = crate::engine::explore::FIRST_SEQUENCE + at;
         subject::payload::Stamp { writer: process, sequence }.lot()

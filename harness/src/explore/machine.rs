@@ -59,7 +59,7 @@ pub struct Execution<O> {
     /// The steps that processes were about to take at the end, whether or not they could: those of a deadlock, those
     /// at the point where the chooser abandoned.
     pub pending: Vec<Option<Step>>,
-    /// How it ended.
+    /// Whether all processes came to their ends, or why the execution stopped before.
     pub end: End,
     /// What came of it: the machine's own measure of outcomes and final state.
     pub outcome: O,

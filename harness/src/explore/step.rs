@@ -77,7 +77,7 @@ impl Footprint {
         Self(touches.into())
     }
 
-    /// What it touches.
+    /// Each object with the kind of access, in no particular order; none twice.
     #[must_use]
     pub fn touches(&self) -> &[(Object, Access)] {
         &self.0
@@ -143,7 +143,7 @@ pub enum LockPart {
 /// A step that a process is about to take: known before it happens, as everybody stands still.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// What it touches.
+    /// What it reads and writes: it conflicts with whatever touches the same, unless both only read.
     pub footprint: Footprint,
     /// What it may wait for.
     pub gate: Gate,
@@ -165,7 +165,7 @@ impl Step {
 /// A step that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose.
+    /// The number of the process that took the step, from 0.
     pub process: usize,
     /// The step, as it was just before.
     pub step: Step,
@@ -209,7 +209,7 @@ impl Mask {
         Self(self.0 & !other.0)
     }
 
-    /// The lowest in it.
+    /// The smallest number in the set; none where it is empty.
     #[must_use]
     pub const fn lowest(self) -> Option<usize> {
         if self.is_empty() { None } else { Some(self.0.trailing_zeros() as usize) }

@@ -15,7 +15,7 @@ use crate::signature::fnv1a;
 /// A crash's finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrashFinding {
-    /// The command line.
+    /// The command line that was run, as it was written.
     pub command: String,
     /// `kill` or `power-loss`.
     pub fault: String,
@@ -37,7 +37,7 @@ pub struct CrashFinding {
 /// A step of the command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// The call.
+    /// The call at which it was killed, or after which the power went, as schedules spell steps.
     pub step: String,
     /// `disk`, `part`, `lost`, `sync`, `not-made`, or `done` where nothing is known of the disk.
     pub reached: String,

@@ -156,7 +156,7 @@ fn subject(plan: &SubjectPlan) -> String {
         }
         SubjectPlan::Replica { replica, fail_create } => {
             key("name", "\"replica\"");
-            key("replica", &quoted(replica));
+            key("replica", &quoted(replica.as_str()));
             if let Some(fail) = fail_create {
                 key("fail_create", &format!("{:?}", fail.share));
                 let at = match fail.at {
@@ -169,7 +169,12 @@ fn subject(plan: &SubjectPlan) -> String {
         // It is not explored; whoever does so one day finds it by its name.
         SubjectPlan::Oci(oci) => {
             key("name", "\"oci\"");
-            key("runtime", &quoted(&oci.runtime));
+            key("runtime", &quoted(oci.runtime.as_str()));
+        }
+        // No scenario can name it: its program explores it again.
+        SubjectPlan::Custom { word } => {
+            key("name", "\"custom\"");
+            key("word", &quoted(word));
         }
     }
     text.push('\n');

@@ -22,7 +22,7 @@ pub struct Kept {
     pub scenario: Scenario,
     /// What is explored in it.
     pub explore: Explore,
-    /// The schedule.
+    /// The schedule that shows the violation, with its faults.
     pub schedule: Schedule,
     /// The class it showed; none where a schedule expects nothing.
     pub class: Option<Class>,
@@ -40,7 +40,7 @@ pub enum LoadError {
     /// What lies there is no scenario: each problem has its place.
     #[error("{0}")]
     Scenario(String),
-    /// Anything else.
+    /// It is no finding that this version can read; the message says what is wrong with it.
     #[error("{path}: {why}", path = path.display())]
     Other {
         /// What was to be read.
@@ -70,13 +70,13 @@ pub fn load(path: &Path) -> Result<Kept, LoadError> {
 /// A finding of a race.
 #[derive(Clone, Debug)]
 pub struct KeptRace {
-    /// All of it.
+    /// What `finding.json` says.
     pub finding: Finding,
     /// What it keeps of the race.
     pub record: RaceFinding,
     /// The race, of the processes that take part.
     pub race: Race,
-    /// Its folder.
+    /// The folder that it was read from: the files beside it are found there.
     pub folder: PathBuf,
 }
 

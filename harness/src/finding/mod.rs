@@ -43,11 +43,11 @@ pub struct Finding {
     pub signature: String,
     /// Which promise was broken.
     pub class: Class,
-    /// The subject.
+    /// The subject in a few words, as scenarios describe it.
     pub subject: String,
-    /// The container.
+    /// The container that it is about; none where it is about the whole root.
     pub container: Option<String>,
-    /// What happened.
+    /// What was seen, in a sentence for people.
     pub message: String,
     /// The decisive operations and a few around them, by invocation.
     pub window: Vec<Glimpse>,

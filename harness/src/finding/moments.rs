@@ -37,12 +37,12 @@ pub struct Walk {
     pub moments: Option<Moments>,
 }
 
-/// One step of a walk.
+/// What the folders held between two steps of one walk through a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalkStep {
     /// Whose it is, from 0.
     pub process: usize,
-    /// What it does.
+    /// The step as schedules spell it.
     pub text: String,
     /// Whether the violation rests on it.
     pub decisive: bool,
@@ -52,7 +52,7 @@ pub struct WalkStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum Entry {
-    /// A file.
+    /// A regular file: its length and what may be shown of its bytes.
     File {
         /// How long it was.
         bytes: u64,
@@ -62,7 +62,7 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cut: bool,
     },
-    /// A folder.
+    /// A directory; what lies in it has entries of its own.
     Folder,
     /// A symbolic link.
     Link {

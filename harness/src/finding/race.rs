@@ -47,7 +47,7 @@ pub struct RaceFinding {
     /// Whether the state is an empty folder of the run's own.
     #[serde(default)]
     pub own_state: bool,
-    /// The seed.
+    /// The seed of the run that found it: it decides what random strategies choose.
     pub seed: u64,
     /// Version of flockwork that found it.
     pub flockwork: String,
@@ -56,7 +56,7 @@ pub struct RaceFinding {
 /// How an execution differs from an order at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DifferenceRecord {
-    /// Where.
+    /// The path or stream that differs, as messages spell it.
     pub place: String,
     /// What the order gives; `*` is what may be anything.
     pub expected: Option<String>,

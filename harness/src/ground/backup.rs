@@ -57,7 +57,7 @@ impl Drop for Backup {
 /// A folder that a run had worked on in place when it was killed, and what became of it.
 #[derive(Debug)]
 pub struct Restored {
-    /// The folders.
+    /// The user's folders that hold again what they held before the run.
     pub folders: Vec<PathBuf>,
     /// Why they could not be put back, where they could not.
     pub error: Option<GroundError>,

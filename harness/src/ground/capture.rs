@@ -17,10 +17,10 @@ pub struct Capture {
     pub entries: BTreeMap<String, Entry>,
 }
 
-/// One entry.
+/// One name below a folder, and what lies under it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// What it is.
+    /// Whether it is a file, a folder, a link or something else, with what that kind has.
     pub kind: Kind,
     /// Its permissions; 0 for links, which have none.
     pub mode: u32,
@@ -32,15 +32,15 @@ pub struct Entry {
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A folder.
+    /// A directory; what lies in it has entries of its own.
     Folder,
     /// A file, and what it holds.
     File(Body),
     /// A symbolic link, and where it points.
     Link(String),
-    /// A FIFO.
+    /// A named pipe: its name is put back, and whatever was in it is lost.
     Fifo,
-    /// A socket.
+    /// The name of a socket, which nobody listens on once it is put back.
     Socket,
     /// A device, or something else that has no content of its own.
     Other,
@@ -64,13 +64,13 @@ impl Kind {
 /// What a file holds.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// All of it.
+    /// Every byte, kept in memory.
     Whole(Arc<[u8]>),
     /// How long it is, and a hash: it is long.
     Large {
         /// Its length, in bytes.
         bytes: u64,
-        /// SHA-256 of it.
+        /// SHA-256 of the bytes, which are too many to keep: enough to see whether they changed.
         sha256: [u8; 32],
     },
 }

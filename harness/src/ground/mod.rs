@@ -37,15 +37,15 @@ pub enum GroundError {
     /// The folder is not there.
     #[error("{path}: no such folder; make it, or name another as the state", path = path.display())]
     Absent {
-        /// Its path.
+        /// The path that the user named and that does not exist.
         path: PathBuf,
     },
     /// What is there is no folder.
     #[error("{path}: expected a folder, found {found}", path = path.display())]
     NoFolder {
-        /// Its path.
+        /// The path that the user named as a folder.
         path: PathBuf,
-        /// What it is.
+        /// What lies there instead: `a file`, `a socket`.
         found: &'static str,
     },
     /// There is more than is copied.
@@ -55,7 +55,7 @@ pub enum GroundError {
         path = path.display()
     )]
     TooLarge {
-        /// The folder.
+        /// The folder that holds more than may be copied.
         path: PathBuf,
         /// The limit, in millions of bytes.
         limit_mb: u64,
@@ -66,9 +66,9 @@ pub enum GroundError {
         path = path.display()
     )]
     Uncopied {
-        /// Its path.
+        /// What cannot be copied, by its path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of thing that it is: `a device`.
         found: &'static str,
     },
     /// The system refused.

@@ -25,7 +25,7 @@ pub struct Comparison {
 /// One cell of both.
 #[derive(Clone, Debug, Serialize)]
 pub struct CellComparison {
-    /// Where it lies.
+    /// Where the cell lies on the grid.
     pub point: Point,
     /// Why it cannot be compared, where it cannot.
     pub invalid: Option<String>,
@@ -36,13 +36,13 @@ pub struct CellComparison {
 /// One metric of one cell of both.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
-    /// The metric.
+    /// What was compared.
     pub metric: Metric,
     /// In the old record, in the metric's unit.
     pub base: Option<Estimate>,
-    /// In the new one.
+    /// Its value in the later record; none where it was not measured there.
     pub new: Option<Estimate>,
-    /// New over old.
+    /// The later value over the earlier one, with its confidence.
     #[serde(flatten)]
     pub ratio: Option<Ratio>,
     /// Whether the difference is certain, and for the better or the worse.

@@ -69,7 +69,7 @@ impl Latency {
         self.histogram.mean()
     }
 
-    /// The histogram itself.
+    /// The histogram, with three significant digits.
     #[must_use]
     pub const fn histogram(&self) -> &Histogram<u64> {
         &self.histogram

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Machine {
     /// Name and release of the kernel.
     pub kernel: String,
-    /// Architecture.
+    /// The processor's architecture, as the compiler names it: `x86_64`.
     pub architecture: String,
     /// How many processors this process may use.
     pub processors: usize,
@@ -23,7 +23,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Asks the kernel.
+    /// Asks the kernel what machine this is.
     #[must_use]
     pub fn observe() -> Self {
         let name = rustix::system::uname();

@@ -21,15 +21,15 @@ pub enum Stretch {
 /// A place in a distribution of latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, VariantArray)]
 pub enum Percentile {
-    /// The median.
+    /// Half of all operations took no longer.
     P50,
     /// 90 % lie at or below it.
     P90,
-    /// 99 %.
+    /// 99 of 100 operations took no longer.
     P99,
-    /// 99.9 %.
+    /// 999 of 1,000 operations took no longer.
     P999,
-    /// The longest.
+    /// The longest that any operation took.
     Max,
 }
 
@@ -60,11 +60,11 @@ pub enum Metric {
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Each second.
+    /// Operations in each second of the round.
     PerSecond,
-    /// Nanoseconds.
+    /// Nanoseconds, of an operation or of a part of it.
     Nanoseconds,
-    /// Has none.
+    /// A ratio or a count, which has no unit.
     Plain,
 }
 
@@ -122,7 +122,7 @@ impl Percentile {
 }
 
 impl Metric {
-    /// Every metric.
+    /// Every metric that a benchmark reports, percentiles of each timed part included.
     pub fn all() -> impl Iterator<Item = Self> {
         let latencies = |stretch| Percentile::ALL.map(|percentile| Self::Latency(stretch, percentile));
         MetricKind::VARIANTS.iter().flat_map(move |kind| match kind {
@@ -144,7 +144,7 @@ impl Metric {
         Self::all().find(|metric| metric.to_string() == name)
     }
 
-    /// Its unit.
+    /// What its values are measured in.
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {

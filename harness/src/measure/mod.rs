@@ -35,13 +35,13 @@ pub struct BenchRecord {
     pub scenario: String,
     /// SHA-256 of the scenario's text.
     pub scenario_sha256: String,
-    /// The command line.
+    /// The command line that measured it.
     pub argv: Vec<String>,
     /// Determines the order of the rounds and each worker's choices.
     pub seed: u64,
     /// Version of flockwork.
     pub version: String,
-    /// The machine.
+    /// Where it was measured: numbers of two machines are not compared.
     pub machine: Machine,
     /// The filesystems that were measured, by the name that the axis `root` gives them.
     pub filesystems: Vec<NamedFilesystem>,
@@ -61,7 +61,7 @@ pub struct BenchRecord {
 pub struct NamedFilesystem {
     /// Value on the axis `root`.
     pub root: String,
-    /// The filesystem.
+    /// What kind of filesystem the root lies on.
     #[serde(flatten)]
     pub filesystem: Filesystem,
 }

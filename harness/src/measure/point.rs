@@ -40,7 +40,7 @@ pub enum Axis {
     Skew,
     /// How work arrives: closed 0us (think time), open 1000/s.
     Load,
-    /// Which filesystem.
+    /// The filesystem on which the containers live.
     Root,
 }
 

@@ -38,9 +38,9 @@ pub enum ReadError {
         "{path}: the file is cut short at line {line}, column {column}: it was not written to its end; measure again"
     )]
     Cut {
-        /// The file.
+        /// The file that ends early.
         path: PathBuf,
-        /// Where it ends.
+        /// The line at which the file ends.
         line: usize,
         /// Where in this line.
         column: usize,
@@ -48,9 +48,9 @@ pub enum ReadError {
     /// It is no record.
     #[error("{path}: no record of a benchmark: {what}")]
     Malformed {
-        /// The file.
+        /// The file that is no record.
         path: PathBuf,
-        /// What is wrong.
+        /// What does not fit, and where.
         what: String,
     },
     /// Another version of the format.
@@ -58,9 +58,9 @@ pub enum ReadError {
         "{path}: schema version {found}, and this flockwork reads version {SCHEMA_VERSION}: measure again, or use the flockwork that wrote it"
     )]
     Version {
-        /// The file.
+        /// The file that another version wrote.
         path: PathBuf,
-        /// Its version.
+        /// The schema version that it says it has.
         found: u64,
     },
 }

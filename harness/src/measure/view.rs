@@ -11,7 +11,7 @@ use super::{Axis, BenchRecord, Better, Cell, Metric, Point, Value};
 /// A record with the statistics of its cells.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
-    /// The record.
+    /// The record that is shown.
     pub record: &'a BenchRecord,
     /// The axes on which cells differ.
     pub varying: Vec<Axis>,
@@ -24,9 +24,9 @@ pub struct View<'a> {
 /// An axis on which cells do not differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Constant {
-    /// The axis.
+    /// The axis on which all cells lie at one point.
     pub axis: Axis,
-    /// The one value on it.
+    /// The one point that all cells have on it.
     pub value: Value,
     /// Whether every cell has it.
     pub extent: Extent,
@@ -65,7 +65,7 @@ impl fmt::Display for Constant {
 /// A cell with its statistics.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
-    /// The cell.
+    /// The cell of the record that the row shows.
     pub cell: &'a Cell,
     /// `None` where nothing was measured.
     pub statistics: Option<CellStatistics>,
@@ -154,9 +154,9 @@ type Standing<'v> = (&'v Point, &'v Estimate, bool);
 pub struct Group<'v> {
     /// Under which conditions they were measured, as far as those vary: `8 processes`.
     pub name: String,
-    /// The best.
+    /// The point with the best value; none where nothing was measured.
     pub best: Option<&'v Point>,
-    /// The worst.
+    /// The point with the worst value; none where nothing was measured.
     pub worst: Option<&'v Point>,
 }
 

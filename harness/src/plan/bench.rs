@@ -13,7 +13,7 @@ use crate::plan::command::Line;
 use crate::words::every;
 use crate::words::units::{duration_ns, duration_range_ns, show_exact_ns};
 
-/// One benchmark.
+/// A benchmark: every cell of a grid, measured in rounds whose order is random.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchPlan {
     /// The cells, in the order of the grid.
@@ -74,9 +74,9 @@ pub struct CellPlan {
 pub enum Task {
     /// Takes a lock, works, gives it back.
     Bare {
-        /// Which lock.
+        /// The lock that is taken and given back.
         lock: BenchLock,
-        /// How it waits.
+        /// What it does while another holds the lock.
         wait: Waiting,
         /// Where the descriptor comes from.
         descriptor: Descriptor,
@@ -85,19 +85,19 @@ pub enum Task {
     },
     /// Runs a user's command.
     Command(Box<CommandTask>),
-    /// Operates on containers.
+    /// Operates on containers, as the library's users do.
     Operate {
-        /// With what.
+        /// The protocol that the operations follow.
         subject: BenchSubject,
         /// The library's lock.
         lock: LockKind,
-        /// How it reads.
+        /// The lock that the library's reading operations take.
         read: ReadPolicy,
-        /// How it writes.
+        /// How the metadata is replaced.
         write: WritePolicy,
         /// Size of the metadata's payload, in bytes.
         payload_bytes: u32,
-        /// Which operations.
+        /// The operations of the cell, and in which ratio.
         operations: Operations,
     },
 }
@@ -105,7 +105,7 @@ pub enum Task {
 /// A user's command, measured from its start to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommandTask {
-    /// What is run.
+    /// The command line, its program found.
     pub line: Line,
     /// Run once in each state folder, before anything is measured.
     pub setup: Vec<Line>,
@@ -134,7 +134,7 @@ pub enum Operations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum BenchSubject {
-    /// The core library.
+    /// The core library, with the lock that the cell says.
     Library,
     /// The replica of gVisor's first lock.
     #[serde(rename = "gvisor-2018")]
@@ -142,7 +142,7 @@ pub enum BenchSubject {
 }
 
 impl BenchSubject {
-    /// Both.
+    /// All protocols that can be benchmarked.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As scenarios spell it.
@@ -155,7 +155,7 @@ impl BenchSubject {
     }
 }
 
-/// Which lock.
+/// What excludes the processes of a cell from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumDiscriminants)]
 #[strum_discriminants(name(BenchLockKind), vis(pub(crate)), derive(VariantArray))]
 #[serde(rename_all = "kebab-case")]
@@ -246,7 +246,7 @@ impl Descriptor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Waiting {
-    /// In the kernel.
+    /// In the kernel, until the lock is free.
     Block,
     /// By trying again after this long, in nanoseconds.
     Poll(u64),
@@ -323,7 +323,7 @@ impl FromStr for Skew {
     }
 }
 
-/// How work arrives.
+/// How work arrives: as soon as a process is free, or at times that are fixed before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Load {

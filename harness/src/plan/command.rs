@@ -23,7 +23,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Values {
-    /// None.
+    /// The operation takes no value.
     None,
     /// One of these, all equally likely.
     Among(Vec<Json>),
@@ -39,15 +39,15 @@ pub enum Values {
 pub enum Form {
     /// Nothing: it has nothing to tell.
     Nothing,
-    /// A status.
+    /// One of the model's statuses.
     Status,
-    /// Any value.
+    /// Any JSON value, or a text where it is no JSON.
     Any,
     /// A whole number.
     Whole,
     /// True or false.
     Truth,
-    /// A list.
+    /// A JSON array, or lines where the reading says so.
     List,
 }
 
@@ -73,7 +73,7 @@ pub enum Reading {
 pub enum Ends {
     /// It did what it is for.
     Ok,
-    /// It declined.
+    /// It declined, and nothing changed: the container or object was not in the right state.
     Refused,
     /// It reported an error, and changed nothing.
     Failed,
@@ -98,11 +98,11 @@ impl Ends {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Codes {
-    /// Any.
+    /// The exit code does not matter for this rule.
     Any,
-    /// These.
+    /// One of these codes.
     Of(Vec<i32>),
-    /// Any but 0.
+    /// Every exit code but 0.
     NotZero,
 }
 
@@ -129,7 +129,7 @@ pub struct Rule {
     pub reading: Reading,
 }
 
-/// One operation.
+/// An operation of the scenario: its command line, and the rules by which its answer is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationPlan {
     /// What the scenario calls it.
@@ -138,17 +138,17 @@ pub struct OperationPlan {
     pub op: String,
     /// How often it is chosen, in proportion to the others; 0: never.
     pub weight: u32,
-    /// What is run.
+    /// The command line, its program found once the plan is made ready.
     pub command: Line,
     /// What it reads on stdin; none: nothing.
     pub stdin: Option<String>,
-    /// Its own environment.
+    /// What its command finds in its environment, on top of the scenario's.
     pub environment: Vec<(String, String)>,
     /// Which values it is given.
     pub values: Values,
     /// Whether its value holds two, as that of a compare-and-set does.
     pub is_pair: bool,
-    /// What it tells.
+    /// What kind of value its answer tells, where it tells one.
     pub saw: Form,
     /// How its answer is read: the first rule that is met.
     pub rules: Vec<Rule>,
@@ -160,11 +160,11 @@ pub struct OperationPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Whole {
-    /// It is JSON.
+    /// The whole file must be one JSON document.
     Json,
-    /// It is TOML.
+    /// The whole file must be one TOML document.
     Toml,
-    /// It is YAML.
+    /// The whole file must be one YAML document.
     Yaml,
     /// This command, which finds its path at `{file}`, ends with exit code 0.
     Command(Line),
@@ -175,16 +175,16 @@ pub enum Whole {
 pub struct Watched {
     /// Which: a pattern of paths within the state folder.
     pub pattern: String,
-    /// What they are.
+    /// How such a file is told to be whole.
     pub whole: Whole,
 }
 
 /// One run of commands, freely.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommandPlan {
-    /// The operations.
+    /// The operations that are chosen from, by their weights.
     pub operations: Vec<OperationPlan>,
-    /// The objects' names.
+    /// What the objects are called, as the scenario names them.
     pub objects: Vec<String>,
     /// How many processes run operations at once.
     pub processes: u32,
@@ -202,7 +202,7 @@ pub struct CommandPlan {
     pub state: Option<PathBuf>,
     /// What is left out of the copy although it lies in the folder: where runs leave their evidence.
     pub leaves_out: Vec<PathBuf>,
-    /// Where commands start.
+    /// The folder in which commands start; `{state}` stands for the state folder.
     pub folder: String,
     /// What commands find set in their environment.
     pub environment: Vec<(String, String)>,
@@ -222,6 +222,6 @@ pub struct CommandPlan {
     pub auditors: u32,
     /// Whether a process that is left over when all is torn down breaks a promise.
     pub forbids_strays: bool,
-    /// Determines every choice.
+    /// Determines which operations are chosen, on which objects and with which values.
     pub seed: u64,
 }

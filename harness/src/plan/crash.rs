@@ -14,7 +14,7 @@ pub enum Durable {
     Said(String),
 }
 
-/// One crash.
+/// A crash run: one command, killed at each of its steps, or cut off from what the disk has not got.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrashPlan {
     /// The command, alone in its process, with all that surrounds it.

@@ -18,10 +18,10 @@ impl Parts {
     pub const COUNT: u32 = u64::BITS;
     /// The whole exploration.
     pub const ALL: Self = Self(u64::MAX);
-    /// Nothing.
+    /// No part at all: the empty set.
     pub const NONE: Self = Self(0);
 
-    /// One part.
+    /// The set of this part alone.
     #[must_use]
     pub const fn one(number: u32) -> Self {
         Self(1 << (number % Self::COUNT))

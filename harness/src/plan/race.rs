@@ -10,7 +10,7 @@ use super::StrategyPlan;
 use super::command::{Form, Rule};
 use crate::plan::schedule::{Fault, Schedule};
 
-/// What is compared.
+/// What of an execution must be as some sequential order has it: files, output, exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Compare {
@@ -77,7 +77,7 @@ pub enum Busy {
 /// How much is done at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaceBudget {
-    /// Nanoseconds.
+    /// At most this long, in nanoseconds by the clock.
     pub time_ns: u64,
     /// Executions; none: as many as there is time for.
     pub executions: Option<u64>,
@@ -94,7 +94,7 @@ pub struct ControlRecord {
     pub words: BTreeSet<String>,
 }
 
-/// One race.
+/// A race: a few command lines that start together, and how many of their interleavings are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RacePlan {
@@ -106,7 +106,7 @@ pub struct RacePlan {
     pub in_place: bool,
     /// What is left out of the copies although it lies in a state folder: where runs leave their evidence.
     pub leaves_out: Vec<PathBuf>,
-    /// Where commands start.
+    /// The folder in which commands start.
     pub folder: PathBuf,
     /// What commands find set in their environment.
     pub environment: Vec<(String, String)>,
@@ -118,7 +118,7 @@ pub struct RacePlan {
     pub then: Vec<String>,
     /// When a command did not run.
     pub busy: Vec<Busy>,
-    /// What is compared.
+    /// What of an execution must be as some sequential order has it.
     pub compare: Compare,
     /// What may go wrong.
     pub faults: Vec<Fault>,
@@ -141,7 +141,7 @@ pub struct RacePlan {
     pub budget: RaceBudget,
     /// What the state folders hold at first, each in a folder of its own; none: what they hold, and what setup makes of it.
     pub initial: Option<Vec<PathBuf>>,
-    /// Determines every choice.
+    /// Determines the order of free executions and the choices of random strategies.
     pub seed: u64,
     /// How long a command may take, in nanoseconds.
     pub time_limit_ns: u64,
@@ -173,11 +173,11 @@ pub struct Modelled {
 pub struct ModelledCall {
     /// What the model calls it.
     pub op: String,
-    /// On what.
+    /// The object that the command is said to act on, as the model names objects.
     pub object: String,
-    /// Its value.
+    /// The value that the operation is given, where it takes one.
     pub value: Option<serde_json::Value>,
-    /// What it tells.
+    /// What kind of value its answer tells, where it tells one.
     pub saw: Form,
     /// How its answer is read.
     pub rules: Vec<Rule>,

@@ -21,15 +21,20 @@ const FAULT_MARK: &str = " ! ";
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, EnumDiscriminants,
 )]
-#[strum_discriminants(name(FaultKind), vis(pub(crate)), derive(VariantArray))]
+#[strum_discriminants(name(FaultKind), vis(pub), derive(VariantArray))]
+#[strum_discriminants(doc = "A kind of fault: all errors that can be injected are one.")]
 #[serde(try_from = "String", into = "String")]
 pub enum Fault {
+    #[strum_discriminants(doc = "SIGKILL at a step.")]
     /// SIGKILL, where the step would have been; what the process held is let go as the kernel does it.
     Kill,
+    #[strum_discriminants(doc = "A call that fails, with whatever error.")]
     /// The call does nothing and fails with this error.
     Error(Injected),
+    #[strum_discriminants(doc = "A write that ends early.")]
     /// Only the first half of the bytes is written, and the call says so.
     ShortWrite,
+    #[strum_discriminants(doc = "A write that ends early, and with it the process.")]
     /// Only the first half of the bytes is written, and then comes SIGKILL.
     ShortWriteKill,
 }
@@ -40,8 +45,13 @@ impl fmt::Display for Fault {
     }
 }
 
+impl FaultKind {
+    /// All kinds of faults.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+}
+
 impl Fault {
-    /// Every fault.
+    /// Every single fault, each error that can be injected as one of its own.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let of = |kind: &FaultKind| match kind {
@@ -81,12 +91,12 @@ pub enum Injected {
     Interrupted,
     /// The process has too many open files.
     TooManyFiles,
-    /// Permission denied.
+    /// `EACCES`: permission was denied.
     Access,
 }
 
 impl Injected {
-    /// Every one.
+    /// All errors that can be injected.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// Its name, as the manual pages have it.
@@ -101,7 +111,7 @@ impl Injected {
         }
     }
 
-    /// Its number.
+    /// The number that the call fails with.
     #[must_use]
     pub const fn errno(self) -> Errno {
         match self {
@@ -203,7 +213,7 @@ impl FromStr for Line {
     }
 }
 
-/// A whole schedule.
+/// A schedule: who took which step, with any faults, line by line, from the first step to the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Schedule {

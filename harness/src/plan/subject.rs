@@ -7,6 +7,7 @@ use flockwork::{LockKind, ReadPolicy, StoreOptions, Wait, WritePolicy};
 use serde::{Deserialize, Serialize};
 use strum::{EnumCount, VariantArray};
 
+use super::replica::Replica;
 use super::rounds::OciPlan;
 use crate::words::every;
 
@@ -18,14 +19,19 @@ pub enum SubjectPlan {
     Library(LibraryPlan),
     /// A replica of a historic gVisor protocol.
     Replica {
-        /// Which: gvisor-unlocked, gvisor-2018, gvisor-2019, gvisor-2024, gvisor-2026; the subject's builder knows them.
-        replica: String,
+        /// The protocol that is replayed.
+        replica: Replica,
         /// Lets some creates fail half-way, where it is set.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fail_create: Option<FailCreate>,
     },
     /// A container runtime, by its commands.
     Oci(OciPlan),
+    /// A subject of a program that uses this crate as a library: no scenario names one.
+    Custom {
+        /// What that program's own [builder](crate::subject::Builder) makes the subject from.
+        word: String,
+    },
 }
 
 impl SubjectPlan {
@@ -42,14 +48,14 @@ impl SubjectPlan {
 /// The choices that the library offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LibraryPlan {
-    /// Lock backend.
+    /// Which kind of lock file or file lock guards a container.
     pub lock: LockKind,
     /// How it waits for the lock.
     #[serde(with = "word")]
     pub wait: Wait,
-    /// How it reads.
+    /// Which lock its reading operations take, if any.
     pub read: ReadPolicy,
-    /// How it writes.
+    /// How metadata is replaced: by rename, with fsync, or in place.
     pub write: WritePolicy,
     /// What stands behind a container.
     pub sandbox: SandboxKind,
@@ -67,7 +73,7 @@ impl Default for LibraryPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumCount, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxKind {
-    /// Nothing.
+    /// Nothing stands behind them: pure metadata.
     Inert,
     /// A real process tree each.
     Process,
@@ -129,14 +135,14 @@ mod word {
 pub struct FailCreate {
     /// Which share of them, from 0 to 1: the request's process and number decide.
     pub share: f64,
-    /// Where it fails.
+    /// Whether a create that fails does so at its start or its end.
     pub at: FailCreateAt,
     /// Only creates of processes with a lower number fail: whoever examines what the workers left is no worker, and is
     /// to see the protocol at its best.
     pub workers: u32,
 }
 
-/// Where a create fails.
+/// Where in its course a create that is to fail does fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailCreateAt {

@@ -23,9 +23,9 @@ const PAGE_BYTES: usize = 4096;
 /// How many of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Processes.
+    /// How many processes record, workers and lockers alike.
     pub processes: u32,
-    /// Containers.
+    /// How many containers they share.
     pub containers: u32,
 }
 
@@ -153,7 +153,7 @@ impl Times<'_> {
         self.0[1].load(Ordering::Acquire)
     }
 
-    /// Sets both.
+    /// Stores when measuring begins and when it ends, in nanoseconds of the shared clock.
     pub fn set(&self, begin_ns: u64, end_ns: u64) {
         self.0[0].store(begin_ns, Ordering::Release);
         self.0[1].store(end_ns, Ordering::Release);
@@ -215,7 +215,7 @@ impl Arena {
         self.size
     }
 
-    /// When to measure.
+    /// The times at which measuring begins and ends.
     #[must_use]
     pub fn times(&self) -> Times<'_> {
         Times(self.region.mapping().view(self.at.times, 2))

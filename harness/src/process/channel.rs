@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::sys;
 
-/// One end.
+/// One end of a pair of connected sockets, over which messages of JSON and descriptors pass.
 #[derive(Debug)]
 pub struct Channel {
     stream: UnixStream,

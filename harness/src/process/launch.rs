@@ -98,7 +98,7 @@ pub struct Done {
     pub begun_ns: u64,
     /// When it had ended.
     pub ended_ns: u64,
-    /// How.
+    /// How the command's process ended.
     pub ending: Ending,
     /// What it wrote to stdout, as much as is kept.
     pub stdout: Vec<u8>,

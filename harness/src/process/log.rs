@@ -118,13 +118,13 @@ impl Packed {
         Self(operation as u32 | (answer.outcome as u32) << 8 | reason << 16 | status << 24)
     }
 
-    /// The operation.
+    /// The operation that the word holds.
     #[must_use]
     pub fn operation(self) -> Operation {
         Operation::ALL[(self.0 & 0xff) as usize]
     }
 
-    /// How it ended.
+    /// Whether the operation succeeded, was refused, failed, or nobody knows.
     #[must_use]
     pub fn outcome(self) -> Outcome {
         Outcome::ALL[(self.0 >> 8 & 0xff) as usize]

@@ -15,9 +15,9 @@ use super::procfs::{self, Stat};
 /// Which run of which harness. Its text is safe as a file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Marker {
-    /// The harness.
+    /// The harness whose runs the processes belong to.
     owner: ProcessIdentity,
-    /// Which of its runs.
+    /// The number of the run among those of its harness.
     run: u32,
 }
 

@@ -31,4 +31,4 @@ mod zygote;
 pub use channel::Channel;
 pub use marker::{Handle, Marker, sweep};
 pub use zygote::Zygote;
-pub(crate) use zygote::{Order, Server};
+pub(crate) use zygote::{Request, Server};

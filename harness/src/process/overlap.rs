@@ -36,7 +36,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// As a word.
+    /// The identity packed into one word, so that it can be swapped atomically.
     #[must_use]
     pub const fn word(self) -> u64 {
         (self.process as u64 + 1) << 32 | self.incarnation as u64

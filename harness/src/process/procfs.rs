@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Stat {
     /// R, S, D, T, t, Z, X …
     pub state: char,
-    /// Its parent.
+    /// The pid of the process that it is a child of.
     pub parent: u32,
     /// When it started, in clock ticks since boot: tells two processes of one pid apart.
     pub start_ticks: u64,

@@ -159,13 +159,13 @@ pub struct Word(pub AtomicU64);
 #[repr(C)]
 #[derive(Debug)]
 pub struct OverlapCell {
-    /// When.
+    /// When the second process came in, in nanoseconds.
     pub at_ns: AtomicU64,
     /// Identity of the process that was inside.
     pub inside: AtomicU64,
     /// Identity of the process that came in.
     pub entered: AtomicU64,
-    /// The container.
+    /// The container whose critical section it was.
     pub container: AtomicU64,
 }
 
@@ -177,7 +177,7 @@ pub struct HoldCell {
     pub from_ns: AtomicU64,
     /// When it was about to let go; 0 until then.
     pub to_ns: AtomicU64,
-    /// The container.
+    /// The index of the container whose lock was held.
     pub container: AtomicU32,
     /// [`HOLD_SHARED`] or [`HOLD_ALONE`].
     pub mode: AtomicU32,
@@ -192,9 +192,9 @@ pub const HOLD_ALONE: u32 = 2;
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct Header {
-    /// Entries begun.
+    /// How many entries of its log it has begun.
     pub published: AtomicU64,
-    /// Operations returned.
+    /// How many operations returned: what progress shows.
     pub completed: AtomicU64,
     /// Answers that found the metadata torn.
     pub torn: AtomicU64,

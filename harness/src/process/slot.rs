@@ -38,7 +38,7 @@ const NAME: &str = "fw-slot";
 /// Words of shared memory.
 const BYTES: usize = 4096;
 
-/// One command line.
+/// A command line as a slot executes it: program, arguments, environment, folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandLine {
     /// The program, as an absolute path.
@@ -53,7 +53,7 @@ pub struct CommandLine {
     pub stdin: Option<PathBuf>,
 }
 
-/// What a slot is to be.
+/// What a slot is made with: its commands, its limits and where its output goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SlotSettings {
     pub commands: Vec<CommandLine>,
@@ -76,7 +76,7 @@ enum Word {
     Listener,
     /// Counts orders. A futex.
     Orders,
-    /// What is ordered.
+    /// What the slot is asked for: a run, or its end.
     Order,
     /// Which command, or whose pid.
     Subject,

@@ -41,10 +41,10 @@ pub(crate) trait Server: Any + Debug + Send + Sync {
 /// What the harness may ask of its zygote: to fork a spawner of commands, or what its server is for.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Order<T> {
+pub(crate) enum Request<T> {
     /// Fork a spawner; the descriptor is the line over which it is talked to.
     Spawner(Box<spawner::Settings>),
-    /// What the server is for.
+    /// Fork a server: for this.
     Server(T),
 }
 
@@ -91,7 +91,7 @@ impl Zygote {
         }
     }
 
-    /// Its pid.
+    /// The process number of the zygote.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().cast_unsigned()
@@ -106,12 +106,12 @@ impl Zygote {
     /// Sends an order to its server, with the region it is about.
     pub(crate) fn order<T: Serialize>(&self, order: &T, region: &Region) -> io::Result<()> {
         let memory = region.memory();
-        self.channel()?.send(&Order::Server(order), Some(memory.as_fd()))
+        self.channel()?.send(&Request::Server(order), Some(memory.as_fd()))
     }
 
     /// Has it fork a spawner, with the line over which that is talked to.
     pub(crate) fn order_spawner(&self, settings: spawner::Settings, line: BorrowedFd<'_>) -> io::Result<()> {
-        self.channel()?.send(&Order::<()>::Spawner(Box::new(settings)), Some(line))
+        self.channel()?.send(&Request::<()>::Spawner(Box::new(settings)), Some(line))
     }
 
     /// Sends another descriptor on behind an order.
@@ -121,7 +121,7 @@ impl Zygote {
 
     /// Sends an order to its server, with the line over which it is answered.
     pub(crate) fn order_over<T: Serialize>(&self, order: &T, line: BorrowedFd<'_>) -> io::Result<()> {
-        self.channel()?.send(&Order::Server(order), Some(line))
+        self.channel()?.send(&Request::Server(order), Some(line))
     }
 
     /// Waits a while for a report.

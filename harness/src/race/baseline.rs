@@ -17,7 +17,7 @@ pub const ORDERS_MAX: u128 = 720;
 /// Of runs of one order so many are learnt from.
 const RUNS_MAX: usize = 16;
 
-/// One sequential order.
+/// What one sequential order of the commands printed and left: one of the outcomes that are right.
 #[derive(Clone, Debug)]
 pub struct SequentialOrder {
     /// The commands in their order.
@@ -51,9 +51,9 @@ pub(crate) struct Baseline {
 /// A sequential order in which somebody did not end.
 #[derive(Clone, Debug)]
 pub(crate) struct Hang {
-    /// The order.
+    /// The order in which the commands were run when one of them hung.
     pub steps: Vec<Step>,
-    /// How it went.
+    /// What the commands printed and left until then.
     pub played: Played,
 }
 

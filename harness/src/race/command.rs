@@ -52,7 +52,7 @@ pub enum CommandError {
     NotFound {
         /// The command line.
         text: String,
-        /// The program.
+        /// What was written as the program.
         program: String,
         /// Where it was looked for.
         hint: String,
@@ -74,7 +74,7 @@ pub enum CommandError {
         text: String,
         /// The script's path.
         path: PathBuf,
-        /// The interpreter.
+        /// What the script's first line names.
         interpreter: String,
     },
     /// A script that says no interpreter.

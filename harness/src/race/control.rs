@@ -72,7 +72,7 @@ pub(super) struct Search<'a> {
 
 /// How a search by one strategy ended.
 pub(super) enum Phase {
-    /// By itself.
+    /// The strategy has nothing left to try; this is what it covered.
     Over(Coverage),
     /// There was no more time for it.
     Spent,

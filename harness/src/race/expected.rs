@@ -28,16 +28,16 @@ pub struct Expected {
 /// Equal runs differ in a way that cannot be learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wild {
-    /// Where.
+    /// The path or stream that has a part that varies.
     pub place: Place,
-    /// How.
+    /// How it varies, in words.
     pub how: String,
 }
 
 /// How an execution differs from an order at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where.
+    /// The path or stream in which the execution differs from every sequential order.
     pub place: Place,
     /// What the order gives; none where it gives nothing. `*` stands for what may be anything.
     pub expected: Option<String>,

@@ -66,7 +66,7 @@ pub(crate) enum Judged {
 /// A promise that an execution broke.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// Which.
+    /// The class of the promise that was broken.
     pub class: Class,
     /// The order that it comes nearest to.
     pub nearest: Vec<Step>,
@@ -74,7 +74,7 @@ pub struct Broken {
     pub differences: Vec<Difference>,
     /// Who said that it did not run.
     pub busy: Vec<Step>,
-    /// Who was killed.
+    /// The commands that were killed.
     pub killed: Vec<Step>,
     /// Who waits for what, where somebody did not end.
     pub waiting: Vec<String>,
@@ -105,7 +105,7 @@ impl Broken {
     }
 }
 
-/// Judges executions.
+/// Compares what an execution printed and left with every sequential order.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub baseline: Baseline,

@@ -92,7 +92,7 @@ pub struct RaceRun {
     pub daemons: BTreeSet<String>,
     /// The model that judged, where one did rather than the orders.
     pub model: Option<String>,
-    /// Why it ended.
+    /// Whether the budget was used up, or somebody stopped it.
     pub ended: Ended,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
@@ -114,7 +114,7 @@ pub struct Clones {
 /// A broken promise, with how it was seen.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    /// What was broken.
+    /// The promise that was broken, and what shows it.
     pub broken: Broken,
     /// How it was seen.
     pub seen: Seen,

@@ -13,7 +13,7 @@ use crate::ground::Capture;
 pub enum Who {
     /// A command of a process, both counted from 0.
     Command {
-        /// The process.
+        /// The number of the command, from 0.
         process: usize,
         /// Which of its commands.
         index: usize,
@@ -76,7 +76,7 @@ impl fmt::Display for Ending {
 /// A command that was run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// How it ended.
+    /// How the command's process ended.
     pub ending: Ending,
     /// What it wrote to stdout.
     pub stdout: Output,
@@ -110,7 +110,7 @@ pub struct Outcome {
     pub folders: Vec<Capture>,
     /// What tells the state, where that was asked for.
     pub observed: Option<Done>,
-    /// What came after.
+    /// What the commands that followed did.
     pub then: Vec<Done>,
     /// What lies in each folder after that, where that was asked for.
     pub folders_then: Vec<Capture>,

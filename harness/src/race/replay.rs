@@ -19,7 +19,7 @@ use crate::tracee::Planned;
 /// What came of following a schedule once.
 #[derive(Clone, Debug)]
 pub struct Replayed {
-    /// What it broke.
+    /// The promise that the replay broke; none where it kept them all.
     pub broken: Option<Broken>,
     /// Where the schedule could not be followed.
     pub divergence: Option<Divergence>,

@@ -61,9 +61,9 @@ impl Played {
 /// A call that was delayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Whose, counted from 0.
+    /// The number of the command, from 0.
     pub process: usize,
-    /// What it does.
+    /// The step as schedules spell it.
     pub label: String,
 }
 

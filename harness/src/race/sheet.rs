@@ -75,7 +75,7 @@ pub type Sheet = BTreeMap<Place, Value>;
 /// What of an outcome is compared, and how it is made ready for that.
 #[derive(Clone, Debug)]
 pub struct Comparator {
-    /// What is compared.
+    /// What of an execution is compared.
     pub compare: Compare,
     masks: Vec<Regex>,
     ignored: GlobSet,

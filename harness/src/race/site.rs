@@ -329,7 +329,7 @@ fn spawner(
     }
 }
 
-/// Finds programs.
+/// Finds the program of each command line of the plan.
 struct Finder<'p> {
     plan: &'p RacePlan,
     placeholders: &'p Placeholders,

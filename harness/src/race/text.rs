@@ -20,7 +20,7 @@ pub const WILDCARD: &str = "*";
 /// What a text must be.
 #[derive(Clone, Debug)]
 pub enum Pattern {
-    /// Exactly this.
+    /// The bytes are the same in every run: exactly these.
     Same(Arc<[u8]>),
     /// This, but for wildcards and gaps.
     Learnt(Box<Learnt>),

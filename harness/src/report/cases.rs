@@ -19,7 +19,7 @@ pub struct Suite {
     pub time: Duration,
     /// What may be told beside it.
     pub properties: Vec<(&'static str, String)>,
-    /// Its cases.
+    /// The cases of the suite, in the order of the report.
     pub cases: Vec<Case>,
 }
 
@@ -28,7 +28,7 @@ pub struct Suite {
 pub struct Case {
     /// The check's name, or that of what else was looked at.
     pub name: String,
-    /// How it ended.
+    /// Whether the case passed, and what went wrong otherwise.
     pub ending: Ending,
     /// What is told where it did not fail: violations that were expected.
     pub notes: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Case {
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    /// It holds.
+    /// What the case demands holds.
     Passed,
     /// It says nothing, and need not: why.
     Skipped(String),

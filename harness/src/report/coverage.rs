@@ -19,7 +19,7 @@ pub enum CoverageReport {
         /// How many times a process may be interrupted that could have gone on.
         preemptions: u32,
     },
-    /// Some.
+    /// Some executions, and no bound within which they are all.
     Partial,
 }
 

@@ -16,7 +16,7 @@ pub enum Exit {
     HarnessFailed,
     /// Usage, or a scenario that does not parse.
     Usage,
-    /// Nothing to run.
+    /// No scenario was selected: exit code 4.
     NothingToRun,
     /// This machine or filesystem lacks what the scenario needs.
     Unsupported,
@@ -31,10 +31,10 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every one.
+    /// All exits, by code.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
-    /// The number.
+    /// The exit code that a shell sees.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {

@@ -22,7 +22,7 @@ use crate::words::{grouped, plural};
 pub enum Detail {
     /// The result alone: what nobody expects, and the last line.
     Brief,
-    /// What matters.
+    /// One line a scenario, and all that is needed to see a violation again.
     Normal,
     /// Checks, reach and times as well, and expected violations as fully as the others.
     Full,

@@ -11,7 +11,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::RunReport;
 use super::cases::{Case, Ending, Failure, Suite, suites};
 
-/// The document.
+/// The report as a `JUnit` document: a suite a scenario, a case a check.
 #[must_use]
 pub fn show(report: &RunReport) -> String {
     of_suites(&suites(report), report.seed)

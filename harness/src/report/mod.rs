@@ -57,7 +57,7 @@ pub struct RunReport {
     pub schema_version: u32,
     /// The seed that every scenario ran with.
     pub seed: u64,
-    /// The verdict on all of it.
+    /// What all scenarios come to together.
     pub verdict: Verdict,
     /// The exit code that says the same.
     pub exit_code: u8,
@@ -72,12 +72,12 @@ pub struct RunReport {
 /// What one scenario came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioReport {
-    /// Its name.
+    /// The scenario, as its file is called.
     pub name: String,
     /// Which engine ran it, and what only that engine can tell.
     #[serde(flatten)]
     pub work: WorkReport,
-    /// What it tested.
+    /// The subject in a few words.
     pub subject: String,
     /// What was seen.
     pub verdict: Verdict,
@@ -97,7 +97,7 @@ pub struct ScenarioReport {
     pub duration_s: f64,
     /// From the call of the engine to the first invocation, in seconds; null where the engine has no such moment.
     pub startup_s: Option<f64>,
-    /// How many workers.
+    /// How many processes worked at once.
     pub processes: u32,
     /// How many workers were killed and replaced; null where none could be.
     pub kills: Option<u64>,
@@ -107,7 +107,7 @@ pub struct ScenarioReport {
     pub schedules: Option<u64>,
     /// Whether the user stopped it.
     pub interrupted: bool,
-    /// Why it ended.
+    /// Whether the budget was used up, the run stalled, or somebody stopped it.
     #[serde(default)]
     pub ended: Ended,
     /// Why it may have been too little to show what there is, but that processes under control never met.
@@ -172,7 +172,7 @@ impl WorkReport {
         }
     }
 
-    /// Which engine.
+    /// The engine that did the work, as a scenario spells its kind.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
@@ -207,7 +207,7 @@ impl ScenarioReport {
 /// What an exploration did, besides the number of its schedules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplorationReport {
-    /// Which strategy.
+    /// The strategy in a few words, with its bound.
     pub strategy: String,
     /// Which part of the space was seen.
     pub coverage: CoverageReport,
@@ -279,7 +279,7 @@ impl Tries {
 }
 
 impl Reproduction {
-    /// Both together.
+    /// What both show together: a repetition that failed in either stays failed.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         let (times, of) = (self.times.saturating_add(other.times), self.of.saturating_add(other.of));
@@ -293,7 +293,7 @@ impl std::fmt::Display for Reproduction {
     }
 }
 
-/// One violation.
+/// A broken promise as reports show it: its class, its signature, and how to see it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViolationReport {
     /// Which promise was broken.
@@ -355,7 +355,7 @@ pub struct ControlReport {
     pub operations: usize,
     /// How many times a process is interrupted that could have gone on.
     pub preemptions: u32,
-    /// How many steps.
+    /// How many steps the schedule has.
     pub steps: usize,
     /// Whether nothing simpler was found; else the time for shrinking was used up.
     pub minimal: bool,
@@ -367,7 +367,7 @@ pub struct ControlReport {
 /// What one check came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// Its name.
+    /// The check's name, as reports spell it.
     pub name: String,
     /// What it came to.
     pub verdict: CheckVerdict,

@@ -12,7 +12,7 @@ use flockwork::printable;
 
 use super::{RunReport, ScenarioReport, ViolationReport};
 
-/// On one line.
+/// The text without what a terminal would act on, and its line ends as spaces.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let spaced = text.replace('\t', " ");

@@ -19,7 +19,7 @@ use crate::words::units::show_ns;
 /// How much is shown while a run lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Talk {
-    /// Nothing.
+    /// Nothing is shown while the run lasts.
     Quiet,
     /// A bar on a terminal, and a line per scenario.
     Normal,

@@ -21,7 +21,7 @@ pub enum RaceCoverage {
     Exhausted,
     /// Every execution with up to so many preemptions as are enough, or one that is equivalent to it.
     Bounded,
-    /// Some.
+    /// Some executions, chosen at random.
     Sampled,
 }
 
@@ -46,7 +46,7 @@ impl RaceCoverage {
         }
     }
 
-    /// The word.
+    /// As reports spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ impl ForkServerReport {
 /// A place that differs between equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Masked {
-    /// Where.
+    /// The path or stream whose differences are left out.
     pub place: String,
     /// The line there, or the name; `*` is what may be anything.
     pub shown: String,

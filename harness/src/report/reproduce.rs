@@ -7,7 +7,7 @@ use super::plain;
 use crate::results::Script;
 use crate::scenario::Override;
 
-/// The command.
+/// The command line that repeats the scenario with its seed and overrides, quoted for a shell.
 #[must_use]
 pub fn command(argument: &Path, seed: u64, overrides: &[Override], root: Option<&Path>) -> String {
     // A file's name may look like a flag.

@@ -10,7 +10,7 @@ use super::human::{FAINT, line};
 use crate::violation::Class;
 use crate::words::{grouped, plural};
 
-/// What rounds did.
+/// What rounds of a container runtime came to: how many were played, met, and killed in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundsReport {
     /// What the runtime says of its version.
@@ -35,7 +35,7 @@ pub struct Broken {
 }
 
 impl RoundsReport {
-    /// Several together.
+    /// Several rounds' worth together: counts are added up.
     #[must_use]
     pub fn with(mut self, other: &Self) -> Self {
         for (class, more) in &other.broken {

@@ -33,11 +33,11 @@ impl<'a> Summary<'a> {
 pub struct BenchSummary {
     /// Version of this format.
     pub schema_version: u32,
-    /// Always `bench`.
+    /// `bench`, by which readers know it from other summaries.
     pub kind: String,
     /// The scenario's name.
     pub scenario: String,
-    /// The seed.
+    /// The seed of the run.
     pub seed: u64,
     /// Whether every cell had all its rounds.
     pub complete: bool,
@@ -67,7 +67,7 @@ pub enum Stored {
 /// A run's folder, read back.
 #[derive(Clone, Debug)]
 pub struct StoredRun {
-    /// The folder.
+    /// The folder that holds the run.
     pub path: PathBuf,
     /// What was known before it started, and whether it ended.
     pub run: RunRecord,

@@ -26,7 +26,7 @@ use crate::violation::Class;
 /// What one unit came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'r> {
-    /// The unit.
+    /// The case of the campaign that it is a part of.
     pub unit: Unit,
     /// What it came to.
     pub report: &'r ScenarioReport,

@@ -46,7 +46,7 @@ pub struct Case<'a> {
 pub struct Doubt {
     /// The class of the violations that may have gone unseen.
     pub class: Class,
-    /// Why.
+    /// What could not be decided, in a sentence.
     pub why: String,
 }
 

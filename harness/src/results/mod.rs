@@ -64,15 +64,15 @@ pub struct RunRecord {
     pub schema_version: u32,
     /// How far the run has come.
     pub status: RunStatus,
-    /// The command line.
+    /// The command line that ran it.
     pub argv: Vec<String>,
-    /// The seed.
+    /// The seed that decided every random choice.
     pub seed: u64,
-    /// The scenario.
+    /// What was run, whole: the file may have changed since.
     pub scenario: ScenarioRecord,
     /// Version of flockwork.
     pub version: String,
-    /// The machine.
+    /// The kernel, the processors and the filesystem that it ran on.
     #[serde(flatten)]
     pub machine: Machine,
     /// The filesystem that the containers live on.
@@ -87,16 +87,16 @@ pub struct RunRecord {
     pub share: Option<Share>,
     /// When the run started, in RFC 3339.
     pub started_at: String,
-    /// When it ended.
+    /// When it ended, in UTC; none while it runs or where it was cut off.
     pub ended_at: Option<String>,
 }
 
 /// The scenario of a run, with all that changes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScenarioRecord {
-    /// Its name.
+    /// The scenario, as its file was called.
     pub name: String,
-    /// Its text.
+    /// The text of its file, before any override.
     pub text: String,
     /// SHA-256 of its text.
     pub sha256: String,
@@ -193,7 +193,7 @@ impl Results {
     }
 }
 
-/// The folder of one run.
+/// The folder of one run: written to while it runs, and complete once it has its final name.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -201,7 +201,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Where it is.
+    /// The folder, which changes its name when the run is finished.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -304,7 +304,7 @@ impl RunFolder {
 /// What a finding's folder keeps to run it again: a script, and the file that it runs where that is none of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// `reproduce.sh`.
+    /// What `reproduce.sh` says.
     pub text: String,
     /// Name and text of the scenario beside it.
     pub scenario: Option<(String, String)>,

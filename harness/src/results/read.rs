@@ -17,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}", path = path.display())]
 pub struct ReadError {
-    /// The file.
+    /// The file that could not be read.
     pub path: PathBuf,
     /// Why, and what was expected.
     pub why: String,

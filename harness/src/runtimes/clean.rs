@@ -25,7 +25,7 @@ pub const SIGN: &str = "containers";
 pub struct Left {
     /// Living processes, as `name (pid)`.
     pub processes: Vec<String>,
-    /// Cgroups.
+    /// Cgroups that the runtime made and did not remove.
     pub cgroups: Vec<PathBuf>,
     /// Mounts below the ground.
     pub mounts: Vec<PathBuf>,

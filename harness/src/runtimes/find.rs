@@ -10,7 +10,7 @@ use super::Runtime;
 /// A runtime's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Which runtime.
+    /// The runtime that was looked for.
     pub runtime: Runtime,
     /// The program, as an absolute path.
     pub program: PathBuf,

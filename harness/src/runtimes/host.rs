@@ -51,7 +51,7 @@ pub enum HostError {
 /// What became of one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// Its pid.
+    /// The process number of the command that ended.
     pub pid: u32,
     /// When it was started, on the clock of [`crate::process::clock`], in nanoseconds.
     pub begun_ns: u64,
@@ -74,7 +74,7 @@ pub struct Done {
 pub struct Running {
     /// Names it to the spawner.
     pub slot: u32,
-    /// Its pid.
+    /// The process number of the command, valid until it is reaped.
     pub pid: u32,
     /// When it was started.
     pub begun_ns: u64,
@@ -83,9 +83,9 @@ pub struct Running {
 /// Where a runtime's commands run.
 #[derive(Debug)]
 pub struct Host {
-    /// Which runtime.
+    /// The runtime that is called.
     pub runtime: Runtime,
-    /// Its program.
+    /// The program that is executed, as an absolute path.
     pub program: PathBuf,
     /// The spawner of its commands.
     pub spawner: Spawner,
@@ -105,7 +105,7 @@ impl Host {
     /// Finds the runtime, prepares the ground below `root` (the root of a temporary folder whose name nothing else has),
     /// and raises a spawner.
     pub fn open(zygote: &Zygote, plan: &OciPlan, root: &Path) -> Result<Self, HostError> {
-        let runtime = Runtime::of(plan);
+        let runtime = plan.runtime;
         let found = find(runtime, plan.path.as_deref())?;
         if !rustix::process::geteuid().is_root() {
             return Err(HostError::Unprivileged(runtime));

@@ -19,28 +19,11 @@ pub use find::{FindError, Found, find};
 pub use host::{Done, Host, HostError};
 
 use flockwork::Operation;
-use strum::{EnumCount, VariantArray};
 
 use crate::plan::rounds::OciPlan;
-use crate::words::every;
-
-/// A runtime that flockwork knows how to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumCount, VariantArray)]
-pub enum Runtime {
-    /// opencontainers/runc, in Go.
-    Runc,
-    /// containers/crun, in C.
-    Crun,
-    /// youki-dev/youki, in Rust.
-    Youki,
-    /// gVisor's runsc, in Go.
-    Runsc,
-}
+pub use crate::plan::rounds::Runtime;
 
 impl Runtime {
-    /// Every one.
-    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
-
     /// What it can be asked for.
     pub fn operations() -> impl Iterator<Item = Operation> {
         Operation::ALL.into_iter().filter(|operation| match operation {
@@ -61,38 +44,10 @@ impl Runtime {
         })
     }
 
-    /// Its name, which is that of its program.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Runc => "runc",
-            Self::Crun => "crun",
-            Self::Youki => "youki",
-            Self::Runsc => "runsc",
-        }
-    }
-
-    /// The runtime of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|runtime| runtime.as_str() == name)
-    }
-
-    /// The runtime of a plan.
-    #[must_use]
-    pub fn of(plan: &OciPlan) -> Self {
-        Self::named(&plan.runtime).expect("whoever makes a plan has looked the name up")
-    }
-
     /// The plan of this runtime as it is installed.
     #[must_use]
     pub fn plan(self) -> OciPlan {
-        OciPlan {
-            runtime: self.as_str().to_owned(),
-            path: None,
-            flags: Vec::new(),
-            time_limit_ns: OciPlan::TIME_LIMIT_NS,
-        }
+        OciPlan { runtime: self, path: None, flags: Vec::new(), time_limit_ns: OciPlan::TIME_LIMIT_NS }
     }
 
     /// What is given before the operation, besides the root.
@@ -139,11 +94,5 @@ impl Runtime {
             // Since 2020 it lies beside the folders, with the id of its sandbox in its name.
             Self::Runsc => format!("{id}_sandbox:{id}.state"),
         }
-    }
-}
-
-impl std::fmt::Display for Runtime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }

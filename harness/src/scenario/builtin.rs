@@ -7,7 +7,7 @@ use std::path::Path;
 pub struct Builtin {
     /// Its path below `scenarios/`.
     pub path: &'static str,
-    /// Its text.
+    /// The text of the scenario's file, compiled in.
     pub text: &'static str,
 }
 

@@ -15,7 +15,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct Found {
     /// What `flockwork run` takes to find it again.
     pub argument: PathBuf,
-    /// Its text.
+    /// The text of its file.
     pub text: String,
 }
 
@@ -56,9 +56,9 @@ pub enum FindError {
     /// It is there and cannot be read as a text.
     #[error("{path}: cannot be read as a scenario: {why}")]
     Unreadable {
-        /// The path.
+        /// The file or folder that could not be read, as it was given.
         path: String,
-        /// Why.
+        /// What the system said.
         why: String,
     },
 }

@@ -46,7 +46,7 @@ use crate::plan::rounds::RoundsPlan;
 use crate::plan::{ExplorePlan, StressPlan, SubjectPlan};
 use crate::words::{alternatives, every, nearest};
 
-/// A validated scenario.
+/// A scenario that was read whole: what is run, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Name of its file, without `.toml`.
@@ -57,7 +57,7 @@ pub struct Scenario {
     pub text: String,
     /// What it is about, in a sentence.
     pub about: String,
-    /// What is tested.
+    /// The subject, with all that its table says.
     pub subject: SubjectPlan,
     /// Which engine runs it, and what it is to do.
     pub work: Work,
@@ -76,7 +76,7 @@ pub enum Work {
     Rounds(Box<Rounds>),
     /// Choose who goes next.
     Explore(Explore),
-    /// Measure.
+    /// Measures throughput and latency on a grid.
     Bench(Box<Bench>),
     /// Hold commands against their own sequential orders.
     Race(Box<Race>),
@@ -119,7 +119,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds, in the order in which messages name them.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The kind as scenarios spell it.

@@ -27,11 +27,11 @@ pub(super) const DAY_NS: u64 = 24 * 3600 * S_NS;
 /// How a scenario stresses its subject: a plan that has no root and no seed yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stress {
-    /// How many workers.
+    /// How many processes operate on the containers.
     pub processes: u32,
-    /// How many containers.
+    /// How many containers they share: `c1`, `c2`, …
     pub containers: u32,
-    /// When it ends.
+    /// How many operations, or how long.
     pub budget: Budget,
     /// Random wait between two operations of one worker.
     pub think_ns: RangeInclusive<u64>,
@@ -43,10 +43,10 @@ pub struct Stress {
     pub kill_every_ns: Option<u64>,
     /// Size of the payload of each save.
     pub payload_bytes: u32,
-    /// How many auditors.
+    /// How many processes only read.
     pub auditors: u32,
-    /// How they read.
-    pub audit: Audit,
+    /// How they read; none: as is sound for the subject.
+    pub audit: Option<Audit>,
     /// A fresh process for each operation.
     pub fresh_processes: bool,
     /// Longest that one operation may take.
@@ -62,12 +62,11 @@ impl Stress {
     #[must_use]
     pub fn plan(&self, subject: SubjectPlan, root: &Path, seed: u64) -> StressPlan {
         StressPlan {
-            subject: subject.with_workers(self.processes),
             root: root.to_owned(),
             seed,
             processes: self.processes,
             auditors: self.auditors,
-            audit: self.audit,
+            audit: self.audit.unwrap_or_else(|| audit_of(&subject)),
             containers: self.containers,
             budget: self.budget,
             think_ns: self.think_ns.clone(),
@@ -78,8 +77,16 @@ impl Stress {
             fresh_processes: self.fresh_processes,
             starvation_ns: self.starvation_ns,
             stall_ns: self.stall_ns,
+            subject: subject.with_workers(self.processes),
         }
     }
+}
+
+/// How a subject's auditors read where the scenario does not say: without a lock only where that is sound, for what such a
+/// reader finds torn would else be held against the subject.
+fn audit_of(subject: &SubjectPlan) -> Audit {
+    let is_sound = crate::subject::build(subject).is_ok_and(|subject| subject.traits().lock_free_reads);
+    if is_sound { Audit::LockFree } else { Audit::Locked }
 }
 
 /// Reads the table.
@@ -93,10 +100,10 @@ pub fn read(mut reader: Reader<'_>) -> Option<Stress> {
     let kill_every_ns = reader.duration_ns("kill_every", MS_NS..=DAY_NS);
     let payload = reader.size_bytes("payload", PAYLOAD_BYTES).unwrap_or(0);
     let auditors = reader.count_u32("auditors", 0..=PROCESSES_MAX, "auditors").unwrap_or(0);
-    let audit = match reader.word("audit", &["lock-free", "locked"]) {
-        Some("locked") => Audit::Locked,
+    let audit = reader.word("audit", &["lock-free", "locked"]).map(|word| match word {
+        "locked" => Audit::Locked,
         _ => Audit::LockFree,
-    };
+    });
     let fresh_processes = reader.truth("fresh_processes").unwrap_or(false);
     let starvation_ns = reader.duration_ns("starvation", MS_NS..=DAY_NS).unwrap_or(30 * S_NS);
     let stall_ns = reader.duration_ns("stall", MS_NS..=DAY_NS).unwrap_or(10 * S_NS);

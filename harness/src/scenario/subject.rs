@@ -4,7 +4,7 @@ use flockwork::{LockKind, ReadPolicy, Wait, WritePolicy};
 
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
-use crate::plan::{FailCreate, FailCreateAt, LibraryPlan, SandboxKind, SubjectPlan};
+use crate::plan::{FailCreate, FailCreateAt, LibraryPlan, Replica, SandboxKind, SubjectPlan};
 use crate::words::nearest;
 
 const WAIT_FORM: &str = "\"block\", \"try\" or a duration such as \"5s\"";
@@ -69,17 +69,22 @@ fn wait(reader: &mut Reader<'_>) -> Option<Wait> {
     wait
 }
 
-/// Which replicas there are is known to the replicas alone: building the subject names them.
 fn replica(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
     let Some((replica, place)) = reader.text("replica") else {
         reader.missing("replica", "the name of a replica, such as \"gvisor-2018\"");
         return None;
     };
-    let plan = SubjectPlan::Replica { replica: replica.into(), fail_create: fail_create(reader) };
-    if let Err(why) = crate::subject::build(&plan) {
-        reader.complain(Problem::new(place, why));
+    let replica = replica.parse::<Replica>();
+    if let Err(unknown) = &replica {
+        reader.complain(Problem::new(place, unknown.to_string()));
     }
-    Some(plan)
+    let place = place.clone();
+    let fail_create = fail_create(reader);
+    if let (Ok(Replica::Rules { .. }), Some(_)) = (&replica, fail_create) {
+        let message = "fail_create: only the replicas of gVisor have creates that fail half-way";
+        reader.complain(Problem::new(&place, message));
+    }
+    Some(SubjectPlan::Replica { replica: replica.ok()?, fail_create })
 }
 
 /// Two keys, of which the second only says where.
@@ -97,8 +102,9 @@ fn fail_create(reader: &mut Reader<'_>) -> Option<FailCreate> {
 #[must_use]
 pub fn describe(plan: &SubjectPlan) -> String {
     match plan {
-        SubjectPlan::Replica { replica, .. } => replica.clone(),
-        SubjectPlan::Oci(oci) => oci.runtime.clone(),
+        SubjectPlan::Replica { replica, .. } => replica.to_string(),
+        SubjectPlan::Oci(oci) => oci.runtime.to_string(),
+        SubjectPlan::Custom { word } => word.clone(),
         SubjectPlan::Library(plan) => {
             let mut words = vec!["library".to_owned(), plan.lock.to_string()];
             let default = LibraryPlan::default();

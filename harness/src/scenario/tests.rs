@@ -31,12 +31,41 @@ fn a_good_one_has_defaults() {
     let scenario = parse(GOOD, &[]).unwrap();
     assert_eq!(scenario.name, "where");
     assert_eq!(scenario.stress().unwrap().containers, 1);
-    assert_eq!(scenario.stress().unwrap().audit, Audit::LockFree);
     assert_eq!(scenario.stress().unwrap().budget, Budget::Operations(1_000));
     assert_eq!(scenario.stress().unwrap().mix.len(), 2, "a weight of 0 is no entry");
     assert_eq!(describe_subject(&scenario.subject), "library fs2");
     let Plan::Stress(plan) = scenario.plan(Path::new("/r"), 7) else { panic!("it is a stress run") };
     assert_eq!((plan.seed, plan.processes, plan.think_ns), (7, 4, 0..=50_000));
+    assert_eq!(plan.audit, Audit::LockFree);
+}
+
+/// A reader without a lock finds a file half written where saves are in place: that is no fault of such a subject.
+#[test]
+fn auditors_read_without_a_lock_only_where_that_is_sound_or_asked_for() {
+    let audit = |overrides: &[&str]| {
+        let scenario = parse(GOOD, overrides).unwrap();
+        let Plan::Stress(plan) = scenario.plan(Path::new("/r"), 7) else { panic!("it is a stress run") };
+        plan.audit
+    };
+    assert_eq!(audit(&["subject.write=rename"]), Audit::LockFree);
+    assert_eq!(audit(&["subject.write=in-place"]), Audit::Locked);
+    assert_eq!(audit(&["subject.write=in-place", "stress.audit=lock-free"]), Audit::LockFree);
+}
+
+#[test]
+fn only_gvisor_has_creates_that_fail_half_way() {
+    let replica = |name: &str| {
+        let text = GOOD.replace(
+            "name = \"library\"\nlock = \"fs2\"",
+            &format!("name = \"replica\"\nreplica = {name:?}"),
+        );
+        parse(&text, &["subject.fail_create=0.5"])
+    };
+    assert!(replica("gvisor-2018").is_ok());
+    let error = replica("rules-without-recheck").unwrap_err();
+    assert!(error.contains("fail_create: only the replicas of gVisor"), "{error}");
+    let error = replica("gvisor-2017").unwrap_err();
+    assert!(error.contains("the nearest is \"gvisor-2018\""), "{error}");
 }
 
 #[test]
@@ -45,7 +74,7 @@ fn overrides_win() {
     let scenario = parse(GOOD, &overrides).unwrap();
     assert_eq!(describe_subject(&scenario.subject), "library ofd");
     assert_eq!(scenario.stress().unwrap().budget, Budget::DurationNs(2_000_000_000));
-    assert_eq!(scenario.stress().unwrap().audit, Audit::Locked);
+    assert_eq!(scenario.stress().unwrap().audit, Some(Audit::Locked));
     assert_eq!(scenario.stress().unwrap().mix.len(), 3);
 }
 

@@ -33,11 +33,11 @@ const DAY_NS: u64 = 86_400_000_000_000;
 enum Form {
     /// A whole number from one to another.
     Count(u64, u64),
-    /// A duration.
+    /// A number with a unit of time: `30s`, `5m`.
     Duration,
     /// true or false.
     Truth,
-    /// Any text.
+    /// Any text; what it means is for whoever asks.
     Text,
     /// `no`, or a duration.
     Explain,
@@ -53,7 +53,7 @@ pub struct Key {
     pub default: &'static str,
 }
 
-/// Every setting.
+/// All settings, in the order in which `flockwork config` lists them.
 pub const KEYS: [Key; 10] = [
     Key { name: "seed", form: Form::Count(0, u64::MAX), default: "a random one, which is printed" },
     Key { name: "seeds", form: Form::Count(1, 1_000_000_000), default: "1" },
@@ -98,7 +98,7 @@ pub enum Origin {
     Environment(String),
     /// A table of the file, at a line.
     File {
-        /// The file.
+        /// The file that sets it.
         path: PathBuf,
         /// The table: `[run]` or `[profile.ci]`.
         table: String,
@@ -144,7 +144,7 @@ pub enum SettingsError {
     /// The file cannot be read.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// The file.
+        /// The file that could not be read.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -33,7 +33,7 @@ pub struct Case {
 /// A schedule that was run, and what it broke.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Broken promises.
+    /// The promises that the execution broke, the gravest first.
     pub violations: Vec<Violation>,
     /// The schedule that was really taken.
     pub schedule: Schedule,
@@ -69,7 +69,7 @@ pub trait Trials {
 /// How simple a case is: fewer processes count before fewer operations, and so on down the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size {
-    /// How many processes.
+    /// How many processes the schedule has.
     pub processes: usize,
     /// How many operations they perform.
     pub operations: usize,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use flockwork::Operation;
 pub use flockwork_judge::answer::Answer;
-pub use traits::Traits;
+pub use traits::{Root, Traits};
 
 use crate::plan::SubjectPlan;
 pub use crate::process::overlap::Watch;
@@ -24,7 +24,7 @@ pub type Builder = fn(&SubjectPlan) -> Result<Box<dyn Subject>, String>;
 /// One request to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What to do.
+    /// What the session is asked to do.
     pub operation: Operation,
     /// On which container: index into [`Seat::containers`]; without meaning for `list`.
     pub container: u32,
@@ -39,13 +39,13 @@ pub struct Seat {
     pub root: PathBuf,
     /// The worker's number.
     pub process: u32,
-    /// The containers' names.
+    /// The containers' names; a request tells a container by its index.
     pub containers: std::sync::Arc<[String]>,
     /// Size of the payload of each save, in bytes; see [`payload`].
     pub payload_bytes: u32,
     /// A word that marks processes started by this run, for `FLOCKWORK_RUN` in their environment.
     pub marker: String,
-    /// Watches critical sections.
+    /// Is told of each critical section as it is entered and left.
     pub watch: std::sync::Arc<dyn Watch>,
 }
 
@@ -56,11 +56,11 @@ pub enum Owner {
     Container(String),
     /// The subject's own, whatever containers exist (a root-wide lock, a counter).
     Root,
-    /// Nobody's.
+    /// Nobody's: a file that is there by mistake.
     Nobody,
 }
 
-/// What is tested.
+/// Something that keeps containers: it is built before the fork, and opened by each worker after it.
 pub trait Subject: Send + Sync {
     /// Opens the subject for one worker, in the worker.
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String>;
@@ -70,9 +70,6 @@ pub trait Subject: Send + Sync {
 
     /// Whose a path below the root is (relative to the root).
     fn owner(&self, relative: &Path) -> Owner;
-
-    /// Whether a reader without any lock must always find whole metadata at [`Subject::metadata_path`].
-    fn allows_lock_free_audit(&self) -> bool;
 
     /// The file with a container's metadata, relative to the root.
     fn metadata_path(&self, container: &str) -> PathBuf;
@@ -93,10 +90,13 @@ pub trait Session {
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
     match plan {
         SubjectPlan::Library(plan) => Ok(library::build(plan)),
-        SubjectPlan::Replica { replica, fail_create } => replica::build(replica, *fail_create),
+        SubjectPlan::Replica { replica, fail_create } => Ok(replica::build(*replica, *fail_create)),
         SubjectPlan::Oci(oci) => Err(format!(
             "{} is used by its commands alone, in rounds: give the scenario [rounds]",
             oci.runtime
         )),
+        SubjectPlan::Custom { word } => {
+            Err(format!("{word:?} is the subject of a program that builds its own: it is not known here"))
+        }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use flockwork::{Operation, WritePolicy};
 use flockwork_harness::history::Outcome;
 use flockwork_harness::plan::SubjectPlan;
+use flockwork_harness::plan::schedule::FaultKind;
 use flockwork_harness::process::clock::{now_ns, wait_ns};
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits, Watch};
+use flockwork_harness::subject::{Answer, Owner, Request, Root, Seat, Session, Subject, Traits, Watch};
 
 /// What one operation really was.
 #[derive(Clone, Copy, Debug)]
@@ -49,20 +50,20 @@ impl Subject for Calibrated {
     fn traits(&self) -> Traits {
         Traits {
             operations: &Operation::ALL,
+            tokens: false,
             watch: true,
             children: false,
+            lock_free_reads: false,
             deaths: None,
             model: None,
+            roots: &[Root::Seat],
+            faults: FaultKind::ALL,
             volatile: &[],
         }
     }
 
     fn owner(&self, _relative: &Path) -> Owner {
         Owner::Root
-    }
-
-    fn allows_lock_free_audit(&self) -> bool {
-        false
     }
 
     fn metadata_path(&self, container: &str) -> PathBuf {

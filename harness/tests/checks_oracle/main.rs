@@ -6,7 +6,7 @@
 mod oracle;
 mod simulation;
 
-use flockwork_harness::check::witness::{Deaths, WitnessOrder};
+use flockwork_harness::check::witness::{DeathRule, WitnessOrder};
 use flockwork_harness::history::{History, Outcome, Reason, Record, write};
 use flockwork_harness::model::State;
 use oracle::Oracle;
@@ -32,9 +32,9 @@ fn text(history: &History) -> String {
 }
 
 /// One to three containers, each of which has a history of its own. Of every other history one is broken.
-fn history_of(seed: u64) -> (History, Deaths, bool) {
+fn history_of(seed: u64) -> (History, DeathRule, bool) {
     let mut random = Random::new(seed);
-    let deaths = random.one_of(&[Deaths::Never, Deaths::AfterUnknown, Deaths::Free]);
+    let deaths = random.one_of(&[DeathRule::Never, DeathRule::AfterUnknown, DeathRule::Free]);
     let containers: u32 = random.one_of(&[1, 1, 2, 3]);
     let broken = random.below(containers.into()) as u32;
     let mut history = History::default();
@@ -59,7 +59,7 @@ fn history_of(seed: u64) -> (History, Deaths, bool) {
 fn container_of(
     seed: u64,
     random: &mut Random,
-    deaths: Deaths,
+    deaths: DeathRule,
     container: u32,
     is_broken: bool,
 ) -> (Vec<Record>, bool) {
@@ -87,7 +87,7 @@ fn judge(seed: u64, tally: &mut Tally) {
     compare_one(seed, &history, deaths, is_legal, tally);
 }
 
-fn compare_one(seed: u64, history: &History, deaths: Deaths, is_legal: bool, tally: &mut Tally) {
+fn compare_one(seed: u64, history: &History, deaths: DeathRule, is_legal: bool, tally: &mut Tally) {
     let order = WitnessOrder::of_history(history, deaths);
     let has_unknown = history.records.iter().any(|record| record.outcome == Outcome::Unknown);
     tally.with_unknown += u64::from(has_unknown);
@@ -143,7 +143,7 @@ fn old_disagreements_stay_settled() {
     for seed in SEEDS {
         // As seeds were taken then.
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let deaths = random.one_of(&[Deaths::Never, Deaths::AfterUnknown, Deaths::Free]);
+        let deaths = random.one_of(&[DeathRule::Never, DeathRule::AfterUnknown, DeathRule::Free]);
         let mut history = History::default();
         history.containers.push("c1".into());
         let is_legal;

@@ -6,7 +6,7 @@
 use std::num::NonZeroU64;
 
 use flockwork::Operation;
-use flockwork_harness::check::witness::Deaths;
+use flockwork_harness::check::witness::DeathRule;
 use flockwork_harness::history::{Outcome, Reason, Record};
 use flockwork_harness::model::{self, State};
 
@@ -28,11 +28,11 @@ struct World {
 
 pub struct Oracle<'a> {
     records: &'a [Record],
-    deaths: Deaths,
+    deaths: DeathRule,
 }
 
 impl<'a> Oracle<'a> {
-    pub fn new(records: &'a [Record], deaths: Deaths) -> Self {
+    pub fn new(records: &'a [Record], deaths: DeathRule) -> Self {
         Self { records, deaths }
     }
 
@@ -65,7 +65,7 @@ impl<'a> Oracle<'a> {
         }) {
             return false;
         }
-        if self.deaths == Deaths::Free
+        if self.deaths == DeathRule::Free
             && lives(world.state)
             && self.search(World { just_claimed: false, ..died(world) })
         {
@@ -96,7 +96,7 @@ impl<'a> Oracle<'a> {
             Operation::Delete => world.state == State::Created,
             _ => false,
         };
-        if self.deaths == Deaths::AfterUnknown
+        if self.deaths == DeathRule::AfterUnknown
             && killer
             && lives(world.state)
             && world.born_ns <= record.deadline_ns()

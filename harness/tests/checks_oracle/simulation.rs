@@ -6,7 +6,7 @@ mod random;
 use std::num::NonZeroU64;
 
 use flockwork::{Operation, Status};
-use flockwork_harness::check::witness::Deaths;
+use flockwork_harness::check::witness::DeathRule;
 use flockwork_harness::history::{Outcome, Reason, Record};
 use flockwork_harness::model::{self, Seen, State};
 pub use random::Random;
@@ -14,7 +14,7 @@ pub use random::Random;
 /// A container in the hands of a simulated world, one operation after the other.
 pub struct Simulation<'a> {
     random: &'a mut Random,
-    deaths: Deaths,
+    deaths: DeathRule,
     state: State,
     generation: u64,
     revision: u64,
@@ -56,7 +56,7 @@ pub struct Start {
 impl<'a> Simulation<'a> {
     /// So many of a hundred operations that change something are killed. What is there at the start is in its first life,
     /// and was saved once.
-    pub fn new(random: &'a mut Random, deaths: Deaths, killed_percent: u64, start: Start) -> Self {
+    pub fn new(random: &'a mut Random, deaths: DeathRule, killed_percent: u64, start: Start) -> Self {
         let Start { container, state } = start;
         let told = u64::from(state != State::Absent);
         Self {
@@ -106,7 +106,7 @@ impl<'a> Simulation<'a> {
 
     fn notice_death(&mut self) {
         let lives = !matches!(self.state, State::Absent | State::Stopped);
-        if self.deaths == Deaths::Free && self.random.percent(5) {
+        if self.deaths == DeathRule::Free && self.random.percent(5) {
             self.is_dead = true;
         }
         if std::mem::take(&mut self.is_dead) && lives {
@@ -157,7 +157,7 @@ impl<'a> Simulation<'a> {
         if let Some(next) = acts {
             let killer =
                 matches!(record.operation, Operation::Kill | Operation::Signal | Operation::ForceDelete);
-            if killer && self.deaths == Deaths::AfterUnknown && self.random.percent(50) {
+            if killer && self.deaths == DeathRule::AfterUnknown && self.random.percent(50) {
                 self.is_dead = true;
             } else {
                 self.go(next, self.state != State::Absent);

@@ -98,6 +98,22 @@ fn a_sound_subject_is_clean_once_its_space_is_exhausted() {
     assert!(place.remains().is_empty(), "{:?}", place.remains());
 }
 
+/// Runs and files have one judge: what an exploration is called, `check` calls its history.
+#[test]
+fn a_history_that_an_exploration_keeps_is_judged_alike_by_check() {
+    let Some(place) = place("a_history_that_an_exploration_keeps_is_judged_alike_by_check") else { return };
+    let kept = |scenario: &str, words: &[&str]| {
+        ends_with(place.run(&[scenario]).args(words), 0);
+        fs::canonicalize(place.path().join("results/latest")).unwrap().join("history.jsonl.zst")
+    };
+    let check = |history: &Path, code| ends_with(place.flockwork(&["check"]).arg(history), code);
+    assert!(!kept("clean.toml", &[]).exists(), "nobody asked for it");
+    let told = stdout(&check(&kept("clean.toml", &["--keep-history"]), 0));
+    // The setup, two pauses, and the examiner's questions.
+    assert!(told.contains(": linearizable (") && told.contains("on 1 container)"), "{told}");
+    check(&lost_update(&place).join("history.jsonl"), 100);
+}
+
 #[test]
 fn what_is_set_for_one_kind_is_left_out_of_the_other_and_told() {
     let test = "what_is_set_for_one_kind_is_left_out_of_the_other_and_told";

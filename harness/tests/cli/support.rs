@@ -149,7 +149,7 @@ pub fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
 }
 
-/// A JSON file.
+/// The JSON of a file; whatever else is there fails the test.
 #[track_caller]
 pub fn json_file(path: &Path) -> serde_json::Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -55,7 +55,7 @@ pub fn setting(subject: &str) -> Setting {
 
 pub fn plan(subject: &str, root: PathBuf) -> StressPlan {
     StressPlan {
-        subject: SubjectPlan::Replica { replica: subject.into(), fail_create: None },
+        subject: SubjectPlan::Custom { word: subject.into() },
         root,
         seed: 1,
         processes: 4,

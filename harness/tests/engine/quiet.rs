@@ -103,7 +103,7 @@ fn a_subject_that_does_not_open_is_an_error(zygote: &mut Zygote) {
     let stop = AtomicBool::new(false);
     let error = run(zygote, &setting.plan, &stop, &()).expect_err("no run").to_string();
     assert!(error.contains("process 1") && error.contains("out of paper"), "{error}");
-    setting.plan.subject = SubjectPlan::Replica { replica: "never heard of".into(), fail_create: None };
+    setting.plan.subject = SubjectPlan::Custom { word: "never heard of".into() };
     let error = run(zygote, &setting.plan, &stop, &()).expect_err("no run").to_string();
     assert!(error.contains("never heard of"), "{error}");
     assert_nothing_left(zygote);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use flockwork::{Operation, Status};
 use flockwork_harness::history::{Outcome, Reason};
 use flockwork_harness::plan::SubjectPlan;
+use flockwork_harness::plan::schedule::FaultKind;
 use flockwork_harness::process::Marker;
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits};
+use flockwork_harness::subject::{Answer, Owner, Request, Root, Seat, Session, Subject, Traits};
 use rustix::fs::FlockOperation;
 
 /// How the subject behaves.
@@ -42,8 +43,8 @@ enum Manner {
 }
 
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
-    let SubjectPlan::Replica { replica, .. } = plan else { return Err("only replicas here".into()) };
-    let manner = match replica.as_str() {
+    let SubjectPlan::Custom { word } = plan else { return Err("only subjects of one's own here".into()) };
+    let manner = match word.as_str() {
         "locked" => Manner::Locked,
         "unlocked" => Manner::Unlocked,
         "panics" => Manner::Panics,
@@ -74,10 +75,14 @@ impl Subject for Odd {
     fn traits(&self) -> Traits {
         Traits {
             operations: &Operation::ALL,
+            tokens: true,
             watch: true,
             children: self.0 == Manner::Litters || self.0 == Manner::LittersUnmarked,
+            lock_free_reads: true,
             deaths: None,
             model: None,
+            roots: &[Root::Seat],
+            faults: FaultKind::ALL,
             volatile: &[],
         }
     }
@@ -89,10 +94,6 @@ impl Subject for Odd {
             Some((_, "lock")) => Owner::Root,
             _ => Owner::Nobody,
         }
-    }
-
-    fn allows_lock_free_audit(&self) -> bool {
-        true
     }
 
     fn metadata_path(&self, container: &str) -> PathBuf {

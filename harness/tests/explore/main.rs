@@ -16,6 +16,7 @@ mod script;
 mod serial;
 mod sys;
 mod tidy;
+mod traits;
 mod trust;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         return binary::be_deprived(&arguments[1..]);
     }
     let mut zygote = Zygote::fork_with(script::build).expect("a zygote");
-    let usual = cases::ALL.iter().chain(refused::ALL).chain(binary::ALL).chain(trust::ALL);
+    let usual = cases::ALL.iter().chain(refused::ALL).chain(traits::ALL).chain(binary::ALL).chain(trust::ALL);
     let long = trust::LONG.iter();
     let is_long =
         has("--ignored") || has("--include-ignored") || std::env::var_os("FLOCKWORK_LONG").is_some();

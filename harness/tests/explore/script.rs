@@ -10,7 +10,8 @@ use std::time::Duration;
 use flockwork::Operation;
 use flockwork_harness::history::{Outcome, Reason};
 use flockwork_harness::plan::SubjectPlan;
-use flockwork_harness::subject::{Answer, Owner, Request, Seat, Session, Subject, Traits};
+use flockwork_harness::plan::schedule::FaultKind;
+use flockwork_harness::subject::{Answer, Owner, Request, Root, Seat, Session, Subject, Traits};
 use nix::fcntl::FcntlArg;
 use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -110,19 +111,40 @@ pub const TOKEN: &str = "token";
 pub const GOOD_TOKEN: &str = "1764000000123456789";
 pub const BAD_TOKEN: &str = "1764000000123456780";
 
+/// What a subject says of itself that scripts alone do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    #[default]
+    Usual,
+    StartsProcesses,
+    CannotBeKilled,
+    HasNoForceDelete,
+}
+
+/// What the plan's word says.
+#[derive(Serialize, Deserialize)]
+struct Scripted {
+    scripts: Vec<Script>,
+    manner: Manner,
+}
+
 /// The plan of a subject with these scripts: an operation on the container of an index does the script of that index.
 pub fn plan(scripts: &[Script]) -> SubjectPlan {
-    SubjectPlan::Replica { replica: serde_json::to_string(scripts).expect("scripts"), fail_create: None }
+    plan_as(Manner::Usual, scripts)
+}
+
+/// The same of a subject in this manner.
+pub fn plan_as(manner: Manner, scripts: &[Script]) -> SubjectPlan {
+    let scripted = Scripted { scripts: scripts.to_vec(), manner };
+    SubjectPlan::Custom { word: serde_json::to_string(&scripted).expect("scripts") }
 }
 
 /// The builder of the tests' zygote.
 pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
-    let SubjectPlan::Replica { replica, .. } = plan else { return Err("only scripts here".into()) };
-    let scripts = serde_json::from_str(replica).map_err(|error| error.to_string())?;
-    Ok(Box::new(Scripted(scripts)))
+    let SubjectPlan::Custom { word } = plan else { return Err("only scripts here".into()) };
+    let scripted: Scripted = serde_json::from_str(word).map_err(|error| error.to_string())?;
+    Ok(Box::new(scripted))
 }
-
-struct Scripted(Vec<Script>);
 
 impl Subject for Scripted {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
@@ -130,26 +152,28 @@ impl Subject for Scripted {
         fs::create_dir_all(&pids).map_err(|error| error.to_string())?;
         let own = pids.join(seat.process.to_string());
         fs::write(own, std::process::id().to_string()).map_err(|error| error.to_string())?;
-        Ok(Box::new(Reader { scripts: self.0.clone(), root: seat.root, pids, slots: Vec::new() }))
+        Ok(Box::new(Reader { scripts: self.scripts.clone(), root: seat.root, pids, slots: Vec::new() }))
     }
 
     fn traits(&self) -> Traits {
+        const NO_FORCE: &[Operation] = &[Operation::Create, Operation::State, Operation::List];
+        const NO_KILL: &[FaultKind] = &[FaultKind::Error, FaultKind::ShortWrite];
         Traits {
-            operations: &Operation::ALL,
+            operations: if self.manner == Manner::HasNoForceDelete { NO_FORCE } else { &Operation::ALL },
+            tokens: false,
             watch: false,
-            children: false,
+            children: self.manner == Manner::StartsProcesses,
+            lock_free_reads: true,
             deaths: None,
             model: None,
+            roots: &[Root::Seat],
+            faults: if self.manner == Manner::CannotBeKilled { NO_KILL } else { FaultKind::ALL },
             volatile: &[],
         }
     }
 
     fn owner(&self, _: &Path) -> Owner {
         Owner::Root
-    }
-
-    fn allows_lock_free_audit(&self) -> bool {
-        true
     }
 
     fn metadata_path(&self, container: &str) -> PathBuf {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use flockwork::Operation;
 use flockwork_harness::check::search;
-use flockwork_harness::check::witness::Deaths;
+use flockwork_harness::check::witness::DeathRule;
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, read, write};
 use flockwork_harness::model::table::ILLEGAL;
 use flockwork_harness::model::{Builtin, Model};
@@ -105,7 +105,7 @@ fn truth(history: &History, model: &Model, container: u32) -> Truth {
         has_an_order: order(history),
         has_an_order_with_deaths: order(&mortal),
         by_tokens: knows_tokens
-            .then(|| tokens::Oracle::new(&records, Deaths::of_history(history)).finds_an_order()),
+            .then(|| tokens::Oracle::new(&records, DeathRule::of_history(history)).finds_an_order()),
     }
 }
 

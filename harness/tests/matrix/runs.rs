@@ -38,7 +38,7 @@ pub fn on_replica(scenario: &Scenario, other: &str) -> Scenario {
     let SubjectPlan::Replica { fail_create, .. } = scenario.subject else {
         panic!("{}: no replica", scenario.name)
     };
-    let subject = SubjectPlan::Replica { replica: other.into(), fail_create };
+    let subject = SubjectPlan::Replica { replica: other.parse().expect("a replica"), fail_create };
     Scenario { subject, ..scenario.clone() }
 }
 

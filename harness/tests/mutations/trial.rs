@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use flockwork::Operation;
 use flockwork_harness::check::search::{self, Budget, SearchRuling};
-use flockwork_harness::check::witness::{Deaths, WitnessOrder};
+use flockwork_harness::check::witness::{DeathRule, WitnessOrder};
 use flockwork_harness::engine::stress::run;
 use flockwork_harness::history::{History, Outcome, Record};
 use flockwork_harness::model::{Builtin, Model, parse};
@@ -212,7 +212,7 @@ fn without_tokens(history: &History) -> History {
 
 /// `None`: it cannot judge what tells no tokens.
 fn is_detected_by_witness(history: &History) -> Option<bool> {
-    let order = WitnessOrder::of_history(history, Deaths::Never);
+    let order = WitnessOrder::of_history(history, DeathRule::Never);
     order.open().next().is_none().then_some(order.faults().next().is_some())
 }
 

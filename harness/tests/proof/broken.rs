@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use flockwork_harness::conduct::explore::{Trial, run};
-use flockwork_harness::plan::SubjectPlan;
+use flockwork_harness::plan::{Replica, SubjectPlan};
 use flockwork_harness::process::Zygote;
 use flockwork_harness::scenario::{Expect, Plan, Scenario, find};
 
@@ -47,7 +47,7 @@ pub fn all_rules_are_enough(zygote: &mut Zygote) {
         if !matches!(scenario.subject, SubjectPlan::Replica { .. }) {
             continue;
         }
-        let subject = SubjectPlan::Replica { replica: "rules".into(), fail_create: None };
+        let subject = SubjectPlan::Replica { replica: Replica::Rules { without: None }, fail_create: None };
         let whole = Scenario { subject, expect: Expect::default(), ..scenario };
         let trial = explore(zygote, &whole);
         assert!(

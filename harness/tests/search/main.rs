@@ -10,7 +10,7 @@ mod simulation;
 use flockwork::Operation;
 use flockwork_harness::check::certificate::Flaw;
 use flockwork_harness::check::search::{self, Budget, SearchRuling};
-use flockwork_harness::check::witness::{Deaths, WitnessOrder};
+use flockwork_harness::check::witness::{DeathRule, WitnessOrder};
 use flockwork_harness::history::{self, History, Outcome, Reason, Record, write};
 use flockwork_harness::model::{self, Builtin, Model, State};
 use flockwork_harness::report::verdict::Undecided;
@@ -63,9 +63,9 @@ fn all_have_an_order(history: &History, model: &Model) -> bool {
 fn history_of(seed: u64, model: &Model) -> (History, bool) {
     let mut random = Random::new(seed);
     let mut history = History::default();
-    let deaths = if seed % 5 < 2 { Deaths::Free } else { Deaths::Never };
+    let deaths = if seed % 5 < 2 { DeathRule::Free } else { DeathRule::Never };
     history.deaths =
-        Some(if deaths == Deaths::Free { history::Deaths::Free } else { history::Deaths::Never });
+        Some(if deaths == DeathRule::Free { history::Deaths::Free } else { history::Deaths::Never });
     let containers: u32 = random.one_of(&[1, 1, 2, 3]);
     let broken = random.below(containers.into()) as u32;
     let mut is_legal = true;
@@ -87,7 +87,7 @@ const STATES: [State; 5] =
     [State::Created, State::Running, State::PausedFromCreated, State::PausedFromRunning, State::Stopped];
 
 fn container_of(
-    (seed, deaths): (u64, Deaths),
+    (seed, deaths): (u64, DeathRule),
     random: &mut Random,
     history: &History,
     model: &Model,
@@ -176,7 +176,7 @@ fn judge(seed: u64, model: &Model, tally: &mut Tally) {
     }
     let told = || format!("seed {seed}\n{}", text(&history));
     assert_eq!(certify(&history, model, Budget::default()), Ok(is_legal), "{}", told());
-    let order = WitnessOrder::of_history(&history, Deaths::of_history(&history));
+    let order = WitnessOrder::of_history(&history, DeathRule::of_history(&history));
     if order.open().next().is_none() {
         // The witness knows more, so it may find more; what the search finds, it finds as well.
         let finds = order.faults().next().is_some();

@@ -54,7 +54,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The order.
+    /// The order that was validated: whoever does not believe it validates it again.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

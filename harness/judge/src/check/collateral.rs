@@ -18,7 +18,7 @@ use crate::violation::Class;
 /// Its name in reports.
 pub(super) const NAME: &str = Class::Collateral.as_str();
 
-/// The check.
+/// Looks for refused and failed operations that changed something all the same.
 #[derive(Debug)]
 pub(super) struct Collateral;
 

@@ -6,7 +6,7 @@ use super::{Check, Examination};
 use crate::evidence::Evidence;
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Reports a standstill: no operation ended for the plan's stall time.
 #[derive(Debug)]
 pub(super) struct Deadlock;
 

@@ -21,7 +21,7 @@ use crate::words::plural;
 /// How many creates a message names.
 const NAMED_MAX: usize = 4;
 
-/// The check.
+/// Looks for two creates of one id without a delete that can come between them.
 #[derive(Debug)]
 pub(super) struct DuplicateCreate;
 

@@ -13,7 +13,7 @@ use crate::evidence::{Evidence, Observed, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for files and processes that no live container owns once all is quiet.
 #[derive(Debug)]
 pub(super) struct Leftover;
 

@@ -11,7 +11,7 @@ use crate::violation::{Class, Violation};
 
 const NOBODY_CAME: Unobserved = Unobserved::lacking("no process entered a watched critical section");
 
-/// The check.
+/// Looks for two processes that were inside one container's critical section at once.
 #[derive(Debug)]
 pub(super) struct LockOverlap;
 

@@ -16,7 +16,7 @@ use crate::history::{History, Outcome, Record};
 use crate::model;
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for acknowledged saves that a later operation does not see, and for two that claim one revision.
 #[derive(Debug)]
 pub(super) struct LostUpdate;
 
@@ -26,6 +26,9 @@ impl Check for LostUpdate {
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {
+        if let Err(why) = &evidence.tokens {
+            return Examination::without(why);
+        }
         let history = evidence.history;
         by_container(history)
             .par_iter()

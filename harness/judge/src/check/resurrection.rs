@@ -17,7 +17,7 @@ use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for containers that were seen after their delete without a create.
 #[derive(Debug)]
 pub(super) struct Resurrection;
 

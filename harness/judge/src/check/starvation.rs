@@ -11,7 +11,7 @@ use crate::evidence::Evidence;
 use crate::history::{Outcome, Record};
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for operations that took longer than the scenario's bound.
 #[derive(Debug)]
 pub(super) struct Starvation;
 

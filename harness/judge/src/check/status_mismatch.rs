@@ -14,7 +14,7 @@ use crate::history::{History, Outcome};
 use crate::model;
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Compares the status in the metadata with what the real process does once all is quiet.
 #[derive(Debug)]
 pub(super) struct StatusMismatch;
 

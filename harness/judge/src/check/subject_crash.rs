@@ -8,7 +8,7 @@ use crate::violation::{Class, Violation};
 
 const SIGKILL: i32 = 9;
 
-/// The check.
+/// Looks for workers that panicked, or died of a signal that nobody sent.
 #[derive(Debug)]
 pub(super) struct SubjectCrash;
 

@@ -9,7 +9,7 @@ use crate::evidence::Evidence;
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for reads that found metadata empty, cut, unparsable or mixed from two saves.
 #[derive(Debug)]
 pub(super) struct TornRead;
 

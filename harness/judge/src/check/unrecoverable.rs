@@ -11,7 +11,7 @@ use crate::evidence::{Evidence, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
 
-/// The check.
+/// Looks for containers that could be neither used nor deleted and made anew once all was quiet.
 #[derive(Debug)]
 pub(super) struct Unrecoverable;
 

@@ -10,7 +10,7 @@ use super::source::{Place, Problem};
 use super::tree::{Entry, Node, Table, Value};
 use crate::words::{nearest, units};
 
-/// Reads one table.
+/// Reads one table of a document, notes which keys were asked for, and collects what is wrong with it.
 #[derive(Debug)]
 pub struct Reader<'a> {
     table: Option<&'a Table>,
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         &self.place
     }
 
-    /// Adds a problem.
+    /// Notes something that is wrong; reading goes on, so that its author hears of all at once.
     pub fn complain(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         self.complain(Problem::new(&place, format!("{} needs {key}: expected {expected}", self.title)));
     }
 
-    /// A text.
+    /// The text under a key, with its place; anything but a text is complained of, and nothing is given back.
     pub fn text(&mut self, key: &'static str) -> Option<(&'a str, &'a Place)> {
         self.hint(key, || Shape::Text);
         let entry = self.take(key)?;
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// true or false.
+    /// The truth under a key; anything else is complained of.
     pub fn truth(&mut self, key: &'static str) -> Option<bool> {
         self.hint(key, || Shape::Truth);
         let entry = self.take(key)?;

@@ -11,11 +11,11 @@ pub enum Shape {
     /// Its reader decides by itself.
     #[default]
     Any,
-    /// A text.
+    /// Any text; a schema says `string`.
     Text,
     /// One of several words.
     Word(Vec<&'static str>),
-    /// A list.
+    /// An array whose items were not sketched further.
     List,
     /// A list of some of these words.
     Words(Vec<&'static str>),
@@ -29,14 +29,14 @@ pub enum Shape {
     Duration,
     /// A size: a number of bytes, or a text with a unit.
     Size,
-    /// A table.
+    /// A table with keys of its own.
     Table,
 }
 
-/// One table.
+/// The keys that a reader asked of one table, which are those that it knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableSketch {
-    /// Its keys.
+    /// What was asked for under each key.
     pub keys: BTreeMap<&'static str, Shape>,
     /// Whether any other key may be in it.
     pub is_open: bool,

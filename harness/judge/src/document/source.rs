@@ -11,7 +11,7 @@ pub struct Source {
     pub kind: SourceKind,
     /// Path of the file, or the flag that the argument belongs to.
     pub name: String,
-    /// The text.
+    /// The whole of it, as it was read.
     pub text: String,
 }
 
@@ -27,9 +27,9 @@ pub enum SourceKind {
 /// A stretch of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The text.
+    /// What the place lies in, shared by all places of a document.
     pub source: Arc<Source>,
-    /// Its bytes.
+    /// The bytes that it covers, counted from the start of the text.
     pub span: Range<usize>,
 }
 

@@ -10,9 +10,9 @@ use super::source::{Place, Problem, Source, SourceKind};
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// The value.
+    /// What was written there.
     pub value: Value,
-    /// Where it stands.
+    /// Where in the document the value stands, for messages.
     pub place: Place,
 }
 
@@ -27,9 +27,9 @@ pub enum Value {
     Float(f64),
     /// true or false.
     Boolean(bool),
-    /// A list.
+    /// An array: its items in their order, each with its place.
     Array(Vec<Node>),
-    /// A table.
+    /// A table, inline or under a heading.
     Table(Table),
 }
 
@@ -70,18 +70,18 @@ impl Value {
 /// A table: few entries, so a list is its own index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// The entries.
+    /// Keys and values in the order in which they were written.
     pub entries: Vec<Entry>,
 }
 
 /// A key of a table, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The key.
+    /// The key without its quotes.
     pub key: String,
     /// Where the key stands.
     pub key_place: Place,
-    /// The value.
+    /// What the key was given.
     pub node: Node,
 }
 
@@ -100,7 +100,7 @@ impl Table {
     }
 }
 
-/// Parses a document.
+/// Parses a TOML document, each value with the place at which it stands; the error has a place too.
 pub fn parse(source: &Arc<Source>) -> Result<Table, Problem> {
     let root = DeTable::parse(&source.text).map_err(|error| syntax(source, 0, &error))?;
     Ok(table(source, 0, root.get_ref()))

@@ -19,7 +19,7 @@ pub const HOLDS_VERSION: u32 = 1;
 /// One time that a process held a container's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Who.
+    /// The number of the process that held the lock.
     pub process: u32,
     /// Which container's, as an index into [`Holds::containers`].
     pub container: u32,

@@ -65,7 +65,7 @@ pub fn read(input: impl BufRead, model: &ObjectModel, limits: Limits) -> Result<
 enum Keys {
     /// No: all is about one object.
     One,
-    /// Yes.
+    /// Each value comes with a key: it is about the object of that name.
     Many,
 }
 

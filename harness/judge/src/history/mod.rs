@@ -39,7 +39,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// All four outcomes, in the order of the words of a history.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The outcome as histories spell it.
@@ -88,7 +88,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason.
+    /// All reasons that a history may give.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The reason as histories spell it.
@@ -130,7 +130,7 @@ pub enum Deaths {
 }
 
 impl Deaths {
-    /// Either.
+    /// All ways in which containers may die, as a header spells them.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As histories and models spell it.
@@ -157,9 +157,9 @@ pub struct Record {
     pub process: u32,
     container: u32,
     message: u32,
-    /// What.
+    /// What was asked of the subject.
     pub operation: Operation,
-    /// How it ended.
+    /// Whether it succeeded, was refused, failed, or nobody knows.
     pub outcome: Outcome,
     /// Why it was refused or failed.
     pub reason: Option<Reason>,
@@ -258,7 +258,7 @@ pub struct History {
     pub deaths: Option<Deaths>,
     /// The containers' names; a record's container is an index into it.
     pub containers: Vec<String>,
-    /// The operations.
+    /// All operations, in no particular order: their times say what came before what.
     pub records: Vec<Record>,
     /// What its times count.
     pub clock: Clock,
@@ -301,9 +301,9 @@ impl Start {
 /// are no part of the history: so it need not act within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// When it begins.
+    /// The first instant of the window, in nanoseconds.
     pub from_ns: u64,
-    /// When it ends.
+    /// The last instant of the window, in nanoseconds.
     pub to_ns: u64,
 }
 

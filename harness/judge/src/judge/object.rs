@@ -17,7 +17,7 @@ use crate::words::units;
 /// What is said of one object, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectJudgement {
-    /// The object.
+    /// The object, as the history calls it.
     pub object: String,
     /// How many operations it had.
     pub operations: u64,
@@ -175,7 +175,7 @@ fn late(model: &ObjectModel, call: &Call) -> Option<(Class, String)> {
 pub struct ObjectJudged {
     /// What is said of each object that has operations, in the order of the history's names.
     pub objects: Vec<ObjectJudgement>,
-    /// What failed.
+    /// The operations that failed or were late, by reason, and the promises that they broke.
     pub failures: ObjectFailures,
 }
 

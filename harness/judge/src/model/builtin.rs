@@ -16,7 +16,7 @@ pub enum Builtin {
 }
 
 impl Builtin {
-    /// Every one.
+    /// All models that need no file.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// Its name, as histories and the command line spell it.

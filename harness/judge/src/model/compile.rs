@@ -21,7 +21,7 @@ pub struct Model {
 pub struct Unsound {
     /// The operation whose rule does not fit the others, where it is one.
     pub operation: Option<Operation>,
-    /// Why.
+    /// What does not fit together, in a sentence for whoever wrote the model.
     pub why: String,
 }
 
@@ -65,19 +65,19 @@ impl Model {
         Ok(Self { rules, table, states })
     }
 
-    /// Its name.
+    /// What the model is called: a built-in's own word, or its file's name without `.toml`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.rules.name
     }
 
-    /// Its rules.
+    /// The rules that it was compiled from, as people write them.
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Its table.
+    /// What it was compiled to: for each operation and answer, what it makes of each state.
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table

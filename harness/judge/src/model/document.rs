@@ -16,7 +16,7 @@ const AFTER: &str = include_str!("document-after.md");
 /// What there is to say of models of objects; a test holds it against the code.
 pub(super) const OBJECTS: &str = include_str!("document-objects.md");
 
-/// The whole page.
+/// The whole of docs/models.md, models and examples included.
 #[must_use]
 pub fn page() -> String {
     let tables = Builtin::ALL.map(|builtin| section(&Rules::builtin(builtin)));
@@ -24,7 +24,7 @@ pub fn page() -> String {
     format!("{BEFORE}\n{}\n{after}\n{OBJECTS}", tables.join("\n"))
 }
 
-/// One model.
+/// The section of docs/models.md about one model: its statuses and operations as a table.
 #[must_use]
 pub fn section(rules: &Rules) -> String {
     let mut text = format!("## `{}`\n\n{}\n\n", rules.name, wrapped(&rules.about));

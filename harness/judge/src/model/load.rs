@@ -30,15 +30,15 @@ pub enum LoadError {
     Absent {
         /// As it was typed.
         name: String,
-        /// The way out.
+        /// What to do about it: which models there are.
         hint: String,
     },
     /// It is there and cannot be read as a text.
     #[error("{path}: cannot be read as a model: {why}")]
     Unreadable {
-        /// The path.
+        /// The file that could not be read, as it was given.
         path: String,
-        /// Why.
+        /// What the system said.
         why: String,
     },
     /// It does not say what a model needs to say.

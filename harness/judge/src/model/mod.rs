@@ -35,7 +35,7 @@ pub enum AnyModel {
 }
 
 impl AnyModel {
-    /// Its name.
+    /// What the model is called in reports: a built-in's own word, or its file's name without `.toml`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -51,20 +51,20 @@ pub enum State {
     /// There is none.
     #[default]
     Absent,
-    /// Created.
+    /// Made, and not yet started.
     Created,
-    /// Running.
+    /// Its process runs.
     Running,
     /// Paused, and a resume makes it created again.
     PausedFromCreated,
     /// Paused, and a resume makes it running again.
     PausedFromRunning,
-    /// Stopped.
+    /// Its process has ended; what is left is to delete it.
     Stopped,
 }
 
 impl State {
-    /// Every state.
+    /// All states of the runsc model, absence included, by number.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// The status that an operation sees; `None`: absent.
@@ -110,9 +110,9 @@ impl fmt::Display for State {
 /// What an operation told of itself, as far as the model judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// What.
+    /// Which operation was done.
     pub operation: Operation,
-    /// How it ended.
+    /// Whether it succeeded, was refused, failed, or nobody knows.
     pub outcome: Outcome,
     /// Why it was refused.
     pub reason: Option<Reason>,

@@ -35,14 +35,14 @@ pub enum Otherwise {
     Waits,
 }
 
-/// One operation.
+/// One row of the table: from which statuses an operation is permitted, where it leads, and what it gets elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Which.
+    /// Which operation this row is about.
     pub operation: Operation,
     /// Where it is permitted.
     pub from: Vec<Place>,
-    /// Where it leads.
+    /// Where it leads from there.
     pub to: Target,
     /// Where it leads instead, if it tells so by the status it left.
     pub or: Option<Status>,
@@ -64,10 +64,10 @@ impl Rule {
     }
 }
 
-/// A whole model.
+/// All rules of one model, as its author wrote them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Its name.
+    /// What the model is called in reports and in the headers of histories.
     pub name: String,
     /// What it is, in a sentence or two.
     pub about: String,

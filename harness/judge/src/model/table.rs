@@ -20,7 +20,7 @@ pub const ILLEGAL: u8 = u8::MAX;
 /// goes without saying.
 pub type Row = [u8; STATES_MAX];
 
-/// A model.
+/// A compiled model: a small set of states, and for each operation and answer what it makes of each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     name: String,

@@ -67,7 +67,7 @@ pub struct Explanation {
 pub enum Way {
     /// The kind's own procedure.
     Procedure,
-    /// The search.
+    /// The search that tries orders, for what no faster procedure can decide.
     Search,
 }
 

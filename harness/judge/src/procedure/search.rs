@@ -48,7 +48,7 @@ pub struct Limits {
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// An order.
+    /// An order that respects every interval, by places among the items.
     Sequence(Sequence),
     /// There is none: this operation has no place among what was invoked before it returned.
     Dead(u32),

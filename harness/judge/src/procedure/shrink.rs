@@ -28,7 +28,7 @@ const GROUPS_MAX: usize = 4096;
 /// What some of the items share, and with which they can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Group {
-    /// This one alone.
+    /// An operation that can be left out by itself, because nothing hangs on it.
     Alone(u32),
     /// All of a value or element.
     Value(Value),

@@ -22,7 +22,7 @@ use std::collections::BinaryHeap;
 pub struct Job {
     /// Earliest and latest instant.
     pub from_ns: u64,
-    /// The latest.
+    /// The latest instant at which it can have acted, in nanoseconds.
     pub until_ns: u64,
     /// Whether it must have acted.
     pub must: bool,
@@ -33,11 +33,11 @@ pub struct Job {
 /// Somebody saw so many numbers taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
-    /// How many.
+    /// How many numbers it saw taken.
     pub count: u32,
-    /// Its interval.
+    /// When it was invoked, in nanoseconds.
     pub from_ns: u64,
-    /// Its end.
+    /// When it returned, in nanoseconds.
     pub until_ns: u64,
 }
 
@@ -69,7 +69,7 @@ pub enum Trouble {
 struct Windows {
     /// Earliest instant and who says so, by number; beyond the last for all further numbers.
     from: Vec<(u64, Source)>,
-    /// Latest.
+    /// Latest instant and who says so, by number.
     until: Vec<(u64, Source)>,
     fixed: Vec<Option<u32>>,
 }

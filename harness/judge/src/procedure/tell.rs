@@ -28,7 +28,7 @@ impl<'a> Teller<'a> {
         Self { history, origin_ns: first_ns, unit: Unit::fitting(last_ns.saturating_sub(first_ns)) }
     }
 
-    /// A value.
+    /// A value as the history spells it, in JSON.
     #[must_use]
     pub fn value(&self, value: Value) -> String {
         self.history.values.shown(value)
@@ -42,7 +42,7 @@ impl<'a> Teller<'a> {
         if is_number { format!("p{name}") } else { name.clone() }
     }
 
-    /// When.
+    /// From its invocation to its return, in the unit that fits the history: `10 µs–40 µs`.
     #[must_use]
     pub fn span(&self, call: &Call) -> String {
         if self.history.clock == Clock::Steps {

@@ -1,6 +1,6 @@
 //! Numbers as people read them: grouped digits, and nouns that agree.
 
-/// 1234567 as `1,234,567`.
+/// A number with a comma at each thousand: 1234567 as `1,234,567`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -14,7 +14,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `1 scenario`, `2 scenarios`.
+/// A count with its noun, in the plural where there is not exactly one: `1 scenario`, `2 scenarios`.
 #[must_use]
 pub fn plural(count: u64, noun: &str) -> String {
     let ending = match count {

@@ -3,7 +3,7 @@
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Nanoseconds, whole.
+    /// Whole nanoseconds, as they were measured.
     Nanoseconds,
     /// Microseconds, to the nanosecond.
     Microseconds,
@@ -25,7 +25,7 @@ impl Unit {
         }
     }
 
-    /// Its symbol.
+    /// The symbol behind a number: `ns`, `µs`, `ms`, `s`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

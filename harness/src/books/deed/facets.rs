@@ -23,7 +23,7 @@ impl Faults {
         1 << error as u8
     }
 
-    /// These errors.
+    /// The set of these errors.
     #[must_use]
     pub const fn of(errors: &[Injected]) -> Self {
         let (mut bits, mut at) = (0, 0);

@@ -30,15 +30,15 @@ use crate::words::plural;
 /// All that is needed to conduct a benchmark.
 #[derive(Debug)]
 pub struct Conductor<'c> {
-    /// Forks the processes.
+    /// Whoever forks the benchmark's processes.
     pub zygote: &'c mut Zygote,
-    /// Where evidence goes.
+    /// The folder in which the run's folder is made.
     pub results: &'c Results,
     /// Whether the user wants to stop.
     pub interrupt: &'c Interrupt,
-    /// What was typed.
+    /// The command line as it was typed, for the record.
     pub command_line: &'c [String],
-    /// How to speak.
+    /// In which format, and how much, is told.
     pub output: Output,
     /// Determines the order of the rounds and each worker's choices.
     pub seed: u64,
@@ -53,7 +53,7 @@ pub struct Conductor<'c> {
 /// A benchmark that was conducted.
 #[derive(Debug)]
 pub struct Conducted {
-    /// What was measured.
+    /// All rounds of all cells, with the machine.
     pub record: BenchRecord,
     /// What it comes to.
     pub verdict: BenchVerdict,

@@ -14,7 +14,7 @@ use crate::words::plural;
 /// What a benchmark comes to.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchVerdict {
-    /// The verdict on all of it.
+    /// What follows from all thresholds together.
     pub verdict: Verdict,
     /// The exit code that says the same.
     pub exit_code: u8,

@@ -38,7 +38,7 @@ pub struct BenchRequest {
     pub scenarios: Vec<Scenario>,
     /// What the command line set.
     pub overrides: Vec<Override>,
-    /// The seed.
+    /// Decides the order of the rounds and each worker's choices; printed before anything starts.
     pub seed: u64,
     /// Where runs leave their evidence.
     pub results_dir: PathBuf,

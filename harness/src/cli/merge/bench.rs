@@ -16,7 +16,7 @@ use super::gather::Shared;
 pub struct United {
     /// What was measured, by all.
     pub record: BenchRecord,
-    /// The scenario.
+    /// The benchmark that all runs are rounds of.
     pub scenario: Scenario,
     /// What it comes to.
     pub verdict: BenchVerdict,

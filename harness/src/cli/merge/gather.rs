@@ -61,9 +61,9 @@ fn find(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), ReadError> {
 /// A run with what it is of a campaign.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    /// The run.
+    /// What its folder holds.
     pub stored: StoredRun,
-    /// What it is.
+    /// Which shard of which campaign it says it is.
     pub share: Share,
 }
 
@@ -102,7 +102,7 @@ impl Shared {
 pub struct Gathered {
     /// The complete runs; no two of them are of one case.
     pub complete: Vec<Shared>,
-    /// The others.
+    /// Runs that were begun and never finished: what they would have shown is missing.
     pub incomplete: Vec<Shared>,
 }
 

@@ -39,7 +39,7 @@ pub const MERGED_FILE: &str = "merge.json";
 /// More missing shares than these are counted, not named.
 const MISSING_MAX: usize = 20;
 
-/// `merge.json`.
+/// What `merge.json` says: what several runs come to together, and which of them are missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Merged {
     /// Version of this form.

@@ -10,7 +10,7 @@ use crate::explore::observe::{Observer, Scene};
 #[derive(Debug)]
 pub struct Hold {
     desk: Desk,
-    /// Counted from 1.
+    /// The step before which everything is held, counted from 1.
     step: usize,
 }
 

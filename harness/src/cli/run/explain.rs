@@ -25,7 +25,7 @@ const VIOLATIONS_MAX: usize = 8;
 /// What became of the attempt.
 #[derive(Debug)]
 pub(super) struct Explanation {
-    /// In words.
+    /// The explanation as a paragraph for people.
     pub(super) words: String,
     /// The schedule, where one was found, and the number of the one that showed it first.
     pub(super) found: Option<(Simplest, u64)>,

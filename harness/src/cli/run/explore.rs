@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::Runner;
 use crate::cli::findings::{self, Simplest};
+use crate::cli::request::Keep;
 use crate::conduct::explore::{self, Trial};
 use crate::engine::Ended;
 use crate::engine::explore::{Discovery, ExploreRun};
 use crate::finding::Finding;
 use crate::finding::moments::{self, Moments};
+use crate::history::History;
 use crate::plan::ExplorePlan;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
@@ -40,7 +42,7 @@ impl Runner<'_> {
     ) -> Result<ScenarioReport, Box<dyn std::error::Error>> {
         let stop = self.interrupt.flag();
         let trial = explore::run(&mut self.zygote, &scenario.expect, plan, stop, bar)?;
-        if let Some(history) = &trial.run.undecided {
+        if let Some(history) = self.to_keep(&trial) {
             folder.write_history(history)?;
         }
         bar.shrinking();
@@ -58,6 +60,15 @@ impl Runner<'_> {
             }
         }
         Ok(report(scenario, plan, &trial, violations, folder))
+    }
+
+    /// The history that is kept with the run: of what no check could decide, else of what broke a promise, else of the first
+    /// execution, where histories are asked for.
+    fn to_keep<'t>(&self, trial: &'t Trial) -> Option<&'t History> {
+        let is_asked = self.request.keep == Keep::All || !trial.judgement.expected;
+        let broken = trial.run.discoveries.first().map(|discovery| &discovery.history);
+        let asked = || broken.or(trial.run.first.as_ref()).filter(|_| is_asked);
+        trial.run.undecided.as_ref().or_else(asked)
     }
 
     pub(super) fn simplest(

@@ -12,7 +12,7 @@ use crate::report::progress::Bar;
 use crate::report::rounds::{Broken, RoundsReport};
 use crate::report::{ReachReport, Reproduction, ScenarioReport, Tries, ViolationReport, story};
 use crate::results::{RunFolder, Script};
-use crate::runtimes::{Runtime, profile};
+use crate::runtimes::profile;
 use crate::scenario::Scenario;
 
 impl Runner<'_> {
@@ -52,7 +52,7 @@ fn keep(
     let Shown { violation, history, .. } = shown;
     let finding = Finding::of(history, violation, &scenario.subject_words());
     let path = folder.write_finding(&finding, history, script)?;
-    std::fs::write(path.join("model.toml"), profile::text(Runtime::of(&plan.oci)))?;
+    std::fs::write(path.join("model.toml"), profile::text(plan.oci.runtime))?;
     let rounds = trial.classes.get(&violation.class).map_or(0, |(rounds, _)| *rounds);
     let of = u32::try_from(trial.run.rounds).unwrap_or(u32::MAX);
     Ok(ViolationReport {

@@ -6,7 +6,7 @@ use crate::process::clock;
 
 /// Nanoseconds, and ways to let them pass.
 pub(super) trait Clock {
-    /// Now.
+    /// The time, in nanoseconds from an arbitrary start that all processes share.
     fn now_ns(&self) -> u64;
 
     /// Sleeps until then.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::job::{Job, Performed, Timing};
-use super::wire::BenchOrder;
+use super::wire::BenchTask;
 use crate::engine::EngineError;
 use crate::plan::bench::CommandTask;
 use crate::process::Marker;
@@ -27,7 +27,7 @@ pub(super) struct Run<'t> {
 impl<'t> Run<'t> {
     pub fn new(
         task: &'t CommandTask,
-        order: &BenchOrder,
+        order: &BenchTask,
         names: &Arc<[String]>,
         process: u32,
     ) -> Result<Self, String> {

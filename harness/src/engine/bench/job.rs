@@ -16,7 +16,7 @@ pub(super) enum Timing {
 pub(super) struct Performed {
     /// When it got the lock and when it gave it back, where that was timed.
     pub held_ns: Option<(u64, u64)>,
-    /// When it ended.
+    /// When the operation ended, in nanoseconds of the shared clock.
     pub done_ns: u64,
     /// Whether it only read.
     pub is_read: bool,

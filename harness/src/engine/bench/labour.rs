@@ -16,7 +16,7 @@ pub(super) struct Shift<'a> {
     pub timed_every: u32,
     /// When warm-up ends.
     pub begin_ns: u64,
-    /// When measuring ends.
+    /// When measuring ends, in nanoseconds of the shared clock.
     pub end_ns: u64,
 }
 

@@ -16,7 +16,7 @@ pub(super) trait Locker {
     /// Waits until it has the container's lock.
     fn acquire(&mut self, clock: &impl Clock, container: u32) -> Result<(), String>;
 
-    /// Gives it back.
+    /// Gives the container's lock back.
     fn release(&mut self, container: u32) -> Result<(), String>;
 }
 
@@ -46,7 +46,7 @@ impl Waiting {
     }
 }
 
-/// No lock.
+/// A locker that locks nothing: it shows what everything but the lock costs.
 #[derive(Debug)]
 pub(super) struct Nothing;
 
@@ -161,7 +161,7 @@ pub(super) struct Fresh<'p> {
 /// Whether the locked inode is compared with the one at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inode {
-    /// It is.
+    /// The inode is looked up at the path after each acquisition, as the library does.
     Compared,
     /// It is taken for the right one.
     Trusted,

@@ -37,7 +37,7 @@ impl Meter {
         }
     }
 
-    /// Measuring begins.
+    /// Measuring begins: processor time that was used before is left out.
     pub fn begin(&mut self) {
         self.usage = getrusage(UsageWho::RUSAGE_SELF).ok();
     }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use nix::sys::resource::UsageWho;
 pub(crate) use supervise::supervise;
-pub(crate) use wire::BenchOrder;
+pub(crate) use wire::BenchTask;
 
 use self::choice::{below, stream};
 use self::ground::Ground;
@@ -67,7 +67,7 @@ pub trait Progress {
     fn round(&self, done: u64, next: &CellPlan);
 }
 
-/// Nobody watches.
+/// For whoever does not want to hear of progress.
 impl Progress for () {
     fn round(&self, _done: u64, _next: &CellPlan) {}
 }
@@ -191,7 +191,7 @@ impl Bench<'_> {
         order: u32,
         arena: &Arena,
     ) -> Result<Result<u64, String>, EngineError> {
-        let message = BenchOrder {
+        let message = BenchTask {
             cell: cell.clone(),
             folder: self.ground.folder(cell)?,
             seed: self.plan.seed ^ u64::from(order).wrapping_mul(0x9e37_79b9_7f4a_7c15),
@@ -201,7 +201,7 @@ impl Bench<'_> {
             marker: self.marker.to_string(),
         };
         let lost = |error: io::Error| EngineError::Failed(format!("lost the zygote: {error}"));
-        self.zygote.order(&super::Order::Bench(Box::new(message)), arena.region()).map_err(lost)?;
+        self.zygote.order(&super::ServerTask::Bench(Box::new(message)), arena.region()).map_err(lost)?;
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 arena.region().control().end.store(1, Ordering::Release);

@@ -9,7 +9,7 @@ use super::door::TimedDoor;
 use super::job::{Job, Performed, Timing};
 use crate::history::{Outcome, Reason};
 use crate::plan::bench::{BenchSubject, Operations, Task};
-use crate::plan::{LibraryPlan, SandboxKind, SubjectPlan};
+use crate::plan::{GvisorCommit, LibraryPlan, Replica, SandboxKind, SubjectPlan};
 use crate::subject::{Request, Session};
 
 /// The subject of a task that operates on containers.
@@ -24,7 +24,7 @@ pub(super) fn subject_of(task: &Task) -> Option<SubjectPlan> {
             sandbox: SandboxKind::Inert,
         }),
         BenchSubject::Gvisor2018 => {
-            SubjectPlan::Replica { replica: subject.as_str().into(), fail_create: None }
+            SubjectPlan::Replica { replica: Replica::Gvisor(GvisorCommit::Of2018), fail_create: None }
         }
     })
 }

@@ -18,9 +18,9 @@ pub(super) struct Start {
 /// One worker's pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pace {
-    /// At once.
+    /// It does not wait at all: the next operation follows at once.
     Restless,
-    /// After thinking.
+    /// It waits this long after each operation, in nanoseconds.
     Thinking { think_ns: u64 },
     /// At fixed times, whatever has become of the operations before: those that are late are late.
     Due { first_ns: f64, interval_ns: f64, next: u64 },

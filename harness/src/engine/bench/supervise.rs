@@ -12,7 +12,7 @@ use rustix::thread::futex;
 
 use super::meter::cpu_ns;
 use super::operate::subject_of;
-use super::wire::{BenchOrder, Finished, Report};
+use super::wire::{BenchTask, Finished, Report};
 use super::worker::{RoundContext, container_ids, make_room_for_descriptors};
 use super::workers::Workers;
 use crate::plan::bench::{BenchLock, Descriptor, Task, Waiting};
@@ -33,7 +33,7 @@ const DEATH_NS_MAX: u64 = 10_000_000_000;
 /// Runs a round and reports; an error means that the zygote can go on no more.
 pub(crate) fn supervise(
     channel: &Channel,
-    order: BenchOrder,
+    order: BenchTask,
     memory: OwnedFd,
     build: Builder,
 ) -> io::Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn supervise(
     channel.send(&ran.map_or_else(Report::Failed, Report::Finished), None)
 }
 
-fn prepare(order: BenchOrder, memory: OwnedFd, build: Builder) -> Result<RoundContext, String> {
+fn prepare(order: BenchTask, memory: OwnedFd, build: Builder) -> Result<RoundContext, String> {
     let arena =
         Arena::attach(memory, order.size).map_err(|error| format!("cannot map the arena: {error}"))?;
     let names: Arc<[String]> = super::ground::names(order.cell.containers).into();

@@ -9,7 +9,7 @@ use crate::process::arena::Size;
 
 /// Run this round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct BenchOrder {
+pub(crate) struct BenchTask {
     pub cell: CellPlan,
     /// Where the containers lie.
     pub folder: PathBuf,
@@ -52,7 +52,7 @@ pub(crate) struct Departure {
 pub(crate) enum How {
     /// By a signal that was none of ours.
     Signal(i32),
-    /// By itself.
+    /// It exited with this code, and these were its last words where it left any.
     Code(i32, Option<String>),
     /// By our SIGKILL, long after the end of the round.
     Stuck,

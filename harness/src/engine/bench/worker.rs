@@ -19,7 +19,7 @@ use super::locker::{Files, Fresh, InMemory, Inode, Kept, Links, Locker, Nothing}
 use super::meter::Meter;
 use super::operate::{Operate, saved_payload_bytes};
 use super::pace::Pace;
-use super::wire::BenchOrder;
+use super::wire::BenchTask;
 use crate::plan::bench::{BenchLock, BenchSubject, Descriptor, Operations, Task, Waiting};
 use crate::process::arena::Arena;
 use crate::process::lifeline;
@@ -27,7 +27,7 @@ use crate::subject::{Seat, Subject};
 
 /// What all processes of one round share; made in the zygote, inherited by fork.
 pub(super) struct RoundContext {
-    pub order: BenchOrder,
+    pub order: BenchTask,
     pub arena: Arc<Arena>,
     pub subject: Option<Box<dyn Subject>>,
     pub names: Arc<[String]>,
@@ -175,7 +175,7 @@ fn words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// The containers' ids.
+/// The names of the plan as ids; an error names the one that the library does not accept.
 pub(super) fn container_ids(names: &[String]) -> Result<Vec<ContainerId>, String> {
     names.iter().map(|name| ContainerId::new(name.as_str()).map_err(words)).collect()
 }

@@ -6,10 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::SignalFd;
-use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -86,19 +84,7 @@ impl<'s> Workers<'s> {
 
     /// Waits for a process to end, for the harness to go, or for the time to pass.
     pub fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        let mut polled = [
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
-        ];
-        match ppoll(&mut polled, Some(TimeSpec::from_duration(at_most)), None) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let hung_up = PollFlags::POLLHUP | PollFlags::POLLERR;
-        if polled[1].revents().is_some_and(|events| events.intersects(hung_up)) {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the harness is gone"));
-        }
-        while self.signals.read_signal()?.is_some() {}
+        children::wait(&self.signals, self.channel, at_most)?;
         self.reap()
     }
 

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 
 use globset::GlobMatcher;
 
-use super::runner::appending;
-use super::stage::Stage;
+use super::context::CommandContext;
 use super::wire::Torn;
+use super::worker::appending;
 use crate::plan::command::Whole;
 use crate::process::clock::now_ns;
 use crate::process::launch::Ending;
@@ -23,16 +23,16 @@ const TORN_MAX: u64 = 16;
 const QUOTED_CHARS: usize = 300;
 
 /// Looks until the workers have left.
-pub(super) fn work(stage: &Stage, round: u64, process: u32) -> io::Result<()> {
-    let matchers: Vec<(GlobMatcher, &Whole)> = stage
+pub(super) fn work(shared: &CommandContext, round: u64, process: u32) -> io::Result<()> {
+    let matchers: Vec<(GlobMatcher, &Whole)> = shared
         .plan
         .watch
         .iter()
         .filter_map(|watched| Some((glob(&watched.pattern).ok()?, &watched.whole)))
         .collect();
-    let header = stage.region.header(process);
-    let control = stage.region.control();
-    let mut out = appending(&stage.places.record_of(process))?;
+    let header = shared.region.header(process);
+    let control = shared.region.control();
+    let mut out = appending(&shared.places.record_of(process))?;
     let mut files = Vec::new();
     let mut listed_ns = 0;
     let mut torn = 0;
@@ -41,15 +41,15 @@ pub(super) fn work(stage: &Stage, round: u64, process: u32) -> io::Result<()> {
         if at_ns - listed_ns >= LIST_NS {
             listed_ns = at_ns;
             files.clear();
-            gather(&stage.places.state, Path::new(""), &matchers, &mut files);
+            gather(&shared.places.state, Path::new(""), &matchers, &mut files);
         }
         if files.is_empty() {
             crate::process::clock::wait_ns(100_000);
         }
         for (file, whole) in &files {
-            let Ok(content) = fs::read(stage.places.state.join(file)) else { continue };
+            let Ok(content) = fs::read(shared.places.state.join(file)) else { continue };
             header.completed.fetch_add(1, Ordering::Relaxed);
-            let Some(why) = unwhole(stage, process, file, whole, &content)? else { continue };
+            let Some(why) = unwhole(shared, process, file, whole, &content)? else { continue };
             header.torn.fetch_add(1, Ordering::Relaxed);
             torn += 1;
             if torn <= TORN_MAX {
@@ -84,7 +84,7 @@ fn gather<'w>(
 
 /// What is wrong with what was read; nothing where it is whole.
 fn unwhole(
-    stage: &Stage,
+    shared: &CommandContext,
     process: u32,
     file: &Path,
     whole: &Whole,
@@ -92,7 +92,7 @@ fn unwhole(
 ) -> io::Result<Option<String>> {
     let Ok(text) = std::str::from_utf8(content) else {
         if let Whole::Command(_) = whole {
-            return by_command(stage, process, file, whole, content);
+            return by_command(shared, process, file, whole, content);
         }
         return Ok(Some("it is not UTF-8".into()));
     };
@@ -103,24 +103,24 @@ fn unwhole(
         Whole::Toml => toml::from_str::<toml::Table>(text).err().map(|error| error.message().to_owned()),
         Whole::Yaml if text.trim().is_empty() => Some("it is empty".into()),
         Whole::Yaml => yaml_rust2::YamlLoader::load_from_str(text).err().map(|error| error.to_string()),
-        Whole::Command(_) => return by_command(stage, process, file, whole, content),
+        Whole::Command(_) => return by_command(shared, process, file, whole, content),
     })
 }
 
 /// Asks a command about a copy of what was read: what the command would read itself may be another by then.
 fn by_command(
-    stage: &Stage,
+    shared: &CommandContext,
     process: u32,
     file: &Path,
     whole: &Whole,
     content: &[u8],
 ) -> io::Result<Option<String>> {
     let Whole::Command(line) = whole else { return Ok(None) };
-    let folder = stage.places.copies.join(process.to_string());
+    let folder = shared.places.copies.join(process.to_string());
     fs::create_dir_all(&folder)?;
     let copy = folder.join(file.file_name().unwrap_or_default());
     fs::write(&copy, content)?;
-    let done = stage.run_alone(line, Some(&copy), "watch")?;
+    let done = shared.run_alone(line, Some(&copy), "watch")?;
     let said = [&done.stderr, &done.stdout].map(|text| String::from_utf8_lossy(text).trim().to_owned());
     let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or_default();
     Ok(match done.ending {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::stage::Stage;
+use super::context::CommandContext;
 use crate::books::deed::{At, Fd};
 use crate::explore::strategy::sampling::Dice;
 use crate::process::perturbed::{Perturber, try_it};
@@ -17,23 +17,23 @@ use crate::tracee::memory::Memory;
 const STREAM: u64 = 1 << 63;
 
 /// Finds out whether calls can be delayed, where they are to be; why not, where they cannot.
-pub(super) fn make_ready(stage: &mut Stage) -> Option<String> {
-    stage.plan.perturb_ns.as_ref()?;
+pub(super) fn make_ready(context: &mut CommandContext) -> Option<String> {
+    context.plan.perturb_ns.as_ref()?;
     match try_it(&filter::program(None)) {
         Ok(()) => {
-            stage.perturbs = true;
+            context.perturbs = true;
             None
         }
         Err(error) => Some(error.to_string()),
     }
 }
 
-/// What delays the calls of a runner's commands; none where none are delayed.
-pub(super) fn perturber(stage: &Stage, stream: u64) -> Option<Perturber> {
-    let range_ns = stage.plan.perturb_ns.clone().filter(|_| stage.perturbs)?;
-    let mut dice = Dice::of(stage.plan.seed, stream | STREAM);
+/// What delays the calls of a worker's commands; none where none are delayed.
+pub(super) fn perturber(context: &CommandContext, stream: u64) -> Option<Perturber> {
+    let range_ns = context.plan.perturb_ns.clone().filter(|_| context.perturbs)?;
+    let mut dice = Dice::of(context.plan.seed, stream | STREAM);
     let folders: Vec<PathBuf> =
-        [Some(stage.places.state.clone()), stage.plan.state.clone()].into_iter().flatten().collect();
+        [Some(context.places.state.clone()), context.plan.state.clone()].into_iter().flatten().collect();
     let decide = move |stop: &Notification| {
         let (least_ns, most_ns) = (*range_ns.start(), *range_ns.end());
         concerns(stop, &folders).then(|| least_ns + dice.number() % (most_ns - least_ns + 1))

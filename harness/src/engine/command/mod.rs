@@ -1,14 +1,14 @@
 //! The engine for commands: real processes that run a user's commands freely, and write down what each answered.
 //!
 //! On the harness's side there is little: copy the state, send the order, show progress, and read what was written down. A
-//! conductor, forked from the zygote, has the rest: it prepares each round and forks its runners and auditors.
+//! supervisor, forked from the zygote, has the rest: it prepares each round and forks its workers and auditors.
 
 mod auditor;
-mod conductor;
+mod context;
 mod delay;
-mod runner;
-mod stage;
+mod supervise;
 mod wire;
+mod worker;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::conductor::raise;
+pub(crate) use self::supervise::raise;
+use self::wire::{CommandsTask, Finished, Places, Report};
 pub use self::wire::{Entry, Torn, Unusual};
-use self::wire::{Finished, Order, Places, Tidings};
 use super::{Ended, Progress};
 use crate::ground::{copied_bytes, copy};
 use crate::plan::command::CommandPlan;
@@ -55,7 +55,7 @@ pub struct CommandRun {
     pub duration_ns: u64,
     /// From the call of the engine to the first process's start, in nanoseconds.
     pub startup_ns: u64,
-    /// Why it ended.
+    /// Whether the budget was used up, or somebody stopped it.
     pub ended: Ended,
 }
 
@@ -143,7 +143,7 @@ fn names_state(plan: &CommandPlan) -> bool {
         || names(&plan.folder)
 }
 
-/// Has a conductor do the run; the inner error says why there is no mount namespace.
+/// Has a supervisor do the run; the inner error says why there is no mount namespace.
 fn conduct(
     zygote: &Zygote,
     plan: &CommandPlan,
@@ -155,9 +155,9 @@ fn conduct(
 ) -> Result<Result<Finished, String>, CommandRunError> {
     let lost = CommandRunError::failed;
     let (line, theirs) = Channel::pair().map_err(lost("no channel can be had"))?;
-    zygote.order_over(&super::Order::Conductor, theirs.as_fd()).map_err(lost("lost the zygote"))?;
+    zygote.order_over(&super::ServerTask::Commands, theirs.as_fd()).map_err(lost("lost the zygote"))?;
     drop(theirs);
-    let order = Order {
+    let order = CommandsTask {
         plan: plan.clone(),
         layout: *region.layout(),
         marker: Marker::next().to_string(),
@@ -165,21 +165,21 @@ fn conduct(
         places: places.clone(),
     };
     let memory = region.memory();
-    line.send(&order, Some(memory.as_fd())).map_err(lost("lost the conductor"))?;
+    line.send(&order, Some(memory.as_fd())).map_err(lost("lost the supervisor"))?;
     loop {
         if stop.load(Ordering::Relaxed) {
             region.control().end.store(1, Ordering::Release);
         }
         show(region, plan, progress);
-        if !line.wait(UPDATE).map_err(lost("lost the conductor"))? {
+        if !line.wait(UPDATE).map_err(lost("lost the supervisor"))? {
             continue;
         }
-        return match line.receive::<Tidings>().map_err(lost("lost the conductor"))? {
-            Some((Tidings::Finished(finished), _)) => Ok(Ok(finished)),
-            Some((Tidings::NoNamespace(why), _)) => Ok(Err(why)),
-            Some((Tidings::Usage(why), _)) => Err(CommandRunError::Usage(why)),
-            Some((Tidings::Failed(why), _)) => Err(CommandRunError::Failed(why)),
-            None => Err(CommandRunError::Failed("the conductor of commands ended without a report".into())),
+        return match line.receive::<Report>().map_err(lost("lost the supervisor"))? {
+            Some((Report::Finished(finished), _)) => Ok(Ok(finished)),
+            Some((Report::NoNamespace(why), _)) => Ok(Err(why)),
+            Some((Report::Usage(why), _)) => Err(CommandRunError::Usage(why)),
+            Some((Report::Failed(why), _)) => Err(CommandRunError::Failed(why)),
+            None => Err(CommandRunError::Failed("the supervisor of commands ended without a report".into())),
         };
     }
 }
@@ -191,7 +191,7 @@ fn show(region: &Region, plan: &CommandPlan, progress: &dyn Progress) {
     progress.update(operations, headers.iter().map(|header| header.torn.load(Ordering::Relaxed)).sum());
 }
 
-/// Reads what runners and auditors wrote down.
+/// Reads what workers and auditors wrote down.
 fn gather(
     plan: &CommandPlan,
     places: &Places,

@@ -1,4 +1,4 @@
-//! What the harness and a conductor say to each other, and what runners write down.
+//! What the harness and a supervisor say to each other, and what workers write down.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use crate::plan::command::{CommandPlan, Ends};
 use crate::process::region::Layout;
 use crate::process::spawner::Bind;
 
-/// What a conductor is to do; with it comes the region.
+/// What a supervisor is to do; with it comes the region.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct CommandsTask {
     pub plan: CommandPlan,
     pub layout: Layout,
     pub marker: String,
@@ -27,7 +27,7 @@ pub(super) struct Places {
     pub state: PathBuf,
     /// What it is put back to.
     pub kept: PathBuf,
-    /// Where runners and auditors write what they saw.
+    /// Where workers and auditors write what they saw.
     pub records: PathBuf,
     /// Where auditors put copies for commands that tell whether a file is whole.
     pub copies: PathBuf,
@@ -49,9 +49,9 @@ impl Places {
     }
 }
 
-/// What a conductor tells.
+/// What a supervisor tells.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Tidings {
+pub(super) enum Report {
     /// It cannot begin: a mount namespace cannot be had.
     NoNamespace(String),
     /// A command of setup or teardown did not do what it should.
@@ -62,7 +62,7 @@ pub(super) enum Tidings {
     Finished(Finished),
 }
 
-/// What a conductor saw.
+/// What a supervisor saw.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub rounds: u64,
@@ -90,12 +90,12 @@ pub enum Unusual {
     Lacking(String),
 }
 
-/// One operation, as its runner wrote it down.
+/// One operation, as its worker wrote it down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The round, from 0.
+    /// The round that it belongs to, from 0.
     pub round: u64,
-    /// The process, from 0.
+    /// The worker that ran it, from 0.
     pub process: u32,
     /// Which operation of the plan.
     pub operation: usize,
@@ -105,21 +105,21 @@ pub struct Entry {
     pub invoke_ns: u64,
     /// When it had ended; none: what it started may still act.
     pub return_ns: Option<u64>,
-    /// How it ended.
+    /// What the scenario's rules make of its answer.
     pub outcome: Ends,
-    /// Why.
+    /// Why it was refused or failed, where a rule gave a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What it was given, or what it told of that.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
     pub value: Option<Json>,
-    /// What it saw.
+    /// What its answer told, read as the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
     pub saw: Option<Json>,
     /// The status that it told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Its own words.
+    /// What it said of itself, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Whether no rule fits its answer.
@@ -138,7 +138,7 @@ fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
 /// A file that an auditor did not find whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Torn {
-    /// The round, from 0.
+    /// The round in which it was read, from 0.
     pub round: u64,
     /// When it was read.
     pub at_ns: u64,
@@ -146,6 +146,6 @@ pub struct Torn {
     pub file: String,
     /// What is wrong with it.
     pub why: String,
-    /// What was read.
+    /// What the reader found, cut short where it is long.
     pub content: String,
 }

@@ -30,7 +30,7 @@ const NAIVE_WALKS: u64 = 100;
 /// How often progress is shown, and the wish to stop looked at.
 const UPDATE: Duration = Duration::from_millis(100);
 
-/// Explores.
+/// Runs executions until the strategy has no other to ask for, or the budget is used up.
 pub(super) fn run(
     zygote: &Zygote,
     plan: &ExplorePlan,
@@ -72,7 +72,7 @@ pub(super) fn run(
     }
 }
 
-/// What lanes share.
+/// What the lanes of one exploration share: the campaign, and what was seen so far.
 struct Book<'p> {
     state: Mutex<State>,
     news: Condvar,
@@ -116,6 +116,7 @@ impl State {
     fn new(plan: &ExplorePlan, begun_ns: u64) -> Self {
         let run = ExploreRun {
             undecided: None,
+            first: None,
             discoveries: Vec::new(),
             examinations: Vec::new(),
             schedules: 0,
@@ -323,6 +324,7 @@ impl State {
         if verdict.examinations.iter().any(|(_, examination)| examination.inconclusive.is_some()) {
             self.run.undecided.get_or_insert_with(|| verdict.history.clone());
         }
+        self.run.first.get_or_insert_with(|| verdict.history.clone());
         for (name, new) in verdict.examinations {
             self.examined.entry(name).or_default().merge(new);
         }

@@ -53,7 +53,7 @@ impl Divergence {
 /// What came of following a schedule.
 #[derive(Clone, Debug)]
 pub struct Followed {
-    /// Broken promises.
+    /// The promises that this execution broke, the gravest first.
     pub violations: Vec<Violation>,
     /// The schedule that was really taken.
     pub schedule: Schedule,
@@ -63,7 +63,7 @@ pub struct Followed {
     pub divergence: Option<Divergence>,
     /// How many times a process was interrupted that could have gone on.
     pub preemptions: u32,
-    /// How it ended.
+    /// Whether it came to its end, to a standstill, or to the bound of its steps.
     pub end: End,
     /// What each check found.
     pub examinations: Vec<(&'static str, Examination)>,

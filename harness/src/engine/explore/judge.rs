@@ -12,7 +12,7 @@ use flockwork::Operation;
 use super::control::{Control, ControlError, Digest, Left, number};
 use crate::check::{self, Examination};
 use crate::engine::stress::{remains, sort};
-use crate::engine::{NO_FORCE_DELETE, NO_PROCESS, UNWATCHED};
+use crate::engine::{NO_FORCE_DELETE, NO_PROCESS, UNTOLD, UNWATCHED};
 use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Reply, Sections, Stall, Unobserved};
 use crate::history::History;
 use crate::plan::Call;
@@ -96,10 +96,12 @@ pub(super) fn judge(
     }
     let since_ns = recorder.time(0);
     let stall = left.stall.as_ref().map(|waiting| Stall { since_ns, waiting: waiting.clone() });
+    let traits = subject.traits();
     let sections = Sections { entered: left.entered, overlaps: &recorder.overlaps };
     let evidence = Evidence {
         history: &recorder.history,
-        sections: if subject.traits().watch { Ok(sections) } else { Err(UNWATCHED) },
+        tokens: if traits.tokens { Ok(()) } else { Err(UNTOLD) },
+        sections: if traits.watch { Ok(sections) } else { Err(UNWATCHED) },
         exits: Ok(&recorder.exits),
         quiet: Ok(&found.quiet),
         starvation_ns: Err(TIMELESS),

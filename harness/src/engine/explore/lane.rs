@@ -14,9 +14,10 @@ use crate::explore::step::Mask;
 use crate::history::Outcome;
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
-use crate::subject::Subject;
+use crate::subject::{Subject, Traits};
 
-/// One lane.
+/// A set of controlled processes on a processor of its own, with a folder of its own, that runs and judges
+/// executions.
 pub(super) struct Lane {
     pub control: Control,
     subject: Box<dyn Subject>,
@@ -37,8 +38,10 @@ impl Lane {
         let root = folder(&plan.root, number)
             .map_err(|error| EngineError::Failed(format!("no folder in {}: {error}", plan.root.display())))?;
         let processor = processor(number);
-        let control = Control::open(zygote, plan, root, processor)?;
         let subject = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?;
+        let traits = subject.traits();
+        suits(&traits, plan).map_err(EngineError::Failed)?;
+        let control = Control::open(zygote, plan, root, processor, traits.beside())?;
         let mut lane = Self {
             control,
             subject,
@@ -46,7 +49,6 @@ impl Lane {
             examined: Examined::default(),
             processor,
         };
-        let traits = lane.subject.traits();
         lane.setup.history.deaths = traits.deaths;
         lane.setup.history.model = traits.model;
         lane.set_up(&plan.setup, &plan.containers)?;
@@ -74,7 +76,8 @@ impl Lane {
         }
     }
 
-    /// Runs one execution.
+    /// Runs one execution from the folder's first state: the chooser says who goes next, and the observer hears of
+    /// each step.
     pub fn run(
         &mut self,
         programs: &[Vec<Call>],
@@ -88,6 +91,17 @@ impl Lane {
     /// Judges an execution just run.
     pub fn judge(&mut self, files: Digest, left: &Left) -> Result<JudgedExecution, ControlError> {
         judge::judge(&mut self.control, self.subject.as_ref(), &mut self.examined, files, left)
+    }
+}
+
+/// Whether a subject can be explored as the plan has it.
+fn suits(traits: &Traits, plan: &ExplorePlan) -> Result<(), String> {
+    if traits.children {
+        return Err("the subject starts processes of its own, which exploration does not control".into());
+    }
+    match plan.faults.iter().find(|fault| !traits.takes(**fault)) {
+        Some(fault) => Err(format!("explore.faults: {fault} does not fit the subject, as it says of itself")),
+        None => Ok(()),
     }
 }
 

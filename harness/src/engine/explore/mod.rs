@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub use self::campaign::Promised;
-pub(crate) use self::control::{FIRST_SEQUENCE, ForkServerOrder, raise_fork_server};
+pub(crate) use self::control::{FIRST_SEQUENCE, ForkServerTask, raise_fork_server};
 #[doc(hidden)]
 pub use self::pace::{Pace, pace};
 
@@ -45,6 +45,8 @@ pub struct ExploreRun {
     pub examinations: Vec<(&'static str, Examination)>,
     /// The first history that a check could not decide: somebody else may.
     pub undecided: Option<History>,
+    /// The first history that was judged: what one execution looks like, for whoever wants to judge it again.
+    pub first: Option<History>,
     /// Schedules that were run to their end and judged.
     pub schedules: u64,
     /// Of these, how many had a fault.
@@ -72,7 +74,7 @@ pub struct ExploreRun {
     pub promised: Option<Promised>,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
-    /// Why it ended.
+    /// Whether the budget was used up, or somebody stopped it.
     pub ended: super::Ended,
 }
 
@@ -81,7 +83,7 @@ pub struct ExploreRun {
 pub struct Answers {
     /// Creates that succeeded, those of the setup included: without one, no container was there to be raced for.
     pub created: u64,
-    /// Operations that failed.
+    /// Operations that reported an error, in all executions.
     pub failed: u64,
     /// What the subject said at the first of these.
     pub first_failure: Option<String>,

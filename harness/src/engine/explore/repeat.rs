@@ -27,18 +27,18 @@ pub(super) struct Repeat {
     pub number: u64,
     /// The faults that were planned for it.
     pub planned: Arc<[Planned]>,
-    /// What happened.
+    /// The steps of the execution that is run once more, to compare with.
     pub first: Execution<()>,
 }
 
-/// Those that wait.
+/// Executions that wait to be run once more.
 pub(super) struct Repeats {
     waiting: Vec<Repeat>,
     dice: Dice,
 }
 
 impl Repeats {
-    /// None yet.
+    /// Nothing has been repeated yet; the seed decides when a repetition comes.
     pub fn new(seed: u64) -> Self {
         Self { waiting: Vec::new(), dice: Dice::of(seed, STREAM) }
     }

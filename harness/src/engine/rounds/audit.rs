@@ -14,15 +14,15 @@ const SHOWN_CHARS: usize = 60;
 /// A read that found something else than a whole document.
 #[derive(Clone, Debug)]
 pub(super) struct Torn {
-    /// Which container.
+    /// The container whose metadata was found torn, by index into the plan's names.
     pub container: u32,
-    /// Who, from 0.
+    /// The auditor that found it, counted from 0.
     pub auditor: u32,
     /// When the read began.
     pub from_ns: u64,
     /// When it was over.
     pub to_ns: u64,
-    /// What was wrong.
+    /// What the reader found instead of a whole document.
     pub why: String,
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use flockwork::Operation;
 
-use super::{Ended, EngineError, Progress, UNWATCHED};
+use super::{Ended, EngineError, Progress, UNTOLD, UNWATCHED};
 use crate::evidence::{Evidence, Exit, Quiet, Stall, Unobserved};
 use crate::history::History;
 use crate::plan::rounds::RoundsPlan;
@@ -51,6 +51,7 @@ impl Round {
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
             history: &self.history,
+            tokens: Err(UNTOLD),
             sections: Err(UNWATCHED),
             exits: Ok(&self.exits),
             quiet: Ok(&self.quiet),
@@ -65,7 +66,7 @@ impl Round {
 pub enum Next {
     /// As long as the budget lasts.
     Another,
-    /// It was enough.
+    /// No other round follows.
     Enough,
 }
 
@@ -88,7 +89,7 @@ pub struct RoundsRun {
     pub duration_ns: u64,
     /// From the call of the engine to the first round, in nanoseconds.
     pub startup_ns: u64,
-    /// Why it ended.
+    /// Whether the budget was used up, or somebody stopped it.
     pub ended: Ended,
     /// What could not be removed.
     pub left: Left,

@@ -109,7 +109,7 @@ mod tests {
 
     fn plan(seed: u64) -> StressPlan {
         StressPlan {
-            subject: SubjectPlan::Replica { replica: "none".into(), fail_create: None },
+            subject: SubjectPlan::Custom { word: "none".into() },
             root: "/nowhere".into(),
             seed,
             processes: 2,

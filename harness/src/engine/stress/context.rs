@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use nix::unistd::Pid;
 use rustix::thread::futex;
 
-use super::wire::StressOrder;
+use super::wire::StressTask;
 use crate::plan::StressPlan;
 use crate::process::lifeline;
 use crate::process::overlap::{Identity, OverlapDetector};
@@ -21,7 +21,7 @@ pub(super) fn container_names(count: u32) -> Vec<String> {
 
 /// Where a run takes place.
 pub(super) struct RunContext {
-    pub order: StressOrder,
+    pub order: StressTask,
     pub region: Arc<Region>,
     pub subject: Box<dyn Subject>,
     pub containers: Arc<[String]>,
@@ -29,7 +29,7 @@ pub(super) struct RunContext {
 }
 
 impl RunContext {
-    pub fn prepare(order: StressOrder, memory: OwnedFd, build: Builder) -> Result<Self, String> {
+    pub fn prepare(order: StressTask, memory: OwnedFd, build: Builder) -> Result<Self, String> {
         let region = Region::attach(memory, order.layout)
             .map_err(|error| format!("cannot map the {} bytes of the log: {error}", order.layout.bytes()))?;
         Ok(Self {

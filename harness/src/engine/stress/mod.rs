@@ -23,13 +23,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) use supervise::supervise;
-pub(crate) use wire::{StressOrder, WireAnswer};
+pub(crate) use wire::{StressTask, WireAnswer};
 
 pub(crate) use self::examine::{copy_tree, left_beside, remains, sort};
 use self::wire::{Departure, Finished, Recording, Report};
-use super::{EngineError, Progress, StressRun, UNWATCHED};
+use super::{EngineError, Progress, StressRun, UNTOLD, UNWATCHED};
 use crate::evidence::Stall;
 use crate::plan::StressPlan;
+use crate::plan::schedule::Fault;
 use crate::process::clock::now_ns;
 use crate::process::region::Region;
 use crate::process::{Marker, Zygote};
@@ -75,6 +76,11 @@ pub fn run_with(
 ) -> Result<StressRun, EngineError> {
     let called_ns = now_ns();
     let traits = zygote.builder()(&plan.subject).map_err(EngineError::Failed)?.traits();
+    if plan.kill_every_ns.is_some() && !traits.takes(Fault::Kill) {
+        return Err(EngineError::Failed(
+            "stress.kill_every: kill does not fit the subject, as it says of itself".into(),
+        ));
+    }
     let Conducted { region, departures, finished } =
         conduct(zygote, plan, terms, Recording::Full, stop, progress)?;
     let names = context::container_names(plan.containers);
@@ -89,6 +95,7 @@ pub fn run_with(
     Ok(StressRun {
         history,
         overlaps,
+        tokens: if traits.tokens { Ok(()) } else { Err(UNTOLD) },
         entered: if traits.watch { Ok(sections) } else { Err(UNWATCHED) },
         holds: if traits.watch { Ok(holds) } else { Err(UNWATCHED) },
         exits: departures.into_iter().map(Departure::into_exit).collect(),
@@ -130,7 +137,7 @@ pub enum Recorded {
     No,
 }
 
-/// Nobody watches.
+/// For whoever does not want to hear of progress.
 impl Progress for () {
     fn update(&self, _operations: u64, _violations: u64) {}
 }
@@ -158,9 +165,9 @@ fn conduct(
     let region = Region::create(layout).map_err(|error| {
         EngineError::Failed(format!("cannot make a log of {} bytes: {error}", layout.bytes()))
     })?;
-    let order = StressOrder { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
+    let order = StressTask { plan: plan.clone(), layout, marker: terms.marker.to_string(), recording };
     let lost = |error: io::Error| EngineError::Failed(format!("lost the zygote: {error}"));
-    zygote.order(&super::Order::Stress(Box::new(order)), &region).map_err(lost)?;
+    zygote.order(&super::ServerTask::Stress(Box::new(order)), &region).map_err(lost)?;
     let mut departures = Vec::new();
     let mut updated_ns = 0;
     loop {

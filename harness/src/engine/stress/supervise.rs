@@ -13,7 +13,7 @@ use super::killer::Killer;
 use super::limits::quota;
 use super::pause::is_over;
 use super::stillness::{self, Pulse};
-use super::wire::{Departure, Finished, Recording, Report, Stillness, StressOrder};
+use super::wire::{Departure, Finished, Recording, Report, Stillness, StressTask};
 use super::worker::{END_FULL, END_STALL, END_STOP, work};
 use super::workers::Workers;
 use crate::engine::Ended;
@@ -34,7 +34,7 @@ const OPEN_NS_MIN: u64 = 10_000_000_000;
 /// Runs an order and reports; an error means that the zygote can go on no more.
 pub(crate) fn supervise(
     channel: &Channel,
-    order: StressOrder,
+    order: StressTask,
     memory: OwnedFd,
     build: Builder,
 ) -> io::Result<()> {

@@ -14,9 +14,9 @@ use crate::process::overlap::Identity;
 use crate::process::region::Layout;
 use crate::subject::Answer;
 
-/// Run this.
+/// Asks the zygote to run the workers of a stress plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct StressOrder {
+pub(crate) struct StressTask {
     pub plan: StressPlan,
     pub layout: Layout,
     pub marker: String,
@@ -26,7 +26,7 @@ pub(crate) struct StressOrder {
 /// Whether workers record what they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Recording {
-    /// Everything.
+    /// Every invocation and return is written to the shared log.
     Full,
     /// Nothing but how many operations there were: to measure what recording costs.
     Off,
@@ -102,7 +102,7 @@ pub(crate) struct Finished {
     pub observations: Vec<Observation>,
 }
 
-/// Nobody got anywhere.
+/// No operation of any process ended for the plan's stall time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stillness {
     pub since_ns: u64,

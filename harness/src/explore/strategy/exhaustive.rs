@@ -45,7 +45,7 @@ impl Exhaustive {
         Self::ordered(FrontierOrder::default())
     }
 
-    /// In this order.
+    /// All executions, those that are left to try taken up in this order.
     #[must_use]
     pub fn ordered(order: FrontierOrder) -> Self {
         Self::of(SourceSets(()), order)

@@ -19,7 +19,7 @@ pub enum FrontierOrder {
     Deepest,
     /// Any: what is found at the end does not depend on the order, and tests show it.
     Shuffled {
-        /// Decides which.
+        /// Seeds the shuffle: the same seed gives the same order.
         seed: u64,
     },
 }
@@ -36,9 +36,9 @@ struct Rank {
 pub struct Item {
     /// How often a process is interrupted in it that could have gone on.
     pub preemptions: u32,
-    /// Its length.
+    /// How many steps the prefix has.
     pub depth: usize,
-    /// Its last node.
+    /// The node of the tree at which the prefix ends.
     pub node: Node,
 }
 
@@ -53,7 +53,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// An empty one.
+    /// A frontier without prefixes, which gives them back in this order.
     #[must_use]
     pub fn new(order: FrontierOrder) -> Self {
         Self { order, ..Self::default() }

@@ -33,7 +33,7 @@ pub enum Coverage {
         /// How many times a process may be interrupted that could have gone on.
         preemptions: u32,
     },
-    /// Some.
+    /// Some of them: the budget or the sampling left others untried.
     Partial,
 }
 

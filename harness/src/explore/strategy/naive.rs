@@ -9,16 +9,16 @@ use super::guide::Notes;
 use super::search::{Growth, Reduction, Search};
 use super::tree::Entry;
 
-/// Runs every interleaving.
+/// Runs every interleaving, equivalent or not: what reductions are held against.
 pub type Naive = Search<NoReduction>;
 
-/// Wants everything.
+/// Leaves nothing out: every interleaving is tried. It is what the reductions are held against.
 pub struct NoReduction {
     preemptions_max: u32,
 }
 
 impl Naive {
-    /// All there are.
+    /// A search without a bound of preemptions.
     #[must_use]
     pub fn new() -> Self {
         Self::with_at_most(u32::MAX)

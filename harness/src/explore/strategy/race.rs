@@ -43,7 +43,7 @@ pub struct Race {
 enum Rivals {
     /// The last ones before it: against earlier ones it is set in other executions, which a search without bound runs.
     Nearest,
-    /// All.
+    /// Every process that conflicts, whether a later one includes it or not.
     All,
 }
 

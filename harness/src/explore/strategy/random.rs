@@ -25,7 +25,7 @@ impl Sampler for Uniform {
     }
 }
 
-/// One random walk.
+/// One random walk through the tree of executions, as Knuth's estimate takes it.
 pub struct Walk(pub Dice);
 
 impl Chooser for Walk {

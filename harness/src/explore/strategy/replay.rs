@@ -12,7 +12,7 @@ use crate::plan::schedule::Line;
 /// One step of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Turn {
-    /// Whose.
+    /// The process whose turn it is, counted from 0.
     pub process: usize,
     /// What it does, as its label says.
     pub label: Arc<str>,
@@ -70,7 +70,7 @@ impl Followed {
     }
 }
 
-/// Follows a schedule.
+/// Follows a schedule as far as it fits, and tells where it does not.
 #[derive(Debug)]
 pub struct Follower {
     schedule: Arc<[Turn]>,

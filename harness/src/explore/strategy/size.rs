@@ -10,9 +10,9 @@ use super::sampling::Dice;
 /// The number of interleavings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NaiveSize {
-    /// Counted.
+    /// The number of interleavings, counted to the end.
     Exact(u64),
-    /// Estimated.
+    /// Too many to count: the estimate of a random sample.
     Estimate(Estimate),
 }
 
@@ -44,7 +44,7 @@ impl Estimate {
         self.walks
     }
 
-    /// The estimate.
+    /// The mean of the samples: an unbiased estimate of the number of interleavings (Knuth 1975).
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean

@@ -34,7 +34,7 @@ struct Slot {
     process: u8,
 }
 
-/// The prefixes.
+/// The prefixes that were tried, as a tree: each node is a step, its children the steps taken after it.
 #[derive(Debug)]
 pub struct Tree {
     slots: Vec<Slot>,

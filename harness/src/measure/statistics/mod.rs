@@ -51,9 +51,9 @@ pub struct CellStatistics {
 pub struct Spread {
     /// The middle value.
     pub median: f64,
-    /// The least.
+    /// The smallest value of all rounds.
     pub min: f64,
-    /// The most.
+    /// The largest value of all rounds.
     pub max: f64,
 }
 

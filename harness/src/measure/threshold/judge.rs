@@ -29,23 +29,23 @@ pub struct Assessment {
     pub outcome: Outcome,
     /// What was measured: in the metric's unit, or for a relative bound as a ratio.
     pub judged: Option<Judgement>,
-    /// Why, in words.
+    /// What decided, in a sentence.
     pub why: String,
 }
 
 /// A measured value, where it lies, and what it was held against.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Judgement {
-    /// What is asked.
+    /// The metric that the threshold is about.
     pub metric: Metric,
     /// Whether value, interval and bound are ratios to another cell.
     pub scale: JudgedScale,
-    /// The value.
+    /// What was measured, in the unit of its metric.
     pub value: f64,
     /// Where it lies with a confidence of 95 %.
     #[serde(flatten)]
     pub interval: Option<Interval>,
-    /// The bound.
+    /// What the threshold compares it with, in the same unit.
     pub bound: f64,
 }
 

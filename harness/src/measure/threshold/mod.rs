@@ -21,13 +21,13 @@ pub use parse::{Side, ThresholdError};
 /// What each cell must reach.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
-    /// What is asked.
+    /// The metric that the threshold is about.
     pub metric: Metric,
     /// Which cells it is for: those that have these values; empty: every one.
     pub only: Vec<(Axis, String)>,
     /// On which side of the bound it must lie.
     pub relation: Relation,
-    /// The bound.
+    /// What the value is compared with: a number, or a share of a baseline.
     pub bound: Bound,
     /// As it was written.
     text: String,
@@ -36,13 +36,13 @@ pub struct Threshold {
 /// On which side of a bound a value must lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Relation {
-    /// `<=`
+    /// `<=`: the value may reach the bound.
     AtMost,
-    /// `>=`
+    /// `>=`: the value must reach the bound.
     AtLeast,
-    /// `<`
+    /// `<`: the value must stay under the bound.
     Below,
-    /// `>`
+    /// `>`: the value must be over the bound.
     Above,
 }
 
@@ -53,7 +53,7 @@ pub enum Bound {
     Fixed(f64),
     /// So many times the value of the cell that differs in these axes only.
     Relative {
-        /// How many times.
+        /// By how much the baseline's value is multiplied.
         factor: f64,
         /// Where that cell lies: the axis and its value as it is spelled.
         at: Vec<(Axis, String)>,

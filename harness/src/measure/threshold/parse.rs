@@ -20,13 +20,13 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ThresholdError {
-    /// Which text.
+    /// Which of the two texts, the key or the value, is malformed.
     pub side: Side,
     /// Which of its bytes.
     pub span: Range<usize>,
     /// What was expected, and what was found.
     pub message: String,
-    /// A way out.
+    /// What could be written instead.
     pub help: Option<String>,
 }
 

@@ -209,7 +209,7 @@ impl Drop for Spawner {
 /// What becomes of what commands left behind, when the grace is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// It is killed.
+    /// What is left gets SIGKILL.
     Kill,
     /// It lives on.
     Leave,

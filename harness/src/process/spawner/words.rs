@@ -9,7 +9,7 @@ use crate::process::slot::SlotSettings;
 /// A copy put in the place of a folder, for the spawner's commands alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
-    /// The copy.
+    /// The folder that lies over the user's own in the slot's view of the filesystem.
     pub copy: PathBuf,
     /// Where commands find it: a folder that exists.
     pub place: PathBuf,
@@ -105,9 +105,9 @@ pub enum Status {
 /// A command that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// Which.
+    /// The slot whose command ended, by number.
     pub slot: u32,
-    /// How.
+    /// The code or signal that it ended with.
     pub status: Status,
     /// When it was reaped, on the clock of [`crate::process::clock`], in nanoseconds.
     pub at_ns: u64,
@@ -120,9 +120,9 @@ pub struct Ended {
 /// A process that a command left behind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stray {
-    /// Its pid.
+    /// The process number of what was still there.
     pub pid: u32,
-    /// Its name.
+    /// What the kernel calls it: the first 15 bytes of its name.
     pub name: String,
 }
 

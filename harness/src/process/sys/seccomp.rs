@@ -22,7 +22,7 @@ pub(crate) struct Notification {
     pub number: i64,
     /// Its architecture, as `AUDIT_ARCH_*`.
     pub arch: u32,
-    /// Its arguments.
+    /// The call's six arguments, as the registers held them.
     pub args: [u64; 6],
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Of these.
+    /// An image of this program, arguments and environment, ready for `execve` without another allocation.
     pub(crate) fn new(
         program: CString,
         words: Vec<CString>,
@@ -70,7 +70,7 @@ struct Errand<'e> {
 /// A command that was started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Child {
-    /// Its pid.
+    /// The process number, valid until it is reaped.
     pub pid: i32,
     /// The error for which it is not in the class `SCHED_FIFO`, though that was asked for; 0 for none.
     pub class_error: i32,

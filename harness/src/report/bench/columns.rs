@@ -51,7 +51,7 @@ pub fn is_number(view: &View<'_>, column: usize) -> bool {
     })
 }
 
-/// One row.
+/// The cells of a table for one row of the view, a text a column.
 pub fn row(view: &View<'_>, row: &Row<'_>) -> Vec<String> {
     let axes = view.varying.iter().map(|axis| axis_value(row, *axis));
     let measures = MEASURES.iter().map(|(_, show)| {
@@ -124,7 +124,7 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// In words.
+    /// The remark as people read it, in a few words.
     pub fn words(&self) -> String {
         match self {
             Self::Best(metric) => format!("best {metric}"),

@@ -7,7 +7,7 @@ use super::run::{outcome, verdict};
 use crate::report::RunReport;
 use crate::words::plural;
 
-/// The page.
+/// The page of several runs that were merged, as HTML; the missing ones are named at its head.
 #[must_use]
 pub fn show(report: &RunReport, missing: &[String], command_line: &[String]) -> String {
     let scenarios = plural(report.scenarios.len() as u64, "scenario");

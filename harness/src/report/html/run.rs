@@ -52,7 +52,7 @@ pub enum Source {
 pub struct Broken {
     /// What the report says.
     pub report: ViolationReport,
-    /// The finding.
+    /// The stored finding; none where it was not kept.
     pub finding: Option<Finding>,
     /// The interleaving, where it was seen under control.
     pub walk: Option<Walk>,

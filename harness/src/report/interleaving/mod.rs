@@ -157,7 +157,7 @@ pub fn terminal_width() -> u16 {
     terminal_size::terminal_size().map(|(width, _)| width.0).or(columns).unwrap_or(WIDTH_DEFAULT)
 }
 
-/// `2 processes, 1 preemption`.
+/// How large it is, in words: `2 processes, 1 preemption`.
 #[must_use]
 pub fn size(exploration: &Exploration) -> String {
     let processes = plural(exploration.processes.len() as u64, "process");

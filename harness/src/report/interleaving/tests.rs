@@ -10,7 +10,10 @@ use crate::violation::Class;
 
 fn exploration(lines: &[&str]) -> Exploration {
     Exploration {
-        subject: SubjectPlan::Replica { replica: "gvisor-2018".into(), fail_create: None },
+        subject: SubjectPlan::Replica {
+            replica: "gvisor-2018".parse().expect("a replica"),
+            fail_create: None,
+        },
         setup: vec!["create c1".into(), "start c1".into()],
         processes: vec![vec!["pause c1".into()], vec!["pause c1".into()]],
         schedule: Schedule::try_from(lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())

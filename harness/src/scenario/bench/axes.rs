@@ -23,9 +23,9 @@ use crate::words::units;
 pub struct Axes {
     /// Which protocol operations follow.
     pub subject: Vec<BenchSubject>,
-    /// Which lock.
+    /// The locks that are compared.
     pub lock: Vec<BenchLock>,
-    /// How it waits.
+    /// The ways of waiting that are compared.
     pub wait: Vec<Waiting>,
     /// Where descriptors come from; `None` stands for what is usual.
     pub descriptor: Vec<Option<Descriptor>>,

@@ -22,7 +22,7 @@ const EXAMPLE: &str =
     "a list of operations for each process, such as [[\"add x 1\"], [\"add x 1\", \"read x\"]]";
 const SCHEDULES_MAX: u64 = 1_000_000_000;
 
-/// Reads `[explore]`.
+/// Reads the table `[explore]` of a scenario of commands; its mistakes are complained of at their places.
 pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     let operations = &subject.plan.operations;
     let setup = calls(&mut reader, "setup", operations, 0);

@@ -14,9 +14,9 @@ use crate::plan::command::CommandPlan;
 /// A run of commands: a plan that has no absolute paths and no seed yet, and the model that judges it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandStress {
-    /// What is legal.
+    /// The model by which the history of the operations is judged.
     pub model: AnyModel,
-    /// What is run.
+    /// What is run, but for the folders and the seed.
     pub plan: CommandPlan,
     /// The least share of operations that must overlap with one of another process on their object.
     pub overlap_min: f64,

@@ -36,7 +36,7 @@ pub struct Explore {
     pub setup: Vec<Call>,
     /// What each process does.
     pub processes: Vec<Vec<Call>>,
-    /// Which executions.
+    /// Which executions, and in which order.
     pub strategy: StrategyPlan,
     /// What may go wrong.
     pub faults: Vec<Fault>,

@@ -16,7 +16,7 @@ pub const FIELDS: [&str; 4] = ["saw", "value", "status", "reason"];
 /// What a command left to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
-    /// Its exit code.
+    /// The code that the command exited with.
     pub code: i32,
     /// What it wrote to stdout.
     pub stdout: &'a str,
@@ -27,7 +27,7 @@ pub struct Output<'a> {
 /// What an operation told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
-    /// How it ended.
+    /// What the rules make of the answer.
     pub outcome: Ends,
     /// Why it was refused or failed.
     pub reason: Option<String>,
@@ -35,7 +35,7 @@ pub struct Told {
     pub status: Option<String>,
     /// The value that it told, where that is another than the one it was given.
     pub value: Option<Json>,
-    /// What it saw.
+    /// What the answer told, read as the scenario says.
     pub saw: Option<Json>,
     /// Its own words, where it did not succeed.
     pub message: Option<String>,

@@ -27,7 +27,7 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
-    /// Every one.
+    /// All placeholders, in the order in which messages name them.
     pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
 
     /// As commands spell it, without its braces.

@@ -12,18 +12,18 @@ use crate::model::{AnyModel, Builtin, object};
 use crate::plan::command::Ends;
 use crate::words::units;
 
-/// One operation.
+/// An operation of a command as a line of a history holds it.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
-    /// Who.
+    /// The number of the worker that ran the command.
     pub process: u32,
-    /// On what.
+    /// The object that it acted on, as the scenario names objects.
     pub object: String,
     /// What, as the model calls it.
     pub op: String,
-    /// Its value.
+    /// The value that it was given, where it takes one.
     pub value: Option<Json>,
-    /// What it saw.
+    /// What its answer told, where it told anything.
     pub saw: Option<Json>,
     /// The status that it told.
     pub status: Option<String>,
@@ -33,9 +33,9 @@ pub struct Call {
     pub return_ns: Option<u64>,
     /// How it ended; none: nobody knows.
     pub outcome: Option<Ends>,
-    /// Why.
+    /// Why it was refused or failed, where a rule gave a reason.
     pub reason: Option<String>,
-    /// Its own words.
+    /// What it said of itself, for people.
     pub message: Option<String>,
 }
 

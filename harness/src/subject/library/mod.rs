@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use flockwork::{ContainerId, Operation, StoreOptions, WritePolicy};
 
-use super::{Owner, Seat, Session, Subject, Traits};
+use self::session::IMAGES;
+use super::{Owner, Root, Seat, Session, Subject, Traits};
 use crate::history::Deaths;
 use crate::model::Builtin;
+use crate::plan::schedule::FaultKind;
 use crate::plan::{LibraryPlan, SandboxKind};
 
 /// The library, with the choices it offers.
@@ -43,10 +45,14 @@ impl Subject for Library {
         let children = self.behind == SandboxKind::Process;
         Traits {
             operations: &Operation::ALL,
+            tokens: true,
             watch: true,
             children,
+            lock_free_reads: self.options.write != WritePolicy::InPlace,
             deaths: Some(if children { Deaths::Free } else { Deaths::Never }),
             model: Some(Builtin::Runsc),
+            roots: &[Root::Seat, Root::Beside(IMAGES)],
+            faults: FaultKind::ALL,
             volatile: &["created_at"],
         }
     }
@@ -59,10 +65,6 @@ impl Subject for Library {
             Some(name) if ContainerId::new(name).is_ok() => Owner::Container(name.to_owned()),
             _ => Owner::Nobody,
         }
-    }
-
-    fn allows_lock_free_audit(&self) -> bool {
-        self.options.write != WritePolicy::InPlace
     }
 
     fn metadata_path(&self, container: &str) -> PathBuf {

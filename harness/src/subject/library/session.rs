@@ -152,6 +152,9 @@ impl Session for LibrarySession {
     }
 }
 
+/// What the folder of the images is called, behind the root's name.
+pub(super) const IMAGES: &str = ".images";
+
 /// Images of checkpoints, beside the root: inside they would be nobody's files.
 #[derive(Debug)]
 struct Images {
@@ -163,7 +166,7 @@ struct Images {
 impl Images {
     fn of(seat: &Seat, options: StoreOptions) -> Self {
         let mut folder = seat.root.as_os_str().to_owned();
-        folder.push(".images");
+        folder.push(IMAGES);
         Self { folder: folder.into(), process: seat.process, options }
     }
 

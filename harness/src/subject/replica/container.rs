@@ -14,7 +14,7 @@ use crate::subject::payload::Spec;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
-    /// The id.
+    /// The container's id, as the folder is called.
     pub id: String,
     /// The harness's spec, where the original has that of the OCI bundle.
     pub spec: Spec,
@@ -24,9 +24,9 @@ pub struct Container {
     pub root: PathBuf,
     /// Never set at these commits: Go's zero time.
     pub created_at: String,
-    /// Who created it.
+    /// The user who created the container.
     pub owner: String,
-    /// The status.
+    /// The status as it was when this copy was loaded.
     pub status: RunscStatus,
     /// Always 0: there is no gofer.
     pub gofer_pid: u32,
@@ -45,7 +45,7 @@ pub struct Sandbox {
     pub id: String,
     /// Always 0: no process stands behind it.
     pub pid: u32,
-    /// Always empty.
+    /// Always empty: no process stands behind a replica's container.
     pub chroot: String,
 }
 
@@ -54,13 +54,13 @@ pub struct Sandbox {
 #[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
 pub enum RunscStatus {
-    /// Created.
+    /// Made, and not yet started.
     Created = 0,
     /// Being created: in memory only.
     Creating = 1,
-    /// Paused.
+    /// Its processes are stopped.
     Paused = 2,
-    /// Running.
+    /// Its processes run.
     Running = 3,
     /// Stopped: in memory only.
     Stopped = 4,

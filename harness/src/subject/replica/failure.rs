@@ -15,9 +15,9 @@ use crate::subject::Answer;
 pub struct Seen {
     /// The status; `None` where the container is absent.
     pub status: Option<Status>,
-    /// The generation.
+    /// The generation that the operation left or found.
     pub generation: Option<u64>,
-    /// The revision.
+    /// The revision that the operation left or found.
     pub revision: Option<u64>,
 }
 
@@ -33,11 +33,11 @@ pub enum Failure {
     /// The id is a prefix of several.
     #[error("id {partial:?} is ambiguous and could refer to multiple containers: {first:?}, {second:?}")]
     Ambiguous {
-        /// The id.
+        /// The beginning of an id, as it was asked for.
         partial: String,
         /// One that begins so.
         first: String,
-        /// Another.
+        /// Another container whose id begins so.
         second: String,
     },
     /// The loaded copy's status does not permit it.
@@ -45,11 +45,11 @@ pub enum Failure {
     Status {
         /// What cannot be done.
         action: &'static str,
-        /// The container.
+        /// The container whose status does not permit the operation.
         id: String,
-        /// Its status.
+        /// The status that it had when it was looked at.
         status: RunscStatus,
-        /// The copy.
+        /// What the copy held that was looked at.
         seen: Seen,
     },
     /// Delete without force found the container alive.
@@ -58,9 +58,9 @@ pub enum Failure {
     /// The metadata could not be parsed.
     #[error("error unmarshaling container metadata from {path:?}: {why}")]
     Corrupt {
-        /// The file.
+        /// The file that could not be parsed.
         path: PathBuf,
-        /// Why.
+        /// What the parser said.
         why: String,
     },
     /// A file operation went wrong.
@@ -68,17 +68,17 @@ pub enum Failure {
     Io {
         /// What it was for.
         doing: &'static str,
-        /// On what.
+        /// The file or folder that the call was about.
         path: PathBuf,
-        /// The error.
+        /// What the system said.
         source: io::Error,
     },
     /// List found a name whose container it could not load.
     #[error("error loading container {id:?} for the list: {source}")]
     Unlisted {
-        /// The name.
+        /// The name that the list had and that could not be loaded.
         id: String,
-        /// Why.
+        /// Why it could not be loaded.
         source: Box<Self>,
     },
     /// The create was one of those that are to fail.

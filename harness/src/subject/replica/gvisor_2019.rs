@@ -6,7 +6,7 @@
 use super::container::RunscStatus::{Created, Creating, Running, Stopped};
 use super::flat::{CleanUp, Flat, Names};
 
-/// The replica.
+/// The flat layout with the bugs of this commit.
 pub const REPLICA: Flat = Flat {
     name: "gvisor-2019",
     names: Names::Plain,

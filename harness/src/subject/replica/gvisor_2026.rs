@@ -6,5 +6,5 @@
 use super::flat::Flat;
 use super::gvisor_2024;
 
-/// The replica.
+/// The flat layout with the bugs of this commit.
 pub const REPLICA: Flat = Flat { name: "gvisor-2026", ..gvisor_2024::REPLICA };

@@ -45,58 +45,57 @@ use flockwork::Operation;
 pub use self::container::RunscStatus;
 use self::invocation::Runsc;
 use self::protocol::Protocol;
-use super::{Owner, Seat, Session, Subject, Traits};
+use super::{Owner, Root, Seat, Session, Subject, Traits};
 use crate::history::Deaths;
 use crate::model::Builtin;
-use crate::plan::FailCreate;
+use crate::plan::schedule::FaultKind;
+use crate::plan::{FailCreate, GvisorCommit, Replica};
 
-/// Every replica, the oldest first.
-static PROTOCOLS: [&dyn Protocol; 5] = [
-    &gvisor_unlocked::Unlocked,
-    &gvisor_2018::Locked2018,
-    &gvisor_2019::REPLICA,
-    &gvisor_2024::REPLICA,
-    &gvisor_2026::REPLICA,
-];
-
-/// Names of all replicas of gVisor, the oldest first.
-#[must_use]
-pub fn names() -> Vec<&'static str> {
-    PROTOCOLS.iter().map(|protocol| protocol.name()).collect()
-}
-
-/// The replica of that name; the error names those there are.
-pub fn build(name: &str, fail_create: Option<FailCreate>) -> Result<Box<dyn Subject>, String> {
-    match PROTOCOLS.iter().find(|protocol| protocol.name() == name) {
-        Some(protocol) => Ok(Box::new(Replica { protocol: *protocol, fail_create })),
-        None => rules::build(name).ok_or_else(|| {
-            let known = names().into_iter().chain(rules::names()).collect::<Vec<_>>();
-            format!("unknown replica {name:?}: there are {}", known.join(", "))
-        }),
+/// What runsc did with its metadata at a commit.
+fn protocol(commit: GvisorCommit) -> &'static dyn Protocol {
+    match commit {
+        GvisorCommit::Unlocked => &gvisor_unlocked::Unlocked,
+        GvisorCommit::Of2018 => &gvisor_2018::Locked2018,
+        GvisorCommit::Of2019 => &gvisor_2019::REPLICA,
+        GvisorCommit::Of2024 => &gvisor_2024::REPLICA,
+        GvisorCommit::Of2026 => &gvisor_2026::REPLICA,
     }
 }
 
-/// A replica as the subject of a run.
+/// Builds a replica. Creates fail half-way as `fail_create` says; those of the library's own protocol never do.
+#[must_use]
+pub fn build(replica: Replica, fail_create: Option<FailCreate>) -> Box<dyn Subject> {
+    match replica {
+        Replica::Gvisor(commit) => Box::new(Gvisor { protocol: protocol(commit), fail_create }),
+        Replica::Rules { without } => rules::build(without),
+    }
+}
+
+/// A replica of gVisor's protocol as the subject of a run.
 #[derive(Debug)]
-struct Replica {
+struct Gvisor {
     protocol: &'static dyn Protocol,
     fail_create: Option<FailCreate>,
 }
 
 /// What all replicas are: nothing stands behind their containers. What differs from run to run decides which life of a
-/// container is meant, so it counts.
-fn traits() -> Traits {
+/// container is meant, so it counts. Those of gVisor save in place: between the truncation and the write the file is empty.
+fn traits(lock_free_reads: bool) -> Traits {
     Traits {
         operations: &Operation::ALL,
+        tokens: true,
         watch: true,
         children: false,
+        lock_free_reads,
         deaths: Some(Deaths::Never),
         model: Some(Builtin::Runsc),
+        roots: &[Root::Seat],
+        faults: FaultKind::ALL,
         volatile: &[],
     }
 }
 
-impl Subject for Replica {
+impl Subject for Gvisor {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         if !seat.root.is_dir() {
             return Err(format!("the root {} is no folder", seat.root.display()));
@@ -105,16 +104,11 @@ impl Subject for Replica {
     }
 
     fn traits(&self) -> Traits {
-        traits()
+        traits(false)
     }
 
     fn owner(&self, relative: &Path) -> Owner {
         self.protocol.owner(relative)
-    }
-
-    fn allows_lock_free_audit(&self) -> bool {
-        // All of them save in place: between the truncation and the write the file is empty.
-        false
     }
 
     fn metadata_path(&self, container: &str) -> PathBuf {

@@ -63,7 +63,7 @@ impl<'a> Held<'a> {
         Self { watched, lock: Some(lock) }
     }
 
-    /// Another lock.
+    /// A lock that is no container's own, so that no watch is told of it.
     pub fn unwatched(lock: FileLock) -> Self {
         Self { watched: None, lock: Some(lock) }
     }

@@ -23,7 +23,7 @@ pub(super) struct Config<const W: usize, const S: usize> {
     pub trace: u32,
 }
 
-/// An operation acts.
+/// What an operation does to a configuration when it acts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Act {
     /// The state that it leads to.
@@ -39,7 +39,7 @@ pub(super) struct Act {
 pub(super) enum Mark {
     /// Not at all: the operation is over.
     None,
-    /// By its slot.
+    /// By the bit of this slot: the operation is under way, and has a return.
     Slot(u16),
     /// By one more of the open operations of this place.
     Open(u16),

@@ -57,7 +57,7 @@ pub struct Allowance {
     pub width: usize,
 }
 
-/// Decides.
+/// Whether the partition has an order, within the allowance.
 pub(super) fn decide(partition: &Partition, allowance: Allowance) -> Decision {
     if partition.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
         return Decision::Inconclusive("too many operations may act for ever".into());

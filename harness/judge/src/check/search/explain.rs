@@ -23,7 +23,7 @@ pub struct Explanation {
     pub proof: Proof,
     /// When the window begins.
     pub from_ms: f64,
-    /// When it ends.
+    /// When the window ends, in milliseconds.
     pub to_ms: f64,
     /// Both in the unit of the history, for people.
     #[serde(skip)]
@@ -91,7 +91,7 @@ pub enum Role {
 pub struct Placed {
     /// Its index in the history's records; null: what stood behind the container died by itself.
     pub index: Option<usize>,
-    /// Who, and what.
+    /// The process and its operation, as people read them.
     pub operation: String,
     /// The state of the container after it.
     pub state: String,

@@ -36,7 +36,7 @@ pub(super) struct Lives {
     first: States,
 }
 
-/// One life.
+/// One life of a container, from the create that began its generation to the delete that ended it.
 #[derive(Default)]
 pub(super) struct Life {
     generation: u64,

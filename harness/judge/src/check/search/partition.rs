@@ -296,3 +296,47 @@ impl Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sorted side by side or one after the other: operations come by invocation, and what is over at one time comes in
+    /// their order.
+    #[test]
+    fn events_come_in_the_order_of_time_however_many_there_are() {
+        let mut word = 7_u64;
+        let mut below = |end: u64| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (word >> 33) % end
+        };
+        let mut row = [ILLEGAL; STATES_MAX];
+        row[0] = 1;
+        for count in [100, 70_000] {
+            let item = |record: u32| {
+                let invoke_ns = below(u64::from(count) / 4);
+                let (deadline_ns, duty) = match below(50) {
+                    0 => (u64::MAX, Duty::Optional),
+                    _ => (invoke_ns + below(20), Duty::Required),
+                };
+                Item { record, invoke_ns, deadline_ns, row, duty }
+            };
+            let items: Vec<Item> = (0..count).map(item).collect();
+            let open = items.iter().filter(|item| item.duty == Duty::Optional).count();
+            let Partition { ops, events, .. } = Partition::of(items, 1, 2, None);
+            assert!(ops.is_sorted_by_key(|op| (op.invoke_ns, op.record)));
+            let returns: Vec<(u64, usize)> = events
+                .iter()
+                .filter(|event| event.is_return())
+                .map(|event| (ops[event.op()].deadline_ns, event.op()))
+                .collect();
+            assert!(returns.is_sorted());
+            assert_eq!(returns.len() + open, count as usize);
+            let time = |event: &Event| {
+                let op = ops[event.op()];
+                if event.is_return() { (op.deadline_ns, 1) } else { (op.invoke_ns, 0) }
+            };
+            assert!(events.is_sorted_by_key(time), "invocations come first where times are equal");
+        }
+    }
+}

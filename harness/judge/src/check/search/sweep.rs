@@ -73,7 +73,7 @@ struct Pending {
     duty: Duty,
 }
 
-/// An operation acts.
+/// One operation that acted, and the step before it: a way is a chain of these.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     /// The step before, or [`NO_TRACE`].

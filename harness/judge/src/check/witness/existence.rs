@@ -7,7 +7,7 @@ use crate::model::{self, State};
 
 use super::config::Config;
 use super::sort::Partition;
-use super::unknown::Deaths;
+use super::unknown::DeathRule;
 
 /// The stretches of one state, in order, by the earliest times of an order that needed no choice.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub(super) enum Stop {
 pub(super) fn judge(
     records: &[Record],
     partition: &Partition,
-    deaths: Deaths,
+    deaths: DeathRule,
     timeline: &Timeline,
 ) -> Result<(), Stop> {
     if partition.existences.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn judge(
             // Delayed as far as may be, a stretch ends by the deadline of the change that ends it.
             let may_fit = fits(record, &timeline.stretches, 0, |next| next.1);
             // What never answered can have led a life, and a sandbox can have died, that nobody else saw.
-            let is_certain = !may_fit && partition.unknowns.is_empty() && deaths != Deaths::Free;
+            let is_certain = !may_fit && partition.unknowns.is_empty() && deaths != DeathRule::Free;
             return Err(if is_certain { Stop::Nowhere(index) } else { Stop::Undecided });
         }
     }

@@ -7,7 +7,7 @@ use crate::history::{History, Record};
 use crate::model::Illegal;
 use crate::violation::{Class, Violation};
 
-/// What is wrong.
+/// How the order of the tokens contradicts the model or the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The model forbids what the operation did.
@@ -57,9 +57,9 @@ impl Kind {
 /// One place where no legal order goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The container.
+    /// The container, by index into the history's names.
     pub container: u32,
-    /// What is wrong.
+    /// How the order of the tokens contradicts the model or the times.
     pub kind: Kind,
     /// The latest operation for which there was an order, and those that cannot follow it.
     pub records: Vec<usize>,

@@ -18,7 +18,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub use fault::{Fault, Kind};
-pub use unknown::Deaths;
+pub use unknown::DeathRule;
 
 use super::certificate::{Proof, Step};
 use super::collateral::culprit;
@@ -59,12 +59,12 @@ impl WitnessOrder {
     /// Orders the evidence's history.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
-        Self::of_history(evidence.history, Deaths::of(evidence))
+        Self::of_history(evidence.history, DeathRule::of(evidence))
     }
 
     /// Orders a history.
     #[must_use]
-    pub fn of_history(history: &History, deaths: Deaths) -> Self {
+    pub fn of_history(history: &History, deaths: DeathRule) -> Self {
         let partitions = sort::partitions(history);
         let examined = partitions
             .iter()
@@ -91,7 +91,7 @@ impl WitnessOrder {
     }
 }
 
-fn judge_one(history: &History, partition: &sort::Partition, deaths: Deaths) -> Ruling<Walked, Fault> {
+fn judge_one(history: &History, partition: &sort::Partition, deaths: DeathRule) -> Ruling<Walked, Fault> {
     if partition.untokened == 0 && !partition.decides() {
         return Ruling::nothing("no operation reports anything that an order could contradict");
     }
@@ -123,7 +123,7 @@ pub enum Witnessed {
 
 /// What the witness order proves of each container, in the order of the history's names. The model must be runsc.
 #[must_use]
-pub fn judge(history: &History, model: &Model, deaths: Deaths) -> Vec<Witnessed> {
+pub fn judge(history: &History, model: &Model, deaths: DeathRule) -> Vec<Witnessed> {
     let partitions = sort::partitions(history);
     let by_container = super::lives::by_container(history);
     let judge =
@@ -164,7 +164,7 @@ fn beyond(history: &History, container: u32) -> Option<String> {
         .then(|| format!("it is {what} at the start, in an unknown generation; it needs a search"))
 }
 
-/// The check.
+/// Orders a run by generation and revision, and reports the first place from which no legal order goes on.
 #[derive(Debug)]
 pub(super) struct Witness;
 

@@ -17,7 +17,7 @@ pub(super) enum Want {
     Create,
     /// It was saved once, and goes on.
     Save,
-    /// It went.
+    /// The container came to its end: it is absent from then on.
     Remove,
 }
 
@@ -33,7 +33,7 @@ impl Want {
 
 /// Who may find a sandbox dead, which saves that the container is stopped, with no operation that claims the save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deaths {
+pub enum DeathRule {
     /// Nobody: there is nothing behind the containers that could die.
     Never,
     /// Whoever comes after an operation of unknown outcome that can have ended the sandbox before it was killed itself.
@@ -42,7 +42,7 @@ pub enum Deaths {
     Free,
 }
 
-impl Deaths {
+impl DeathRule {
     /// What a stored history says. Where it says nothing, something may stand behind the containers, and dies only by
     /// an operation.
     #[must_use]
@@ -89,7 +89,7 @@ pub(super) struct Exhausted;
 pub(super) struct Search<'a> {
     pub records: &'a [Record],
     pub partition: &'a Partition,
-    pub deaths: Deaths,
+    pub deaths: DeathRule,
     /// Positions of the operations that may have ended a sandbox: they act on after their deadline.
     killers: Vec<usize>,
     /// No operation before this position can act any more.
@@ -114,13 +114,13 @@ struct Guess {
 }
 
 impl<'a> Search<'a> {
-    pub fn new(records: &'a [Record], partition: &'a Partition, deaths: Deaths) -> Self {
+    pub fn new(records: &'a [Record], partition: &'a Partition, deaths: DeathRule) -> Self {
         const TRIES_MAX: u64 = 20_000_000;
         let unknowns = partition.unknowns.iter().enumerate();
         let may_kill = |&(_, &(_, index)): &(usize, &(u64, u32))| is_killer(&records[index as usize]);
         let killers = match deaths {
-            Deaths::AfterUnknown => unknowns.filter(may_kill).map(|(position, _)| position).collect(),
-            Deaths::Never | Deaths::Free => Vec::new(),
+            DeathRule::AfterUnknown => unknowns.filter(may_kill).map(|(position, _)| position).collect(),
+            DeathRule::Never | DeathRule::Free => Vec::new(),
         };
         Self {
             records,
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
 
     /// Lets somebody notice that the sandbox is dead, and save that.
     fn die(&mut self, config: &Config, limit_ns: u64, next: &mut Vec<Config>) -> Result<(), Exhausted> {
-        if self.deaths == Deaths::Free {
+        if self.deaths == DeathRule::Free {
             next.extend(self.died(config.clone(), 0, Step::Dies));
         }
         for number in self.first_killer..self.killers.len() {
@@ -269,7 +269,7 @@ impl<'a> Search<'a> {
             config.used.retain(|&position| {
                 let record = self.record(position as usize);
                 let deadline_ns = record.deadline_ns();
-                let still_kills = self.deaths == Deaths::AfterUnknown
+                let still_kills = self.deaths == DeathRule::AfterUnknown
                     && deadline_ns >= born_ns
                     && can_die(state)
                     && is_killer(record);

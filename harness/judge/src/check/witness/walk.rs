@@ -14,7 +14,7 @@ use super::config::{Config, Why};
 use super::existence::{self, Timeline};
 use super::fault::{Fault, Kind};
 use super::sort::{Key, Partition};
-use super::unknown::{Deaths, Exhausted, Search, Want};
+use super::unknown::{DeathRule, Exhausted, Search, Want};
 
 /// How many operations may claim one revision before that alone is reason enough.
 const TIES_MAX: usize = 5;
@@ -45,7 +45,11 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Walks through the partition to its end; gives back by which guesses it got there.
-    pub fn through(records: &'a [Record], partition: &'a Partition, deaths: Deaths) -> Result<Walked, Stop> {
+    pub fn through(
+        records: &'a [Record],
+        partition: &'a Partition,
+        deaths: DeathRule,
+    ) -> Result<Walked, Stop> {
         let mut walk = Self {
             search: Search::new(records, partition, deaths),
             frontier: vec![Config::first()],

@@ -1,9 +1,9 @@
 //! As much of EDN, Clojure's notation, as operations are written in.
 
-/// A form.
+/// A value as EDN spells it, the notation of Clojure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `nil`.
+    /// `nil`: in a Jepsen history, a value that is not known.
     Nil,
     /// A whole number, as it is written.
     Whole(String),
@@ -11,11 +11,11 @@ pub enum Form {
     Word(String),
     /// Another number, as it is written.
     Number(String),
-    /// A text.
+    /// A string in double quotes, its escapes resolved.
     Text(String),
     /// A vector, list or set.
     List(Vec<Form>),
-    /// A map.
+    /// A map in braces: keys and values in the order in which they were written.
     Map(Vec<(Form, Form)>),
 }
 

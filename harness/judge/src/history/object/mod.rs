@@ -139,9 +139,9 @@ pub struct Call {
     pub object: u32,
     /// An index into the messages; [`Call::SILENT`]: none.
     message: u32,
-    /// What.
+    /// What was done to the object.
     pub op: Op,
-    /// How it ended.
+    /// Whether it succeeded, was refused, failed, or nobody knows.
     pub outcome: Outcome,
     /// Why it was refused or failed, where it says.
     pub cause: Option<Cause>,
@@ -187,7 +187,7 @@ pub struct ObjectHistory {
     pub initial: Vec<Option<Value>>,
     /// Who acts, by name.
     pub actors: Vec<String>,
-    /// The operations.
+    /// All operations on all objects, in the order in which they were read.
     pub calls: Vec<Call>,
     /// What its times count.
     pub clock: Clock,

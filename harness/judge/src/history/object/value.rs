@@ -29,7 +29,7 @@ const TRUE: u64 = 2;
 pub const DEPTH_MAX: usize = 64;
 
 impl Value {
-    /// `null`.
+    /// JSON's `null`, which is a value like any other: not the same as one that was not told.
     pub const NULL: Self = Self::of(NULL, WORD);
 
     const fn of(payload: u64, tag: u64) -> Self {
@@ -108,7 +108,7 @@ impl Values {
         Ok(simple(&text).unwrap_or_else(|| self.text(&text)))
     }
 
-    /// Keeps any value.
+    /// Keeps any JSON value, and gives back what stands for it: equal values are kept once.
     pub fn of(&mut self, value: &serde_json::Value) -> Value {
         self.parse(&value.to_string()).expect("what is made of values is well-formed, and not deep")
     }

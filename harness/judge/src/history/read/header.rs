@@ -18,7 +18,7 @@ pub(super) const EXPECTED: &str =
 /// The latest version of the form. Of containers it says what the first one does.
 const VERSION_MAX: u64 = 2;
 
-/// What it says.
+/// What the first line of a history says of those that follow.
 #[derive(Debug)]
 pub(super) struct Header {
     pub model: Option<Builtin>,

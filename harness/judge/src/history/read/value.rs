@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::words::nearest;
 
-/// A text.
+/// A JSON string, its escapes resolved; the error names the field and what was found.
 pub(in crate::history) fn text<'a>(field: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, String> {
     text_of(field, raw.get())
 }

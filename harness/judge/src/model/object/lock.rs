@@ -6,7 +6,7 @@
 use super::{Item, Names, Sequential};
 use crate::history::object::{Cause, Op, Value};
 
-/// A lock.
+/// A lock, free or held by one process; one with a lease is free again when the lease is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Lock {
     /// Who holds it at first.

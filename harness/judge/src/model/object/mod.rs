@@ -57,7 +57,7 @@ words! {
     /// Whether an operation may fail. What failed has changed nothing, whatever is said here, and to find corrupt data
     /// is never permitted.
     Fails {
-        /// It must not.
+        /// A failure is a violation, whatever its reason.
         Never = "never",
         /// It may, because others were at it: `busy` or `locked`.
         Busy = "busy",
@@ -206,7 +206,8 @@ impl ObjectModel {
 pub struct Item {
     /// The earliest instant at which it can have acted.
     pub invoke_ns: u64,
-    /// The latest.
+    /// The last instant at which it may have acted, in nanoseconds: its return, or later where nobody knows that it
+    /// returned.
     pub deadline_ns: u64,
     /// Its argument; of a `cas` the value that it expects.
     pub value: Option<Value>,
@@ -214,9 +215,9 @@ pub struct Item {
     pub saw: Option<Value>,
     /// Which of the history's calls it is.
     pub call: u32,
-    /// Who.
+    /// The number of the process or actor that did it, as the history counts them.
     pub actor: u32,
-    /// What.
+    /// Which operation of the model it is.
     pub op: Op,
     /// Whether it must have acted: it answered. Else it acted in full or not at all.
     pub must: bool,
@@ -259,7 +260,7 @@ impl Item {
 
 /// What one object is, operation by operation.
 pub trait Sequential: Sync {
-    /// What is there.
+    /// What is there between two operations, as far as the next answers depend on it.
     type State: Clone + Eq + Hash + Send;
 
     /// What is there at first.
@@ -302,12 +303,12 @@ pub trait Sequential: Sync {
 
 /// How values and processes are told to people.
 pub trait Names {
-    /// A value.
+    /// A value as people read it: JSON, or a table's word for a status.
     fn value(&self, value: Value) -> String;
-    /// Who.
+    /// The process or actor as the history names it: `p3`, `alice`.
     fn actor(&self, actor: u32) -> String;
 
-    /// Some values.
+    /// A list of values as people read it, cut short where it is long.
     fn list(&self, values: &mut dyn Iterator<Item = Value>) -> String {
         /// How many are told.
         const TOLD_MAX: usize = 8;

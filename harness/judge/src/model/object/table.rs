@@ -12,7 +12,7 @@ pub use crate::model::rules::Otherwise;
 
 /// How many statuses a table may have.
 pub const STATUSES_MAX: usize = 250;
-/// How many operations.
+/// How many operations a table may have.
 pub const OPERATIONS_MAX: usize = 1000;
 /// How absence is spelled.
 pub const ABSENT: &str = "absent";
@@ -23,14 +23,14 @@ pub type Place = u8;
 /// Where an operation leads.
 pub type Target = rules::Target<Place>;
 
-/// One operation.
+/// One row of the table: from where an operation is permitted, where it leads, and what it gets elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// As histories spell it.
     pub name: String,
     /// Where it is permitted.
     pub from: Vec<Place>,
-    /// Where it leads.
+    /// Where it leads from there.
     pub to: Target,
     /// Where it leads instead, if it tells that status.
     pub or: Option<Place>,
@@ -81,7 +81,7 @@ pub struct Rules {
     numbers: FxHashMap<String, u16>,
 }
 
-/// No state.
+/// In a row: the operation is not permitted in this state.
 const ILLEGAL: u16 = u16::MAX;
 
 impl Rules {
@@ -219,7 +219,7 @@ impl Rules {
         self.numbers.get(name).copied()
     }
 
-    /// The statuses.
+    /// All statuses in the order in which the model lists them, without absence.
     #[must_use]
     pub fn statuses(&self) -> &[String] {
         &self.statuses

@@ -17,9 +17,9 @@ pub(crate) enum ControlError {
     Escape {
         /// Who, counted from 1.
         process: usize,
-        /// What.
+        /// What it did that nobody can control.
         what: Cow<'static, str>,
-        /// During which operation.
+        /// The operation that it was at.
         operation: String,
     },
     /// A process ran on without a system call.
@@ -29,11 +29,11 @@ pub(crate) enum ControlError {
     Runaway {
         /// Who, counted from 1.
         process: usize,
-        /// Its pid.
+        /// The process that ran too long between two stops.
         pid: u32,
         /// How long it was allowed.
         seconds: f64,
-        /// Its last step.
+        /// The last step that it took before.
         last: String,
     },
     /// A process said that it had answered, and no answer could be read.
@@ -83,5 +83,5 @@ impl From<ControlError> for EngineError {
     }
 }
 
-/// What control gives.
+/// What comes of a request to controlled processes, which may end or escape.
 pub(super) type Result<T, E = ControlError> = std::result::Result<T, E>;

@@ -27,9 +27,9 @@ use crate::tracee::filter;
 /// What fork servers are called in lists of processes.
 pub(crate) const NAME: &str = "fw-forkserver";
 
-/// Be a fork server for this.
+/// Asks the zygote to fork a fork server, which then forks the processes of an exploration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ForkServerOrder {
+pub(crate) struct ForkServerTask {
     pub subject: SubjectPlan,
     pub root: std::path::PathBuf,
     pub containers: Vec<String>,
@@ -65,7 +65,7 @@ pub(super) enum ForkMessage {
 /// The zygote's part: forks a fork server, with a channel to the controller that comes behind the order.
 pub(crate) fn raise(
     channel: &Channel,
-    order: ForkServerOrder,
+    order: ForkServerTask,
     memory: OwnedFd,
     build: Builder,
 ) -> io::Result<()> {
@@ -110,7 +110,7 @@ fn reap_fork_servers() {
 
 /// What the processes of one exploration share.
 struct ForkContext {
-    order: ForkServerOrder,
+    order: ForkServerTask,
     region: Arc<Region>,
     subject: Box<dyn Subject>,
     containers: Arc<[String]>,
@@ -144,7 +144,7 @@ fn attend(context: &ForkContext, identity: Identity) -> Result<i32, String> {
 }
 
 /// The fork server's life.
-fn be(line: &Channel, order: ForkServerOrder, memory: OwnedFd, build: Builder) -> io::Result<()> {
+fn be(line: &Channel, order: ForkServerTask, memory: OwnedFd, build: Builder) -> io::Result<()> {
     lifeline::call_oneself(NAME);
     if let Some(processor) = order.processor {
         let mut set = CpuSet::new();

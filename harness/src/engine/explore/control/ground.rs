@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::foresee::{Change, Foreseen};
 use super::snapshot::{Beside, Digest, Snapshot};
@@ -22,7 +22,7 @@ enum Changed {
 #[derive(Debug)]
 pub(super) struct Ground {
     /// None before the setup is over: nothing is put back until then.
-    taken: Option<(Snapshot, Beside)>,
+    taken: Option<(Snapshot, Option<Beside>)>,
     /// Files whose content may have changed.
     written: HashSet<Inode>,
     /// Entries that may have been made or removed.
@@ -39,16 +39,17 @@ impl Default for Ground {
 /// What a restoration may have changed.
 #[derive(Debug)]
 pub(super) enum Restored {
-    /// These entries.
+    /// Only these entries were changed by the restoration, so only they are looked up anew.
     Entries(Vec<Entry>),
     /// Nobody kept a record of it.
     Anything,
 }
 
 impl Ground {
-    /// The present state of the folder, and of that beside it where images are kept, is the one that is put back.
-    pub fn take(root: &Path, images: PathBuf, volatile: &'static [&'static str]) -> io::Result<Self> {
-        let taken = (Snapshot::take(root, volatile)?, Beside::take(images)?);
+    /// The present state of the folder, and of that beside it where there is one, is the one that is put back.
+    pub fn take(root: &Path, beside: Option<&Path>, volatile: &'static [&'static str]) -> io::Result<Self> {
+        let beside = beside.map(|folder| Beside::take(folder.to_owned())).transpose()?;
+        let taken = (Snapshot::take(root, volatile)?, beside);
         Ok(Self { taken: Some(taken), ..Self::default() })
     }
 
@@ -74,7 +75,7 @@ impl Ground {
     /// Puts everything back.
     pub fn restore(&mut self) -> io::Result<Restored> {
         let mut restored = Some(Vec::new());
-        if let Some((snapshot, images)) = &mut self.taken {
+        if let Some((snapshot, beside)) = &mut self.taken {
             restored = match self.changed {
                 Changed::Nothing => Some(Vec::new()),
                 Changed::Known => snapshot.restore_touched(&self.written, &self.touched)?,
@@ -83,8 +84,8 @@ impl Ground {
             if restored.is_none() {
                 snapshot.restore(&self.written)?;
             }
-            if self.changed == Changed::Anything {
-                images.restore()?;
+            if let Some(beside) = beside.as_mut().filter(|_| self.changed == Changed::Anything) {
+                beside.restore()?;
             }
         }
         self.written.clear();

@@ -19,7 +19,7 @@ mod tracee;
 mod tracees;
 
 pub(crate) use error::ControlError;
-pub(crate) use fork_server::{ForkServerOrder, NAME as FORK_SERVER, raise as raise_fork_server};
+pub(crate) use fork_server::{ForkServerTask, NAME as FORK_SERVER, raise as raise_fork_server};
 pub(crate) use left::Left;
 pub(crate) use record::{HistoryBuilder, SETUP, number};
 pub(crate) use run::{Control, FIRST_SEQUENCE};

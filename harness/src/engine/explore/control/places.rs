@@ -43,7 +43,8 @@ const IMAGES: &str = "~images";
 #[derive(Debug)]
 pub(super) struct Places {
     arena: PathBuf,
-    images: PathBuf,
+    /// The folder beside it in which the subject keeps images, where it says that it has one.
+    images: Option<PathBuf>,
     root: Arc<OwnedFd>,
     root_inode: Inode,
     /// What folders hold, in this execution and the next.
@@ -66,7 +67,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub fn new(root: &Path) -> io::Result<Self> {
+    /// The subject has a folder beside the root's where `beside` says what it is called, behind the root's name.
+    pub fn new(root: &Path, beside: Option<&str>) -> io::Result<Self> {
         let arena = root.canonicalize()?;
         let descriptor = openat(
             rustix::fs::CWD,
@@ -75,10 +77,13 @@ impl Places {
             Mode::empty(),
         )?;
         let stat = fstat(&descriptor)?;
-        let mut images = OsString::from(&arena);
-        images.push(".images");
+        let images = beside.map(|suffix| {
+            let mut images = OsString::from(&arena);
+            images.push(suffix);
+            images.into()
+        });
         Ok(Self {
-            images: images.into(),
+            images,
             arena,
             root: Arc::new(descriptor),
             root_inode: (stat.st_dev, stat.st_ino),
@@ -94,9 +99,9 @@ impl Places {
         })
     }
 
-    /// The folder beside the exploration's in which subjects keep their images.
-    pub fn images(&self) -> &Path {
-        &self.images
+    /// The folder beside the exploration's in which the subject keeps its images.
+    pub fn images(&self) -> Option<&Path> {
+        self.images.as_deref()
     }
 
     /// A new execution begins: all names are given anew.
@@ -228,7 +233,7 @@ impl Places {
         if let Ok(relative) = path.strip_prefix(&self.arena) {
             return Some(relative.to_string_lossy().into_owned());
         }
-        let relative = path.strip_prefix(&self.images).ok()?;
+        let relative = path.strip_prefix(self.images()?).ok()?;
         Some(format!("~images/{}", relative.to_string_lossy()))
     }
 }

@@ -32,7 +32,7 @@ use crate::tracee::behalf;
 /// The number of each program's first request: higher than any of the setup's, so that no two payloads are alike.
 pub(crate) const FIRST_SEQUENCE: u64 = 1_000_000;
 
-/// Processes under control.
+/// The processes of one lane under control: it lets one after the other take a step, and puts the folder back.
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(super) tracees: Tracees,
@@ -51,15 +51,17 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Has a fork server raised for a plan. One process more than the plan has is kept for setup and examination.
+    /// Has a fork server raised for a plan, whose subject has a folder beside the root where `beside` says what it is
+    /// called. One process more than the plan has is kept for setup and examination.
     pub fn open(
         zygote: &Zygote,
         plan: &ExplorePlan,
         root: PathBuf,
         processor: Option<usize>,
+        beside: Option<&str>,
     ) -> Result<Self> {
         Ok(Self {
-            places: Places::new(&root)?,
+            places: Places::new(&root, beside)?,
             tracees: Tracees::raise(zygote, plan, &root, processor)?,
             stands: Vec::new(),
             locks: Locks::default(),
@@ -99,7 +101,7 @@ impl Control {
     /// The state that every execution starts from is the present one. What its files hold under the keys that are called
     /// volatile decides nothing.
     pub fn remember(&mut self, volatile: &'static [&'static str]) -> Result<()> {
-        self.ground = Ground::take(&self.root, self.places.images().to_owned(), volatile)?;
+        self.ground = Ground::take(&self.root, self.places.images(), volatile)?;
         self.places.forget_everywhere();
         Ok(())
     }

@@ -66,7 +66,7 @@ enum What {
 }
 
 impl Snapshot {
-    /// Remembers a folder.
+    /// Remembers every name and byte below a folder.
     pub fn take(root: &Path, volatile: Volatile) -> io::Result<Self> {
         let base = OwnedFd::from(File::open(root)?);
         let inode = inode(&fs::metadata(root)?);

@@ -35,11 +35,11 @@ pub(super) enum Next {
     Return(Answer),
     /// Nothing: its program is over.
     Over,
-    /// It is dead.
+    /// The process has ended, so it takes no step any more.
     Dead,
 }
 
-/// Where it stands.
+/// Where one controlled process stands between two steps: what it is about to do, or that it is over.
 #[derive(Debug)]
 pub(super) struct Stand {
     pub program: Vec<plan::Call>,

@@ -23,7 +23,7 @@ const DEATH: Duration = Duration::from_secs(10);
 /// How long is waited for what shows in a moment.
 const SOON: Duration = Duration::from_millis(1);
 
-/// A controlled process.
+/// A process that stops at its system calls until it is told to go on.
 #[derive(Debug)]
 pub(super) struct Tracee {
     pub pid: u32,
@@ -40,7 +40,7 @@ pub(super) struct Tracee {
 pub(super) enum Arrival {
     /// It stopped at a call.
     Stopped(Notification),
-    /// It is dead.
+    /// The process has ended, and its pidfd says so.
     Dead,
 }
 

@@ -10,12 +10,12 @@ use nix::unistd::Pid;
 
 use super::error::{ControlError, Result};
 use super::foresee;
-use super::fork_server::{ForkMessage, ForkOrder, ForkServerOrder};
+use super::fork_server::{ForkMessage, ForkOrder, ForkServerTask};
 use super::mail;
 use super::record;
 use super::tracee::{self, Arrival, Tracee, Watchdog};
 use crate::books::deed::Deed;
-use crate::engine::Order;
+use crate::engine::ServerTask;
 use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
@@ -71,7 +71,7 @@ impl Tracees {
         };
         let region = Region::create(layout)?;
         let (ours, theirs) = Channel::pair()?;
-        let order = ForkServerOrder {
+        let order = ForkServerTask {
             subject: plan.subject.clone().with_workers(processes as u32),
             root: root.to_owned(),
             containers: plan.containers.clone(),
@@ -80,7 +80,7 @@ impl Tracees {
             marker: Marker::next().to_string(),
             processor,
         };
-        zygote.order(&Order::ForkServer(Box::new(order)), &region)?;
+        zygote.order(&ServerTask::ForkServer(Box::new(order)), &region)?;
         zygote.hand_over(theirs.as_fd())?;
         drop(theirs);
         let tracees = Self {

@@ -17,7 +17,7 @@ const COPY_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct Sorted {
     /// Each container's, by index; containers without files are left out.
     pub containers: Vec<(u32, Vec<String>)>,
-    /// Those of nobody.
+    /// Paths that belong to no container and not to the subject itself.
     pub strays: Vec<String>,
 }
 
@@ -148,10 +148,14 @@ mod tests {
         fn traits(&self) -> Traits {
             Traits {
                 operations: &[],
+                tokens: false,
                 watch: false,
                 children: false,
+                lock_free_reads: false,
                 deaths: None,
                 model: None,
+                roots: &[],
+                faults: &[],
                 volatile: &[],
             }
         }
@@ -162,9 +166,6 @@ mod tests {
                 name if name.starts_with('c') => Owner::Container(name.into()),
                 _ => Owner::Nobody,
             }
-        }
-        fn allows_lock_free_audit(&self) -> bool {
-            false
         }
         fn metadata_path(&self, container: &str) -> PathBuf {
             Path::new(container).join("meta.json")

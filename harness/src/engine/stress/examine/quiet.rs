@@ -111,8 +111,18 @@ fn names(found: Found) -> Observed<Vec<String>> {
 mod tests {
     use super::*;
 
-    const TRAITS: Traits =
-        Traits { operations: &[], watch: false, children: false, deaths: None, model: None, volatile: &[] };
+    const TRAITS: Traits = Traits {
+        operations: &[],
+        tokens: false,
+        watch: false,
+        children: false,
+        lock_free_reads: false,
+        deaths: None,
+        model: None,
+        roots: &[],
+        faults: &[],
+        volatile: &[],
+    };
 
     #[test]
     fn what_nobody_answered_is_a_silence_and_what_nobody_tried_is_missing() {

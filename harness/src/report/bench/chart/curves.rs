@@ -71,7 +71,7 @@ fn line(group: &Group<'_, '_>, stretch: Stretch) -> Option<Line> {
     Some(Line { name: group.name.clone(), points: points.collect() })
 }
 
-/// `90%`, `99.9%`.
+/// The share of operations that are no rarer, as people write it: `90%`, `99.9%`.
 fn percentile(rarity: f64) -> String {
     let percent = 100.0 - 100.0 / rarity;
     let text = format!("{percent:.4}");

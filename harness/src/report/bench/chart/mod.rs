@@ -24,7 +24,7 @@ pub use palette::{css, dark_css};
 /// How many charts of one cell each are drawn at most: of a larger grid those with the most processes.
 pub const CELLS_MAX: usize = 12;
 
-/// A chart.
+/// A chart of a benchmark: one picture, its lines and its axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
     /// A name for a file, without ending.
@@ -42,7 +42,7 @@ pub struct Chart {
 pub enum Kind {
     /// A metric against an axis of numbers, or by cell.
     Metric,
-    /// Percentile curves.
+    /// Latency by percentile, the rare ones spread out.
     Percentiles,
     /// Shares of one cell's processes.
     Shares,

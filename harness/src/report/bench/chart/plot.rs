@@ -23,7 +23,7 @@ pub struct Plot {
     pub lines: Vec<Line>,
 }
 
-/// One line.
+/// A line of a plot: its points, and what the legend calls it.
 pub struct Line {
     pub name: String,
     pub points: Vec<Spot>,

@@ -12,7 +12,7 @@ pub enum Spread {
     Logarithmic,
 }
 
-/// A scale.
+/// Maps values of an axis to positions in the picture, linearly or by logarithm.
 #[derive(Clone, Debug)]
 pub struct Scale {
     /// What it measures, with the unit.

@@ -18,7 +18,7 @@ use strip::Strip;
 /// What a timeline shows.
 #[derive(Clone, Debug)]
 pub struct Timeline<'a> {
-    /// The operations.
+    /// The history whose operations are drawn.
     pub history: &'a History,
     /// The violations that are jumped to, in this order.
     pub violations: &'a [Spot],
@@ -31,9 +31,9 @@ pub struct Timeline<'a> {
 /// A violation on a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
-    /// Its class.
+    /// The class of the violation, as reports spell it.
     pub class: String,
-    /// What happened.
+    /// What was seen, in a sentence for people.
     pub message: String,
     /// The operations that it rests on: process and time of invocation.
     pub decisive: Vec<(u32, u64)>,

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
+use crate::plan::Rule;
 use crate::subject::payload::Spec;
 
 const TEMPORARY: &str = "meta.json.tmp";

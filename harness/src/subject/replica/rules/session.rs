@@ -8,9 +8,9 @@ use flockwork::status::{Effect, Refusal};
 use flockwork::{Operation, Status};
 use rustix::fs::FlockOperation;
 
-use super::Rule;
 use super::files::{Files, Lock, Metadata, is_corrupt};
 use crate::history::{Outcome, Reason};
+use crate::plan::Rule;
 use crate::subject::payload::{Spec, Stamp};
 use crate::subject::{Answer, Request, Seat, Session, Watch};
 

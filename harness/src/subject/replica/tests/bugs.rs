@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use flockwork::Operation::{Create, ForceDelete, List, Pause, Resume, Start, State};
 use flockwork::Status;
 
+use super::names;
 use super::{FLAT, Sections, WITH_FOLDERS, Worker, Yard, assert_ended};
 use crate::history::{Outcome, Reason};
 use crate::plan::{FailCreate, FailCreateAt};
 use crate::subject::Watch;
 use crate::subject::replica::files::{self, FileLock};
-use crate::subject::replica::names;
 
 /// Longer than anything here takes that does not hang.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use flockwork::Operation;
 use tempfile::TempDir;
 
-use super::PROTOCOLS;
 use super::invocation::Runsc;
+use super::protocol;
 use super::protocol::Protocol;
 use crate::history::{Outcome, Reason};
-use crate::plan::FailCreate;
+use crate::plan::{FailCreate, GvisorCommit, Replica};
 use crate::subject::{Answer, Request, Seat, Session, Watch};
 
 /// A root folder, and workers that all use the same replica in it.
@@ -31,6 +31,14 @@ struct Worker {
 }
 
 const CONTAINERS: [&str; 4] = ["c1", "c2", "c12", "c13"];
+
+/// The names of all replicas of gVisor, the oldest first: each protocol answers to that of its commit.
+fn names() -> [&'static str; GvisorCommit::ALL.len()] {
+    GvisorCommit::ALL.map(|commit| {
+        assert_eq!(protocol(commit).name(), Replica::Gvisor(commit).as_str());
+        protocol(commit).name()
+    })
+}
 
 /// Those that keep a container in a folder of its own.
 const WITH_FOLDERS: [&str; 2] = ["gvisor-unlocked", "gvisor-2018"];
@@ -64,7 +72,8 @@ impl Yard {
     }
 
     fn protocol(&self) -> &'static dyn Protocol {
-        *PROTOCOLS.iter().find(|protocol| protocol.name() == self.replica).unwrap()
+        let protocols = GvisorCommit::ALL.map(protocol);
+        protocols.into_iter().find(|protocol| protocol.name() == self.replica).unwrap()
     }
 
     /// The file with a container's metadata.

@@ -16,7 +16,7 @@ pub const EXPECTED: &str =
 /// Version of the stored form.
 const FORMAT_VERSION: u64 = 2;
 
-/// What it says.
+/// What the first line of a history of objects says of those that follow.
 #[derive(Debug)]
 pub struct Header<'a> {
     pub model: ObjectModel,

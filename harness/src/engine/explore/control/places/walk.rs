@@ -52,7 +52,7 @@ struct Walk {
     base: Arc<OwnedFd>,
     is_inside: bool,
     root: File,
-    /// Where it is.
+    /// The folder that the walk has come to.
     folder: File,
     /// The same, from `base`.
     path: String,
@@ -115,7 +115,7 @@ impl Places {
         let base = match start.whence {
             Whence::Root => Arc::clone(&self.root),
             Whence::Descriptor(fd) => open_folder(Path::new(&format!("/proc/{}/fd/{fd}", tracee.pid)))?,
-            Whence::Beside => open_folder(self.images.parent()?)?,
+            Whence::Beside => open_folder(self.images()?.parent()?)?,
         };
         let walk = Walk {
             base,
@@ -203,9 +203,9 @@ impl Places {
         let shown = self.inside(&path)?;
         if let Some(image) = shown.strip_prefix("~images/") {
             // Images are made as they are needed, the folder too.
-            let beside = entries::ask(rustix::fs::CWD, self.images.parent()?)?;
+            let beside = entries::ask(rustix::fs::CWD, self.images()?.parent()?)?;
             let beside = self.file(beside, &Arc::from(".."));
-            let name = self.images.file_name()?.to_string_lossy().into_owned();
+            let name = self.images()?.file_name()?.to_string_lossy().into_owned();
             let rest = join(&name, image).into();
             return Some(Start { whence: Whence::Beside, is_inside: false, folder: beside, rest });
         }

@@ -19,7 +19,7 @@ pub(super) type Volatile = &'static [&'static str];
 /// What stands for the content of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Digest {
-    /// For all of it.
+    /// A number of every name, kind, mode and byte below the root: equal states have equal ones.
     pub whole: u64,
     /// For all but what the subject calls volatile.
     pub lasting: u64,

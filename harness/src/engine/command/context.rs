@@ -1,10 +1,10 @@
-//! What all processes of a run share: made in the conductor, inherited by fork.
+//! What all processes of a run share: made in the supervisor, inherited by fork.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::wire::{Order, Places};
+use super::wire::{CommandsTask, Places};
 use crate::plan::command::{CommandPlan, Line};
 use crate::process::Marker;
 use crate::process::clock::now_ns;
@@ -14,7 +14,7 @@ use crate::subject::command::answer::Compiled;
 use crate::subject::command::fill::Placeholders;
 
 /// Where a run takes place.
-pub(super) struct Stage {
+pub(super) struct CommandContext {
     pub plan: CommandPlan,
     pub places: Places,
     pub region: Arc<Region>,
@@ -28,9 +28,9 @@ pub(super) struct Stage {
     pub perturbs: bool,
 }
 
-impl Stage {
-    pub fn new(order: Order, region: Region) -> Result<Self, String> {
-        let Order { plan, marker, places, .. } = order;
+impl CommandContext {
+    pub fn new(order: CommandsTask, region: Region) -> Result<Self, String> {
+        let CommandsTask { plan, marker, places, .. } = order;
         let compile = |rule| Compiled::new(rule);
         let rules = plan
             .operations

@@ -1,4 +1,4 @@
-//! A runner: one process of a run, which runs one command after the other and writes down what each answered.
+//! A worker: one process of a run, which runs one command after the other and writes down what each answered.
 //!
 //! Between the two readings of the clock there is nothing but the command itself; all else is done between commands.
 
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::conductor::GRACE_NS;
+use super::context::CommandContext;
 use super::delay;
-use super::stage::Stage;
+use super::supervise::GRACE_NS;
 use super::wire::{Entry, Unusual};
 use crate::explore::strategy::sampling::Dice;
 use crate::plan::Budget;
@@ -29,8 +29,8 @@ const TYPICAL_NS: u64 = 2_000_000;
 const NAP_NS_MAX: u64 = 10_000_000;
 
 /// One process of a round.
-pub(super) struct Runner<'s> {
-    stage: &'s Stage,
+pub(super) struct Worker<'s> {
+    context: &'s CommandContext,
     round: u64,
     process: u32,
     dice: Dice,
@@ -44,38 +44,38 @@ pub(super) struct Runner<'s> {
     perturber: Option<RefCell<Perturber>>,
 }
 
-impl<'s> Runner<'s> {
-    pub fn new(stage: &'s Stage, round: u64, process: u32) -> io::Result<Self> {
-        let plan = &stage.plan;
-        let out = OpenOptions::new().create(true).append(true).open(stage.places.record_of(process))?;
+impl<'s> Worker<'s> {
+    pub fn new(context: &'s CommandContext, round: u64, process: u32) -> io::Result<Self> {
+        let plan = &context.plan;
+        let out = OpenOptions::new().create(true).append(true).open(context.places.record_of(process))?;
         let stream = round.wrapping_mul(u64::from(plan.processes)).wrapping_add(u64::from(process));
         Ok(Self {
-            stage,
+            context,
             round,
             process,
             dice: Dice::of(plan.seed, stream),
             out: BufWriter::with_capacity(1 << 16, out),
             typical_ns: TYPICAL_NS,
             kill_at_ns: None,
-            folder: stage.folder(),
-            perturber: delay::perturber(stage, stream).map(RefCell::new),
+            folder: context.folder(),
+            perturber: delay::perturber(context, stream).map(RefCell::new),
         })
     }
 
     /// Runs all that the round asks of it.
     pub fn work(&mut self) -> io::Result<()> {
-        let from = self.stage.plan.round.map_or(0, |each| self.round.saturating_mul(each));
-        let to = from.saturating_add(self.stage.plan.round.unwrap_or(u64::MAX));
+        let from = self.context.plan.round.map_or(0, |each| self.round.saturating_mul(each));
+        let to = from.saturating_add(self.context.plan.round.unwrap_or(u64::MAX));
         self.kill_at_ns = self.next_kill();
         for number in from..to.min(self.quota()) {
             self.think();
-            if self.stage.is_over() {
+            if self.context.is_over() {
                 break;
             }
             let entry = self.one(number)?;
             serde_json::to_writer(&mut self.out, &entry)?;
             self.out.write_all(b"\n")?;
-            let header = self.stage.region.header(self.process);
+            let header = self.context.region.header(self.process);
             header.completed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if matches!(entry.unusual, Some(Unusual::Lacking(_))) {
                 break;
@@ -90,8 +90,8 @@ impl<'s> Runner<'s> {
 
     /// How many operations it runs in all rounds together.
     fn quota(&self) -> u64 {
-        let processes = u64::from(self.stage.plan.processes);
-        match self.stage.plan.budget {
+        let processes = u64::from(self.context.plan.processes);
+        match self.context.plan.budget {
             Budget::Operations(all) => all / processes + u64::from(u64::from(self.process) < all % processes),
             Budget::DurationNs(_) => u64::MAX,
         }
@@ -107,9 +107,9 @@ impl<'s> Runner<'s> {
     }
 
     fn think(&mut self) {
-        let think_ns = self.between(&self.stage.plan.think_ns.clone());
+        let think_ns = self.between(&self.context.plan.think_ns.clone());
         let until_ns = now_ns() + think_ns;
-        while !self.stage.is_over() {
+        while !self.context.is_over() {
             match until_ns.saturating_sub(now_ns()) {
                 0 => break,
                 left_ns => clock::wait_ns(left_ns.min(NAP_NS_MAX)),
@@ -119,7 +119,7 @@ impl<'s> Runner<'s> {
 
     /// Times of kills have no memory: the time to the next is distributed exponentially.
     fn next_kill(&mut self) -> Option<u64> {
-        let every_ns = self.stage.plan.kill_every_ns? as f64 * f64::from(self.stage.plan.processes);
+        let every_ns = self.context.plan.kill_every_ns? as f64 * f64::from(self.context.plan.processes);
         let uniform = (self.below(1 << 53) as f64 + 1.0) / (1_u64 << 53) as f64;
         let wait = std::time::Duration::from_secs_f64(-uniform.ln() * every_ns / 1e9);
         Some(now_ns().saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
@@ -127,7 +127,7 @@ impl<'s> Runner<'s> {
 
     fn choose(&mut self) -> usize {
         let weights = |operation: &OperationPlan| u64::from(operation.weight);
-        let operations = &self.stage.plan.operations;
+        let operations = &self.context.plan.operations;
         let mut at = self.below(operations.iter().map(weights).sum());
         operations
             .iter()
@@ -143,15 +143,15 @@ impl<'s> Runner<'s> {
 
     /// Runs one operation.
     fn one(&mut self, number: u64) -> io::Result<Entry> {
-        let stage = self.stage;
-        let plan = &stage.plan;
+        let context = self.context;
+        let plan = &context.plan;
         let index = self.choose();
         let operation = &plan.operations[index];
         let object = self.below(plan.objects.len() as u64) as usize;
         let unique = number * u64::from(plan.processes) + u64::from(self.process) + 1;
         let value = values::draw(operation, unique, &mut |count| self.below(count));
         let placeholders = Placeholders {
-            state: &stage.state,
+            state: &context.state,
             object: Some(&plan.objects[object]),
             value: value.as_ref(),
             process: Some(self.process + 1),
@@ -160,7 +160,7 @@ impl<'s> Runner<'s> {
         };
         let words: Vec<String> = operation.command.words.iter().map(|word| placeholders.fill(word)).collect();
         let own = operation.environment.iter();
-        let mut environment = stage.environment.clone();
+        let mut environment = context.environment.clone();
         environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
         let stdin = operation.stdin.as_ref().map(|text| placeholders.fill(text));
         let kill_ns = self.kill_ns();
@@ -175,8 +175,8 @@ impl<'s> Runner<'s> {
             kill_ns,
             perturber: self.perturber.as_ref().filter(|_| perturbs),
             who: &format!("p{} {}", self.process + 1, operation.name),
-            folders: std::slice::from_ref(&stage.places.state),
-            end: Some(&stage.region.control().end),
+            folders: std::slice::from_ref(&context.places.state),
+            end: Some(&context.region.control().end),
         };
         let done = launch::run(&launch)?;
         if done.ending != Ending::TimedOut {
@@ -197,7 +197,7 @@ impl<'s> Runner<'s> {
 
     /// Whether calls of the next command are held back: of one in four they are not. Where they cannot be, it begins later.
     fn perturbs(&mut self) -> bool {
-        let Some(for_ns) = self.stage.plan.perturb_ns.clone() else { return false };
+        let Some(for_ns) = self.context.plan.perturb_ns.clone() else { return false };
         let perturbs = self.below(4) != 0;
         if perturbs && self.perturber.is_none() {
             clock::wait_ns(self.between(&for_ns).min(NAP_NS_MAX));
@@ -223,7 +223,7 @@ impl<'s> Runner<'s> {
             unusual: None,
         };
         let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        let limit = self.stage.plan.operations[operation].time_limit_ns;
+        let limit = self.context.plan.operations[operation].time_limit_ns;
         entry.unusual = match done.ending {
             Ending::Exited(code) => {
                 let output = Output {
@@ -231,8 +231,8 @@ impl<'s> Runner<'s> {
                     stdout: stdout.trim_end_matches('\n'),
                     stderr: stderr.trim_end_matches('\n'),
                 };
-                let plan = &self.stage.plan.operations[operation];
-                take(&mut entry, answer::read(&self.stage.rules[operation], plan.saw, &output));
+                let plan = &self.context.plan.operations[operation];
+                take(&mut entry, answer::read(&self.context.rules[operation], plan.saw, &output));
                 return entry;
             }
             Ending::Signaled(signal) => {

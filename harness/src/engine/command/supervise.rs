@@ -1,4 +1,4 @@
-//! The conductor: prepares the state, forks the processes of each round, puts the state back, and clears away what is left.
+//! The supervisor: prepares the state, forks the processes of each round, puts the state back, and clears away what is left.
 //!
 //! It has one thread, is forked from the zygote for one run, and is the reaper of all that the run's commands leave behind.
 
@@ -13,9 +13,9 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::thread::futex;
 
-use super::stage::Stage;
-use super::wire::{Finished, Order, Tidings};
-use super::{auditor, delay, runner};
+use super::context::CommandContext;
+use super::wire::{CommandsTask, Finished, Report};
+use super::{auditor, delay, worker};
 use crate::ground::{Folders, Ground};
 use crate::plan::Budget;
 use crate::plan::command::Line;
@@ -30,9 +30,9 @@ use crate::process::{Channel, lifeline};
 /// How long what a command left in the background may take to end by itself, in nanoseconds.
 pub(super) const GRACE_NS: u64 = 200_000_000;
 
-/// The zygote's part: forks a conductor that talks over this line.
+/// The zygote's part: forks a supervisor that talks over this line.
 pub(crate) fn raise(channel: &Channel, line: OwnedFd) -> io::Result<()> {
-    // Conductors of runs that are over.
+    // Supervisors of runs that are over.
     while sys::child::reap().is_ok_and(|reaped| reaped.is_some()) {}
     let zygote = nix::unistd::getpid();
     match sys::fork()? {
@@ -43,7 +43,7 @@ pub(crate) fn raise(channel: &Channel, line: OwnedFd) -> io::Result<()> {
             let code = match catch_unwind(AssertUnwindSafe(|| be(&line, zygote))) {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    _ = line.send(&Tidings::Failed(error.to_string()), None);
+                    _ = line.send(&Report::Failed(error.to_string()), None);
                     1
                 }
                 Err(_) => lifeline::PANICKED,
@@ -56,31 +56,31 @@ pub(crate) fn raise(channel: &Channel, line: OwnedFd) -> io::Result<()> {
 fn be(line: &Channel, zygote: Pid) -> io::Result<()> {
     lifeline::tie_to(zygote)?;
     lifeline::unblock_signals()?;
-    lifeline::call_oneself("fw-conductor");
+    lifeline::call_oneself("fw-supervisor");
     // No terminal: a command that asks for one is told that there is none, rather than stopped.
     nix::unistd::setsid()?;
     nix::sys::prctl::set_child_subreaper(true)?;
     // Commands are to run with the slack that everybody has; the zygote's is for think times.
     nix::sys::prctl::set_timerslack(50_000)?;
-    let Some((order, Some(memory))) = line.receive::<Order>()? else { return Ok(()) };
+    let Some((order, Some(memory))) = line.receive::<CommandsTask>()? else { return Ok(()) };
     if !order.binds.is_empty()
         && let Err(error) = namespace::enter(&order.binds)
     {
-        return line.send(&Tidings::NoNamespace(error.to_string()), None);
+        return line.send(&Report::NoNamespace(error.to_string()), None);
     }
     let region = Region::attach(memory, order.layout)?;
-    let mut stage = match Stage::new(order, region) {
-        Ok(stage) => stage,
-        Err(why) => return line.send(&Tidings::Usage(why), None),
+    let mut context = match CommandContext::new(order, region) {
+        Ok(context) => context,
+        Err(why) => return line.send(&Report::Usage(why), None),
     };
-    let unperturbed = delay::make_ready(&mut stage);
-    let tidings = match conduct(&stage, line) {
-        Ok(finished) => Tidings::Finished(Finished { unperturbed, ..finished }),
-        Err(Stopped::Usage(why)) => Tidings::Usage(why),
-        Err(Stopped::Io(error)) => Tidings::Failed(error.to_string()),
+    let unperturbed = delay::make_ready(&mut context);
+    let report = match conduct(&context, line) {
+        Ok(finished) => Report::Finished(Finished { unperturbed, ..finished }),
+        Err(Stopped::Usage(why)) => Report::Usage(why),
+        Err(Stopped::Io(error)) => Report::Failed(error.to_string()),
     };
     clear_away(0, &mut BTreeMap::new());
-    line.send(&tidings, None)
+    line.send(&report, None)
 }
 
 /// Why a run cannot go on.
@@ -101,12 +101,12 @@ impl From<crate::ground::GroundError> for Stopped {
     }
 }
 
-fn conduct(stage: &Stage, line: &Channel) -> Result<Finished, Stopped> {
-    let plan = &stage.plan;
-    let mut ground = Folders::new([(stage.places.state.clone(), stage.places.kept.clone())]);
-    alone(stage, &plan.setup, "subject.setup")?;
+fn conduct(context: &CommandContext, line: &Channel) -> Result<Finished, Stopped> {
+    let plan = &context.plan;
+    let mut ground = Folders::new([(context.places.state.clone(), context.places.kept.clone())]);
+    alone(context, &plan.setup, "subject.setup")?;
     ground.settle()?;
-    let control = stage.region.control();
+    let control = context.region.control();
     let deadline_ns = match plan.budget {
         Budget::DurationNs(ns) => now_ns().saturating_add(ns),
         Budget::Operations(_) => u64::MAX,
@@ -114,30 +114,30 @@ fn conduct(stage: &Stage, line: &Channel) -> Result<Finished, Stopped> {
     control.deadline_ns.store(deadline_ns, Ordering::Release);
     let mut finished = Finished::default();
     let mut strays = BTreeMap::new();
-    while !is_enough(stage, finished.rounds) {
+    while !is_enough(context, finished.rounds) {
         if finished.rounds > 0 {
             ground.put_back()?;
         }
-        alone(stage, &plan.round_setup, "subject.round_setup")?;
-        let started_ns = round(stage, finished.rounds, line)?;
+        alone(context, &plan.round_setup, "subject.round_setup")?;
+        let started_ns = round(context, finished.rounds, line)?;
         if finished.rounds == 0 {
             finished.started_ns = started_ns;
         }
         finished.rounds += 1;
-        alone(stage, &plan.round_teardown, "subject.round_teardown")?;
+        alone(context, &plan.round_teardown, "subject.round_teardown")?;
         if plan.round.is_some() || !plan.round_teardown.is_empty() {
             clear_away(GRACE_NS, &mut strays);
         }
     }
-    alone(stage, &plan.teardown, "subject.teardown")?;
+    alone(context, &plan.teardown, "subject.teardown")?;
     clear_away(GRACE_NS, &mut strays);
     finished.strays = strays.into_iter().collect();
     Ok(finished)
 }
 
 /// Whether there is no further round.
-fn is_enough(stage: &Stage, rounds: u64) -> bool {
-    let plan = &stage.plan;
+fn is_enough(context: &CommandContext, rounds: u64) -> bool {
+    let plan = &context.plan;
     let is_through = match (plan.round, plan.budget) {
         (None, _) => rounds > 0,
         (Some(each), Budget::Operations(all)) => {
@@ -145,20 +145,20 @@ fn is_enough(stage: &Stage, rounds: u64) -> bool {
         }
         (Some(_), Budget::DurationNs(_)) => false,
     };
-    is_through || rounds > 0 && stage.is_over() || stage.region.control().end.load(Ordering::Relaxed) != 0
+    is_through || rounds > 0 && context.is_over() || context.region.control().end.load(Ordering::Relaxed) != 0
 }
 
 /// Runs commands one after the other, each of which must end with exit code 0.
-fn alone(stage: &Stage, lines: &[Line], whose: &str) -> Result<(), Stopped> {
+fn alone(context: &CommandContext, lines: &[Line], whose: &str) -> Result<(), Stopped> {
     for line in lines {
-        let done = stage.run_alone(line, None, whose)?;
+        let done = context.run_alone(line, None, whose)?;
         let said = [&done.stderr, &done.stdout].map(|text| String::from_utf8_lossy(text).trim().to_owned());
         let said = said.into_iter().find(|said| !said.is_empty());
         let said = said.map(|said| format!("; it said: {said}")).unwrap_or_default();
         let ended = match &done.ending {
             Ending::Exited(0) => continue,
             Ending::Exited(code) => format!("exit code {code}"),
-            Ending::Signaled(signal) => format!("died of {}", runner::signal_name(*signal)),
+            Ending::Signaled(signal) => format!("died of {}", worker::signal_name(*signal)),
             Ending::TimedOut => format!("did not end in time: {}", done.waiting.join("; ")),
             Ending::TooMuch => "wrote too much".into(),
             Ending::Killed => "killed".into(),
@@ -170,15 +170,15 @@ fn alone(stage: &Stage, lines: &[Line], whose: &str) -> Result<(), Stopped> {
 }
 
 /// Forks the processes of a round, lets all go at once, and waits until all have ended; gives back when they went.
-fn round(stage: &Stage, number: u64, line: &Channel) -> Result<u64, Stopped> {
-    let control = stage.region.control();
-    let plan = &stage.plan;
+fn round(context: &CommandContext, number: u64, line: &Channel) -> Result<u64, Stopped> {
+    let control = context.region.control();
+    let plan = &context.plan;
     control.go.store(0, Ordering::Release);
     control.ready.store(0, Ordering::Release);
     control.workers_left.store(0, Ordering::Release);
     let mut members = BTreeMap::new();
     for process in 0..plan.processes + plan.auditors {
-        members.insert(hire(stage, number, process, line)?, process);
+        members.insert(hire(context, number, process, line)?, process);
     }
     while control.ready.load(Ordering::Acquire) < plan.processes + plan.auditors {
         if control.end.load(Ordering::Relaxed) != 0 {
@@ -199,7 +199,7 @@ fn round(stage: &Stage, number: u64, line: &Channel) -> Result<u64, Stopped> {
         // What commands have left behind ends here as well.
         let Some(process) = members.remove(&pid.as_raw()) else { continue };
         if !matches!(status, WaitStatus::Exited(_, 0)) {
-            let words = lifeline::take_words(stage.region.header(process)).unwrap_or_default();
+            let words = lifeline::take_words(context.region.header(process)).unwrap_or_default();
             return Err(io::Error::other(format!(
                 "process {process} of the run ended badly: {status:?} {words}"
             ))
@@ -224,34 +224,34 @@ fn ended_badly(pid: i32, process: u32, when: &str) -> Stopped {
 }
 
 /// Forks one process of a round.
-fn hire(stage: &Stage, number: u64, process: u32, line: &Channel) -> io::Result<i32> {
-    let conductor = nix::unistd::getpid();
+fn hire(context: &CommandContext, number: u64, process: u32, line: &Channel) -> io::Result<i32> {
+    let supervisor = nix::unistd::getpid();
     match sys::fork()? {
         Forked::Parent(pid) => Ok(pid.as_raw()),
         Forked::Child => {
             sys::close_parents_copy(line.as_fd());
-            lifeline::live(&stage.region, process, || {
+            lifeline::live(&context.region, process, || {
                 let work = || -> io::Result<()> {
-                    lifeline::tie_to(conductor)?;
+                    lifeline::tie_to(supervisor)?;
                     nix::sys::prctl::set_child_subreaper(true)?;
-                    lifeline::call_oneself(if process < stage.plan.processes {
-                        "fw-runner"
+                    lifeline::call_oneself(if process < context.plan.processes {
+                        "fw-worker"
                     } else {
                         "fw-auditor"
                     });
-                    if process < stage.plan.processes {
-                        let mut runner = runner::Runner::new(stage, number, process)?;
-                        wait_at_barrier(stage);
-                        runner.work()
+                    if process < context.plan.processes {
+                        let mut worker = worker::Worker::new(context, number, process)?;
+                        wait_at_barrier(context);
+                        worker.work()
                     } else {
-                        wait_at_barrier(stage);
-                        auditor::work(stage, number, process)
+                        wait_at_barrier(context);
+                        auditor::work(context, number, process)
                     }
                 };
                 match work() {
                     Ok(()) => 0,
                     Err(error) => {
-                        lifeline::leave_words(stage.region.header(process), &error.to_string());
+                        lifeline::leave_words(context.region.header(process), &error.to_string());
                         1
                     }
                 }
@@ -260,8 +260,8 @@ fn hire(stage: &Stage, number: u64, process: u32, line: &Channel) -> io::Result<
     }
 }
 
-fn wait_at_barrier(stage: &Stage) {
-    let control = stage.region.control();
+fn wait_at_barrier(context: &CommandContext) {
+    let control = context.region.control();
     control.ready.fetch_add(1, Ordering::AcqRel);
     while control.go.load(Ordering::Acquire) == 0 && control.end.load(Ordering::Relaxed) == 0 {
         // Woken, interrupted or too late to sleep: in every case, look again.
