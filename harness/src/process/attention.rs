@@ -61,6 +61,34 @@ impl Attention {
     }
 }
 
+/// The end of a time that somebody else is given, as his observer sees it pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    attention: Attention,
+    until_ns: u64,
+}
+
+impl Deadline {
+    /// Begins now. It is to be looked at several times in an eighth of the time, or every 5 ms where that is longer.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        let span = (time / 8).clamp(Duration::from_millis(10), Attention::SPAN);
+        let mut attention = Attention::within(span);
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self { until_ns: attention.now_ns().saturating_add(time_ns), attention }
+    }
+
+    /// How much of the time is left.
+    pub fn left(&mut self) -> Duration {
+        Duration::from_nanos(self.until_ns.saturating_sub(self.attention.now_ns()))
+    }
+
+    /// Whether the time is over.
+    pub fn is_over(&mut self) -> bool {
+        self.left().is_zero()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

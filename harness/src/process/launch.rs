@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -19,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::attention::Attention;
+use super::attention::{Attention, Deadline};
 use super::clock::{self, now_ns};
 use super::hang;
 use super::perturbed::{Perturber, Starting};
@@ -34,7 +35,7 @@ const LOOK_NS: u64 = 20_000_000;
 /// So many times its limit a command may take that is held back and still calls.
 const SLOW: u64 = 4;
 /// How long a killed process may take to be gone, in nanoseconds.
-const DEATH_NS_MAX: u64 = 10_000_000_000;
+const DEATH_MAX: Duration = Duration::from_secs(10);
 
 /// A command to run.
 #[derive(Clone, Copy, Debug)]
@@ -302,7 +303,7 @@ impl Vigil<'_> {
 
 /// Reaps all of a killed group but its leader, whose number must stay taken; whether nothing is left.
 fn await_group(leader: Pid) -> bool {
-    let until_ns = now_ns() + DEATH_NS_MAX;
+    let mut deadline = Deadline::after(DEATH_MAX);
     let own = nix::unistd::getpid().as_raw().cast_unsigned();
     loop {
         // What the dead have left comes to this process, some of it only when its parent has died.
@@ -314,7 +315,7 @@ fn await_group(leader: Pid) -> bool {
             return true;
         }
         members.for_each(|pid| _ = waitpid(pid, Some(WaitPidFlag::WNOHANG)));
-        if now_ns() > until_ns {
+        if deadline.is_over() {
             return false;
         }
         clock::wait_ns(50_000);

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -19,7 +19,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use rustix::thread::futex;
 
-use super::attention::Attention;
+use super::attention::{Attention, Deadline};
 use super::clock::now_ns;
 use super::sys::seccomp::{self, Instruction, Listener, Notification, Reply};
 use super::sys::{self, Forked, Mapping};
@@ -100,9 +100,9 @@ impl Words {
 
     /// The number of the child's listener, once it is there.
     fn listener(&self) -> io::Result<i32> {
-        let until = Instant::now() + READY;
+        let mut deadline = Deadline::after(READY);
         let a_while = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-        while Instant::now() < until {
+        while !deadline.is_over() {
             match self.word(LISTENER).load(Ordering::Acquire) {
                 0 => _ = futex::wait(self.word(LISTENER), futex::Flags::empty(), 0, Some(&a_while)),
                 u32::MAX => return Err(self.error().unwrap_or_else(|| io::ErrorKind::Unsupported.into())),

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,6 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
+use super::attention::Deadline;
 use super::{lifeline, procfs};
 
 /// How long children may take to die of SIGKILL: one may be in a call that cannot be interrupted.
@@ -106,9 +107,9 @@ pub(super) fn watch(listener: &Listener, zygote: Pid, clear: impl FnOnce()) -> i
 
 /// Ends every child, and those that come to this process by their parents' end, until there is none.
 fn end_all(listener: &Listener) {
-    let until = Instant::now() + DEATH_MAX;
+    let mut deadline = Deadline::after(DEATH_MAX);
     let own = nix::unistd::getpid();
-    while Instant::now() < until {
+    while !deadline.is_over() {
         for child in procfs::children(own.as_raw().cast_unsigned()) {
             _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
         }

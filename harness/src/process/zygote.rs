@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flockwork::{ProcessIdentity, View};
 use nix::sys::signal::{SigSet, Signal};
@@ -20,6 +20,7 @@ use rustix::process::{Resource, Rlimit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::attention::Deadline;
 use super::channel::Channel;
 use super::region::Region;
 use super::sys::{self, Forked};
@@ -180,9 +181,9 @@ fn be_warden(channel: Channel, harness: Pid, server: &dyn Server) -> i32 {
 
 /// Clears what a harness that has ended had on disk.
 fn clear_after(owner: Option<ProcessIdentity>, server: &dyn Server) {
-    let until = Instant::now() + DEATH_MAX;
+    let mut deadline = Deadline::after(DEATH_MAX);
     // It is told of its end a moment before that can be seen.
-    while owner.is_some_and(ProcessIdentity::is_alive) && Instant::now() < until {
+    while owner.is_some_and(ProcessIdentity::is_alive) && !deadline.is_over() {
         std::thread::sleep(Duration::from_millis(1));
     }
     server.clear();

@@ -14,7 +14,7 @@ use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::history::Clock;
-use crate::process::attention::Attention;
+use crate::process::attention::{Attention, Deadline};
 use crate::process::clock::now_ns;
 use crate::process::hang;
 use crate::process::spawner::{Ended, Status, Stray, Then};
@@ -193,8 +193,7 @@ impl Site {
             Ok(started) => started,
             Err(error) => return Ok((not_started(error.errno), Vec::new())),
         };
-        let mut attention = Attention::begin();
-        let until_ns = attention.now_ns() + self.limit_ns();
+        let mut deadline = Deadline::after(self.time_limit);
         let mut waiting = Vec::new();
         let mut is_late = false;
         let ended = loop {
@@ -202,7 +201,7 @@ impl Site {
                 break ended;
             }
             self.must_be_short(name, &ready.text)?;
-            if attention.now_ns() >= until_ns && !is_late {
+            if deadline.is_over() && !is_late {
                 is_late = true;
                 waiting = hang::told(&[(who.to_owned(), started.pid)], self.spawner.pid(), &self.work);
                 self.spawner.signal(slot, Signal::SIGKILL)?;

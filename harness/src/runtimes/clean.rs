@@ -6,12 +6,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
 
 use super::cgroup;
 use crate::process::Marker;
+use crate::process::attention::Deadline;
 use crate::process::marker::Handle;
 use crate::process::procfs::{self, Stat};
 
@@ -101,7 +102,7 @@ fn mounts(ground: &str) -> Vec<PathBuf> {
 /// Ends and removes all that is left of a ground, or of one container in it; gives back what is there still.
 #[must_use = "it may not be empty"]
 pub fn away(ground: &str, id: Option<&str>) -> Left {
-    let until = Instant::now() + DEATH_MAX;
+    let mut deadline = Deadline::after(DEATH_MAX);
     loop {
         for cgroup in cgroup::of(ground, id) {
             cgroup::thaw(&cgroup);
@@ -124,7 +125,7 @@ pub fn away(ground: &str, id: Option<&str>) -> Left {
             }
         }
         let left = left(ground, id);
-        if left.is_empty() || Instant::now() > until {
+        if left.is_empty() || deadline.is_over() {
             return left;
         }
         std::thread::sleep(Duration::from_millis(2));

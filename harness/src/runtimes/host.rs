@@ -16,7 +16,7 @@ use super::clean::{self, Left, SIGN};
 use super::{FindError, Runtime, cgroup, find};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
-use crate::process::attention::Attention;
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::spawner::{Bind, Ended, Settings, Spawner, SpawnerError, Start, Status};
@@ -229,10 +229,9 @@ impl Host {
 
     /// Waits for one command alone.
     fn spawner_ended(&mut self, slot: u32, at_most: Duration) -> io::Result<Option<Ended>> {
-        let mut attention = Attention::begin();
-        let until_ns = attention.now_ns() + at_most.as_nanos() as u64;
+        let mut deadline = Deadline::after(at_most);
         loop {
-            let left = Duration::from_nanos(until_ns.saturating_sub(attention.now_ns()));
+            let left = deadline.left();
             match self.spawner.ended(left.min(ROUND))? {
                 Some(ended) if ended.slot == slot => return Ok(Some(ended)),
                 // One of an earlier round that was given up.
@@ -282,10 +281,10 @@ impl Host {
     /// have had this long.
     #[must_use]
     pub fn left_of(&self, id: &str, grace: Duration) -> (Left, Vec<String>) {
-        let until_ns = now_ns() + grace.as_nanos() as u64;
+        let mut deadline = Deadline::after(grace);
         loop {
             let seen = (clean::left(&self.ground, Some(id)), self.files_of(id));
-            if (seen.0.is_empty() && seen.1.is_empty()) || now_ns() >= until_ns {
+            if (seen.0.is_empty() && seen.1.is_empty()) || deadline.is_over() {
                 return seen;
             }
             std::thread::sleep(LOOK);

@@ -28,6 +28,7 @@ use crate::explore::observe::{Observer, Scene};
 use crate::explore::step::{Event, Mask, Step};
 use crate::plan::race::ForkServer;
 use crate::process::Zygote;
+use crate::process::attention::Deadline;
 use crate::process::procfs::Stat;
 use crate::process::slot::{FIRST, SlotSettings};
 use crate::process::spawner::{self, Spawner};
@@ -392,7 +393,7 @@ impl Machine {
 
     /// Kills all that a process started and that is there still.
     pub(super) fn clear(&mut self, process: usize) -> Result<()> {
-        let until = Instant::now() + DEATH;
+        let mut deadline = Deadline::after(DEATH);
         loop {
             let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
             let alive: Vec<u32> = self.family(process).into_iter().filter(alive).collect();
@@ -402,7 +403,7 @@ impl Machine {
             for &pid in &alive {
                 _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             }
-            if Instant::now() > until {
+            if deadline.is_over() {
                 let why = format!("process {} does not die of SIGKILL", alive[0]);
                 return Err(io::Error::other(why).into());
             }

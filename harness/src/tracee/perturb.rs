@@ -13,7 +13,7 @@ use super::machine::{Machine, Result};
 use super::settings::{Left, Options, Sleeps};
 use super::still::descendants;
 use super::tree::{Heard, Tree};
-use crate::process::attention::Attention;
+use crate::process::attention::{Attention, Deadline};
 use crate::process::procfs::{self, Stat};
 use crate::process::spawner::Stray;
 use crate::process::sys::seccomp::Reply;
@@ -154,8 +154,8 @@ impl Machine {
         }
         let quiet_ns = if delays.held.is_empty() { delays.attention.now_ns() - delays.last_ns } else { 0 };
         let quiet = Duration::from_nanos(quiet_ns);
-        let over = Instant::now();
-        while in_time && self.has_strays() && over.elapsed() < grace {
+        let mut deadline = Deadline::after(grace);
+        while in_time && self.has_strays() && !deadline.is_over() {
             self.go_round(&mut delays, perturbation)?;
         }
         let strays = if in_time { self.strays() } else { Vec::new() };

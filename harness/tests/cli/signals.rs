@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::support::{Place, SOUND, ends_with, hearing, json, json_file, started_by, stderr};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that would last for minutes, and has begun.
 pub struct LongRun {

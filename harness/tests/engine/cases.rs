@@ -309,7 +309,7 @@ fn stop_ends_a_run_soon(zygote: &mut Zygote) {
             });
             run(zygote, &setting.plan, &stop, &()).expect("a run")
         });
-        assert!(begun.elapsed() < Duration::from_secs(15), "took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "took {:?}", begun.elapsed());
         assert_eq!(run.ended, Ended::Interrupted);
         assert_sound(&run, &setting.plan);
         assert!(of_workers(&run, &setting.plan).len() >= 4);

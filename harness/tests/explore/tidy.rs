@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flockwork_harness::process::{Zygote, procfs};
 
 /// How long dying may take on a busy machine: nothing is concluded from how long it does take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The processes of explorations that are this zygote's, by name, and whose parents have gone.
 fn living(zygote: &Zygote) -> Vec<String> {

@@ -70,7 +70,7 @@ fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain");
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

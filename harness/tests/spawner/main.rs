@@ -87,7 +87,7 @@ fn settings() -> Settings {
 }
 
 fn next(spawner: &mut Spawner) -> Ended {
-    spawner.ended(Duration::from_secs(20)).expect("the spawner").expect("an end")
+    spawner.ended(Duration::from_secs(120)).expect("the spawner").expect("an end")
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -166,7 +166,7 @@ fn strays_are_told_and_ended(zygote: &Zygote) {
     // What ends by itself is no stray.
     spawner.start(vec![place.shell(1, "sleep 0.05 &")]).expect("the spawner")[0].as_ref().expect("it starts");
     next(&mut spawner);
-    assert_eq!(spawner.settle(Duration::from_secs(20), Then::Leave).expect("the spawner"), []);
+    assert_eq!(spawner.settle(Duration::from_secs(120), Then::Leave).expect("the spawner"), []);
 }
 
 fn a_group_is_killed_as_a_whole(zygote: &Zygote) {
@@ -235,7 +235,7 @@ fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain");
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -326,7 +326,7 @@ fn nothing_stays_of_a_killed_harness(_: &Zygote) {
     let begun = Instant::now();
     while before.iter().any(lives) {
         let left: Vec<_> = before.iter().filter(|one| lives(one)).map(|one| procfs::name(one.0)).collect();
-        assert!(begun.elapsed() < Duration::from_secs(10), "they live on: {left:?}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "they live on: {left:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -18,17 +18,18 @@ use super::workers::Workers;
 use crate::plan::bench::{BenchLock, Descriptor, Task, Waiting};
 use crate::process::Channel;
 use crate::process::arena::Arena;
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::subject::Builder;
 
 /// How often to look around when nobody calls.
 const TICK: Duration = Duration::from_millis(20);
 /// How long everybody may take to open what they need.
-const OPEN_NS_MAX: u64 = 60_000_000_000;
+const OPEN_MAX: Duration = Duration::from_secs(60);
 /// How long everybody may take to finish the operation at hand.
 const GRACE_NS: u64 = 5_000_000_000;
 /// How long a process may take to die of SIGKILL.
-const DEATH_NS_MAX: u64 = 10_000_000_000;
+const DEATH_MAX: Duration = Duration::from_secs(10);
 
 /// Runs a round and reports; an error means that the zygote can go on no more.
 pub(crate) fn supervise(
@@ -43,7 +44,7 @@ pub(crate) fn supervise(
         let ran = run(&context, &mut workers).map_err(|error| error.to_string());
         if ran.is_err() {
             workers.kill_all();
-            wait_until_gone(&mut workers, DEATH_NS_MAX).map_err(|error| error.to_string())?;
+            wait_until_gone(&mut workers, DEATH_MAX).map_err(|error| error.to_string())?;
         }
         let after_ns = cpu_ns(UsageWho::RUSAGE_SELF) + cpu_ns(UsageWho::RUSAGE_CHILDREN);
         ran.map(|()| Finished { departures: workers.departures, cpu_ns: after_ns - before_ns })
@@ -83,10 +84,10 @@ fn run(context: &RoundContext, workers: &mut Workers<'_>) -> io::Result<()> {
         })?;
     }
     let control = context.arena.region().control();
-    let until_ns = now_ns() + OPEN_NS_MAX;
+    let mut deadline = Deadline::after(OPEN_MAX);
     while workers.ready() < processes as usize && workers.departures.is_empty() {
         workers.wait(Duration::from_micros(500))?;
-        if now_ns() > until_ns {
+        if deadline.is_over() {
             return Err(io::Error::other("not all processes got ready within a minute"));
         }
     }
@@ -113,7 +114,7 @@ fn watch_over(context: &RoundContext, workers: &mut Workers<'_>, end_ns: u64) ->
         }
         if now_ns() > over_ns + GRACE_NS + pause_ns_max(&context.order.cell.task) {
             workers.kill_all();
-            return wait_until_gone(workers, DEATH_NS_MAX);
+            return wait_until_gone(workers, DEATH_MAX);
         }
     }
     Ok(())
@@ -128,11 +129,11 @@ fn pause_ns_max(task: &Task) -> u64 {
     }
 }
 
-fn wait_until_gone(workers: &mut Workers<'_>, at_most_ns: u64) -> io::Result<()> {
-    let until_ns = now_ns() + at_most_ns;
+fn wait_until_gone(workers: &mut Workers<'_>, at_most: Duration) -> io::Result<()> {
+    let mut deadline = Deadline::after(at_most);
     while workers.left() > 0 {
         workers.wait(TICK)?;
-        if now_ns() > until_ns {
+        if deadline.is_over() {
             return Err(io::Error::other(format!("{} processes do not die of SIGKILL", workers.left())));
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -19,6 +20,7 @@ use super::{auditor, delay, worker};
 use crate::ground::{Folders, Ground};
 use crate::plan::Budget;
 use crate::plan::command::Line;
+use crate::process::attention::Deadline;
 use crate::process::clock::{self, now_ns};
 use crate::process::launch::{self, Ending};
 use crate::process::procfs::{self, Stat};
@@ -273,7 +275,7 @@ fn wait_at_barrier(context: &CommandContext) {
 /// Lets what is left below this process end by itself for a time, and then kills it; what had to be killed is counted by name.
 fn clear_away(grace_ns: u64, strays: &mut BTreeMap<String, u64>) {
     let own = nix::unistd::getpid().as_raw().cast_unsigned();
-    let until_ns = now_ns() + grace_ns;
+    let mut deadline = Deadline::after(Duration::from_nanos(grace_ns));
     loop {
         launch::reap();
         let left: Vec<u32> =
@@ -281,7 +283,7 @@ fn clear_away(grace_ns: u64, strays: &mut BTreeMap<String, u64>) {
         if left.is_empty() {
             return;
         }
-        if now_ns() >= until_ns {
+        if deadline.is_over() {
             for pid in left {
                 *strays.entry(procfs::name(pid).unwrap_or_else(|| "?".into())).or_default() += 1;
                 // A child of one's own: its number is its own until it is reaped.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rustix::thread::futex;
 
@@ -19,7 +20,7 @@ use super::workers::Workers;
 use crate::engine::Ended;
 use crate::plan::Budget;
 use crate::process::Channel;
-use crate::process::attention::Attention;
+use crate::process::attention::{Attention, Deadline};
 use crate::process::clock::now_ns;
 use crate::process::region::Control;
 use crate::subject::Builder;
@@ -73,12 +74,12 @@ fn start(workers: &mut Workers<'_>) -> io::Result<()> {
     }
     let control = workers.context.region.control();
     let patience_ns = workers.context.plan().stall_ns.max(OPEN_NS_MIN);
-    let until_ns = now_ns() + patience_ns;
+    let mut deadline = Deadline::after(Duration::from_nanos(patience_ns));
     while control.ready.load(Ordering::Acquire) < layout.examiner() {
         if let Some(departure) = workers.wait(500_000)?.first() {
             return Err(io::Error::other(early_departure(departure)));
         }
-        if now_ns() > until_ns {
+        if deadline.is_over() {
             let waiting = stillness::describe(workers).waiting.join("; ");
             let seconds = patience_ns / 1_000_000_000;
             return Err(io::Error::other(format!("the subject did not open within {seconds} s: {waiting}")));

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use super::context::{Post, RunContext};
 use super::fresh;
 use super::wire::{Departure, Report};
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::overlap::{Identity, clear_all};
 use crate::process::procfs::Stat;
@@ -21,7 +22,7 @@ use crate::process::sys::{self, Forked};
 use crate::process::{Channel, children, lifeline};
 
 /// How long a process may take to die of SIGKILL before the harness gives it up.
-const DEATH_NS_MAX: u64 = 10_000_000_000;
+const DEATH_MAX: Duration = Duration::from_secs(10);
 
 /// What a process does with its life; gives back its exit code.
 pub(super) type Life<'l> = &'l dyn Fn(&Post<'_>) -> i32;
@@ -139,11 +140,11 @@ impl<'s> Workers<'s> {
 
     /// Waits until nobody is left at these numbers; gives back who ended meanwhile.
     pub fn wait_until_gone(&mut self, processes: std::ops::Range<u32>) -> io::Result<Vec<Departure>> {
-        let until_ns = now_ns() + DEATH_NS_MAX;
+        let mut deadline = Deadline::after(DEATH_MAX);
         let mut departures = Vec::new();
         while !self.all_gone(processes.clone()) {
             departures.extend(self.wait(20_000_000)?);
-            if now_ns() > until_ns {
+            if deadline.is_over() {
                 let left = self.living().map(|(process, pid)| format!("process {process} (pid {pid})"));
                 let left = left.collect::<Vec<_>>().join(", ");
                 return Err(io::Error::other(format!("does not die of SIGKILL: {left}")));

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,6 +22,7 @@ use super::words::{
     Ended, NotStarted, Settings, SpawnerMessage, SpawnerOrder, Start, Started, Status, Stray, Unready,
 };
 use super::{namespace, nest};
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
 use crate::process::slot::{self, SlotSettings};
@@ -262,14 +263,14 @@ impl Spawner<'_> {
     }
 
     fn settle(&mut self, grace: Duration, kill: bool) -> io::Result<Vec<Stray>> {
-        let until = Instant::now() + grace;
+        let mut deadline = Deadline::after(grace);
         loop {
             self.reap()?;
             let strays = self.strays();
             if strays.is_empty() {
                 return Ok(strays);
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.left();
             if left.is_zero() {
                 if kill {
                     self.kill_strays()?;

@@ -19,8 +19,7 @@ use crate::engine::ServerTask;
 use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
-use crate::process::attention::Attention;
-use crate::process::clock::now_ns;
+use crate::process::attention::Deadline;
 use crate::process::procfs::Stat;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::seccomp::Reply;
@@ -28,7 +27,7 @@ use crate::process::{Channel, Marker, Zygote, lifeline, overlap};
 use crate::subject::Request;
 
 /// How long a forked process may take to be ready.
-const READY_NS_MAX: u64 = 20_000_000_000;
+const READY_MAX: Duration = Duration::from_secs(20);
 
 /// All processes of an executor.
 #[derive(Debug)]
@@ -127,10 +126,9 @@ impl Tracees {
         let header = self.region.header(examiner as u32);
         mail::lay_request(header, &request);
         mail::ask(header);
-        let mut attention = Attention::begin();
-        let until_ns = attention.now_ns() + self.step_ns;
+        let mut deadline = Deadline::after(Duration::from_nanos(self.step_ns));
         while !mail::await_answer(header, Duration::from_millis(20)) {
-            let is_late = attention.now_ns() > until_ns;
+            let is_late = deadline.is_over();
             if is_late {
                 _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             }
@@ -198,12 +196,12 @@ impl Tracees {
         }
         let pid = self.fork(process)?;
         let header = self.region.header(process as u32);
-        let until_ns = now_ns() + READY_NS_MAX;
+        let mut deadline = Deadline::after(READY_MAX);
         let listener = loop {
-            if let Some(listener) = mail::await_listener(header, Duration::from_millis(100)) {
+            if let Some(listener) = mail::await_listener(header, Duration::from_millis(50)) {
                 break listener;
             }
-            if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || now_ns() > until_ns {
+            if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || deadline.is_over() {
                 return Err(self.stillborn(process, pid)?);
             }
         };

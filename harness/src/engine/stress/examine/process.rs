@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::Doing;
 use crate::engine::stress::context::RunContext;
-use crate::process::clock::now_ns;
+use crate::process::attention::Deadline;
 use crate::process::procfs::{self, Stat};
 use crate::process::{Marker, marker};
 
 /// How long processes that were killed may take to be gone.
-const DEATH_NS_MAX: u64 = 1_000_000_000;
+const DEATH_MAX: Duration = Duration::from_secs(1);
 
 /// What the process does that a container's metadata names; `None` where it names none, is no JSON, or where that cannot
 /// be told.
@@ -42,10 +42,10 @@ fn doing(process: ProcessIdentity) -> Option<Doing> {
 
 /// Processes of the run's sandboxes that are left, in words; those that are about to die are waited for.
 pub(super) fn left(context: &RunContext) -> Vec<String> {
-    let until_ns = now_ns() + DEATH_NS_MAX;
+    let mut deadline = Deadline::after(DEATH_MAX);
     loop {
         let left = of_run(context);
-        if left.is_empty() || now_ns() > until_ns {
+        if left.is_empty() || deadline.is_over() {
             return left.into_iter().map(describe).collect();
         }
         std::thread::sleep(Duration::from_millis(5));

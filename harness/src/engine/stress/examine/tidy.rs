@@ -1,22 +1,24 @@
 //! Tidying: at the end of a run none of its processes may be left.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::process::of_run;
 use crate::engine::stress::context::RunContext;
-use crate::process::clock::{now_ns, wait_ns};
+use crate::process::attention::Deadline;
+use crate::process::clock::wait_ns;
 use crate::process::marker::Handle;
 
 /// How long the run's processes may take to die of SIGKILL.
-const DEATH_NS_MAX: u64 = 5_000_000_000;
+const DEATH_MAX: Duration = Duration::from_secs(5);
 
 /// Kills and reaps, in the zygote, all that descends from it or carries the run's marker.
 pub(in crate::engine::stress) fn tidy(context: &RunContext) {
-    let until_ns = now_ns() + DEATH_NS_MAX;
-    while now_ns() < until_ns {
+    let mut deadline = Deadline::after(DEATH_MAX);
+    while !deadline.is_over() {
         let handles: BTreeMap<_, _> = of_run(context).into_iter().map(|pid| (pid, Handle::of(pid))).collect();
         // Looked at again: a number may have become another's before the handle was had.
         let left = of_run(context);
