@@ -82,5 +82,6 @@ impl RaceRun {
         self.chances.clear();
         self.touched_outside.clear();
         self.uncertain.clear();
+        self.in_fixed_order.clear();
     }
 }

@@ -254,6 +254,7 @@ impl Search<'_> {
         self.run.touched_outside.extend(left.touched_outside.iter().cloned());
         self.run.uncertain.extend(left.uncertain.iter().cloned());
         self.run.uncertain.extend(left.uncontrolled.keys().cloned());
+        self.run.in_fixed_order.extend(left.in_fixed_order.iter().map(|process| holder.members[*process]));
         if !planned.is_empty() || holder.members.len() < self.site.processes.len() {
             return;
         }

@@ -86,6 +86,8 @@ pub struct RaceRun {
     pub touched_outside: BTreeSet<String>,
     /// Why nothing exhaustive can be claimed, though executions were under control.
     pub uncertain: BTreeSet<String>,
+    /// Processes whose own tasks could have gone in another order than the one that was tried.
+    pub in_fixed_order: BTreeSet<usize>,
     /// What came of cloning programs; none where they were not to be.
     pub fork_server: Option<Clones>,
     /// Names of processes that commands leave behind in the background, one after the other, too.
@@ -227,6 +229,7 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         chances: BTreeSet::new(),
         touched_outside: BTreeSet::new(),
         uncertain: BTreeSet::new(),
+        in_fixed_order: BTreeSet::new(),
         fork_server: None,
         daemons: BTreeSet::new(),
         model: None,

@@ -89,6 +89,9 @@ pub struct RaceReport {
     pub also_touched: Vec<String>,
     /// Why nothing exhaustive is claimed, though executions were under control.
     pub uncertain: Vec<String>,
+    /// Which task of a command goes first, where several could; none where nothing was under control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<ThreadsReport>,
     /// The model that judged, where one did rather than the orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -97,6 +100,30 @@ pub struct RaceReport {
     pub fork_server: Option<ForkServerReport>,
     /// Executions a second, sequential ones included.
     pub executions_per_s: f64,
+}
+
+/// How the threads and children of one command were ordered among each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadsReport {
+    /// By which rule.
+    pub order: ThreadOrder,
+    /// The processes of which several tasks could have taken the next step at some point: `p1`.
+    pub concerned: Vec<String>,
+}
+
+/// By which rule the threads and children of one command are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThreadOrder {
+    /// The same in every execution. What other orders of a command's own tasks would come to is not known.
+    Fixed,
+}
+
+impl ThreadsReport {
+    fn of(run: &RaceRun) -> Option<Self> {
+        let concerned = run.in_fixed_order.iter().map(|process| format!("p{}", process + 1)).collect();
+        run.coverage.is_some().then_some(Self { order: ThreadOrder::Fixed, concerned })
+    }
 }
 
 /// What came of cloning programs rather than starting them.
@@ -171,6 +198,7 @@ impl From<&RaceRun> for RaceReport {
             left_behind: run.daemons.iter().cloned().collect(),
             also_touched: run.touched_outside.iter().cloned().collect(),
             uncertain: run.uncertain.iter().cloned().collect(),
+            threads: ThreadsReport::of(run),
             model: run.model.clone(),
             fork_server: run.fork_server.as_ref().map(|clones| ForkServerReport {
                 executions: clones.executions,
@@ -203,6 +231,10 @@ impl RaceReport {
         add(&mut self.left_behind, &next.left_behind);
         add(&mut self.also_touched, &next.also_touched);
         add(&mut self.uncertain, &next.uncertain);
+        match (&mut self.threads, &next.threads) {
+            (Some(one), Some(other)) => add(&mut one.concerned, &other.concerned),
+            (one, other) => *one = one.take().or_else(|| other.clone()),
+        }
     }
 }
 
@@ -296,6 +328,15 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     if let Some(clones) = &race.fork_server {
         line(text, &format!("  {FAINT}{}{FAINT:#}", clones.tell()));
     }
+    if let Some(threads) = race.threads.as_ref().filter(|threads| !threads.concerned.is_empty()) {
+        let concerned = threads.concerned.join(", ");
+        line(
+            text,
+            &format!(
+                "  threads and children of one command took their steps in a fixed order, which is not explored: {concerned}"
+            ),
+        );
+    }
     for masked in &race.masked {
         line(
             text,
@@ -331,14 +372,16 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
         Some(model) => format!("is legal by the model {model}"),
         None => format!("gave what one of the {orders} gives"),
     };
+    let is_fixed = race.threads.as_ref().is_some_and(|threads| !threads.concerned.is_empty());
+    let within = if is_fixed { ", those of one command in a fixed order," } else { "" };
     match (race.controlled, race.coverage) {
         (true, RaceCoverage::Exhausted) => {
-            write!(text, "every order of their system calls was run ({executions}), and each {legal}")
+            write!(text, "every order of their system calls{within} was run ({executions}), and each {legal}")
         }
         (true, RaceCoverage::Bounded) => write!(
             text,
-            "every order of their system calls with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and each \
-             {legal}"
+            "every order of their system calls{within} with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and \
+             each {legal}"
         ),
         _ => write!(
             text,

@@ -177,6 +177,8 @@ pub struct Left {
     pub stall: Option<Vec<String>>,
     /// Processes whose commands left something behind that was still there at the end.
     pub left_behind: BTreeSet<usize>,
+    /// Processes of which several tasks could have taken the next step: which of them did is fixed, and was not explored.
+    pub in_fixed_order: BTreeSet<usize>,
     /// What was changed outside of the state folders.
     pub touched_outside: BTreeSet<String>,
     /// Calls that were let through though they cannot be foreseen, and how often.

@@ -46,6 +46,9 @@ impl Machine {
             let what = format!("several tasks of p{} wait for locks at once", process + 1);
             self.run.left.uncertain.insert(what);
         }
+        if candidates.iter().filter(|candidate| candidate.0 <= Rank::Wakes).count() > 1 {
+            self.run.left.in_fixed_order.insert(process);
+        }
         match candidates.first() {
             Some((_, _, _, tid)) => self.place(process, *tid),
             None => self.place_nothing(process),

@@ -60,6 +60,28 @@ fn a_lost_count_is_found_at_once_and_followed_again() {
 }
 
 #[test]
+fn tasks_of_one_command_are_told_to_have_one_order() {
+    // Both children make a file, in either order; only orders between the commands are explored.
+    let workshop = Workshop::new("#!/bin/sh\n(: >state/a.$1) | (: >state/b.$1)\n");
+    workshop.program("single", "#!/bin/sh\n: >state/c\n");
+    let name = "tasks_of_one_command_are_told_to_have_one_order";
+    let commands = ["./single", "./tool 2", "./tool 3"];
+    let Some(report) = controlled(name, &workshop, &[], &commands) else { return };
+    let scenario = &report["scenarios"][0];
+    assert_eq!(
+        scenario["threads"],
+        serde_json::json!({ "order": "fixed", "concerned": ["p2", "p3"] }),
+        "{report}"
+    );
+    let words = [&["--state", "state", "--"], &commands[..]].concat();
+    let told = super::workshop::said(&workshop.race(&words).output().unwrap());
+    assert!(
+        told.contains("one command took their steps in a fixed order, which is not explored: p2, p3"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_schedule_that_no_longer_fits_diverges() {
     let workshop = Workshop::new(LOSES);
     let name = "a_schedule_that_no_longer_fits_diverges";
@@ -78,6 +100,8 @@ fn a_sound_counter_is_clean_as_a_whole() {
     assert_eq!(report["exit_code"], 0, "{report}");
     let scenario = &report["scenarios"][0];
     assert!(["bounded", "exhausted"].contains(&scenario["coverage"].as_str().unwrap()), "{scenario}");
+    // Whoever waits for a child does nothing beside it: there is no other order of a command's own tasks.
+    assert_eq!(scenario["threads"], serde_json::json!({ "order": "fixed", "concerned": [] }));
     assert_eq!((&scenario["diverged"], &scenario["sequential_orders"]), (&0.into(), &2.into()));
     let text = stdout(&ends_with(&mut workshop.race(&["--state", "state", "--", "./tool", "./tool"]), 0));
     assert!(text.contains("each gave what one of the 2 sequential orders gives"), "{text}");

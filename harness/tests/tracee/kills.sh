@@ -43,7 +43,8 @@ for _ in $(seq "$kills"); do
     [ "$there" -gt "$most" ] && most=$there
     if kill -KILL $harness 2>/dev/null; then killed=$((killed + 1)); else early=$((early + 1)); fi
     wait $harness 2>/dev/null
-    for _ in $(seq 100); do
+    # All of it runs last on this machine, the clearing up too.
+    for _ in $(seq 600); do
         stays=$(left)
         [ -z "$stays$(ls -A root)" ] && break
         sleep 0.1
