@@ -62,7 +62,7 @@ fn a_lost_count_is_found_at_once_and_followed_again() {
 #[test]
 fn tasks_of_one_command_are_told_to_have_one_order() {
     // Both children make a file, in either order; only orders between the commands are explored.
-    let workshop = Workshop::new("#!/bin/sh\n(: >state/a.$1) | (: >state/b.$1)\n");
+    let workshop = Workshop::new("#!/bin/sh\nfor name in a b; do (: >state/$name.$1) & done\nwait\n");
     workshop.program("single", "#!/bin/sh\n: >state/c\n");
     let name = "tasks_of_one_command_are_told_to_have_one_order";
     let commands = ["./single", "./tool 2", "./tool 3"];

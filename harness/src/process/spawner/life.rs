@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
@@ -147,7 +147,9 @@ impl Spawner<'_> {
         match order {
             SpawnerOrder::Start(starts) => {
                 let started = starts.iter().map(|start| self.start(start)).collect();
-                self.line.send(&SpawnerMessage::Started(started), None)
+                self.line.send(&SpawnerMessage::Started(started), None)?;
+                // Whoever ended while signals were let in was not heard of.
+                self.reap()
             }
             SpawnerOrder::Signal { slot, signal } => {
                 let pid = self.running.iter().find(|(_, running)| **running == slot).map(|(pid, _)| *pid);
@@ -220,8 +222,13 @@ impl Spawner<'_> {
             .stdout(File::create(&start.stdout)?)
             .stderr(File::create(&start.stderr)?)
             .process_group(0);
+        // This process hears of its children by a descriptor, with SIGCHLD blocked. A command that inherited that would not
+        // hear of its own: `wait` of a shell would never return.
+        let own = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let spawned = command.spawn();
+        own.thread_set_mask()?;
         // The handle is not needed: all children are reaped in one place.
-        Ok(command.spawn()?.id())
+        Ok(spawned?.id())
     }
 
     /// Reaps whoever has ended, and tells of commands.
