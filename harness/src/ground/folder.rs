@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::fs::{self, Metadata, Permissions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flockwork::tree::remove_path;
+use nix::unistd::{AccessFlags, eaccess};
 
 use super::capture::{Body, Capture, Entry, Kind};
 use super::copy::{copy, dress};
@@ -115,9 +116,13 @@ impl Folder {
     }
 
     fn put_back(&mut self) -> Result<(), GroundError> {
-        let now = self.capture()?;
+        let mut now = self.capture()?;
         if now == self.as_was {
             return Ok(());
+        }
+        // What lies in a folder that was closed to us is seen only once it is open.
+        while self.open_up(&now)? {
+            now = self.capture()?;
         }
         // Linked files are written through all their names: they are put back together, or not at all.
         let differs = |path: &str| now.entries.get(path) != self.as_was.entries.get(path);
@@ -142,6 +147,23 @@ impl Folder {
             }
         }
         self.fill()
+    }
+
+    /// Lets us change what lies in folders whose mode forbids that to us, their owner; whether there were any. They get their
+    /// modes back when the folder is filled.
+    fn open_up(&self, now: &Capture) -> Result<bool, GroundError> {
+        let all = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+        let mut is_any = false;
+        for (path, entry) in &now.entries {
+            let path = self.work.join(path);
+            if entry.kind != Kind::Folder || entry.mode & 0o700 == 0o700 || eaccess(&path, all).is_ok() {
+                continue;
+            }
+            let open = Permissions::from_mode(entry.mode | 0o700);
+            fs::set_permissions(&path, open).map_err(GroundError::io(&path, "it cannot be put back"))?;
+            is_any = true;
+        }
+        Ok(is_any)
     }
 
     fn remove(&self, path: &str) -> Result<(), GroundError> {
@@ -218,7 +240,12 @@ impl Look {
 
     fn walk(&mut self, root: &Path, at: &Path) -> Result<(), GroundError> {
         let path = if at.as_os_str().is_empty() { root.to_owned() } else { root.join(at) };
-        let about = fs::symlink_metadata(&path).map_err(GroundError::io(&path, "it cannot be looked at"))?;
+        let about = match fs::symlink_metadata(&path) {
+            Ok(about) => about,
+            // It lies in a folder that can be listed, and not entered.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+            Err(error) => return Err(GroundError::io(&path, "it cannot be looked at")(error)),
+        };
         self.note(&path, at, &about)?;
         if !about.is_dir() {
             return Ok(());
@@ -263,6 +290,20 @@ fn now_ns() -> i128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed())
 }
 
+/// Reads a file, also one that its owner, who we are, has closed to itself.
+fn read(path: &Path, about: &Metadata) -> std::io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let mode = about.mode() & 0o7777;
+            fs::set_permissions(path, Permissions::from_mode(mode | 0o400))?;
+            let bytes = fs::read(path);
+            fs::set_permissions(path, Permissions::from_mode(mode))?;
+            bytes
+        }
+        result => result,
+    }
+}
+
 fn kind_of(path: &Path, about: &Metadata) -> Result<Kind, GroundError> {
     let kind = about.file_type();
     Ok(match () {
@@ -272,7 +313,7 @@ fn kind_of(path: &Path, about: &Metadata) -> Result<Kind, GroundError> {
             Kind::Link(points_to.to_string_lossy().into_owned())
         }
         () if kind.is_file() => {
-            Kind::File(Body::of(fs::read(path).map_err(GroundError::io(path, "it cannot be read"))?))
+            Kind::File(Body::of(read(path, about).map_err(GroundError::io(path, "it cannot be read"))?))
         }
         () if kind.is_fifo() => Kind::Fifo,
         () if kind.is_socket() => Kind::Socket,

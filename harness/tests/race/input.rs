@@ -189,3 +189,28 @@ fn hard_links_stay_links_in_the_copy() {
     assert_eq!(report["scenarios"][0]["executions"], 3, "{report:#}");
     assert_eq!(contents(&workshop.state()), before);
 }
+
+#[test]
+fn what_commands_close_to_their_owner_is_put_back_all_the_same() {
+    let workshop = Workshop::new(SOUND);
+    let close = "sh -c 'mkdir -p {state}/closed/within && echo x >{state}/closed/n && echo x >{state}/n && \
+                 chmod 000 {state}/n && chmod 500 {state}/closed/within && chmod 400 {state}/closed'";
+    let words = ["--state", "state", "--free", "--executions", "3", "--seed", "1", "--", close, "true"];
+    let before = contents(&workshop.state());
+    let mut race = workshop.race(&words);
+    if nix::unistd::geteuid().is_root() {
+        // Root may do all; without its privileges it may do what its files' modes say.
+        let mut bare = std::process::Command::new("setpriv");
+        bare.arg("--bounding-set=-all").arg(race.get_program()).args(race.get_args());
+        bare.current_dir(workshop.path())
+            .envs(race.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if std::process::Command::new("setpriv").arg("--version").output().is_err() {
+            return super::support::skip("what_commands_close", "setpriv (util-linux) is not installed");
+        }
+        race = bare;
+    }
+    let output = ends_with(&mut race, 0);
+    assert!(said(&output).contains("3 executions that overlap"), "{}", said(&output));
+    assert_eq!(contents(&workshop.state()), before);
+    assert_eq!(workshop.place.remains(), Vec::<std::path::PathBuf>::new());
+}
