@@ -235,7 +235,7 @@ fn what_is_found_is_shrunk_shown_and_kept() {
     // Its history is judged in the steps of the table.
     let history = format!("{finding}/history.jsonl");
     let judged = stdout(&ends_with(&mut place.flockwork(&["check", &history]), 100));
-    assert!(judged.contains(" steps  p1   pause") && !judged.contains(" ms"), "{judged}");
+    assert!(judged.contains(" steps  p") && !judged.contains(" ms"), "{judged}");
 }
 
 #[test]
