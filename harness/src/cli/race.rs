@@ -11,12 +11,16 @@ use super::output::{Output, say};
 use super::request::random_seed;
 use super::run::conduct;
 use super::surroundings::{Surroundings, failed, usage};
+use crate::plan::SubjectPlan;
 use crate::plan::race::{ForkServer, Mode, RaceBudget};
+use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
+use crate::runtimes::Runtime;
 use crate::scenario::race::{parse_busy, parse_fault, parse_perturb, strategy_of};
 use crate::scenario::{Expect, Race, Scenario, Work};
+use crate::words::nearest;
 
 /// Where scenarios are saved by their names.
 const SCENARIOS: &str = "scenarios";
@@ -24,9 +28,18 @@ const SCENARIOS: &str = "scenarios";
 /// What `race` takes.
 #[derive(Debug, Args)]
 pub struct RaceArgs {
-    /// Two to eight command lines, each a process of its own; what needs a shell goes through `sh -c`
+    /// Two to eight command lines, each a process of its own; what needs a shell goes through `sh -c`. With --subject, operations
     #[arg(value_name = "CMD", last = true)]
     pub commands: Vec<String>,
+    /// A container runtime (runc, crun, youki or runsc): commands, --setup too, are its operations, such as 'create c1'
+    #[arg(long, value_name = "RUNTIME")]
+    pub subject: Option<String>,
+    /// The runtime's program [default: the one on PATH]
+    #[arg(long, value_name = "FILE", requires = "subject")]
+    pub path: Option<PathBuf>,
+    /// Give the runtime this before the operation, besides what it needs here; repeatable
+    #[arg(long, value_name = "FLAG", requires = "subject", allow_hyphen_values = true)]
+    pub flag: Vec<String>,
     /// Processes of several commands.
     #[command(flatten)]
     pub process: Processes,
@@ -125,7 +138,7 @@ pub fn run(
         argument: "race".into(),
         text: race.to_toml(&about, &[]),
         about: about.clone(),
-        subject: crate::scenario::default_subject(),
+        subject: race.oci.clone().map_or_else(crate::scenario::default_subject, SubjectPlan::Oci),
         work: Work::Race(Box::new(race.clone())),
         expect: Expect::default(),
     };
@@ -152,7 +165,9 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         None => Mode::Auto,
     };
     let surroundings = args.surroundings.race()?;
+    let oci = args.subject.as_deref().map(|name| runtime(name, args)).transpose()?;
     Ok(Race {
+        oci,
         processes,
         in_place: args.in_place,
         busy: args
@@ -175,6 +190,18 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         budget: RaceBudget { executions: args.executions, ..surroundings.budget },
         ..surroundings
     })
+}
+
+/// The runtime that the commands are operations of.
+fn runtime(name: &str, args: &RaceArgs) -> Result<OciPlan, Failure> {
+    let names = Runtime::ALL.map(Runtime::as_str);
+    let Some(runtime) = Runtime::named(name) else {
+        let near = nearest(name, names).map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
+        return Err(usage(format!("--subject: expected one of {}, found {name:?}{near}", names.join(", "))));
+    };
+    let path = args.path.as_deref().map(std::path::absolute).transpose();
+    let path = path.map_err(|error| usage(format!("--path: {error}")))?;
+    Ok(OciPlan { path, flags: args.flag.clone(), ..runtime.plan() })
 }
 
 /// What it is about, in a sentence.

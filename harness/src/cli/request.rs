@@ -108,7 +108,8 @@ impl RunRequest {
         if scenarios.is_empty() {
             return Err(Failure::new(Exit::NothingToRun, "nothing to run: no scenario there (*.toml)"));
         }
-        let is_built = |scenario: &&Scenario| !matches!(scenario.work, Work::Rounds(_));
+        // A runtime is used by its commands, and nothing of it is built here.
+        let is_built = |scenario: &&Scenario| !matches!(scenario.work, Work::Rounds(_) | Work::Race(_));
         for scenario in scenarios.iter().filter(is_built) {
             subject::build(&scenario.subject)
                 .map_err(|why| Failure::new(Exit::Usage, format!("{}: [subject]: {why}", scenario.name)))?;

@@ -43,6 +43,9 @@ pub trait Observer {
 
     /// Called before each step; all processes stay where they are until it returns.
     fn before(&mut self, scene: &Scene<'_>);
+
+    /// Called when all commands have ended by themselves. What they left behind is still there, and is ended afterwards.
+    fn over(&mut self) {}
 }
 
 /// Nobody looks on.

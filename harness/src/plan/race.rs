@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StrategyPlan;
 use super::command::{Form, Rule};
+use super::rounds::OciPlan;
 use crate::plan::schedule::{Fault, Schedule};
 
 /// What of an execution must be as some sequential order has it: files, output, exit codes.
@@ -149,6 +150,8 @@ pub struct RacePlan {
     pub own_state: bool,
     /// What the commands are to a model, where one judges rather than their own orders.
     pub modelled: Option<Modelled>,
+    /// The container runtime that the commands are operations of, where they are.
+    pub oci: Option<OciPlan>,
 }
 
 /// Commands as operations of a model.

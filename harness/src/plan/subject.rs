@@ -43,6 +43,15 @@ impl SubjectPlan {
         }
         self
     }
+
+    /// The container runtime that it is, if it is one.
+    #[must_use]
+    pub const fn oci(&self) -> Option<&OciPlan> {
+        match self {
+            Self::Oci(oci) => Some(oci),
+            Self::Library(_) | Self::Replica { .. } | Self::Custom { .. } => None,
+        }
+    }
 }
 
 /// The choices that the library offers.

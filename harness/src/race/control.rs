@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::error::RaceError;
-use super::holding::machine_settings;
+use super::holding::{Looking, machine_settings};
 use super::judge::{Broken, Judge, Judged};
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
@@ -149,7 +149,11 @@ impl Search<'_> {
         fork_server: ForkServer,
     ) -> Result<Holder, TraceeError> {
         let options = Options {
-            allow_uncontrolled: self.plan.allow_uncontrolled,
+            // A runtime makes namespaces and mounts: that is its work.
+            allow_uncontrolled: self.plan.allow_uncontrolled || self.plan.oci.is_some(),
+            kills_alone: self.plan.oci.is_some(),
+            // A cgroup of version 1 takes no task of that class.
+            without_real_time: self.plan.oci.is_some(),
             begins_late: self.plan.modelled.is_some(),
             fork_server,
             words,
@@ -157,37 +161,6 @@ impl Search<'_> {
         };
         let machine = Machine::open(self.zygote, machine_settings(self.site, self.root, &members, options)?)?;
         Ok(Holder { machine, members })
-    }
-
-    /// Runs a sequential order under control, twice, and learns its names; why the commands cannot be controlled, where it comes to
-    /// something else.
-    pub(super) fn rehearse(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
-        for _ in 0..2 {
-            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
-            let (execution, played) = match self.execute(holder, &[], &mut in_order)? {
-                Ok(executed) => executed,
-                Err(why) => return Ok(Some(why)),
-            };
-            if execution.end != End::Completed {
-                let waiting = played.waiting.join("; ");
-                return Ok(Some(format!(
-                    "held at its system calls, a command does not end even alone: {waiting}"
-                )));
-            }
-            let mut verdict = self.judge.judge(self.site, &played)?;
-            if matches!(verdict, Judged::Broken(_)) {
-                self.judge.baseline.refresh(self.site)?;
-                verdict = self.judge.judge(self.site, &played)?;
-            }
-            if let Judged::Broken(broken) = verdict {
-                let how = broken.differences.first().map(super::tell::sentence).unwrap_or_default();
-                return Ok(Some(format!(
-                    "held at their system calls, the commands give a different result even one after the other: {how}"
-                )));
-            }
-        }
-        holder.machine.learn_names();
-        Ok(None)
     }
 
     /// Runs what a strategy wants until it wants nothing more, a promise is broken, or the time is over.
@@ -349,7 +322,10 @@ impl Search<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
         self.site.put_back()?;
-        let execution = match holder.machine.run(planned, chooser, observer) {
+        let mut looking = Looking::new(observer, self.site);
+        let run = holder.machine.run(planned, chooser, &mut looking);
+        looking.looked?;
+        let execution = match run {
             Ok(execution) => execution,
             Err(TraceeError::NotCloneable(why)) => {
                 self.untold = Some(why.clone());

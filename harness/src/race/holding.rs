@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::RaceError;
 use super::site::Site;
+use crate::explore::observe::{Observer, Scene};
 use crate::tracee::{Options, Settings, TraceeError, any_processor};
 
 /// What a machine is to hold: these processes of a site.
@@ -31,6 +32,35 @@ pub(crate) fn machine_settings(
         processor: any_processor(),
         options,
     })
+}
+
+/// Looks at containers before what commands left behind is ended, and has somebody else look on besides.
+pub(crate) struct Looking<'a> {
+    observer: &'a mut dyn Observer,
+    site: &'a mut Site,
+    /// Whether containers could be looked at.
+    pub looked: Result<(), RaceError>,
+}
+
+impl<'a> Looking<'a> {
+    pub fn new(observer: &'a mut dyn Observer, site: &'a mut Site) -> Self {
+        Self { observer, site, looked: Ok(()) }
+    }
+}
+
+impl Observer for Looking<'_> {
+    fn looks_on(&self) -> bool {
+        self.observer.looks_on()
+    }
+
+    fn before(&mut self, scene: &Scene<'_>) {
+        self.observer.before(scene);
+    }
+
+    fn over(&mut self) {
+        self.observer.over();
+        self.looked = self.site.look();
+    }
 }
 
 /// An error of the machine where nothing but control will do.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex::bytes::Regex;
 
 use super::baseline::{Baseline, NoBaseline, SequentialOrder};
+use super::containers;
 use super::error::RaceError;
 use super::expected::Difference;
 use super::orders::Step;
@@ -138,8 +139,14 @@ impl Judge {
         let killed: Vec<Step> = with_ending(outcome, Ending::Killed);
         let skipped = with_ending(outcome, Ending::Skipped);
         let silent: BTreeSet<Step> = busy.iter().chain(&killed).chain(&skipped).copied().collect();
-        let when = if killed.is_empty() { When::AllEnded } else { When::AfterThen };
-        let is_silent = |who: Who| matches!(who, Who::Command { process, index, .. } if silent.contains(&(process, index)));
+        // What a killed operation leaves of its container may be anything, as long as the runtime can delete it.
+        let is_half_done = site.containers.is_some() && !killed.is_empty();
+        let when = if killed.is_empty() || is_half_done { When::AllEnded } else { When::AfterThen };
+        let is_silent = |who: Who| match who {
+            Who::Command { process, index, .. } => silent.contains(&(process, index)),
+            Who::Observe => is_half_done,
+            Who::Then(_) => false,
+        };
         let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
         let not_run: BTreeSet<Step> = busy.iter().chain(&skipped).copied().collect();
         let mut candidates = vec![not_run.clone()];
@@ -165,7 +172,8 @@ impl Judge {
         }
         let (_, nearest, differences) = nearest.expect("there is an order, if only of nothing");
         Ok(Judged::Broken(Broken {
-            class: class_of(outcome, &differences),
+            class: (site.containers.as_ref().and_then(|_| containers::class_of(&differences)))
+                .unwrap_or_else(|| class_of(outcome, &differences)),
             nearest,
             differences,
             busy,

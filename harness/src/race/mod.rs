@@ -9,6 +9,7 @@
 pub mod baseline;
 mod clones;
 pub mod command;
+mod containers;
 pub mod control;
 mod distinct;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod orders;
 pub mod outcome;
 mod perturbed;
 pub mod phases;
+mod rehearsal;
 pub mod replay;
 pub(crate) mod run;
 pub mod sheet;
@@ -273,6 +275,10 @@ pub fn run(
         if !model.doubts.is_empty() && run.coverage.is_some() {
             run.coverage = Some(Coverage::Partial);
         }
+    }
+    if plan.oci.is_some() {
+        // Cgroups, mounts and devices are put back with the containers, and what stays of them is compared.
+        run.touched_outside.clear();
     }
     run.sequential_orders = judge.baseline.count();
     run.sequential_runs = judge.baseline.runs;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::control::done_of;
@@ -48,7 +48,8 @@ impl Perturber {
         range_ns: RangeInclusive<u64>,
     ) -> Result<Self, TraceeError> {
         let members: Vec<usize> = (0..site.processes.len()).collect();
-        let mut settings = machine_settings(site, root, &members, Options::perturbing())?;
+        let options = Options { kills_alone: site.containers.is_some(), ..Options::perturbing() };
+        let mut settings = machine_settings(site, root, &members, options)?;
         let most = site.processes.iter().map(Vec::len).max().unwrap_or(1);
         settings.options.time_limit = site.time_limit * u32::try_from(most).unwrap_or(u32::MAX);
         settings.processor = None;
@@ -68,6 +69,8 @@ impl Perturber {
         // Somebody is often slow where another is quick: as who goes first by priority, but for the machine's own will.
         let shifts = (0..processes).map(|_| 2 * dice.below(3) as u32).collect();
         let kill = disturbance.kill.map(|process| (process, dice.number() % (self.calls[process] + 1)));
+        let (grace, alone) =
+            (site.grace, site.processes.iter().map(|commands| commands.len() == 1).collect());
         let mut treating = Treating {
             dice,
             range_ns: self.range_ns.clone(),
@@ -75,12 +78,14 @@ impl Perturber {
             first_ns: disturbance.delays_ns.clone(),
             made: vec![0; processes],
             kill,
-            alone: site.processes.iter().map(|commands| commands.len() == 1).collect(),
-            folders: site.work.clone(),
+            alone,
+            looked: Ok(()),
             waiting: Vec::new(),
+            site: &mut *site,
         };
-        let done = self.machine.run_perturbed(&mut treating, site.grace)?;
+        let done = self.machine.run_perturbed(&mut treating, grace)?;
         let (made, waiting) = (treating.made, treating.waiting);
+        treating.looked?;
         if done.in_time && disturbance.kill.is_none() {
             self.calls = made;
         }
@@ -150,7 +155,9 @@ struct Treating<'a> {
     kill: Option<(usize, u64)>,
     /// Whether a process has one command only.
     alone: Vec<bool>,
-    folders: Vec<PathBuf>,
+    site: &'a mut Site,
+    /// Whether what was left could be looked at.
+    looked: Result<(), RaceError>,
     waiting: Vec<String>,
 }
 
@@ -173,6 +180,10 @@ impl Perturbation for Treating<'_> {
             (Who::Command { process, index, alone: self.alone[process] }.to_string(), pid)
         };
         let commands: Vec<_> = commands.iter().map(who).collect();
-        self.waiting = hang::told(&commands, reaper, &self.folders);
+        self.waiting = hang::told(&commands, reaper, &self.site.work);
+    }
+
+    fn over(&mut self) {
+        self.looked = self.site.look();
     }
 }

@@ -17,6 +17,7 @@ use crate::history::Clock;
 use crate::process::attention::{Attention, Deadline};
 use crate::process::clock::now_ns;
 use crate::process::hang;
+use crate::process::marker::Handle;
 use crate::process::spawner::{Ended, Status, Stray, Then};
 
 /// So much of an output is kept.
@@ -109,7 +110,7 @@ struct Running {
 impl Site {
     /// Runs commands one after the other from the initial state; `order` leaves out those that are not to run.
     pub fn sequential(&mut self, order: &[Step]) -> Result<Played, RaceError> {
-        self.ground.put_back()?;
+        self.put_back()?;
         let mut done: BTreeMap<Step, Done> = BTreeMap::new();
         let mut played = Played::nothing();
         let mut left: Vec<Stray> = Vec::new();
@@ -117,6 +118,9 @@ impl Site {
             let ready = self.processes[step.0][step.1].clone();
             let (one, waiting) = self.run_one(&ready, &name_of(step), &who(step, &self.processes))?;
             let is_hung = one.ending == Ending::TimedOut;
+            if let Some(containers) = &mut self.containers {
+                containers.settle(step, &one)?;
+            }
             done.insert(step, one);
             played.waiting.extend(waiting);
             if is_hung {
@@ -130,7 +134,7 @@ impl Site {
 
     /// Runs all processes at once from the initial state.
     pub fn overlapped(&mut self, round: &Round) -> Result<Played, RaceError> {
-        self.ground.put_back()?;
+        self.put_back()?;
         let mut play = Play::new(self, round);
         play.run()?;
         let (done, mut played) = (play.done, play.played);
@@ -146,6 +150,11 @@ impl Site {
         left: &[Stray],
         played: &mut Played,
     ) -> Result<(), RaceError> {
+        let is_hung = done.values().any(|done| done.ending == Ending::TimedOut);
+        let told = match &mut self.containers {
+            Some(containers) if !is_hung => Some(containers.told()?),
+            _ => None,
+        };
         self.spawner.clear()?;
         self.drain()?;
         let skipped = Done { ending: Ending::Skipped, stdout: Output::default(), stderr: Output::default() };
@@ -155,11 +164,22 @@ impl Site {
             .iter()
             .enumerate()
             .map(|(process, commands)| {
-                let take = |index| done.remove(&(process, index)).unwrap_or_else(|| skipped.clone());
+                let take = |index| {
+                    let mut one = done.remove(&(process, index)).unwrap_or_else(|| skipped.clone());
+                    if let Some(containers) = &self.containers {
+                        containers.normalise((process, index), &mut one);
+                    }
+                    one
+                };
                 (0..commands.len()).map(take).collect()
             })
             .collect();
-        outcome.left_behind = left.iter().map(|stray| stray.name.clone()).collect();
+        if let Some((state, after)) = told {
+            (outcome.observed, outcome.then) = (Some(state), vec![after]);
+        }
+        if self.containers.is_none() {
+            outcome.left_behind = left.iter().map(|stray| stray.name.clone()).collect();
+        }
         outcome.folders = self.ground.capture()?;
         if played.outcome.timed_out().next().is_some() {
             return Ok(());
@@ -304,7 +324,7 @@ impl<'s> Play<'s> {
                 Deed::Start(process) => starting.push(process),
                 Deed::Kill(process) => {
                     self.over[process] = true;
-                    self.signal(process, Signal::SIGKILL)?;
+                    self.kill(process)?;
                     for running in self.running.values_mut().filter(|running| running.step.0 == process) {
                         running.is_killed = true;
                     }
@@ -312,6 +332,18 @@ impl<'s> Play<'s> {
             }
         }
         self.start(&starting)
+    }
+
+    /// Kills the command of a process: with all that it started, but for a runtime, whose containers live on.
+    fn kill(&mut self, process: usize) -> Result<(), RaceError> {
+        if self.site.containers.is_none() {
+            return self.signal(process, Signal::SIGKILL);
+        }
+        for running in self.running.values().filter(|running| running.step.0 == process) {
+            // It may have ended by itself.
+            _ = Handle::of(running.pid).kill();
+        }
+        Ok(())
     }
 
     fn signal(&mut self, process: usize, signal: Signal) -> Result<(), RaceError> {

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::{Command, CommandError, Placeholders, check_numbers, check_placeholders, names_state};
+use super::containers::{self, Calls, Containers};
 use super::error::RaceError;
 use crate::ground::{Backup, Folders, Ground, copied_bytes, copy, put_back_from};
 use crate::plan::race::RacePlan;
+use crate::plan::rounds::OciPlan;
 use crate::process::spawner::{Bind, Settings, Spawner, SpawnerError, Start, Unready};
 use crate::process::{Marker, Zygote};
 use crate::tracee::CommandLine;
@@ -21,14 +23,16 @@ const GRACE_KNOWN: Duration = Duration::from_millis(10);
 pub(crate) struct Ready {
     /// As it was written.
     pub text: String,
-    program: PathBuf,
-    words: Vec<String>,
+    pub(super) program: PathBuf,
+    pub(super) words: Vec<String>,
 }
 
 /// Where executions take place.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub spawner: Spawner,
+    /// The containers that they share, where they are operations of a runtime. After the spawner: what is raced ends first.
+    pub containers: Option<Containers>,
     pub ground: Folders,
     /// The commands of each process.
     pub processes: Vec<Vec<Ready>>,
@@ -56,6 +60,9 @@ pub(crate) struct Site {
 impl Site {
     /// Copies the folders, raises a spawner and runs the setup.
     pub fn open(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<Self, RaceError> {
+        if let Some(oci) = &plan.oci {
+            return Self::of_containers(zygote, plan, oci, root);
+        }
         must_lie_outside(plan, root)?;
         let copies = (1..=plan.state.len()).map(|number| root.join(format!("state{number}")));
         let work: Vec<PathBuf> = if plan.in_place { plan.state.clone() } else { copies.collect() };
@@ -74,6 +81,7 @@ impl Site {
         let is_private = binds.len() == work.len() && !plan.in_place;
         let mut site = Self {
             spawner,
+            containers: None,
             ground,
             processes: Vec::new(),
             observe: None,
@@ -112,6 +120,54 @@ impl Site {
         Ok(site)
     }
 
+    /// Prepares containers of a runtime, whose operations the commands are.
+    fn of_containers(
+        zygote: &Zygote,
+        plan: &RacePlan,
+        oci: &OciPlan,
+        root: &Path,
+    ) -> Result<Self, RaceError> {
+        let containers = Containers::open(zygote, plan, oci, root)?;
+        let outputs = root.join("told");
+        std::fs::create_dir_all(&outputs)
+            .map_err(RaceError::failed("a folder for outputs cannot be made"))?;
+        let (program, environment) = containers::program(containers.host());
+        let binds = containers::binds(containers.host().runtime)?;
+        let (marker, state) = (containers.host().ground.clone(), containers.host().root.clone());
+        let settings = Settings {
+            marker: marker.clone(),
+            environment: environment.clone(),
+            binds: binds.clone(),
+            ..Settings::default()
+        };
+        let ready = |(text, words): (&String, Vec<String>)| Ready {
+            text: text.clone(),
+            program: program.clone(),
+            words,
+        };
+        let processes = plan.processes.iter().zip(containers.words());
+        Ok(Self {
+            spawner: Spawner::open(zygote, settings)?,
+            processes: processes.map(|(texts, words)| texts.iter().zip(words).map(ready).collect()).collect(),
+            containers: Some(containers),
+            ground: Folders::new(std::iter::empty()),
+            observe: None,
+            then: Vec::new(),
+            time_limit: Duration::from_nanos(plan.time_limit_ns),
+            grace: GRACE_KNOWN,
+            work: vec![state],
+            binds,
+            environment,
+            marker,
+            needs_orders: true,
+            // Not the state: programs look at where they are, which concerns nobody.
+            folder: PathBuf::from("/"),
+            outputs,
+            slots: 0,
+            backup: None,
+        })
+    }
+
     /// The commands of a process, for a machine that holds them.
     pub fn command_lines(&self, process: usize) -> Vec<CommandLine> {
         let line = |ready: &Ready| CommandLine {
@@ -126,7 +182,7 @@ impl Site {
 
     /// Where commands find the state folders.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
-        if self.binds.is_empty() {
+        if self.binds.is_empty() || self.containers.is_some() {
             self.work.clone()
         } else {
             self.binds.iter().map(|bind| bind.place.clone()).collect()
@@ -135,19 +191,30 @@ impl Site {
 
     /// What lies in the folders at first.
     pub fn initial(&mut self) -> Result<Vec<crate::ground::Capture>, RaceError> {
-        self.ground.put_back()?;
+        self.put_back()?;
         Ok(self.ground.capture()?)
     }
 
     /// Ends all that could still write, and puts folders back that were worked on in place.
     pub fn close(self) -> Result<(), RaceError> {
         drop(self.spawner);
+        if let Some(mut containers) = self.containers {
+            containers.close()?;
+        }
         Ok(self.backup.map_or(Ok(()), Backup::put_back)?)
     }
 
     /// Puts everything back to what it was at first.
     pub fn put_back(&mut self) -> Result<(), RaceError> {
+        if let Some(containers) = &mut self.containers {
+            containers.put_back()?;
+        }
         Ok(self.ground.put_back()?)
+    }
+
+    /// Looks at containers while what commands started still lives, where there are any.
+    pub fn look(&mut self) -> Result<(), RaceError> {
+        self.containers.as_mut().map_or(Ok(()), Containers::look)
     }
 
     fn run_setup(&mut self, ready: &Ready) -> Result<(), RaceError> {
@@ -236,6 +303,9 @@ pub(crate) fn check(plan: &RacePlan) -> Result<(), RaceError> {
                 around.display()
             )));
         }
+    }
+    if plan.oci.is_some() {
+        return Calls::read(plan).map(drop);
     }
     commands(plan).map(drop)
 }

@@ -61,11 +61,24 @@ pub fn broken_message(plan: &RacePlan, broken: &Broken) -> String {
     let more = if more > 0 { format!("; and {}", plural(more, "more difference")) } else { String::new() };
     let busy = named(plan, &broken.busy, "said that it did not run");
     let killed = named(plan, &broken.killed, "was killed");
-    format!(
+    let told = format!(
         "no sequential order of the commands gives this{killed}{busy}; the nearest, {}, differs: {}{more}",
         nearest(plan, broken),
         told.join("; ")
-    )
+    );
+    if plan.oci.is_some() { of_a_runtime(&told) } else { told }
+}
+
+/// What tells the state of containers is the runtime's own `state`, and what comes after its own delete.
+pub(super) fn of_a_runtime(text: &str) -> String {
+    [
+        ("observe printed ", "state tells "),
+        ("observe stdout", "what state tells"),
+        ("then 1 printed ", "delete --force leaves "),
+        ("then 1 stdout", "what delete --force leaves"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (words, spoken)| text.replace(words, spoken))
 }
 
 fn named(plan: &RacePlan, steps: &[(usize, usize)], did: &str) -> String {
@@ -123,6 +136,9 @@ fn brief(text: &str) -> String {
 pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
     let broken = &discovery.broken;
     let mut lines = changed(&broken.differences, &nearest(plan, broken));
+    if plan.oci.is_some() {
+        lines = lines.iter().map(|line| of_a_runtime(line)).collect();
+    }
     lines.extend(broken.told.iter().skip(1).cloned());
     lines.extend(broken.waiting.iter().cloned());
     let counts = counts(plan);

@@ -357,8 +357,8 @@ fn waiting(pid: u32) -> String {
     format!("{name} (pid {pid}, state {state}) waits for {channel}{below}")
 }
 
-/// A mount namespace with the unified hierarchy alone, where a runtime needs that and the machine has both.
-fn binds(runtime: Runtime) -> Result<Vec<Bind>, HostError> {
+/// What its commands are to find in the place of what: a mount namespace with the unified hierarchy alone, where a runtime needs that and the machine has both.
+pub fn binds(runtime: Runtime) -> Result<Vec<Bind>, HostError> {
     if !runtime.needs_unified_cgroups() {
         return Ok(Vec::new());
     }

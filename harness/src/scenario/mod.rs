@@ -180,7 +180,9 @@ impl Scenario {
     #[must_use]
     pub fn subject_words(&self) -> String {
         match &self.work {
-            Work::Race(_) => "commands".into(),
+            Work::Race(race) => {
+                race.oci.as_ref().map_or_else(|| "commands".into(), |oci| oci.runtime.to_string())
+            }
             Work::Crash(_) => "a command".into(),
             Work::Command(command) => command.words(),
             Work::Bench(_) | Work::Stress(_) | Work::Rounds(_) | Work::Explore(_) => {
@@ -244,6 +246,7 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
     // A benchmark says on its axes what it is about.
     let subject = match kind {
         Kind::Stress | Kind::Explore if is_command => Some(subject::default()),
+        Kind::Race if root.entry("subject").is_some() => read_runtime(&mut reader),
         Kind::Bench | Kind::Race | Kind::Crash => Some(subject::default()),
         Kind::Stress | Kind::Explore => subject::read(reader.section("subject", "[subject]")),
     };
@@ -257,7 +260,10 @@ fn read(found: &Found, root: &tree::Table, start: &Place, problems: &mut Vec<Pro
         Kind::Crash => {
             crash::read(reader.section("crash", "[crash]")).map(|crash| Work::Crash(Box::new(crash)))
         }
-        Kind::Race => race::read(reader.section("race", "[race]")).map(|race| Work::Race(Box::new(race))),
+        Kind::Race => {
+            let oci = subject.as_ref().and_then(SubjectPlan::oci).cloned();
+            race::read(reader.section("race", "[race]"), oci).map(|race| Work::Race(Box::new(race)))
+        }
     };
     if kind == Kind::Explore
         && !is_command
@@ -284,6 +290,18 @@ fn has_command(root: &tree::Table) -> bool {
         return false;
     };
     matches!(subject.entry("name").map(|entry| &entry.node.value), Some(tree::Value::Text(name)) if name == "command")
+}
+
+/// The subject of a race, where it has one: a runtime, whose operations are the commands.
+fn read_runtime(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
+    let subject = subject::read(reader.section("subject", "[subject]"))?;
+    if subject.oci().is_none() {
+        let place = reader.place().clone();
+        let message = "[subject]: a race is of command lines, or of the operations of a runtime: expected name = \"oci\"";
+        reader.complain(Problem::new(&place, message.to_owned()));
+        return None;
+    }
+    Some(subject)
 }
 
 /// A runtime is played in rounds: nothing of it lives from one command to the next but its containers.

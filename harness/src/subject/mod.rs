@@ -92,7 +92,7 @@ pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
         SubjectPlan::Library(plan) => Ok(library::build(plan)),
         SubjectPlan::Replica { replica, fail_create } => Ok(replica::build(*replica, *fail_create)),
         SubjectPlan::Oci(oci) => Err(format!(
-            "{} is used by its commands alone, in rounds: give the scenario [rounds]",
+            "{} is used by its commands alone: give the scenario [rounds], or kind = \"race\" with [race]",
             oci.runtime
         )),
         SubjectPlan::Custom { word } => {

@@ -410,6 +410,9 @@ impl Machine {
                     _ => false,
                 };
                 prediction.is_opaque |= closes_channel;
+                if closes_channel && prediction.label.is_empty() {
+                    prediction.label = "exit of a child".into();
+                }
                 Ok(prediction)
             }
             Err(why) => {

@@ -276,6 +276,9 @@ impl Machine {
             events.push(event);
         };
         let pending = self.trees.iter().map(|tree| tree.step.clone()).collect();
+        if end == End::Completed {
+            observer.over();
+        }
         self.finish()?;
         self.vouch_for_clones()?;
         let mut left = std::mem::take(&mut self.run.left);

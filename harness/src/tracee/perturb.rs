@@ -38,6 +38,9 @@ pub trait Perturbation {
     /// The time is over, and these commands have not ended: each process with the command at work and its pid. They are still
     /// there, and are killed afterwards.
     fn late(&mut self, _commands: &[(usize, usize, u32)], _reaper: u32) {}
+
+    /// All commands have ended in time. What they left behind is still there, and is ended afterwards.
+    fn over(&mut self) {}
 }
 
 impl<F: FnMut(usize) -> Duration> Perturbation for F {
@@ -159,6 +162,9 @@ impl Machine {
             self.go_round(&mut delays, perturbation)?;
         }
         let strays = if in_time { self.strays() } else { Vec::new() };
+        if in_time {
+            perturbation.over();
+        }
         self.finish()?;
         Ok((in_time, delays, quiet, strays))
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::fork_server::is_start_of_clone;
 use super::machine::{Machine, Result};
@@ -372,14 +373,32 @@ impl Machine {
         }
     }
 
-    /// Kills a process with all that it started.
+    /// Kills a process with all that it started, or its command's first process alone.
     pub(super) fn kill(&mut self, process: usize) -> Result<()> {
-        self.clear(process)?;
+        if self.options.kills_alone {
+            self.kill_root(process)?;
+        } else {
+            self.clear(process)?;
+        }
         self.close_command(process, Ending::Killed)?;
         let tree = &mut self.trees[process];
         tree.phase = Phase::Dead;
         (tree.step, tree.chosen, tree.fault) = (None, None, None);
         tree.waiting.clear();
+        Ok(())
+    }
+
+    fn kill_root(&mut self, process: usize) -> Result<()> {
+        let Some((root, handle)) = self.trees[process].root.take() else { return Ok(()) };
+        pidfd_send_signal(&handle, Signal::KILL).map_err(io::Error::from)?;
+        let tree = &mut self.trees[process];
+        tree.slot.reap(root)?;
+        tree.tasks.retain(|task| task.pid != root);
+        if still::descendants(tree.slot.pid).is_empty() {
+            tree.tasks.clear();
+            tree.is_many = false;
+            self.locks.forget(process);
+        }
         Ok(())
     }
 

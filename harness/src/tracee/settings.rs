@@ -67,6 +67,9 @@ pub struct Options {
     pub begins_late: bool,
     /// Whether executions are clones of programs that were started once, where they can be.
     pub fork_server: ForkServer,
+    /// Whether a fault that kills meets a command's first process alone: what it started lives on, as it does when the kernel
+    /// kills a process for its memory.
+    pub kills_alone: bool,
     /// Words that names of files are made of, in every execution alike: what [`Machine::words`](super::Machine::words)
     /// told earlier. Other names get numbers.
     pub words: Option<BTreeSet<String>>,
@@ -85,6 +88,7 @@ impl Default for Options {
             without_real_time: false,
             begins_late: false,
             fork_server: ForkServer::Off,
+            kills_alone: false,
             words: None,
         }
     }

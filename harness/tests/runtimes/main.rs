@@ -11,6 +11,7 @@ mod serial;
 
 mod clean;
 mod profiles;
+mod race;
 mod scenarios;
 
 use std::fs;
@@ -29,6 +30,15 @@ const ALL: &[Case] = &[
     ("a_runtime_that_is_not_there_is_told", scenarios::a_runtime_that_is_not_there_is_told),
     ("a_runtime_that_never_answers_is_told", scenarios::a_runtime_that_never_answers_is_told),
     ("flags_that_a_runtime_refuses_are_told", scenarios::flags_that_a_runtime_refuses_are_told),
+    ("a_race_that_makes_no_sense_is_told", race::a_race_that_makes_no_sense_is_told),
+    ("two_deletes_of_runc_are_found", race::two_deletes_of_runc_are_found),
+    ("two_creates_of_runc_are_found", race::two_creates_of_runc_are_found),
+    ("two_creates_of_crun_are_not_found_to_differ", race::two_creates_of_crun_are_not_found_to_differ),
+    (
+        "a_killed_operation_leaves_an_id_that_can_be_used",
+        race::a_killed_operation_leaves_an_id_that_can_be_used,
+    ),
+    ("a_saved_race_runs_as_a_scenario", race::a_saved_race_runs_as_a_scenario),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
     ("runc_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Runc)),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use crate::plan::StrategyPlan;
 use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan};
+use crate::plan::rounds::{OciPlan, Runtime};
 use crate::plan::schedule::Fault;
 use crate::race::{self, RaceError};
 
@@ -75,6 +76,8 @@ pub struct Race {
     pub own_state: bool,
     /// What the commands are to a model, where one judges rather than their own orders.
     pub modelled: Option<Modelled>,
+    /// The container runtime that the commands are operations of, where they are.
+    pub oci: Option<OciPlan>,
 }
 
 impl Default for Race {
@@ -102,6 +105,7 @@ impl Default for Race {
             time_limit_ns: TIME_LIMIT_NS,
             own_state: false,
             modelled: None,
+            oci: None,
         }
     }
 }
@@ -126,7 +130,7 @@ impl Race {
             observe: self.observe.clone(),
             then: self.then.clone(),
             busy: self.busy.clone(),
-            compare: self.compare.unwrap_or(race::compared(self.observe.is_some())),
+            compare: self.compare.unwrap_or(race::compared(self.observe.is_some() || self.oci.is_some())),
             faults: self.faults.clone(),
             strict: self.strict,
             ignore: self.ignore.clone(),
@@ -141,6 +145,7 @@ impl Race {
             time_limit_ns: self.time_limit_ns,
             own_state: self.own_state,
             modelled: self.modelled.clone(),
+            oci: self.oci.clone(),
         }
     }
 
@@ -157,7 +162,9 @@ impl Race {
         if self.processes.iter().any(Vec::is_empty) {
             return usage("a process has no command".into());
         }
-        if self.state.is_empty() && self.observe.is_none() && !self.own_state {
+        if let Some(oci) = &self.oci {
+            self.must_be_of_a_runtime(oci.runtime)?;
+        } else if self.state.is_empty() && self.observe.is_none() && !self.own_state {
             return usage("name the folder that the commands share with --state DIR".into());
         }
         if self.compare.is_some_and(|compare| compare.observe) && self.observe.is_none() {
@@ -196,6 +203,31 @@ impl Race {
             return usage("--state: expected a path in UTF-8".into());
         }
         race::check(&self.plan(0, Vec::new()))
+    }
+
+    /// A runtime has its own state, and tells it itself: what is about folders and programs makes no sense for it.
+    fn must_be_of_a_runtime(&self, runtime: Runtime) -> Result<(), RaceError> {
+        let foreign = [
+            ("--state", !self.state.is_empty() || self.own_state),
+            ("--observe", self.observe.is_some()),
+            ("--then", !self.then.is_empty()),
+            ("--in-place", self.in_place),
+            ("--busy", !self.busy.is_empty()),
+            ("--compare", self.compare.is_some()),
+            ("--ignore", !self.ignore.is_empty()),
+            ("--mask", !self.masks.is_empty()),
+            ("--strict", self.strict),
+            ("--fork-server", self.fork_server == ForkServer::Auto),
+            ("--env", !self.environment.is_empty()),
+            ("--cwd", self.folder != Path::new(".")),
+        ];
+        match foreign.into_iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(RaceError::Usage(format!(
+                "{flag} is for commands of your own: the operations of {runtime} have a root of their own, and are compared by \
+                 their exit codes, by what state tells, and by what stays when all is deleted"
+            ))),
+        }
     }
 }
 

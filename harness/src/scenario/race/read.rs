@@ -9,13 +9,14 @@ use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::StrategyPlan;
 use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget};
+use crate::plan::rounds::OciPlan;
 use crate::scenario::stress::{DAY_NS, MS_NS};
 
 /// Reads the table.
 #[must_use]
-pub fn read(mut reader: Reader<'_>) -> Option<Race> {
+pub fn read(mut reader: Reader<'_>, oci: Option<OciPlan>) -> Option<Race> {
     let processes = read_processes(&mut reader)?;
-    let race = Race { processes, ..read_surroundings(&mut reader) };
+    let race = Race { processes, oci, ..read_surroundings(&mut reader) };
     if let Err(error) = race.check() {
         let place = reader.place().clone();
         reader.complain(Problem::new(&place, error.to_string()));
@@ -64,6 +65,7 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         time_limit_ns,
         own_state: reader.truth("own_state").unwrap_or(false),
         modelled: None,
+        oci: None,
     }
 }
 

@@ -21,6 +21,7 @@ fn what_is_saved_reads_back_as_it_was() {
         in_place: true,
         own_state: false,
         modelled: None,
+        oci: None,
         folder: "work".into(),
         environment: vec![("TOOL_DIR".into(), "{state}".into()), ("A.B".into(), "=".into())],
         setup: vec!["true".into()],

@@ -7,13 +7,18 @@ use super::Race;
 use super::words::{compared, show_busy};
 use crate::plan::StrategyPlan;
 use crate::plan::race::{ForkServer, Mode};
+use crate::plan::rounds::OciPlan;
 use crate::words::units::show_exact_ns;
 
 impl Race {
     /// A scenario of it.
     #[must_use]
     pub fn to_toml(&self, about: &str, expect: &[String]) -> String {
-        let mut text = format!("about = {}\nkind = \"race\"\n\n[race]\n", quoted(about));
+        let mut text = format!("about = {}\nkind = \"race\"\n\n", quoted(about));
+        if let Some(oci) = &self.oci {
+            write_subject(&mut text, oci);
+        }
+        text.push_str("[race]\n");
         let mut key =
             |name: &str, value: String| writeln!(text, "{name} = {value}").expect("a String takes all");
         let list = |texts: &[String]| {
@@ -22,7 +27,9 @@ impl Race {
         let processes: Vec<String> = self.processes.iter().map(|commands| list(commands)).collect();
         key("processes", format!("[{}]", processes.join(", ")));
         let paths: Vec<String> = self.state.iter().map(|path| path.display().to_string()).collect();
-        key("state", list(&paths));
+        if self.oci.is_none() {
+            key("state", list(&paths));
+        }
         if self.in_place {
             key("in_place", "true".into());
         }
@@ -106,6 +113,21 @@ impl Race {
         }
         text
     }
+}
+
+/// The runtime whose operations they are.
+fn write_subject(text: &mut String, oci: &OciPlan) {
+    let mut key = |name: &str, value: String| writeln!(text, "{name} = {value}").expect("a String takes all");
+    key("[subject]\nname", quoted("oci"));
+    key("runtime", quoted(oci.runtime.as_str()));
+    if let Some(path) = &oci.path {
+        key("path", quoted(&path.display().to_string()));
+    }
+    if !oci.flags.is_empty() {
+        let flags: Vec<String> = oci.flags.iter().map(|flag| quoted(flag)).collect();
+        key("flags", format!("[{}]", flags.join(", ")));
+    }
+    text.push('\n');
 }
 
 /// A text as TOML spells it, on one line.

@@ -1,0 +1,101 @@
+//! Before executions under control: whether commands are the same when they are held at their system calls. They are tried one
+//! after the other.
+//!
+//! Operations of a runtime are tried each alone. A runtime waits: for a process to die, for a freezer to freeze. Meanwhile whoever
+//! is held beside it would go on, and the order would be none.
+
+use super::NoBaseline;
+use super::control::{Holder, Search};
+use super::judge::Judged;
+use super::tell::{of_a_runtime, sentence};
+use crate::explore::machine::End;
+use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
+
+impl Search<'_> {
+    /// Runs a sequential order under control, twice, and learns its names; why the commands cannot be controlled, where it comes to
+    /// something else.
+    pub(super) fn rehearse(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
+        if self.plan.oci.is_some() {
+            return self.rehearse_each_alone(holder);
+        }
+        for _ in 0..2 {
+            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
+            let (execution, played) = match self.execute(holder, &[], &mut in_order)? {
+                Ok(executed) => executed,
+                Err(why) => return Ok(Some(why)),
+            };
+            if execution.end != End::Completed {
+                let waiting = played.waiting.join("; ");
+                return Ok(Some(format!(
+                    "held at its system calls, a command does not end even alone: {waiting}"
+                )));
+            }
+            let mut verdict = self.judge.judge(self.site, &played)?;
+            if matches!(verdict, Judged::Broken(_)) {
+                self.judge.baseline.refresh(self.site)?;
+                verdict = self.judge.judge(self.site, &played)?;
+            }
+            if let Judged::Broken(broken) = verdict {
+                let how = broken.differences.first().map(sentence).unwrap_or_default();
+                return Ok(Some(format!(
+                    "held at their system calls, the commands give a different result even one after the other: {how}"
+                )));
+            }
+        }
+        holder.machine.learn_names();
+        Ok(None)
+    }
+
+    /// Runs the commands of each process alone under control; why they cannot be controlled, where they come to something else
+    /// than freely. Then all of them twice, from which the machine learns names.
+    fn rehearse_each_alone(&mut self, holder: &mut Holder) -> Result<Option<String>, NoBaseline> {
+        for process in 0..self.site.processes.len() {
+            let Ok(mut alone) = self.open(vec![process], None) else { continue };
+            if let Some(why) = self.rehearse_alone(&mut alone, process)? {
+                return Ok(Some(why));
+            }
+        }
+        for _ in 0..2 {
+            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
+            if let Err(why) = self.watched(holder, &[], &mut in_order, &mut ())? {
+                return Ok(Some(why));
+            }
+        }
+        holder.machine.learn_names();
+        Ok(None)
+    }
+
+    fn rehearse_alone(&mut self, alone: &mut Holder, process: usize) -> Result<Option<String>, NoBaseline> {
+        let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
+        let (execution, played) = match self.watched(alone, &[], &mut in_order, &mut ())? {
+            Ok(executed) => executed,
+            Err(why) => return Ok(Some(why)),
+        };
+        let text = || self.plan.processes[process].join(", then ");
+        if execution.end != End::Completed {
+            let waiting = played.waiting.join("; ");
+            return Ok(Some(format!(
+                "held at its system calls, {:?} does not end even alone: {waiting}",
+                text()
+            )));
+        }
+        Ok(match self.judge.judge(self.site, &played)? {
+            Judged::Legal { .. } => None,
+            Judged::Broken(broken) => {
+                let how = broken
+                    .differences
+                    .first()
+                    .map(sentence)
+                    .map(|how| of_a_runtime(&how))
+                    .unwrap_or_default();
+                let said = played.outcome.processes[process].iter().map(|done| done.stderr.text.to_vec());
+                let said = String::from_utf8_lossy(&said.collect::<Vec<_>>().concat()).trim().to_owned();
+                let said = if said.is_empty() { said } else { format!("; it said: {said}") };
+                Some(format!(
+                    "held at its system calls, {:?} gives a different result even alone: {how}{said}",
+                    text()
+                ))
+            }
+        })
+    }
+}
