@@ -44,6 +44,13 @@ pub fn unblock_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
+/// Gives the signals what they mean to a program that was just started, for commands that the caller is to start: all are let
+/// in, and none is ignored because the harness ignores it for itself.
+pub fn restore_signals() -> io::Result<()> {
+    sys::restore_default(Signal::SIGXFSZ)?;
+    unblock_signals()
+}
+
 /// Panics where a test asks for it, to see what becomes of a panic in the harness's own code: with `FLOCKWORK_PANIC=command`
 /// in the command itself, with `FLOCKWORK_PANIC=process` in each process that it forks. A build without debug assertions
 /// never does.

@@ -171,7 +171,7 @@ fn hurry() -> Option<i32> {
 fn prepare(settings: &SlotSettings) -> io::Result<Vec<Image>> {
     nix::sys::prctl::set_child_subreaper(true)?;
     sys::restore_default(Signal::SIGPIPE)?;
-    lifeline::unblock_signals()?;
+    lifeline::restore_signals()?;
     if let Some(processor) = settings.processor {
         let mut set = CpuSet::new();
         set.set(processor)?;

@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::plan::bench::CommandTask;
 use crate::process::Marker;
 use crate::process::launch::{self, Ending, Launch};
+use crate::process::lifeline;
 use crate::subject::command::fill::Placeholders;
 
 /// Runs the command in a process of its own, again and again.
@@ -31,6 +32,7 @@ impl<'t> Run<'t> {
         names: &Arc<[String]>,
         process: u32,
     ) -> Result<Self, String> {
+        lifeline::restore_signals().map_err(|error| error.to_string())?;
         // What commands leave behind is reaped here.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| error.to_string())?;
         nix::sys::prctl::set_timerslack(50_000).map_err(|error| error.to_string())?;

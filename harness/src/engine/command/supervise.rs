@@ -57,7 +57,7 @@ pub(crate) fn raise(channel: &Channel, line: OwnedFd) -> io::Result<()> {
 
 fn be(line: &Channel, zygote: Pid) -> io::Result<()> {
     lifeline::tie_to(zygote)?;
-    lifeline::unblock_signals()?;
+    lifeline::restore_signals()?;
     lifeline::call_oneself("fw-supervisor");
     // No terminal: a command that asks for one is told that there is none, rather than stopped.
     nix::unistd::setsid()?;

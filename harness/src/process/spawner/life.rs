@@ -54,6 +54,7 @@ pub(crate) fn raise(channel: &Channel, settings: &Settings, line: OwnedFd) -> io
 
 fn be(line: &Channel, settings: &Settings) -> io::Result<()> {
     lifeline::call_oneself(NAME);
+    lifeline::restore_signals()?;
     let (watch, listener) = match make_ready(settings) {
         Ok(ready) => ready,
         Err(why) => return line.send(&SpawnerMessage::Unready(why), None),
