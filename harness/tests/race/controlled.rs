@@ -85,27 +85,19 @@ fn tasks_of_one_command_are_told_to_have_one_order() {
 fn commands_find_their_signals_as_programs_do() {
     // The harness ignores this signal for itself, and blocks that of its children's ends.
     const XFSZ: u64 = 1 << 24;
-    let workshop =
-        Workshop::new("#!/bin/sh\ngrep -E '^Sig(Blk|Ign):' /proc/self/status >>../signals\n: >state/x\n");
+    let tool = "#!/bin/sh\ngrep -E '^Sig(Blk|Ign):' /proc/self/status >>signals\n: >state/x\n";
     for mode in [&["--free", "--executions", "2"][..], &["--perturb", "0..1us", "--executions", "2"], &[]] {
-        let words = [
-            &["--state", "state", "--cwd", "state", "--setup", "../tool"],
-            mode,
-            &["--", "../tool", "../tool"],
-        ];
+        let workshop = Workshop::new(tool);
+        let words = [&["--state", "state", "--setup", "./tool"], mode, &["--", "./tool", "./tool"]].concat();
         // Whether they met is a matter of luck, and what they write outside is not compared.
-        workshop.race(&words.concat()).output().unwrap();
-        let told = std::fs::read_to_string(workshop.path().join("signals")).unwrap();
-        let sets = told.lines().map(|line| u64::from_str_radix(line[7..].trim(), 16).unwrap());
-        assert!(told.lines().count() >= 8, "{mode:?}: {told}");
-        assert!(
-            sets.zip(told.lines()).all(|(set, line)| if line.starts_with("SigBlk") {
-                set == 0
-            } else {
-                set & XFSZ == 0
-            }),
-            "{mode:?}: {told}"
-        );
+        let output = workshop.race(&words).output().unwrap();
+        let told = std::fs::read_to_string(workshop.path().join("signals")).unwrap_or_default();
+        assert!(told.lines().count() > 2, "{mode:?}: {}", super::workshop::said(&output));
+        for line in told.lines() {
+            let set = u64::from_str_radix(line[7..].trim(), 16).unwrap();
+            let is_as_found = if line.starts_with("SigBlk") { set == 0 } else { set & XFSZ == 0 };
+            assert!(is_as_found, "{mode:?}: {told}");
+        }
     }
 }
 
