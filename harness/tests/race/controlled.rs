@@ -91,7 +91,7 @@ fn commands_find_their_signals_as_programs_do() {
         let words = [&["--state", "state", "--setup", "./tool"], mode, &["--", "./tool", "./tool"]].concat();
         // Whether they met is a matter of luck, and what they write outside is not compared.
         let output = workshop.race(&words).output().unwrap();
-        let told = std::fs::read_to_string(workshop.path().join("signals")).unwrap_or_default();
+        let told = fs::read_to_string(workshop.path().join("signals")).unwrap_or_default();
         assert!(told.lines().count() > 2, "{mode:?}: {}", super::workshop::said(&output));
         for line in told.lines() {
             let set = u64::from_str_radix(line[7..].trim(), 16).unwrap();
