@@ -73,7 +73,7 @@ static void *run(void *from) {
             tell("size", r ? -1 : S_ISREG(s.st_mode) ? s.st_size : 0); }
         else if (!strcmp(op, "end")) { int slot = atoi(NEXT); tell("end", lseek(fds[slot], 0, SEEK_END)); }
         else if (!strcmp(op, "mv")) { char *a = NEXT; char *b = NEXT; tell("mv", rename(a, b)); }
-        else if (!strcmp(op, "swap")) { char *a = NEXT; char *b = NEXT; tell("swap", renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE)); }
+        else if (!strcmp(op, "swap")) { char *a = NEXT; char *b = NEXT; tell("swap", (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE, which musl does not name */)); }
         else if (!strcmp(op, "ln")) { char *a = NEXT; char *b = NEXT; tell("ln", link(a, b)); }
         else if (!strcmp(op, "sym")) { char *a = NEXT; char *b = NEXT; tell("sym", symlink(a, b)); }
         else if (!strcmp(op, "rm")) { tell("rm", unlink(NEXT)); }
