@@ -20,9 +20,9 @@ impl Stopped {
     /// Stops a task. A call that it waits in is interrupted as by a signal that nobody handles.
     pub(crate) fn stop(task: u32) -> io::Result<Self> {
         let task = task.cast_signed();
-        ask(libc::PTRACE_SEIZE, task)?;
+        ask(libc::PTRACE_SEIZE.into(), task)?;
         let stopped = Self(task);
-        ask(libc::PTRACE_INTERRUPT, task)?;
+        ask(libc::PTRACE_INTERRUPT.into(), task)?;
         stopped.wait()?;
         Ok(stopped)
     }
@@ -50,7 +50,9 @@ impl Stopped {
         let mut registers: Registers = unsafe { std::mem::zeroed() };
         let into = (&raw mut registers).cast::<libc::c_void>();
         // SAFETY: the kernel writes one set of registers, and there it is.
-        let done = unsafe { libc::ptrace(libc::PTRACE_GETREGS, self.0, 0_usize, into) };
+        let done = unsafe {
+            libc::syscall(libc::SYS_ptrace, i64::from(libc::PTRACE_GETREGS), i64::from(self.0), 0_usize, into)
+        };
         Errno::result(done)?;
         Ok(registers)
     }
@@ -59,14 +61,16 @@ impl Stopped {
     pub(crate) fn set_registers(&self, registers: &Registers) -> io::Result<()> {
         let from = std::ptr::from_ref(registers).cast::<libc::c_void>();
         // SAFETY: the kernel reads one set of registers, and there it is; what the task does with them is its own affair.
-        let done = unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.0, 0_usize, from) };
+        let done = unsafe {
+            libc::syscall(libc::SYS_ptrace, i64::from(libc::PTRACE_SETREGS), i64::from(self.0), 0_usize, from)
+        };
         Errno::result(done)?;
         Ok(())
     }
 
     /// Lets it do one instruction.
     pub(crate) fn step(&self) -> io::Result<()> {
-        ask(libc::PTRACE_SINGLESTEP, self.0)?;
+        ask(libc::PTRACE_SINGLESTEP.into(), self.0)?;
         self.wait()
     }
 }
@@ -74,13 +78,14 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         // It may have been killed.
-        _ = ask(libc::PTRACE_DETACH, self.0);
+        _ = ask(libc::PTRACE_DETACH.into(), self.0);
     }
 }
 
-fn ask(request: libc::c_uint, task: i32) -> io::Result<()> {
+/// By the bare call: libraries of C disagree on the type of the request.
+fn ask(request: i64, task: i32) -> io::Result<()> {
     // SAFETY: these requests take no memory of ours: no address, and no signal or option.
-    let done = unsafe { libc::ptrace(request, task, 0_usize, 0_usize) };
+    let done = unsafe { libc::syscall(libc::SYS_ptrace, request, i64::from(task), 0_usize, 0_usize) };
     Errno::result(done)?;
     Ok(())
 }
