@@ -164,9 +164,18 @@ fn last_line(report: &RunReport) -> String {
 /// The verdict of a scenario in few words, as the table shows it.
 #[must_use]
 pub fn verdict_words(scenario: &ScenarioReport) -> String {
-    let classes = classes(scenario).into_keys().map(Class::as_str).collect::<Vec<_>>().join(", ");
+    let seen = classes(scenario);
+    let list =
+        |classes: &mut dyn Iterator<Item = Class>| classes.map(Class::as_str).collect::<Vec<_>>().join(", ");
+    let classes = list(&mut seen.keys().copied());
+    let is_permitted = seen.keys().all(|class| scenario.expect.covers(*class));
+    let expected = scenario.expect.violations.iter().copied();
+    let missing = list(&mut expected.filter(|class| !seen.contains_key(class)));
     match (scenario.verdict, scenario.expected) {
         (Verdict::Violation, true) => format!("as expected: {classes}"),
+        (Verdict::Violation, false) if is_permitted && !missing.is_empty() => {
+            format!("expected {missing} did not appear")
+        }
         (Verdict::Violation, false) => format!("violation: {classes}"),
         (Verdict::Clean, false) => "expected violation did not appear".into(),
         (verdict, _) => verdict.as_str().into(),

@@ -239,6 +239,22 @@ fn what_is_found_is_shrunk_shown_and_kept() {
 }
 
 #[test]
+fn what_is_expected_and_does_not_appear_is_told() {
+    let Some(place) = place("what_is_expected_and_does_not_appear_is_told") else { return };
+    let (head, _) = TWO_PAUSES.split_once("[expect]").expect("it expects something");
+    let seen = r#""lost-update", "not-linearizable", "torn-read", "collateral", "unrecoverable", "subject-crash", "status-mismatch""#;
+    place.file(
+        "pauses.toml",
+        &format!("{head}[expect]\nviolations = [\"duplicate-create\"]\nalso = [{seen}]\n"),
+    );
+    let told = stdout(&ends_with(&mut place.run(&["pauses.toml"]), 100));
+    assert!(
+        told.contains("expected duplicate-create did not appear") && !told.contains("violation: lost"),
+        "{told}"
+    );
+}
+
+#[test]
 fn two_pauses_of_2018_need_two_processes_and_one_preemption() {
     let Some(place) = place("two_pauses_of_2018_need_two_processes_and_one_preemption") else { return };
     let finding = json_file(&lost_update(&place).join("finding.json"));
