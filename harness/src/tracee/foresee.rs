@@ -7,6 +7,7 @@ use super::behalf;
 use super::decode::{self, Recording};
 use super::machine::{Machine, Result};
 use super::memory::Memory;
+use super::outside::keeps_nothing;
 use super::owner::Closing;
 use super::paths::Found;
 use super::settings::Sleeps;
@@ -197,7 +198,7 @@ impl Machine {
         if changes_names {
             self.paths.forget_outside();
         }
-        let is_told = |path: &&String| !path.starts_with("/dev/") && !path.starts_with("/proc/");
+        let is_told = |path: &&String| !keeps_nothing(path) || path.starts_with("/sys/");
         self.run.left.touched_outside.extend(outside.iter().filter(is_told).cloned());
     }
 

@@ -183,6 +183,14 @@ fn what_is_touched_outside_is_named() {
     let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
     let touched = report["scenarios"][0]["also_touched"].to_string();
     assert!(touched.contains("outside"), "{touched}");
+    // Files in shared memory are files.
+    let mark = workshop.path().file_name().unwrap().to_string_lossy().into_owned();
+    let shares =
+        format!("#!/bin/sh\nread -r n <state/count\necho $n >/dev/shm/{mark}.$$; rm /dev/shm/{mark}.$$\n");
+    workshop.program("tool", &shares);
+    let Some(report) = controlled(name, &workshop, &[], &["./tool", "./tool"]) else { return };
+    let touched = report["scenarios"][0]["also_touched"].to_string();
+    assert!(touched.contains(&format!("/dev/shm/{mark}")), "{touched}");
 }
 
 #[test]
