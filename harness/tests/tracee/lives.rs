@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -292,6 +292,8 @@ pub fn hang(zygote: &Zygote) -> ! {
     let commands =
         [act("open 0 n w add 0 fork open 1 lock w endfork add 0"), shell("sleep 1000 & read x < n; cat")];
     let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    // Whoever kills this process clears its folder.
+    println!("{}", lab.state.display());
     _ = lab.run(&mut Stay);
     std::process::exit(1)
 }
@@ -302,10 +304,9 @@ fn nothing_stays_of_a_killed_harness(_: &Zygote) {
     }
     let own = std::env::current_exe().expect("a path");
     let mut harness = Command::new(own).arg("--hang").stdout(Stdio::piped()).spawn().expect("started");
-    let mut line = String::new();
-    let mut told = std::io::BufReader::new(harness.stdout.take().expect("piped"));
-    std::io::BufRead::read_line(&mut told, &mut line).expect("a line");
-    assert_eq!(line.trim(), "here");
+    let mut told = std::io::BufRead::lines(std::io::BufReader::new(harness.stdout.take().expect("piped")));
+    let state = PathBuf::from(told.next().expect("a line").expect("read"));
+    assert_eq!(told.next().expect("a line").expect("read"), "here");
     let all = |of: u32| {
         let mut found = procfs::children(of);
         let mut at = 0;
@@ -329,6 +330,7 @@ fn nothing_stays_of_a_killed_harness(_: &Zygote) {
         assert!(begun.elapsed() < Duration::from_secs(60), "they live on: {left:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+    fs::remove_dir_all(state.parent().expect("the folder of the laboratory")).expect("removed");
 }
 
 /// Adds to the counter in a goroutine.
