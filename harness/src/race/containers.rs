@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flockwork::{ContainerId, Operation, Status};
 
@@ -20,6 +20,7 @@ use crate::plan::Call;
 use crate::plan::race::RacePlan;
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
+use crate::process::attention::Deadline;
 use crate::process::procfs;
 use crate::process::spawner;
 use crate::runtimes::{self, Host, HostError, Runtime, answer, cgroup, clean, host, life};
@@ -209,11 +210,11 @@ impl Containers {
     }
 
     fn await_death(&mut self, container: u32) -> Result<(), RaceError> {
-        let until = Instant::now() + STOP_MAX;
+        let mut deadline = Deadline::after(STOP_MAX);
         loop {
             let (told, _) = self.attempt(Operation::State, container)?;
             let is_over = told.outcome != Outcome::Ok || told.status == Some(Status::Stopped);
-            if is_over || Instant::now() > until {
+            if is_over || deadline.is_over() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -294,7 +295,7 @@ impl Containers {
     /// What is still there of all containers once it has had its time, a line each.
     fn stays(&self) -> String {
         let host = self.host();
-        let until = Instant::now() + GRACE;
+        let mut deadline = Deadline::after(GRACE);
         loop {
             let mut text = String::new();
             for (name, id) in self.calls.names.iter().zip(&self.ids) {
@@ -316,7 +317,7 @@ impl Containers {
             for name in names {
                 writeln!(text, "stays: the process {name}").expect("a String takes all");
             }
-            if text.is_empty() || Instant::now() >= until {
+            if text.is_empty() || deadline.is_over() {
                 return text;
             }
             std::thread::sleep(Duration::from_millis(2));
