@@ -26,14 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Browser {
     /// Starts one; `None` where it is not installed.
     pub fn start() -> Option<Self> {
+        let profile = tempfile::tempdir().unwrap();
+        // Folders that the browser makes for itself, and does not always remove, go with ours.
         let mut driver = Command::new("chromedriver")
             .args(["--port=0", "--log-level=SEVERE"])
+            .env("TMPDIR", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
         let port = port_of(&mut driver);
-        let profile = tempfile::tempdir().unwrap();
         let mut browser = Self { driver, port, session: String::new(), profile };
         let flags = [
             "--headless",
