@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::explore::{TWO_PAUSES, place as controllable};
 use crate::support::{BROKEN, Place, SOUND, ends_with, json, json_file, skip, stderr, stdout};
 
 fn only(report: &Value) -> &Value {
@@ -97,6 +98,22 @@ fn every_violation_has_a_finding() {
         let finding = place.path().join(violation["finding"].as_str().unwrap());
         assert_eq!(json_file(&finding.join("finding.json"))["class"], violation["class"]);
     }
+}
+
+#[test]
+fn what_is_expected_and_does_not_appear_is_told() {
+    let Some(place) = controllable("what_is_expected_and_does_not_appear_is_told") else { return };
+    let (head, _) = TWO_PAUSES.split_once("[expect]").expect("it expects something");
+    let seen = r#""lost-update", "not-linearizable", "torn-read", "collateral", "unrecoverable", "subject-crash", "status-mismatch""#;
+    place.file(
+        "pauses.toml",
+        &format!("{head}[expect]\nviolations = [\"duplicate-create\"]\nalso = [{seen}]\n"),
+    );
+    let told = stdout(&ends_with(&mut place.run(&["pauses.toml"]), 100));
+    assert!(
+        told.contains("expected duplicate-create did not appear") && !told.contains("violation: lost"),
+        "{told}"
+    );
 }
 
 #[test]
