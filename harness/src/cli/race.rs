@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
 use super::failure::Failure;
@@ -72,7 +73,7 @@ pub struct RaceArgs {
     #[arg(long, action = ArgAction::SetTrue)]
     pub allow_uncontrolled: bool,
     /// Start programs once and clone them for each execution under control, where that can be done: auto or off [default: off]
-    #[arg(long, value_name = "HOW", value_parser = ForkServer::WORDS)]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ForkServer::ALL.map(ForkServer::as_str)))]
     pub fork_server: Option<String>,
     /// Run at most this many executions; when commands run freely, this many are enough
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
@@ -186,7 +187,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         strategy: strategy_of(args.strategy.as_deref(), args.preemptions, None)
             .map_err(each("--strategy"))?,
         allow_uncontrolled: args.allow_uncontrolled,
-        fork_server: args.fork_server.as_deref().and_then(ForkServer::of).unwrap_or_default(),
+        fork_server: args.fork_server.as_deref().and_then(ForkServer::named).unwrap_or_default(),
         budget: RaceBudget { executions: args.executions, ..surroundings.budget },
         ..surroundings
     })

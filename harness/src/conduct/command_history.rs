@@ -11,9 +11,9 @@ use crate::subject::command::history::{Call, header, line};
 /// What an operation counts as whose answer no rule fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmatched {
-    /// The subject's own rules call it a failure: an error that changed nothing.
+    /// It counts as a failure.
     Failed,
-    /// Nobody can tell whether it acted: it may have, until it was reaped.
+    /// Whether it acted is not known.
     Unknown,
 }
 

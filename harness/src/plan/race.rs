@@ -5,11 +5,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray};
 
 use super::StrategyPlan;
 use super::command::{Form, Rule};
 use super::rounds::OciPlan;
 use crate::plan::schedule::{Fault, Schedule};
+use crate::words::every;
 
 /// What of an execution must be as some sequential order has it: files, output, exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +40,7 @@ pub enum Mode {
 }
 
 /// How the programs of an execution under control come to be there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumCount, VariantArray, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForkServer {
     /// Each is started.
@@ -49,17 +51,22 @@ pub enum ForkServer {
 }
 
 impl ForkServer {
-    /// What people call them.
-    pub const WORDS: [&str; 2] = ["auto", "off"];
+    /// Every way, in the order in which messages name them.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As the command line and scenarios spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+        }
+    }
 
     /// The one of this word.
     #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        match word {
-            "auto" => Some(Self::Auto),
-            "off" => Some(Self::Off),
-            _ => None,
-        }
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
     }
 }
 

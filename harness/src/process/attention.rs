@@ -69,7 +69,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Begins now. It is to be looked at several times in an eighth of the time, or every 5 ms where that is longer.
+    /// Begins now. It is to be looked at several times within an eighth of the time, or within 10 ms where that is longer.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         let span = (time / 8).clamp(Duration::from_millis(10), Attention::SPAN);

@@ -45,7 +45,7 @@ pub(crate) trait Server: Any + Debug + Send + Sync {
 pub(crate) enum Request<T> {
     /// Fork a spawner; the descriptor is the line over which it is talked to.
     Spawner(Box<spawner::Settings>),
-    /// Fork a server: for this.
+    /// What the zygote's server is to do.
     Server(T),
 }
 

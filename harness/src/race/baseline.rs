@@ -43,7 +43,7 @@ pub(crate) struct Baseline {
     pub runs: u64,
     /// How long a command took, in nanoseconds, by the order that takes longest at its quickest: the first run of all, and one
     /// that something else held up, say little of how commands meet.
-    pub took_ns: Vec<u64>,
+    pub took_ns: u64,
     /// How all went the first time.
     pub first: Option<Played>,
 }
@@ -104,8 +104,7 @@ impl Baseline {
                  times: the limit is {ORDERS_MAX}; give fewer commands"
             )));
         }
-        let took_ns = vec![0; counts.len()];
-        Ok(Self { comparator, orders: BTreeMap::new(), runs: 0, took_ns, first: None })
+        Ok(Self { comparator, orders: BTreeMap::new(), runs: 0, took_ns: 0, first: None })
     }
 
     /// The orders that leave these commands out; run where they are not known yet.
@@ -122,11 +121,8 @@ impl Baseline {
 
     /// Runs one order, to see that it ends and how long it takes: where the orders themselves are not asked.
     pub fn once(&mut self, site: &mut Site) -> Result<(), NoBaseline> {
-        let counts = site.processes.iter().map(Vec::len).enumerate();
-        let steps: Vec<Step> =
-            counts.flat_map(|(process, count)| (0..count).map(move |index| (process, index))).collect();
-        let (played, took_ns) = self.play(site, &steps)?;
-        self.take_longest(took_ns);
+        let (played, took_ns) = self.play(site, &site.steps())?;
+        self.took_ns = self.took_ns.max(took_ns);
         if !played.outcome.left_behind.is_empty() {
             site.know_daemons();
         }
@@ -170,9 +166,7 @@ impl Baseline {
         }
         let known = self.orders.remove(without).unwrap_or_default();
         if known.is_empty() {
-            for took_ns in quickest_ns {
-                self.take_longest(took_ns);
-            }
+            self.took_ns = quickest_ns.into_iter().fold(self.took_ns, u64::max);
         }
         let mut learnt = Vec::new();
         for (steps, runs) in left.into_iter().zip(runs) {
@@ -181,12 +175,6 @@ impl Baseline {
         }
         self.orders.insert(without.clone(), learnt);
         Ok(())
-    }
-
-    fn take_longest(&mut self, took_ns: u64) {
-        for took in &mut self.took_ns {
-            *took = (*took).max(took_ns);
-        }
     }
 
     /// Runs one order; what came of it, and how long a command of it took.

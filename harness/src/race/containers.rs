@@ -331,10 +331,7 @@ impl Containers {
         for id in &self.ids {
             host.clear(id).map_err(refused)?;
         }
-        if left.is_empty() {
-            return Ok(());
-        }
-        Err(RaceError::Failed(format!("what containers left cannot be removed: {left:?}")))
+        must_be_gone(&left)
     }
 
     /// What was seen of the execution at hand: what tells the state, and what comes after.
@@ -382,11 +379,15 @@ impl Containers {
     /// Ends all that could still run, and tells what cannot be removed.
     pub fn close(&mut self) -> Result<(), RaceError> {
         let left = self.host.take().map(Host::close).unwrap_or_default();
-        if left.is_empty() {
-            return Ok(());
-        }
-        Err(RaceError::Failed(format!("what containers left cannot be removed: {left:?}")))
+        must_be_gone(&left)
     }
+}
+
+fn must_be_gone(left: &clean::Left) -> Result<(), RaceError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(RaceError::Failed(format!("what containers left cannot be removed: {left:?}")))
 }
 
 impl Drop for Containers {

@@ -37,7 +37,7 @@ pub struct Wild {
 /// How an execution differs from an order at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The path or stream in which the execution differs from every sequential order.
+    /// The path or stream that differs.
     pub place: Place,
     /// What the order gives; none where it gives nothing. `*` stands for what may be anything.
     pub expected: Option<String>,

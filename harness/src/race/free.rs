@@ -98,7 +98,7 @@ impl<'a> Free<'a> {
     /// One execution, decided by the seed and its number; and whether it had a fault.
     fn one(&mut self, number: u64) -> Result<(Played, bool), NoBaseline> {
         let mut dice = Dice::of(self.plan.seed, number);
-        let round = round(self.plan, &self.judge.baseline.took_ns, &mut dice);
+        let round = round(self.plan, self.judge.baseline.took_ns, &mut dice);
         let is_faulted = round.kill.is_some();
         // One in four runs as it would.
         let disturbs = below(&mut dice, 4) != 0;
@@ -164,16 +164,15 @@ fn below(dice: &mut Dice, most: u64) -> u64 {
 }
 
 /// What is done in an execution.
-fn round(plan: &RacePlan, took_ns: &[u64], dice: &mut Dice) -> Round {
+fn round(plan: &RacePlan, took_ns: u64, dice: &mut Dice) -> Round {
     // Half of them start together, as two people would who press a key; the others apart by at most what one takes.
-    let longest_ns = took_ns.iter().copied().max().unwrap_or(0);
     let together = below(dice, 2) == 0;
-    let delays_ns: Vec<u64> =
-        took_ns.iter().map(|_| if together { 0 } else { below(dice, longest_ns) }).collect();
+    let processes = plan.processes.len();
+    let delays_ns = (0..processes).map(|_| if together { 0 } else { below(dice, took_ns) }).collect();
     let mut round = Round { delays_ns, kill: None };
     if !plan.faults.is_empty() && below(dice, 2) == 0 {
-        let process = dice.below(took_ns.len());
-        let at_ns = round.delays_ns[process] + below(dice, took_ns[process] * 5 / 4);
+        let process = dice.below(processes);
+        let at_ns = round.delays_ns[process] + below(dice, took_ns * 5 / 4);
         round.kill = Some((process, at_ns));
     }
     round

@@ -13,7 +13,7 @@ use crate::ground::Capture;
 pub enum Who {
     /// A command of a process, both counted from 0.
     Command {
-        /// The number of the command, from 0.
+        /// Which of the processes.
         process: usize,
         /// Which of its commands.
         index: usize,

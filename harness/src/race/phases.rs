@@ -88,22 +88,11 @@ impl Search<'_> {
             }
             let mut bounded = Bounded::with_at_most(PREEMPTIONS_FIRST);
             match self.explore(holder, &mut bounded, &planned(chance), Instant::now() + share)? {
-                Phase::Over(coverage) => all = least(all, coverage),
+                Phase::Over(coverage) => all = all.least(coverage),
                 Phase::Spent => all = Coverage::Partial,
                 phase => return Ok(phase),
             }
         }
         Ok(if all == Coverage::Partial { Phase::Spent } else { Phase::Over(all) })
-    }
-}
-
-/// What can be said of two parts together.
-fn least(one: Coverage, other: Coverage) -> Coverage {
-    match (one, other) {
-        (Coverage::Partial, _) | (_, Coverage::Partial) => Coverage::Partial,
-        (Coverage::Exhausted, bound) | (bound, Coverage::Exhausted) => bound,
-        (Coverage::ExhaustedTo { preemptions: one }, Coverage::ExhaustedTo { preemptions: other }) => {
-            Coverage::ExhaustedTo { preemptions: one.min(other) }
-        }
     }
 }

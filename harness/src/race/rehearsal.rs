@@ -7,7 +7,6 @@
 use super::NoBaseline;
 use super::control::{Holder, Search};
 use super::judge::Judged;
-use super::orders::Step;
 use super::tell::{of_a_runtime, sentence};
 use crate::explore::machine::End;
 use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
@@ -21,8 +20,7 @@ impl Search<'_> {
             return self.rehearse_each_alone(holder);
         }
         for _ in 0..2 {
-            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
-            let (execution, played) = match self.execute(holder, &[], &mut in_order)? {
+            let (execution, played) = match self.execute(holder, &[], &mut in_order())? {
                 Ok(executed) => executed,
                 Err(why) => return Ok(Some(why)),
             };
@@ -53,9 +51,7 @@ impl Search<'_> {
 
     /// Whether the model finds the commands at fault where they run freely, one after the other: then control is not why.
     fn breaks_freely(&mut self) -> Result<bool, NoBaseline> {
-        let counts = self.site.processes.iter().map(Vec::len).enumerate();
-        let order: Vec<Step> =
-            counts.flat_map(|(process, count)| (0..count).map(move |index| (process, index))).collect();
+        let order = self.site.steps();
         let mut played = self.site.sequential(&order)?;
         played.clock = Clock::Steps;
         played.spans =
@@ -73,8 +69,7 @@ impl Search<'_> {
             }
         }
         for _ in 0..2 {
-            let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
-            if let Err(why) = self.watched(holder, &[], &mut in_order, &mut ())? {
+            if let Err(why) = self.watched(holder, &[], &mut in_order(), &mut ())? {
                 return Ok(Some(why));
             }
         }
@@ -83,8 +78,7 @@ impl Search<'_> {
     }
 
     fn rehearse_alone(&mut self, alone: &mut Holder, process: usize) -> Result<Option<String>, NoBaseline> {
-        let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
-        let (execution, played) = match self.watched(alone, &[], &mut in_order, &mut ())? {
+        let (execution, played) = match self.watched(alone, &[], &mut in_order(), &mut ())? {
             Ok(executed) => executed,
             Err(why) => return Ok(Some(why)),
         };
@@ -115,4 +109,9 @@ impl Search<'_> {
             }
         })
     }
+}
+
+/// Lets one process after the other go to its end.
+fn in_order() -> Follower {
+    Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix)
 }

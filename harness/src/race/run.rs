@@ -14,7 +14,7 @@ use super::outcome::{Done, Ending, Outcome, Output, Who};
 use super::site::{Ready, Site};
 use crate::ground::Ground;
 use crate::history::Clock;
-use crate::process::attention::{Attention, Deadline};
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::hang;
 use crate::process::marker::Handle;
@@ -62,7 +62,7 @@ impl Played {
 /// A call that was delayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The number of the command, from 0.
+    /// The number of the process, from 0.
     pub process: usize,
     /// The step as schedules spell it.
     pub label: String,
@@ -101,8 +101,7 @@ struct Running {
     step: Step,
     pid: u32,
     begun_ns: u64,
-    /// Until when it may run, by the time that is seen to pass.
-    until_ns: u64,
+    deadline: Deadline,
     is_killed: bool,
     is_late: bool,
 }
@@ -231,10 +230,6 @@ impl Site {
         Ok((self.done(ending, name)?, waiting))
     }
 
-    fn limit_ns(&self) -> u64 {
-        u64::try_from(self.time_limit.as_nanos()).unwrap_or(u64::MAX)
-    }
-
     fn done(&self, ending: Ending, name: &str) -> Result<Done, RaceError> {
         Ok(Done { ending, stdout: output(&self.stdout(name))?, stderr: output(&self.stderr(name))? })
     }
@@ -270,7 +265,6 @@ struct Play<'s> {
     done: BTreeMap<Step, Done>,
     played: Played,
     begun_ns: u64,
-    attention: Attention,
 }
 
 impl<'s> Play<'s> {
@@ -291,7 +285,6 @@ impl<'s> Play<'s> {
             done: BTreeMap::new(),
             played,
             begun_ns: now_ns(),
-            attention: Attention::begin(),
         }
     }
 
@@ -371,12 +364,12 @@ impl<'s> Play<'s> {
             return Ok(());
         }
         let started = self.site.spawner.start(starts)?;
-        let until_ns = self.attention.now_ns() + self.site.limit_ns();
+        let deadline = Deadline::after(self.site.time_limit);
         for ((slot, step), started) in steps.into_iter().zip(started) {
             match started {
                 Ok(started) => {
                     let (pid, begun_ns) = (started.pid, started.at_ns);
-                    let running = Running { step, pid, begun_ns, until_ns, is_killed: false, is_late: false };
+                    let running = Running { step, pid, begun_ns, deadline, is_killed: false, is_late: false };
                     self.running.insert(slot, running);
                 }
                 Err(error) => {
@@ -405,9 +398,12 @@ impl<'s> Play<'s> {
 
     /// Looks for who takes too long, and who writes too much.
     fn look(&mut self) -> Result<(), RaceError> {
-        let now_ns = self.attention.now_ns();
-        let is_late = |running: &Running| now_ns >= running.until_ns;
-        if !self.running.values().any(|running| is_late(running) && !running.is_late) {
+        let mut is_any_late = false;
+        for running in self.running.values_mut() {
+            // Each deadline is looked at every time: it does not see what passes in between.
+            is_any_late |= running.deadline.is_over() && !running.is_late;
+        }
+        if !is_any_late {
             for running in self.running.values() {
                 let (process, index) = running.step;
                 self.site.must_be_short(&name_of(running.step), &self.site.processes[process][index].text)?;

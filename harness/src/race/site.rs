@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::command::{Command, CommandError, Placeholders, check_numbers, check_placeholders, names_state};
 use super::containers::{self, Calls, Containers};
 use super::error::RaceError;
+use super::orders::Step;
 use crate::ground::{Backup, Folders, Ground, copied_bytes, copy, put_back_from};
 use crate::plan::race::RacePlan;
 use crate::plan::rounds::OciPlan;
@@ -23,8 +24,8 @@ const GRACE_KNOWN: Duration = Duration::from_millis(10);
 pub(crate) struct Ready {
     /// As it was written.
     pub text: String,
-    pub(super) program: PathBuf,
-    pub(super) words: Vec<String>,
+    program: PathBuf,
+    words: Vec<String>,
 }
 
 /// Where executions take place.
@@ -187,6 +188,12 @@ impl Site {
         } else {
             self.binds.iter().map(|bind| bind.place.clone()).collect()
         }
+    }
+
+    /// All commands, process by process.
+    pub fn steps(&self) -> Vec<Step> {
+        let counts = self.processes.iter().map(Vec::len).enumerate();
+        counts.flat_map(|(process, count)| (0..count).map(move |index| (process, index))).collect()
     }
 
     /// What lies in the folders at first.

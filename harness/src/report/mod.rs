@@ -279,7 +279,7 @@ impl Tries {
 }
 
 impl Reproduction {
-    /// What both show together: a repetition that failed in either stays failed.
+    /// Both counts added up.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         let (times, of) = (self.times.saturating_add(other.times), self.of.saturating_add(other.of));

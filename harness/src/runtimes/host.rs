@@ -357,7 +357,8 @@ fn waiting(pid: u32) -> String {
     format!("{name} (pid {pid}, state {state}) waits for {channel}{below}")
 }
 
-/// What its commands are to find in the place of what: a mount namespace with the unified hierarchy alone, where a runtime needs that and the machine has both.
+/// What a runtime's commands are to find in another place: the unified hierarchy of cgroups alone, where they need that and the
+/// machine has both.
 pub fn binds(runtime: Runtime) -> Result<Vec<Bind>, HostError> {
     if !runtime.needs_unified_cgroups() {
         return Ok(Vec::new());

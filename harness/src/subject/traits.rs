@@ -50,6 +50,21 @@ pub enum Root {
 }
 
 impl Traits {
+    /// Of a subject that has nothing to say of itself: what a test's subject starts from.
+    #[cfg(test)]
+    pub const NONE: Self = Self {
+        operations: &[],
+        tokens: false,
+        watch: false,
+        children: false,
+        lock_free_reads: false,
+        deaths: None,
+        model: None,
+        roots: &[],
+        faults: &[],
+        volatile: &[],
+    };
+
     /// Whether it has this operation.
     #[must_use]
     pub fn has(&self, operation: Operation) -> bool {

@@ -10,7 +10,6 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::fork_server::is_start_of_clone;
 use super::machine::{Machine, Result};
 use super::settings::{Ending, TraceeError};
-
 use super::still::{self, Look};
 use super::task::{Task, handle};
 use super::tree::{Heard, Phase};

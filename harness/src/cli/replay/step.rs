@@ -10,7 +10,7 @@ const QUESTION: &str = "Enter: next step, N: go to step N, c: on to the end, ?: 
 const HELP: &str = "\
 Enter or n  take the step that is shown, and stop before the next
 N           go on to step N and stop before it, such as 12
-c or q      go on to the end without stopping; and print the result
+c or q      go on to the end without stopping, and print the result
 ?           this help
 A schedule runs forwards only: to see an earlier step, start again. --hold N stops before one step for a debugger.
 ";

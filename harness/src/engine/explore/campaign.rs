@@ -186,7 +186,7 @@ impl Campaign {
         let over: Vec<Front> = over;
         for front in over {
             let coverage = front.strategy.coverage();
-            self.coverage = Some(self.coverage.map_or(coverage, |known| least(known, coverage)));
+            self.coverage = Some(self.coverage.map_or(coverage, |known| known.least(coverage)));
             if front.is_own {
                 self.promise = weaker(self.promise, front.strategy.promise());
             }
@@ -247,16 +247,6 @@ fn words(planned: &[Planned]) -> String {
 
 fn weaker(one: Option<Promise>, other: Option<Promise>) -> Option<Promise> {
     one.into_iter().chain(other).reduce(Promise::least)
-}
-
-fn least(one: Coverage, other: Coverage) -> Coverage {
-    match (one, other) {
-        (Coverage::Partial, _) | (_, Coverage::Partial) => Coverage::Partial,
-        (Coverage::Exhausted, bound) | (bound, Coverage::Exhausted) => bound,
-        (Coverage::ExhaustedTo { preemptions: one }, Coverage::ExhaustedTo { preemptions: other }) => {
-            Coverage::ExhaustedTo { preemptions: one.min(other) }
-        }
-    }
 }
 
 #[cfg(test)]

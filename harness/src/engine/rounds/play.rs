@@ -12,7 +12,7 @@ use crate::explore::strategy::sampling::Dice;
 use crate::history::{Deaths, History, Outcome, Reason, Record};
 use crate::plan::Call;
 use crate::plan::rounds::RoundsPlan;
-use crate::process::attention::Attention;
+use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::marker::Handle;
 use crate::process::procfs::Stat;
@@ -183,8 +183,8 @@ impl<'p> Play<'p> {
     /// Does all of it, and waits until every command has ended or had its time.
     fn run(mut self, deeds: &[(u64, Deed)]) -> Result<Vec<Done>, HostError> {
         let begun_ns = now_ns();
-        let mut attention = Attention::begin();
-        let mut heard_ns = attention.now_ns();
+        let limit = self.host.limit();
+        let mut deadline = Deadline::after(limit);
         let mut next = 0;
         while self.done.iter().any(Option::is_none) {
             let at = |deed: &(u64, Deed)| begun_ns + deed.0;
@@ -196,21 +196,17 @@ impl<'p> Play<'p> {
                 .map_or(host::ROUND, |deed| Duration::from_nanos(at(deed).saturating_sub(now_ns())));
             if let Some(ended) = self.host.spawner.ended(left.min(host::ROUND))? {
                 self.hear(ended)?;
-                heard_ns = attention.now_ns();
-            } else if next < deeds.len() {
-                heard_ns = attention.now_ns();
-            } else if attention.now_ns() - heard_ns >= self.limit_ns() {
+            } else if next == deeds.len() {
+                if !deadline.is_over() {
+                    continue;
+                }
                 if self.stands_still() {
                     self.give_up()?;
                 }
-                heard_ns = attention.now_ns();
             }
+            deadline = Deadline::after(limit);
         }
         Ok(self.done.into_iter().flatten().collect())
-    }
-
-    fn limit_ns(&self) -> u64 {
-        self.host.limit().as_nanos() as u64
     }
 
     /// Does what is due; what starts at one time starts as much at once as can be.

@@ -211,8 +211,8 @@ impl<'c, 's> Shift<'c, 's> {
     fn dismiss_auditors(&mut self) -> io::Result<()> {
         let layout = self.workers.context.order.layout;
         let auditors = layout.workers..layout.examiner();
-        let until_ns = now_ns() + GRACE_NS;
-        while !self.workers.all_gone(auditors.clone()) && now_ns() < until_ns {
+        let mut deadline = Deadline::after(Duration::from_nanos(GRACE_NS));
+        while !self.workers.all_gone(auditors.clone()) && !deadline.is_over() {
             self.workers.wait(TICK_NS)?;
         }
         self.workers.kill_all();

@@ -37,6 +37,20 @@ pub enum Coverage {
     Partial,
 }
 
+impl Coverage {
+    /// What can be said of two parts together.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Partial, _) | (_, Self::Partial) => Self::Partial,
+            (Self::Exhausted, bound) | (bound, Self::Exhausted) => bound,
+            (Self::ExhaustedTo { preemptions: one }, Self::ExhaustedTo { preemptions: other }) => {
+                Self::ExhaustedTo { preemptions: one.min(other) }
+            }
+        }
+    }
+}
+
 /// Names one execution that a strategy wants run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);

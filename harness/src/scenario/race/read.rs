@@ -71,7 +71,10 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
 
 /// Reads how programs under control come to be there.
 pub(in crate::scenario) fn read_fork_server(reader: &mut Reader<'_>) -> ForkServer {
-    reader.word("fork_server", &ForkServer::WORDS).and_then(ForkServer::of).unwrap_or_default()
+    reader
+        .word("fork_server", &ForkServer::ALL.map(ForkServer::as_str))
+        .and_then(ForkServer::named)
+        .unwrap_or_default()
 }
 
 fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {

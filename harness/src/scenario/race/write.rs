@@ -93,7 +93,7 @@ impl Race {
             key("allow_uncontrolled", "true".into());
         }
         if self.fork_server == ForkServer::Auto {
-            key("fork_server", quoted("auto"));
+            key("fork_server", quoted(self.fork_server.as_str()));
         }
         let executions =
             self.budget.executions.map(|count| format!(", executions = {count}")).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The code that is put into a template: it asks what to do, does it, and asks again; or it becomes the program that it
 //! was, before the very call at which that was stopped.
 //!
-//! It asks by a call that no kernel knows and that stops (see [`RENDEZVOUS`]),
-//! and tells the result of the last call as it does. It uses no stack. Where nobody answers any more, it ends.
+//! It asks by a call that no kernel knows and that stops (see [`RENDEZVOUS`]), and tells the result of the last call as it
+//! does. It uses no stack. Where nobody answers any more, it ends.
 
 use super::super::memory::Memory;
 use super::guard::{HANDED_ON, TABLE};

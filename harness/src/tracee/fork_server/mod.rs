@@ -14,7 +14,7 @@ mod template;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -27,10 +27,14 @@ use super::settings::{Cloned, TraceeError};
 use super::still::descendants;
 use super::task::{handle, innermost, process_of};
 use super::tree::Heard;
-use crate::books::deed::{Deed, Known};
+use crate::books::deed::{Deed, Known, Target};
 use crate::plan::race::ForkServer;
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS, Reply};
 
+/// The answer by which the code in a template makes the call that is written down.
+const CALL: i64 = 0;
+/// The answer by which a clone goes on as the program that it is.
+const GO: i64 = 1;
 /// How long a template serves.
 const AGE_MAX: Duration = Duration::from_secs(1);
 /// How many clones are made of one.
@@ -191,7 +195,7 @@ impl Machine {
         };
         if let Some(path) = outside.iter().find(|path| tells_pids(path) || *path == "/proc") {
             self.forks.mistrust = Some(format!("it asks {path} for processes"));
-        } else if matches!(known, Deed::Signal(ALL, _)) {
+        } else if matches!(known, Deed::Signal(Target::All, _)) {
             self.forks.mistrust = Some("it signals all processes".into());
         }
     }
@@ -256,10 +260,9 @@ impl Machine {
 
     /// Has a command begin as a clone.
     pub(super) fn start_clone(&mut self, process: usize, command: usize) -> Result<()> {
-        let not_there = |why: String| TraceeError::NotCloneable(why);
         let refuse = |machine: &mut Self, why: String| {
             machine.forks.told.refused = Some(why.clone());
-            not_there(why)
+            TraceeError::NotCloneable(why)
         };
         let child = match self.clone_of(process, command) {
             Ok(child) => child,
@@ -327,7 +330,7 @@ impl Machine {
             let closes = open.flags & libc::O_CLOEXEC != 0;
             tree.slot
                 .listener
-                .give(child.id, std::os::fd::AsFd::as_fd(&file), Some(open.number), closes)
+                .give(child.id, file.as_fd(), Some(open.number), closes)
                 .map_err(|error| format!("a descriptor cannot be given: {error}"))?;
         }
         let page = template.page;
@@ -417,10 +420,3 @@ impl Machine {
 pub(super) fn is_start_of_clone(stop: &Notification) -> bool {
     stop.number == libc::SYS_setpgid && stop.args[..3] == [0, 0, u64::from(guard::OWN_GROUP)]
 }
-
-/// What a signal to everybody is aimed at.
-const ALL: crate::books::deed::Target = crate::books::deed::Target::All;
-/// The answer by which the code in a template makes the call that is written down.
-const CALL: i64 = 0;
-/// The answer by which a clone goes on as the program that it is.
-const GO: i64 = 1;

@@ -1,6 +1,7 @@
 //! How a template is made: a command is started and served until just before its first visible step, or before it makes
 //! what a clone would not have or would share; then the code is put into it that clones come from.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::super::decode::{self, Recording};
@@ -181,7 +182,7 @@ impl Machine {
         let number = self.trees[process]
             .slot
             .listener
-            .give(stop.id, std::os::fd::AsFd::as_fd(&nest), None, true)
+            .give(stop.id, nest.as_fd(), None, true)
             .map_err(|error| format!("a descriptor cannot be given: {error}"))?;
         let kind = i64::from(libc::CLONE_NEWPID);
         let stop = self.ask(process, page, &stop, [libc::SYS_setns, number.into(), kind, 0, 0, 0, 0])?;

@@ -146,18 +146,7 @@ mod tests {
             Err("only for its owner".into())
         }
         fn traits(&self) -> Traits {
-            Traits {
-                operations: &[],
-                tokens: false,
-                watch: false,
-                children: false,
-                lock_free_reads: false,
-                deaths: None,
-                model: None,
-                roots: &[],
-                faults: &[],
-                volatile: &[],
-            }
+            Traits::NONE
         }
         fn owner(&self, relative: &Path) -> Owner {
             let first = relative.iter().next().and_then(|first| first.to_str()).unwrap_or("");

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 
@@ -9,8 +10,7 @@ use super::{Found, Observation, Step, examine};
 use crate::engine::stress::pause::is_over;
 use crate::engine::stress::wire::Departure;
 use crate::engine::stress::workers::Workers;
-use crate::process::attention::Attention;
-use crate::process::clock::now_ns;
+use crate::process::attention::{Attention, Deadline};
 
 /// How often the zygote looks whether the examiner gets on.
 const TICK_NS: u64 = 10_000_000;
@@ -24,12 +24,12 @@ pub(in crate::engine::stress) fn oversee(workers: &mut Workers<'_>) -> io::Resul
     let notes = Notes::new()?;
     let plan = workers.context.plan();
     let (containers, stall_ns) = (plan.containers, plan.stall_ns);
-    let until_ns = now_ns() + ALL_NS_MIN.max(stall_ns.saturating_mul(3));
+    let mut deadline = Deadline::after(Duration::from_nanos(ALL_NS_MIN.max(stall_ns.saturating_mul(3))));
     let mut step = 0;
     while Step::number(step, containers).is_some() {
-        let departure = attend(workers, &notes, step, until_ns)?;
+        let departure = attend(workers, &notes, step, &mut deadline)?;
         step = notes.next_step()?;
-        if departure.how == 0 || now_ns() > until_ns {
+        if departure.how == 0 || deadline.is_over() {
             break;
         }
         let why = stuck(&departure);
@@ -42,7 +42,12 @@ pub(in crate::engine::stress) fn oversee(workers: &mut Workers<'_>) -> io::Resul
 }
 
 /// Lets an examiner work from this step on, until it ends or does not get on; gives back how it ended.
-fn attend(workers: &mut Workers<'_>, notes: &Notes, first: u32, until_ns: u64) -> io::Result<Departure> {
+fn attend(
+    workers: &mut Workers<'_>,
+    notes: &Notes,
+    first: u32,
+    deadline: &mut Deadline,
+) -> io::Result<Departure> {
     let examiner = workers.context.order.layout.examiner();
     let patience_ns = workers.context.plan().stall_ns.max(STEP_NS_MIN);
     workers.start(examiner, &|post| examine(post, first, &notes.file))?;
@@ -58,7 +63,7 @@ fn attend(workers: &mut Workers<'_>, notes: &Notes, first: u32, until_ns: u64) -
         }
         // The user who stops a run wants an end, though not one without what there is to see.
         let patience_ns = if is_over(workers.context.region.control()) { STEP_NS_MIN } else { patience_ns };
-        if seen_ns > seen.1 + patience_ns || now_ns() > until_ns {
+        if deadline.is_over() || seen_ns > seen.1 + patience_ns {
             workers.kill(examiner);
         }
     }

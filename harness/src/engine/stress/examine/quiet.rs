@@ -111,25 +111,12 @@ fn names(found: Found) -> Observed<Vec<String>> {
 mod tests {
     use super::*;
 
-    const TRAITS: Traits = Traits {
-        operations: &[],
-        tokens: false,
-        watch: false,
-        children: false,
-        lock_free_reads: false,
-        deaths: None,
-        model: None,
-        roots: &[],
-        faults: &[],
-        volatile: &[],
-    };
-
     #[test]
     fn what_nobody_answered_is_a_silence_and_what_nobody_tried_is_missing() {
         let nothing = |step| Observation { step, found: Found::Nothing("no answer in time".into()) };
         let silence = Reply::Silent("no answer in time".into());
         // Two containers: state of the first, and the whole recovery of the second.
-        let quiet = quiet_from([1, 8, 9, 10].map(nothing).to_vec(), 2, &TRAITS);
+        let quiet = quiet_from([1, 8, 9, 10].map(nothing).to_vec(), 2, &Traits::NONE);
         let [first, second] = &quiet.containers[..] else { panic!("two containers") };
         assert_eq!(first.state, Ok(silence.clone()));
         assert!(matches!(second.state, Err(Unobserved::Missed(_))));
@@ -144,7 +131,7 @@ mod tests {
     #[test]
     fn what_a_subject_has_not_is_lacking() {
         let lacking = |step| Observation { step, found: Found::Lacking("no force-delete".into()) };
-        let quiet = quiet_from([4, 5, 6, 7].map(lacking).to_vec(), 1, &TRAITS);
+        let quiet = quiet_from([4, 5, 6, 7].map(lacking).to_vec(), 1, &Traits::NONE);
         assert_eq!(quiet.containers[0].recovery, Err(Unobserved::lacking("no force-delete")));
         assert_eq!(quiet.remains, Err(Unobserved::lacking("no force-delete")));
     }
