@@ -260,10 +260,11 @@ impl Vigil<'_> {
         }
     }
 
-    /// Whether it may be called hung: it is held back by nobody here, and called nothing for long.
+    /// Whether it may be called hung: it is held back by nobody here, and called nothing for long; nor was it led astray.
     fn is_quiet(&self) -> bool {
         let Some(perturber) = self.launch.perturber else { return true };
-        perturber.borrow_mut().quiet_ns() >= self.launch.limit_ns / 2
+        let mut perturber = perturber.borrow_mut();
+        !perturber.was_interrupted() && perturber.quiet_ns() >= self.launch.limit_ns / 2
     }
 
     /// Answers calls that are held back; by how much they were delayed so far.

@@ -39,6 +39,8 @@ pub struct Perturber {
     held: Vec<Held>,
     /// By how much calls of the command at work were delayed.
     delayed_ns: u64,
+    /// Whether a signal interrupted a call of the command at work before that was let go.
+    interrupted: bool,
     /// The time that was seen to pass.
     attention: Attention,
     /// When anything was called last, or a call was let go, as it was seen.
@@ -132,7 +134,16 @@ impl Perturber {
     pub(crate) fn new(filter: Vec<Instruction>, decide: Box<Decide>) -> Self {
         let mut attention = Attention::begin();
         let last_ns = attention.now_ns();
-        Self { filter, decide, listeners: Vec::new(), held: Vec::new(), delayed_ns: 0, attention, last_ns }
+        Self {
+            filter,
+            decide,
+            listeners: Vec::new(),
+            held: Vec::new(),
+            delayed_ns: 0,
+            interrupted: false,
+            attention,
+            last_ns,
+        }
     }
 
     /// By how much calls of the command at work were delayed so far, in nanoseconds.
@@ -145,9 +156,16 @@ impl Perturber {
         if self.held.is_empty() { self.attention.now_ns() - self.last_ns } else { 0 }
     }
 
+    /// Whether calls of the command at work may have failed that never do: a signal interrupted one before it was let go, or a
+    /// task was killed. What comes of that is no fault of the command's own.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.interrupted || self.listeners.iter().any(Listener::has_missed)
+    }
+
     /// Starts a command under the filter. The caller must have one thread.
     pub(crate) fn start(&mut self, mut command: Command) -> io::Result<Starting> {
-        (self.delayed_ns, self.last_ns) = (0, self.attention.now_ns());
+        (self.delayed_ns, self.last_ns, self.interrupted) = (0, self.attention.now_ns(), false);
+        self.listeners.iter().for_each(Listener::start_over);
         let words = Words::new()?;
         match sys::fork()? {
             Forked::Parent(child) => {
@@ -166,7 +184,7 @@ impl Perturber {
                 }
             }
             Forked::Child => {
-                match seccomp::install(&self.filter) {
+                match seccomp::install_uninterrupted(&self.filter) {
                     Ok(listener) => {
                         words.ring_listener(listener.as_raw_fd().cast_unsigned() + 1);
                         words.fail(&command.exec());

@@ -67,6 +67,8 @@ pub(crate) struct SlotSettings {
     pub processor: Option<usize>,
     /// Whether commands are to run in the class `SCHED_FIFO`.
     pub real_time: bool,
+    /// Whether signals wait until a call that is stopped is answered.
+    pub uninterrupted: bool,
 }
 
 /// What lies at which place in shared memory.
@@ -209,7 +211,7 @@ fn image(command: &CommandLine, settings: &SlotSettings) -> io::Result<Image> {
 fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
     let filter: Vec<_> =
         settings.filter.iter().map(|&(code, jt, jf, k)| seccomp::Instruction { code, jt, jf, k }).collect();
-    seccomp::install(&filter)
+    if settings.uninterrupted { seccomp::install_uninterrupted(&filter) } else { seccomp::install(&filter) }
 }
 
 /// Under the filter from here on: what is called is harmless, or carries the pass; to start a command, the slot stops

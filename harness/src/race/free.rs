@@ -76,11 +76,17 @@ impl<'a> Free<'a> {
                 self.run.diverged += 1;
                 continue;
             }
+            let (met, is_interrupted) = (played.has_met(), played.is_interrupted);
+            let broken = broken(self.site, self.judge, played, self.run)?;
+            if is_interrupted && broken.is_some() {
+                self.run.diverged += 1;
+                continue;
+            }
             self.run.executions += 1;
-            self.run.met |= played.has_met();
+            self.run.met |= met;
             self.run.faulted += u64::from(is_faulted);
             progress.update(self.run.executions, self.run.discoveries.len() as u64);
-            if let Some((played, broken)) = broken(self.site, self.judge, played, self.run)? {
+            if let Some((played, broken)) = broken {
                 let number = self.run.executions;
                 let again = self.again(&broken)?;
                 self.run.discoveries.push(Discovery {
@@ -130,6 +136,7 @@ impl<'a> Free<'a> {
             let (played, _) = self.one(self.run.executions + again.times)?;
             again.times += 1;
             let is_shown = !played.is_spoilt
+                && !played.is_interrupted
                 && matches!(self.judge.judge(self.site, &played)?, Judged::Broken(other) if other.class == broken.class);
             again.shown += u64::from(is_shown);
         }

@@ -116,6 +116,7 @@ fn played(site: &mut Site, done: &Perturbed, waiting: Vec<String>) -> Result<Pla
         calls: calls.collect(),
         // What was held back for as long as it may take is no hang, nor is what still calls.
         is_spoilt: !done.in_time && (done.delayed > site.time_limit || done.quiet < site.time_limit / 2),
+        is_interrupted: done.interrupted,
         ..Played::nothing()
     };
     site.conclude(outcomes, &done.strays, &mut played)?;

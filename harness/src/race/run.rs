@@ -43,6 +43,9 @@ pub struct Played {
     pub calls: Vec<Call>,
     /// Whether somebody did not end who was held back for long: that may be why. Nothing follows from such an execution.
     pub is_spoilt: bool,
+    /// Whether a signal interrupted a call that was held back. Programs need not expect that of every call, so that what this
+    /// execution breaks is not held against them.
+    pub is_interrupted: bool,
 }
 
 impl Played {
@@ -55,6 +58,7 @@ impl Played {
             waiting: Vec::new(),
             calls: Vec::new(),
             is_spoilt: false,
+            is_interrupted: false,
         }
     }
 }

@@ -77,6 +77,8 @@ pub(super) struct Run {
     /// What was done outside of the state folders.
     pub outside: Outside,
     pub stops: u64,
+    /// Whether a stop was gone before it was answered, though its task lives: a signal interrupted the call.
+    pub interrupted: bool,
     /// When each command began and ended, by its process and its number there.
     pub spans: BTreeMap<(usize, usize), (Duration, Option<Duration>)>,
 }
@@ -92,6 +94,7 @@ impl Run {
             mapped: Vec::new(),
             outside: Outside::default(),
             stops: 0,
+            interrupted: false,
             spans: BTreeMap::new(),
         }
     }
@@ -135,6 +138,7 @@ impl Machine {
                 output: output.clone(),
                 processor: settings.processor,
                 real_time: watchdog.is_some(),
+                uninterrupted: settings.options.uninterrupted,
             })?;
             trees.push(Tree::new(slot, output.each_ref().map(PathBuf::as_path))?);
         }
@@ -318,6 +322,7 @@ impl Machine {
         self.locks.clear();
         self.paths.begin(self.trees.len());
         for process in 0..self.trees.len() {
+            self.trees[process].slot.listener.start_over();
             self.trees[process].begin(self.lines[process].len())?;
         }
         Ok(())
@@ -469,11 +474,11 @@ impl Machine {
 
 /// The calling thread goes before everybody of the class `SCHED_OTHER`, until this is dropped: commands wait for it at every
 /// stop, and others may keep the processor busy. It still runs only when all of the class `SCHED_FIFO` sleep.
-struct Hurry(i32);
+pub(super) struct Hurry(i32);
 
 impl Hurry {
     /// None where it may not.
-    fn begin() -> Option<Self> {
+    pub(super) fn begin() -> Option<Self> {
         let before = getpriority_process(None).ok()?;
         setpriority_process(None, FIRST).ok().map(|()| Self(before))
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::machine::{Machine, Result};
+use super::machine::{Hurry, Machine, Result};
 use super::settings::{Left, Options, Sleeps};
 use super::still::descendants;
 use super::tree::{Heard, Tree};
@@ -63,6 +63,9 @@ pub struct Perturbed {
     pub delayed: Duration,
     /// How long nothing had been called when all were over, or the time was: whoever still calls is slow, and does not hang.
     pub quiet: Duration,
+    /// Whether a signal interrupted a call before that was let go, so that it failed or was made again; or a task was killed. Where a program does not
+    /// expect that of such a call, what follows is no fault of its own.
+    pub interrupted: bool,
     /// When each command began and ended, since the execution began.
     pub spans: BTreeMap<Step, (Duration, Option<Duration>)>,
     /// What commands left behind that did not end by itself within the grace.
@@ -95,7 +98,13 @@ impl Options {
     /// foreseen is let through.
     #[must_use]
     pub fn perturbing() -> Self {
-        Self { allow_uncontrolled: true, sleeps: Sleeps::Real, without_real_time: true, ..Self::default() }
+        Self {
+            allow_uncontrolled: true,
+            sleeps: Sleeps::Real,
+            without_real_time: true,
+            uninterrupted: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -109,12 +118,16 @@ impl Machine {
         perturbation: &mut dyn Perturbation,
         grace: Duration,
     ) -> Result<Perturbed> {
+        // Whoever is heard of late is interrupted more often.
+        let hurry = Hurry::begin();
         let done = self.perturb(perturbation, grace);
+        drop(hurry);
         if done.is_err() {
             self.leave_nobody();
         }
         self.paths.end();
         let (in_time, delays, quiet, strays) = done?;
+        let interrupted = self.run.interrupted;
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
         Ok(Perturbed {
@@ -122,6 +135,7 @@ impl Machine {
             in_time,
             delayed: delays.sum,
             quiet,
+            interrupted,
             spans: std::mem::take(&mut self.run.spans),
             strays,
         })
@@ -165,6 +179,8 @@ impl Machine {
         if in_time {
             perturbation.over();
         }
+        // Before those are killed that did not end.
+        self.run.interrupted |= self.trees.iter().any(|tree| tree.slot.listener.has_missed());
         self.finish()?;
         Ok((in_time, delays, quiet, strays))
     }
@@ -243,7 +259,9 @@ impl Machine {
             self.run.depth += 1;
             self.go_on(one.process, one.task, &held.known);
             self.journal(one.process, one.task, &held.told, held.known);
-            self.answer(one.process, &held.stop, Reply::Continue)?;
+            if !self.answer(one.process, &held.stop, Reply::Continue)? {
+                self.run.interrupted |= Stat::of(one.task).is_some_and(|stat| !stat.is_dead());
+            }
         }
         Ok(())
     }

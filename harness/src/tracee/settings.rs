@@ -65,6 +65,8 @@ pub struct Options {
     /// Whether a process's first command begins with its first step, as the later ones do, rather than before everything:
     /// for whoever judges by time. It is what others may see then, and makes for more executions.
     pub begins_late: bool,
+    /// Whether signals wait until a call that is stopped is answered. Nobody can attach to a command then.
+    pub uninterrupted: bool,
     /// Whether executions are clones of programs that were started once, where they can be.
     pub fork_server: ForkServer,
     /// Whether a fault that kills meets a command's first process alone: what it started lives on, as it does when the kernel
@@ -87,6 +89,7 @@ impl Default for Options {
             keeps_journal: false,
             without_real_time: false,
             begins_late: false,
+            uninterrupted: false,
             fork_server: ForkServer::Off,
             kills_alone: false,
             words: None,

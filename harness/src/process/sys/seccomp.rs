@@ -1,5 +1,6 @@
 //! Seccomp user notification: a process stops at a system call, and another answers for it.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -39,12 +40,17 @@ pub(crate) enum Reply {
 
 /// Where stopped processes are heard of.
 #[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
+pub(crate) struct Listener {
+    descriptor: OwnedFd,
+    /// The stop that was heard of last: the kernel counts them.
+    last: Cell<Option<u64>>,
+    missed: Cell<bool>,
+}
 
 impl Listener {
     /// A listener whose descriptor came from the process that installed the filter.
     pub(crate) fn from_fd(fd: OwnedFd) -> Self {
-        Self(fd)
+        Self { descriptor: fd, last: Cell::new(None), missed: Cell::new(false) }
     }
 
     /// Asks the kernel to wake whoever is answered on the answerer's processor, where it can: then a step is one switch
@@ -52,8 +58,9 @@ impl Listener {
     pub(crate) fn wake_in_step(&self) -> io::Result<()> {
         const SYNC_WAKE_UP: u64 = 1;
         // SAFETY: this request takes a number and touches no memory.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+        let done = unsafe {
+            libc::ioctl(self.descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP)
+        };
         Errno::result(done)?;
         Ok(())
     }
@@ -63,9 +70,13 @@ impl Listener {
         // SAFETY: all zeros is a valid value, and what the kernel demands to find.
         let mut stopped: libc::seccomp_notif = unsafe { std::mem::zeroed() };
         // SAFETY: the kernel writes one `seccomp_notif`, and there it is.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut stopped) };
+        let done = unsafe {
+            libc::ioctl(self.descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut stopped)
+        };
         Errno::result(done)?;
+        let last = self.last.replace(Some(stopped.id));
+        let is_next = last.is_none_or(|last| stopped.id == last.wrapping_add(1));
+        self.missed.set(self.missed.get() || !is_next);
         Ok(Notification {
             id: stopped.id,
             task: stopped.pid,
@@ -75,11 +86,24 @@ impl Listener {
         })
     }
 
+    /// Whether a stop was gone before it was heard of, since the last [`Self::start_over`]: its task was killed, or a signal
+    /// interrupted the call, which then failed or was made again.
+    pub(crate) const fn has_missed(&self) -> bool {
+        self.missed.get()
+    }
+
+    /// What was missed until now, or is missed until the next stop, is nobody's affair.
+    pub(crate) fn start_over(&self) {
+        self.last.set(None);
+        self.missed.set(false);
+    }
+
     /// Whether a stop can still be answered: its task may have been killed, or a signal may have interrupted its call.
     pub(crate) fn is_there(&self, id: u64) -> bool {
         // SAFETY: the kernel reads one number, and there it is.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) };
+        let done = unsafe {
+            libc::ioctl(self.descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id)
+        };
         done == 0
     }
 
@@ -100,8 +124,9 @@ impl Listener {
             newfd_flags: if closes_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
         // SAFETY: the kernel reads one `seccomp_notif_addfd`, and there it is.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const given) };
+        let done = unsafe {
+            libc::ioctl(self.descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const given)
+        };
         Ok(Errno::result(done)?)
     }
 
@@ -114,8 +139,9 @@ impl Listener {
         };
         let mut answer = libc::seccomp_notif_resp { id, val, error, flags };
         // SAFETY: the kernel reads one `seccomp_notif_resp`, and there it is.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
+        let done = unsafe {
+            libc::ioctl(self.descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer)
+        };
         Errno::result(done)?;
         Ok(())
     }
@@ -123,13 +149,27 @@ impl Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
 /// Installs a filter in the calling process, and gives back where its stops are heard of. The filter is inherited by
 /// every child, and nobody can take it off again. No privilege is needed: the process gives up gaining any.
 pub(crate) fn install(filter: &[Instruction]) -> io::Result<OwnedFd> {
+    install_with(filter, 0)
+}
+
+/// The same, but that only SIGKILL takes a process out of a stop that was heard of: other signals wait until it is answered.
+/// Else a call that never fails so, such as `close`, fails with `EINTR` where a handler is run meanwhile. Nobody can attach to
+/// a process that is stopped so. Since Linux 5.19; before, it is [`install`].
+pub(crate) fn install_uninterrupted(filter: &[Instruction]) -> io::Result<OwnedFd> {
+    match install_with(filter, libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(filter),
+        installed => installed,
+    }
+}
+
+fn install_with(filter: &[Instruction], flags: libc::c_ulong) -> io::Result<OwnedFd> {
     nix::sys::prctl::set_no_new_privs()?;
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).map_err(io::Error::other)?,
@@ -140,7 +180,7 @@ pub(crate) fn install(filter: &[Instruction]) -> io::Result<OwnedFd> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags,
             &raw const program,
         )
     };
