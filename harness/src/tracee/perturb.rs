@@ -63,8 +63,8 @@ pub struct Perturbed {
     pub delayed: Duration,
     /// How long nothing had been called when all were over, or the time was: whoever still calls is slow, and does not hang.
     pub quiet: Duration,
-    /// Whether a signal interrupted a call before that was let go, so that it failed or was made again; or a task was killed. Where a program does not
-    /// expect that of such a call, what follows is no fault of its own.
+    /// Whether a signal interrupted a call before that was let go, so that it failed or was made again; or a task was killed.
+    /// Where a program does not expect that of such a call, what follows is no fault of its own.
     pub interrupted: bool,
     /// When each command began and ended, since the execution began.
     pub spans: BTreeMap<Step, (Duration, Option<Duration>)>,
