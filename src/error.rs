@@ -203,3 +203,42 @@ fn hint(source: &io::Error) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_do_instead() {
+        for (operation, status, expected) in [
+            (Operation::Delete, Status::Running, "kill it first, or delete it with force"),
+            (Operation::Delete, Status::Paused, "kill it first, or delete it with force"),
+            (Operation::Resume, Status::Running, "only a paused container can be resumed"),
+            (Operation::Resume, Status::Stopped, "only a paused container can be resumed"),
+            (Operation::Pause, Status::Paused, "resume it first"),
+            (Operation::Pause, Status::Stopped, "its sandbox has ended"),
+            (Operation::Start, Status::Running, "only a created container can be started"),
+            (Operation::Restore, Status::Stopped, "only a created container can be started"),
+            (Operation::Kill, Status::Stopped, "its sandbox has ended"),
+        ] {
+            assert_eq!(way_out(operation, status), format!("; {expected}"), "{operation} of {status}");
+        }
+        assert_eq!(way_out(Operation::Checkpoint, Status::Created), "");
+    }
+
+    #[test]
+    fn an_error_of_the_system_says_what_helps() {
+        for (errno, expected) in [
+            (Errno::NOSPC, "; free some space, nothing was changed"),
+            (Errno::DQUOT, "; free some space, nothing was changed"),
+            (Errno::ROFS, "; the filesystem is mounted read-only"),
+            (Errno::ACCESS, "; run as the owner of the root folder"),
+            (Errno::PERM, "; run as the owner of the root folder"),
+            (Errno::MFILE, "; raise the limit of open files (ulimit -n)"),
+            (Errno::NFILE, "; raise the limit of open files (ulimit -n)"),
+            (Errno::IO, ""),
+        ] {
+            assert_eq!(hint(&errno.into()), expected, "{errno:?}");
+        }
+    }
+}

@@ -48,6 +48,7 @@ mod identity;
 mod image;
 pub mod lock;
 mod metadata;
+mod pauses;
 mod printable;
 mod read;
 mod root;

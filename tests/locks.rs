@@ -202,6 +202,17 @@ fn a_lock_free_reader_does_not_wait() {
     scratch.store.container(&id).state().unwrap();
 }
 
+/// A killed delete leaves a folder with a lock file and no metadata.
+#[test]
+fn a_lock_free_reader_does_not_wait_for_what_is_absent() {
+    let scratch = Scratch::with(Store::options().read(ReadPolicy::LockFree).wait(Wait::Try));
+    scratch.create(&id("c1"));
+    let id = id("c1");
+    let _held = scratch.store.container(&id).lock_exclusive().unwrap();
+    std::fs::remove_file(scratch.file(&id, "meta.json")).unwrap();
+    assert!(matches!(scratch.store.container(&id).state(), Err(Error::NotFound { .. })));
+}
+
 #[test]
 fn locks_are_not_inherited_by_children() {
     for (kind, scratch) in each_lock() {

@@ -14,6 +14,7 @@ pub(crate) use self::transaction::{clear_ghost, exists};
 use crate::image::Image;
 use crate::lock::{Exclusive, Mode, Shared};
 use crate::metadata::{Metadata, Stamp, Tombstone};
+use crate::pauses::Pauses;
 use crate::read::{self, Loaded, ReadPolicy};
 use crate::sandbox::{Fate, Signal};
 use crate::status::{Operation, Status};
@@ -165,7 +166,7 @@ impl<'a> Container<'a> {
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Stamp> {
         let since = Instant::now();
         let generation = self.look(Operation::Wait)?.generation;
-        let mut pause = LOOK_PAUSE_MIN;
+        let mut pauses = Pauses::between(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
         loop {
             let seen = self.look(Operation::Wait)?.stamp();
             if seen.generation != generation {
@@ -179,8 +180,7 @@ impl<'a> Container<'a> {
             if left.is_zero() {
                 return Err(Error::TimedOut { id: self.id.clone(), waited, seen });
             }
-            std::thread::sleep(pause.min(left));
-            pause = (pause * 2).min(LOOK_PAUSE_MAX);
+            std::thread::sleep(pauses.take().min(left));
         }
     }
 

@@ -1,5 +1,5 @@
 //! How long to wait for a lock. A wait that is bounded polls, because no lock call has a timeout; the pauses between
-//! two tries grow, so that a long wait costs little and a short one is soon over.
+//! two tries grow.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::UnknownWord;
+use crate::pauses::Pauses;
 
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 const PAUSE_MAX: Duration = Duration::from_millis(5);
@@ -82,12 +83,12 @@ impl<'de> Deserialize<'de> for Wait {
 pub(crate) struct Patience {
     wait: Wait,
     since: Option<Instant>,
-    pause: Duration,
+    pauses: Pauses,
 }
 
 impl Patience {
     pub(crate) const fn new(wait: Wait) -> Self {
-        Self { wait, since: None, pause: PAUSE_MIN }
+        Self { wait, since: None, pauses: Pauses::between(PAUSE_MIN, PAUSE_MAX) }
     }
 
     /// Whether the wait has no end, so that a call may sleep in the kernel.
@@ -111,9 +112,7 @@ impl Patience {
             Wait::Try => return None,
             Wait::Bounded(bound) => bound.checked_sub(since.elapsed()).filter(|left| !left.is_zero())?,
         };
-        let pause = self.pause.min(left);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        Some(pause)
+        Some(self.pauses.take().min(left))
     }
 
     /// How long was waited.

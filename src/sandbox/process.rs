@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 
 use super::{Fate, Observed, Sandbox, SandboxRecord, Signal};
 use crate::identity::{self, ProcessIdentity, Standing, View, all_pids, glance};
+use crate::pauses::Pauses;
 use crate::{ContainerId, Status};
 
 /// What the leader does before it becomes the command.
@@ -406,7 +407,7 @@ fn timed_out(process: ProcessIdentity, what: &str) -> io::Error {
 /// Looks again and again; `false` if it never was so.
 fn look_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let since = Instant::now();
-    let mut pause = LOOK_PAUSE_MIN;
+    let mut pauses = Pauses::between(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
     loop {
         if is_so() {
             return true;
@@ -414,7 +415,6 @@ fn look_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
         if since.elapsed() > patience {
             return false;
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LOOK_PAUSE_MAX);
+        std::thread::sleep(pauses.take());
     }
 }
