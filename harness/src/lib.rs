@@ -18,6 +18,7 @@ pub mod ground;
 pub mod measure;
 pub mod own;
 pub mod plan;
+pub mod power;
 pub mod process;
 pub mod race;
 pub mod report;

@@ -19,7 +19,7 @@ use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
 use crate::runtimes::Runtime;
-use crate::scenario::race::{parse_busy, parse_fault, parse_perturb, strategy_of};
+use crate::scenario::race::{parse_busy, parse_perturb, parse_race_fault, parted, strategy_of};
 use crate::scenario::{Expect, Race, Scenario, Work};
 use crate::words::nearest;
 
@@ -53,9 +53,14 @@ pub struct RaceArgs {
     /// What tells that a command gave up and changed nothing: exit:75, stderr:REGEX, stdout:REGEX; repeatable
     #[arg(long, value_name = "RULE")]
     pub busy: Vec<String>,
-    /// Kill commands at every step: --then, or the same commands, must work with what they leave
+    /// What goes wrong: kill (commands are killed at every step: --then, or the same commands, must work with what they leave)
+    /// or power-loss (the power goes at every step: what the disk model allows to be left must be what some of the commands leave)
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     pub faults: Vec<String>,
+    /// The disk model of a power loss: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: of the folder's
+    /// filesystem, else posix]
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
     /// Let the commands run freely, without control
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "perturb")]
     pub free: bool,
@@ -165,6 +170,13 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         None if args.free => Mode::Free,
         None => Mode::Auto,
     };
+    let faults: Vec<_> = args
+        .faults
+        .iter()
+        .map(|word| parse_race_fault(word))
+        .collect::<Result<_, _>>()
+        .map_err(each("--faults"))?;
+    let (faults, power) = parted(&faults);
     let surroundings = args.surroundings.race()?;
     let oci = args.subject.as_deref().map(|name| runtime(name, args)).transpose()?;
     Ok(Race {
@@ -177,12 +189,9 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
             .map(|rule| parse_busy(rule))
             .collect::<Result<_, _>>()
             .map_err(each("--busy"))?,
-        faults: args
-            .faults
-            .iter()
-            .map(|word| parse_fault(word))
-            .collect::<Result<_, _>>()
-            .map_err(each("--faults"))?,
+        faults,
+        power,
+        disk: args.disk.clone(),
         mode,
         strategy: strategy_of(args.strategy.as_deref(), args.preemptions, None)
             .map_err(each("--strategy"))?,

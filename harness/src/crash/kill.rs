@@ -27,6 +27,7 @@ impl Work<'_> {
             .iter()
             .map(|(_, label, faults)| (Arc::clone(label), faults.has(Fault::Kill)))
             .collect();
+        let has_then = !self.site.then.is_empty();
         let mut tried = 0;
         let mut found: Option<Discovery> = None;
         for (at, (label, _)) in chances.iter().enumerate().filter(|(_, (_, can))| *can) {
@@ -41,7 +42,7 @@ impl Work<'_> {
             }
             tried += 1;
             self.progress.update(tried, u64::from(found.is_some()));
-            match self.judge.judge_crash(&mut self.site, &played, false)? {
+            match self.judge.judge_crash(&mut self.site, &played, has_then, false)? {
                 Judged::Legal { left_over } => self.run.left_over.extend(left_over),
                 Judged::Broken(broken) => {
                     if let Some(Discovery { how: How::Killed { shown, .. }, .. }) = &mut found {

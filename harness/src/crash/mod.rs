@@ -4,12 +4,8 @@
 //! the commands that come after tell it. The command runs once under control, with a journal of what it did; a disk model
 //! says what may be missing; each state that it allows is laid out and judged as a race's outcome is.
 
-mod effect;
-mod folders;
 mod kill;
-mod lost;
 mod power;
-mod record;
 pub mod tell;
 
 use std::collections::BTreeSet;
@@ -17,16 +13,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub use self::lost::{Lost, Reached, StepOnDisk};
 use crate::engine::{Ended, Progress};
 use crate::ground::Capture;
 use crate::plan::crash::CrashPlan;
+pub use crate::power::{Lost, Reached, StepOnDisk};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 use crate::race::baseline::{Baseline, NoBaseline};
 use crate::race::judge::{Broken, BusyRule, Judge};
 use crate::race::outcome::{Ending, Outcome};
-use crate::race::run::Played;
 use crate::race::site::Site;
 use crate::race::{RaceError, comparator};
 
@@ -209,17 +204,5 @@ impl Work<'_> {
             self.run.ended = Ended::Interrupted;
         }
         self.run.ended == Ended::Interrupted || Instant::now() >= self.until
-    }
-
-    /// A crash's outcome, before anything is known of it.
-    fn crashed(&self) -> Played {
-        let mut played = Played::nothing();
-        let killed = crate::race::outcome::Done {
-            ending: Ending::Killed,
-            stdout: crate::race::outcome::Output::default(),
-            stderr: crate::race::outcome::Output::default(),
-        };
-        played.outcome.processes = vec![vec![killed; self.site.processes[0].len()]];
-        played
     }
 }

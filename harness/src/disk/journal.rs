@@ -12,7 +12,7 @@ pub struct Inode(pub u32);
 pub const ROOT: Inode = Inode(0);
 
 /// What a call asks the disk to make last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sync {
     /// `fsync`: content and attributes.
     All,
@@ -21,7 +21,7 @@ pub enum Sync {
 }
 
 /// What a call did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// It made a file, a folder or a symbolic link, empty.
     Create {

@@ -1,8 +1,10 @@
 //! The sync that is missing: tried, not guessed.
 
+use std::ops::ControlFlow;
+
 use super::journal::{Change, Inode, Journal, Line, Sync};
 use super::model::Disk;
-use super::states::{Bounds, State, enumerate};
+use super::states::{Bounds, State, walk};
 
 /// An fsync that makes every state good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +14,7 @@ pub struct Mend {
     /// Before which call: index into the journal's lines, or their number for one at the end.
     pub before: usize,
     /// How many states there are with it, all of them good.
-    pub states: usize,
+    pub states: u64,
 }
 
 /// Single fsyncs, each of which makes every state good; the latest place of each file or folder at which it does.
@@ -33,11 +35,13 @@ pub fn mends(
             // Whoever acknowledges would do so after the fsync.
             let later = |&at: &usize| if at >= before { at + 1 } else { at };
             let moved: Vec<usize> = acknowledgements.iter().map(later).collect();
-            let states = enumerate(&mended, disk, &moved, bounds).states;
-            let count = states.len();
-            let all_good = states.iter().all(&mut *is_good);
+            let mut all_good = true;
+            let walked = walk(&mended, disk, &moved, bounds, &mut |state| {
+                all_good = is_good(&state);
+                if all_good { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
             if all_good {
-                found.push(Mend { inode, before, states: count });
+                found.push(Mend { inode, before, states: walked.states });
                 break;
             }
         }

@@ -23,4 +23,4 @@ pub use journal::{Change, Inode, Journal, Line, ROOT, Start, Sync};
 pub use mend::{Mend, mends};
 pub use model::{Disk, Rule};
 pub use piece::{Part, Piece};
-pub use states::{Bounds, State, States, enumerate};
+pub use states::{Bounds, State, States, Walked, enumerate, state_of, walk};

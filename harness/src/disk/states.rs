@@ -1,6 +1,7 @@
 //! Every state that a model allows after a crash: at each point of the journal, each set of pieces that may be missing.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use super::image::Image;
 use super::journal::{Change, Journal};
@@ -48,30 +49,82 @@ pub struct States {
     pub is_exhaustive: bool,
 }
 
+/// What a walk through all states came to.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// The pieces of the journal.
+    pub pieces: Vec<Piece>,
+    /// How many states were shown.
+    pub states: u64,
+    /// Whether every state that the model allows was shown.
+    pub is_exhaustive: bool,
+}
+
 /// Enumerates the states. Where an acknowledgement falls between two calls (`acknowledgements` holds how many calls had
 /// returned by then, ascending), equal images before and after it are two states.
 #[must_use]
 pub fn enumerate(journal: &Journal, disk: &dyn Disk, acknowledgements: &[usize], bounds: Bounds) -> States {
+    let mut states = Vec::new();
+    let walked = walk(journal, disk, acknowledgements, bounds, &mut |state| {
+        states.push(state);
+        ControlFlow::Continue(())
+    });
+    States { pieces: walked.pieces, states, is_exhaustive: walked.is_exhaustive }
+}
+
+/// The same, one state after the other: none is kept. `show` says whether to go on.
+pub fn walk(
+    journal: &Journal,
+    disk: &dyn Disk,
+    acknowledgements: &[usize],
+    bounds: Bounds,
+    show: &mut dyn FnMut(State) -> ControlFlow<()>,
+) -> Walked {
     let pieces = piece::cut(journal, disk);
     let space = Space::new(journal, disk, &pieces);
-    let mut states = Vec::new();
     let mut known = HashSet::new();
     let mut is_exhaustive = true;
-    for calls in 0..=journal.lines.len() {
+    let mut states = 0;
+    'all: for calls in 0..=journal.lines.len() {
         let acknowledged = acknowledgements.iter().filter(|&&at| at <= calls).count();
         let (sets, is_whole) = space.sets(calls, bounds);
         is_exhaustive &= is_whole;
         for missing in sets {
-            if states.len() >= bounds.states_max {
-                return States { pieces, states, is_exhaustive: false };
-            }
             let image = space.image(calls, &missing);
-            if known.insert((image.digest(), acknowledged)) {
-                states.push(State { calls, acknowledged, missing, image });
+            if !known.insert((image.digest(), acknowledged)) {
+                continue;
+            }
+            if states >= bounds.states_max as u64 {
+                is_exhaustive = false;
+                break 'all;
+            }
+            states += 1;
+            if show(State { calls, acknowledged, missing, image }).is_break() {
+                is_exhaustive = false;
+                break 'all;
             }
         }
     }
-    States { pieces, states, is_exhaustive }
+    Walked { pieces, states, is_exhaustive }
+}
+
+/// The state after so many calls in which these pieces are missing, with the journal's pieces; none where the model does not
+/// allow it.
+#[must_use]
+pub fn state_of(
+    journal: &Journal,
+    disk: &dyn Disk,
+    calls: usize,
+    missing: &[usize],
+) -> Option<(State, Vec<Piece>)> {
+    let pieces = piece::cut(journal, disk);
+    let space = Space::new(journal, disk, &pieces);
+    let free = space.free(calls);
+    let is_allowed = calls <= journal.lines.len()
+        && missing.iter().all(|piece| free.binary_search(piece).is_ok())
+        && space.without(missing, &free) == missing;
+    let image = is_allowed.then(|| space.image(calls, missing))?;
+    Some((State { calls, acknowledged: 0, missing: missing.to_vec(), image }, pieces))
 }
 
 /// What is read when nothing is missing.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::race::{DifferenceRecord, Evidence, write_evidence};
 use super::{Finding, SCHEMA_VERSION};
 use crate::crash::tell::message;
-use crate::crash::{CrashRun, Discovery, How, Reached};
+use crate::crash::{CrashRun, Discovery, How, Lost, Reached, StepOnDisk};
 use crate::plan::crash::CrashPlan;
 use crate::signature::fnv1a;
 
@@ -43,6 +43,15 @@ pub struct StepRecord {
     pub reached: String,
 }
 
+impl StepRecord {
+    /// The steps of what a power loss left.
+    pub(super) fn all(lost: &Lost) -> Vec<Self> {
+        let record =
+            |step: &StepOnDisk| Self { step: step.label.clone(), reached: word(step.reached).into() };
+        lost.steps.iter().map(record).collect()
+    }
+}
+
 impl Finding {
     /// The finding of a crash's discovery.
     #[must_use]
@@ -56,7 +65,7 @@ impl Finding {
                 ("kill", None, all, false, Vec::new())
             }
             How::PowerLost(lost) => {
-                let all = lost.steps.iter().map(|step| record(&step.label, word(step.reached))).collect();
+                let all = StepRecord::all(lost);
                 ("power-loss", Some(lost.disk.to_owned()), all, lost.is_undone, lost.mends.clone())
             }
         };

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::crash::StepRecord;
 use super::{Finding, SCHEMA_VERSION};
 use crate::ground::{Body, Capture, Kind};
 use crate::plan::race::{ControlRecord, Modelled, RacePlan};
 use crate::race::expected::Difference;
 use crate::race::outcome::{Outcome, Who};
 use crate::race::tell::{message, nearest};
-use crate::race::{Discovery, RaceRun, Seen};
+use crate::race::{Discovery, RaceRun};
 use crate::scenario::Race;
 use crate::signature::fnv1a;
 
@@ -35,6 +36,12 @@ pub struct RaceFinding {
     /// For a violation that was seen under control: the steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<ControlRecord>,
+    /// For a violation that a power loss shows: the calls, and how much of each had reached the disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepRecord>,
+    /// Likewise: calls of which each alone makes every state good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mends: Vec<String>,
     /// The number of the execution that showed it first, from 1; 0 for a sequential order.
     pub execution: u64,
     /// How often it was tried whether it shows again.
@@ -78,18 +85,12 @@ impl Finding {
     /// The finding of a race's discovery.
     #[must_use]
     pub fn of_race(plan: &RacePlan, race: &Race, discovery: &Discovery, subject: &str) -> Self {
-        let control = match &discovery.seen {
-            Seen::Controlled(controlled) => Some(ControlRecord {
-                schedule: controlled.schedule.clone(),
-                preemptions: controlled.preemptions,
-                words: controlled.words.clone(),
-            }),
-            Seen::Free(_) | Seen::Sequential(_) => None,
-        };
+        let control = discovery.record();
         let race = Race {
             processes: plan.processes.clone(),
             state: plan.state.clone(),
             folder: plan.folder.clone(),
+            disk: plan.disk.clone(),
             ..race.clone()
         };
         let broken = &discovery.broken;
@@ -112,6 +113,8 @@ impl Finding {
                 also_alone: broken.also_alone,
                 scenario: race.to_toml("", &[]),
                 control,
+                steps: discovery.lost.as_deref().map(StepRecord::all).unwrap_or_default(),
+                mends: discovery.lost.as_ref().map(|lost| lost.mends.clone()).unwrap_or_default(),
                 execution: discovery.number,
                 tried_again: discovery.again.times,
                 shown_again: discovery.again.shown,
@@ -130,7 +133,8 @@ fn signature(plan: &RacePlan, discovery: &Discovery) -> String {
     commands.sort();
     let class = discovery.broken.class;
     let is_killed = !discovery.broken.killed.is_empty();
-    let text = format!("{class}\n{}\n{is_killed}", commands.join("\n"));
+    let lost = if discovery.lost.is_some() { "\npower-loss" } else { "" };
+    let text = format!("{class}\n{}\n{is_killed}{lost}", commands.join("\n"));
     format!("{class}-{:08x}", fnv1a(text.as_bytes()) as u32)
 }
 

@@ -100,6 +100,20 @@ pub struct ControlRecord {
     pub preemptions: u32,
     /// The words that names are made of in it; other names have numbers.
     pub words: BTreeSet<String>,
+    /// The power loss after these steps that shows it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerRecord>,
+}
+
+/// A state that a power loss leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerRecord {
+    /// The disk model, as scenarios spell it.
+    pub disk: String,
+    /// How many of the calls that changed the folders, or asked for something to last, had returned.
+    pub calls: usize,
+    /// Which pieces of them had not reached the disk, by their numbers in the order of the calls.
+    pub missing: Vec<usize>,
 }
 
 /// A race: a few command lines that start together, and how many of their interleavings are tried.
@@ -130,6 +144,9 @@ pub struct RacePlan {
     pub compare: Compare,
     /// What may go wrong.
     pub faults: Vec<Fault>,
+    /// The disk model of a power loss, where one is tried.
+    #[serde(default)]
+    pub disk: Option<String>,
     /// Whether what a killed command leaves behind is a violation.
     pub strict: bool,
     /// Paths within the state folders that are not compared.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::error::RaceError;
 use super::holding::{Looking, machine_settings};
 use super::judge::{Broken, Judge, Judged};
+use super::losing::PowerBook;
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
 use super::run::Played;
@@ -32,12 +33,13 @@ use crate::history::Clock;
 use crate::plan::StrategyPlan;
 use crate::plan::race::{ForkServer, RacePlan};
 use crate::plan::schedule::Schedule;
+use crate::power::folders;
 use crate::process::Zygote;
 use crate::process::spawner::Status;
 use crate::tracee::{self, Command, Left, Machine, Options, Planned, TraceeError};
 
 /// How often a finding is followed again at the least.
-const AGAIN: u64 = 3;
+pub(super) const AGAIN: u64 = 3;
 /// Executions of a strategy that chooses at random: as many as there is time for.
 pub(super) const SAMPLES: u64 = 1_000_000_000;
 
@@ -68,6 +70,8 @@ pub(super) struct Search<'a> {
     pub progress: &'a dyn Progress,
     /// Why all that was run with clones is to be run anew with programs that are started.
     pub untold: Option<String>,
+    /// What is known of power losses, where they are tried.
+    pub power: Option<PowerBook>,
 }
 
 /// How a search by one strategy ended.
@@ -155,6 +159,8 @@ impl Search<'_> {
             // A cgroup of version 1 takes no task of that class.
             without_real_time: self.plan.oci.is_some(),
             begins_late: self.plan.modelled.is_some(),
+            keeps_journal: self.power.is_some(),
+            records_bytes: self.power.is_some(),
             fork_server,
             words,
             ..Options::default()
@@ -205,6 +211,12 @@ impl Search<'_> {
             self.progress.update(self.run.executions, 0);
             let preemptions = execution.preemptions();
             if let Some(discovery) = self.judged(holder, &left, planned, preemptions, played)? {
+                return Ok(Phase::Found(Box::new(discovery)));
+            }
+            if execution.end == End::Completed
+                && planned.is_empty()
+                && let Some(discovery) = self.lose_power(holder, &left, preemptions)?
+            {
                 return Ok(Phase::Found(Box::new(discovery)));
             }
             if let Some(why) = &self.untold {
@@ -277,7 +289,7 @@ impl Search<'_> {
             is_minimal: false,
         };
         let seen = Seen::Controlled(Box::new(controlled));
-        Ok(Some(Discovery { broken, seen, number: self.run.executions, again }))
+        Ok(Some(Discovery { broken, seen, lost: None, number: self.run.executions, again }))
     }
 
     /// How often a schedule shows the same again.
@@ -322,9 +334,14 @@ impl Search<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
         self.site.put_back()?;
+        let before = self.power.is_some().then(|| folders::read(&self.site.work));
         let mut looking = Looking::new(observer, self.site);
         let run = holder.machine.run(planned, chooser, &mut looking);
         looking.looked?;
+        if let (Some(book), Some(before)) = (&mut self.power, before) {
+            let around = before.and_then(|before| Ok((before, folders::read(&self.site.work)?)));
+            book.around = Some(around.map_err(|error| error.to_string()));
+        }
         let execution = match run {
             Ok(execution) => execution,
             Err(TraceeError::NotCloneable(why)) => {

@@ -90,6 +90,7 @@ impl<'a> Free<'a> {
                 let number = self.run.executions;
                 let again = self.again(&broken)?;
                 self.run.discoveries.push(Discovery {
+                    lost: None,
                     broken,
                     seen: Seen::Free(Box::new(played)),
                     number,

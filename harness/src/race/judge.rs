@@ -184,22 +184,24 @@ impl Judge {
         }))
     }
 
-    /// Judges what a crash left: it must be what the commands that ran leave, or what none of them leaves; only the former
-    /// once they have acknowledged.
+    /// Judges what a crash left: it must be what some order of commands leaves of which each had run or had not; once they have
+    /// acknowledged, all have. `after_then` says that what comes after is compared rather than the folders.
     pub fn judge_crash(
         &mut self,
         site: &mut Site,
         played: &Played,
+        after_then: bool,
         is_acknowledged: bool,
     ) -> Result<Judged, NoBaseline> {
         let outcome = &played.outcome;
-        let when = if site.then.is_empty() { When::AllEnded } else { When::AfterThen };
+        let when = if after_then { When::AfterThen } else { When::AllEnded };
         let is_silent = |who: Who| matches!(who, Who::Command { .. });
         let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
-        let everything: BTreeSet<Step> = outcome.commands().filter_map(|(who, _)| step_of(who)).collect();
-        let mut candidates = vec![BTreeSet::new()];
-        if !is_acknowledged {
-            candidates.push(everything.clone());
+        let everything = with_ending(outcome, Ending::Killed);
+        let absent = with_ending(outcome, Ending::Skipped);
+        let mut candidates = if is_acknowledged { vec![BTreeSet::new()] } else { subsets(&everything) };
+        for without in &mut candidates {
+            without.extend(absent.iter().copied());
         }
         let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
         for without in candidates {
@@ -224,7 +226,7 @@ impl Judge {
             nearest,
             differences,
             busy: Vec::new(),
-            killed: everything.into_iter().collect(),
+            killed: everything,
             waiting: Vec::new(),
             also_alone: false,
             told: Vec::new(),
@@ -236,6 +238,18 @@ impl Judge {
         let busy = outcome.commands().filter(|(_, done)| is_busy(done));
         busy.filter_map(|(who, _)| step_of(who)).collect()
     }
+}
+
+/// Every set of commands that may not have run: nobody, everybody, then few before many.
+fn subsets(all: &[Step]) -> Vec<BTreeSet<Step>> {
+    let of = |bits: u32| {
+        all.iter().enumerate().filter(move |(at, _)| bits & (1 << at) != 0).map(|(_, step)| *step)
+    };
+    let whole = (1_u32 << all.len()) - 1;
+    let mut sets: Vec<u32> = (1..whole).collect();
+    sets.sort_by_key(|bits| bits.count_ones());
+    let ends = if whole == 0 { vec![0] } else { vec![0, whole] };
+    ends.into_iter().chain(sets).map(|bits| of(bits).collect()).collect()
 }
 
 fn step_of(who: Who) -> Option<Step> {

@@ -17,11 +17,13 @@ pub mod expected;
 mod free;
 pub(crate) mod holding;
 pub mod judge;
+mod losing;
 mod model;
 pub mod orders;
 pub mod outcome;
 mod perturbed;
 pub mod phases;
+pub(crate) mod power;
 mod rehearsal;
 pub mod replay;
 pub(crate) mod run;
@@ -41,16 +43,20 @@ use self::baseline::{Baseline, NoBaseline};
 use self::control::{Controlled, Held, Search};
 pub use self::error::RaceError;
 use self::judge::{Broken, BusyRule, Judge};
+use self::losing::PowerBook;
 use self::orders::Step;
 use self::outcome::Outcome;
 pub use self::run::{Call, Played};
 use self::sheet::{Comparator, Compare};
 use self::site::Site;
+use crate::disk::Disk;
+use crate::disk::model::named as model_named;
 use crate::engine::{Ended, Progress};
 use crate::explore::strategy::Coverage;
 use crate::ground::Capture;
 use crate::plan::race::{Mode, RacePlan};
 use crate::plan::schedule::Fault;
+pub use crate::power::Lost;
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 use crate::violation::Class;
@@ -96,12 +102,31 @@ pub struct RaceRun {
     pub daemons: BTreeSet<String>,
     /// The model that judged, where one did rather than the orders.
     pub model: Option<String>,
+    /// What came of power losses; none where they were not to be.
+    pub power: Option<PowerLosses>,
     /// Whether the budget was used up, or somebody stopped it.
     pub ended: Ended,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
     /// What lay in the state folders at first.
     pub initial: Vec<Capture>,
+}
+
+/// What came of power losses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerLosses {
+    /// The disk model, as scenarios spell it.
+    pub disk: &'static str,
+    /// How many different states were judged.
+    pub states: u64,
+    /// Executions whose calls nobody had seen before: those that did the same to the folders count once.
+    pub executions: u64,
+    /// Whether the states of each are all that the model allows.
+    pub is_exhaustive: bool,
+    /// Whether the time was used up before the last of them.
+    pub is_cut: bool,
+    /// Why some could not be judged.
+    pub unjudged: BTreeSet<String>,
 }
 
 /// What came of cloning programs rather than starting them.
@@ -122,6 +147,8 @@ pub struct Discovery {
     pub broken: Broken,
     /// How it was seen.
     pub seen: Seen,
+    /// What a power loss left, where one shows it.
+    pub lost: Option<Box<Lost>>,
     /// The number of the execution, from 1; 0 for a sequential order.
     pub number: u64,
     /// How often the same showed again.
@@ -215,6 +242,7 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
     let mut site = Site::open(zygote, plan, root)?;
     let model = plan.modelled.as_ref().map(model::ModelJudge::new).transpose()?;
     let baseline = Baseline::new(comparator, &site)?;
+    let disk = disk_of(plan)?;
     let run = RaceRun {
         executions: 0,
         faulted: 0,
@@ -235,6 +263,14 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         fork_server: None,
         daemons: BTreeSet::new(),
         model: None,
+        power: disk.map(|disk| PowerLosses {
+            disk: disk.name(),
+            states: 0,
+            executions: 0,
+            is_exhaustive: true,
+            is_cut: false,
+            unjudged: BTreeSet::new(),
+        }),
         ended: Ended::Completed,
         duration_ns: 0,
         initial: site.initial()?,
@@ -288,6 +324,14 @@ pub fn run(
     Ok(run)
 }
 
+/// The disk model of a plan, where power losses are tried.
+fn disk_of(plan: &RacePlan) -> Result<Option<&'static dyn Disk>, RaceError> {
+    let named = |name: &String| {
+        model_named(name).ok_or_else(|| RaceError::Usage(format!("--disk {name}: no such model")))
+    };
+    plan.disk.as_ref().map(named).transpose()
+}
+
 /// Where and how long a race takes place.
 struct Place<'a> {
     zygote: &'a Zygote,
@@ -307,7 +351,9 @@ fn overlap(
 ) -> Result<(), NoBaseline> {
     let Place { zygote, root, until, stop, progress } = *place;
     if plan.mode == Mode::Auto {
-        let mut search = Search { zygote, site, judge, plan, root, run, until, stop, progress, untold: None };
+        let power = disk_of(plan)?.map(PowerBook::new);
+        let mut search =
+            Search { zygote, site, judge, plan, root, run, until, stop, progress, untold: None, power };
         let held = search.conduct()?;
         match held {
             Held::Done => return Ok(()),
@@ -332,5 +378,6 @@ fn alone(hang: baseline::Hang) -> Discovery {
         also_alone: true,
         told: Vec::new(),
     };
-    Discovery { broken, seen: Seen::Sequential(Box::new(hang.played)), number: 0, again: Again::default() }
+    let (seen, again) = (Seen::Sequential(Box::new(hang.played)), Again::default());
+    Discovery { broken, seen, lost: None, number: 0, again }
 }

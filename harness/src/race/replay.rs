@@ -13,6 +13,7 @@ use crate::explore::machine::End;
 use crate::explore::observe::Observer;
 use crate::plan::race::{ControlRecord, RacePlan};
 use crate::plan::schedule::Schedule;
+use crate::power::Lost;
 use crate::process::Zygote;
 use crate::tracee::Planned;
 
@@ -21,6 +22,8 @@ use crate::tracee::Planned;
 pub struct Replayed {
     /// The promise that the replay broke; none where it kept them all.
     pub broken: Option<Broken>,
+    /// What a power loss left, where one broke it.
+    pub lost: Option<Lost>,
     /// Where the schedule could not be followed.
     pub divergence: Option<Divergence>,
     /// The steps that were taken.
@@ -51,6 +54,7 @@ pub fn replay(
         stop,
         progress: &(),
         untold: None,
+        power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
     };
     let replayed = follow(&mut search, kept, times, observer);
     replayed.map_err(RaceError::from)
@@ -74,15 +78,23 @@ fn follow(
         let (execution, played) =
             search.watched(&mut holder, &planned, &mut chooser, observer)?.map_err(refused)?;
         let divergence = Divergence::of(chooser.followed(), &kept.schedule);
-        let broken = match execution.end {
-            End::Abandoned | End::TooLong => None,
-            End::Completed | End::Deadlock => match search.judge.judge(search.site, &played)? {
-                Judged::Broken(broken) => Some(broken),
-                Judged::Legal { .. } => None,
+        let (broken, lost) = match (execution.end, &kept.power) {
+            (End::Abandoned | End::TooLong, _) => (None, None),
+            (_, Some(power)) => {
+                match search.look_again(&holder, &execution.outcome, power.calls, &power.missing)? {
+                    Ok(Some(wrong)) => (Some(wrong.broken), Some(wrong.lost)),
+                    Ok(None) => (None, None),
+                    Err(why) => return Err(refused(format!("the power loss cannot be judged: {why}"))),
+                }
+            }
+            (End::Completed | End::Deadlock, None) => match search.judge.judge(search.site, &played)? {
+                Judged::Broken(broken) => (Some(broken), None),
+                Judged::Legal { .. } => (None, None),
             },
         };
         let preemptions = execution.preemptions();
-        all.push(Replayed { broken, divergence, schedule: execution.outcome.schedule(), preemptions });
+        let schedule = execution.outcome.schedule();
+        all.push(Replayed { broken, lost, divergence, schedule, preemptions });
     }
     Ok(all)
 }

@@ -43,6 +43,7 @@ pub fn shrink(
         stop,
         progress: &(),
         untold: None,
+        power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
     };
     search.shrink_kept(kept, class, time).map_err(RaceError::from)
 }
@@ -70,7 +71,10 @@ impl Search<'_> {
         }
         let preemptions = execution.preemptions();
         let (_, left) = execution.split();
-        let found = self.judged(&mut holder, &left, &planned, preemptions, played)?;
+        let found = match &kept.power {
+            Some(_) => self.lose_power(&mut holder, &left, preemptions)?,
+            None => self.judged(&mut holder, &left, &planned, preemptions, played)?,
+        };
         match found.filter(|found| found.broken.class == class) {
             Some(found) => self.simplest(found, &mut holder, time).map(Some),
             None => Ok(None),

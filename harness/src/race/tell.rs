@@ -8,6 +8,7 @@ use super::outcome::Who;
 use super::run::Call;
 use super::sheet::Place;
 use crate::plan::race::RacePlan;
+use crate::power::{Lost, steps};
 use crate::violation::Class;
 use crate::words::plural;
 
@@ -38,7 +39,29 @@ pub fn nearest(plan: &RacePlan, broken: &Broken) -> String {
 /// A discovery in one or two sentences.
 #[must_use]
 pub fn message(plan: &RacePlan, discovery: &Discovery) -> String {
-    broken_message(plan, &discovery.broken)
+    match &discovery.lost {
+        Some(lost) => lost_message(&discovery.broken, lost),
+        None => broken_message(plan, &discovery.broken),
+    }
+}
+
+/// The first places that differ, in a sentence's words.
+pub(crate) fn differences(broken: &Broken) -> String {
+    let told: Vec<String> = broken.differences.iter().take(2).map(sentence).collect();
+    let more = broken.differences.len().saturating_sub(told.len()) as u64;
+    let more = if more > 0 { format!("; and {}", plural(more, "more difference")) } else { String::new() };
+    format!("{}{more}", told.join("; "))
+}
+
+/// What a power loss left, in one or two sentences.
+#[must_use]
+pub fn lost_message(broken: &Broken, lost: &Lost) -> String {
+    let told = differences(broken);
+    if lost.is_undone {
+        format!("{}: what was acknowledged is gone after a power loss: {told}", lost.why)
+    } else {
+        format!("{}: {told}", lost.why)
+    }
 }
 
 /// What was broken, in one or two sentences.
@@ -56,15 +79,12 @@ pub fn broken_message(plan: &RacePlan, broken: &Broken) -> String {
     if let Some(told) = broken.told.first() {
         return told.clone();
     }
-    let told: Vec<String> = broken.differences.iter().take(2).map(sentence).collect();
-    let more = broken.differences.len().saturating_sub(told.len()) as u64;
-    let more = if more > 0 { format!("; and {}", plural(more, "more difference")) } else { String::new() };
     let busy = named(plan, &broken.busy, "said that it did not run");
     let killed = named(plan, &broken.killed, "was killed");
     let told = format!(
-        "no sequential order of the commands gives this{killed}{busy}; the nearest, {}, differs: {}{more}",
+        "no sequential order of the commands gives this{killed}{busy}; the nearest, {}, differs: {}",
         nearest(plan, broken),
-        told.join("; ")
+        differences(broken)
     );
     if plan.oci.is_some() { of_a_runtime(&told) } else { told }
 }
@@ -139,6 +159,7 @@ pub fn story(plan: &RacePlan, discovery: &Discovery) -> Vec<String> {
     if plan.oci.is_some() {
         lines = lines.iter().map(|line| of_a_runtime(line)).collect();
     }
+    lines.extend(discovery.lost.as_deref().map(steps).unwrap_or_default());
     lines.extend(broken.told.iter().skip(1).cloned());
     lines.extend(broken.waiting.iter().cloned());
     let counts = counts(plan);

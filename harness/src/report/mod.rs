@@ -17,6 +17,7 @@ pub mod interleaving;
 pub mod junit;
 pub mod lives;
 pub mod plain;
+mod power;
 pub mod progress;
 pub mod race;
 pub mod reproduce;

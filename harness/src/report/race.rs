@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::human::{FAINT, STRONG, line};
+use super::power::PowerReport;
 use super::{ScenarioReport, WorkReport};
 use crate::explore::strategy::Coverage;
 use crate::plan::race::RacePlan;
@@ -92,6 +93,9 @@ pub struct RaceReport {
     /// Which task of a command goes first, where several could; none where nothing was under control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<ThreadsReport>,
+    /// What came of power losses; none where they were not to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<Box<PowerReport>>,
     /// The model that judged, where one did rather than the orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -199,6 +203,7 @@ impl From<&RaceRun> for RaceReport {
             also_touched: run.touched_outside.iter().cloned().collect(),
             uncertain: run.uncertain.iter().cloned().collect(),
             threads: ThreadsReport::of(run),
+            power: run.power.as_ref().map(|power| Box::new(PowerReport::of(power))),
             model: run.model.clone(),
             fork_server: run.fork_server.as_ref().map(|clones| ForkServerReport {
                 executions: clones.executions,
@@ -224,6 +229,10 @@ impl RaceReport {
         self.sequential_runs += next.sequential_runs;
         self.fork_server = match (self.fork_server.take(), &next.fork_server) {
             (Some(one), Some(other)) => Some(one.with(other)),
+            (one, other) => one.or_else(|| other.clone()),
+        };
+        self.power = match (self.power.take(), &next.power) {
+            (Some(one), Some(other)) => Some(Box::new(one.with(other))),
             (one, other) => one.or_else(|| other.clone()),
         };
         add(&mut self.masked, &next.masked);
@@ -267,6 +276,7 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
     if let Some(why) = shortfall_of_coverage(plan, run) {
         told.push(why);
     }
+    told.extend(run.power.as_ref().and_then(super::power::shortfall));
     told
 }
 
@@ -325,6 +335,9 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     if let Some(why) = &race.unperturbed {
         line(text, &format!("  calls could not be delayed, only the starts of commands: {why}"));
     }
+    if let Some(power) = &race.power {
+        line(text, &format!("  {FAINT}{}{FAINT:#}", power.tell()));
+    }
     if let Some(clones) = &race.fork_server {
         line(text, &format!("  {FAINT}{}{FAINT:#}", clones.tell()));
     }
@@ -354,7 +367,7 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     }
     if !race.left_over.is_empty() {
         let files = race.left_over.join(", ");
-        line(text, &format!("  left over by killed commands, and harmless to what comes after: {files}"));
+        line(text, &format!("  left over by a crash, and harmless to what comes after: {files}"));
     }
     if !race.left_behind.is_empty() {
         let names = race.left_behind.join(", ");
@@ -389,5 +402,8 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
         ),
     }
     .expect("a String takes all");
+    if let Some(power) = &race.power {
+        write!(text, "; {}", power.verdict()).expect("a String takes all");
+    }
     Some(format!("{STRONG}{text}{STRONG:#}"))
 }

@@ -1,17 +1,11 @@
 //! The `[crash]` table: a command, and the moments at which it or the machine ends. `flockwork crash` makes the same value of
 //! its flags.
 
-use std::path::Path;
-
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, statfs};
-
-use super::race::{Race, read_surroundings};
-use crate::disk::model;
+use super::race::{POWER_LOSS, Race, check_disk, disk_of, read_surroundings};
 use crate::document::reader::Reader;
 use crate::document::source::Problem;
 use crate::plan::crash::{CrashPlan, Durable};
 use crate::race::{self, RaceError};
-use crate::words::nearest;
 
 /// A crash: a plan that has no folders of its own and no seed yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +40,12 @@ impl Crash {
         if self.race.state.is_empty() {
             return usage("name the folder that the command changes with --state DIR".into());
         }
+        if !self.race.faults.is_empty() || self.race.power {
+            return usage(format!(
+                "faults are of a race: a crash is killed and loses its power unless kill or power is false; leave out \"kill\" and \
+                 {POWER_LOSS:?}"
+            ));
+        }
         if !self.kill && !self.power {
             return usage(
                 "expected a crash of some kind: --kill, --power, or neither of them for both".into(),
@@ -61,29 +61,6 @@ impl Crash {
     }
 }
 
-/// Whether there is a model of this name.
-fn check_disk(disk: &str) -> Result<(), String> {
-    if model::named(disk).is_some() {
-        return Ok(());
-    }
-    let known = model::ALL.map(model::Disk::name);
-    let near = nearest(disk, known).map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
-    Err(format!("--disk {disk}: expected {}{near}", known.join(", ")))
-}
-
-/// The model of the filesystem that a folder lies on; the strictest where there is none of its own.
-fn disk_of(folder: &Path) -> &'static str {
-    // nix has no name for it with musl.
-    const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
-    let Ok(about) = statfs(folder) else { return "posix" };
-    match about.filesystem_type() {
-        EXT4_SUPER_MAGIC => "ext4",
-        XFS_SUPER_MAGIC => "xfs",
-        BTRFS_SUPER_MAGIC => "btrfs",
-        _ => "posix",
-    }
-}
-
 /// Reads the table.
 #[must_use]
 pub fn read(mut reader: Reader<'_>) -> Option<Crash> {
@@ -93,10 +70,11 @@ pub fn read(mut reader: Reader<'_>) -> Option<Crash> {
         return None;
     };
     let command = command.to_owned();
-    let race = Race { processes: vec![vec![command]], ..read_surroundings(&mut reader) };
+    let surroundings = read_surroundings(&mut reader);
+    let disk = surroundings.disk.clone();
+    let race = Race { processes: vec![vec![command]], disk: None, ..surroundings };
     let kill = reader.truth("kill").unwrap_or(true);
     let power = reader.truth("power").unwrap_or(true);
-    let disk = reader.text("disk").map(|(disk, _)| disk.to_owned());
     let said = reader.text("durable_after").map(|(said, _)| Durable::Said(said.to_owned()));
     let ended = reader.truth("durable").unwrap_or(false).then_some(Durable::Ended);
     let crash = Crash { race, kill, power, disk, durable: said.or(ended) };
@@ -176,6 +154,7 @@ mod tests {
             ("", "name the folder"),
             ("state = [\"s\"]\nkill = false\npower = false", "expected a crash of some kind"),
             ("state = [\"s\"]\npower = false\ndurable = true", "leave out --kill"),
+            ("state = [\"s\"]\nfaults = [\"kill\"]", "faults are of a race"),
         ] {
             let error = read(&format!("{head}{line}\n")).expect_err(line);
             assert!(error.contains(told), "{line}: {error}");

@@ -8,9 +8,10 @@ use crate::document::sketch::{self, Shape, Sketch};
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// What readers ask depends on what they read: the kind, and the subject. Each of these has something the others lack.
-const SKELETONS: [&str; 11] = [
+const SKELETONS: [&str; 12] = [
     "kind = \"stress\"\n[subject]\nname = \"command\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"race\"\n[race]\nprocesses = []\n",
+    "kind = \"crash\"\n[crash]\ncommand = \"true\"\n",
     "kind = \"race\"\n[subject]\nname = \"oci\"\nruntime = \"runc\"\n[race]\nprocesses = []\n",
     "kind = \"stress\"\n[subject]\nname = \"library\"\n[stress]\noperations = 1\n",
     "kind = \"stress\"\n[subject]\nname = \"replica\"\nreplica = \"gvisor-2018\"\n[stress]\nduration = \"1s\"\n",

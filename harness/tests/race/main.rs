@@ -6,6 +6,7 @@ mod input;
 mod kept;
 mod noise;
 mod perturbed;
+mod power;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "only writing is needed here")]
 mod program;

@@ -14,9 +14,10 @@ use crate::cli::surroundings::failed;
 use crate::explore::observe::Observer;
 use crate::finding::load::KeptRace;
 use crate::plan::race::RacePlan;
+use crate::power::calls;
 use crate::process::Zygote;
 use crate::race::replay::{Replayed, replay};
-use crate::race::tell::broken_message;
+use crate::race::tell::{broken_message, lost_message};
 use crate::report::exit::Exit;
 use crate::report::lives::Lives;
 use crate::scratch::Scratch;
@@ -86,7 +87,13 @@ fn report_of(once: &Replayed, plan: &RacePlan, class: Class) -> ReplayReport {
         lives: Lives::default(),
         table: shown.map(|broken| race_table(plan, &once.schedule, once.preemptions, broken.class)),
         violations: shown
-            .map(|broken| Shown { class: broken.class, message: broken_message(plan, broken) })
+            .map(|broken| Shown {
+                class: broken.class,
+                message: match &once.lost {
+                    Some(lost) => format!("{}\n{}", lost_message(broken, lost), calls(lost).join("\n")),
+                    None => broken_message(plan, broken),
+                },
+            })
             .into_iter()
             .collect(),
         divergence: once.divergence.clone().map(Left::from),

@@ -9,6 +9,7 @@ const COW: &str = "btrfs documentation, copy on write; seen, below";
 const LOG: &str = "btrfs documentation, tree log; seen, below";
 
 /// btrfs as it comes.
+#[derive(Debug)]
 pub(super) struct Btrfs;
 
 impl Disk for Btrfs {

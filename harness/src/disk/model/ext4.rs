@@ -19,6 +19,7 @@ enum Extents {
 }
 
 /// ext4, data=ordered.
+#[derive(Debug)]
 pub(super) struct Ext4 {
     name: &'static str,
     extents: Extents,

@@ -8,6 +8,7 @@ const SEEN: &str = "seen, below";
 const JOURNAL: &str = "kernel documentation, ext4/journal";
 
 /// ext4, data=writeback: metadata in order, data whenever.
+#[derive(Debug)]
 pub(super) struct Ext4Writeback;
 
 impl Disk for Ext4Writeback {

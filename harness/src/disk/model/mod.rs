@@ -21,7 +21,7 @@ pub struct Rule {
 }
 
 /// What a filesystem keeps in order, and what makes what last.
-pub trait Disk: std::marker::Sync {
+pub trait Disk: std::marker::Sync + std::fmt::Debug {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 

@@ -8,6 +8,7 @@ const OSDI_2014: &str = "Pillai and others, OSDI 2014";
 const POSIX_1: &str = "POSIX.1-2017, fsync and rename";
 
 /// The strictest model: data, size and names reach the disk apart, in any order.
+#[derive(Debug)]
 pub(super) struct Posix;
 
 impl Disk for Posix {

@@ -7,6 +7,7 @@ use super::{Disk, Rule, by_commit, of_one_file};
 const SEEN: &str = "seen, below";
 
 /// xfs as it comes.
+#[derive(Debug)]
 pub(super) struct Xfs;
 
 impl Disk for Xfs {

@@ -1,6 +1,7 @@
 //! The `[race]` table: commands whose own sequential behaviour is what is right. `flockwork race` makes the same value of its
 //! flags, and `--save` writes it.
 
+mod power;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -52,8 +53,12 @@ pub struct Race {
     pub busy: Vec<Busy>,
     /// What is compared; none: what is usual.
     pub compare: Option<Compare>,
-    /// What may go wrong.
+    /// What may go wrong with a command.
     pub faults: Vec<Fault>,
+    /// Whether the power may go.
+    pub power: bool,
+    /// The disk model; none: that of the filesystem that the state folder lies on.
+    pub disk: Option<String>,
     /// Whether what a killed command leaves behind is a violation.
     pub strict: bool,
     /// Paths that are not compared.
@@ -94,6 +99,8 @@ impl Default for Race {
             busy: Vec::new(),
             compare: None,
             faults: Vec::new(),
+            power: false,
+            disk: None,
             strict: false,
             ignore: Vec::new(),
             masks: Vec::new(),
@@ -132,6 +139,7 @@ impl Race {
             busy: self.busy.clone(),
             compare: self.compare.unwrap_or(race::compared(self.observe.is_some() || self.oci.is_some())),
             faults: self.faults.clone(),
+            disk: self.power.then(|| self.disk_model()),
             strict: self.strict,
             ignore: self.ignore.clone(),
             masks: self.masks.clone(),
@@ -182,15 +190,16 @@ impl Race {
                 "--fork-server is for commands under control: leave out --free and --perturb".into(),
             );
         }
+        self.must_be_able_to_lose_power()?;
         if self.strategy.is_some() && !self.faults.is_empty() {
             return usage(
-                "--strategy and --preemptions cannot be had with --faults, which has an order of its own"
+                "--strategy and --preemptions cannot be had with --faults kill, which has an order of its own"
                     .into(),
             );
         }
-        if self.strict && self.faults.is_empty() {
+        if self.strict && self.faults.is_empty() && !self.power {
             return usage(
-                "--strict is about what a killed command leaves behind: expected --faults kill with it"
+                "--strict is about what a crash leaves behind: expected --faults kill or power-loss with it"
                     .into(),
             );
         }
@@ -217,6 +226,7 @@ impl Race {
             ("--ignore", !self.ignore.is_empty()),
             ("--mask", !self.masks.is_empty()),
             ("--strict", self.strict),
+            ("--faults power-loss", self.power),
             ("--fork-server", self.fork_server == ForkServer::Auto),
             ("--env", !self.environment.is_empty()),
             ("--cwd", self.folder != Path::new(".")),
@@ -231,5 +241,9 @@ impl Race {
     }
 }
 
+pub(in crate::scenario) use power::{check_disk, disk_of};
 pub(super) use read::{read, read_fork_server, read_surroundings};
-pub use words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategies, strategy_of};
+pub use words::{
+    POWER_LOSS, parse_busy, parse_compare, parse_fault, parse_perturb, parse_race_fault, parted, strategies,
+    strategy_of,
+};

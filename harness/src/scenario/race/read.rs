@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::words::{parse_busy, parse_compare, parse_fault, parse_perturb, strategy_of};
+use super::words::{parse_busy, parse_compare, parse_perturb, parse_race_fault, parted, strategy_of};
 use super::{EXECUTIONS, Race, TIME_LIMIT};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
@@ -33,7 +33,7 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
     let environment = read_environment(reader);
     let observe = reader.text("observe").map(|(text, _)| text.to_owned());
     let busy = parsed(reader, "busy", parse_busy);
-    let faults = parsed(reader, "faults", parse_fault);
+    let (faults, power) = parted(&parsed(reader, "faults", parse_race_fault));
     let compare = read_compare(reader);
     let mode = read_mode(reader);
     let strategy = read_strategy(reader);
@@ -54,6 +54,8 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         busy,
         compare,
         faults,
+        power,
+        disk: reader.text("disk").map(|(disk, _)| disk.to_owned()),
         strict: reader.truth("strict").unwrap_or(false),
         ignore: texts(reader, "ignore"),
         masks: texts(reader, "mask"),

@@ -30,6 +30,8 @@ fn what_is_saved_reads_back_as_it_was() {
         busy: vec![Busy::Exit(75), Busy::Stderr("lock.*".into())],
         compare: Some(Compare { files: true, output: false, stderr: true, observe: true }),
         faults: vec![Fault::Kill],
+        power: false,
+        disk: None,
         strict: true,
         ignore: vec!["*.log".into()],
         masks: vec![r"\d+".into()],

@@ -56,12 +56,43 @@ pub(super) fn show_busy(busy: &Busy) -> String {
     }
 }
 
-/// Reads what may go wrong.
+/// Reads what may go wrong with a command.
 pub fn parse_fault(word: &str) -> Result<Fault, String> {
     match word.trim() {
         "kill" => Ok(Fault::Kill),
         other => Err(format!("expected kill, found {other:?}")),
     }
+}
+
+/// What may go wrong in a race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaceFault {
+    /// A command meets it.
+    Met(Fault),
+    /// The power goes, for all commands at once.
+    PowerLoss,
+}
+
+/// How a power loss is spelled among faults.
+pub const POWER_LOSS: &str = "power-loss";
+
+/// Reads what may go wrong in a race.
+pub fn parse_race_fault(word: &str) -> Result<RaceFault, String> {
+    match word.trim() {
+        POWER_LOSS => Ok(RaceFault::PowerLoss),
+        "kill" => Ok(RaceFault::Met(Fault::Kill)),
+        other => Err(format!("expected kill or {POWER_LOSS}, found {other:?}")),
+    }
+}
+
+/// Those that a command meets, and whether the power may go.
+#[must_use]
+pub fn parted(faults: &[RaceFault]) -> (Vec<Fault>, bool) {
+    let met = |fault: &RaceFault| match fault {
+        RaceFault::Met(fault) => Some(*fault),
+        RaceFault::PowerLoss => None,
+    };
+    (faults.iter().filter_map(met).collect(), faults.contains(&RaceFault::PowerLoss))
 }
 
 /// What `--strategy` and a scenario's `strategy` may be.

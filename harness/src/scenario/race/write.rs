@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Race;
-use super::words::{compared, show_busy};
+use super::words::{POWER_LOSS, compared, show_busy};
 use crate::plan::StrategyPlan;
 use crate::plan::race::{ForkServer, Mode};
 use crate::plan::rounds::OciPlan;
@@ -59,10 +59,11 @@ impl Race {
                 compared.filter(|(_, is)| **is).map(|(word, _)| word.to_owned()).collect();
             key("compare", list(&words));
         }
-        if !self.faults.is_empty() {
-            let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        let faults = self.fault_words();
+        if !faults.is_empty() {
             key("faults", list(&faults));
         }
+        self.disk.iter().for_each(|disk| key("disk", quoted(disk)));
         if self.strict {
             key("strict", "true".into());
         }
@@ -112,6 +113,14 @@ impl Race {
             writeln!(text, "\n[expect]\nviolations = {}", list(expect)).expect("a String takes all");
         }
         text
+    }
+}
+
+impl Race {
+    /// What may go wrong, as scenarios spell it.
+    fn fault_words(&self) -> Vec<String> {
+        let met = self.faults.iter().map(ToString::to_string);
+        met.chain(self.power.then(|| POWER_LOSS.to_owned())).collect()
     }
 }
 

@@ -16,7 +16,8 @@ use crate::tracee::{Entry, Stood};
 
 /// An execution as the disk models read it.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub struct Recorded {
+    /// The calls that changed the folder, or asked for something to last.
     pub journal: Journal,
     /// How each inode is named: the path that it had first, or has at the end.
     pub names: BTreeMap<Inode, String>,
@@ -26,7 +27,7 @@ pub(super) struct Recorded {
 
 /// Reads a machine's journal. `before` and `after` are what lay in the state folders; `places` is where commands find them. `said` is what
 /// the command prints when its work is to last.
-pub(super) fn record(
+pub fn record(
     entries: &[Entry],
     before: &Seen,
     after: &Seen,

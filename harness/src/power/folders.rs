@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Image, Node};
+use crate::ground::{Body, Capture, Entry, Kind};
 
 /// An inode as the kernel numbers it: device and number.
-pub(super) type Number = (u64, u64);
+pub type Number = (u64, u64);
 
 /// What lies in the state folders, as one image; and which path each inode was met by first.
-pub(super) struct Seen {
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What lies there.
     pub image: Image,
+    /// The path of each inode.
     pub numbers: Vec<(Number, Box<str>)>,
 }
 
@@ -24,7 +28,7 @@ pub(super) fn prefix(folder: usize, count: usize) -> Option<String> {
 }
 
 /// Reads the state folders.
-pub(super) fn read(folders: &[PathBuf]) -> io::Result<Seen> {
+pub fn read(folders: &[PathBuf]) -> io::Result<Seen> {
     let mut seen = Seen { image: Image::default(), numbers: Vec::new() };
     let mut known: HashMap<Number, u32> = HashMap::new();
     for (number, folder) in folders.iter().enumerate() {
@@ -78,7 +82,7 @@ fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Num
 }
 
 /// Turns state folders that hold one image into folders that hold another.
-pub(super) fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
+pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
     let place = |path: &str| -> PathBuf {
         if folders.len() == 1 {
             return folders[0].join(path);
@@ -118,6 +122,49 @@ pub(super) fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<(
         }
     }
     Ok(())
+}
+
+/// An image as captures of the state folders; the folders themselves are as they were at first.
+#[must_use]
+pub fn captures(image: &Image, initial: &[Capture]) -> Vec<Capture> {
+    let mut captures: Vec<Capture> = initial
+        .iter()
+        .map(|capture| Capture {
+            entries: capture.entries.iter().filter(|(path, _)| path.is_empty()).map(clone).collect(),
+        })
+        .collect();
+    let mut names: HashMap<u32, Vec<&str>> = HashMap::new();
+    for (path, (inode, _)) in image.nodes() {
+        names.entry(*inode).or_default().push(path);
+    }
+    for (path, (inode, node)) in image.nodes() {
+        let (folder, within) = if initial.len() == 1 {
+            (0, &**path)
+        } else {
+            let (folder, rest) = path.split_once('/').unwrap_or((path, ""));
+            (folder.parse::<usize>().map_or(0, |number| number - 1), rest)
+        };
+        if within.is_empty() {
+            continue;
+        }
+        let (kind, mode) = match node {
+            Node::File { mode, bytes } => (Kind::File(Body::of(bytes.as_ref().clone())), *mode),
+            Node::Folder { mode } => (Kind::Folder, *mode),
+            Node::Link { target } => (Kind::Link(target.to_string()), 0),
+        };
+        let several = &names[inode];
+        let is_file = matches!(kind, Kind::File(_));
+        let first = several[0];
+        let first =
+            if initial.len() == 1 { first } else { first.split_once('/').map_or(first, |(_, rest)| rest) };
+        let same_as = (several.len() > 1 && is_file).then(|| first.to_owned());
+        captures[folder].entries.insert(within.to_owned(), Entry { kind, mode, same_as });
+    }
+    captures
+}
+
+fn clone((path, entry): (&String, &Entry)) -> (String, Entry) {
+    (path.clone(), entry.clone())
 }
 
 /// Whether the path is one of several names of a file: they are laid out together.

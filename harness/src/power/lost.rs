@@ -1,7 +1,7 @@
 //! What a power loss had let reach the disk, step by step, and why that is wrong.
 
 use super::record::Recorded;
-use crate::disk::{Change, Disk, Inode, Part, Piece, State};
+use crate::disk::{Change, Disk, Inode, Line, Part, Piece, State};
 
 /// How much of a call reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,31 +39,46 @@ pub struct Lost {
     /// Whether the state is right but for an acknowledgement.
     pub is_undone: bool,
     /// How many states are wrong in this way.
-    pub bad: usize,
+    pub bad: u64,
     /// How many there are.
     pub states: u64,
     /// Calls of which each alone makes every state good.
     pub mends: Vec<String>,
+    /// After how many calls the power went.
+    pub calls: usize,
+    /// Which pieces of these calls were not on disk, by their numbers.
+    pub missing: Vec<usize>,
 }
 
 impl Lost {
-    pub(super) fn new(
+    /// Of a state that is wrong: so many are like it, of so many in all.
+    #[must_use]
+    pub fn new(
         disk: &'static dyn Disk,
         recorded: &Recorded,
         pieces: &[Piece],
         state: &State,
         is_undone: bool,
-        (bad, states): (usize, u64),
+        (bad, states): (u64, u64),
         mends: &[String],
     ) -> Self {
-        let steps = (0..recorded.journal.lines.len())
-            .map(|line| StepOnDisk {
-                label: recorded.journal.lines[line].label.to_string(),
-                reached: reached(recorded, pieces, state, line),
+        let lines = &recorded.journal.lines;
+        let first = lines.first().map(|line| line.process);
+        let has_several = lines.iter().any(|line| Some(line.process) != first);
+        let label = |line: &Line| {
+            if has_several { format!("p{} {}", line.process, line.label) } else { line.label.to_string() }
+        };
+        let steps = lines
+            .iter()
+            .enumerate()
+            .map(|(number, line)| StepOnDisk {
+                label: label(line),
+                reached: reached(recorded, pieces, state, number),
             })
             .collect();
         let why = why(recorded, pieces, state);
-        Self { disk: disk.name(), steps, why, is_undone, bad, states, mends: mends.to_vec() }
+        let (calls, missing) = (state.calls, state.missing.clone());
+        Self { disk: disk.name(), steps, why, is_undone, bad, states, mends: mends.to_vec(), calls, missing }
     }
 }
 
@@ -136,7 +151,7 @@ fn name(recorded: &Recorded, inode: Inode) -> String {
 
 /// Whether a file was fsynced before this call, in words.
 fn synced(recorded: &Recorded, file: Inode, before: usize) -> &'static str {
-    let is_synced = |line: &crate::disk::Line| match line.change {
+    let is_synced = |line: &Line| match line.change {
         Change::Sync { inode, .. } => inode == file,
         Change::SyncAll => true,
         _ => false,

@@ -1,0 +1,229 @@
+//! Power losses of a race: after each execution under control, every state that the disk model allows.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::time::Instant;
+
+use rustc_hash::FxHasher;
+
+use super::control::{Controlled, Holder, Search, follower};
+use super::orders::Step;
+use super::power::{Known, Looked, Losses, Wrong};
+use super::{Again, Discovery, NoBaseline, Seen};
+use crate::disk::{Disk, Journal};
+use crate::explore::machine::End;
+use crate::plan::race::{ControlRecord, PowerRecord};
+use crate::power::Recorded;
+use crate::power::folders;
+use crate::power::record;
+use crate::tracee::Left;
+
+/// What lay in the state folders before and after an execution; or why that cannot be told.
+pub(super) type Around = Result<(folders::Seen, folders::Seen), String>;
+
+/// What is known of power losses, for one choice of processes.
+#[derive(Debug, Default)]
+struct Members {
+    known: Known,
+    /// Executions of which every state was right: the same calls again leave nothing new.
+    journals: HashSet<u64>,
+}
+
+/// What is known of power losses.
+#[derive(Debug)]
+pub(super) struct PowerBook {
+    pub disk: &'static dyn Disk,
+    by_members: HashMap<Vec<usize>, Members>,
+    /// What lay in the folders around the last execution.
+    pub around: Option<Around>,
+}
+
+impl PowerBook {
+    pub fn new(disk: &'static dyn Disk) -> Self {
+        Self { disk, by_members: HashMap::new(), around: None }
+    }
+}
+
+/// A number that executions share which did the same to the folders.
+fn number_of(journal: &Journal) -> u64 {
+    let mut hasher = FxHasher::default();
+    for line in &journal.lines {
+        line.change.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+impl Search<'_> {
+    /// What the last execution did to the folders, as disk models read it.
+    fn recorded(&mut self, left: &Left) -> Result<(Recorded, folders::Seen), String> {
+        let around = self.power.as_mut().and_then(|book| book.around.take());
+        let (before, after) = around.unwrap_or_else(|| Err("nobody looked at the folders".into()))?;
+        let recorded = record(&left.journal, &before, &after, &self.site.places(), None)?;
+        Ok((recorded, before))
+    }
+
+    /// Judges every state that the disk model allows after the execution that was just run.
+    pub(super) fn lose_power(
+        &mut self,
+        holder: &mut Holder,
+        left: &Left,
+        preemptions: u32,
+    ) -> Result<Option<Discovery>, NoBaseline> {
+        if self.power.is_none() {
+            return Ok(None);
+        }
+        let (recorded, before) = match self.recorded(left) {
+            Ok(recorded) => recorded,
+            Err(why) => {
+                self.run.power.iter_mut().for_each(|told| _ = told.unjudged.insert(why.clone()));
+                return Ok(None);
+            }
+        };
+        let number = number_of(&recorded.journal);
+        let members = &mut self.members(holder).journals;
+        if members.contains(&number) {
+            return Ok(None);
+        }
+        let mut looked = self.look(holder, &recorded, &before)?;
+        if !looked.wrong.is_empty() {
+            // What differs with time is no difference.
+            self.judge.baseline.refresh(self.site)?;
+            self.members(holder).known.clear();
+            looked = self.look(holder, &recorded, &before)?;
+        }
+        if let Some(told) = &mut self.run.power {
+            told.executions += 1;
+            told.is_exhaustive &= looked.is_exhaustive;
+            told.is_cut |= looked.is_cut;
+        }
+        let is_whole = holder.members.len() == self.site.processes.len();
+        if is_whole {
+            let states = self.members(holder).known.len() as u64;
+            self.run.power.iter_mut().for_each(|told| told.states = states);
+        }
+        let Some(wrong) = looked.wrong.into_iter().next() else {
+            if !looked.is_cut {
+                self.members(holder).journals.insert(number);
+            }
+            return Ok(None);
+        };
+        self.discovered(holder, left, preemptions, wrong).map(Some)
+    }
+
+    fn members(&mut self, holder: &Holder) -> &mut Members {
+        let book = self.power.as_mut().expect("power losses are tried");
+        book.by_members.entry(holder.members.clone()).or_default()
+    }
+
+    fn look(
+        &mut self,
+        holder: &Holder,
+        recorded: &Recorded,
+        before: &folders::Seen,
+    ) -> Result<Looked, NoBaseline> {
+        let disk = self.power.as_ref().expect("power losses are tried").disk;
+        self.with_losses(holder, |losses| losses.look(disk, recorded, before, &[]))
+    }
+
+    fn with_losses<T>(
+        &mut self,
+        holder: &Holder,
+        look: impl FnOnce(&mut Losses<'_>) -> Result<T, NoBaseline>,
+    ) -> Result<T, NoBaseline> {
+        let mut members = std::mem::take(self.members(holder));
+        let (stop, until) = (self.stop, self.until);
+        let absent: Vec<Step> =
+            self.site.steps().into_iter().filter(|(process, _)| !holder.members.contains(process)).collect();
+        let looked = look(&mut Losses {
+            has_then: !self.plan.then.is_empty(),
+            site: self.site,
+            judge: self.judge,
+            initial: &self.run.initial,
+            absent: &absent,
+            known: &mut members.known,
+            left_over: &mut self.run.left_over,
+            is_over: &mut |_| stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until,
+        });
+        *self.members(holder) = members;
+        looked
+    }
+
+    /// A state that is wrong, followed again as often as any finding.
+    fn discovered(
+        &mut self,
+        holder: &mut Holder,
+        left: &Left,
+        preemptions: u32,
+        wrong: Wrong,
+    ) -> Result<Discovery, NoBaseline> {
+        let schedule = left.schedule();
+        let lost = Box::new(wrong.lost);
+        let mut again = Again::default();
+        while again.times < super::control::AGAIN {
+            again.times += 1;
+            let mut chooser = follower(&schedule);
+            let Ok((execution, _)) = self.execute(holder, &[], &mut chooser)? else { continue };
+            if !chooser.followed().to_the_letter() && execution.end == End::Abandoned {
+                self.run.diverged += 1;
+                continue;
+            }
+            let shown = self.look_again(holder, &execution.outcome, lost.calls, &lost.missing)?;
+            again.shown += u64::from(matches!(shown, Ok(Some(_))));
+        }
+        let played = super::Played { outcome: wrong.outcome, ..super::Played::nothing() };
+        let controlled = Controlled {
+            played,
+            schedule,
+            preemptions,
+            members: holder.members.clone(),
+            words: holder.machine.words().cloned().unwrap_or_default(),
+            is_minimal: false,
+        };
+        Ok(Discovery {
+            broken: wrong.broken,
+            seen: Seen::Controlled(Box::new(controlled)),
+            lost: Some(lost),
+            number: self.run.executions,
+            again,
+        })
+    }
+
+    /// Judges one state of the execution that was just run. The inner error says why there is no such state.
+    pub(super) fn look_again(
+        &mut self,
+        holder: &Holder,
+        left: &Left,
+        calls: usize,
+        missing: &[usize],
+    ) -> Result<Result<Option<Wrong>, String>, NoBaseline> {
+        let Some(disk) = self.power.as_ref().map(|book| book.disk) else {
+            return Ok(Err("no disk model is named".into()));
+        };
+        let (recorded, before) = match self.recorded(left) {
+            Ok(recorded) => recorded,
+            Err(why) => return Ok(Err(why)),
+        };
+        self.with_losses(holder, |losses| {
+            losses.look_again(disk, (&recorded, &before), (calls, missing), false)
+        })
+    }
+}
+
+impl Discovery {
+    /// What is kept of it to follow it again; none where it was not under control.
+    #[must_use]
+    pub fn record(&self) -> Option<ControlRecord> {
+        let Seen::Controlled(controlled) = &self.seen else { return None };
+        let power = self.lost.as_ref().map(|lost| PowerRecord {
+            disk: lost.disk.to_owned(),
+            calls: lost.calls,
+            missing: lost.missing.clone(),
+        });
+        Some(ControlRecord {
+            schedule: controlled.schedule.clone(),
+            preemptions: controlled.preemptions,
+            words: controlled.words.clone(),
+            power,
+        })
+    }
+}

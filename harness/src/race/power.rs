@@ -1,0 +1,236 @@
+//! Power losses of an execution under control: every state that a disk model allows after it, laid out and judged as what a
+//! crash left of the commands.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use super::baseline::NoBaseline;
+use super::error::RaceError;
+use super::judge::{Broken, Judge, Judged};
+use super::orders::Step;
+use super::outcome::{Done, Ending, Outcome, Output};
+use super::run::Played;
+use super::site::Site;
+use crate::disk::{Bounds, Disk, Image, State, mends, state_of, walk};
+use crate::ground::Capture;
+use crate::power::folders::{self, Seen};
+use crate::power::{Lost, Recorded};
+
+/// Which states are right, by their images and by whether something was acknowledged: none is judged twice.
+pub(crate) type Known = HashMap<(u64, bool), bool>;
+
+/// What a power loss is judged with.
+pub(crate) struct Losses<'a> {
+    pub site: &'a mut Site,
+    pub judge: &'a mut Judge,
+    /// What lay in the state folders at first.
+    pub initial: &'a [Capture],
+    /// Commands that did not take part.
+    pub absent: &'a [Step],
+    /// Whether the user said what comes after; else the folders themselves are judged, or what tells the state.
+    pub has_then: bool,
+    pub known: &'a mut Known,
+    /// Files that a crash left over, and that are no violation.
+    pub left_over: &'a mut BTreeSet<String>,
+    /// Whether there is no time left; told how many states were judged.
+    pub is_over: &'a mut dyn FnMut(u64) -> bool,
+}
+
+/// What came of all states of one execution.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// How many states were judged.
+    pub states: u64,
+    /// Whether these are all that the model allows.
+    pub is_exhaustive: bool,
+    /// Whether the time was used up before.
+    pub is_cut: bool,
+    /// The simplest state of each kind that is wrong.
+    pub wrong: Vec<Wrong>,
+}
+
+/// A state that is wrong.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub lost: Lost,
+    pub broken: Broken,
+    pub outcome: Outcome,
+}
+
+/// The simplest state of a kind that is wrong, and how many there are.
+#[derive(Debug, Default)]
+struct Kind {
+    simplest: Option<(State, Broken, Outcome)>,
+    count: u64,
+}
+
+impl Kind {
+    fn add(&mut self, state: State, broken: Broken, outcome: Outcome) {
+        self.count += 1;
+        let weight = |state: &State| (state.missing.len(), state.calls);
+        if self.simplest.as_ref().is_none_or(|(known, ..)| weight(&state) < weight(known)) {
+            self.simplest = Some((state, broken, outcome));
+        }
+    }
+}
+
+impl Losses<'_> {
+    /// Judges every state that the model allows. `acknowledged` holds after how many calls it was said that the commands' work
+    /// lasts.
+    pub fn look(
+        &mut self,
+        disk: &'static dyn Disk,
+        recorded: &Recorded,
+        before: &Seen,
+        acknowledged: &[usize],
+    ) -> Result<Looked, NoBaseline> {
+        let mut judged = 0;
+        // What is torn is one thing, what was acknowledged and is undone another.
+        let (mut torn, mut undone) = (Kind::default(), Kind::default());
+        let mut failure = None;
+        let mut is_cut = false;
+        let walked = walk(&recorded.journal, disk, acknowledged, Bounds::default(), &mut |state| {
+            if (self.is_over)(judged) {
+                is_cut = true;
+                return ControlFlow::Break(());
+            }
+            judged += 1;
+            match self.wrong(&state, &before.image) {
+                Ok(None) => {}
+                Ok(Some((broken, outcome))) => {
+                    let is_good_else = state.acknowledged > 0
+                        && self.known.get(&(state.image.digest(), false)) == Some(&true);
+                    let kind = if is_good_else { &mut undone } else { &mut torn };
+                    kind.add(state, broken, outcome);
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let mut wrong = Vec::new();
+        for (kind, is_undone) in [(torn, false), (undone, true)] {
+            let Some((state, broken, outcome)) = kind.simplest else { continue };
+            let mends = self.mends(disk, recorded, acknowledged, before)?;
+            let counts = (kind.count, judged);
+            let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, &mends);
+            wrong.push(Wrong { lost, broken, outcome });
+        }
+        Ok(Looked { states: judged, is_exhaustive: walked.is_exhaustive, is_cut, wrong })
+    }
+
+    /// Judges one state again, as a finding keeps it; none where it is right. The error of the inner result says why there is no
+    /// such state.
+    pub fn look_again(
+        &mut self,
+        disk: &'static dyn Disk,
+        (recorded, before): (&Recorded, &Seen),
+        (calls, missing): (usize, &[usize]),
+        is_undone: bool,
+    ) -> Result<Result<Option<Wrong>, String>, NoBaseline> {
+        let Some((state, pieces)) = state_of(&recorded.journal, disk, calls, missing) else {
+            return Ok(Err(format!("{} does not allow this state after the recorded calls", disk.name())));
+        };
+        let state = State { acknowledged: usize::from(is_undone), ..state };
+        let Some((broken, outcome)) = self.wrong(&state, &before.image)? else { return Ok(Ok(None)) };
+        let lost = Lost::new(disk, recorded, &pieces, &state, is_undone, (1, 1), &[]);
+        Ok(Ok(Some(Wrong { lost, broken, outcome })))
+    }
+
+    /// The fsyncs of which each alone makes every state good, in words.
+    fn mends(
+        &mut self,
+        disk: &'static dyn Disk,
+        recorded: &Recorded,
+        acknowledged: &[usize],
+        before: &Seen,
+    ) -> Result<Vec<String>, NoBaseline> {
+        let mut failure = None;
+        let found = mends(&recorded.journal, disk, acknowledged, Bounds::default(), &mut |state| {
+            if failure.is_some() || (self.is_over)(0) {
+                return false;
+            }
+            self.is_right(state, &before.image).unwrap_or_else(|error| {
+                failure = Some(error);
+                false
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(found.iter().map(|mend| crate::power::mend(recorded, mend)).collect()),
+        }
+    }
+
+    fn is_right(&mut self, state: &State, before: &Image) -> Result<bool, NoBaseline> {
+        match self.known.get(&(state.image.digest(), state.acknowledged > 0)) {
+            Some(is_right) => Ok(*is_right),
+            None => Ok(self.wrong(state, before)?.is_none()),
+        }
+    }
+
+    /// Lays a state out and judges it; one that is known to be right is not judged again.
+    fn wrong(&mut self, state: &State, before: &Image) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
+        let must_be_after = state.acknowledged > 0;
+        let digest = state.image.digest();
+        if self.known.get(&(digest, must_be_after)) == Some(&true) {
+            return Ok(None);
+        }
+        let played = self.laid_out(&state.image, before)?;
+        if must_be_after && !self.known.contains_key(&(digest, false)) {
+            // What is right unacknowledged tells what kind of fault it is.
+            let said = self.judge.judge_crash(self.site, &played, self.has_then, false)?;
+            self.known.insert((digest, false), matches!(said, Judged::Legal { .. }));
+        }
+        let said = self.judge.judge_crash(self.site, &played, self.has_then, must_be_after)?;
+        self.known.insert((digest, must_be_after), matches!(said, Judged::Legal { .. }));
+        match said {
+            Judged::Legal { left_over } => {
+                self.left_over.extend(left_over);
+                Ok(None)
+            }
+            Judged::Broken(broken) => Ok(Some((broken, played.outcome))),
+        }
+    }
+
+    /// What commands find in a state.
+    fn laid_out(&mut self, image: &Image, before: &Image) -> Result<Played, NoBaseline> {
+        let counts: Vec<usize> = self.site.processes.iter().map(Vec::len).collect();
+        let mut played = crashed(&counts, self.absent);
+        if self.site.observe.is_none() && !self.has_then {
+            // Nobody reads it but us.
+            played.outcome.folders = folders::captures(image, self.initial);
+            return Ok(played);
+        }
+        self.site.put_back()?;
+        folders::lay(before, image, &self.site.work)
+            .map_err(RaceError::failed("a state cannot be laid out"))?;
+        let steps = self.site.steps();
+        let killed = played.outcome.processes.drain(..).flatten();
+        let done = steps.into_iter().zip(killed).collect();
+        let then = if self.has_then { None } else { Some(std::mem::take(&mut self.site.then)) };
+        let concluded = self.site.conclude(done, &[], &mut played);
+        if let Some(then) = then {
+            self.site.then = then;
+        }
+        concluded?;
+        Ok(played)
+    }
+}
+
+/// A crash's outcome, before anything is known of it: no command had ended.
+fn crashed(counts: &[usize], absent: &[Step]) -> Played {
+    let mut played = Played::nothing();
+    let ended = |step: Step| {
+        let ending = if absent.contains(&step) { Ending::Skipped } else { Ending::Killed };
+        Done { ending, stdout: Output::default(), stderr: Output::default() }
+    };
+    let commands =
+        |(process, count): (usize, &usize)| (0..*count).map(|index| ended((process, index))).collect();
+    played.outcome.processes = counts.iter().enumerate().map(commands).collect();
+    played
+}
