@@ -51,6 +51,14 @@ fn what_is_saved_reads_back_as_it_was() {
         ..Race::default()
     };
     assert_eq!(read(&plain.to_toml("", &[])), Ok(plain.clone()));
+    let lost = Race {
+        mode: Mode::Auto,
+        power: true,
+        faults: vec![Fault::Kill],
+        disk: Some("xfs".into()),
+        ..plain.clone()
+    };
+    assert_eq!(read(&lost.to_toml("", &[])), Ok(lost));
     for strategy in [
         None,
         Some(StrategyPlan::Exhaustive { preemptions: None }),
@@ -77,7 +85,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("busy = [\"exit:x\"]", "expected an exit code from 0 to 255, found \"x\""),
         ("busy = [\"code:7\"]", "expected exit:CODE, stderr:REGEX or stdout:REGEX"),
         ("busy = [\"stderr:(\"]", "not a regular expression"),
-        ("faults = [\"EIO\"]", "expected kill, found \"EIO\""),
+        ("faults = [\"EIO\"]", "expected kill or power-loss, found \"EIO\""),
         ("compare = [\"file\"]", "the nearest is \"files\""),
         ("perturb = \"2\"", "expected times such as 0..2ms"),
         ("perturb = \"0..2ms\"\nfree = true", "leave out free"),
@@ -91,6 +99,9 @@ fn what_is_wrong_is_told_with_its_place() {
         ("depth = 2", "depth is for strategy pct"),
         ("free = true\npreemptions = 2", "leave out --free"),
         ("faults = [\"kill\"]\npreemptions = 2", "cannot be had with --faults"),
+        ("disk = \"ext4\"", "expected --faults power-loss with it"),
+        ("faults = [\"power-loss\"]\ndisk = \"ext5\"", "the nearest is \"ext4\""),
+        ("faults = [\"power-loss\"]\nfree = true", "leave out --free"),
     ] {
         let error = read(&format!("{head}{line}\n")).expect_err(line);
         assert!(error.contains(told), "{line}: {error}");
