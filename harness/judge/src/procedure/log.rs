@@ -70,20 +70,23 @@ impl<'a> Log<'a> {
                     [place],
                 ));
             }
-            if let Some(at) = list.iter().zip(self.longest).position(|(one, other)| one != other) {
-                let shown = |list: &[Value]| self.part.teller.value(list[at]);
-                let (the, value, other) = (self.part.the(place), shown(list), shown(self.longest));
-                let (place_at, reader) = (at, self.reader);
-                let sentence = match reader {
-                    Some(reader) => format!(
-                        "{the} and {} differ at position {place_at}: {value} and {other}.",
-                        self.part.the(reader)
-                    ),
-                    None => {
-                        format!("{the} has {value} at position {place_at}, where the log began with {other}.")
-                    }
-                };
-                return Err(Fast::illegal(sentence, reader.into_iter().chain([place])));
+            let differs = |other: &[Value]| list.iter().zip(other).position(|(one, other)| one != other);
+            let shown = |list: &[Value], at: usize| self.part.teller.value(list[at]);
+            let the = self.part.the(place);
+            if let Some(at) = differs(&self.part.first_list) {
+                let (value, first) = (shown(list, at), shown(&self.part.first_list, at));
+                let sentence =
+                    format!("{the} has {value} at position {at}, where the log began with {first}.");
+                return Err(Fast::illegal(sentence, [place]));
+            }
+            // The first list is the longest, or begins as the longest does.
+            if let (Some(reader), Some(at)) = (self.reader, differs(self.longest)) {
+                let (value, other) = (shown(list, at), shown(self.longest, at));
+                let sentence = format!(
+                    "{the} and {} differ at position {at}: {value} and {other}.",
+                    self.part.the(reader)
+                );
+                return Err(Fast::illegal(sentence, [reader, place]));
             }
         }
         Ok(())

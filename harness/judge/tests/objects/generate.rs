@@ -338,10 +338,14 @@ fn spoil(history: &mut ObjectHistory, model: &ObjectModel, object: u32, random: 
         0 | 1 if call.outcome == Outcome::Ok => match (model.kind, call.op) {
             (Kind::Log, Op::Read) | (Kind::Set, Op::Members) => {
                 let mut items = call.saw.map_or(Vec::new(), |saw| history.values.items(saw).to_vec());
-                match random.below(3) {
+                let anywhere = random.below(items.len().max(1) as u64) as usize;
+                match random.below(5) {
                     0 => _ = items.pop(),
                     1 => items.push(value(random.below(4))),
-                    _ => items.reverse(),
+                    2 => items.reverse(),
+                    3 if !items.is_empty() => items[anywhere] = value(random.below(4)),
+                    4 if !items.is_empty() => _ = items.remove(anywhere),
+                    _ => {}
                 }
                 if model.kind == Kind::Set {
                     items.sort_unstable();
