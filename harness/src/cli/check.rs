@@ -432,10 +432,11 @@ fn tell_object(text: &mut String, judgement: &ObjectJudgement, detail: Detail) {
     match (judgement.verdict(), judgement.why()) {
         (Verdict::Violation, Some(why)) => {
             line(&format!("\n  {name}: {why}\n"));
-            for shown in judgement.lines.iter().take(LINES_MAX) {
+            let lines = judgement.marked();
+            for shown in lines.iter().take(LINES_MAX) {
                 line(&format!("    {shown}"));
             }
-            if let Some(more) = judgement.lines.len().checked_sub(LINES_MAX + 1) {
+            if let Some(more) = lines.len().checked_sub(LINES_MAX + 1) {
                 line(&format!("    and {} more; `--format json` has all", more + 1));
             }
         }

@@ -199,7 +199,7 @@ impl ModelJudge {
                 judged.objects.iter().find_map(|object| {
                     let explanation = object.ruling.illegal()?;
                     let mut told = vec![format!("{}: {}", object.object, explanation.sentence)];
-                    told.extend(object.lines.iter().cloned());
+                    told.extend(object.marked());
                     Some((Class::NotLinearizable, told))
                 })
             }

@@ -36,6 +36,18 @@ impl ObjectJudgement {
         self.ruling.verdict()
     }
 
+    /// The operations that explain a violation, for people: `?` marks those that may have acted or not, and a last line
+    /// says so.
+    #[must_use]
+    pub fn marked(&self) -> Vec<String> {
+        let Some(explanation) = self.ruling.illegal() else { return Vec::new() };
+        let mark = |call: &u32| if explanation.possible.contains(call) { "? " } else { "" };
+        let marked =
+            explanation.calls.iter().zip(&self.lines).map(|(call, line)| mark(call).to_owned() + line);
+        let legend = "? may have acted or not: there is no order either way".to_owned();
+        marked.chain((!explanation.possible.is_empty()).then_some(legend)).collect()
+    }
+
     /// Why, where it is not clean.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
@@ -53,13 +65,15 @@ struct Shown<'a> {
     sentence: &'a str,
     /// Indexes into the history's operations.
     window: &'a [u32],
+    /// Those of them that may have acted or not.
+    possible: &'a [u32],
     operations: &'a [String],
 }
 
 impl Serialize for ObjectJudgement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shown = |Explanation { sentence, calls }: &Explanation| {
-            serde_json::to_value(Shown { sentence, window: calls, operations: &self.lines }).ok()
+        let shown = |Explanation { sentence, calls, possible }: &Explanation| {
+            serde_json::to_value(Shown { sentence, window: calls, possible, operations: &self.lines }).ok()
         };
         let mut fields = serializer.serialize_struct("ObjectJudgement", 7)?;
         fields.serialize_field("object", &self.object)?;

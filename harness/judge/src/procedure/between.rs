@@ -40,6 +40,11 @@ impl Between {
         self.after.0 - self.before.0
     }
 
+    /// One more than there is room for between the two.
+    pub fn one_too_many(&self) -> usize {
+        usize::try_from(self.grown().max(0)).map_or(usize::MAX, |room| room + 1)
+    }
+
     fn has_number(&self, job: &Job) -> bool {
         job.fixed.is_some_and(|number| (self.before.0..self.after.0).contains(&i128::from(number)))
     }
@@ -62,5 +67,30 @@ impl Between {
             if job.fixed.is_some() { self.has_number(job) } else { not_before && not_after }
         };
         (0..).zip(jobs).filter(|(_, job)| is_possible(job)).map(|(at, _)| at).collect()
+    }
+}
+
+/// How many were made: `1 addition was over`, after which `between` or `before` follows.
+pub fn made(count: usize, what: &str) -> String {
+    format!("{} {} made", crate::words::plural(count as u64, what), if count == 1 { "was" } else { "were" })
+}
+
+/// How many can have acted between two.
+pub fn can(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what} can have acted between the two"),
+        _ => format!(
+            "no more than {} can have acted between the two",
+            crate::words::plural(count as u64, what)
+        ),
+    }
+}
+
+/// How many were invoked before one returned.
+pub fn invoked(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("before it returned no {what} was invoked"),
+        1 => format!("before it returned no more than 1 {what} was invoked"),
+        _ => format!("before it returned no more than {count} {what}s were invoked"),
     }
 }

@@ -3,11 +3,11 @@
 //! Additions of several sizes that nobody tells are a matter of subset sums, which is as hard as anything; there the
 //! search decides, and so it does where sums go up and down.
 
-use super::between::Between;
+use super::between::{Between, can, invoked, made};
 use super::certificate::Sequence;
 use super::order::{insert_free, reversed};
 use super::slots::{self, Job, Sight, Source, Trouble};
-use super::{Fast, Part};
+use super::{Fast, Fault, Part};
 use crate::history::object::Op;
 use crate::model::object::Item;
 use crate::model::object::counter::number;
@@ -69,13 +69,17 @@ impl Counter<'_> {
         }
         let the = self.part.the(place);
         let first = self.first;
+        let all = || match self.adds.len() {
+            0 => "nothing was ever added".to_owned(),
+            1 => format!("the only addition of {size} leads no further than {}", first + size),
+            count => format!("{count} additions of {size} lead no further than {}", first + most * size),
+        };
         let sentence = if rest != 0 {
-            format!("{the}, but from {first} additions of {size} never lead there.")
+            format!("{the} cannot be: from {first} additions of {size} never lead there.")
         } else if quotient < least {
-            format!("{the}, but the counter began with {first} and {size} is all that is ever added.")
+            format!("{the} cannot be: the counter began with {first}, and {size} is all that is ever added.")
         } else {
-            let all = crate::words::plural(self.adds.len() as u64, "addition");
-            format!("{the}, but {all} of {size} lead from {first} to no more than {}.", first + most * size)
+            format!("{the} cannot be: the counter began with {first}, and {}.", all())
         };
         Err(Fast::illegal(sentence, [place]))
     }
@@ -141,15 +145,22 @@ impl Counter<'_> {
                 if ends.grown() >= between.len() as i128 {
                     return self.part.unexplained();
                 }
-                let sentence = format!(
-                    "From {} to {} the sum changed by {}, but {} of {size} were made between the two.",
-                    the(before),
-                    the(after),
-                    ends.grown() * size,
-                    crate::words::plural(between.len() as u64, "addition"),
-                );
-                let shown = between.into_iter().map(|at| self.adds[at as usize]);
-                Fast::illegal(sentence, shown.chain(place(before)).chain(place(after)))
+                // One more than there is room for shows it.
+                let shown = between.into_iter().take(ends.one_too_many());
+                let shown: Vec<u32> = shown.map(|at| self.adds[at as usize]).collect();
+                let made = made(shown.len(), "addition");
+                let sentence = match (place(before), ends.grown() * size) {
+                    (None, _) => format!("{made} before {}, more than it tells of.", the(after)),
+                    (_, 0) => {
+                        format!("{made} between {} and {}, and the sum stayed.", the(before), the(after))
+                    }
+                    (_, sum) => format!(
+                        "{made} between {} and {}, and the sum changed by {sum} only.",
+                        the(before),
+                        the(after)
+                    ),
+                };
+                Fast::illegal(sentence, shown.into_iter().chain(place(before)).chain(place(after)))
             }
             Trouble::Few(before, after) => {
                 let ends = Between::few(jobs, sights, before, after);
@@ -157,29 +168,19 @@ impl Counter<'_> {
                 if ends.grown() <= possible.len() as i128 {
                     return self.part.unexplained();
                 }
-                let can = match possible.len() {
-                    0 => "no addition can have acted between the two".to_owned(),
-                    count => format!(
-                        "no more than {} can have acted between the two",
-                        crate::words::plural(count as u64, "addition")
-                    ),
-                };
                 let (sum, to) = (ends.grown() * size, the(after));
                 let sentence = match place(before) {
-                    Some(_) => format!("From {} to {to} the sum changed by {sum}, but {can}.", the(before)),
-                    None if possible.is_empty() => {
-                        format!("{to}, but before it returned no addition was invoked.")
-                    }
-                    None => format!(
-                        "{to}, but before it returned no more than {} invoked.",
-                        match possible.len() {
-                            1 => "1 addition was".to_owned(),
-                            count => format!("{count} additions were"),
-                        }
+                    Some(_) => format!(
+                        "From {} to {to} the sum changed by {sum}, but {}.",
+                        the(before),
+                        can(possible.len(), "addition")
                     ),
+                    None => format!("{to} cannot be: {}.", invoked(possible.len(), "addition")),
                 };
                 let shown = possible.into_iter().map(|at| self.adds[at as usize]);
-                Fast::illegal(sentence, shown.chain(place(before)).chain(place(after)))
+                Fault::new(sentence, place(before).into_iter().chain(place(after)))
+                    .with_few(shown.filter(|_| place(before).is_some()))
+                    .into()
             }
         }
     }
@@ -197,7 +198,7 @@ impl Counter<'_> {
                 let the = self.part.the(place);
                 let sentence = match before {
                     Some(before) => format!(
-                        "{the} found {found}, but the sum next to its own is that of {}.",
+                        "{the} found {found}, but the sum next to its own is that made by {}.",
                         self.part.the(before)
                     ),
                     None => format!("{the} found {found}, but the counter began with {sum}."),
@@ -217,7 +218,7 @@ impl Counter<'_> {
             if size(self.part.item(place)) != 0 {
                 sum = self.saw(place);
             } else if self.saw(place) != sum {
-                let sentence = format!("{}, a sum that no addition made.", self.part.the(place));
+                let sentence = format!("{} cannot be: no addition made that sum.", self.part.the(place));
                 return Err(Fast::illegal(sentence, [place]));
             }
         }

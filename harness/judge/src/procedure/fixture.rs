@@ -14,6 +14,7 @@ pub fn item(op: Op, invoke_ns: u64, deadline_ns: u64) -> Item {
         actor: 0,
         op,
         must: true,
+        answered: true,
         refused: false,
         cause: None,
     }

@@ -11,7 +11,7 @@
 
 use super::certificate::Sequence;
 use super::order::{insert_free, reversed};
-use super::{Fast, Part};
+use super::{Fast, Fault, Part};
 use crate::history::object::Op;
 
 /// From an `acquire` or `try` to the `release`, if there is one.
@@ -67,7 +67,8 @@ fn one_actor(part: &Part<'_>, places: &[u32], holds: &mut Vec<Hold>) -> Result<(
             (Op::Release, false, must) => match held.take().or(maybe.take()) {
                 Some(acquire) => holds.push(Hold { acquire, release: Some(place) }),
                 None if must => {
-                    let sentence = format!("{}, who did not hold the lock.", part.the(place));
+                    let who = part.teller.actor(item.actor);
+                    let sentence = format!("{} cannot be: {who} did not hold the lock.", part.the(place));
                     return Err(Fast::illegal(
                         sentence,
                         before(part, places, place).into_iter().chain([place]),
@@ -77,8 +78,9 @@ fn one_actor(part: &Part<'_>, places: &[u32], holds: &mut Vec<Hold>) -> Result<(
             },
             (Op::Release, true, _) => {
                 if let Some(acquire) = held {
+                    let (the, who) = (part.the(place), part.teller.actor(item.actor));
                     let sentence =
-                        format!("{}, who held the lock since {}.", part.the(place), part.the(acquire));
+                        format!("{the} cannot be: {who} held the lock since {}.", part.the(acquire));
                     return Err(Fast::illegal(sentence, [acquire, place]));
                 }
             }
@@ -144,7 +146,7 @@ fn overlap(part: &Part<'_>, a: Hold, b: Hold) -> Fast {
         Some(release) => format!("{second} had the lock while {first} held it, until {}.", part.the(release)),
         None => format!("{second} had the lock while {first} held it, and nobody released it."),
     };
-    Fast::illegal(sentence, [Some(a.acquire), a.release, Some(b.acquire), b.release].into_iter().flatten())
+    Fault::new(sentence, [a.acquire, b.acquire]).with_possible(a.release).into()
 }
 
 /// Puts who was refused the lock into the earliest hold that can reach there.
@@ -196,6 +198,6 @@ fn nobody(part: &Part<'_>, place: u32) -> Fast {
         .filter(|&&other| part.item(other).precedes(item))
         .max_by_key(|&&other| part.item(other).deadline_ns)
         .copied();
-    let sentence = format!("{} was refused the lock, which nobody can have held then.", part.the(place));
+    let sentence = format!("{} cannot be: nobody can have held the lock then.", part.the(place));
     Fast::illegal(sentence, last.into_iter().chain([place]))
 }

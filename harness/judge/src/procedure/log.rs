@@ -6,11 +6,11 @@
 
 use rustc_hash::FxHashMap;
 
-use super::between::Between;
+use super::between::{Between, can, invoked, made};
 use super::certificate::Sequence;
 use super::order::insert_free;
 use super::slots::{self, Job, Sight, Source, Trouble};
-use super::{Fast, Part};
+use super::{Fast, Fault, Part};
 use crate::history::object::{Op, Value};
 
 struct Log<'a> {
@@ -66,7 +66,7 @@ impl<'a> Log<'a> {
             if list.len() < first {
                 let begin = crate::words::plural(first as u64, "value");
                 return Err(Fast::illegal(
-                    format!("{}, but the log began with {begin}.", self.part.the(place)),
+                    format!("{} cannot be: the log began with {begin}.", self.part.the(place)),
                     [place],
                 ));
             }
@@ -137,17 +137,20 @@ impl<'a> Log<'a> {
         let the = || self.part.the(place);
         let Some(slot) = usize::try_from(told).ok().and_then(|told| told.checked_sub(first)) else {
             let begin = crate::words::plural(first as u64, "value");
-            return Err(Fast::illegal(format!("{}, but the log began with {begin}.", the()), [place]));
+            return Err(Fast::illegal(format!("{} cannot be: the log began with {begin}.", the()), [place]));
         };
         if slot >= self.appends.len() {
-            let all = crate::words::plural(self.appends.len() as u64, "append");
-            return Err(Fast::illegal(format!("{}, but there were only {all}.", the()), [place]));
+            let all = match self.appends.len() {
+                1 => "there was no other append".to_owned(),
+                count => format!("there were only {count} appends"),
+            };
+            return Err(Fast::illegal(format!("{} cannot be: {all}.", the()), [place]));
         }
         if let Some(owner) = owners.get_mut(slot + first) {
             if let Some(other) = owner.replace(at) {
                 let other = self.appends[other as usize];
                 return Err(Fast::illegal(
-                    format!("{} and {} have one position.", self.part.the(other), the()),
+                    format!("{} and {} cannot both be.", self.part.the(other), the()),
                     [other, place],
                 ));
             }
@@ -155,7 +158,7 @@ impl<'a> Log<'a> {
             if self.part.item(place).value != Some(value) {
                 let reader = self.reader.map_or_else(String::new, |reader| self.part.the(reader));
                 let sentence =
-                    format!("{}, but there {reader} found {}.", the(), self.part.teller.value(value));
+                    format!("{} cannot be: {reader} found {} there.", the(), self.part.teller.value(value));
                 return Err(Fast::illegal(sentence, self.reader.into_iter().chain([place])));
             }
         }
@@ -175,18 +178,16 @@ impl<'a> Log<'a> {
                 let is_told = |place: &&u32| self.part.item(**place).value == Some(value);
                 match self.appends.iter().find(is_told) {
                     Some(_) => format!(
-                        "{the}, with {shown} at position {position}, more often than it was appended."
+                        "{the} has {shown} at position {position}, where no append of it can have put it."
                     ),
-                    None => format!("{the}, with {shown} at position {position}, which nobody appended."),
+                    None => format!("{the} has {shown} at position {position}, which nobody appended."),
                 }
             }
             _ => format!(
-                "{the}, with {shown} once more at position {position}, more often than it was appended."
+                "{the} has {shown} once more at position {position}, more often than it was appended."
             ),
         };
-        let appends =
-            self.appends.iter().filter(|&&place| self.part.item(place).value == Some(value)).copied();
-        Fast::illegal(sentence, reader.into_iter().chain(appends))
+        Fast::illegal(sentence, reader)
     }
 
     fn order(&self, jobs: &[Job]) -> Result<Vec<u32>, Fast> {
@@ -219,27 +220,46 @@ impl<'a> Log<'a> {
         };
         let the =
             |source: Source| place(source).map_or("the beginning".to_owned(), |place| self.part.the(place));
-        let shown = |jobs: Vec<u32>, ends: [Source; 2]| {
-            let jobs = jobs.into_iter().map(|at| self.appends[at as usize]);
-            // The longest list says where things stand.
-            jobs.chain(ends.into_iter().filter_map(place)).chain(self.reader).collect::<Vec<u32>>()
+        // What does not tell where it stands stands where the longest list has it; it has acted, whether it must or not.
+        let is_listed = |source: Source| {
+            place(source).is_some_and(|place| {
+                let item = self.part.item(place);
+                item.op == Op::Append && (item.saw.is_none() || !item.must)
+            })
+        };
+        let fault = |sentence: String, ends: [Source; 2]| {
+            let (listed, told): (Vec<Source>, Vec<Source>) =
+                ends.into_iter().partition(|&end| is_listed(end));
+            let reader = self.reader.filter(|_| !listed.is_empty());
+            let needed = told.into_iter().filter_map(place).chain(reader);
+            Fault::new(sentence, needed).with_possible(listed.into_iter().filter_map(place))
         };
         match trouble {
             Trouble::Same(a, b) => {
                 let places = [a, b].map(|at| self.appends[at as usize]);
                 let [a, b] = places.map(|place| self.part.the(place));
-                Fast::illegal(format!("{a} and {b} have one position."), places)
+                Fast::illegal(format!("{a} and {b} cannot both be."), places)
             }
             Trouble::Back(later, earlier) => {
                 let what = match (earlier, later) {
                     (Source::Job(_), Source::Job(_)) => "but its value stands after the other's",
-                    (Source::Job(_), _) => "which did not see it, nor all that stands before it",
+                    (Source::Job(_), _) => "which does not have it",
                     (_, Source::Job(_)) => "but saw its value",
                     _ => "but saw more",
                 };
                 let sentence =
                     format!("{} was over before {} was invoked, {what}.", the(earlier), the(later));
-                Fast::illegal(sentence, shown(Vec::new(), [later, earlier]))
+                match (earlier, later) {
+                    // A list that lacks what was over before it needs no other to be wrong.
+                    (Source::Job(_), Source::Sight(_)) => {
+                        Fast::illegal(sentence, [later, earlier].into_iter().filter_map(place))
+                    }
+                    // Who saw the value of what came too late.
+                    (Source::Sight(_), Source::Job(_)) => {
+                        Fault::new(sentence, place(earlier)).with_possible(place(later)).into()
+                    }
+                    _ => fault(sentence, [later, earlier]).into(),
+                }
             }
             Trouble::Many(before, after) => {
                 let ends = Between::many(jobs, sights, before, after);
@@ -247,14 +267,22 @@ impl<'a> Log<'a> {
                 if ends.grown() >= between.len() as i128 {
                     return self.part.unexplained();
                 }
-                let sentence = format!(
-                    "From {} to {} the log grew by {}, but {} were made between the two.",
-                    the(before),
-                    the(after),
-                    ends.grown(),
-                    crate::words::plural(between.len() as u64, "append")
-                );
-                Fast::illegal(sentence, shown(between, [before, after]))
+                // One more than there is room for shows it.
+                let between = between.into_iter().take(ends.one_too_many());
+                let between: Vec<u32> = between.map(|at| self.appends[at as usize]).collect();
+                let made = made(between.len(), "append");
+                let sentence = match place(before) {
+                    None => format!("{made} before {}, more than it has.", the(after)),
+                    Some(_) => format!(
+                        "{made} between {} and {}, and the log grew by {} only.",
+                        the(before),
+                        the(after),
+                        ends.grown()
+                    ),
+                };
+                let mut fault = fault(sentence, [before, after]);
+                fault.places.extend(between);
+                fault.into()
             }
             Trouble::Few(before, after) => {
                 let ends = Between::few(jobs, sights, before, after);
@@ -262,14 +290,18 @@ impl<'a> Log<'a> {
                 if ends.grown() <= possible.len() as i128 {
                     return self.part.unexplained();
                 }
-                let sentence = format!(
-                    "From {} to {} the log grew by {}, but no more than {} can have acted between the two.",
-                    the(before),
-                    the(after),
-                    ends.grown(),
-                    crate::words::plural(possible.len() as u64, "append")
-                );
-                Fast::illegal(sentence, shown(possible, [before, after]))
+                let sentence = match place(before) {
+                    None => format!("{} cannot be: {}.", the(after), invoked(possible.len(), "append")),
+                    Some(_) => format!(
+                        "From {} to {} the log grew by {}, but {}.",
+                        the(before),
+                        the(after),
+                        ends.grown(),
+                        can(possible.len(), "append")
+                    ),
+                };
+                let shown = possible.into_iter().map(|at| self.appends[at as usize]);
+                fault(sentence, [before, after]).with_few(shown.filter(|_| place(before).is_some())).into()
             }
         }
     }

@@ -6,7 +6,8 @@
 //!
 //! - **Legal** is said only of an order that the [certificate] went through: legal by the model's step
 //!   function, within every interval. A procedure that made a wrong one is not believed, and the search decides.
-//! - **Illegal** is said of a few operations that show it by themselves, or of what an exact search went through.
+//! - **Illegal** is said of a few operations that show it by themselves, or of what an exact search went through; what is
+//!   not needed to show it is not named.
 //! - Objects are judged one by one: a history is linearizable exactly if its part on each object is (locality: Herlihy
 //!   and Wing 1990, theorem 1).
 //! - Tests hold each procedure against an oracle that tries every order.
@@ -23,10 +24,12 @@
 mod between;
 pub mod certificate;
 mod counter;
+mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod lock;
 mod log;
+mod needed;
 mod order;
 mod queue;
 mod register;
@@ -49,6 +52,7 @@ use crate::model::object::table as table_model;
 use crate::model::object::{Item, Kind, ObjectModel, QueueOrder, Sequential};
 use crate::verdict::Ruling;
 use certificate::{Flaw, Sequence, validate};
+use fault::{Fast, Fault};
 use search::{Found, Limits};
 pub use tell::Teller;
 
@@ -59,6 +63,8 @@ pub struct Explanation {
     pub sentence: String,
     /// The operations that show it, as indexes into the history's calls, by invocation.
     pub calls: Vec<u32>,
+    /// Those of them that may have acted or not: what is shown holds either way.
+    pub possible: Vec<u32>,
 }
 
 /// How an object was judged.
@@ -108,30 +114,6 @@ struct Part<'a> {
     /// Of a table: the first state.
     start: u16,
     teller: Teller<'a>,
-}
-
-/// Some operations that show by themselves that there is no order, by their places among the items.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fault {
-    sentence: String,
-    places: Vec<u32>,
-}
-
-/// What a fast procedure says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fast {
-    Legal(Sequence),
-    Illegal(Fault),
-    /// It is not for this history, or did not get through.
-    Unfit,
-    /// A search of a part of it gave up.
-    Undecided(String),
-}
-
-impl Fast {
-    fn illegal(sentence: String, places: impl IntoIterator<Item = u32>) -> Self {
-        Self::Illegal(Fault { sentence, places: places.into_iter().collect() })
-    }
 }
 
 /// The history with the model's first values where it gives none of its own.
@@ -264,8 +246,11 @@ struct Settle<'a> {
     limits: Limits,
 }
 
+/// What is said of a part.
+type PartRuling = Ruling<Linearization, Fault>;
+
 impl WithModel for Settle<'_> {
-    type Output = (ObjectRuling, Way);
+    type Output = (PartRuling, Way);
     fn with<S: Sequential>(self, model: &S) -> Self::Output {
         let Self { part, fast, limits } = self;
         match fast {
@@ -277,7 +262,10 @@ impl WithModel for Settle<'_> {
                     "a procedure made an order that is none: {flaw}, {order:?}"
                 ),
             },
-            Fast::Illegal(fault) => return (Ruling::Illegal(part.explain(fault)), Way::Procedure),
+            Fast::Illegal(fault) => {
+                let fault = shrink::tighten(part, std::slice::from_ref(model), fault);
+                return (Ruling::Illegal(fault), Way::Procedure);
+            }
             Fast::Undecided(why) => return (Ruling::open(why), Way::Search),
             Fast::Unfit => {}
         }
@@ -289,7 +277,7 @@ impl WithModel for Settle<'_> {
                 debug_assert!(false, "the search made an order that is none");
                 Ruling::open("the order that was found is none: this is a fault of flockwork's")
             }
-            Found::Dead(place) => Ruling::Illegal(part.explain(shrink::shrink(part, model, place))),
+            Found::Dead(place) => Ruling::Illegal(shrink::shrink(part, model, place)),
             Found::Undecided(why) => Ruling::open(why),
         };
         (ruling, Way::Search)
@@ -335,27 +323,38 @@ impl Part<'_> {
 
     /// Decides the part, whichever of its beginnings it had: one that explains all is enough.
     fn decide_all(&mut self, limits: Limits) -> (ObjectRuling, Way) {
-        let starts = self.starts();
-        if starts.len() < 2 {
-            return self.decide(limits);
-        }
-        let mut illegal = None;
-        for start in starts {
+        let (ruling, way) = match self.starts() {
+            starts if starts.len() > 1 => self.decide_each(starts, limits),
+            _ => self.decide(limits),
+        };
+        let ruling = match ruling {
+            Ruling::Illegal(fault) => Ruling::Illegal(self.explain(fault)),
+            Ruling::Legal(order) => Ruling::Legal(order),
+            Ruling::Undecided(undecided) => Ruling::Undecided(undecided),
+        };
+        (ruling, way)
+    }
+
+    fn decide_each(&mut self, starts: Vec<u16>, limits: Limits) -> (PartRuling, Way) {
+        let mut faults = Vec::with_capacity(starts.len());
+        let mut found = Way::Procedure;
+        for &start in &starts {
             self.start = start;
             match self.decide(limits) {
-                (Ruling::Illegal(explanation), way) => _ = illegal.get_or_insert((explanation, way)),
+                (Ruling::Illegal(fault), way) if !fault.is_anywhere => {
+                    faults.push(fault);
+                    found = way;
+                }
                 decided => return decided,
             }
         }
-        // Each beginning may fail for a reason of its own: only all operations together show it of every one.
-        let (first, way) = illegal.expect("there are several beginnings");
-        let all = self.items.iter().map(|item| item.call).collect();
-        let sentence = format!("No beginning explains it. From the first of them: {}", first.sentence);
-        (Ruling::Illegal(Explanation { sentence, calls: all }), way)
+        let models = starts.into_iter().map(|first| table_model::Table { rules: self.rules(), first });
+        let is_anywhere = self.first.as_whole().is_none();
+        (Ruling::Illegal(shrink::together(self, models.collect(), is_anywhere, &faults)), found)
     }
 
     /// Decides the part.
-    fn decide(&self, limits: Limits) -> (ObjectRuling, Way) {
+    fn decide(&self, limits: Limits) -> (PartRuling, Way) {
         if !self.with_model(Says { items: &self.items }) {
             let why = if self.items.iter().any(|item| item.must) {
                 "no operation reports anything that an order could contradict"
@@ -412,7 +411,7 @@ impl Part<'_> {
             }
             _ => format!("{the} cannot be: a {} never refuses {}.", self.model.kind, item.op),
         };
-        Some(Fault { sentence, places: vec![place as u32] })
+        Some(Fault::new(sentence, [place as u32]))
     }
 
     /// There is no order, and no few operations that a procedure knows show it: a search finds those where it can.
@@ -443,18 +442,21 @@ impl Part<'_> {
     }
 
     fn explain(&self, fault: Fault) -> Explanation {
-        let mut places = fault.places;
-        places.sort_unstable_by_key(|&place| (self.items[place as usize].invoke_ns, place));
+        let is_possible = |place: u32| !fault.places.contains(&place) || !self.item(place).must;
+        let mut places = [fault.places.as_slice(), &fault.possible].concat();
+        places.sort_unstable_by_key(|&place| (self.item(place).invoke_ns, place));
         places.dedup();
-        let calls = places.iter().map(|&place| self.items[place as usize].call).collect();
+        let call = |place: u32| self.item(place).call;
+        let possible = places.iter().copied().filter(|&place| is_possible(place)).map(call).collect();
+        let calls = places.into_iter().map(call).collect();
         let mut sentence = fault.sentence;
         if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
             // A name stays as its owner spells it.
-            if sentence.starts_with("the ") || sentence.starts_with("no ") {
+            if ["the ", "no ", "each "].iter().any(|word| sentence.starts_with(word)) {
                 sentence.replace_range(..1, &first);
             }
         }
-        Explanation { sentence, calls }
+        Explanation { sentence, calls, possible }
     }
 
     fn item(&self, place: u32) -> &Item {

@@ -22,7 +22,7 @@ mod lives;
 use rayon::slice::ParallelSliceMut;
 
 use super::certificate::Sequence;
-use super::{Fast, Part};
+use super::{Fast, Fault, Part};
 use crate::history::object::Value;
 use crate::model::object::QueueOrder;
 use lives::{Life, Lives};
@@ -127,8 +127,13 @@ fn never_empty(part: &Part<'_>, lives: &Lives, certain: &[Certain], place: u32) 
             several => format!("one of {} was", several.join(", ")),
         }
     );
-    let shown = chain.iter().flat_map(|life| [life.push, life.pop]).flatten();
-    Fast::illegal(sentence, shown.chain([place]))
+    // Whose push never answered is known to have been pushed by its pop.
+    let is_known = |push: &u32| part.item(*push).must;
+    let needed = chain
+        .iter()
+        .filter_map(|life| life.push.filter(is_known).or(life.pop.filter(|_| life.push.is_some())));
+    let possible = chain.iter().filter_map(|life| life.push.filter(|push| !is_known(push)));
+    Fault::new(sentence, needed.chain([place])).with_possible(possible).into()
 }
 
 /// Two values of which the first was pushed wholly before the second, and popped wholly after it or never.
@@ -154,7 +159,11 @@ fn overtook(part: &Part<'_>, first: &Life, second: &Life) -> Fast {
     let later = if first.pop.is_some() { "was popped only after it" } else { "was never popped" };
     let began = if first.push.is_some() { "was pushed before" } else { "was there before" };
     let sentence = format!("{a} {began} {b}, but {b} came out first: {a} {later}.");
-    Fast::illegal(sentence, [first.push, first.pop, second.push, second.pop].into_iter().flatten())
+    let is_known = |push: &u32| part.item(*push).must;
+    let pushed = first.push.filter(is_known).or(first.pop.filter(|_| first.push.is_some()));
+    Fault::new(sentence, pushed.into_iter().chain(second.pop))
+        .with_possible([first.push, first.pop, first.push.and(second.push)].into_iter().flatten())
+        .into()
 }
 
 /// The values by each of their four instants.

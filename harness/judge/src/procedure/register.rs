@@ -119,13 +119,8 @@ impl Register<'_> {
     fn with_seers(&self, mut fault: Fault) -> Fault {
         let mut at = 0;
         while let Some(&place) = fault.places.get(at) {
-            let item = self.item(place);
-            let written = if item.op == Op::Cas { item.saw } else { item.value };
-            let cluster = written.filter(|_| !item.must).and_then(|written| self.index.get(&written));
-            if let Some(cluster) = cluster.map(|&at| &self.clusters[at as usize]) {
-                let seer = cluster.reads.first().copied().or(cluster.ender);
-                fault.places.extend(seer.filter(|seer| !fault.places.contains(seer)));
-            }
+            let seer = self.seer_of(place).filter(|_| !self.item(place).must);
+            fault.places.extend(seer.filter(|seer| !fault.places.contains(seer)));
             at += 1;
         }
         fault
@@ -160,15 +155,17 @@ impl Register<'_> {
             let Some(from) = item.value.filter(|_| item.op == Op::Cas) else { continue };
             let ended = self.index[&from] as usize;
             if let Some(other) = self.clusters[ended].ender.replace(place) {
+                if [other, place].iter().any(|&place| self.written(place) == Some(from)) {
+                    // It found what only itself had set.
+                    return Err(self.circle());
+                }
                 let (a, b) = (self.part.the(other), self.part.the(place));
                 let sentence = format!(
                     "{a} and {b} both found {}, which was written once: the first of them ended it.",
                     self.part.teller.value(from)
                 );
-                return Err(Fast::illegal(
-                    sentence,
-                    self.clusters[ended].writer.into_iter().chain([other, place]),
-                ));
+                let writer = self.clusters[ended].writer;
+                return Err(Fault::new(sentence, [other, place]).with_possible(writer).into());
             }
         }
         Ok(())
@@ -192,12 +189,7 @@ impl Register<'_> {
             }
         }
         if covered < self.clusters.len() {
-            // Each was begun by a cas that found the value of another: a circle, and nobody was first.
-            let is_cas = |place: &u32| self.item(*place).op == Op::Cas;
-            let casses: Vec<u32> =
-                self.clusters.iter().filter_map(|cluster| cluster.writer).filter(is_cas).collect();
-            let sentence = "each of these found a value that another of them had set: none can be the first.";
-            return Err(Fast::illegal(sentence.to_owned(), casses));
+            return Err(self.circle());
         }
         Ok(blocks)
     }
@@ -205,12 +197,59 @@ impl Register<'_> {
     fn unwritten(&self, value: Value, seer: Option<u32>) -> Fast {
         let shown = self.part.teller.value(value);
         let seer = seer.expect("a value without a writer is there because somebody saw it");
+        let first = self.part.teller.value(self.part.first);
+        let shown_by = self.shown_by(seer);
+        let the = self.part.the(shown_by);
+        let sentence = if shown_by == seer {
+            format!("{the} cannot be: nobody wrote {shown}, and at first there was {first}.")
+        } else {
+            format!(
+                "{the} cannot be: that takes {shown}, but nobody wrote it, and at first there was {first}."
+            )
+        };
+        Fast::illegal(sentence, [shown_by])
+    }
+
+    /// Clusters each of which was begun by a cas that found the value of another: a circle, and none was the first.
+    fn circle(&self) -> Fast {
+        let is_begun = |cluster: &Cluster| cluster.writer.is_some_and(|place| self.item(place).op == Op::Cas);
+        let mut is_led_to = vec![false; self.clusters.len()];
+        for begin in (0..self.clusters.len()).filter(|&at| !is_begun(&self.clusters[at])) {
+            let mut next = Some(begin);
+            while let Some(at) = next {
+                is_led_to[at] = true;
+                let set = self.clusters[at].ender.and_then(|ender| self.written(ender));
+                next = set.map(|set| self.index[&set] as usize);
+            }
+        }
+        let lost = (0..self.clusters.len()).find(|&at| !is_led_to[at]);
+        let Some(writer) = lost.and_then(|at| self.clusters[at].writer) else { return Fast::Unfit };
+        let shown_by = self.shown_by(writer);
+        let shown =
+            |value: Option<Value>| value.map_or_else(String::new, |value| self.part.teller.value(value));
+        let (found, first) = (shown(self.item(writer).value), shown(Some(self.part.first)));
         let sentence = format!(
-            "{}, but nobody wrote {shown}, and at first there was {}.",
-            self.part.the(seer),
-            self.part.teller.value(self.part.first)
+            "{} cannot be: at first there was {first}, and whatever led to {found} had to find it there.",
+            self.part.the(shown_by),
         );
-        Fast::illegal(sentence, [seer])
+        Fast::illegal(sentence, [shown_by])
+    }
+
+    /// The operation itself, or, where it never answered, one by which it is known to have acted: who saw what it set,
+    /// and so on.
+    fn shown_by(&self, place: u32) -> u32 {
+        let mut shown_by = place;
+        for _ in 0..self.clusters.len() {
+            let next = self.seer_of(shown_by).filter(|_| !self.item(shown_by).must);
+            shown_by = next.unwrap_or(shown_by);
+        }
+        shown_by
+    }
+
+    /// One that saw what an operation wrote.
+    fn seer_of(&self, place: u32) -> Option<u32> {
+        let cluster = &self.clusters[*self.index.get(&self.written(place)?)? as usize];
+        cluster.reads.first().copied().or(cluster.ender)
     }
 
     /// The block that begins with a cluster; `None` where nothing is in it.
@@ -248,7 +287,10 @@ impl Register<'_> {
         } else {
             format!("{b} was over before {a} was invoked.")
         };
-        Fast::illegal(sentence, [earlier, later])
+        // Whose value was seen has acted, or nobody could have seen it.
+        let is_read = self.item(earlier).op == Op::Read;
+        let seen = if is_read { vec![earlier, later] } else { vec![later] };
+        Fault::new(sentence, seen).with_possible((!is_read).then_some(earlier)).into()
     }
 
     /// Orders the blocks, and puts in what may stand in several places.
@@ -309,8 +351,34 @@ impl Register<'_> {
             )
         };
         let writers = [&a.places, &b.places].map(|places| places[0]);
-        let shown: Vec<u32> = if is_first { vec![earlier, later] } else { vec![earlier, later, done, due] };
-        Fast::illegal(sentence, shown.into_iter().chain(writers.into_iter().filter(|_| !is_first)))
+        let mut shown: Vec<u32> =
+            if is_first { vec![earlier, later] } else { vec![earlier, later, done, due] };
+        shown.extend(writers.into_iter().filter(|_| !is_first));
+        // Whose value was seen has acted, or nobody could have seen it.
+        let is_seen = |place: &u32| {
+            let written = self.written(*place);
+            let sees = |other: &&u32| {
+                let other = self.item(**other);
+                match other.op {
+                    Op::Read => other.saw,
+                    Op::Cas => other.value,
+                    _ => None,
+                }
+            };
+            written.is_some() && shown.iter().any(|other| other != place && sees(&other) == written)
+        };
+        let (seen, needed): (Vec<u32>, Vec<u32>) = shown.iter().copied().partition(is_seen);
+        Fault::new(sentence, needed).with_possible(seen).into()
+    }
+
+    /// The value that an operation writes.
+    fn written(&self, place: u32) -> Option<Value> {
+        let item = self.item(place);
+        match item.op {
+            Op::Write => item.value,
+            Op::Cas => item.saw,
+            _ => None,
+        }
     }
 
     /// The value that an operation is about.

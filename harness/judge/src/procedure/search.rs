@@ -119,7 +119,7 @@ fn flip(acted: &mut Acted, slot: usize) {
 }
 
 /// What cannot be told from each other but by their times.
-type Sort = (Op, Option<Value>, Option<Value>, bool, Option<Cause>, u32);
+type Sort = (Op, Option<Value>, Option<Value>, bool, Option<Cause>, bool, u32);
 
 /// The number of each item's sort.
 fn sorts<S: Sequential>(model: &S, items: &[Item]) -> Vec<u32> {
@@ -130,7 +130,7 @@ fn sorts<S: Sequential>(model: &S, items: &[Item]) -> Vec<u32> {
     let sort = |item: &Item| {
         // Only a lock asks who it is.
         let actor = if matches!(item.op, Op::Acquire | Op::Try | Op::Release) { item.actor } else { 0 };
-        (item.op, item.value, item.saw, item.refused, item.cause, actor)
+        (item.op, item.value, item.saw, item.refused, item.cause, item.answered, actor)
     };
     let number = |item: &Item| {
         let next = numbers.len() as u32;
@@ -397,7 +397,11 @@ impl<'a, S: Sequential> Search<'a, S> {
 
     fn act(&mut self, key: &Key<S::State>, step: u32, place: u32, next: &mut Configs<S::State>) {
         let item = &self.items[place as usize];
-        for took in self.model.choices(&key.state, item) {
+        let choices = self.model.choices(&key.state, item);
+        if choices.is_empty() {
+            self.fails_in(place, &key.state);
+        }
+        for took in choices {
             let mut after = key.clone();
             if self.model.step(&mut after.state, item, took) {
                 flip(&mut after.acted, self.slot_of[place as usize] as usize);

@@ -101,7 +101,7 @@ fn settle(
     };
     let sub = Part { items, first_list: begin, ..*part };
     let fault = shrink::shrink(&sub, &model, dead);
-    Err(Fast::illegal(fault.sentence, fault.places.iter().map(|&at| places[at as usize])))
+    Err(Fast::Illegal(fault.at(places)))
 }
 
 /// Whether one element alone shows that there is no order: then each list is a look at that element.
@@ -115,7 +115,7 @@ fn by_projection(part: &Part<'_>, snapshots: &[u32], limits: Limits) -> Option<F
         let listed = part.item(place).saw.map_or(&[][..], |saw| values.items(saw));
         if let Some(pair) = listed.windows(2).find(|pair| pair[0] == pair[1]) {
             let value = part.teller.value(pair[0]);
-            return Some(Fast::illegal(format!("{}, with {value} twice.", part.the(place)), [place]));
+            return Some(Fast::illegal(format!("{} has {value} twice.", part.the(place)), [place]));
         }
         all.extend(listed.iter().filter(|&&value| known.insert(value)).map(|&value| (value, Vec::new())));
     }
@@ -136,10 +136,10 @@ fn by_projection(part: &Part<'_>, snapshots: &[u32], limits: Limits) -> Option<F
         }
         let looks = Part { items, first_list: part.first_list.clone(), ..*part };
         match settle(&looks, value, &own, &first, &outcome, limits) {
-            Err(Fast::Illegal(Fault { sentence, places: shown })) => {
+            Err(Fast::Illegal(fault)) => {
                 let value = part.teller.value(value);
-                let sentence = format!("Of the element {value} alone: {sentence}");
-                return Some(Fast::illegal(sentence, shown.iter().map(|&at| places[at as usize])));
+                let sentence = format!("Of the element {value} alone: {}", fault.sentence);
+                return Some(Fast::Illegal(Fault { sentence, ..fault.at(&places) }));
             }
             Err(Fast::Undecided(why)) => return Some(Fast::Undecided(why)),
             _ => {}

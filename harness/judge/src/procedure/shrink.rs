@@ -13,15 +13,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::search::{Limits, refute, tried};
-use super::{Fault, Part, Teller};
+use super::needed::{MEMORY_BYTES, Proof};
+use super::search::{Limits, refute};
+use super::{Fault, Part};
 use crate::history::object::{Op, Value};
 use crate::model::object::{Item, Kind, Sequential};
 
 /// How long shrinking may take; then what there is must do.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How much memory a search may take while it is tried what can go.
-const MEMORY_BYTES: usize = 64 << 20;
+/// Of how many operations all are looked at together.
+const WHOLE_MAX: usize = 48;
 /// How many groups are tried one by one; beyond, only halves and their halves.
 const GROUPS_MAX: usize = 4096;
 
@@ -47,10 +48,13 @@ struct Shrink<'a, S: Sequential> {
     dead: u32,
 }
 
-/// The smallest set of operations found that has no order; `dead` is the one that has no place among those before.
+/// What shows that there is no order; `dead` is the one that has no place among those before.
 pub(super) fn shrink<S: Sequential>(part: &Part<'_>, model: &S, dead: u32) -> Fault {
-    let kept = (0..).zip(part.items.iter().copied()).collect();
-    shrink_from(part, model, dead, kept, Vec::new())
+    shrink_from(part, model, dead, all(part), Vec::new())
+}
+
+fn all(part: &Part<'_>) -> Vec<(u32, Item)> {
+    (0..).zip(part.items.iter().copied()).collect()
 }
 
 /// The same, begun with a part that is known to have no order, whatever of these beginnings was there before.
@@ -62,51 +66,91 @@ pub(super) fn shrink_from<S: Sequential>(
     beginnings: Vec<S>,
 ) -> Fault {
     let until = Instant::now() + PATIENCE;
+    if part.items.len() <= WHOLE_MAX
+        && let Some(fault) = fewest(part, (vec![model.clone()], false), all(part), |_| true, until)
+    {
+        return fault;
+    }
     let mut shrink = Shrink { model, beginnings, kind: part.model.kind, until, kept, dead };
     shrink.drop_end();
     shrink.begin_later();
     shrink.drop_groups(Shrink::looker);
     shrink.drop_groups(Shrink::company);
-    let count = shrink.kept.len();
-    let the = part.the(shrink.dead);
-    let whatever = if shrink.beginnings.is_empty() { "" } else { ", whatever was there before" };
-    let found = shrink.found(part.teller);
-    let sentence = match count {
-        1 => format!("{the} cannot be{whatever}{found}."),
-        _ => format!("{the} has no place in any order of these {count} operations{whatever}{found}."),
-    };
-    Fault { sentence, places: shrink.kept.iter().map(|&(place, _)| place).collect() }
+    let Shrink { kept, beginnings, dead, .. } = shrink;
+    let places: Vec<u32> = kept.iter().map(|&(place, _)| place).collect();
+    let is_anywhere = !beginnings.is_empty();
+    let beginnings = if is_anywhere { beginnings } else { vec![model.clone()] };
+    let until = until.max(Instant::now() + PATIENCE / 4);
+    fewest(part, (beginnings, is_anywhere), kept, |_| true, until).unwrap_or_else(|| {
+        let (the, count) = (part.the(dead), places.len());
+        let sentence = format!("{the} has no place in any order of these {count} operations.");
+        Fault { is_minimal: true, is_anywhere, ..Fault::new(sentence, places) }
+    })
+}
+
+/// The fewest operations that have no order, of all that can have had a part in it; nothing where they may have one.
+fn fewest<S: Sequential>(
+    part: &Part<'_>,
+    beginnings: (Vec<S>, bool),
+    items: Vec<(u32, Item)>,
+    by: impl Fn(u32) -> bool,
+    until: Instant,
+) -> Option<Fault> {
+    let mut proof = Proof::of(part, beginnings, items, by, until)?;
+    proof.minimize();
+    proof.begin_anywhere();
+    proof.add_possible();
+    Some(proof.fault())
+}
+
+/// What a procedure found, without what the proof does not need, where few operations are enough to try.
+pub(super) fn tighten<S: Sequential>(part: &Part<'_>, beginnings: &[S], fault: Fault) -> Fault {
+    if fault.is_minimal || part.items.len() > WHOLE_MAX {
+        return fault;
+    }
+    let until = Instant::now() + PATIENCE;
+    let needed =
+        |by: &dyn Fn(u32) -> bool| Proof::of(part, (beginnings.to_vec(), false), all(part), by, until);
+    let is_needed = |place: u32| fault.places.contains(&place);
+    let is_named = |place: u32| is_needed(place) || fault.possible.contains(&place);
+    let found = needed(&is_needed).or_else(|| needed(&is_named)).or_else(|| needed(&|_| true));
+    let Some(mut found) = found else { return fault };
+    found.minimize();
+    let mut places: Vec<u32> = fault.places.iter().copied().filter(|&place| part.item(place).must).collect();
+    places.sort_unstable();
+    places.dedup();
+    if found.needed() == places {
+        return fault;
+    }
+    found.begin_anywhere();
+    found.add_possible();
+    found.fault()
+}
+
+/// What refutes every beginning, of what refutes each.
+pub(super) fn together<S: Sequential>(
+    part: &Part<'_>,
+    beginnings: Vec<S>,
+    is_anywhere: bool,
+    faults: &[Fault],
+) -> Fault {
+    if part.items.len() <= WHOLE_MAX {
+        let until = Instant::now() + PATIENCE;
+        if let Some(fault) = fewest(part, (beginnings, is_anywhere), all(part), |_| true, until) {
+            return fault;
+        }
+    }
+    // Each beginning may fail for a reason of its own.
+    let first = faults.first().map_or("", |fault| fault.sentence.as_str());
+    let mut whole = Fault::new(format!("No beginning explains it. From the first of them: {first}"), []);
+    for fault in faults {
+        whole.places.extend(&fault.places);
+        whole.possible.extend(&fault.possible);
+    }
+    whole
 }
 
 impl<S: Sequential> Shrink<'_, S> {
-    /// What the operation without a place would find, in words, where that is little.
-    fn found(&self, teller: Teller<'_>) -> String {
-        /// How many different ones are told.
-        const TOLD_MAX: usize = 4;
-        let items: Vec<Item> = self.kept.iter().map(|(_, item)| *item).collect();
-        let Some(place) = self.kept.iter().position(|(place, _)| *place == self.dead) else {
-            return String::new();
-        };
-        let limits = Limits { until: Some(self.until + PATIENCE), memory_bytes: MEMORY_BYTES };
-        let models =
-            if self.beginnings.is_empty() { std::slice::from_ref(self.model) } else { &self.beginnings };
-        let mut told = std::collections::BTreeSet::new();
-        for model in models {
-            for state in tried(model, &items, limits, place as u32) {
-                told.insert(model.shown(&state, &teller));
-                if told.len() > TOLD_MAX {
-                    return String::new();
-                }
-            }
-        }
-        let told: Vec<String> = told.into_iter().collect();
-        match told.split_last() {
-            None => String::new(),
-            Some((only, [])) => format!(": it would find {only}"),
-            Some((last, others)) => format!(": it would find {} or {last}", others.join(", ")),
-        }
-    }
-
     /// Drops what the search never came to.
     fn drop_end(&mut self) {
         let Some(&(_, dead)) = self.kept.iter().find(|(place, _)| *place == self.dead) else { return };

@@ -73,32 +73,30 @@ impl<'a> Teller<'a> {
         Some((&rule.name, place.map(|place| rules.spelled(place))))
     }
 
-    /// What was done, in a few words: `write 3`, `read that saw 3`.
-    #[must_use]
-    pub fn deed(&self, item: &Item) -> String {
-        if let Some((name, saw)) = self.own_words(item.value, item.saw).filter(|_| item.op == Op::Act) {
-            return saw.map_or_else(|| name.to_owned(), |saw| format!("{name} that told {saw}"));
-        }
-        let mut text = item.op.to_string();
-        let shown = |value: Option<Value>| value.map_or_else(String::new, |value| self.value(value));
-        if item.op == Op::Cas {
-            _ = write!(text, " from {} to {}", shown(item.value), shown(item.saw));
-            return text;
-        }
-        if let Some(value) = item.value {
-            _ = write!(text, " {}", self.value(value));
-        }
-        if let Some(saw) = item.saw {
-            _ = write!(text, " that saw {}", self.value(saw));
-        }
-        text
-    }
-
-    /// The operation in a sentence: `the write 3 by p1`.
+    /// The operation in a sentence: `the write 3 by p1`, `the read by p2 that saw 3`.
     #[must_use]
     pub fn the(&self, item: &Item) -> String {
-        let refused = if item.refused { "refused " } else { "" };
-        format!("the {refused}{} by {}", self.deed(item), self.actor(item.actor))
+        // Of one element alone, a list is a look at it; people know it as what the history says.
+        let call = &self.history.calls[item.call as usize];
+        let own = if call.op == item.op { None } else { Item::of(item.call, call) };
+        let item = own.as_ref().unwrap_or(item);
+        let own = self.own_words(item.value, item.saw).filter(|_| item.op == Op::Act);
+        let name = own.map_or(item.op.as_str(), |(name, _)| name);
+        let mut text = if item.refused { format!("the refused {name}") } else { format!("the {name}") };
+        let shown = |value: Option<Value>| value.map_or_else(String::new, |value| self.value(value));
+        match (item.op, item.value) {
+            (Op::Act, _) | (_, None) => {}
+            (Op::Cas, from) => _ = write!(text, " from {} to {}", shown(from), shown(item.saw)),
+            (_, value) => _ = write!(text, " {}", shown(value)),
+        }
+        _ = write!(text, " by {}", self.actor(item.actor));
+        match (item.op, own, item.saw) {
+            (Op::Cas, ..) | (_, None | Some((_, None)), None) | (Op::Act, Some((_, None)), _) => {}
+            (_, Some((_, Some(told))), _) => _ = write!(text, " that told {told}"),
+            (Op::Append, _, saw) => _ = write!(text, " that took position {}", shown(saw)),
+            (.., saw) => _ = write!(text, " that saw {}", shown(saw)),
+        }
+        text
     }
 
     /// The operation as a line of its own.

@@ -5,17 +5,19 @@
 //! illegal must be so, and so must be the operations that explain it, by themselves. Nothing may be left undecided.
 
 mod generate;
+mod minimal;
 mod oracle;
 mod random;
 mod says;
 mod whole;
 
 use flockwork_judge::check::search::Budget;
-use flockwork_judge::history::object::ObjectHistory;
+use flockwork_judge::history::Outcome;
+use flockwork_judge::history::object::{Call, ObjectHistory, Op};
 use flockwork_judge::model::object::{Kind, ObjectModel, QueueOrder};
 use flockwork_judge::procedure::{Way, certify, judge};
 use flockwork_judge::verdict::Ruling;
-use generate::{Taste, generate};
+use generate::{Taste, generate, value};
 use random::Random;
 
 fn histories() -> u64 {
@@ -166,14 +168,17 @@ fn table(name: &str, text: &str) -> ObjectModel {
     flockwork_judge::model::object::parse(name, text.to_owned()).expect("a model")
 }
 
+fn door() -> ObjectModel {
+    table("door.toml", SMALL)
+}
+
 #[test]
 fn tables() {
-    both(&table("door.toml", SMALL), 17);
+    both(&door(), 17);
 }
 
 /// So many states that the search for few does not apply: a dial of thirty numbers.
-#[test]
-fn tables_of_many_statuses() {
+fn dial() -> ObjectModel {
     let statuses: Vec<String> = (0..30).map(|number| format!("\"n{number}\"")).collect();
     let some = |from: usize, to: usize| statuses[from..to].join(", ");
     let turn = |number: usize| {
@@ -188,5 +193,51 @@ fn tables_of_many_statuses() {
         some(5, 30),
         (0..6).map(turn).collect::<Vec<_>>().join("\n"),
     );
-    both(&table("dial.toml", &text), 19);
+    table("dial.toml", &text)
+}
+
+#[test]
+fn tables_of_many_statuses() {
+    both(&dial(), 19);
+}
+
+/// Two operations say the same, but the one that never answered may have led elsewhere: neither stands for the other.
+#[test]
+fn what_never_answered_may_lead_elsewhere_than_what_answered() {
+    let statuses: Vec<String> = (0..30).map(|number| format!("\"n{number}\"")).collect();
+    let all = statuses.join(", ");
+    let model = table(
+        "two.toml",
+        &format!(
+            "kind = \"table\"\nstatuses = [{all}]\n[operations]\nlook = {{ from = [{all}], to = \"same\" }}\n\
+             stop = {{ from = [{all}], to = \"absent\" }}\n\
+             start = {{ from = \"absent\", to = \"n0\", or = \"n1\", refused = \"exists\" }}\n"
+        ),
+    );
+    let rules = model.rules.as_deref().expect("a table");
+    let op = |name: &str| {
+        let at = rules.operations().iter().position(|rule| rule.name == name).expect("an operation");
+        Some(value(at as u64))
+    };
+    let status =
+        |name: &str| (0..=30).find(|&place| rules.spelled(place) == name).map(|place| value(place.into()));
+    let mut history = ObjectHistory::default();
+    history.object("x");
+    history.initial[0] = Some(value(0));
+    let rows = [
+        ("start", 0, 20, Outcome::Unknown, None),
+        ("start", 0, 10, Outcome::Ok, None),
+        ("look", 0, 3, Outcome::Ok, status("n1")),
+        ("stop", 0, 10, Outcome::Ok, None),
+        ("look", 11, 12, Outcome::Ok, status("n0")),
+    ];
+    for (actor, (name, from, until, outcome, saw)) in rows.into_iter().enumerate() {
+        history.actor(&actor.to_string());
+        let mut call = Call::new(actor as u32, 0, Op::Act, from, until, outcome);
+        (call.value, call.saw) = (op(name), saw);
+        history.calls.push(call);
+    }
+    assert!(oracle::is_legal(&history, &model, 0, None));
+    let judged = judge(&history, &model, Budget::default());
+    assert!(matches!(judged[0].1, Ruling::Legal(_)), "{judged:?}");
 }

@@ -8,11 +8,23 @@ use flockwork_judge::model::object::{
 
 /// Whether any order explains the object's operations, or those of them that are meant.
 pub fn is_legal(history: &ObjectHistory, model: &ObjectModel, object: u32, meant: Option<&Vec<u32>>) -> bool {
+    is_legal_by(history, model, object, |index, item| {
+        meant.is_none_or(|meant| meant.contains(&index)).then_some(item)
+    })
+}
+
+/// The same where each operation is taken to be something else, or not to have acted.
+pub fn is_legal_by(
+    history: &ObjectHistory,
+    model: &ObjectModel,
+    object: u32,
+    taken: impl Fn(u32, Item) -> Option<Item>,
+) -> bool {
     let of_object = (0..)
         .zip(&history.calls)
         .filter(|(_, call)| call.object == object && call.outcome != Outcome::Failed);
-    let of_object = of_object.filter(|(index, _)| meant.is_none_or(|meant| meant.contains(index)));
-    let items: Vec<Item> = of_object.filter_map(|(index, call)| Item::of(index, call)).collect();
+    let item = |(index, call)| taken(index, Item::of(index, call)?);
+    let items: Vec<Item> = of_object.filter_map(item).collect();
     let values = &history.values;
     let initial = history.initial[object as usize];
     let first = initial.map_or(&[][..], |value| values.items(value));

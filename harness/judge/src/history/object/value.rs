@@ -25,12 +25,16 @@ const WHOLE_MAX: i64 = (1 << 60) - 1;
 const NULL: u64 = 0;
 const FALSE: u64 = 1;
 const TRUE: u64 = 2;
+const UNNAMED: u64 = 3;
 /// How deep a value may be nested.
 pub const DEPTH_MAX: usize = 64;
 
 impl Value {
     /// JSON's `null`, which is a value like any other: not the same as one that was not told.
     pub const NULL: Self = Self::of(NULL, WORD);
+
+    /// A value that no history names: it stands for all of which nothing is known but that they are none of those.
+    pub(crate) const UNNAMED: Self = Self::of(UNNAMED, WORD);
 
     const fn of(payload: u64, tag: u64) -> Self {
         match NonZeroU64::new(payload << TAG_BITS | tag) {
@@ -186,7 +190,7 @@ impl Values {
                 let items: Vec<String> = self.items(value).iter().map(|&item| self.json(item)).collect();
                 format!("[{}]", items.join(","))
             }
-            WORD => ["null", "false", "true"][value.payload()].to_owned(),
+            WORD => ["null", "false", "true", "another value"][value.payload()].to_owned(),
             _ => value.as_whole().map_or(String::new(), |number| number.to_string()),
         }
     }

@@ -219,8 +219,10 @@ pub struct Item {
     pub actor: u32,
     /// Which operation of the model it is.
     pub op: Op,
-    /// Whether it must have acted: it answered. Else it acted in full or not at all.
+    /// Whether it must have acted. Else it acted in full or not at all.
     pub must: bool,
+    /// Whether it answered. What did must have acted, except where a proof asks whether it needs that.
+    pub answered: bool,
     /// Whether it was refused.
     pub refused: bool,
     /// Why it was refused, where it says.
@@ -240,6 +242,7 @@ impl Item {
             actor: call.actor,
             op: call.op,
             must: call.outcome != Outcome::Unknown,
+            answered: call.outcome != Outcome::Unknown,
             refused: call.outcome == Outcome::Refused,
             cause: call.cause,
         })
@@ -259,7 +262,7 @@ impl Item {
 }
 
 /// What one object is, operation by operation.
-pub trait Sequential: Sync {
+pub trait Sequential: Clone + Sync {
     /// What is there between two operations, as far as the next answers depend on it.
     type State: Clone + Eq + Hash + Send;
 
@@ -284,16 +287,19 @@ pub trait Sequential: Sync {
     fn says(&self, item: &Item) -> bool;
 
     /// The same with every other beginning that these operations can tell apart, if those are few.
-    fn beginnings(&self, items: &[Item]) -> Option<Vec<Self>>
-    where
-        Self: Sized,
-    {
+    fn beginnings(&self, items: &[Item]) -> Option<Vec<Self>> {
         let _ = items;
         None
     }
 
     /// A state in words, after "it would find".
     fn shown(&self, state: &Self::State, names: &dyn Names) -> String;
+
+    /// The part of a state that an operation finds, in words, after "it would find".
+    fn found(&self, state: &Self::State, item: &Item, names: &dyn Names) -> String {
+        let _ = item;
+        self.shown(state, names)
+    }
 
     /// Whether the step function looks at times: then two operations that say the same can still differ.
     fn is_timed(&self) -> bool {

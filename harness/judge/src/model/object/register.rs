@@ -38,13 +38,8 @@ impl Sequential for Register {
         let mut values: Vec<Value> = items.iter().flat_map(|item| [item.value, item.saw]).flatten().collect();
         values.sort_unstable();
         values.dedup();
-        // Beside those, one that nobody names; what is chosen for it is named by nobody, as nobody names this register's.
-        if values.contains(&self.first) {
-            let unnamed = (0..).filter_map(|number| Value::whole(-7_000_000_000 - number));
-            values.extend(unnamed.take(values.len() + 1).find(|value| !values.contains(value)));
-        } else {
-            values.push(self.first);
-        }
+        // Beside those, one that stands for all that nobody names.
+        values.push(Value::UNNAMED);
         (values.len() <= super::BEGINNINGS_MAX)
             .then(|| values.into_iter().map(|first| Self { first }).collect())
     }

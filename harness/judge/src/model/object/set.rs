@@ -98,6 +98,14 @@ impl Sequential for Set<'_> {
         if all.is_empty() { "it empty".to_owned() } else { names.list(&mut all.into_iter()) }
     }
 
+    fn found(&self, state: &Elements, item: &Item, names: &dyn Names) -> String {
+        match item.value {
+            Some(value) if state.has(item.value) => format!("{} there", names.value(value)),
+            Some(value) => format!("{} absent", names.value(value)),
+            None => self.shown(state, names),
+        }
+    }
+
     fn says(&self, item: &Item) -> bool {
         item.refused || item.saw.is_some() || matches!(item.op, Op::Add | Op::Remove)
     }

@@ -253,7 +253,7 @@ impl Rules {
     /// Whether some operation of unknown outcome may have led to either of two states.
     pub(crate) fn leaves_open(&self, items: &[Item]) -> bool {
         let rule = |item: &Item| self.operation(number(item.value)?);
-        items.iter().any(|item| !item.must && rule(item).is_some_and(Rule::has_a_choice))
+        items.iter().any(|item| !item.answered && rule(item).is_some_and(Rule::has_a_choice))
     }
 
     /// What an operation makes of a state; `None`: it cannot have ended so.
@@ -317,7 +317,7 @@ impl Table<'_> {
     /// Where what never answered leads if it leads to what it would have told.
     fn told(&self, item: &Item) -> Option<Value> {
         let rule = self.rules.operation(number(item.value)?)?;
-        let or = rule.or.filter(|_| !item.must)?;
+        let or = rule.or.filter(|_| !item.answered)?;
         Value::whole(or.into())
     }
 }
@@ -359,7 +359,7 @@ impl Sequential for Table<'_> {
         let Some(rule) = number(item.value).and_then(|number| self.rules.operation(number)) else {
             return true;
         };
-        let may_lead_else = rule.or.is_some_and(|or| !item.must || number(item.saw) == Some(or.into()));
+        let may_lead_else = rule.or.is_some_and(|or| !item.answered || number(item.saw) == Some(or.into()));
         item.refused || (rule.to == Target::Same && !may_lead_else)
     }
 

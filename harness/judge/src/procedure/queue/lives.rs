@@ -5,7 +5,7 @@ use rayon::slice::ParallelSliceMut;
 use super::SHARED_MIN;
 use crate::history::object::{Op, Value};
 use crate::model::object::QueueOrder;
-use crate::procedure::{Fast, Part};
+use crate::procedure::{Fast, Fault, Part};
 
 /// A value in the queue. Instants are those of [`Lives::at`]; an end that never comes is `u64::MAX`.
 #[derive(Clone, Debug)]
@@ -84,9 +84,10 @@ pub(super) fn of(part: &Part<'_>) -> Result<Lives, Fast> {
             if builder.lives.is_guess {
                 return Err(Fast::Unfit);
             }
-            let (Some(push), Some(pop)) = (life.push, life.pop) else { return Err(Fast::Unfit) };
-            let sentence = format!("{} was over before {} was invoked.", part.the(pop), part.the(push));
-            return Err(Fast::illegal(sentence, [push, pop]));
+            let (Some(_), Some(pop)) = (life.push, life.pop) else { return Err(Fast::Unfit) };
+            let value = part.teller.value(life.value);
+            let sentence = format!("{} was over before {value} was pushed.", part.the(pop));
+            return Err(Fast::illegal(sentence, [pop]));
         }
         life.push_until = life.push_until.min(life.pop_until);
         life.pop_from = life.pop_from.max(life.push_from);
@@ -199,15 +200,16 @@ impl Builder<'_> {
         let shown = self.part.teller.value(value);
         let (pushes, pops) = (of.pushes.len() + of.maybe_pushes.len(), of.pops.len());
         let sentence = match pushes {
-            0 => format!("{}, but nobody pushed {shown}.", self.part.the(of.pops[0])),
+            0 => format!("{} cannot be: nobody pushed {shown}.", self.part.the(of.pops[0])),
             _ => format!(
                 "{shown} was popped {pops} times, but there {} of it.",
                 if pushes == 1 { "was only 1".to_owned() } else { format!("were only {pushes}") }
             ),
         };
-        let shown_pops = if pushes == 0 { &of.pops[..1] } else { &of.pops[..] };
-        let pushes = of.pushes.iter().flatten().chain(&of.maybe_pushes);
-        Fast::illegal(sentence, pushes.chain(shown_pops).copied())
+        // One more than there were shows it.
+        let pops = of.pops.iter().take(pushes + 1).copied();
+        let pushes = of.pushes.iter().flatten().chain(&of.maybe_pushes).copied();
+        Fault::new(sentence, pops).with_few(pushes).into()
     }
 
     /// Gives pops that do not tell what they took a value that somebody must have popped, and those that must have acted
