@@ -2,7 +2,7 @@
 //! after the other.
 //!
 //! Operations of a runtime are tried each alone. A runtime waits: for a process to die, for a freezer to freeze. Meanwhile whoever
-//! is held beside it would go on, and the order would be none.
+//! is held beside it would go on, and the order would be none. The same is done with commands that sleep in the midst of their work.
 
 use super::NoBaseline;
 use super::control::{Holder, Search};
@@ -29,6 +29,10 @@ impl Search<'_> {
                 return Ok(Some(format!(
                     "held at its system calls, a command does not end even alone: {waiting}"
                 )));
+            }
+            if !execution.events.is_sorted_by_key(|event| event.process) {
+                // Whoever sleeps lets others go on, so this was no sequential order.
+                return self.rehearse_each_alone(holder);
             }
             let mut verdict = self.judge.judge(self.site, &played)?;
             if matches!(verdict, Judged::Broken(_)) {

@@ -340,12 +340,23 @@ impl Machine {
         Ok(!ready.is_empty())
     }
 
+    /// How long the sleep that ends first would still take, in nanoseconds.
+    fn shortest_sleep_ns(&self) -> Option<u64> {
+        let left = |slept_ns: u64| move |until_ns: u64| until_ns.saturating_sub(slept_ns);
+        let of = |tree: &super::tree::Tree| {
+            let sleeps = tree.tasks.iter().filter_map(|task| task.held.as_ref()?.until_ns);
+            sleeps.map(left(tree.slept_ns)).min()
+        };
+        self.trees.iter().filter_map(of).min()
+    }
+
     /// Nobody can go on: waits for those who wait in the kernel with a limit of their own, or for who may only be late;
-    /// whether anybody came.
+    /// whether anybody came. Who sleeps for less is not kept waiting for them: Go's monitor waits for a minute.
     pub(super) fn wait_for_the_late(&mut self) -> Result<bool> {
         /// How long a task may be on its way that nobody can see.
         const GRACE: Duration = Duration::from_millis(20);
         let waits = |tree: &super::tree::Tree| tree.is_live() && !tree.waiting.is_empty();
+        let patience = self.shortest_sleep_ns().map(|ns| GRACE.max(Duration::from_nanos(ns)));
         let mut attention = Attention::within(2 * SOON);
         let begun_ns = attention.now_ns();
         loop {
@@ -363,7 +374,9 @@ impl Machine {
                 }
             }
             let since = Duration::from_nanos(attention.now_ns() - begun_ns);
-            if !self.trees.iter().any(waits) || (!has_limit && since > GRACE) {
+            let is_patient =
+                if has_limit { patience.is_none_or(|most| since <= most) } else { since <= GRACE };
+            if !self.trees.iter().any(waits) || !is_patient {
                 return Ok(false);
             }
             if self.run.begun.elapsed() > self.options.time_limit {

@@ -265,3 +265,30 @@ fn a_scenario_for_a_tool_runs_before_it_is_filled_in() {
     let scenario = fs::read_to_string(workshop.path().join("scenarios/race.toml")).unwrap();
     assert!(scenario.contains(r#"processes = [["./tool inc"], ["./tool put"]]"#), "{scenario}");
 }
+
+#[test]
+fn who_sleeps_does_not_wait_for_a_thread_that_waits_for_a_minute() {
+    // As the monitor of Go's runtime does.
+    let python = "/usr/bin/python3";
+    if !std::path::Path::new(python).exists() {
+        return super::support::skip("who_sleeps_does_not_wait_for_a_thread", "it needs /usr/bin/python3");
+    }
+    let tool = format!(
+        "#!{python} -SI\nimport os, threading, time\n\
+         threading.Thread(target=threading.Event().wait, args=(60,), daemon=True).start()\n\
+         n = int(open('state/count').read())\ntime.sleep(0.001)\n\
+         open('state/new', 'w').write(f'{{n + 1}}\\n')\nos.replace('state/new', 'state/count')\n"
+    );
+    let (name, workshop) = ("who_sleeps_does_not_wait_for_a_thread", Workshop::new(&tool));
+    let Some(report) = controlled(name, &workshop, &["--seed", "1"], &["./tool", "./tool"]) else { return };
+    let scenario = &report["scenarios"][0];
+    assert_eq!(scenario["violations"][0]["class"], "not-serializable", "{scenario:#}");
+}
+
+#[test]
+fn who_sleeps_between_reading_and_writing_is_controlled() {
+    let tool = LOSES.replace("echo $((n", "sleep 0.01\necho $((n");
+    let (name, workshop) = ("who_sleeps_between_reading_and_writing", Workshop::new(&tool));
+    let Some(report) = controlled(name, &workshop, &["--seed", "1"], &["./tool", "./tool"]) else { return };
+    assert_eq!(report["scenarios"][0]["violations"][0]["class"], "not-serializable", "{report:#}");
+}
