@@ -9,6 +9,7 @@ mod crash;
 mod expect;
 mod explore;
 mod find;
+mod locate;
 mod overrides;
 pub mod race;
 mod rounds;

@@ -67,6 +67,21 @@ fn of_state(make: impl FnOnce(&std::path::Path)) -> String {
 }
 
 #[test]
+fn what_is_not_there_is_told_with_its_line() {
+    for (what, by, line, expected) in [
+        ("time_limit", "state = \"nowhere\"\ntime_limit", "state = \"nowhere\"", "nowhere: no such folder"),
+        ("./tool read", "./toll read", "command = \"./toll read\"", "./toll: no such program"),
+        ("time_limit", "setup = [\"false\"]\ntime_limit", "setup = [\"false\"]", "false: exit code 1"),
+    ] {
+        let told = told(what, by);
+        let scenario = format!("{SUBJECT}{OPERATIONS}").replace(what, by);
+        let number = 1 + scenario.lines().position(|told| told == line).unwrap();
+        assert!(told.contains(&format!("it.toml:{number}:")) && told.contains(expected), "{told}");
+        assert!(told.contains(&format!("{number} | {line}\n")), "{told}");
+    }
+}
+
+#[test]
 fn folders_that_cannot_be_copied() {
     let fifo =
         of_state(|mine| nix::unistd::mkfifo(&mine.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap());

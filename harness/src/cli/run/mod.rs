@@ -407,13 +407,17 @@ impl Runner<'_> {
 }
 
 fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
+    let why = match not_run.exit {
+        Exit::Usage => scenario.located(&not_run.why),
+        _ => not_run.why,
+    };
     ScenarioReport {
         name: scenario.name.clone(),
         work: WorkReport::nothing(scenario.kind()),
         subject: scenario.subject_words(),
         verdict: Verdict::Error,
         expected: false,
-        reasons: vec![not_run.why],
+        reasons: vec![why],
         expect: scenario.expect.clone(),
         operations: 0,
         failed: 0,
