@@ -229,9 +229,39 @@ const BUDGET: &str = "\
 # How long: a count of operations, or duration = \"30s\". With a model, up to 4096 processes.
 ";
 
-/// What a tool says of how it is used.
+/// What shows that a script knows of a help text: the word itself, or what reads its arguments.
+const HELPFUL: [&str; 13] = [
+    "help",
+    "usage",
+    "argparse",
+    "optparse",
+    "optionparser",
+    "docopt",
+    "click",
+    "typer",
+    "fire",
+    "commander",
+    "yargs",
+    "parseargs",
+    "thor",
+];
+/// So much of a script is looked through.
+const SCRIPT_BYTES: u64 = 1 << 20;
+
+/// Whether a program is a script that takes `--help` for nothing special: it would do its work.
+fn would_work(program: &str) -> bool {
+    let mut text = Vec::new();
+    let read = fs::File::open(program).and_then(|file| file.take(SCRIPT_BYTES).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text).to_lowercase();
+    read.is_ok() && text.starts_with("#!") && !HELPFUL.iter().any(|word| text.contains(word))
+}
+
+/// What a tool says of how it is used; nothing where it would not say it.
 fn help(tool: &[String]) -> Result<String, Failure> {
     let (program, arguments) = tool.split_first().expect("clap asks for one");
+    if would_work(program) {
+        return Ok(String::new());
+    }
     let mut child = Command::new(program)
         .args(arguments)
         .arg("--help")
@@ -323,6 +353,23 @@ mod tests {
             commands(help),
             [of("put", &["{object}", "{value}"]), of("get", &["{object}"]), of("list", &[])]
         );
+    }
+
+    #[test]
+    fn a_script_without_a_help_text_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tool");
+        let path = path.to_str().unwrap();
+        for (text, works) in [
+            ("#!/bin/sh\necho 1 >count\n", true),
+            ("#!/bin/sh\n[ \"$1\" != --help ] || exit 0\n", false),
+            ("#!/usr/bin/python3\nimport argparse\n", false),
+            ("\u{7f}ELF", false),
+        ] {
+            fs::write(path, text).unwrap();
+            assert_eq!(would_work(path), works, "{text}");
+        }
+        assert!(!would_work("/no/such/program"));
     }
 
     #[test]
