@@ -363,6 +363,23 @@ pub enum Deed<P, F> {
 }
 
 impl<P, F> Deed<P, F> {
+    /// Whether it changes what lies at the paths that it names.
+    pub fn changes_what_it_names(&self) -> bool {
+        match self {
+            Self::Open(_, how) => how.writes() || how.has(libc::O_TRUNC),
+            Self::Truncate(..)
+            | Self::MakeNode(..)
+            | Self::Change(..)
+            | Self::Rename { .. }
+            | Self::Link { .. }
+            | Self::Symlink(..)
+            | Self::Unlink(_)
+            | Self::MakeFolder(_)
+            | Self::RemoveFolder(_) => true,
+            _ => false,
+        }
+    }
+
     /// The same deed, its files named in another way. Paths are translated with whether a link at their end is followed.
     pub fn map<Q, G>(self, mut path: impl FnMut(P, bool) -> Q, mut file: impl FnMut(F) -> G) -> Deed<Q, G> {
         match self {

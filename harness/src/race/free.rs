@@ -56,6 +56,24 @@ impl<'a> Free<'a> {
         Self { site, judge, plan, run, perturber }
     }
 
+    /// What commands change outside of the state folders, where they are to run freely: then nobody sees it. One execution, of
+    /// which nothing is judged, is run to tell it, where the kernel lets anybody look.
+    pub fn look(&mut self, place: &Place<'_>) -> Result<(), NoBaseline> {
+        if self.plan.mode != Mode::Free || self.site.containers.is_some() {
+            return Ok(());
+        }
+        let Ok(mut looker) = Perturber::open(place.zygote, self.site, place.root, 0..=0) else {
+            return Ok(());
+        };
+        let calm = Disturbance { delays_ns: vec![0; self.plan.processes.len()], kill: None };
+        match looker.run(self.site, &calm, &mut Dice::of(self.plan.seed, 0)) {
+            Ok((_, touched)) => self.run.touched_outside.extend(touched),
+            Err(Undone::Race(error)) => return Err(error.into()),
+            Err(Undone::Machine(_)) => {}
+        }
+        Ok(())
+    }
+
     /// Runs executions until the budget is used up, or a promise is broken.
     pub fn conduct(
         &mut self,

@@ -363,7 +363,9 @@ fn overlap(
             }
         }
     }
-    free::Free::new(site, judge, plan, run, place).conduct(until, stop, progress)
+    let mut free = free::Free::new(site, judge, plan, run, place);
+    free.look(place)?;
+    free.conduct(until, stop, progress)
 }
 
 /// A hang that shows one after the other, too.

@@ -187,12 +187,7 @@ impl Machine {
                 | Deed::MakeFolder(_)
                 | Deed::RemoveFolder(_)
         );
-        let writes = match known {
-            Deed::Open(_, how) => how.writes() || how.has(libc::O_TRUNC),
-            Deed::Truncate(..) | Deed::MakeNode(..) | Deed::Change(..) => true,
-            _ => changes_names,
-        };
-        if !writes || outside.is_empty() {
+        if !known.changes_what_it_names() || outside.is_empty() {
             return;
         }
         if changes_names {

@@ -32,6 +32,7 @@ mod watchdog;
 
 pub use journal::{Entry, Stood};
 pub use machine::Machine;
+pub(crate) use outside::keeps_nothing;
 pub use perturb::{Perturbation, Perturbed, Treatment};
 pub use seat::any_processor;
 pub use settings::{Cloned, Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};

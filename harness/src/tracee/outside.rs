@@ -31,7 +31,7 @@ pub(crate) struct Outside {
 }
 
 /// Whether a path is of a filesystem that keeps nothing.
-pub(super) fn keeps_nothing(path: &str) -> bool {
+pub(crate) fn keeps_nothing(path: &str) -> bool {
     ["/dev/", "/proc/", "/sys/"].iter().any(|folder| path.starts_with(folder))
         && !path.starts_with("/dev/shm/")
 }

@@ -128,3 +128,18 @@ fn delayed_calls_take_their_time_and_change_nothing() {
     assert_eq!(check(&scenario, "not-linearizable"), "clean");
     assert!(scenario["duration_s"].as_f64().unwrap() > 0.4, "{scenario:#}");
 }
+
+#[test]
+fn what_commands_change_elsewhere_is_told() {
+    let tool = LOCKED.replace("flock 9\n", "flock 9\necho x >>\"$LOG\"\n");
+    let workshop = Workshop::new(&tool, "");
+    let log = workshop.path().canonicalize().unwrap().join("log").display().to_string();
+    let subject = SUBJECT.replace("env = { ", &format!("env = {{ LOG = {log:?}, "));
+    workshop.place.file("it.toml", &format!("{subject}{OPERATIONS}perturb = \"0..1us\"\n"));
+    let output = ends_with(&mut workshop.place.run(&["it.toml", "--operations", "8"]), 0);
+    if stderr(&output).contains("calls could not be delayed") {
+        return super::support::skip("what_commands_change_elsewhere_is_told", "calls cannot be looked at");
+    }
+    let told = format!("also touched, outside of the state and so not put back: {log}\n");
+    assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+}

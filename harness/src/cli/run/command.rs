@@ -61,6 +61,10 @@ impl Runner<'_> {
             let paths = Vec::from_iter(paths);
             folder.write_state(&root.join("state"), &paths)?;
         }
+        if !trial.run.touched.is_empty() {
+            let files = trial.run.touched.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            self.output.remark(&format!("also touched, outside of the state and so not put back: {files}"));
+        }
         if let Some(why) = &trial.run.unperturbed {
             self.output.remark(&format!("calls could not be delayed, only the starts of commands: {why}"));
         }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde_json::Value as Json;
+
 use super::wire::{CommandsTask, Places};
-use crate::plan::command::{CommandPlan, Line};
+use crate::plan::command::{CommandPlan, Line, OperationPlan};
 use crate::process::Marker;
 use crate::process::clock::now_ns;
 use crate::process::launch::{self, Done, Launch};
@@ -51,6 +53,33 @@ impl CommandContext {
         (!folder.is_empty()).then(|| folder.into())
     }
 
+    /// An operation on an object with this value, with its process and number, both from 1.
+    pub fn filled(
+        &self,
+        operation: &OperationPlan,
+        object: &str,
+        value: Option<&Json>,
+        (process, number): (u32, u64),
+    ) -> Filled {
+        let placeholders = Placeholders {
+            state: &self.state,
+            object: Some(object),
+            value,
+            process: Some(process),
+            number: Some(number),
+            file: None,
+        };
+        let own = operation.environment.iter();
+        let mut environment = self.environment.clone();
+        environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
+        Filled {
+            words: operation.command.words.iter().map(|word| placeholders.fill(word)).collect(),
+            environment,
+            stdin: operation.stdin.as_ref().map(|text| placeholders.fill(text)),
+            folder: self.folder(),
+        }
+    }
+
     /// Whether no operation is to begin any more.
     pub fn is_over(&self) -> bool {
         let control = self.region.control();
@@ -76,5 +105,38 @@ impl CommandContext {
             folders: std::slice::from_ref(&self.places.state),
             end: None,
         })
+    }
+}
+
+/// What an operation is started with: nothing stands for anything any more.
+pub(super) struct Filled {
+    words: Vec<String>,
+    environment: Vec<(String, String)>,
+    stdin: Option<String>,
+    folder: Option<PathBuf>,
+}
+
+impl Filled {
+    /// Its command, which nothing disturbs.
+    pub fn launch<'a>(
+        &'a self,
+        operation: &'a OperationPlan,
+        context: &'a CommandContext,
+        limit_ns: u64,
+        who: &'a str,
+    ) -> Launch<'a> {
+        Launch {
+            program: &operation.command.program,
+            words: &self.words,
+            environment: &self.environment,
+            folder: self.folder.as_deref(),
+            stdin: self.stdin.as_deref().map(str::as_bytes),
+            limit_ns,
+            kill_ns: None,
+            perturber: None,
+            who,
+            folders: std::slice::from_ref(&context.places.state),
+            end: Some(&context.region.control().end),
+        }
     }
 }

@@ -57,12 +57,12 @@ fn concerns(stop: &Notification, folders: &[PathBuf]) -> bool {
 }
 
 /// The path of an open file.
-fn opened(task: u32, fd: i32) -> Option<PathBuf> {
+pub(super) fn opened(task: u32, fd: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{task}/fd/{fd}")).ok()
 }
 
 /// The path that a task names, without following links.
-fn named(task: u32, folder: i32, path: &str) -> Option<PathBuf> {
+pub(super) fn named(task: u32, folder: i32, path: &str) -> Option<PathBuf> {
     if path.starts_with('/') {
         return Some(plain(Path::new(path)));
     }

@@ -6,10 +6,12 @@
 mod auditor;
 mod context;
 mod delay;
+mod look;
 mod supervise;
 mod wire;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
@@ -47,6 +49,8 @@ pub struct CommandRun {
     pub audits: u64,
     /// Processes that were left over, by name, with how many there were.
     pub strays: Vec<(String, u64)>,
+    /// Files outside of the state that commands change: they are not put back.
+    pub touched: BTreeSet<String>,
     /// Why calls were not delayed, where they were to be: only the starts of commands were.
     pub unperturbed: Option<String>,
     /// How many rounds there were.
@@ -231,6 +235,7 @@ fn gather(
         startup_ns: finished.started_ns.saturating_sub(called_ns),
         rounds: finished.rounds,
         strays: finished.strays,
+        touched: finished.touched,
         unperturbed: finished.unperturbed,
         ended: if stop.load(Ordering::Relaxed) { Ended::Interrupted } else { Ended::Completed },
         entries,

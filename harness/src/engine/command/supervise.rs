@@ -2,7 +2,7 @@
 //!
 //! It has one thread, is forked from the zygote for one run, and is the reaper of all that the run's commands leave behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use rustix::thread::futex;
 
 use super::context::CommandContext;
 use super::wire::{CommandsTask, Finished, Report};
-use super::{auditor, delay, worker};
+use super::{auditor, delay, look, worker};
 use crate::ground::{Folders, Ground};
 use crate::plan::Budget;
 use crate::plan::command::Line;
@@ -108,13 +108,22 @@ fn conduct(context: &CommandContext, line: &Channel) -> Result<Finished, Stopped
     let mut ground = Folders::new([(context.places.state.clone(), context.places.kept.clone())]);
     alone(context, &plan.setup, "subject.setup")?;
     ground.settle()?;
+    // What setup left at work needs the state as it is.
+    let touched = if left_below().is_empty() {
+        let touched = look::touched(context)?;
+        clear_away(0, &mut BTreeMap::new());
+        ground.put_back()?;
+        touched
+    } else {
+        BTreeSet::new()
+    };
     let control = context.region.control();
     let deadline_ns = match plan.budget {
         Budget::DurationNs(ns) => now_ns().saturating_add(ns),
         Budget::Operations(_) => u64::MAX,
     };
     control.deadline_ns.store(deadline_ns, Ordering::Release);
-    let mut finished = Finished::default();
+    let mut finished = Finished { touched, ..Finished::default() };
     let mut strays = BTreeMap::new();
     while !is_enough(context, finished.rounds) {
         if finished.rounds > 0 {
@@ -272,14 +281,18 @@ fn wait_at_barrier(context: &CommandContext) {
     }
 }
 
+/// What commands left at work below this process.
+fn left_below() -> Vec<u32> {
+    launch::reap();
+    let own = nix::unistd::getpid().as_raw().cast_unsigned();
+    procfs::children(own).into_iter().filter(|pid| !is_dead(pid.cast_signed())).collect()
+}
+
 /// Lets what is left below this process end by itself for a time, and then kills it; what had to be killed is counted by name.
 fn clear_away(grace_ns: u64, strays: &mut BTreeMap<String, u64>) {
-    let own = nix::unistd::getpid().as_raw().cast_unsigned();
     let mut deadline = Deadline::after(Duration::from_nanos(grace_ns));
     loop {
-        launch::reap();
-        let left: Vec<u32> =
-            procfs::children(own).into_iter().filter(|pid| !is_dead(pid.cast_signed())).collect();
+        let left = left_below();
         if left.is_empty() {
             return;
         }

@@ -1,5 +1,6 @@
 //! What the harness and a supervisor say to each other, and what workers write down.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub(super) struct Finished {
     pub started_ns: u64,
     /// Processes that were left over after a round, by name, with how many there were.
     pub strays: Vec<(String, u64)>,
+    /// Files outside of the state that commands change.
+    pub touched: BTreeSet<String>,
     /// Why calls were not delayed, where they were to be.
     pub unperturbed: Option<String>,
 }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -20,7 +20,6 @@ use crate::process::clock::{self, now_ns};
 use crate::process::launch::{self, Done, Ending, Launch};
 use crate::process::perturbed::Perturber;
 use crate::subject::command::answer::{self, Output};
-use crate::subject::command::fill::Placeholders;
 use crate::subject::command::values;
 
 /// How long a command is taken to last before one was seen, in nanoseconds.
@@ -39,7 +38,6 @@ pub(super) struct Worker<'s> {
     typical_ns: u64,
     /// When a command is to be killed next.
     kill_at_ns: Option<u64>,
-    folder: Option<PathBuf>,
     /// What holds calls back, where that is wanted and can be.
     perturber: Option<RefCell<Perturber>>,
 }
@@ -57,7 +55,6 @@ impl<'s> Worker<'s> {
             out: BufWriter::with_capacity(1 << 16, out),
             typical_ns: TYPICAL_NS,
             kill_at_ns: None,
-            folder: context.folder(),
             perturber: delay::perturber(context, stream).map(RefCell::new),
         })
     }
@@ -150,33 +147,15 @@ impl<'s> Worker<'s> {
         let object = self.below(plan.objects.len() as u64) as usize;
         let unique = number * u64::from(plan.processes) + u64::from(self.process) + 1;
         let value = values::draw(operation, unique, &mut |count| self.below(count));
-        let placeholders = Placeholders {
-            state: &context.state,
-            object: Some(&plan.objects[object]),
-            value: value.as_ref(),
-            process: Some(self.process + 1),
-            number: Some(number + 1),
-            file: None,
-        };
-        let words: Vec<String> = operation.command.words.iter().map(|word| placeholders.fill(word)).collect();
-        let own = operation.environment.iter();
-        let mut environment = context.environment.clone();
-        environment.extend(own.map(|(name, value)| (name.clone(), placeholders.fill(value))));
-        let stdin = operation.stdin.as_ref().map(|text| placeholders.fill(text));
+        let with = (self.process + 1, number + 1);
+        let filled = context.filled(operation, &plan.objects[object], value.as_ref(), with);
         let kill_ns = self.kill_ns();
         let perturbs = self.perturbs();
+        let who = format!("p{} {}", self.process + 1, operation.name);
         let launch = Launch {
-            program: &operation.command.program,
-            words: &words,
-            environment: &environment,
-            folder: self.folder.as_deref(),
-            stdin: stdin.as_deref().map(str::as_bytes),
-            limit_ns: operation.time_limit_ns,
             kill_ns,
             perturber: self.perturber.as_ref().filter(|_| perturbs),
-            who: &format!("p{} {}", self.process + 1, operation.name),
-            folders: std::slice::from_ref(&context.places.state),
-            end: Some(&context.region.control().end),
+            ..filled.launch(operation, context, operation.time_limit_ns, &who)
         };
         let done = launch::run(&launch)?;
         if done.ending != Ending::TimedOut {
