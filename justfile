@@ -94,17 +94,19 @@ hostile:
     PROPTEST_CASES=34100 cargo test --release --package flockwork-harness --test history_mutated -- --nocapture
     cargo test --release --package flockwork-harness --test cli -- --ignored --exact --nocapture hostile::at_length
 
-# What `flockwork race` finds of scenarios/field, how soon, and what of real tools: the tables of docs/field.md; an hour, on a quiet machine
-field: && field-tools
-    cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish
+# What is found of scenarios/field by `flockwork race`, under stress with a model, perturbed and free, how soon, and what of real
+# tools: the tables of docs/field.md; an hour, on a quiet machine. Each measurement is added to LOG as soon as it is known, so that
+# one that was cut off goes on where it was; remove LOG to begin anew
+field LOG="target/field.jsonl": && (field-tools LOG)
+    FLOCKWORK_FIELD_LOG="$PWD/{{LOG}}" cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish
 
 # What the harness costs a command beside a loop in C, and how long each broken program of scenarios/field takes until it is found, shrunk and told; some minutes, on a quiet machine
 race-speed:
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture speed::measure
 
 # Only the table of real tools, as far as they are installed; needs the network for filelock and proper-lockfile
-field-tools:
-    cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools
+field-tools LOG="target/field.jsonl":
+    FLOCKWORK_FIELD_LOG="$PWD/{{LOG}}" cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools
 
 # Install runc, crun, runsc and a static busybox from the distribution, and build youki from its crate (some minutes)
 runtimes:

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::pair::{By, Race};
 
-/// What a race came to.
-#[derive(Debug)]
+/// What a race, or a stress run, came to.
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Raced {
     /// The exit code.
     pub code: i32,
@@ -22,7 +22,7 @@ pub struct Raced {
 }
 
 /// The part of the report that is of interest here.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Report {
     /// What was seen.
     pub verdict: String,
@@ -38,6 +38,9 @@ pub struct Report {
     /// How many executions overlapped.
     #[serde(default)]
     pub executions: u64,
+    /// How many operations a stress run did.
+    #[serde(default)]
+    pub operations: u64,
     /// What came of cloning programs, where they were to be.
     #[serde(default)]
     pub fork_server: Option<Clones>,
@@ -50,7 +53,7 @@ pub struct Report {
 }
 
 /// What came of cloning programs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Clones {
     /// Executions whose programs were clones.
     pub executions: u64,
@@ -61,7 +64,7 @@ pub struct Clones {
 }
 
 /// A finding.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Violation {
     /// The class.
     pub class: String,
@@ -104,9 +107,19 @@ fn commands(processes: &[Vec<String>]) -> Vec<String> {
 
 /// `flockwork race` on the folder `state` of a place, with more words.
 pub fn flockwork_race(place: &Path, words: &[String]) -> Raced {
+    flockwork(place, &["race", "--state", "state"], words)
+}
+
+/// The scenario of a pair, whose model judges what its program does under stress, with more words.
+pub fn stress(place: &Path, scenario: &Path, words: &[String]) -> Raced {
+    flockwork(place, &["run", &scenario.display().to_string()], words)
+}
+
+fn flockwork(place: &Path, first: &[&str], words: &[String]) -> Raced {
     let begun = std::time::Instant::now();
     let output = Command::new(assert_cmd::cargo::cargo_bin!("flockwork"))
-        .args(["race", "--state", "state", "--format", "json", "--results-dir", "results"])
+        .args(first)
+        .args(["--format", "json", "--results-dir", "results"])
         .args(words)
         .current_dir(place)
         .stdin(Stdio::null())

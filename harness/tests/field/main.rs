@@ -4,8 +4,10 @@
 mod alone;
 mod cloned;
 mod flockwork;
+mod guides;
 mod gvisor;
 mod held;
+mod measured;
 mod pair;
 mod perturbed;
 #[path = "../support/program.rs"]
@@ -15,4 +17,5 @@ mod raced;
 mod speed;
 mod stalled;
 mod strace;
+mod stressed;
 mod tidy;

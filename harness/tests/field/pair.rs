@@ -126,6 +126,12 @@ impl Pair {
         true
     }
 
+    /// The scenario that stresses it, with a model that says what is right; none where only a power loss shows the fault.
+    pub fn stress(&self) -> Option<PathBuf> {
+        let path = folder().join(&self.name).join("stress.toml");
+        path.is_file().then(|| path.canonicalize().expect("it is there"))
+    }
+
     /// One of its programs, built in a folder of its own with an empty `state` beside it.
     pub fn build(&self, variant: Variant) -> TempDir {
         let place = tempfile::tempdir().expect("a temporary folder");

@@ -7,12 +7,15 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::flockwork::{Raced, flockwork_race, race};
+use super::flockwork::{Raced, flockwork_race, race, stress};
+use super::measured::Log;
 use super::pair::{By, Pair, Race, Variant, folder, is_installed, names};
 
-/// How many seeds each race that depends on luck is run with; `FLOCKWORK_SEEDS` overrides it.
+/// How long a stress run takes at first. One that finds nothing is followed by one that takes the time of luck.
+const STRESS: &str = "1s";
+/// How many seeds each race that depends on luck is run with; `FLOCKWORK_FIELD_SEEDS` overrides it.
 const SEEDS: u64 = 10;
-/// How long commands that run freely are tried; `FLOCKWORK_BUDGET` overrides it.
+/// How long commands that run freely are tried; `FLOCKWORK_FIELD_BUDGET` overrides it.
 const LUCK: &str = "10s";
 /// How long commands are explored at most.
 const PATIENCE: &str = "120s";
@@ -21,14 +24,17 @@ const PATIENCE: &str = "120s";
 #[ignore = "measures for a long time: just field"]
 fn publish() {
     let only = std::env::var("FLOCKWORK_FIELD").unwrap_or_default();
+    let mut log = Log::open();
     let mut table = String::from(
-        "| program | under control: schedules, time | perturbed: found, executions, time | free: found, executions, time | twin |\n\
-         |---|---|---|---|---|\n",
+        "| program | under control: schedules, time | stress with a model: found, operations, time \
+         | perturbed: found, executions, time | free: found, executions, time | twin, under control | twin, stress |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for name in names().iter().filter(|name| name.contains(&only)) {
         let pair = Pair::read(name);
-        for raced in &pair.races {
-            let row = row(&pair, raced);
+        let stressed = stress_columns(&mut log, &pair);
+        for (index, raced) in pair.races.iter().enumerate() {
+            let row = row(&mut log, &pair, index, raced, &stressed);
             print!("{row}");
             table += &row;
         }
@@ -47,8 +53,9 @@ fn publish_tools() {
     );
     let text = fs::read_to_string(folder().join("tools.json")).expect("tools.json");
     let tools: Vec<Tool> = serde_json::from_str(&text).expect("tools.json is as it must be");
+    let mut log = Log::open();
     for tool in tools.iter().filter(|tool| tool.name.contains(&only)) {
-        let row = tool.row();
+        let row = tool.row(&mut log);
         print!("{row}");
         table += &row;
     }
@@ -67,38 +74,93 @@ fn fill(mark: &str, table: &str) {
     fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("written");
 }
 
+/// How many seeds there are.
+fn seeds() -> u64 {
+    std::env::var("FLOCKWORK_FIELD_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"))
+}
+
+/// How long commands that run freely are tried.
+fn luck() -> String {
+    std::env::var("FLOCKWORK_FIELD_BUDGET").unwrap_or_else(|_| LUCK.into())
+}
+
 /// The row of a race.
-fn row(pair: &Pair, raced: &Race) -> String {
-    let broken = pair.build(Variant::Broken);
-    let run = |words: &[&str], seed: u64| {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        race(broken.path(), raced, &[words, vec!["--seed".into(), seed.to_string()]].concat())
+fn row(log: &mut Log, pair: &Pair, index: usize, raced: &Race, stressed: &[String; 2]) -> String {
+    let luck = luck();
+    let mut run = |variant: Variant, words: &[&str], seed: u64| {
+        let what = format!("{}, {index}, {}, {}, seed {seed}", pair.name, variant.as_str(), words.join(" "));
+        let known = log.measured(&what, || {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let words = [words, vec!["--seed".into(), seed.to_string()]].concat();
+            race(pair.build(variant).path(), raced, &words)
+        });
+        (
+            known.code == 100,
+            known.report.as_ref().map_or(0, |report| report.executions),
+            known.seconds,
+            told(known),
+        )
     };
-    let seeds = std::env::var("FLOCKWORK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
-    let luck = std::env::var("FLOCKWORK_BUDGET").unwrap_or_else(|_| LUCK.into());
-    let by_luck = |how: &[&str]| {
-        let runs: Vec<Raced> =
-            (1..=seeds).map(|seed| run(&[how, &["--budget", &luck]].concat(), seed)).collect();
-        by_luck(&runs)
+    let controlled = run(Variant::Broken, &["--budget", PATIENCE], 1).3;
+    let twin = run(Variant::Fixed, &["--budget", PATIENCE], 1).3;
+    let mut by_luck = |how: &[&str]| {
+        let words = [how, &["--budget", &luck]].concat();
+        let runs: Vec<_> = (1..=seeds()).map(|seed| run(Variant::Broken, &words, seed)).collect();
+        found(
+            &runs
+                .iter()
+                .map(|(is_found, number, seconds, _)| (*is_found, *number, *seconds))
+                .collect::<Vec<_>>(),
+        )
     };
-    let controlled = run(&["--budget", PATIENCE], 1);
     let (perturbed, free) = if raced.by == By::Crash {
         ("–".into(), "–".into())
     } else {
         (by_luck(&["--perturb", "0..2ms"]), by_luck(&["--free"]))
     };
-    let twin = race(pair.build(Variant::Fixed).path(), raced, &["--budget", PATIENCE].map(str::to_owned));
     let name = &pair.name;
     let which = if pair.races.len() > 1 {
         format!(", {}", raced.processes.concat().join(" ‖ ").replace("./tool ", ""))
     } else {
         String::new()
     };
+    let [stress, calm] = stressed;
     format!(
-        "| [{name}](../scenarios/field/{name}/README.md){which} | {} | {perturbed} | {free} | {} |\n",
-        told(&controlled),
-        told(&twin),
+        "| [{name}](../scenarios/field/{name}/README.md){which} | {controlled} | {stress} | {perturbed} | {free} | {twin} | {calm} |\n"
     )
+}
+
+/// How soon the program's own scenario finds its fault, and what it says of the twin.
+fn stress_columns(log: &mut Log, pair: &Pair) -> [String; 2] {
+    let Some(scenario) = pair.stress() else { return ["–".into(), "–".into()] };
+    let luck = luck();
+    let mut run = |variant: Variant, seed: u64, duration: &str| {
+        let what = format!("{}, stress, {}, {duration}, seed {seed}", pair.name, variant.as_str());
+        let known = log.measured(&what, || {
+            let words = ["--seed", &seed.to_string(), "--duration", duration].map(str::to_owned);
+            stress(pair.build(variant).path(), &scenario, &words)
+        });
+        let operations = known.report.as_ref().map_or(0, |report| report.operations);
+        (known.code == 100, operations, known.seconds, told_stress(known))
+    };
+    let runs: Vec<(bool, u64, f64)> = (1..=seeds())
+        .map(|seed| {
+            let (is_found, operations, seconds, _) = run(Variant::Broken, seed, STRESS);
+            if is_found {
+                return (true, operations, seconds);
+            }
+            let (is_found, more, took, _) = run(Variant::Broken, seed, &luck);
+            (is_found, operations + more, seconds + took)
+        })
+        .collect();
+    [found(&runs), run(Variant::Fixed, 1, STRESS).3]
+}
+
+/// A stress run in a few words.
+fn told_stress(raced: &Raced) -> String {
+    let Some(report) = &raced.report else { return format!("exit {}", raced.code) };
+    let verdict = if raced.code == 100 { raced.classes().join(", ") } else { report.verdict.clone() };
+    format!("{verdict}: {}, {:.1} s", report.operations, raced.seconds)
 }
 
 /// A race under control in a few words.
@@ -115,21 +177,19 @@ fn told(raced: &Raced) -> String {
     format!("{verdict}: {}, {:.1} s", report.executions, raced.seconds)
 }
 
-/// Races that depend on luck: how many found it, and the medians of those that did.
-fn by_luck(runs: &[Raced]) -> String {
-    let mut found: Vec<(u64, f64)> = runs
-        .iter()
-        .filter(|raced| raced.code == 100)
-        .filter_map(|raced| Some((raced.report.as_ref()?.executions, raced.seconds)))
-        .collect();
+/// Runs that depend on luck, each with whether it found the fault, after how much, in what time: how many found it, and the
+/// medians of those that did.
+fn found(runs: &[(bool, u64, f64)]) -> String {
+    let mut found: Vec<(u64, f64)> =
+        runs.iter().filter(|run| run.0).map(|(_, number, seconds)| (*number, *seconds)).collect();
     let of = format!("{} of {}", found.len(), runs.len());
     if found.is_empty() {
         return of;
     }
-    found.sort_by_key(|(executions, _)| *executions);
-    let executions = found[found.len() / 2].0;
+    found.sort_by_key(|(number, _)| *number);
+    let number = found[found.len() / 2].0;
     found.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-    format!("{of}: {executions}, {:.1} s", found[found.len() / 2].1)
+    format!("{of}: {number}, {:.1} s", found[found.len() / 2].1)
 }
 
 /// A pair of commands of a tool that others made.
@@ -160,7 +220,7 @@ struct Tool {
 }
 
 impl Tool {
-    fn row(&self) -> String {
+    fn row(&self, log: &mut Log) -> String {
         let lacks: Vec<&str> =
             self.needs.iter().map(String::as_str).filter(|program| !is_installed(program)).collect();
         if !lacks.is_empty() {
@@ -171,7 +231,7 @@ impl Tool {
                 lacks.join(", ")
             );
         }
-        let raced = self.race();
+        let raced = log.measured(&format!("{}: {}", self.name, self.about), || self.race());
         let (verdict, executions, says) = match &raced.report {
             None => (format!("exit {}", raced.code), String::new(), last_line(&raced.told)),
             Some(report) => {
