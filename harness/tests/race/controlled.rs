@@ -271,7 +271,7 @@ fn who_sleeps_does_not_wait_for_a_thread_that_waits_for_a_minute() {
     // As the monitor of Go's runtime does.
     let python = "/usr/bin/python3";
     if !std::path::Path::new(python).exists() {
-        return super::support::skip("who_sleeps_does_not_wait_for_a_thread", "it needs /usr/bin/python3");
+        return skip("who_sleeps_does_not_wait_for_a_thread", "it needs /usr/bin/python3");
     }
     let tool = format!(
         "#!{python} -SI\nimport os, threading, time\n\
