@@ -191,6 +191,11 @@ impl Command {
         matches!(self, Self::Run(_) | Self::Race(_) | Self::Crash(_) | Self::Merge(_))
     }
 
+    /// Whether another program asks for what it prints, or it is part of a test of this machine.
+    pub const fn is_for_programs(&self) -> bool {
+        matches!(self, Self::HoldLock { .. } | Self::Completions { .. } | Self::Man)
+    }
+
     /// Whether it works with more than one thread.
     pub const fn needs_threads(&self) -> bool {
         match self {

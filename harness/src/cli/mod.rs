@@ -88,6 +88,9 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
     if typed.command.needs_threads() {
         threads::can_be_had()?;
     }
+    if !typed.command.is_for_programs() {
+        run::put_back_left(output);
+    }
     match typed.command {
         Command::Run(args) => run::run(zygote, args, command_line, output),
         Command::Race(args) => race::run(zygote, &args, command_line, output),

@@ -161,6 +161,19 @@ pub fn clear_leftovers(base: &Path, output: Output) {
     if killed > 0 {
         output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
     }
+    put_back_left(output);
+    let leftovers = scratch::clear_leftovers(base).into_iter().chain(scratch::clear_registered());
+    for leftover in leftovers {
+        let path = leftover.path.display();
+        match leftover.error {
+            None => output.remark(&format!("cleared {path}, left by a run that was killed")),
+            Some(error) => say(&format!("{path}, left by a run that was killed, cannot be cleared: {error}")),
+        }
+    }
+}
+
+/// Puts the user's own folders back in which a race in place was killed, and says so.
+pub fn put_back_left(output: Output) {
     for restored in restore_left() {
         let folders: Vec<String> = restored.folders.iter().map(|path| path.display().to_string()).collect();
         let folders = folders.join(", ");
@@ -170,14 +183,6 @@ pub fn clear_leftovers(base: &Path, output: Output) {
             Some(error) => say(&format!(
                 "{folders}, left by a race in place that was killed, cannot be put back: {error}"
             )),
-        }
-    }
-    let leftovers = scratch::clear_leftovers(base).into_iter().chain(scratch::clear_registered());
-    for leftover in leftovers {
-        let path = leftover.path.display();
-        match leftover.error {
-            None => output.remark(&format!("cleared {path}, left by a run that was killed")),
-            Some(error) => say(&format!("{path}, left by a run that was killed, cannot be cleared: {error}")),
         }
     }
 }
