@@ -241,8 +241,9 @@ impl Tool {
                     _ => format!("{} (not controlled)", report.verdict),
                 };
                 let messages = report.violations.iter().map(|violation| violation.message.clone());
-                let says: Vec<String> =
-                    messages.chain(report.reasons.clone()).chain(report.uncontrolled.clone()).collect();
+                // What was found needs no reason.
+                let reasons = report.reasons.iter().filter(|why| !why.starts_with("unexpected ")).cloned();
+                let says: Vec<String> = messages.chain(reasons).chain(report.uncontrolled.clone()).collect();
                 (verdict, report.executions.to_string(), says.join("; "))
             }
         };
