@@ -23,6 +23,8 @@ struct Tally {
     with_unknown_illegal: u64,
     several: u64,
     undecided: u64,
+    /// Left to the search, as a success tells nothing.
+    silent: u64,
 }
 
 fn text(history: &History) -> String {
@@ -95,8 +97,11 @@ fn compare_one(seed: u64, history: &History, deaths: DeathRule, is_legal: bool, 
         let is_bare = |reason| matches!(reason, Some(Reason::Exists | Reason::Status));
         let has_tokens = |record: &Record| record.generation.is_some() && record.revision.is_some();
         let bare = history.records.iter().any(|record| is_bare(record.reason) && !has_tokens(record));
-        assert!(bare, "seed {seed}: undecided without need ({order:?})\n{}", text(history));
-        tally.undecided += 1;
+        // A success without tokens does not say what it found: a force delete may have removed it.
+        let is_silent = |record: &Record| record.outcome == Outcome::Ok && !has_tokens(record);
+        let silent = history.records.iter().any(is_silent);
+        assert!(bare || silent, "seed {seed}: undecided without need ({order:?})\n{}", text(history));
+        *(if silent { &mut tally.silent } else { &mut tally.undecided }) += 1;
         return;
     }
     assert_eq!(
@@ -122,6 +127,7 @@ fn compare(seeds: std::ops::Range<u64>) {
     assert!(tally.with_unknown_illegal >= histories / 5, "too few with killed operations: {tally:?}");
     assert!(tally.several >= histories / 3, "too few with several containers: {tally:?}");
     assert!(tally.undecided <= histories / 20, "gives up too often: {tally:?}");
+    assert!(tally.silent <= histories / 20, "leaves too much to the search: {tally:?}");
 }
 
 #[test]

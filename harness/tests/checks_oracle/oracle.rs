@@ -125,10 +125,11 @@ impl<'a> Oracle<'a> {
         next.state = model::step(was, record.into()).ok()?;
         let tokens = record.generation.map(NonZeroU64::get).zip(record.revision.map(NonZeroU64::get));
         let Some((generation, revision)) = tokens.filter(|_| record.reason != Some(Reason::Absent)) else {
-            // Without tokens it cannot have changed anything.
+            // Without tokens it cannot have changed anything, but that a force delete may remove without a word.
+            let removed = record.operation == Operation::ForceDelete && was != State::Absent;
             let changed = next.state != was || (was != State::Absent && model::changes(record.into()));
-            let bare_read = record.outcome == Outcome::Ok && was != State::Absent;
-            return (!changed && !bare_read).then_some(next);
+            return (removed || !changed)
+                .then_some(World { just_claimed: !removed && next.just_claimed, ..next });
         };
         if was == State::Absent && next.state == State::Absent {
             return None;

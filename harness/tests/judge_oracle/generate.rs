@@ -34,6 +34,7 @@ pub const DIMENSIONS: &[&str] = &[
     "tokens: whole",
     "tokens: in part",
     "tokens: generations",
+    "tokens: not of looks and removals",
     "tokens: absent",
     "messages",
     "failed",
@@ -51,6 +52,8 @@ pub enum Tokens {
     Whole,
     InPart,
     Generations,
+    /// Looks and force deletes tell nothing at all.
+    Silent,
     Absent,
 }
 
@@ -81,7 +84,8 @@ pub fn case(seed: u64) -> Case {
     dimensions.push(format!("deaths: {}", history.deaths.map_or("not told", Deaths::as_str)));
     let containers = random.one_of(&[1, 1, 2, 3]);
     dimensions.push(format!("containers: {containers}"));
-    let tokens = random.one_of(&[Tokens::Whole, Tokens::InPart, Tokens::Generations, Tokens::Absent]);
+    let tokens =
+        random.one_of(&[Tokens::Whole, Tokens::InPart, Tokens::Generations, Tokens::Silent, Tokens::Absent]);
     let mut worlds = Vec::new();
     for container in 0..containers {
         history.containers.push(format!("c{}", container + 1));
@@ -287,7 +291,17 @@ fn strip(random: &mut Random, tokens: Tokens, records: &mut [Record]) {
         match tokens {
             Tokens::Generations => record.revision = None,
             Tokens::InPart if random.percent(30) => (record.generation, record.revision) = (None, None),
-            Tokens::Whole | Tokens::InPart => {}
+            Tokens::Silent
+                if record.outcome == Outcome::Ok
+                    && random.percent(60)
+                    && matches!(
+                        record.operation,
+                        Operation::ForceDelete | Operation::State | Operation::Load
+                    ) =>
+            {
+                (record.generation, record.revision, record.status) = (None, None, None);
+            }
+            Tokens::Whole | Tokens::InPart | Tokens::Silent => {}
             Tokens::Absent => {
                 (record.generation, record.revision) = (None, None);
                 // Without the status it saw, an operation leaves more to guess; only of a signal it tells what it did.
@@ -363,6 +377,7 @@ fn tell(history: &History, model: &Model, tokens: Tokens, dimensions: &mut Vec<S
         Tokens::Whole => "tokens: whole",
         Tokens::InPart => "tokens: in part",
         Tokens::Generations => "tokens: generations",
+        Tokens::Silent => "tokens: not of looks and removals",
         Tokens::Absent => "tokens: absent",
     };
     tell(tokens, true);

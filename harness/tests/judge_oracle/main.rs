@@ -97,8 +97,7 @@ fn truth(history: &History, model: &Model, container: u32) -> Truth {
         && records.iter().all(|record| {
             is_tokened(record)
                 || record.outcome != Outcome::Ok
-                || record.operation == Operation::ForceDelete
-                || (record.status.is_none() && matches!(record.operation, Operation::State | Operation::Load))
+                || (record.operation == Operation::ForceDelete && record.status.is_none())
         });
     Truth {
         is_empty: !records.iter().any(|record| says_something(model, record)),

@@ -58,6 +58,9 @@ pub(super) enum Fault {
     Back(u32, u32),
     /// It found the container absent, and there is no gap: one life was there before and after, as others tell.
     Nowhere { found: u32, before: Option<u32>, after: Option<u32> },
+    /// It found the container absent, but that was there from the start, wherever the history begins: the other is of a life
+    /// that nobody created, and nobody deleted.
+    Uncreated { found: u32, seen: u32 },
 }
 
 /// What an operation has to do with lives.
@@ -122,7 +125,8 @@ impl Lives {
             (None, _, was_there) => was_there,
         };
         let starts_absent = first == 1 << absent;
-        let gaps = judge(history, &lives, &sightings, starts_absent);
+        let may_start_absent = starts & (1 << absent) != 0;
+        let gaps = judge(history, &lives, &sightings, (starts_absent, may_start_absent));
         Some(gaps.map(|gaps| Self { all: lives, gaps, idle, first }))
     }
 
@@ -164,7 +168,7 @@ fn judge(
     history: &History,
     lives: &[Life],
     sightings: &[u32],
-    starts_absent: bool,
+    (starts_absent, may_start_absent): (bool, bool),
 ) -> Result<Vec<Vec<u32>>, Fault> {
     for life in lives {
         if let [one, other, ..] = life.creators[..] {
@@ -198,6 +202,9 @@ fn judge(
         let (begins_ns, latest) = begins[gap];
         let is_over = begins_ns <= record.deadline_ns();
         if !is_over || (gap == lives.len() && !ends_absent) {
+            if is_over && earliest == 0 && may_start_absent {
+                return Err(Fault::Uncreated { found: index, seen: lives[0].earliest_over().1 });
+            }
             let before = (earliest > 0).then(|| ends[earliest - 1].1);
             return Err(Fault::Nowhere { found: index, before, after: (!is_over).then_some(latest) });
         }
@@ -220,6 +227,7 @@ impl Fault {
             Self::Nowhere { found, before, after } => {
                 [Some(found), before, after].into_iter().flatten().collect()
             }
+            Self::Uncreated { found, seen } => vec![found, seen],
         }
     }
 
@@ -233,7 +241,7 @@ impl Fault {
         match self {
             Self::There(creator) => creator,
             Self::Twice(_, other) | Self::NotDeleted(_, other) => other,
-            Self::Back(found, _) | Self::Nowhere { found, .. } => found,
+            Self::Back(found, _) | Self::Nowhere { found, .. } | Self::Uncreated { found, .. } => found,
         }
     }
 
@@ -287,6 +295,13 @@ impl Fault {
                 };
                 let found = told(found).0;
                 format!("{found} was refused because the container is absent, yet {because}.")
+            }
+            Self::Uncreated { found, seen } => {
+                let (found, (seen, generation)) = (told(found).0, told(seen));
+                format!(
+                    "{found} was refused because the container is absent, yet generation {generation} ({seen}) was there \
+                     from the start, as nobody created it, and nobody deleted it."
+                )
             }
         }
     }

@@ -106,6 +106,19 @@ fn judge_one(history: &History, partition: &sort::Partition, deaths: DeathRule) 
     }
     match walk::Walk::through(&history.records, partition, deaths) {
         Ok(walked) => Ruling::Legal(walked),
+        Err(walk::Stop::Fault(_)) if !partition.silent.is_empty() => accuse(history, partition, deaths),
+        Err(walk::Stop::Fault(fault)) => Ruling::Illegal(fault),
+        Err(walk::Stop::Exhausted(why)) => Ruling::open(why),
+    }
+}
+
+/// Where a force delete that told nothing may have removed what the order takes to have lived on: only what no such removal
+/// explains is a fault.
+fn accuse(history: &History, partition: &sort::Partition, deaths: DeathRule) -> Ruling<Walked, Fault> {
+    match walk::Walk::through(&history.records, &partition.relaxed(), deaths) {
+        Ok(_) => Ruling::open(
+            "a force delete tells neither what it removed nor that there was nothing: ordering that needs a search",
+        ),
         Err(walk::Stop::Fault(fault)) => Ruling::Illegal(fault),
         Err(walk::Stop::Exhausted(why)) => Ruling::open(why),
     }

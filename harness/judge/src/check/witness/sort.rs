@@ -38,8 +38,10 @@ pub(super) struct Partition {
     pub unknowns: Vec<(u64, u32)>,
     /// Refusals that tell that the container existed, but not which: sorted likewise.
     pub existences: Vec<(u64, u32)>,
-    /// What claims to have found the container absent, and contradicts itself.
+    /// A refusal because the container is absent that contradicts itself: it tells a status.
     pub contradiction: Option<(Illegal, u32)>,
+    /// Force deletes among the absents that told nothing: they found the container absent, or removed it without a word.
+    pub silent: Vec<(u64, u32)>,
     /// Successes without tokens: no order can be read from them.
     pub untokened: u64,
 }
@@ -47,6 +49,7 @@ pub(super) struct Partition {
 enum Part {
     Token,
     Absent,
+    Silent,
     Unknown,
     Existence,
     Untokened,
@@ -67,12 +70,9 @@ fn part(record: &Record) -> Part {
         (Outcome::Refused, _) => Part::Existence,
         // Whoever tells half of a token has found a container: in which life and revision, only a search can say.
         _ if record.generation.is_some() || record.revision.is_some() => Part::Untokened,
-        // Force delete of an absent container is ok, and so is an audit that finds nothing.
-        (Outcome::Ok, _) if record.operation == Operation::ForceDelete => Part::Absent,
-        (Outcome::Ok, _)
-            if record.status.is_none() && matches!(record.operation, Operation::State | Operation::Load) =>
-        {
-            Part::Absent
+        // Force delete of an absent container is ok. One that tells a status has removed something.
+        (Outcome::Ok, _) if record.operation == Operation::ForceDelete && record.status.is_none() => {
+            Part::Silent
         }
         (Outcome::Ok, _) => Part::Untokened,
     }
@@ -98,6 +98,10 @@ impl Partition {
                     self.contradiction.get_or_insert((illegal, index));
                 }
             }
+            (Part::Silent, ..) => {
+                self.absents.push(at);
+                self.silent.push(at);
+            }
             (Part::Unknown, ..) => self.unknowns.push(at),
             (Part::Existence, ..) => self.existences.push(at),
             (Part::Untokened | Part::Token, ..) => self.untokened += 1,
@@ -109,6 +113,7 @@ impl Partition {
         // Each worker's log is sorted already, but for what is beyond its control: a merge sort finds those runs.
         self.keys.par_sort();
         self.absents.par_sort();
+        self.silent.sort_unstable();
         self.unknowns.sort_unstable();
         self.existences.sort_unstable();
     }
@@ -116,6 +121,28 @@ impl Partition {
     /// Whether some operation says something that an order could contradict.
     pub fn decides(&self) -> bool {
         !(self.keys.is_empty() && self.absents.is_empty() && self.existences.is_empty())
+    }
+
+    /// The same, but that what told nothing may have removed the container: as an operation of unknown outcome may.
+    /// What is illegal so is illegal; what is legal so need not be.
+    pub fn relaxed(&self) -> Self {
+        let mut relaxed = Self {
+            container: self.container,
+            keys: self.keys.clone(),
+            absents: self
+                .absents
+                .iter()
+                .filter(|at| self.silent.binary_search(at).is_err())
+                .copied()
+                .collect(),
+            unknowns: [&self.unknowns[..], &self.silent].concat(),
+            existences: self.existences.clone(),
+            contradiction: self.contradiction,
+            silent: Vec::new(),
+            untokened: self.untokened,
+        };
+        relaxed.sort();
+        relaxed
     }
 
     /// How many operations are judged by this partition.
