@@ -94,9 +94,8 @@ hostile:
     PROPTEST_CASES=34100 cargo test --release --package flockwork-harness --test history_mutated -- --nocapture
     cargo test --release --package flockwork-harness --test cli -- --ignored --exact --nocapture hostile::at_length
 
-# What is found of scenarios/field by `flockwork race`, under stress with a model, perturbed and free, how soon, and what of real
-# tools: the tables of docs/field.md; an hour, on a quiet machine. Each measurement is added to LOG as soon as it is known, so that
-# one that was cut off goes on where it was; remove LOG to begin anew
+# Each measurement is added to LOG as soon as it is known, so that one that was cut off goes on where it was; remove LOG to begin anew.
+# What is found of scenarios/field by `flockwork race`, under stress with a model, perturbed and free, how soon, and what of real tools: the tables of docs/field.md; an hour, on a quiet machine
 field LOG="target/field.jsonl": && (field-tools LOG)
     FLOCKWORK_FIELD_LOG="$PWD/{{LOG}}" cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish
 
