@@ -126,6 +126,30 @@ pub struct Writing {
     pub bytes: Option<Arc<[u8]>>,
 }
 
+/// The bytes that a call copies within the kernel, and where from and to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// Where they are read.
+    pub from: Offset,
+    /// Where they are written.
+    pub to: Offset,
+    /// How many at the most; what is there may be less.
+    pub length: u64,
+    /// How they are copied.
+    pub by: CopiedBy,
+}
+
+/// How bytes are copied within the kernel, on which it depends between which files they can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopiedBy {
+    /// `copy_file_range`: within a filesystem.
+    Range,
+    /// `FICLONE` and `FICLONERANGE`: within a filesystem whose files can share blocks.
+    Clone,
+    /// `sendfile` and `splice`: between any two.
+    Pipe,
+}
+
 /// How a name is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renaming {
@@ -227,6 +251,8 @@ pub enum Deed<P, F> {
         from: F,
         /// The file that gets them.
         to: F,
+        /// Which bytes, and how.
+        what: Copying,
     },
     /// Changes the length of an open file.
     Resize(F, Resizing),
@@ -389,7 +415,7 @@ impl<P, F> Deed<P, F> {
             }
             Self::Read(fd) => Deed::Read(file(fd)),
             Self::Write(fd, writing) => Deed::Write(file(fd), writing),
-            Self::Copy { from, to } => Deed::Copy { from: file(from), to: file(to) },
+            Self::Copy { from, to, what } => Deed::Copy { from: file(from), to: file(to), what },
             Self::Resize(fd, how) => Deed::Resize(file(fd), how),
             Self::Truncate(at, length) => Deed::Truncate(path(at, true), length),
             Self::Rename { from, to, how } => {

@@ -14,6 +14,9 @@ type Changed = Result<Option<(String, Change)>, String>;
 impl JournalBuilder<'_> {
     /// What a deed changes.
     pub(super) fn change(&mut self, deed: &Known, stood: Option<&Stood>) -> Changed {
+        if leads_nowhere(deed) {
+            return Ok(None);
+        }
         match self.change_of_names(deed)? {
             Some(changed) => Ok(Some(changed)),
             None => self.change_of_content(deed, stood),
@@ -249,5 +252,24 @@ impl JournalBuilder<'_> {
     fn can_go(&self, inode: Inode, wants_folder: bool) -> bool {
         let is_folder = self.kinds.get(&inode) == Some(&Kind::Folder);
         is_folder == wants_folder && (!is_folder || self.is_empty(inode))
+    }
+}
+
+/// Whether a path of the call ends before its last folder, so that the call fails.
+fn leads_nowhere(deed: &Known) -> bool {
+    let nowhere = |place: &Option<Arc<Place>>| {
+        place.as_ref().is_some_and(|place| place.folder.is_none() && !place.name.is_empty())
+    };
+    match deed {
+        Deed::Open(at, _)
+        | Deed::Truncate(at, _)
+        | Deed::Unlink(at)
+        | Deed::RemoveFolder(at)
+        | Deed::MakeFolder(at)
+        | Deed::MakeNode(at, _)
+        | Deed::Symlink(_, at)
+        | Deed::Change(at, ..) => nowhere(at),
+        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => nowhere(from) || nowhere(to),
+        _ => false,
     }
 }

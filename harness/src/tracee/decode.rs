@@ -8,8 +8,8 @@ use super::class::Class;
 use super::memory::{Memory, View};
 use super::{filter, table};
 use crate::books::deed::{
-    At, Attribute, Deed, Fd, Mapping, Node, Offset, Opening, Renaming, Resizing, SyncKind, Target, Told,
-    Writing,
+    At, Attribute, CopiedBy, Copying, Deed, Fd, Mapping, Node, Offset, Opening, Renaming, Resizing, SyncKind,
+    Target, Told, Writing,
 };
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
 
@@ -20,6 +20,8 @@ const CLONE_PART: u32 = 0x4020_940d;
 /// Flags of a file: read, and set.
 const GET_FLAGS: u32 = 0x8008_6601;
 const SET_FLAGS: u32 = 0x4008_6602;
+/// Where a file's blocks lie (`FS_IOC_FIEMAP`).
+const MAP_BLOCKS: u32 = 0xc020_660b;
 
 /// Whether the bytes that are written are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +144,9 @@ fn by_descriptor(a: &Arguments<'_>) -> Option<Told> {
             let (offset, length) = (a.arg(2).cast_signed(), a.arg(3).cast_signed());
             Deed::Resize(a.fd(0), Resizing::Allocate { mode: a.int(1), offset, length })
         }
-        libc::SYS_copy_file_range | libc::SYS_splice => Deed::Copy { from: a.fd(0), to: a.fd(2) },
-        libc::SYS_sendfile => Deed::Copy { from: a.fd(1), to: a.fd(0) },
+        libc::SYS_copy_file_range => a.copy((0, a.place(1)), (2, a.place(3)), CopiedBy::Range, a.arg(4)),
+        libc::SYS_splice => a.copy((0, a.place(1)), (2, a.place(3)), CopiedBy::Pipe, a.arg(4)),
+        libc::SYS_sendfile => a.copy((1, a.place(2)), (0, Offset::Current), CopiedBy::Pipe, a.arg(3)),
         libc::SYS_getdents64 => Deed::List(a.fd(0)),
         libc::SYS_fstat | libc::SYS_lseek | libc::SYS_fgetxattr | libc::SYS_flistxattr => {
             Deed::LookAt(a.fd(0))
@@ -160,13 +163,18 @@ fn by_descriptor(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_fcntl => a.fcntl(),
         libc::SYS_mmap => Deed::Map(a.fd(4), a.mapping()),
         libc::SYS_ioctl => match a.int(1).cast_unsigned() {
-            CLONE_FILE => Deed::Copy { from: a.fd(2), to: a.fd(0) },
-            // struct file_clone_range begins with the descriptor that it is copied from.
+            CLONE_FILE => a.copy((2, Offset::At(0)), (0, Offset::At(0)), CopiedBy::Clone, u64::MAX),
+            // struct file_clone_range: the descriptor that it is copied from, the place there, the length, the place here.
             CLONE_PART => {
-                let [from] = a.memory.words(a.arg(2));
-                Deed::Copy { from: Fd(from as i32), to: a.fd(0) }
+                let [from, at, length, to] = a.memory.words(a.arg(2));
+                let (at, to) = (Offset::At(at.cast_signed()), Offset::At(to.cast_signed()));
+                let length = if length == 0 { u64::MAX } else { length };
+                let what = Copying { from: at, to, length, by: CopiedBy::Clone };
+                Deed::Copy { from: Fd(from as i32), to: a.fd(0), what }
             }
             GET_FLAGS => Deed::LookAt(a.fd(0)),
+            // Which blocks a file has follows from what was written to it.
+            MAP_BLOCKS => Deed::Read(a.fd(0)),
             SET_FLAGS => Deed::ChangeAt(a.fd(0), Attribute::Extended),
             _ => Deed::Control(a.fd(0)),
         },
@@ -352,6 +360,23 @@ impl Arguments<'_> {
             bytes.into()
         });
         Writing { length, offset, parts, bytes }
+    }
+
+    /// The offset that a pointer leads to; without one it is that of the descriptor.
+    fn place(&self, index: usize) -> Offset {
+        match self.arg(index) {
+            0 => Offset::Current,
+            address => {
+                let [at] = self.memory.words(address);
+                Offset::At(at.cast_signed())
+            }
+        }
+    }
+
+    /// A copy from one descriptor to another, each an argument with an offset.
+    fn copy(&self, from: (usize, Offset), to: (usize, Offset), by: CopiedBy, length: u64) -> Told {
+        let what = Copying { from: from.1, to: to.1, length, by };
+        Deed::Copy { from: self.fd(from.0), to: self.fd(to.0), what }
     }
 
     fn mapping(&self) -> Mapping {

@@ -148,7 +148,7 @@ impl Known {
                 let faults = if writing.length > 1 { WRITING.and_short() } else { WRITING };
                 Facets::default().writing(file).meeting(faults)
             }
-            Self::Copy { from, to } => copy(from.as_ref(), to.as_ref()),
+            Self::Copy { from, to, .. } => copy(from.as_ref(), to.as_ref()),
             Self::Resize(Some(file), _) => Facets::default().writing(file).meeting(WRITING),
             Self::Truncate(Some(place), _) => {
                 let along = Facets::along(place);
@@ -204,7 +204,7 @@ impl Known {
             }
             Self::Read(file) => of("read", file),
             Self::Write(file, _) => of("write", file),
-            Self::Copy { from, to } if to.is_none() => of("copy", from),
+            Self::Copy { from, to, .. } if to.is_none() => of("copy", from),
             Self::Copy { to, .. } => of("copy to", to),
             Self::Resize(file, _) => of("resize", file),
             Self::Truncate(place, _) => at("truncate", place),

@@ -32,6 +32,8 @@ fn writing(length: u64) -> Writing {
     Writing { length, offset: Offset::Current, parts: Vec::new(), bytes: None }
 }
 
+const COPY: Copying = Copying { from: Offset::Current, to: Offset::Current, length: 1, by: CopiedBy::Range };
+
 #[test]
 fn what_touches_one_file_conflicts_and_what_does_not_does_not() {
     let write = |name: &str| Known::Write(Some(file(name, Kind::File)), writing(3));
@@ -78,7 +80,7 @@ fn outside_is_nobodys_concern() {
         Known::Read(None),
         Known::Open(None, Opening(libc::O_CREAT)),
         Known::Rename { from: None, to: None, how: Renaming::Replace },
-        Known::Copy { from: None, to: None },
+        Known::Copy { from: None, to: None, what: COPY },
         Known::Close(Some(file("a", Kind::File))),
     ] {
         assert!(deed.footprint().is_empty(), "{deed:?}");

@@ -66,8 +66,11 @@ fn by_commit(pieces: &[Piece], inode: Inode, what: Sync) -> Vec<usize> {
     let waits_for = |piece: &Piece| match (&piece.part, what) {
         (Part::Data { .. }, _) => false,
         (part, Sync::All) => part.concerns(inode),
-        // Only what is needed to find the content: that the file was made, and its size.
-        (Part::Entries { made, .. }, Sync::Data) => made.as_ref().is_some_and(|(made, _)| *made == inode),
+        // Only what is needed to find the content: that the file was made, and its size. A folder's content is its names.
+        (Part::Entries { made, set, .. }, Sync::Data) => {
+            made.as_ref().is_some_and(|(made, _)| *made == inode)
+                || set.iter().any(|(folder, _, _)| *folder == inode)
+        }
         (part, Sync::Data) => part.content_of() == Some(inode),
     };
     let last = pieces.iter().rposition(waits_for);
