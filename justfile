@@ -103,6 +103,15 @@ field LOG="target/field.jsonl": && (field-tools LOG)
 race-speed:
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture speed::measure
 
+# Run every scenario of scenarios/crash on every disk model, and fill in the table of docs/crash.md; some minutes, as far as the tools are installed
+crash-table:
+    cargo build --release --package flockwork-harness --bin flockwork
+    FLOCKWORK_BINARY="$PWD/target/release/flockwork" cargo test --package flockwork-harness --test crash_scenarios -- --ignored --exact --nocapture publish
+
+# Hold the disk models against real ext4, xfs and btrfs, at length, and fill in the tables of docs/disks.md; some minutes, needs root, xfsprogs and btrfs-progs
+disks:
+    cargo test --package flockwork-harness --test disks -- --publish
+
 # Only the table of real tools, as far as they are installed; needs the network for filelock and proper-lockfile
 field-tools LOG="target/field.jsonl":
     FLOCKWORK_FIELD_LOG="$PWD/{{LOG}}" cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture publish::publish_tools

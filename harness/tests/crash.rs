@@ -134,3 +134,37 @@ fn what_verifies_nothing_is_inconclusive_and_bad_input_is_told() {
         assert!(workshop.says(words, "true", 2).contains(told), "{words:?}");
     }
 }
+
+#[test]
+fn a_copy_within_the_kernel_is_recorded() {
+    let workshop = Workshop::new();
+    workshop.0.file("state/new", "new new\n");
+    let scenario = workshop.crash(&["--power", "--disk", "posix"], "cp state/new state/f", 100);
+    assert!(scenario["unjudged"].is_null(), "{scenario:#}");
+    let synced = "cp state/new state/f.tmp && sync state/f.tmp && mv state/f.tmp state/f";
+    workshop.crash(&["--power", "--disk", "posix"], synced, 0);
+}
+
+#[test]
+fn a_path_that_leads_nowhere_changes_nothing() {
+    let workshop = Workshop::new();
+    let tries = format!("cat state/none/x 2>/dev/null; rm -f state/none/x; {SYNCED}");
+    workshop.crash(&["--power", "--disk", "posix"], &tries, 0);
+}
+
+#[test]
+fn a_rename_across_the_edge_is_judged_only_where_it_is_no_rename() {
+    let workshop = Workshop::new();
+    let beside = "printf 'new\n' >beside && mv beside state/f";
+    let told = workshop.says(&["--disk", "ext4"], beside, 102);
+    assert!(told.contains("lies on the same filesystem"), "{told}");
+}
+
+#[test]
+fn names_drawn_at_random_hinder_no_kill() {
+    let workshop = Workshop::new();
+    let command = "for i in 1 2 3 4; do f=$(mktemp -p state); g=$(mktemp -p state); rm \"$f\" \"$g\"; done; \
+                   f=$(mktemp -p state) && printf 'new\n' >\"$f\" && mv \"$f\" state/f";
+    let scenario = workshop.crash(&["--kill"], command, 0);
+    assert!(scenario["unjudged"].is_null(), "{scenario:#}");
+}

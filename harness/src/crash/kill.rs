@@ -1,6 +1,8 @@
 //! SIGKILL at each step of the command.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Discovery, How, Work};
@@ -19,6 +21,10 @@ impl Work<'_> {
     /// Kills the command before each of its steps, and judges what that leaves.
     pub(super) fn kill_everywhere(&mut self) -> Result<(), NoBaseline> {
         let mut machine = self.machine(Options::default())?;
+        // Steps are found again by their labels, so names that are drawn at random must be known as such.
+        self.execute(&mut machine, &[])?;
+        self.execute(&mut machine, &[])?;
+        machine.learn_names();
         let (execution, _) = self.execute(&mut machine, &[])?;
         self.run.touched_outside.extend(execution.outcome.touched_outside.iter().cloned());
         let chances: Vec<(Arc<str>, bool)> = execution
@@ -116,6 +122,24 @@ impl Work<'_> {
             ))
             .into());
         }
+        self.must_be_renamed_as_elsewhere(&execution.outcome)?;
         Ok(execution)
+    }
+
+    /// A rename between a state folder and another one of the same filesystem is one step elsewhere; here the copy of the state
+    /// folder is mounted, so that the kernel refuses it and programs copy instead.
+    fn must_be_renamed_as_elsewhere(&self, left: &Left) -> Result<(), RaceError> {
+        let device = |path: &Path| path.metadata().ok().map(|about| about.dev());
+        for outside in left.renamed_across.iter().map(Path::new) {
+            let theirs = outside.parent().and_then(device);
+            if theirs.is_some() && self.plan.race.state.iter().any(|folder| device(folder) == theirs) {
+                return Err(RaceError::Refused(format!(
+                    "the command renames between the state folder and {}, which lies on the same filesystem; name a folder that \
+                     holds both with --state",
+                    outside.display()
+                )));
+            }
+        }
+        Ok(())
     }
 }

@@ -7,11 +7,27 @@ use super::model::{ALL, Disk};
 const BEFORE: &str = include_str!("document-before.md");
 const AFTER: &str = include_str!("document-after.md");
 
-/// The whole page.
+/// What was seen on real filesystems stands between these lines; `just disks` writes it.
+const SEEN: (&str, &str) = ("<!-- seen: written by `just disks` -->\n", "<!-- end of seen -->\n");
+
+/// The whole page, with what the one that is there says was seen.
 #[must_use]
-pub fn page() -> String {
+pub fn page(there: &str) -> String {
     let sections = ALL.map(section);
-    format!("{BEFORE}\n{}\n{AFTER}", sections.join("\n"))
+    let after = match (between(AFTER), between(there)) {
+        (Some((before, _, after)), Some((_, seen, _))) => {
+            format!("{before}{}{seen}{}{after}", SEEN.0, SEEN.1)
+        }
+        _ => AFTER.to_owned(),
+    };
+    format!("{BEFORE}\n{}\n{after}", sections.join("\n"))
+}
+
+/// What stands before, between and after the lines around what was seen.
+fn between(page: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = page.split_once(SEEN.0)?;
+    let (seen, after) = rest.split_once(SEEN.1)?;
+    Some((before, seen, after))
 }
 
 fn section(disk: &dyn Disk) -> String {

@@ -191,6 +191,11 @@ impl Machine {
             return;
         }
         if changes_names {
+            if let Deed::Rename { from: Some(_), to: None, .. }
+            | Deed::Rename { from: None, to: Some(_), .. } = known
+            {
+                self.run.left.renamed_across.extend(outside.iter().cloned());
+            }
             self.paths.forget_outside();
         }
         let is_told = |path: &&String| !keeps_nothing(path) || path.starts_with("/sys/");

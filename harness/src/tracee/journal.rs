@@ -60,9 +60,11 @@ impl Machine {
             return;
         }
         let changed = match told {
-            Deed::Write(fd, _) | Deed::Resize(fd, _) | Deed::Sync(fd, _) | Deed::Copy { to: fd, .. } => {
-                Some(fd.0)
-            }
+            Deed::Write(fd, _)
+            | Deed::Resize(fd, _)
+            | Deed::Sync(fd, _)
+            | Deed::ChangeAt(fd, _)
+            | Deed::Copy { to: fd, .. } => Some(fd.0),
             _ => None,
         };
         let stood = changed.and_then(|fd| Stood::of(tid, fd));

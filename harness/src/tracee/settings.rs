@@ -188,6 +188,8 @@ pub struct Left {
     pub in_fixed_order: BTreeSet<usize>,
     /// What was changed outside of the state folders.
     pub touched_outside: BTreeSet<String>,
+    /// Paths outside of the state folders that were to become names inside, or names inside were to become.
+    pub renamed_across: BTreeSet<String>,
     /// Calls that were let through though they cannot be foreseen, and how often.
     pub uncontrolled: BTreeMap<String, u64>,
     /// Why nothing exhaustive can be claimed of a search with this execution in it.

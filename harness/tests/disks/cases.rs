@@ -177,8 +177,8 @@ pub fn random(seed: u64) -> Case {
 }
 
 /// Bytes that begin with a tag, block by block.
-fn content(tag: &[u8; 4], length: usize) -> Vec<u8> {
-    tag.iter().copied().cycle().take(length).collect()
+fn content(tag: [u8; 4], length: usize) -> Vec<u8> {
+    tag.into_iter().cycle().take(length).collect()
 }
 
 impl Case {
@@ -188,7 +188,7 @@ impl Case {
             if path.ends_with('/') {
                 fs::create_dir(folder.join(path))?;
             } else {
-                fs::write(folder.join(path), content(b"old!", *length))?;
+                fs::write(folder.join(path), content(*b"old!", *length))?;
             }
         }
         Ok(())
@@ -202,7 +202,7 @@ impl Case {
                 OpenOptions::new().write(true).create_new(true).open(folder.join(path)).map(drop)
             }
             Op::Write(path, offset, length) => {
-                writable(path)?.write_all_at(&content(b"new!", *length), *offset)
+                writable(path)?.write_all_at(&content(*b"new!", *length), *offset)
             }
             Op::Truncate(path, 0) => {
                 OpenOptions::new().write(true).truncate(true).open(folder.join(path)).map(drop)
@@ -223,7 +223,7 @@ impl Case {
             let node = if path.ends_with('/') {
                 Node::Folder { mode: 0o755 }
             } else {
-                Node::File { mode: 0o644, bytes: Arc::new(content(b"old!", *length)) }
+                Node::File { mode: 0o644, bytes: Arc::new(content(*b"old!", *length)) }
             };
             image.insert(path.trim_end_matches('/'), number as u32 + 1, node);
         }
@@ -267,7 +267,7 @@ impl Names {
             Op::Write(path, offset, length) => Change::Write {
                 inode: self.inode(path),
                 offset: *offset,
-                bytes: content(b"new!", *length).into(),
+                bytes: content(*b"new!", *length).into(),
             },
             Op::Truncate(path, size) => Change::Resize { inode: self.inode(path), size: *size },
             Op::Rename(from, to) => {

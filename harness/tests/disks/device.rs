@@ -17,7 +17,7 @@ const ROOM: &str = "/mnt";
 
 /// A disk whose writes are noted.
 pub struct Device {
-    loop_device: File,
+    block: File,
     /// Its path.
     pub path: String,
     commands: File,
@@ -57,9 +57,9 @@ impl Device {
         let disk_path = at.join("disk");
         let commands = OpenOptions::new().read(true).write(true).open(at.join("commands"))?;
         let disk = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(&disk_path)?;
-        let (loop_device, path) = attach(&disk)?;
+        let (block, path) = attach(&disk)?;
         let btrfs = OpenOptions::new().read(true).write(true).open("/dev/btrfs-control").ok();
-        Ok(Self { loop_device, path, commands, disk_path, server, btrfs })
+        Ok(Self { block, path, commands, disk_path, server, btrfs })
     }
 
     /// The process that serves it.
@@ -81,9 +81,15 @@ impl Device {
         Ok(text)
     }
 
+    /// Unmounts what is mounted of it, and forgets what was cached.
+    pub fn unmount(&self) -> io::Result<()> {
+        umount2(&mounted(), MntFlags::empty())?;
+        self.forget()
+    }
+
     /// Nothing that is cached of the device is believed any more.
     pub fn forget(&self) -> io::Result<()> {
-        sys::forget_cache(&self.loop_device)?;
+        sys::forget_cache(&self.block)?;
         if let Some(control) = &self.btrfs {
             sys::forget_btrfs(control, &self.path);
         }

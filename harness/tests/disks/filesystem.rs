@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 
 use super::device::{Device, mounted};
 use super::sys;
@@ -63,7 +63,7 @@ impl Filesystem {
         fs::write(mounted().join("commit"), "")?;
         fs::create_dir(mounted().join("state"))?;
         fs::set_permissions(mounted().join("state"), fs::Permissions::from_mode(0o755))?;
-        self.unmount(device)?;
+        device.unmount()?;
         device.command("made")
     }
 
@@ -72,12 +72,6 @@ impl Filesystem {
         let options = (!self.options.is_empty()).then_some(self.options);
         mount(Some(device.path.as_str()), &mounted(), Some(self.kind), MsFlags::MS_NOATIME, options)?;
         Ok(())
-    }
-
-    /// Unmounts it, and forgets what was cached of it.
-    pub fn unmount(self, device: &Device) -> io::Result<()> {
-        umount2(&mounted(), MntFlags::empty())?;
-        device.forget()
     }
 
     /// Writes what changed of its metadata, and no data that it need not write.

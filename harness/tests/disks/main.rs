@@ -20,6 +20,7 @@ mod sys;
 mod watch;
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -38,9 +39,7 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", size] => {
             set_pdeathsig(Signal::SIGKILL).expect("a signal at the parent's death");
-            let device = std::os::fd::OwnedFd::from(
-                std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().expect("a descriptor"),
-            );
+            let device = std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor");
             fuse::serve(File::from(device), size.parse().expect("a size"));
             ExitCode::SUCCESS
         }

@@ -48,7 +48,7 @@ fn tables(rows: &[Row], torn: &[Row]) -> String {
         let of = |random: bool| -> (usize, usize) {
             rows.iter()
                 .filter(|row| row.model == filesystem.model && (row.case == "random calls") == random)
-                .fold((0, 0), |(seen, all), row| (seen + row.seen.states_seen, all + row.seen.states_allowed))
+                .fold((0, 0), |(seen, all), row| (seen + row.seen.reached, all + row.seen.allowed))
         };
         let mine = |rows: &'_ [Row]| -> (usize, usize) {
             rows.iter().filter(|row| row.model == filesystem.model).fold((0, 0), |(images, outside), row| {

@@ -76,8 +76,8 @@ struct Results {
 impl Results {
     fn of(&mut self, device: &Device, filesystem: Filesystem, is_long: bool) {
         let begun = Instant::now();
-        let usual =
-            Choice { flushes: Flushes::Kept, tearing: Tearing::Blocks, random: if is_long { 24 } else { 2 } };
+        let breadth = if is_long { Breadth::Wide { random: 4 } } else { Breadth::Narrow };
+        let usual = Choice { flushes: Flushes::Kept, tearing: Tearing::Blocks, breadth };
         let cases = by_hand();
         for (case, _) in cases.iter().filter(|(_, is_short)| is_long || *is_short) {
             let seen = self.until_seen(device, filesystem, case, usual);
@@ -102,13 +102,13 @@ impl Results {
     }
 
     fn at_length(&mut self, device: &Device, filesystem: Filesystem, cases: &[(Case, bool)], usual: Choice) {
-        let sectors = Choice { tearing: Tearing::Sectors, ..usual };
+        let sectors = Choice { tearing: Tearing::Sectors, breadth: Breadth::Narrow, ..usual };
         for (case, _) in cases {
             let seen = watch(device, filesystem, case, DELAYS_MS[0], sectors).expect("it can be watched");
             self.torn.push(Row { model: filesystem.model, case: case.name.clone(), seen });
         }
         let count = std::env::var("FLOCKWORK_DISKS_RANDOM").ok().and_then(|count| count.parse().ok());
-        for seed in 1..=count.unwrap_or(40) {
+        for seed in 1..=count.unwrap_or(20) {
             let case = random(seed);
             let seen = watch(device, filesystem, &case, DELAYS_MS[0], usual).expect("it can be watched");
             self.wrong.extend(seen.outside.iter().map(|outside| format!("{outside}; all: {:?}", case.ops)));
@@ -127,8 +127,8 @@ impl Results {
         for delay_ms in DELAYS_MS {
             let seen = watch(device, filesystem, case, delay_ms, choice).expect("it can be watched");
             all.images += seen.images;
-            all.states_seen = all.states_seen.max(seen.states_seen);
-            all.states_allowed = seen.states_allowed;
+            all.reached = all.reached.max(seen.reached);
+            all.allowed = seen.allowed;
             all.words.extend(seen.words);
             all.shown.extend(seen.shown);
             all.outside.extend(seen.outside);
@@ -172,9 +172,9 @@ pub fn a_killed_watch_leaves_nothing() {
     let backing = device.replace("/dev/", "/sys/block/") + "/loop/backing_file";
     let holds = || {
         let stays = std::fs::read_to_string(&backing).is_ok_and(|file| file.contains("fuse/disk"));
-        let serves = std::fs::read_to_string(format!("/proc/{server}/cmdline"))
+        let is_alive = std::fs::read_to_string(format!("/proc/{server}/cmdline"))
             .is_ok_and(|command| command.contains("serve"));
-        (stays || serves).then(|| format!("loop device {device}: {stays}, server {server}: {serves}"))
+        (stays || is_alive).then(|| format!("loop device {device}: {stays}, server {server}: {is_alive}"))
     };
     let until = Instant::now() + Duration::from_secs(60);
     while let Some(what) = holds() {

@@ -17,9 +17,9 @@ pub struct Seen {
     /// How many different disks were mounted.
     pub images: usize,
     /// How many of the states that the model allows were read.
-    pub states_seen: usize,
+    pub reached: usize,
     /// How many it allows.
-    pub states_allowed: usize,
+    pub allowed: usize,
     /// What was read, each state once, in words.
     pub words: BTreeSet<String>,
     /// What of the file that the page shows, with whether it was read after the last call.
@@ -98,8 +98,8 @@ pub fn watch(
         }
     }
     let every = allowed.all();
-    seen.states_seen = every.intersection(&digests).count();
-    seen.states_allowed = every.len();
+    seen.reached = every.intersection(&digests).count();
+    seen.allowed = every.len();
     let tell = |(what, (returned, begun)): (String, Calls)| {
         let done: Vec<String> = case.ops[..returned].iter().map(|op| format!("{op:?}")).collect();
         let going =
@@ -137,7 +137,7 @@ fn record(
     filesystem.commit(3)?;
     nix::unistd::syncfs(std::fs::File::open(&folder)?)?;
     let told = device.told()?;
-    filesystem.unmount(device)?;
+    device.unmount()?;
     let (writes, events) = log::read(&told);
     Ok(candidates(&writes, &events, choice))
 }
@@ -155,6 +155,6 @@ fn mount_and_read(device: &Device, filesystem: Filesystem, candidate: &Candidate
         Ok(image) => Left::Folder(image),
         Err(error) => Left::Unreadable(format!("it cannot be read: {error}")),
     };
-    filesystem.unmount(device)?;
+    device.unmount()?;
     Ok(left)
 }
