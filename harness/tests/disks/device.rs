@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,6 +26,27 @@ pub struct Device {
     btrfs: Option<File>,
 }
 
+/// A server that waits for its disk to be mounted.
+///
+/// It starts before the namespace is entered, and stays outside: whoever leaves a namespace last unmounts what is in it, and
+/// that must be served by somebody else.
+pub struct Served {
+    fuse: File,
+    server: Child,
+}
+
+impl Served {
+    /// Starts one for a disk of so many bytes.
+    pub fn start(size: u64) -> io::Result<Self> {
+        let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
+        let server = Command::new(std::env::current_exe()?)
+            .args(["serve", &size.to_string()])
+            .stdin(Stdio::from(fuse.try_clone()?))
+            .spawn()?;
+        Ok(Self { fuse, server })
+    }
+}
+
 /// Enters a mount namespace of the calling process's own, with an empty folder in memory.
 pub fn enter() -> io::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
@@ -43,17 +64,13 @@ pub fn mounted() -> PathBuf {
 }
 
 impl Device {
-    /// A disk of so many bytes, served by this binary.
-    pub fn open(size: u64) -> io::Result<Self> {
-        let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
+    /// Mounts what a server of this binary serves.
+    pub fn open(served: Served) -> io::Result<Self> {
+        let Served { fuse, server } = served;
         let at = Path::new(ROOM).join("fuse");
         let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", fuse.as_raw_fd());
         mount(Some("flockwork"), &at, Some("fuse"), MsFlags::empty(), Some(options.as_str()))?;
-        let fuse = OwnedFd::from(fuse);
-        let server = Command::new(std::env::current_exe()?)
-            .args(["serve", &size.to_string()])
-            .stdin(Stdio::from(fuse))
-            .spawn()?;
+        drop(fuse);
         let disk_path = at.join("disk");
         let commands = OpenOptions::new().read(true).write(true).open(at.join("commands"))?;
         let disk = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(&disk_path)?;

@@ -108,6 +108,11 @@ pub fn serve(device: File, size: u64) {
         }
         let read = match (&server.device).read(&mut buffer) {
             Ok(read) => read,
+            // It is not mounted yet.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                std::thread::sleep(Duration::from_millis(2));
+                continue;
+            }
             // A request that was withdrawn before it could be read.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR | libc::EAGAIN)) => {
                 continue;

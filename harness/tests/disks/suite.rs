@@ -6,7 +6,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use super::cases::{ANOMALIES, Case, by_hand, random};
-use super::device::{Device, enter};
+use super::device::{Device, Served, enter};
 use super::filesystem::{ALL, Filesystem, is_installed};
 use super::images::{Breadth, Choice, Flushes, Tearing};
 use super::publish;
@@ -31,21 +31,15 @@ pub fn run(form: &str) -> ExitCode {
 pub fn work(form: &str) -> ExitCode {
     // New files have the permissions that the models say.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    enter().expect("a mount namespace of its own");
     let is_long = form == "long";
+    let wanted = ALL.into_iter().filter(|filesystem| is_long || SHORT.contains(&filesystem.model));
+    let wanted: Vec<Filesystem> = wanted.filter(|filesystem| !is_skipped(*filesystem)).collect();
+    let served: Vec<Served> =
+        wanted.iter().map(|filesystem| Served::start(filesystem.size).expect("a server")).collect();
+    enter().expect("a mount namespace of its own");
     let mut results = Results::default();
-    for filesystem in ALL.into_iter().filter(|filesystem| is_long || SHORT.contains(&filesystem.model)) {
-        if !is_installed(&filesystem.maker()) {
-            assert!(
-                std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(),
-                "{} needs {}",
-                filesystem.model,
-                filesystem.maker()
-            );
-            println!("skipped: {} needs {}", filesystem.model, filesystem.maker());
-            continue;
-        }
-        let device = Device::open(filesystem.size).expect("a watched disk");
+    for (filesystem, served) in wanted.into_iter().zip(served) {
+        let device = Device::open(served).expect("a watched disk");
         println!("watching {} by {}", device.path, device.server());
         filesystem.make(&device).expect("a filesystem");
         results.of(&device, filesystem, is_long);
@@ -57,6 +51,17 @@ pub fn work(form: &str) -> ExitCode {
         publish::publish(&results.rows, &results.torn);
     }
     if results.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether what makes it is not installed: that is told, and with `FLOCKWORK_REQUIRE_ALL=1` a failure.
+fn is_skipped(filesystem: Filesystem) -> bool {
+    let (model, maker) = (filesystem.model, filesystem.maker());
+    let lacks = !is_installed(&maker);
+    assert!(!lacks || std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "{model} needs {maker}");
+    if lacks {
+        println!("skipped: {model} needs {maker}");
+    }
+    lacks
 }
 
 /// What was seen of a case on a filesystem.
@@ -158,6 +163,12 @@ fn missing<'a>(wanted: &[&'a str], words: &BTreeSet<String>) -> Option<&'a str> 
 
 /// Kills the process that does the work while it does it: its disk, its mounts and its server go with it.
 pub fn a_killed_watch_leaves_nothing() {
+    for after_ms in [200, 500, 900] {
+        kill_after(Duration::from_millis(after_ms));
+    }
+}
+
+fn kill_after(wait: Duration) {
     let mut child = worker("short").stdout(Stdio::piped()).spawn().expect("this binary starts");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let first = lines.next().expect("a line").expect("text");
@@ -166,7 +177,7 @@ pub fn a_killed_watch_leaves_nothing() {
         .and_then(|rest| rest.split_once(" by "))
         .unwrap_or_else(|| panic!("the worker says what it uses: {first}"));
     // Somewhere in the middle of it.
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(wait);
     child.kill().expect("a kill");
     child.wait().expect("its end");
     let backing = device.replace("/dev/", "/sys/block/") + "/loop/backing_file";
