@@ -76,10 +76,10 @@ pub(crate) struct SlotSettings {
 enum Word {
     /// The number of the slot's listener + 1; 0 until it is there, [`u32::MAX`] if it will never be. A futex.
     Listener,
-    /// Counts orders. A futex.
-    Orders,
+    /// Counts requests. A futex.
+    Requests,
     /// What the slot is asked for: a run, or its end.
-    Order,
+    Request,
     /// Which command, or whose pid.
     Subject,
     /// Counts reports. A futex.
@@ -219,13 +219,13 @@ fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
 fn serve(settings: &SlotSettings, images: &[Image], niceness: Option<i32>, words: &Words) -> io::Result<()> {
     let mut seen = 0;
     loop {
-        let orders = words.wait_while(Word::Orders, seen, None);
-        if orders == seen {
+        let requests = words.wait_while(Word::Requests, seen, None);
+        if requests == seen {
             continue;
         }
-        seen = orders;
+        seen = requests;
         let subject = words.load(Word::Subject);
-        let result = match words.load(Word::Order) {
+        let result = match words.load(Word::Request) {
             RUN => {
                 let starting = Starting { pass: settings.pass, real_time: settings.real_time, niceness };
                 run(starting, images, words, subject)
@@ -240,7 +240,7 @@ fn serve(settings: &SlotSettings, images: &[Image], niceness: Option<i32>, words
             }
             Err(error) => words.store(Word::Error, error.raw_os_error().unwrap_or(libc::EIO).cast_unsigned()),
         }
-        words.ring(Word::Reports, orders);
+        words.ring(Word::Reports, requests);
     }
 }
 
@@ -275,7 +275,7 @@ pub(crate) struct Slot {
     pub pid: u32,
     pub listener: Listener,
     words: Words,
-    orders: u32,
+    requests: u32,
     /// Whether the kernel wakes a task as soon as it is answered.
     pub wakes_in_step: bool,
 }
@@ -310,7 +310,7 @@ impl Slot {
         let listener = Listener::from_fd(listener.map_err(|error| Self::told(error.into()))?);
         // Without it everything works, and takes longer.
         let wakes_in_step = listener.wake_in_step().is_ok();
-        Ok(Self { pid, listener, words, orders: 0, wakes_in_step })
+        Ok(Self { pid, listener, words, requests: 0, wakes_in_step })
     }
 
     fn told(error: io::Error) -> SlotError {
@@ -322,25 +322,25 @@ impl Slot {
         }
     }
 
-    fn order(&mut self, order: u32, subject: u32) {
-        self.words.store(Word::Order, order);
+    fn request(&mut self, request: u32, subject: u32) {
+        self.words.store(Word::Request, request);
         self.words.store(Word::Subject, subject);
-        self.orders += 1;
-        self.words.ring(Word::Orders, self.orders);
+        self.requests += 1;
+        self.words.ring(Word::Requests, self.requests);
     }
 
     /// Orders the command of this index to be started; [`Slot::report`] gives its pid. The slot stops once meanwhile, and
     /// must be let go on.
     pub(crate) fn ask_run(&mut self, command: u32) {
-        self.order(RUN, command);
+        self.request(RUN, command);
     }
 
-    /// What came of the last order, if that is known within this time.
+    /// What came of the last request, if that is known within this time.
     pub(crate) fn report(&self, at_most: Duration) -> Option<io::Result<u32>> {
-        if self.words.load(Word::Reports) != self.orders {
-            self.words.wait_while(Word::Reports, self.orders - 1, Some(at_most));
+        if self.words.load(Word::Reports) != self.requests {
+            self.words.wait_while(Word::Reports, self.requests - 1, Some(at_most));
         }
-        (self.words.load(Word::Reports) == self.orders).then(|| match self.words.load(Word::Error) {
+        (self.words.load(Word::Reports) == self.requests).then(|| match self.words.load(Word::Error) {
             0 => Ok(self.words.load(Word::Result)),
             error => Err(io::Error::from_raw_os_error(error.cast_signed())),
         })
@@ -353,7 +353,7 @@ impl Slot {
 
     /// Has a command reaped that has ended; gives back how.
     pub(crate) fn reap(&mut self, pid: u32) -> io::Result<Status> {
-        self.order(REAP, pid);
+        self.request(REAP, pid);
         let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "a slot does not answer"));
         let status = self.report(Duration::from_secs(20)).unwrap_or_else(late)?;
         Ok(match status & SIGNALED {

@@ -95,7 +95,7 @@ pub(crate) struct Round {
 
 /// What is still to be done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Deed {
+enum Action {
     Start(usize),
     Kill(usize),
 }
@@ -261,7 +261,7 @@ impl Site {
 /// One execution of commands that overlap.
 struct Play<'s> {
     site: &'s mut Site,
-    deeds: VecDeque<(u64, Deed)>,
+    actions: VecDeque<(u64, Action)>,
     next: Vec<usize>,
     running: BTreeMap<u32, Running>,
     /// Processes of which a command was killed or did not end: nothing more is started in them.
@@ -274,15 +274,15 @@ struct Play<'s> {
 impl<'s> Play<'s> {
     fn new(site: &'s mut Site, round: &Round) -> Self {
         let processes = site.processes.len();
-        let mut deeds: Vec<(u64, Deed)> = (0..processes)
-            .map(|process| (round.delays_ns.get(process).copied().unwrap_or(0), Deed::Start(process)))
+        let mut actions: Vec<(u64, Action)> = (0..processes)
+            .map(|process| (round.delays_ns.get(process).copied().unwrap_or(0), Action::Start(process)))
             .collect();
-        deeds.extend(round.kill.map(|(process, at_ns)| (at_ns, Deed::Kill(process))));
-        deeds.sort_unstable();
+        actions.extend(round.kill.map(|(process, at_ns)| (at_ns, Action::Kill(process))));
+        actions.sort_unstable();
         let played = Played::nothing();
         Self {
             site,
-            deeds: deeds.into(),
+            actions: actions.into(),
             next: vec![0; processes],
             running: BTreeMap::new(),
             over: vec![false; processes],
@@ -295,7 +295,7 @@ impl<'s> Play<'s> {
     fn run(&mut self) -> Result<(), RaceError> {
         loop {
             self.fall_due()?;
-            let starts_to_come = self.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Start(_)));
+            let starts_to_come = self.actions.iter().any(|(_, action)| matches!(action, Action::Start(_)));
             if self.running.is_empty() && !starts_to_come {
                 return Ok(());
             }
@@ -307,7 +307,7 @@ impl<'s> Play<'s> {
     }
 
     fn wait(&self) -> Duration {
-        let next_ns = self.deeds.front().map(|(at_ns, _)| (self.begun_ns + at_ns).saturating_sub(now_ns()));
+        let next_ns = self.actions.front().map(|(at_ns, _)| (self.begun_ns + at_ns).saturating_sub(now_ns()));
         next_ns.map_or(LOOK, |next_ns| Duration::from_nanos(next_ns).min(LOOK))
     }
 
@@ -315,11 +315,11 @@ impl<'s> Play<'s> {
     fn fall_due(&mut self) -> Result<(), RaceError> {
         let since_ns = now_ns() - self.begun_ns;
         let mut starting = Vec::new();
-        while self.deeds.front().is_some_and(|(at_ns, _)| *at_ns <= since_ns) {
-            let Some((_, deed)) = self.deeds.pop_front() else { break };
-            match deed {
-                Deed::Start(process) => starting.push(process),
-                Deed::Kill(process) => {
+        while self.actions.front().is_some_and(|(at_ns, _)| *at_ns <= since_ns) {
+            let Some((_, action)) = self.actions.pop_front() else { break };
+            match action {
+                Action::Start(process) => starting.push(process),
+                Action::Kill(process) => {
                     self.over[process] = true;
                     self.kill(process)?;
                     for running in self.running.values_mut().filter(|running| running.step.0 == process) {
@@ -378,7 +378,7 @@ impl<'s> Play<'s> {
                 }
                 Err(error) => {
                     self.done.insert(step, not_started(error.errno));
-                    self.deeds.push_front((0, Deed::Start(step.0)));
+                    self.actions.push_front((0, Action::Start(step.0)));
                 }
             }
         }

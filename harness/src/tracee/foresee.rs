@@ -19,7 +19,7 @@ use crate::explore::step::{Access, Gate};
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.
-pub(super) enum Verdict {
+pub(super) enum Foreseen {
     /// It is answered at once.
     Reply(Reply),
     /// It may be a step.
@@ -43,11 +43,11 @@ impl Machine {
         let told = decode::decode(&stop, Memory(tid), recording);
         let told = self.last_thread(process, &stop, told);
         match self.judge(process, tid, &told)? {
-            Verdict::Reply(reply) => {
+            Foreseen::Reply(reply) => {
                 self.answer(process, &stop, reply)?;
                 Ok(())
             }
-            Verdict::Perhaps(known) => self.weigh(process, stop, told, known),
+            Foreseen::Perhaps(known) => self.weigh(process, stop, told, known),
         }
     }
 
@@ -59,8 +59,8 @@ impl Machine {
     }
 
     /// What can be said without looking at files.
-    pub(super) fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
-        use Verdict::Reply as Answer;
+    pub(super) fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Foreseen> {
+        use Foreseen::Reply as Answer;
         Ok(match told {
             Deed::Nothing | Deed::Duplicate(_) => Answer(Reply::Continue),
             Deed::SyncAll => {
@@ -136,7 +136,7 @@ impl Machine {
     }
 
     /// Finds out which files a deed is about.
-    fn know(&mut self, process: usize, tid: u32, told: &Told) -> Result<Verdict> {
+    fn know(&mut self, process: usize, tid: u32, told: &Told) -> Result<Foreseen> {
         let mut outside = Vec::new();
         let locks = matches!(told, Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. });
         let known = {
@@ -167,13 +167,13 @@ impl Machine {
         self.mistrust_clones(process, tid, &known, &outside);
         self.note_outside(&known, &outside);
         if let Some(reply) = self.beyond_files(process, tid, told, &known, &outside)? {
-            return Ok(Verdict::Reply(reply));
+            return Ok(Foreseen::Reply(reply));
         }
         if let Some(other) = outside.first().and_then(|path| self.told_of(process, path)) {
             let label = format!("look at p{}", other + 1);
-            return Ok(Verdict::Perhaps(Known::Refused(label, LOOK)));
+            return Ok(Foreseen::Perhaps(Known::Refused(label, LOOK)));
         }
-        Ok(Verdict::Perhaps(known))
+        Ok(Foreseen::Perhaps(known))
     }
 
     /// Changes outside are told, once each.
@@ -326,8 +326,8 @@ impl Machine {
             return Ok(());
         };
         let known = match self.know(process, stop.task, &held.told)? {
-            Verdict::Perhaps(known) => known,
-            Verdict::Reply(_) => held.known,
+            Foreseen::Perhaps(known) => known,
+            Foreseen::Reply(_) => held.known,
         };
         let prediction = self.predict(process, stop.task, &held.told, &known)?;
         if let Some(task) = self.trees[process].task(stop.task) {

@@ -12,7 +12,7 @@ use crate::random::Random;
 
 /// What a call is given and what became of it.
 #[derive(Clone, Debug)]
-struct Deed {
+struct Action {
     op: Op,
     value: Option<i64>,
     saw: Saw,
@@ -52,16 +52,16 @@ pub fn run(model: &ObjectModel, threads: u32, calls: u64, seed: u64) -> ObjectHi
         for number in 0..calls {
             let object = random.below(2) as u32;
             let fresh = i64::from(thread) + i64::from(threads) * number.cast_signed() + 1;
-            let mut deed = choose(model, fresh, &mut random);
+            let mut action = choose(model, fresh, &mut random);
             let from_ns = start.elapsed().as_nanos() as u64;
             if random.chance(30) {
                 std::thread::yield_now();
             }
-            act(model, &objects[object as usize], thread, &mut deed);
+            act(model, &objects[object as usize], thread, &mut action);
             if random.chance(30) {
                 std::thread::yield_now();
             }
-            done.push((object, thread, from_ns, start.elapsed().as_nanos() as u64, deed));
+            done.push((object, thread, from_ns, start.elapsed().as_nanos() as u64, action));
         }
         done
     };
@@ -73,7 +73,7 @@ pub fn run(model: &ObjectModel, threads: u32, calls: u64, seed: u64) -> ObjectHi
     told(model, threads, all)
 }
 
-fn told(model: &ObjectModel, threads: u32, all: Vec<(u32, u32, u64, u64, Deed)>) -> ObjectHistory {
+fn told(model: &ObjectModel, threads: u32, all: Vec<(u32, u32, u64, u64, Action)>) -> ObjectHistory {
     let mut history = ObjectHistory::default();
     history.model = Some(model.clone());
     for thread in 0..threads {
@@ -82,12 +82,12 @@ fn told(model: &ObjectModel, threads: u32, all: Vec<(u32, u32, u64, u64, Deed)>)
     history.object("a");
     history.object("b");
     let value = |number: i64| Value::whole(number).expect("small");
-    for (object, thread, from_ns, until_ns, deed) in all {
-        let outcome = if deed.refused.is_some() { Outcome::Refused } else { Outcome::Ok };
-        let mut call = Call::new(thread, object, deed.op, from_ns, until_ns, outcome);
-        call.cause = deed.refused;
-        call.value = deed.value.map(value);
-        call.saw = match deed.saw {
+    for (object, thread, from_ns, until_ns, action) in all {
+        let outcome = if action.refused.is_some() { Outcome::Refused } else { Outcome::Ok };
+        let mut call = Call::new(thread, object, action.op, from_ns, until_ns, outcome);
+        call.cause = action.refused;
+        call.value = action.value.map(value);
+        call.saw = match action.saw {
             Saw::Nothing => None,
             Saw::One(number) => Some(value(number)),
             Saw::Truth(truth) => Some(Value::truth(truth)),
@@ -107,7 +107,7 @@ fn told(model: &ObjectModel, threads: u32, all: Vec<(u32, u32, u64, u64, Deed)>)
     history
 }
 
-fn choose(model: &ObjectModel, fresh: i64, random: &mut Random) -> Deed {
+fn choose(model: &ObjectModel, fresh: i64, random: &mut Random) -> Action {
     let op = random.pick(model.kind.operations());
     let (value, saw) = match (model.kind, op) {
         (Kind::Counter, Op::Add) => (Some(1), Saw::Nothing),
@@ -122,45 +122,45 @@ fn choose(model: &ObjectModel, fresh: i64, random: &mut Random) -> Deed {
         }
         _ => (None, Saw::Nothing),
     };
-    Deed { op, value, saw, refused: None }
+    Action { op, value, saw, refused: None }
 }
 
-fn act(model: &ObjectModel, object: &Mutex<Contents>, thread: u32, deed: &mut Deed) {
+fn act(model: &ObjectModel, object: &Mutex<Contents>, thread: u32, action: &mut Action) {
     let mut contents = locked(object);
     let contents = &mut *contents;
-    let value = deed.value.unwrap_or(0);
-    let refuse = |deed: &mut Deed, cause: Cause| deed.refused = Some(cause);
-    match (model.kind, deed.op) {
+    let value = action.value.unwrap_or(0);
+    let refuse = |action: &mut Action, cause: Cause| action.refused = Some(cause);
+    match (model.kind, action.op) {
         (Kind::Register, Op::Write) => contents.number = value,
-        (Kind::Register | Kind::Counter, Op::Read) => deed.saw = Saw::One(contents.number),
+        (Kind::Register | Kind::Counter, Op::Read) => action.saw = Saw::One(contents.number),
         (Kind::Register, _) => {
             // It expects what is there, or what was not there for long.
-            deed.value = Some(if value % 3 == 0 { contents.number } else { 0 });
-            match deed.saw {
-                Saw::One(to) if deed.value == Some(contents.number) => contents.number = to,
-                _ => refuse(deed, Cause::Status),
+            action.value = Some(if value % 3 == 0 { contents.number } else { 0 });
+            match action.saw {
+                Saw::One(to) if action.value == Some(contents.number) => contents.number = to,
+                _ => refuse(action, Cause::Status),
             }
         }
         (Kind::Counter, _) => {
             contents.number += value;
-            deed.saw = Saw::One(contents.number);
+            action.saw = Saw::One(contents.number);
         }
-        (Kind::Set, Op::Add) if !contents.elements.insert(value) => refuse(deed, Cause::Exists),
-        (Kind::Set, Op::Remove) if !contents.elements.remove(&value) => refuse(deed, Cause::Absent),
-        (Kind::Set, Op::Contains) => deed.saw = Saw::Truth(contents.elements.contains(&value)),
-        (Kind::Set, Op::Members) => deed.saw = Saw::List(contents.elements.iter().copied().collect()),
+        (Kind::Set, Op::Add) if !contents.elements.insert(value) => refuse(action, Cause::Exists),
+        (Kind::Set, Op::Remove) if !contents.elements.remove(&value) => refuse(action, Cause::Absent),
+        (Kind::Set, Op::Contains) => action.saw = Saw::Truth(contents.elements.contains(&value)),
+        (Kind::Set, Op::Members) => action.saw = Saw::List(contents.elements.iter().copied().collect()),
         (Kind::Log, Op::Append) => {
-            deed.saw = Saw::One(contents.list.len().cast_signed() as i64);
+            action.saw = Saw::One(contents.list.len().cast_signed() as i64);
             contents.list.push_back(value);
         }
-        (Kind::Log, _) => deed.saw = Saw::List(contents.list.iter().copied().collect()),
+        (Kind::Log, _) => action.saw = Saw::List(contents.list.iter().copied().collect()),
         (Kind::Lock, Op::Release) if contents.holder == Some(thread) => contents.holder = None,
-        (Kind::Lock, Op::Release) => refuse(deed, Cause::Status),
+        (Kind::Lock, Op::Release) => refuse(action, Cause::Status),
         // To wait here would be to wait for a thread that may never release it.
         (Kind::Lock, _) => {
-            deed.op = Op::Try;
+            action.op = Op::Try;
             match contents.holder {
-                Some(_) => refuse(deed, Cause::Held),
+                Some(_) => refuse(action, Cause::Held),
                 None => contents.holder = Some(thread),
             }
         }
@@ -171,28 +171,28 @@ fn act(model: &ObjectModel, object: &Mutex<Contents>, thread: u32, deed: &mut De
                 QueueOrder::Any => contents.list.pop_back(),
             };
             match taken {
-                Some(taken) => deed.saw = Saw::One(taken),
-                None => refuse(deed, Cause::Empty),
+                Some(taken) => action.saw = Saw::One(taken),
+                None => refuse(action, Cause::Empty),
             }
         }
-        (Kind::Table, _) => door(contents, deed),
+        (Kind::Table, _) => door(contents, action),
         (Kind::Set, _) => {}
     }
 }
 
 /// The door of the documentation: `open`, `close`, `lock`, `unlock`, `look`; places are absent, open, closed, locked.
-fn door(contents: &mut Contents, deed: &mut Deed) {
+fn door(contents: &mut Contents, action: &mut Action) {
     const FIRST: i64 = 2;
     let place = if contents.number == 0 { FIRST } else { contents.number };
-    let (leads, told) = match (deed.value, place) {
+    let (leads, told) = match (action.value, place) {
         (Some(0), 2) => (1, 1),
         (Some(1), 1 | 2) | (Some(3), 3) => (2, 2),
         (Some(2), 2) => (3, 3),
         (Some(4), _) => (place, place),
         _ => {
-            (deed.refused, deed.saw) = (Some(Cause::Status), Saw::One(place));
+            (action.refused, action.saw) = (Some(Cause::Status), Saw::One(place));
             return;
         }
     };
-    (contents.number, deed.saw) = (leads, Saw::One(told));
+    (contents.number, action.saw) = (leads, Saw::One(told));
 }

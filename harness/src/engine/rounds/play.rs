@@ -37,7 +37,7 @@ pub(super) struct Pace {
 
 /// What is done to one command at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Deed {
+enum Action {
     Start(usize),
     Stop(usize),
     Continue(usize),
@@ -61,14 +61,14 @@ pub(super) fn play(
     history.deaths = (plan.kill > 0.0).then_some(Deaths::Free);
     history.containers.clone_from(&plan.containers);
     set_up(host, plan, &ids, &mut history)?;
-    let deeds = deeds(plan, number, pace);
+    let actions = actions(plan, number, pace);
     let board = Board::default();
     let files: Vec<_> = ids.iter().map(|id| host.root.join(host.runtime.metadata_name(id))).collect();
     let (dones, torn) = std::thread::scope(|scope| {
         let (board, files) = (&board, &files);
         let readers: Vec<_> =
             (0..plan.auditors).map(|auditor| scope.spawn(move || audit(board, auditor, files))).collect();
-        let dones = Play::new(host, plan, &ids).run(&deeds);
+        let dones = Play::new(host, plan, &ids).run(&actions);
         board.end();
         let torn: Vec<Torn> = readers.into_iter().filter_map(|reader| reader.join().ok()).flatten().collect();
         (dones, torn)
@@ -130,29 +130,29 @@ fn set_up(
 }
 
 /// What is done when, in nanoseconds since the round began: decided by the seed and the round's number.
-fn deeds(plan: &RoundsPlan, number: u64, pace: &Pace) -> Vec<(u64, Deed)> {
+fn actions(plan: &RoundsPlan, number: u64, pace: &Pace) -> Vec<(u64, Action)> {
     let mut dice = Dice::of(plan.seed, number);
     let mut below = |most: u64| dice.number() % most.max(1);
     // Half of the rounds start together, as two people would who press a key; the others a little apart.
     let is_together = below(2) == 0;
-    let mut deeds = Vec::new();
+    let mut actions = Vec::new();
     for command in 0..plan.together.len() {
         let start_ns = if is_together { 0 } else { below(pace.longest_ns / 2) };
-        deeds.push((start_ns, Deed::Start(command)));
+        actions.push((start_ns, Action::Start(command)));
         if let Some(range) = &plan.perturb_ns {
             for _ in 0..below(STOPS_MAX + 1) {
                 let stop_ns = start_ns + below(pace.longest_ns);
                 let for_ns = range.start() + below(range.end() - range.start() + 1);
-                deeds.push((stop_ns, Deed::Stop(command)));
-                deeds.push((stop_ns + for_ns, Deed::Continue(command)));
+                actions.push((stop_ns, Action::Stop(command)));
+                actions.push((stop_ns + for_ns, Action::Continue(command)));
             }
         }
         if (below(1_000_000) as f64) < plan.kill * 1e6 {
-            deeds.push((start_ns + below(plan.kill_within_ns), Deed::Kill(command)));
+            actions.push((start_ns + below(plan.kill_within_ns), Action::Kill(command)));
         }
     }
-    deeds.sort_unstable();
-    deeds
+    actions.sort_unstable();
+    actions
 }
 
 /// Commands on their way.
@@ -181,22 +181,22 @@ impl<'p> Play<'p> {
     }
 
     /// Does all of it, and waits until every command has ended or had its time.
-    fn run(mut self, deeds: &[(u64, Deed)]) -> Result<Vec<Done>, HostError> {
+    fn run(mut self, actions: &[(u64, Action)]) -> Result<Vec<Done>, HostError> {
         let begun_ns = now_ns();
         let limit = self.host.limit();
         let mut deadline = Deadline::after(limit);
         let mut next = 0;
         while self.done.iter().any(Option::is_none) {
-            let at = |deed: &(u64, Deed)| begun_ns + deed.0;
-            let due = deeds[next..].iter().take_while(|deed| at(deed) <= now_ns()).count();
-            self.perform(&deeds[next..next + due])?;
+            let at = |action: &(u64, Action)| begun_ns + action.0;
+            let due = actions[next..].iter().take_while(|action| at(action) <= now_ns()).count();
+            self.perform(&actions[next..next + due])?;
             next += due;
-            let left = deeds
+            let left = actions
                 .get(next)
-                .map_or(host::ROUND, |deed| Duration::from_nanos(at(deed).saturating_sub(now_ns())));
+                .map_or(host::ROUND, |action| Duration::from_nanos(at(action).saturating_sub(now_ns())));
             if let Some(ended) = self.host.spawner.ended(left.min(host::ROUND))? {
                 self.hear(ended)?;
-            } else if next == deeds.len() {
+            } else if next == actions.len() {
                 if !deadline.is_over() {
                     continue;
                 }
@@ -210,11 +210,11 @@ impl<'p> Play<'p> {
     }
 
     /// Does what is due; what starts at one time starts as much at once as can be.
-    fn perform(&mut self, deeds: &[(u64, Deed)]) -> Result<(), HostError> {
-        let starts: Vec<usize> = deeds
+    fn perform(&mut self, actions: &[(u64, Action)]) -> Result<(), HostError> {
+        let starts: Vec<usize> = actions
             .iter()
-            .filter_map(|(_, deed)| match deed {
-                Deed::Start(command) => Some(*command),
+            .filter_map(|(_, action)| match action {
+                Action::Start(command) => Some(*command),
                 _ => None,
             })
             .collect();
@@ -230,12 +230,12 @@ impl<'p> Play<'p> {
                 self.handles[command] = Some(Handle::of(running.pid));
             }
         }
-        for (_, deed) in deeds {
-            match deed {
-                Deed::Start(_) => {}
-                Deed::Stop(command) => self.signal(*command, Signal::SIGSTOP)?,
-                Deed::Continue(command) => self.signal(*command, Signal::SIGCONT)?,
-                Deed::Kill(command) => self.kill(*command),
+        for (_, action) in actions {
+            match action {
+                Action::Start(_) => {}
+                Action::Stop(command) => self.signal(*command, Signal::SIGSTOP)?,
+                Action::Continue(command) => self.signal(*command, Signal::SIGCONT)?,
+                Action::Kill(command) => self.kill(*command),
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::decode::{self, Recording};
 use super::super::filter::is_not_cloned;
-use super::super::foresee::Verdict;
+use super::super::foresee::Foreseen;
 use super::super::machine::Machine;
 use super::super::memory::{Memory, View};
 use super::super::task::{handle, process_of};
@@ -129,8 +129,8 @@ impl Machine {
         }
         let touched = self.run.left.touched_outside.len();
         match self.judge(process, tid, &told)? {
-            Verdict::Reply(reply) => Ok(Some(reply)),
-            Verdict::Perhaps(known) => {
+            Foreseen::Reply(reply) => Ok(Some(reply)),
+            Foreseen::Perhaps(known) => {
                 let is_within = is_of_state(&known);
                 if is_within || self.run.left.touched_outside.len() > touched {
                     return Ok(None);

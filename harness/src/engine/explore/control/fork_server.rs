@@ -42,7 +42,7 @@ pub(crate) struct ForkServerTask {
 
 /// What a controller asks of its fork server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ForkOrder {
+pub(super) enum ForkRequest {
     /// Fork the process of this number, which nobody is at present.
     Fork(u32),
     /// Wait for this child to end; it is as good as dead.
@@ -62,16 +62,16 @@ pub(super) enum ForkMessage {
     Failed(String),
 }
 
-/// The zygote's part: forks a fork server, with a channel to the controller that comes behind the order.
+/// The zygote's part: forks a fork server, with a channel to the controller that comes behind the task.
 pub(crate) fn raise(
     channel: &Channel,
-    order: ForkServerTask,
+    task: ForkServerTask,
     memory: OwnedFd,
     build: Builder,
 ) -> io::Result<()> {
     reap_fork_servers();
     let Some(((), Some(line))) = channel.receive::<()>()? else {
-        return Err(io::Error::other("an order for a fork server came without its channel"));
+        return Err(io::Error::other("a task for a fork server came without its channel"));
     };
     let zygote = nix::unistd::getpid();
     match sys::fork()? {
@@ -79,7 +79,7 @@ pub(crate) fn raise(
         Forked::Child => {
             sys::close_parents_copy(channel.as_fd());
             let line = Channel::from(line);
-            let attend = || lifeline::tie_to(zygote).and_then(|()| be(&line, order, memory, build));
+            let attend = || lifeline::tie_to(zygote).and_then(|()| be(&line, task, memory, build));
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attend)).map_or(
                 lifeline::PANICKED,
                 |lived| {
@@ -98,7 +98,7 @@ pub(crate) fn raise(
     }
 }
 
-/// Reaps the fork servers whose controllers have gone. Nothing else is the zygote's child between two orders.
+/// Reaps the fork servers whose controllers have gone. Nothing else is the zygote's child between two tasks.
 fn reap_fork_servers() {
     use nix::sys::wait::WaitPidFlag;
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -110,7 +110,7 @@ fn reap_fork_servers() {
 
 /// What the processes of one exploration share.
 struct ForkContext {
-    order: ForkServerTask,
+    task: ForkServerTask,
     region: Arc<Region>,
     subject: Box<dyn Subject>,
     containers: Arc<[String]>,
@@ -121,11 +121,11 @@ impl ForkContext {
     /// Opens the subject, in the process that will use it.
     fn open(&self, identity: Identity) -> Result<Box<dyn Session + '_>, String> {
         let seat = Seat {
-            root: self.order.root.clone(),
+            root: self.task.root.clone(),
             process: identity.process,
             containers: Arc::clone(&self.containers),
-            payload_bytes: self.order.payload_bytes,
-            marker: self.order.marker.clone(),
+            payload_bytes: self.task.payload_bytes,
+            marker: self.task.marker.clone(),
             watch: Arc::new(OverlapDetector::new(Arc::clone(&self.region), identity, 0..=0)),
         };
         self.subject.open(seat).map_err(|error| format!("cannot open the subject: {error}"))
@@ -144,19 +144,19 @@ fn attend(context: &ForkContext, identity: Identity) -> Result<i32, String> {
 }
 
 /// The fork server's life.
-fn be(line: &Channel, order: ForkServerTask, memory: OwnedFd, build: Builder) -> io::Result<()> {
+fn be(line: &Channel, task: ForkServerTask, memory: OwnedFd, build: Builder) -> io::Result<()> {
     lifeline::call_oneself(NAME);
-    if let Some(processor) = order.processor {
+    if let Some(processor) = task.processor {
         let mut set = CpuSet::new();
         set.set(processor)?;
         sched_setaffinity(Pid::from_raw(0), &set)?;
     }
     let context = ForkContext {
-        region: Arc::new(Region::attach(memory, order.layout)?),
-        subject: build(&order.subject).map_err(io::Error::other)?,
-        containers: order.containers.clone().into(),
+        region: Arc::new(Region::attach(memory, task.layout)?),
+        subject: build(&task.subject).map_err(io::Error::other)?,
+        containers: task.containers.clone().into(),
         fork_server: nix::unistd::getpid(),
-        order,
+        task,
     };
     line.send(&ForkMessage::Raised(context.fork_server.as_raw().cast_unsigned()), None)?;
     let mut children = Vec::new();
@@ -171,9 +171,9 @@ fn be(line: &Channel, order: ForkServerTask, memory: OwnedFd, build: Builder) ->
 /// Does as the controller wishes, until it is gone.
 fn serve(line: &Channel, context: &ForkContext, children: &mut Vec<Pid>) -> io::Result<()> {
     let mut incarnations = 0;
-    while let Some((order, _)) = line.receive::<ForkOrder>()? {
-        let message = match order {
-            ForkOrder::Fork(process) => {
+    while let Some((request, _)) = line.receive::<ForkRequest>()? {
+        let message = match request {
+            ForkRequest::Fork(process) => {
                 incarnations += 1;
                 let identity = Identity { process, incarnation: incarnations };
                 start(line, context, identity).map(|child| {
@@ -181,7 +181,7 @@ fn serve(line: &Channel, context: &ForkContext, children: &mut Vec<Pid>) -> io::
                     ForkMessage::Forked(child.as_raw().cast_unsigned())
                 })
             }
-            ForkOrder::Reap(pid) => reap(Pid::from_raw(pid.cast_signed())).map(|how| {
+            ForkRequest::Reap(pid) => reap(Pid::from_raw(pid.cast_signed())).map(|how| {
                 children.retain(|child| child.as_raw().cast_unsigned() != pid);
                 ForkMessage::Reaped(how)
             }),
@@ -231,7 +231,7 @@ fn work(context: &ForkContext, identity: Identity) -> Result<i32, String> {
     File::open("/dev/null")
         .and_then(|null| Ok(nix::unistd::dup2_stdin(null)?))
         .map_err(|error| error.to_string())?;
-    if process + 1 == context.order.layout.examiner() {
+    if process + 1 == context.task.layout.examiner() {
         return attend(context, identity);
     }
     let listener = match seccomp::install(&filter::program(None)) {

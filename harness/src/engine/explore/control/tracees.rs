@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::error::{ControlError, Result};
 use super::foresee;
-use super::fork_server::{ForkMessage, ForkOrder, ForkServerTask};
+use super::fork_server::{ForkMessage, ForkRequest, ForkServerTask};
 use super::mail;
 use super::record;
 use super::tracee::{self, Arrival, Tracee, Watchdog};
@@ -70,7 +70,7 @@ impl Tracees {
         };
         let region = Region::create(layout)?;
         let (ours, theirs) = Channel::pair()?;
-        let order = ForkServerTask {
+        let task = ForkServerTask {
             subject: plan.subject.clone().with_workers(processes as u32),
             root: root.to_owned(),
             containers: plan.containers.clone(),
@@ -79,7 +79,7 @@ impl Tracees {
             marker: Marker::next().to_string(),
             processor,
         };
-        zygote.order(&ServerTask::ForkServer(Box::new(order)), &region)?;
+        zygote.order(&ServerTask::ForkServer(Box::new(task)), &region)?;
         zygote.hand_over(theirs.as_fd())?;
         drop(theirs);
         let tracees = Self {
@@ -236,7 +236,7 @@ impl Tracees {
     }
 
     fn fork(&self, process: usize) -> Result<u32> {
-        self.line.send(&ForkOrder::Fork(process as u32), None)?;
+        self.line.send(&ForkRequest::Fork(process as u32), None)?;
         match self.message()? {
             ForkMessage::Forked(pid) => Ok(pid),
             other => {
@@ -246,7 +246,7 @@ impl Tracees {
     }
 
     fn wait_for(&self, pid: u32) -> Result<i32> {
-        self.line.send(&ForkOrder::Reap(pid), None)?;
+        self.line.send(&ForkRequest::Reap(pid), None)?;
         match self.message()? {
             ForkMessage::Reaped(how) => Ok(how),
             other => {
