@@ -75,6 +75,7 @@ mutations:
 # Hold both judges against oracles that try every order, over more than a million random histories: some minutes
 oracles:
     cargo test --release --package flockwork-harness --test search --test checks_oracle --test judge_oracle -- --ignored
+    cargo test --release --package flockwork-judge --test objects many -- --ignored
 
 # How many schedules each known bug takes under control, by strategy: the table of docs/gvisor-history.md
 bugs *BUGS:

@@ -82,8 +82,8 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     let WorkReport::Crash { crash: Some(crash) } = &scenario.work else { return };
     let kills = scenario.kills.map(|kills| format!("killed at each of {}", plural(kills, "step")));
     let power = crash.disk.as_ref().zip(crash.states).map(|(disk, states)| {
-        let calls = plural(crash.calls.unwrap_or(0), "call");
-        format!("{} of a power loss on {disk}, from {calls}", plural(states, "state"))
+        let calls = crash.calls.map_or_else(String::new, |calls| format!(", from {}", plural(calls, "call")));
+        format!("{} of a power loss on {disk}{calls}", plural(states, "state"))
     });
     let tried: Vec<String> = kills.into_iter().chain(power).collect();
     line(text, &format!("  {FAINT}{}{FAINT:#}", tried.join("; ")));

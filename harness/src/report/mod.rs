@@ -128,7 +128,7 @@ pub struct ScenarioReport {
     /// The folder that holds the evidence.
     pub results: Option<PathBuf>,
     /// The exit code that this scenario alone would end with.
-    #[serde(rename = "exit_code")]
+    #[serde(rename = "exit_code", default = "Exit::not_stored")]
     pub exit: Exit,
 }
 

@@ -83,33 +83,32 @@ impl StoredRun {
     }
 }
 
-type Fields = serde_json::Map<String, serde_json::Value>;
+/// What tells the forms of `summary.json` apart.
+#[derive(Deserialize)]
+struct Form {
+    kind: Kind,
+    /// Only that of a benchmark that ran has none: it calls it `scenario`.
+    name: Option<String>,
+    exit_code: Option<Exit>,
+}
 
 fn read_summary(path: &Path) -> Result<Option<Stored>, ReadError> {
-    let Some(mut fields) = versioned::<Fields>(path, SCHEMA_VERSION)? else { return Ok(None) };
-    let is_bench = fields.get("kind").is_some_and(|kind| kind == Kind::Bench.as_str());
-    let wrong =
-        |error: serde_json::Error| ReadError::new(path, format!("it is not what flockwork writes: {error}"));
-    if is_bench && !fields.contains_key("name") {
-        return serde_json::from_value(fields.into()).map(|bench| Some(Stored::Bench(bench))).map_err(wrong);
+    let Some(form) = versioned::<Form>(path, SCHEMA_VERSION)? else { return Ok(None) };
+    if form.kind == Kind::Bench && form.name.is_none() {
+        return Ok(versioned(path, SCHEMA_VERSION)?.map(Stored::Bench));
     }
-    if !fields.contains_key("exit_code") {
-        let exit = exit_of(&fields);
-        fields.insert("exit_code".into(), exit.code().into());
-    }
-    serde_json::from_value(fields.into())
-        .map(|report| Some(Stored::Scenario(Box::new(report))))
-        .map_err(wrong)
+    let Some(mut report) = versioned::<Box<ScenarioReport>>(path, SCHEMA_VERSION)? else { return Ok(None) };
+    report.exit = form.exit_code.unwrap_or_else(|| exit_of(&report));
+    Ok(Some(Stored::Scenario(report)))
 }
 
 /// The exit code of a summary from before summaries held theirs.
-fn exit_of(fields: &Fields) -> Exit {
-    let verdict = fields.get("verdict").and_then(serde_json::Value::as_str);
-    match verdict {
-        _ if fields.get("expected") == Some(&true.into()) => Exit::AsExpected,
-        Some("error") => Exit::HarnessFailed,
-        Some("inconclusive") => Exit::Inconclusive,
-        _ => Exit::Violation,
+const fn exit_of(report: &ScenarioReport) -> Exit {
+    match report.verdict {
+        _ if report.expected => Exit::AsExpected,
+        Verdict::Error => Exit::HarnessFailed,
+        Verdict::Inconclusive => Exit::Inconclusive,
+        Verdict::Clean | Verdict::Violation => Exit::Violation,
     }
 }
 

@@ -105,7 +105,8 @@ pub enum Plan {
 }
 
 /// Which engine runs a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, VariantArray, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Real processes, running freely.
     Stress,

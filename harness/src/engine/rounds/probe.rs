@@ -26,6 +26,7 @@ const NO_LIST: Unobserved =
     Unobserved::lacking("the root is the harness's own, and is looked at without the runtime");
 const SANDBOXED: Unobserved =
     Unobserved::lacking("the runtime gives the pid of a sandbox, which runs whatever the container does");
+const NO_FREEZER: Unobserved = Unobserved::lacking("no freezer of the container was found");
 const NOT_TOLD: Unobserved = Unobserved::lacking("the runtime named no process");
 
 /// Nothing was looked at yet.
@@ -142,9 +143,13 @@ fn process(host: &Host, id: &str, told: &Answer, done: &Done) -> Observed<Proces
     }
     let (Some(_), Some(pid)) = (told.status, answer::pid(&done.stdout)) else { return Err(NOT_TOLD) };
     let Some(stat) = Stat::of(pid).filter(|stat| !stat.is_dead()) else { return Ok(ProcessState::Dead) };
-    let is_frozen = cgroup::frozen(&host.ground, id).unwrap_or(false);
+    let is_frozen = match cgroup::frozen(&host.ground, id) {
+        // Its process may be held by a freezer that nobody found.
+        None if told.status == Some(Status::Paused) => return Err(NO_FREEZER),
+        frozen => frozen == Some(true),
+    };
     // Until start lets it go, it is the runtime's own program that waits there.
-    let words = procfs::command_line(pid).unwrap_or_default();
+    let Some(words) = procfs::command_line(pid) else { return Ok(ProcessState::Dead) };
     let is_started = words.iter().any(|word| *word == format!("/{}", host.ground));
     let is_held = is_frozen || !is_started || matches!(stat.state, 'T' | 't');
     Ok(if is_held { ProcessState::Stopped } else { ProcessState::Running })
