@@ -102,7 +102,8 @@ mod tests {
     fn ids_follow_the_rules() {
         let long = "x".repeat(255);
         for good in ["a", "c1", "a.b", "...", "-", "A_b+c.9-", ".hidden", &long] {
-            assert!(ContainerId::new(good).is_ok(), "{good:?} is an id");
+            let id = ContainerId::new(good).expect(good);
+            assert_eq!((id.as_ref(), id.to_string().as_str()), (good, good), "{good:?} is an id");
         }
         let too_long = "x".repeat(256);
         for bad in ["", ".", "..", "a/b", "/", "a b", "~generation", "ä", "a\0", "a\n", &too_long] {

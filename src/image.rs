@@ -104,3 +104,26 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_read_up_to_the_limit_and_not_beyond() {
+        assert_eq!(IMAGE_BYTES_MAX, 2 * MAX_METADATA_BYTES);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        for (bytes, is_read) in [(0, true), (1, true), (IMAGE_BYTES_MAX, true), (IMAGE_BYTES_MAX + 1, false)]
+        {
+            // Sparse: it takes no room.
+            fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+            match read_bounded(&path) {
+                Ok(read) => assert_eq!((read.len() as u64, is_read), (bytes, true)),
+                Err(error) => {
+                    assert!(!is_read && error.to_string().contains("more than"), "{bytes}: {error}");
+                }
+            }
+        }
+    }
+}

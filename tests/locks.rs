@@ -214,6 +214,15 @@ fn a_lock_free_reader_does_not_wait_for_what_is_absent() {
 }
 
 #[test]
+fn a_guard_says_what_it_is() {
+    let scratch = Scratch::new();
+    let id = id("c1");
+    scratch.create(&id);
+    let guard = scratch.store.container(&id).lock_exclusive().unwrap();
+    assert!(format!("{guard:?}").contains("Guard {"), "{guard:?}");
+}
+
+#[test]
 fn locks_are_not_inherited_by_children() {
     for (kind, scratch) in each_lock() {
         scratch.create(&id("c1"));

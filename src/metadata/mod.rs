@@ -212,3 +212,16 @@ impl Metadata {
 
 /// What a person does about a corrupt file.
 pub(crate) const WAY_OUT: &str = "delete the container with force";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_and_times_are_told_as_they_are() {
+        let stamp = Stamp { generation: 3, revision: 7, status: Status::Paused };
+        assert_eq!(stamp.to_string(), "paused, generation 3, revision 7");
+        let time = UnixNanos(1_500_000_000).to_system_time();
+        assert_eq!(time.duration_since(UNIX_EPOCH).unwrap(), Duration::from_millis(1_500));
+    }
+}
