@@ -127,6 +127,12 @@ runtimes:
 findings:
     FLOCKWORK_LONG=1 cargo test --package flockwork-harness --test runtimes
 
+# Try every pair of operations of the container runtimes that are installed, from every status, with kills at their system calls,
+# for SECONDS in all; TRIPLES=1 tries triples. What has a line in LOG is not tried again; the table is of all lines. Needs root
+runtime-pairs SECONDS="3600" LOG="target/runtime-pairs.log" RUNTIMES="runc crun youki runsc":
+    cargo build --release --package flockwork-harness --bin flockwork
+    harness/tests/runtimes/pairs.sh target/release/flockwork {{SECONDS}} {{LOG}} "{{RUNTIMES}}"
+
 # Fuzz the reader of histories for SECONDS (cargo-fuzz; no nightly toolchain is needed)
 fuzz SECONDS="600":
     mkdir -p fuzz/corpus/history

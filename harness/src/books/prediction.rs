@@ -205,7 +205,9 @@ pub fn under(
             let footprint = of(&[step.footprint.touches(), killed]);
             Step { footprint, ..step }
         }
-        Some(Fault::Kill) => Step { footprint: of(&[killed, more]), gate: Gate::Open, lock: None, ..step },
+        Some(Fault::Kill | Fault::KillOne) => {
+            Step { footprint: of(&[killed, more]), gate: Gate::Open, lock: None, ..step }
+        }
         Some(Fault::Error(_)) => Step { footprint: of(&[more]), gate: Gate::Open, lock: None, ..step },
     }
 }

@@ -13,7 +13,7 @@ use super::request::random_seed;
 use super::run::conduct;
 use super::surroundings::{Surroundings, failed, usage};
 use crate::plan::SubjectPlan;
-use crate::plan::race::{ForkServer, Mode, RaceBudget};
+use crate::plan::race::{ForkServer, Mode, RaceBudget, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -80,6 +80,9 @@ pub struct RaceArgs {
     /// Start programs once and clone them for each execution under control, where that can be done: auto or off [default: off]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ForkServer::ALL.map(ForkServer::as_str)))]
     pub fork_server: Option<String>,
+    /// Whether it is tried, too, which thread or child of a command goes first, where several could: explore or fixed [default: fixed]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(Threads::ALL.map(Threads::as_str)))]
+    pub threads: Option<String>,
     /// Run at most this many executions; when commands run freely, this many are enough
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub executions: Option<u64>,
@@ -197,6 +200,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
             .map_err(each("--strategy"))?,
         allow_uncontrolled: args.allow_uncontrolled,
         fork_server: args.fork_server.as_deref().and_then(ForkServer::named).unwrap_or_default(),
+        threads: args.threads.as_deref().and_then(Threads::named).unwrap_or_default(),
         budget: RaceBudget { executions: args.executions, ..surroundings.budget },
         ..surroundings
     })

@@ -16,6 +16,22 @@ pub struct Point<'p> {
     pub pending: &'p [Option<Step>],
     /// Whose step was the last.
     pub last: Option<usize>,
+    /// How many processes there are. Where the tasks of processes are explored as well, several entries of `pending` are of
+    /// one process, and each of them is chosen by itself: see [`process_at`].
+    pub processes: usize,
+}
+
+/// Whose step stands at a place of [`Point::pending`]. The first places are the processes' own; where several tasks of a
+/// process could go next, the others stand at further places.
+#[must_use]
+pub const fn process_at(place: usize, processes: usize) -> usize {
+    place % processes
+}
+
+/// The place of a task of a process: the first is the process's own.
+#[must_use]
+pub const fn place_of(process: usize, task: usize, processes: usize) -> usize {
+    process + task * processes
 }
 
 /// What is chosen at a point.
@@ -34,6 +50,9 @@ pub trait Chooser {
 
     /// Hears of the step that came of the choice.
     fn happened(&mut self, event: &Event);
+
+    /// Hears that a command of a process has ended, after the step with which it did, and how.
+    fn command_ended(&mut self, _process: usize, _how: &str) {}
 }
 
 /// How an execution ended.
@@ -59,6 +78,8 @@ pub struct Execution<O> {
     /// The steps that processes were about to take at the end, whether or not they could: those of a deadlock, those
     /// at the point where the chooser abandoned.
     pub pending: Vec<Option<Step>>,
+    /// How many processes there are: see [`Point::processes`].
+    pub processes: usize,
     /// Whether all processes came to their ends, or why the execution stopped before.
     pub end: End,
     /// What came of it: the machine's own measure of outcomes and final state.
@@ -69,8 +90,30 @@ impl<O> Execution<O> {
     /// The execution as strategies learn it, and what came of it.
     #[must_use]
     pub fn split(self) -> (Execution<()>, O) {
-        let Self { events, enabled, pending, end, outcome } = self;
-        (Execution { events, enabled, pending, end, outcome: () }, outcome)
+        let Self { events, enabled, pending, processes, end, outcome } = self;
+        (Execution { events, enabled, pending, processes, end, outcome: () }, outcome)
+    }
+
+    /// The process at a place.
+    #[must_use]
+    pub const fn process(&self, place: usize) -> usize {
+        process_at(place, self.processes)
+    }
+
+    /// The processes at these places.
+    #[must_use]
+    pub fn processes_at(&self, places: Mask) -> Mask {
+        if self.has_tasks() {
+            places.iter().map(|place| self.process(place)).fold(Mask::default(), Mask::with)
+        } else {
+            places
+        }
+    }
+
+    /// Whether several tasks of a process may have places of their own.
+    #[must_use]
+    pub const fn has_tasks(&self) -> bool {
+        self.pending.len() > self.processes
     }
 
     /// Whether a step of one process depended on a step of another, but for when operations are invoked and return.
@@ -78,7 +121,8 @@ impl<O> Execution<O> {
     pub fn has_met(&self) -> bool {
         let depends = |one: &Event, other: &Event| {
             let (ours, theirs) = (&one.step.footprint, &other.step.footprint);
-            one.process != other.process && ours.conflicts_beside(theirs, Some(Object::REAL_TIME))
+            self.process(one.process) != self.process(other.process)
+                && ours.conflicts_beside(theirs, Some(Object::REAL_TIME))
         };
         let mut events = self.events.iter().enumerate();
         events.any(|(index, event)| self.events[..index].iter().any(|earlier| depends(earlier, event)))
@@ -117,6 +161,10 @@ pub fn is_preemption(last: Option<usize>, enabled: Mask, chosen: usize) -> bool 
 /// - A step with [`Gate::Change`](super::step::Gate::Change) becomes enabled by a conflicting step since its process last
 ///   looked, and stays so.
 /// - No other step is ever disabled.
+///
+/// Where the tasks of a process have places of their own, all this holds of processes, and which of its tasks goes next is a
+/// choice of the process's own: a step of a process conflicts with whatever decides which of its tasks can go, and what
+/// one task does may change and disable the steps of the others.
 pub trait Machine {
     /// What comes of an execution.
     type Outcome;

@@ -123,6 +123,7 @@ impl Exploration {
         let met = self.schedule.lines.iter().filter_map(|line| line.fault);
         let word = |fault: Fault| match fault {
             Fault::Kill => "kill",
+            Fault::KillOne => "kill-one",
             Fault::Error(error) => error.as_str(),
             Fault::ShortWrite | Fault::ShortWriteKill => "short-write",
         };

@@ -70,6 +70,37 @@ impl ForkServer {
     }
 }
 
+/// Which task of a command goes first, where several of its threads and children could.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumCount, VariantArray, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threads {
+    /// The same in every execution: the first by what it is about to do.
+    #[default]
+    Fixed,
+    /// Each in turn: it is a choice as that between commands is.
+    Explore,
+}
+
+impl Threads {
+    /// Every way, in the order in which messages name them.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As the command line and scenarios spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Explore => "explore",
+        }
+    }
+
+    /// The one of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
+    }
+}
+
 /// How a command says that it did not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,6 +193,9 @@ pub struct RacePlan {
     /// How the programs of executions under control come to be there.
     #[serde(default)]
     pub fork_server: ForkServer,
+    /// Which task of a command goes first, where several could.
+    #[serde(default)]
+    pub threads: Threads,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// What the state folders hold at first, each in a folder of its own; none: what they hold, and what setup makes of it.

@@ -28,6 +28,9 @@ pub enum Fault {
     #[strum_discriminants(doc = "SIGKILL at a step.")]
     /// SIGKILL, where the step would have been; what the process held is let go as the kernel does it.
     Kill,
+    #[strum_discriminants(doc = "SIGKILL at a step, for one process of several that a command consists of.")]
+    /// SIGKILL for the one process of a command whose step it would have been: who started it, and what it started, live on.
+    KillOne,
     #[strum_discriminants(doc = "A call that fails, with whatever error.")]
     /// The call does nothing and fails with this error.
     Error(Injected),
@@ -56,6 +59,7 @@ impl Fault {
     pub fn all() -> Vec<Self> {
         let of = |kind: &FaultKind| match kind {
             FaultKind::Kill => vec![Self::Kill],
+            FaultKind::KillOne => vec![Self::KillOne],
             FaultKind::Error => Injected::ALL.map(Self::Error).to_vec(),
             FaultKind::ShortWrite => vec![Self::ShortWrite],
             FaultKind::ShortWriteKill => vec![Self::ShortWriteKill],
@@ -68,6 +72,7 @@ impl Fault {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::KillOne => "kill-one",
             Self::Error(error) => error.as_str(),
             Self::ShortWrite => "short-write",
             Self::ShortWriteKill => "short-write-kill",
@@ -260,6 +265,7 @@ mod tests {
             "p1 flock c1/meta.lock exclusive",
             "p12 write c1/meta.json.tmp 312 bytes #2 ! ENOSPC",
             "p2 return pause c1 ok ! kill",
+            "p1 write log [task 2] #3 ! kill-one",
             "p1 write c1/meta.json ! short-write-kill",
         ] {
             let line: Line = text.parse().expect(text);

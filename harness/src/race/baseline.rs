@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::RaceError;
-use super::expected::{Expected, Wild};
+use super::expected::{Difference, Expected, Wild};
 use super::orders::{self, Step};
 use super::outcome::{Ending, Who};
 use super::run::Played;
@@ -39,6 +39,8 @@ pub(crate) struct Baseline {
     pub comparator: Comparator,
     /// Orders by which commands they leave out.
     orders: BTreeMap<BTreeSet<Step>, Vec<SequentialOrder>>,
+    /// Whether orders have all their outcomes, found out under control: no other is ever learnt.
+    is_complete: bool,
     /// How many runs there were.
     pub runs: u64,
     /// How long a command took, in nanoseconds, by the order that takes longest at its quickest: the first run of all, and one
@@ -56,6 +58,9 @@ pub(crate) struct Hang {
     /// What the commands printed and left until then.
     pub played: Played,
 }
+
+/// What a run came to when all had ended, and when what comes after had.
+pub(crate) type Sheets = (Sheet, Option<Sheet>);
 
 /// What a baseline cannot be had for.
 #[derive(Debug)]
@@ -104,7 +109,7 @@ impl Baseline {
                  times: the limit is {ORDERS_MAX}; give fewer commands"
             )));
         }
-        Ok(Self { comparator, orders: BTreeMap::new(), runs: 0, took_ns: 0, first: None })
+        Ok(Self { comparator, orders: BTreeMap::new(), is_complete: false, runs: 0, took_ns: 0, first: None })
     }
 
     /// The orders that leave these commands out; run where they are not known yet.
@@ -132,11 +137,66 @@ impl Baseline {
 
     /// How many orders of all commands there are.
     pub fn count(&self) -> u64 {
-        self.orders.get(&BTreeSet::new()).map_or(0, Vec::len) as u64
+        self.known_orders(&BTreeSet::new()).len() as u64
+    }
+
+    /// Whether the orders that leave these commands out are known.
+    pub fn knows(&self, without: &BTreeSet<Step>) -> bool {
+        self.orders.contains_key(without)
+    }
+
+    /// The orders that leave these commands out, as far as they are known, each once.
+    pub fn known_orders(&self, without: &BTreeSet<Step>) -> BTreeSet<Vec<Step>> {
+        self.orders.get(without).into_iter().flatten().map(|order| order.steps.clone()).collect()
+    }
+
+    /// Whether an order is known to come to this.
+    pub fn has_outcome(&self, without: &BTreeSet<Step>, steps: &[Step], sheets: &Sheets) -> bool {
+        self.nearest_outcome(without, steps, sheets).is_some_and(|differences| differences.is_empty())
+    }
+
+    /// How what an order came to differs from the nearest of its outcomes that are known; none where none is known.
+    pub fn nearest_outcome(
+        &self,
+        without: &BTreeSet<Step>,
+        steps: &[Step],
+        (ended, after): &Sheets,
+    ) -> Option<Vec<Difference>> {
+        let orders = self.orders.get(without).into_iter().flatten().filter(|order| order.steps == steps);
+        let differences = |order: &SequentialOrder| {
+            let mut all = order.ended.expected.differences(ended);
+            if let (Some(expected), Some(after)) = (&order.after, after) {
+                all.extend(expected.expected.differences(after));
+            }
+            all
+        };
+        orders.map(differences).min_by_key(Vec::len)
+    }
+
+    /// One more outcome of an order, by equal runs of it.
+    pub fn add_outcome(
+        &mut self,
+        site: &Site,
+        without: &BTreeSet<Step>,
+        steps: &[Step],
+        runs: Vec<Sheets>,
+    ) -> Result<(), RaceError> {
+        let learnt = learn(steps.to_vec(), None, runs, site)?;
+        self.orders.entry(without.clone()).or_default().push(learnt);
+        self.is_complete = true;
+        Ok(())
+    }
+
+    /// Runs one order freely.
+    pub fn play_freely(&mut self, site: &mut Site, steps: &[Step]) -> Result<Played, NoBaseline> {
+        self.play(site, steps).map(|(played, _)| played)
     }
 
     /// Runs all known orders once more: what differs now is learnt as well.
     pub fn refresh(&mut self, site: &mut Site) -> Result<(), NoBaseline> {
+        if self.is_complete {
+            return Ok(());
+        }
         let known: Vec<_> = self.orders.keys().cloned().collect();
         known.iter().try_for_each(|without| self.run(site, without, 1))
     }
@@ -203,7 +263,7 @@ impl Baseline {
         Err(NoBaseline::Hangs(Box::new(Hang { steps: steps.to_vec(), played })))
     }
 
-    fn sheets(&self, site: &Site, played: &Played) -> (Sheet, Option<Sheet>) {
+    pub fn sheets(&self, site: &Site, played: &Played) -> (Sheet, Option<Sheet>) {
         let skipped = |who: Who| {
             let Who::Command { process, index, .. } = who else { return false };
             played.outcome.processes[process][index].ending == Ending::Skipped

@@ -49,7 +49,7 @@ impl Search<'_> {
         holder.machine.suspend_clones(true);
         let mut is_same = false;
         for _ in 0..FOLLOWED_MAX {
-            let mut chooser = follower(&left.schedule());
+            let mut chooser = follower(&left.schedule(), holder);
             let Ok((other, _)) = self.execute(holder, planned, &mut chooser)? else { continue };
             is_same = other.end == execution.end
                 && other.events == execution.events
@@ -83,5 +83,6 @@ impl RaceRun {
         self.touched_outside.clear();
         self.uncertain.clear();
         self.in_fixed_order.clear();
+        self.in_any_order.clear();
     }
 }

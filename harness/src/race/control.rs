@@ -20,7 +20,7 @@ use super::shrink::SHRINKING;
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
 use crate::engine::{Ended, Progress};
-use crate::explore::machine::{Chooser, End, Execution};
+use crate::explore::machine::{Chooser, End, Execution, place_of};
 use crate::explore::observe::Observer;
 use crate::explore::strategy::bounded::Bounded;
 use crate::explore::strategy::exhaustive::Exhaustive;
@@ -31,12 +31,12 @@ use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::explore::strategy::{Coverage, Strategy};
 use crate::history::Clock;
 use crate::plan::StrategyPlan;
-use crate::plan::race::{ForkServer, RacePlan};
-use crate::plan::schedule::Schedule;
+use crate::plan::race::{ForkServer, RacePlan, Threads};
+use crate::plan::schedule::{Line, Schedule};
 use crate::power::folders;
 use crate::process::Zygote;
 use crate::process::spawner::Status;
-use crate::tracee::{self, Command, Left, Machine, Options, Planned, TraceeError};
+use crate::tracee::{self, Command, Left, Machine, Options, Planned, TraceeError, task_of};
 
 /// How often a finding is followed again at the least.
 pub(super) const AGAIN: u64 = 3;
@@ -72,6 +72,8 @@ pub(super) struct Search<'a> {
     pub untold: Option<String>,
     /// What is known of power losses, where they are tried.
     pub power: Option<PowerBook>,
+    /// The words that names are made of, where they are known already.
+    pub words: Option<BTreeSet<String>>,
 }
 
 /// How a search by one strategy ended.
@@ -99,8 +101,13 @@ impl Search<'_> {
 
     /// The same with programs that are started, or with clones.
     pub(super) fn conduct_with(&mut self, fork_server: ForkServer) -> Result<Held, NoBaseline> {
+        if self.explores_tasks()
+            && let Some(why) = self.learn_alone(&BTreeSet::new())?
+        {
+            return Ok(Held::Refused(why));
+        }
         let everybody = (0..self.site.processes.len()).collect();
-        let mut holder = match self.open_with(everybody, None, fork_server) {
+        let mut holder = match self.open_with(everybody, self.words.clone(), fork_server) {
             Ok(holder) => holder,
             Err(error) => return refused(error),
         };
@@ -162,6 +169,7 @@ impl Search<'_> {
             keeps_journal: self.power.is_some(),
             records_bytes: self.power.is_some(),
             fork_server,
+            threads: self.plan.threads,
             words,
             ..Options::default()
         };
@@ -202,6 +210,11 @@ impl Search<'_> {
                 continue;
             }
             self.note(holder, &left, planned);
+            if left.is_spoilt() {
+                self.run.diverged += 1;
+                self.run.uncertain.extend(left.spoilt.iter().cloned());
+                continue;
+            }
             if matches!(execution.end, End::Abandoned | End::TooLong) {
                 continue;
             }
@@ -239,6 +252,7 @@ impl Search<'_> {
         self.run.touched_outside.extend(left.touched_outside.iter().cloned());
         self.run.uncertain.extend(left.uncertain.iter().cloned());
         self.run.uncertain.extend(left.uncontrolled.keys().cloned());
+        self.run.in_any_order.extend(left.in_any_order.iter().map(|process| holder.members[*process]));
         self.run.in_fixed_order.extend(left.in_fixed_order.iter().map(|process| holder.members[*process]));
         if !planned.is_empty() || holder.members.len() < self.site.processes.len() {
             return;
@@ -258,7 +272,7 @@ impl Search<'_> {
         preemptions: u32,
         played: Played,
     ) -> Result<Option<Discovery>, NoBaseline> {
-        match self.judge.judge(self.site, &played)? {
+        match self.verdict(&played)? {
             Judged::Legal { left_over } => {
                 self.run.left_over.extend(left_over);
                 return Ok(None);
@@ -269,7 +283,7 @@ impl Search<'_> {
             }
             Judged::Broken(_) => {}
         }
-        let Judged::Broken(broken) = self.judge.judge(self.site, &played)? else { return Ok(None) };
+        let Judged::Broken(broken) = self.verdict(&played)? else { return Ok(None) };
         let schedule = left.schedule();
         let was_cloned = holder.machine.ran_clones();
         holder.machine.suspend_clones(true);
@@ -303,13 +317,15 @@ impl Search<'_> {
         let mut again = Again::default();
         while again.times < AGAIN {
             again.times += 1;
-            let mut follower = follower(schedule);
+            let mut follower = follower(schedule, holder);
             let Ok((execution, played)) = self.execute(holder, planned, &mut follower)? else { continue };
-            if !follower.followed().to_the_letter() && execution.end == End::Abandoned {
+            if execution.outcome.is_spoilt()
+                || (!follower.followed().to_the_letter() && execution.end == End::Abandoned)
+            {
                 self.run.diverged += 1;
                 continue;
             }
-            let verdict = self.judge.judge(self.site, &played)?;
+            let verdict = self.verdict(&played)?;
             again.shown += u64::from(matches!(verdict, Judged::Broken(other) if other.class == broken.class));
         }
         Ok(again)
@@ -349,10 +365,7 @@ impl Search<'_> {
                 return Ok(Err(why));
             }
             Err(error) => {
-                return match refused(error)? {
-                    Held::Refused(why) => Ok(Err(why)),
-                    Held::Done => unreachable!("an error is no end"),
-                };
+                return why_refused(error).map(Err);
             }
         };
         let played = self.played(holder, &execution)?;
@@ -403,8 +416,15 @@ pub struct Controlled {
 }
 
 /// Follows a schedule strictly.
-pub(super) fn follower(schedule: &Schedule) -> Follower {
-    let turns: Vec<Turn> = schedule.lines.iter().map(Turn::from).collect();
+pub(super) fn follower(schedule: &Schedule, holder: &Holder) -> Follower {
+    let turn = |line: &Line| match holder.machine.threads() {
+        Threads::Fixed => Turn::from(line),
+        Threads::Explore => {
+            let process = place_of(line.process, task_of(&line.label), holder.members.len());
+            Turn { process, ..Turn::from(line) }
+        }
+    };
+    let turns: Vec<Turn> = schedule.lines.iter().map(turn).collect();
     Follower::new(turns.into(), Fidelity::Strict)
 }
 
@@ -419,6 +439,14 @@ pub(crate) fn done_of(command: &Command, end: End) -> Done {
         tracee::Ending::NotBegun | tracee::Ending::Unfinished => Ending::Skipped,
     };
     Done { ending, stdout: output(&command.stdout), stderr: output(&command.stderr) }
+}
+
+/// Why commands are not controlled, by an error of the machine.
+pub(super) fn why_refused(error: TraceeError) -> Result<String, NoBaseline> {
+    match refused(error)? {
+        Held::Refused(why) => Ok(why),
+        Held::Done => unreachable!("an error is no end"),
+    }
 }
 
 /// What follows from an error of the machine.

@@ -148,13 +148,8 @@ impl Judge {
             Who::Then(_) => false,
         };
         let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
-        let not_run: BTreeSet<Step> = busy.iter().chain(&skipped).copied().collect();
-        let mut candidates = vec![not_run.clone()];
-        if !killed.is_empty() {
-            candidates.push(not_run.into_iter().chain(killed.iter().copied()).collect());
-        }
         let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
-        for without in candidates {
+        for without in self.candidates(outcome) {
             for order in self.baseline.orders(site, &without)? {
                 let differences = differences(order, &sheet, when, &is_silent);
                 let (left_over, differences): (Vec<_>, Vec<_>) = differences
@@ -231,6 +226,17 @@ impl Judge {
             also_alone: false,
             told: Vec::new(),
         }))
+    }
+
+    /// By which commands did not run may an outcome be explained: those that say so, and those that were killed or not.
+    pub fn candidates(&self, outcome: &Outcome) -> Vec<BTreeSet<Step>> {
+        let (busy, killed) = (self.busy_of(outcome), with_ending(outcome, Ending::Killed));
+        let not_run: BTreeSet<Step> = busy.into_iter().chain(with_ending(outcome, Ending::Skipped)).collect();
+        let mut candidates = vec![not_run.clone()];
+        if !killed.is_empty() {
+            candidates.push(not_run.into_iter().chain(killed).collect());
+        }
+        candidates
     }
 
     fn busy_of(&self, outcome: &Outcome) -> Vec<Step> {

@@ -161,7 +161,7 @@ impl Search<'_> {
         let mut again = Again::default();
         while again.times < super::control::AGAIN {
             again.times += 1;
-            let mut chooser = follower(&schedule);
+            let mut chooser = follower(&schedule, holder);
             let Ok((execution, _)) = self.execute(holder, &[], &mut chooser)? else { continue };
             if !chooser.followed().to_the_letter() && execution.end == End::Abandoned {
                 self.run.diverged += 1;

@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows how a race is reported, and nothing but `site` and `run` starts a process.
 
+mod alone;
 pub mod baseline;
 mod clones;
 pub mod command;
@@ -54,7 +55,7 @@ use crate::disk::model::named as model_named;
 use crate::engine::{Ended, Progress};
 use crate::explore::strategy::Coverage;
 use crate::ground::Capture;
-use crate::plan::race::{Mode, RacePlan};
+use crate::plan::race::{Mode, RacePlan, Threads};
 use crate::plan::schedule::Fault;
 pub use crate::power::Lost;
 use crate::process::Zygote;
@@ -96,6 +97,10 @@ pub struct RaceRun {
     pub uncertain: BTreeSet<String>,
     /// Processes whose own tasks could have gone in another order than the one that was tried.
     pub in_fixed_order: BTreeSet<usize>,
+    /// Processes whose own tasks could have gone in another order than one that was tried, which was tried, too.
+    pub in_any_order: BTreeSet<usize>,
+    /// What commands came to one after the other, where their tasks were explored.
+    pub alone: Alone,
     /// What came of cloning programs; none where they were not to be.
     pub fork_server: Option<Clones>,
     /// Names of processes that commands leave behind in the background, one after the other, too.
@@ -127,6 +132,15 @@ pub struct PowerLosses {
     pub is_cut: bool,
     /// Why some could not be judged.
     pub unjudged: BTreeSet<String>,
+}
+
+/// What commands came to one after the other, where the orders of their own tasks were explored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alone {
+    /// Executions of the commands one after the other.
+    pub executions: u64,
+    /// Outcomes that differ, each of which is right.
+    pub outcomes: u64,
 }
 
 /// What came of cloning programs rather than starting them.
@@ -260,6 +274,8 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         touched_outside: BTreeSet::new(),
         uncertain: BTreeSet::new(),
         in_fixed_order: BTreeSet::new(),
+        in_any_order: BTreeSet::new(),
+        alone: Alone::default(),
         fork_server: None,
         daemons: BTreeSet::new(),
         model: None,
@@ -290,8 +306,11 @@ pub fn run(
     let until = Instant::now() + Duration::from_nanos(plan.budget.time_ns);
     let (mut site, mut judge, mut run) = prepare(zygote, plan, root)?;
     let ran_alone = match &judge.model {
-        None => judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop),
-        Some(_) => judge.baseline.once(&mut site),
+        None if plan.threads == Threads::Fixed => {
+            judge.baseline.orders(&mut site, &BTreeSet::new()).map(drop)
+        }
+        // What is right is found out under control.
+        None | Some(_) => judge.baseline.once(&mut site),
     };
     let raced = ran_alone.and_then(|()| {
         let place = Place { zygote, root, until, stop, progress };
@@ -352,8 +371,20 @@ fn overlap(
     let Place { zygote, root, until, stop, progress } = *place;
     if plan.mode == Mode::Auto {
         let power = disk_of(plan)?.map(PowerBook::new);
-        let mut search =
-            Search { zygote, site, judge, plan, root, run, until, stop, progress, untold: None, power };
+        let mut search = Search {
+            zygote,
+            site,
+            judge,
+            plan,
+            root,
+            run,
+            until,
+            stop,
+            progress,
+            untold: None,
+            words: None,
+            power,
+        };
         let held = search.conduct()?;
         match held {
             Held::Done => return Ok(()),

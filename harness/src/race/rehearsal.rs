@@ -19,11 +19,18 @@ impl Search<'_> {
         if self.plan.oci.is_some() {
             return self.rehearse_each_alone(holder);
         }
+        if self.explores_tasks() {
+            // They were held one after the other already, to see what is right.
+            return self.learn_words(holder);
+        }
         for _ in 0..2 {
             let (execution, played) = match self.execute(holder, &[], &mut in_order())? {
                 Ok(executed) => executed,
                 Err(why) => return Ok(Some(why)),
             };
+            if let Some(why) = execution.outcome.spoilt.first() {
+                return Ok(Some(format!("even one after the other, {why}")));
+            }
             if execution.end != End::Completed {
                 let waiting = played.waiting.join("; ");
                 return Ok(Some(format!(
@@ -116,6 +123,6 @@ impl Search<'_> {
 }
 
 /// Lets one process after the other go to its end.
-fn in_order() -> Follower {
+pub(super) fn in_order() -> Follower {
     Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix)
 }

@@ -55,6 +55,7 @@ pub fn replay(
         progress: &(),
         untold: None,
         power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
+        words: None,
     };
     let replayed = follow(&mut search, kept, times, observer);
     replayed.map_err(RaceError::from)
@@ -66,15 +67,16 @@ fn follow(
     times: u32,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Replayed>, NoBaseline> {
-    search.judge.baseline.orders(search.site, &std::collections::BTreeSet::new())?;
     let everybody = (0..search.site.processes.len()).collect();
     let refused = |why: String| NoBaseline::Error(RaceError::Unsupported(why));
+    search.words = Some(kept.words.clone());
+    search.know_what_is_right()?;
     let mut holder =
         search.open(everybody, Some(kept.words.clone())).map_err(|error| refused(error.to_string()))?;
     let planned: Vec<Planned> = kept.schedule.lines.iter().filter_map(Planned::of).collect();
     let mut all = Vec::new();
     while all.len() < times as usize && !search.stop.load(Ordering::Relaxed) {
-        let mut chooser = follower(&kept.schedule);
+        let mut chooser = follower(&kept.schedule, &holder);
         let (execution, played) =
             search.watched(&mut holder, &planned, &mut chooser, observer)?.map_err(refused)?;
         let divergence = Divergence::of(chooser.followed(), &kept.schedule);
@@ -87,7 +89,8 @@ fn follow(
                     Err(why) => return Err(refused(format!("the power loss cannot be judged: {why}"))),
                 }
             }
-            (End::Completed | End::Deadlock, None) => match search.judge.judge(search.site, &played)? {
+            (End::Completed | End::Deadlock, None) if execution.outcome.is_spoilt() => (None, None),
+            (End::Completed | End::Deadlock, None) => match search.verdict(&played)? {
                 Judged::Broken(broken) => (Some(broken), None),
                 Judged::Legal { .. } => (None, None),
             },

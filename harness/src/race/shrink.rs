@@ -1,6 +1,5 @@
 //! From a discovery under control to the simplest that shows the same: fewer processes, then fewer preemptions.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -44,6 +43,7 @@ pub fn shrink(
         progress: &(),
         untold: None,
         power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
+        words: None,
     };
     search.shrink_kept(kept, class, time).map_err(RaceError::from)
 }
@@ -55,15 +55,16 @@ impl Search<'_> {
         class: Class,
         time: Duration,
     ) -> Result<Option<Discovery>, NoBaseline> {
+        self.words = Some(kept.words.clone());
         if self.judge.model.is_none() {
-            self.judge.baseline.orders(self.site, &BTreeSet::new())?;
+            self.know_what_is_right()?;
         }
         let everybody = (0..self.site.processes.len()).collect();
         let refused = |why: String| NoBaseline::Error(RaceError::Unsupported(why));
         let mut holder =
             self.open(everybody, Some(kept.words.clone())).map_err(|error| refused(error.to_string()))?;
         let planned: Vec<Planned> = kept.schedule.lines.iter().filter_map(Planned::of).collect();
-        let mut chooser = follower(&kept.schedule);
+        let mut chooser = follower(&kept.schedule, &holder);
         let (execution, played) =
             self.watched(&mut holder, &planned, &mut chooser, &mut ())?.map_err(refused)?;
         if !chooser.followed().to_the_letter() || matches!(execution.end, End::Abandoned | End::TooLong) {

@@ -9,7 +9,7 @@ use super::power::PowerReport;
 use super::{ScenarioReport, WorkReport};
 use crate::explore::strategy::Coverage;
 use crate::plan::race::RacePlan;
-use crate::race::RaceRun;
+use crate::race::{Alone, RaceRun};
 use crate::words::{grouped, plural};
 
 /// So many preemptions are enough to call commands clean, where all executions with as many were run.
@@ -113,6 +113,18 @@ pub struct ThreadsReport {
     pub order: ThreadOrder,
     /// The processes of which several tasks could have taken the next step at some point: `p1`.
     pub concerned: Vec<String>,
+    /// What commands came to one after the other, by every order of their own tasks; none where that order is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<AloneReport>,
+}
+
+/// What commands came to one after the other, where the order of their own threads and children was explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AloneReport {
+    /// Executions of the commands one after the other, by the order of their tasks.
+    pub executions: u64,
+    /// Outcomes of these that differ. All of them are right.
+    pub outcomes: u64,
 }
 
 /// By which rule the threads and children of one command are ordered.
@@ -121,12 +133,51 @@ pub struct ThreadsReport {
 pub enum ThreadOrder {
     /// The same in every execution. What other orders of a command's own tasks would come to is not known.
     Fixed,
+    /// Each in turn: which task of a command goes next is a choice as that between commands is.
+    Explore,
 }
 
 impl ThreadsReport {
     fn of(run: &RaceRun) -> Option<Self> {
-        let concerned = run.in_fixed_order.iter().map(|process| format!("p{}", process + 1)).collect();
-        run.coverage.is_some().then_some(Self { order: ThreadOrder::Fixed, concerned })
+        let Alone { executions, outcomes } = run.alone;
+        let (order, processes, alone) = match executions {
+            0 => (ThreadOrder::Fixed, &run.in_fixed_order, None),
+            _ => (ThreadOrder::Explore, &run.in_any_order, Some(AloneReport { executions, outcomes })),
+        };
+        let concerned = processes.iter().map(|process| format!("p{}", process + 1)).collect();
+        run.coverage.is_some().then_some(Self { order, concerned, alone })
+    }
+
+    /// In sentences; nothing where every command has but one task at a time.
+    fn tell(&self, orders: u64) -> Option<String> {
+        let concerned = Some(self.concerned.join(", ")).filter(|concerned| !concerned.is_empty())?;
+        let Some(alone) = self.alone else {
+            return Some(format!(
+                "threads and children of one command took their steps in a fixed order, which is not explored: {concerned}"
+            ));
+        };
+        let differ = match alone.outcomes.saturating_sub(orders) {
+            0 => String::new(),
+            _ => format!(
+                "; even one after the other the commands come to {}, by the order of their own threads and children, and each is \
+                 right",
+                plural(alone.outcomes, "different outcome")
+            ),
+        };
+        let executions = plural(alone.executions, "execution");
+        Some(format!(
+            "threads and children of one command were explored against each other, also one after the other ({executions}): \
+             {concerned}{differ}"
+        ))
+    }
+
+    /// What every order is of, in the claim that it was run.
+    fn between(&self) -> &'static str {
+        match self.order {
+            ThreadOrder::Explore => " between processes and their threads",
+            ThreadOrder::Fixed if self.concerned.is_empty() => " between processes",
+            ThreadOrder::Fixed => " between processes, those of one command in a fixed order,",
+        }
     }
 }
 
@@ -241,7 +292,10 @@ impl RaceReport {
         add(&mut self.also_touched, &next.also_touched);
         add(&mut self.uncertain, &next.uncertain);
         match (&mut self.threads, &next.threads) {
-            (Some(one), Some(other)) => add(&mut one.concerned, &other.concerned),
+            (Some(one), Some(other)) => {
+                add(&mut one.concerned, &other.concerned);
+                one.alone = one.alone.or(other.alone);
+            }
             (one, other) => *one = one.take().or_else(|| other.clone()),
         }
     }
@@ -341,14 +395,8 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     if let Some(clones) = &race.fork_server {
         line(text, &format!("  {FAINT}{}{FAINT:#}", clones.tell()));
     }
-    if let Some(threads) = race.threads.as_ref().filter(|threads| !threads.concerned.is_empty()) {
-        let concerned = threads.concerned.join(", ");
-        line(
-            text,
-            &format!(
-                "  threads and children of one command took their steps in a fixed order, which is not explored: {concerned}"
-            ),
-        );
+    if let Some(threads) = race.threads.as_ref().and_then(|threads| threads.tell(race.sequential_orders)) {
+        line(text, &format!("  {threads}"));
     }
     for masked in &race.masked {
         line(
@@ -385,15 +433,14 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
         Some(model) => format!("is legal by the model {model}"),
         None => format!("gave what one of the {orders} gives"),
     };
-    let is_fixed = race.threads.as_ref().is_some_and(|threads| !threads.concerned.is_empty());
-    let within = if is_fixed { ", those of one command in a fixed order," } else { "" };
+    let between = race.threads.as_ref().map_or("", ThreadsReport::between);
     match (race.controlled, race.coverage) {
         (true, RaceCoverage::Exhausted) => {
-            write!(text, "every order of their system calls{within} was run ({executions}), and each {legal}")
+            write!(text, "every order of their system calls{between} was run ({executions}), and each {legal}")
         }
         (true, RaceCoverage::Bounded) => write!(
             text,
-            "every order of their system calls{within} with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and \
+            "every order of their system calls{between} with up to {PREEMPTIONS_ENOUGH} preemptions was run ({executions}), and \
              each {legal}"
         ),
         _ => write!(

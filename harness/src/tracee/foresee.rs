@@ -301,6 +301,11 @@ impl Machine {
                 self.trees[process].tasks.iter().any(|task| task.tid == tid && task.pid == *root)
             });
         if prediction.is_private() && !is_end {
+            if !self.options.uninterrupted && self.is_heard_of(process, tid, &known) {
+                self.keep(process, stop, known);
+                return Ok(());
+            }
+            self.ends_others(process, tid, &known);
             self.go_on(process, tid, &known);
             self.journal(process, tid, &told, known);
             self.answer(process, &stop, Reply::Continue)?;

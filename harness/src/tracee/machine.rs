@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{getpriority_process, setpriority_process};
 
@@ -23,20 +22,15 @@ use super::tree::Tree;
 use super::watchdog::Watchdog;
 use crate::books::deed::Faults;
 use crate::books::locks::Locks;
-use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
+use crate::explore::machine::{Chooser, End, Execution, Pick, Point, process_at};
 use crate::explore::observe::{Observer, Scene};
 use crate::explore::step::{Event, Mask, Step};
-use crate::plan::race::ForkServer;
+use crate::plan::race::{ForkServer, Threads};
 use crate::process::Zygote;
-use crate::process::attention::Deadline;
-use crate::process::procfs::Stat;
 use crate::process::slot::{FIRST, SlotSettings};
 use crate::process::spawner::{self, Spawner};
 
 pub(super) type Result<T, E = TraceeError> = std::result::Result<T, E>;
-
-/// How long processes may take to die of SIGKILL.
-const DEATH: Duration = Duration::from_secs(10);
 
 /// Real programs under control.
 #[derive(Debug)]
@@ -60,6 +54,8 @@ pub struct Machine {
     pub(super) fell: bool,
     pub(super) forks: Forks,
     pub(super) run: Run,
+    /// The commands in the order in which they are to go, where they are to go one after the other.
+    order: Option<Vec<(usize, usize)>>,
 }
 
 /// What an execution came to so far.
@@ -160,6 +156,7 @@ impl Machine {
             descriptions: 0,
             fell: false,
             run: Run::new(&[], false),
+            order: None,
         })
     }
 
@@ -173,6 +170,12 @@ impl Machine {
     #[must_use]
     pub fn words(&self) -> Option<&std::collections::BTreeSet<String>> {
         self.paths.names.words()
+    }
+
+    /// Whether it is a choice which task of a process goes next.
+    #[must_use]
+    pub const fn threads(&self) -> Threads {
+        self.options.threads
     }
 
     /// Whether commands run in the class `SCHED_FIFO`, which makes it cheap to know when they stand still.
@@ -238,12 +241,13 @@ impl Machine {
         observer: &mut dyn Observer,
     ) -> Result<Execution<Left>> {
         self.begin(planned)?;
+        let processes = self.trees.len();
         let (mut events, mut masks): (Vec<Event>, Vec<Mask>) = (Vec::new(), Vec::new());
         let mut pending: Vec<Option<Step>> = Vec::new();
         let end = loop {
             let enabled = self.enabled_at_last()?;
             masks.push(enabled);
-            if !self.trees.iter().any(Tree::is_live) {
+            if enabled.is_empty() && !self.trees.iter().any(Tree::is_live) {
                 break End::Completed;
             }
             if enabled.is_empty() {
@@ -254,20 +258,22 @@ impl Machine {
                 break End::TooLong;
             }
             self.count_waiting(enabled);
-            pending.clear();
-            pending.extend(self.trees.iter().map(|tree| tree.step.clone()));
+            self.pending(&mut pending);
             let last = events.last().map(|event| event.process);
-            let point = Point { depth: events.len(), enabled, pending: &pending, last };
-            let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
+            let point = Point { depth: events.len(), enabled, pending: &pending, last, processes };
+            let Pick::Step(place) = chooser.choose(&point) else { break End::Abandoned };
+            let process = process_at(place, processes);
+            self.turn_to(place);
             if observer.looks_on() {
                 let pids = self.pids();
                 let root = self.looked_at.as_deref().unwrap_or(std::path::Path::new("/"));
                 let depth = events.len();
+                let next: Vec<Option<Step>> = self.trees.iter().map(|tree| tree.step.clone()).collect();
                 observer.before(&Scene {
                     depth,
                     next: process,
-                    pending: &pending,
-                    enabled,
+                    pending: &next,
+                    enabled: self.processes_of(enabled),
                     pids: &pids,
                     held: &self.locks.held(),
                     root,
@@ -275,11 +281,18 @@ impl Machine {
                 // Whoever looks on takes the time that it takes.
                 self.run.begun = Instant::now();
             }
-            let event = self.take(process)?;
+            let before: Vec<usize> = self.trees.iter().map(Tree::ended).collect();
+            let event = Event { process: place, ..self.take(process)? };
             chooser.happened(&event);
             events.push(event);
+            for (process, before) in before.into_iter().enumerate() {
+                for command in before..self.trees[process].ended() {
+                    let how = format!("{:?}", self.trees[process].commands[command].ending);
+                    chooser.command_ended(process, &how);
+                }
+            }
         };
-        let pending = self.trees.iter().map(|tree| tree.step.clone()).collect();
+        self.pending(&mut pending);
         if end == End::Completed {
             observer.over();
         }
@@ -287,7 +300,7 @@ impl Machine {
         self.vouch_for_clones()?;
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
-        Ok(Execution { events, enabled: masks, pending, end, outcome: left })
+        Ok(Execution { events, enabled: masks, pending, processes, end, outcome: left })
     }
 
     /// Brings everybody to the first step.
@@ -328,25 +341,37 @@ impl Machine {
         Ok(())
     }
 
+    /// Has commands go one after the other, each by its process and its number there; nobody else goes as long as one of them
+    /// can. Nothing: all may go that can.
+    pub fn confine(&mut self, order: Option<Vec<(usize, usize)>>) {
+        self.order = order;
+    }
+
+    /// Whose turn it is, where commands go one after the other.
+    pub(super) fn whose_turn(&self) -> Option<usize> {
+        let is_over = |&&(process, command): &&(usize, usize)| self.trees[process].ended() > command;
+        self.order.as_ref()?.iter().find(|step| !is_over(step)).map(|(process, _)| *process)
+    }
+
     /// Who can take a step. Where nobody can, whoever can only be late is waited for, and whoever sleeps is woken.
     fn enabled_at_last(&mut self) -> Result<Mask> {
         loop {
             let enabled = self.enabled();
-            if !enabled.is_empty() || !self.trees.iter().any(Tree::is_live) {
-                return Ok(enabled);
+            if !enabled.is_empty() || !self.is_anybody_left() {
+                return Ok(self.may_go(enabled));
             }
-            if !self.choose_another() && !self.wait_for_the_late()? && !self.wake_a_sleeper() {
+            if !self.choose_another()
+                && !self.let_anybody_leave()?
+                && !self.wait_for_the_late()?
+                && !self.wake_a_sleeper()
+            {
                 return Ok(enabled);
             }
         }
     }
 
-    fn enabled(&self) -> Mask {
-        let able = (0..self.trees.len()).filter(|process| self.can(*process));
-        able.fold(Mask::default(), Mask::with)
-    }
-
     fn count_waiting(&mut self, enabled: Mask) {
+        let enabled = self.processes_of(enabled);
         let waits = |(process, tree): &(usize, &Tree)| tree.is_live() && !enabled.has(*process);
         self.run.left.blocked += self.trees.iter().enumerate().filter(waits).count() as u64;
     }
@@ -381,6 +406,7 @@ impl Machine {
 
     /// Ends what an execution left unfinished: nobody may do anything when the next begins.
     pub(super) fn finish(&mut self) -> Result<()> {
+        self.note_missed();
         self.note_left_behind();
         for (path, who) in self.run.outside.meetings() {
             let who: Vec<String> = who.iter().map(|process| format!("p{}", process + 1)).collect();
@@ -397,43 +423,6 @@ impl Machine {
             }
         }
         Ok(())
-    }
-
-    /// Kills all that a process started and that is there still.
-    pub(super) fn clear(&mut self, process: usize) -> Result<()> {
-        let mut deadline = Deadline::after(DEATH);
-        loop {
-            let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
-            let alive: Vec<u32> = self.family(process).into_iter().filter(alive).collect();
-            if alive.is_empty() {
-                break;
-            }
-            for &pid in &alive {
-                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-            }
-            if deadline.is_over() {
-                let why = format!("process {} does not die of SIGKILL", alive[0]);
-                return Err(io::Error::other(why).into());
-            }
-            // The dying need the processor that this thread runs on.
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        let tree = &mut self.trees[process];
-        if let Some((root, _)) = tree.root.take() {
-            tree.slot.reap(root)?;
-        }
-        tree.tasks.clear();
-        self.locks.forget(process);
-        Ok(())
-    }
-
-    /// Ends everybody: where they stand is not known.
-    pub(super) fn leave_nobody(&mut self) {
-        for process in 0..self.trees.len() {
-            // There is an error to tell already.
-            _ = self.clear(process);
-        }
-        self.drop_templates();
     }
 
     /// A command's words, for people.

@@ -9,6 +9,7 @@
 pub(crate) mod behalf;
 pub(crate) mod class;
 pub(crate) mod decode;
+mod fall;
 pub(crate) mod filter;
 mod foresee;
 mod fork_server;
@@ -23,10 +24,12 @@ mod perturb;
 mod seat;
 mod serve;
 mod settings;
+mod signals;
 mod step;
 mod still;
 pub(crate) mod table;
 mod task;
+mod tasks;
 mod tree;
 mod watchdog;
 
@@ -36,6 +39,7 @@ pub(crate) use outside::keeps_nothing;
 pub use perturb::{Perturbation, Perturbed, Treatment};
 pub use seat::any_processor;
 pub use settings::{Cloned, Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
+pub(crate) use tasks::task_of;
 
-pub use crate::plan::race::ForkServer;
+pub use crate::plan::race::{ForkServer, Threads};
 pub use crate::process::slot::CommandLine;

@@ -5,7 +5,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use rustix::process::{Signal, pidfd_send_signal};
 
 use super::fork_server::is_start_of_clone;
 use super::machine::{Machine, Result};
@@ -35,7 +34,7 @@ impl Machine {
     /// Has the next command of a process started.
     pub(super) fn start_command(&mut self, process: usize) -> Result<()> {
         let command = self.trees[process].command;
-        self.trees[process].has_begun = false;
+        (self.trees[process].has_begun, self.trees[process].is_hit) = (false, false);
         if !self.begins_late(command) {
             self.trees[process].commands[0].invoked = Some(0);
         }
@@ -123,6 +122,11 @@ impl Machine {
     pub(super) fn close_command(&mut self, process: usize, ending: Ending) -> Result<()> {
         let depth = self.run.depth;
         let tree = &mut self.trees[process];
+        let ending = match ending {
+            // It may have ended by itself, but not as it would have.
+            Ending::Status(_) if tree.is_hit => Ending::Killed,
+            ending => ending,
+        };
         let [stdout, stderr] = tree.take_output()?;
         if let Some((_, ended)) = self.run.spans.get_mut(&(process, tree.command)) {
             *ended = (ending != Ending::Unfinished).then(|| self.run.begun.elapsed());
@@ -144,7 +148,7 @@ impl Machine {
                     self.on_stop(process, stop)?;
                 }
                 Next::End => self.on_end(process)?,
-                Next::Still if self.let_the_ready_go(process)? => {}
+                Next::Still if self.let_the_ready_go(process)? || self.let_one_leave(process, false)? => {}
                 Next::Still => break,
             }
         }
@@ -271,10 +275,10 @@ impl Machine {
             self.answer(process, &stop, reply)?;
             return Ok(());
         }
-        match self.trees[process].task(stop.task) {
-            // A call that a signal interrupted is made again, and means what it meant.
-            Some(task) => task.held = None,
-            None => self.hear_of(process, stop.task),
+        if self.trees[process].task(stop.task).is_some() {
+            self.note_lost(process, &stop);
+        } else {
+            self.hear_of(process, stop.task);
         }
         self.foresee(process, stop)
     }
@@ -383,35 +387,6 @@ impl Machine {
                 return Ok(false);
             }
         }
-    }
-
-    /// Kills a process with all that it started, or its command's first process alone.
-    pub(super) fn kill(&mut self, process: usize) -> Result<()> {
-        if self.options.kills_alone {
-            self.kill_root(process)?;
-        } else {
-            self.clear(process)?;
-        }
-        self.close_command(process, Ending::Killed)?;
-        let tree = &mut self.trees[process];
-        tree.phase = Phase::Dead;
-        (tree.step, tree.chosen, tree.fault) = (None, None, None);
-        tree.waiting.clear();
-        Ok(())
-    }
-
-    fn kill_root(&mut self, process: usize) -> Result<()> {
-        let Some((root, handle)) = self.trees[process].root.take() else { return Ok(()) };
-        pidfd_send_signal(&handle, Signal::KILL).map_err(io::Error::from)?;
-        let tree = &mut self.trees[process];
-        tree.slot.reap(root)?;
-        tree.tasks.retain(|task| task.pid != root);
-        if still::descendants(tree.slot.pid).is_empty() {
-            tree.tasks.clear();
-            tree.is_many = false;
-            self.locks.forget(process);
-        }
-        Ok(())
     }
 
     /// What a process is executing, for messages.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::journal::Entry;
 use crate::books::deed::Faults;
-use crate::plan::race::ForkServer;
+use crate::plan::race::{ForkServer, Threads};
 use crate::plan::schedule::{Fault, Line, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
@@ -69,6 +69,8 @@ pub struct Options {
     pub uninterrupted: bool,
     /// Whether executions are clones of programs that were started once, where they can be.
     pub fork_server: ForkServer,
+    /// Whether it is fixed which task of a process goes next, where several could, or a choice as that between processes is.
+    pub threads: Threads,
     /// Whether a fault that kills meets a command's first process alone: what it started lives on, as it does when the kernel
     /// kills a process for its memory.
     pub kills_alone: bool,
@@ -91,6 +93,7 @@ impl Default for Options {
             begins_late: false,
             uninterrupted: false,
             fork_server: ForkServer::Off,
+            threads: Threads::Fixed,
             kills_alone: false,
             words: None,
         }
@@ -184,8 +187,10 @@ pub struct Left {
     pub stall: Option<Vec<String>>,
     /// Processes whose commands left something behind that was still there at the end.
     pub left_behind: BTreeSet<usize>,
-    /// Processes of which several tasks could have taken the next step: which of them did is fixed, and was not explored.
+    /// Processes of which several tasks could have taken the next step, where which of them did is fixed, and was not explored.
     pub in_fixed_order: BTreeSet<usize>,
+    /// Processes of which several tasks could have taken the next step, each of which was a choice of its own.
+    pub in_any_order: BTreeSet<usize>,
     /// What was changed outside of the state folders.
     pub touched_outside: BTreeSet<String>,
     /// Paths outside of the state folders that were to become names inside, or names inside were to become.
@@ -194,6 +199,8 @@ pub struct Left {
     pub uncontrolled: BTreeMap<String, u64>,
     /// Why nothing exhaustive can be claimed of a search with this execution in it.
     pub uncertain: BTreeSet<String>,
+    /// Calls that failed because they were held: such an execution is none that could have been.
+    pub spoilt: BTreeSet<String>,
     /// What was let go, where a journal is kept.
     pub journal: Vec<Entry>,
 }
@@ -209,7 +216,13 @@ impl Left {
     /// Whether a search whose executions are all like this one may be called exhaustive.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        self.uncertain.is_empty() && self.uncontrolled.is_empty()
+        self.uncertain.is_empty() && self.uncontrolled.is_empty() && !self.is_spoilt()
+    }
+
+    /// Whether a call failed because it was held: no verdict may rest on the execution.
+    #[must_use]
+    pub fn is_spoilt(&self) -> bool {
+        !self.spoilt.is_empty()
     }
 }
 

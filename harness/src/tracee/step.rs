@@ -3,14 +3,16 @@
 use super::behalf;
 use super::machine::{Machine, Result};
 use super::memory::Memory;
+use super::signals::Lost;
 use super::still::{self, Look};
 use super::task::Held;
-use super::tree::{Heard, Phase, planned_for};
+use super::tree::{Heard, Phase, Tree, planned_for};
 use crate::books::deed::{Ask, Deed, Fd, LockKind, Told};
 use crate::books::locks::Holding;
 use crate::books::prediction::{self, Effect, Prediction, under, world};
 use crate::explore::step::{Access, Event, Footprint, Gate, Object, Step};
 use crate::plan::schedule::Fault;
+use crate::process::procfs::Stat;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 use Access::{Read, Update, Write};
@@ -20,6 +22,8 @@ use Access::{Read, Update, Write};
 enum Rank {
     /// It can happen.
     Can,
+    /// It is the end of a child of which its parent hears while it is held.
+    Leaves,
     /// It is a sleep that can end.
     Wakes,
     /// It waits for a lock. Before those that sleep: whether the lock is to be had or not, it is the next.
@@ -33,6 +37,10 @@ impl Machine {
     pub(super) fn choose(&mut self, process: usize) {
         if self.trees[process].is_many {
             self.drop_the_gone(process);
+        }
+        if self.explores_tasks() {
+            self.line_up(process);
+            return;
         }
         let mut candidates: Vec<(Rank, String, usize, u32)> = Vec::new();
         for task in &self.trees[process].tasks {
@@ -60,8 +68,8 @@ impl Machine {
         let tree = &mut self.trees[process];
         let listener = &tree.slot.listener;
         for task in &mut tree.tasks {
-            if task.held.as_ref().is_some_and(|held| !listener.is_there(held.stop.id)) {
-                task.held = None;
+            if let Some(held) = task.held.take_if(|held| !listener.is_there(held.stop.id)) {
+                task.lost = Lost::of(held);
             }
         }
     }
@@ -69,18 +77,34 @@ impl Machine {
     fn rank(&self, process: usize, held: &Held) -> Rank {
         match &held.prediction.effect {
             Effect::Take(wanted, Ask::Wait) if !self.locks.is_free(wanted) => Rank::Waits,
-            Effect::Sleep if held.prediction.gate == Gate::Change && !self.trees[process].is_stale => {
+            Effect::Sleep if held.prediction.gate == Gate::Change && !self.may_wake(process, held) => {
                 Rank::Sleeps
             }
             Effect::Sleep => Rank::Wakes,
+            _ if self.is_heard_of(process, held.stop.task, &held.known) => Rank::Leaves,
             _ => Rank::Can,
         }
     }
 
+    /// Whether a held call can happen.
+    pub(super) fn is_able(&self, process: usize, held: &Held) -> bool {
+        self.rank(process, held) <= Rank::Wakes
+    }
+
+    /// Whether what a sleeper looked at may have changed.
+    fn may_wake(&self, process: usize, held: &Held) -> bool {
+        let tree = &self.trees[process];
+        if self.explores_tasks() {
+            return tree.tasks.iter().any(|task| task.tid == held.stop.task && task.is_stale);
+        }
+        tree.is_stale
+    }
+
     /// Puts a held call before its process as the next step.
-    fn place(&mut self, process: usize, tid: u32) {
+    pub(super) fn place(&mut self, process: usize, tid: u32) {
         let Some(held) = self.trees[process].held(tid) else { return };
         let mut prediction = held.prediction.clone();
+        prediction.faults = self.with_alone(process, prediction.faults);
         let is_end = matches!(held.known, Deed::Exit(Some(_)));
         let mut others = self.trees[process].tasks.iter().filter(|task| task.tid != tid);
         let has_rival = others
@@ -92,9 +116,10 @@ impl Machine {
         }
         let killed = prediction::killed(process, &self.locks);
         let more = self.more(process, tid, &prediction, is_end);
+        let label = self.label_at(process, tid, &prediction.label);
         let planned = &self.run.planned;
         let tree = &mut self.trees[process];
-        tree.foresee(Some(tid), &prediction.label, |label| prediction.step(label, more.iter().copied()));
+        tree.foresee(Some(tid), &label, |label| prediction.step(label, more.iter().copied()));
         if let Some(step) = tree.step.take() {
             tree.fault =
                 planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
@@ -123,7 +148,7 @@ impl Machine {
     }
 
     /// Nobody of the tree is held: it is over, or waits in the kernel for another.
-    fn place_nothing(&mut self, process: usize) {
+    pub(super) fn place_nothing(&mut self, process: usize) {
         let tree = &mut self.trees[process];
         (tree.fault, tree.step, tree.chosen) = (None, None, None);
         if tree.phase != Phase::Running {
@@ -141,10 +166,13 @@ impl Machine {
     pub(super) fn can(&self, process: usize) -> bool {
         let tree = &self.trees[process];
         let Some(tid) = tree.chosen.filter(|_| tree.step.is_some()) else { return false };
-        if matches!(tree.fault, Some(Fault::Kill | Fault::Error(_))) {
-            return true;
-        }
-        tree.held(tid).is_some_and(|held| self.rank(process, held) <= Rank::Wakes)
+        self.can_go(process, tid, tree.fault)
+    }
+
+    /// Whether a held task can take its step, which this fault will meet.
+    pub(super) fn can_go(&self, process: usize, tid: u32, fault: Option<Fault>) -> bool {
+        matches!(fault, Some(Fault::Kill | Fault::KillOne | Fault::Error(_)))
+            || self.trees[process].held(tid).is_some_and(|held| self.rank(process, held) <= Rank::Wakes)
     }
 
     /// Whose locks stand in the way of a process.
@@ -159,7 +187,9 @@ impl Machine {
 
     /// Nobody can go on: the sleep that ends first does; whether there was one.
     pub(super) fn wake_a_sleeper(&mut self) -> bool {
-        let sleepers = self.trees.iter().enumerate().flat_map(|(process, tree)| {
+        let turn = self.whose_turn();
+        let is_in_turn = |(process, _): &(usize, &Tree)| turn.is_none_or(|turn| turn == *process);
+        let sleepers = self.trees.iter().enumerate().filter(is_in_turn).flat_map(|(process, tree)| {
             tree.tasks.iter().filter_map(move |task| {
                 let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
                 Some((left, process, task.number, task.tid))
@@ -167,7 +197,12 @@ impl Machine {
         });
         let Some((_, process, _, tid)) = sleepers.min() else { return false };
         self.trees[process].is_stale = true;
-        self.place(process, tid);
+        if self.explores_tasks() {
+            self.trees[process].task(tid).into_iter().for_each(|task| task.is_stale = true);
+            self.line_up(process);
+        } else {
+            self.place(process, tid);
+        }
         true
     }
 
@@ -190,18 +225,27 @@ impl Machine {
         let (Some(step), Some(tid)) = (tree.step.take(), tree.chosen.take()) else {
             return Self::broken("a step was chosen that is not there");
         };
+        let faults = tree.held(tid).map(|held| held.prediction.faults).unwrap_or_default();
+        let faults = self.with_alone(process, faults);
+        let tree = &mut self.trees[process];
         let Some(held) = tree.task(tid).and_then(|task| task.held.take()) else {
             return Self::broken("a step was chosen whose call is gone");
         };
-        self.note(process, &step, held.prediction.faults);
+        self.note(process, &step, faults);
         let begins_late = self.begins_late(self.trees[process].command);
+        let explores_tasks = self.explores_tasks();
+        if explores_tasks {
+            self.doubt_sleepers(process, tid);
+        }
         let tree = &mut self.trees[process];
         let fault = tree.fault.take();
         if !tree.has_begun && begins_late {
             let command = tree.command;
             tree.commands[command].invoked = Some(self.run.depth);
         }
-        tree.took(&step, held.prediction.effect == Effect::Sleep);
+        let slept = held.prediction.effect == Effect::Sleep;
+        // Where tasks are explored each of them sleeps for itself.
+        tree.took(&step, slept && !explores_tasks);
         self.run.depth += 1;
         self.fell = false;
         let is_opaque = held.prediction.is_opaque;
@@ -210,7 +254,11 @@ impl Machine {
         if is_opaque || self.fell {
             self.settle_others(process)?;
         }
+        if self.explores_tasks() {
+            self.tell_the_sleepers(process, tid, slept, &step.footprint);
+        }
         self.tell_the_others(process, &step.footprint)?;
+        self.tell_own(process, &step.footprint)?;
         Ok(Event { process, step })
     }
 
@@ -218,6 +266,7 @@ impl Machine {
         let Held { stop, told, known, prediction, .. } = held;
         match fault {
             Some(Fault::Kill) => return self.kill(process),
+            Some(Fault::KillOne) => return self.kill_one(process, tid),
             Some(Fault::Error(error)) => {
                 self.let_go(process, &stop, Reply::Error(error.errno()))?;
                 return self.settle(process);
@@ -237,6 +286,7 @@ impl Machine {
             return self.give_up(process, stop, &told, given);
         }
         let reply = self.apply(process, tid, &told, &prediction)?;
+        self.ends_others(process, tid, &known);
         self.go_on(process, tid, &known);
         self.journal(process, tid, &told, known);
         self.let_go(process, &stop, reply)?;
@@ -298,6 +348,9 @@ impl Machine {
         let mut stop = *stop;
         while !self.answer(process, &stop, reply)? {
             if self.trees[process].hear(AGAIN)? != Heard::Stop {
+                if Stat::of(stop.task).is_some_and(|stat| !stat.is_dead()) {
+                    self.spoil(process, "the one that was let go");
+                }
                 return Ok(());
             }
             match self.receive(process)? {
@@ -306,7 +359,12 @@ impl Machine {
                 {
                     stop = next;
                 }
-                Some(other) => return self.on_stop(process, other),
+                Some(other) => {
+                    if other.task == stop.task {
+                        self.spoil(process, "the one that was let go");
+                    }
+                    return self.on_stop(process, other);
+                }
                 None => return Ok(()),
             }
         }
@@ -338,8 +396,7 @@ impl Machine {
         for process in (0..self.trees.len()).filter(|process| *process != actor) {
             self.trees[process].witness(footprint);
             self.trees[process].is_stale |= changes_all;
-            let step = self.trees[process].step.as_ref();
-            if step.is_some_and(|step| step.footprint.conflicts(footprint)) {
+            if self.is_concerned(process, footprint) {
                 self.look_again(process)?;
             }
         }
@@ -347,7 +404,7 @@ impl Machine {
     }
 
     /// Foresees anew what the tasks of a process are about to do.
-    fn look_again(&mut self, process: usize) -> Result<()> {
+    pub(super) fn look_again(&mut self, process: usize) -> Result<()> {
         let held: Vec<Notification> =
             self.trees[process].tasks.iter().filter_map(|task| Some(task.held.as_ref()?.stop)).collect();
         for stop in held {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
+use super::signals::Lost;
 use crate::books::deed::{Known, Told};
 use crate::books::prediction::Prediction;
 use crate::process::sys::seccomp::Notification;
@@ -24,6 +25,12 @@ pub(crate) struct Task {
     pub folder: Option<String>,
     /// The call at which it is held.
     pub held: Option<Held>,
+    /// The call at which it was held before a signal took that away.
+    pub lost: Option<Lost>,
+    /// Whether it has taken a step since it last slept.
+    pub has_looked: bool,
+    /// Whether somebody has changed since what it may have looked at.
+    pub is_stale: bool,
 }
 
 /// A call at which a task is held.
@@ -40,7 +47,17 @@ pub(crate) struct Held {
 impl Task {
     pub fn new(tid: u32, number: usize) -> Self {
         let [pid, own_pid] = process_of(tid).unwrap_or([tid, tid]);
-        Self { tid, pid, own_pid, number, folder: None, held: None }
+        Self {
+            tid,
+            pid,
+            own_pid,
+            number,
+            folder: None,
+            held: None,
+            lost: None,
+            has_looked: false,
+            is_stale: false,
+        }
     }
 
     /// A copy of one of its descriptors, of the same open file description.

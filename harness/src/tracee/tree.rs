@@ -15,6 +15,8 @@ use rustc_hash::FxHashMap;
 use super::fork_server::Template;
 use super::settings::{Command, Ending, Planned};
 use super::task::{Held, Task};
+use super::tasks::Choice;
+use crate::books::deed::Known;
 use crate::books::prediction::world;
 use crate::explore::step::{Access, Footprint, Object, Step};
 use crate::plan::schedule::Fault;
@@ -55,6 +57,8 @@ pub(crate) struct Tree {
     /// The command's first process, and a descriptor of it.
     pub root: Option<(u32, OwnedFd)>,
     pub tasks: Vec<Task>,
+    /// Children that are about to end, and wait until their parents may hear of it.
+    pub leaving: Vec<(Notification, Known)>,
     /// How many tasks were heard of.
     pub heard: usize,
     /// The pids and tasks that were heard of in this execution, those that are gone among them.
@@ -72,7 +76,9 @@ pub(crate) struct Tree {
     /// The next step.
     pub step: Option<Step>,
     /// The label of the step, without its number.
-    plain: Arc<str>,
+    pub plain: Arc<str>,
+    /// Where tasks are explored: whose turn it may be, by places.
+    pub choices: Vec<Option<Choice>>,
     /// The last step that it took.
     pub last: Option<Arc<str>>,
     /// The fault that will meet it at the next step.
@@ -85,6 +91,10 @@ pub(crate) struct Tree {
     pub is_stale: bool,
     /// Whether its command has taken a step.
     pub has_begun: bool,
+    /// Whether one of its command's processes was killed.
+    pub is_hit: bool,
+    /// Whether its command's first process was killed alone, and what it started goes on.
+    pub outlives: bool,
     /// What stands ready to be cloned, a command each.
     pub templates: Vec<Template>,
     output: [File; 2],
@@ -101,6 +111,7 @@ impl Tree {
             commands: Vec::new(),
             root: None,
             tasks: Vec::new(),
+            leaving: Vec::new(),
             heard: 0,
             pids: Vec::new(),
             is_many: false,
@@ -110,12 +121,15 @@ impl Tree {
             chosen: None,
             step: None,
             plain: Arc::from(""),
+            choices: Vec::new(),
             last: None,
             fault: None,
             taken: FxHashMap::default(),
             seen: Vec::new(),
             is_stale: false,
             has_begun: false,
+            is_hit: false,
+            outlives: false,
             templates: Vec::new(),
             output: [stdout?, stderr?],
             marks: [0; 2],
@@ -135,12 +149,15 @@ impl Tree {
         self.phase = if commands == 0 { Phase::Over } else { Phase::Running };
         self.command = 0;
         self.tasks.clear();
+        self.leaving.clear();
         self.pids.clear();
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
         self.waiting.clear();
+        self.choices.clear();
         self.taken.clear();
         self.seen.clear();
         (self.is_stale, self.has_begun) = (false, false);
+        (self.is_hit, self.outlives) = (false, false);
         (self.chosen, self.step, self.last, self.fault) = (None, None, None, None);
         for output in &self.output {
             output.set_len(0)?;
@@ -209,6 +226,14 @@ impl Tree {
             *taken = bytes;
         }
         Ok(taken)
+    }
+
+    /// How many of its commands are over.
+    pub fn ended(&self) -> usize {
+        match self.phase {
+            Phase::Running => self.command,
+            Phase::Over | Phase::Dead => self.commands.len(),
+        }
     }
 
     /// Whether it has more to do.

@@ -83,7 +83,7 @@ fn flags_that_make_no_sense() {
         (&["--ignore", "/etc"], "expected a path within a state folder"),
         (&["--compare", "file"], "the nearest is \"files\""),
         (&["--compare", "observe"], "give --observe CMD"),
-        (&["--faults", "EIO"], "expected kill or power-loss, found \"EIO\""),
+        (&["--faults", "EIO"], "expected kill, kill-one or power-loss, found \"EIO\""),
         (&["--strict"], "expected --faults kill"),
         (&["--perturb", "fast"], "expected times such as 0..2ms"),
         (&["--perturb", "0..2ms", "--free"], "cannot be used with"),

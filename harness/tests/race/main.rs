@@ -13,5 +13,6 @@ mod program;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod support;
+mod threads;
 mod tidy;
 mod workshop;

@@ -112,7 +112,7 @@ fn races_that_cannot_lose_power_say_so() {
         (&["--faults", "power-loss", "--disk", "ext5"], "the nearest is \"ext4\""),
         (&["--faults", "power-loss", "--free"], "leave out --free"),
         (&["--faults", "power-loss", "--fork-server", "auto"], "--fork-server"),
-        (&["--faults", "power"], "expected kill or power-loss"),
+        (&["--faults", "power"], "expected kill, kill-one or power-loss"),
     ] {
         let words = [&["--state", "state"], flags, &["--", "./tool", "./tool"]].concat();
         let output = ends_with(&mut workshop.race(&words), 2);

@@ -318,7 +318,13 @@ impl Machine for Toy {
                 break (pending, if over { End::Completed } else { End::Deadlock });
             }
             let last = events.last().map(|event| event.process);
-            let point = Point { depth: events.len(), enabled: able, pending: &pending, last };
+            let point = Point {
+                depth: events.len(),
+                enabled: able,
+                pending: &pending,
+                last,
+                processes: pending.len(),
+            };
             let Pick::Step(process) = chooser.choose(&point) else { break (pending, End::Abandoned) };
             assert!(able.has(process), "the chooser chose who cannot go on");
             let event = Event { process, step: pending[process].clone().expect("enabled") };
@@ -331,6 +337,7 @@ impl Machine for Toy {
             observations: world.processes.into_iter().map(|process| process.observations).collect(),
             deadlock: end == End::Deadlock,
         };
-        Ok(Execution { events, enabled, pending, end, outcome })
+        let processes = pending.len();
+        Ok(Execution { events, enabled, pending, processes, end, outcome })
     }
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ static int how(const char *text) {
 }
 
 static void *run(void *from);
+
+static void hear(int which) { (void)which; }
 
 static int skip(int at, const char *end) {
     while (at < count && strcmp(words[at], end)) at++;
@@ -100,6 +103,9 @@ static void *run(void *from) {
         else if (!strcmp(op, "fork")) { int end = skip(at, "endfork"); pid_t child = fork();
             if (child == 0) { count = end - 1; run((void *)(long)at); _exit(0); } at = end; }
         else if (!strcmp(op, "wait")) { int status; while (wait(&status) > 0) tell("wait", WEXITSTATUS(status)); }
+        else if (!strcmp(op, "catch")) { struct sigaction caught = {.sa_handler = hear}; /* without SA_RESTART */
+            int which = !strcmp(NEXT, "child") ? SIGCHLD : SIGUSR1; tell("catch", sigaction(which, &caught, 0)); }
+        else if (!strcmp(op, "signal")) { tell("signal", kill(getppid(), SIGUSR1)); }
         else if (!strcmp(op, "thread")) { int end = skip(at, "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
         else if (!strcmp(op, "endthread")) return 0;
         else if (!strcmp(op, "join")) { tell("join", pthread_join(thread, 0)); }

@@ -9,7 +9,7 @@ use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::plan::schedule::{Fault, Injected};
 use flockwork_harness::process::Zygote;
-use flockwork_harness::tracee::{Ending, Left, Options, Planned, TraceeError};
+use flockwork_harness::tracee::{Ending, Left, Options, Planned, Threads, TraceeError};
 
 use crate::Case;
 use crate::lab::{Build, Explored, Lab, Turns, act, actor, has, shell, which};
@@ -27,6 +27,11 @@ pub const ALL: &[Case] = &[
     ("a_schedule_repeats_itself", a_schedule_repeats_itself),
     ("what_is_independent_is_one_order", what_is_independent_is_one_order),
     ("threads_and_children_are_of_one_tree", threads_and_children_are_of_one_tree),
+    ("a_childs_end_interrupts_no_call_that_is_held", a_childs_end_interrupts_no_call_that_is_held),
+    (
+        "a_call_that_a_signal_interrupts_spoils_the_execution",
+        a_call_that_a_signal_interrupts_spoils_the_execution,
+    ),
     ("crossed_locks_are_a_deadlock", crossed_locks_are_a_deadlock),
     ("whoever_sleeps_waits_for_a_change", whoever_sleeps_waits_for_a_change),
     ("patience_ends_when_nobody_else_can_go_on", patience_ends_when_nobody_else_can_go_on),
@@ -211,6 +216,45 @@ fn threads_and_children_are_of_one_tree(zygote: &Zygote) {
             "{program}: {both:?}"
         );
     }
+}
+
+fn a_childs_end_interrupts_no_call_that_is_held(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    // The parent hears of its children by a handler that does not have calls made again, as dash does. Its own calls on
+    // files never fail of that where nothing holds them: they take no time.
+    for child in ["open 0 a wc", "mkdir a", "open 0 lock wc flock 0 x"] {
+        let words = format!("catch child fork {child} endfork open 1 z wc rm z rm y wait");
+        for threads in Threads::ALL {
+            let options = Options { threads, ..Options::default() };
+            let mut lab = Lab::open(zygote, |_| {}, &[act(&words)], options).expect("a machine");
+            let explored = lab.explore(&mut Exhaustive::new(), 1_000).expect("few executions");
+            for seen in &explored.seen {
+                let told = seen.commands[0][0].as_str();
+                assert!(!told.contains("-4"), "{child} {threads:?}: {told}");
+            }
+            assert!(!explored.seen.is_empty(), "{child} {threads:?}: {explored:?}");
+        }
+    }
+}
+
+fn a_call_that_a_signal_interrupts_spoils_the_execution(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    // The child signals its parent while that is held at a call, which then fails though nobody made it fail.
+    let commands = [act("catch user fork mkdir a signal endfork open 1 z wc wait")];
+    let mut lab = Lab::open(zygote, |_| {}, &commands, Options::default()).expect("a machine");
+    let execution = lab.run(&mut Turns(Vec::new(), 0)).expect("an execution");
+    let told = lab.see(&execution).commands[0][0].clone();
+    assert!(told.contains("open -4"), "{told}");
+    assert!(execution.outcome.is_spoilt() && !execution.outcome.is_certain(), "{told}");
+    // Who has the call made again is not disturbed.
+    let mut plain =
+        Lab::open(zygote, |_| {}, &[act("fork mkdir a endfork open 1 z wc wait")], Options::default());
+    let plain = plain.as_mut().expect("a machine").run(&mut Turns(Vec::new(), 0)).expect("an execution");
+    assert!(!plain.outcome.is_spoilt() && plain.outcome.is_certain());
 }
 
 fn crossed_locks_are_a_deadlock(zygote: &Zygote) {

@@ -8,6 +8,7 @@ mod lives;
 mod random;
 #[path = "../support/serial.rs"]
 mod serial;
+mod tasks;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,8 @@ type Case = (&'static str, fn(&Zygote));
 fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let all: Vec<&Case> = cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).collect();
+    let all: Vec<&Case> =
+        cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).chain(tasks::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");

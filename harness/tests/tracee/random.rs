@@ -7,7 +7,7 @@ use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::explore::strategy::naive::Naive;
 use flockwork_harness::process::Zygote;
-use flockwork_harness::tracee::Options;
+use flockwork_harness::tracee::{Options, Threads};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -16,6 +16,7 @@ use crate::lab::{Build, Lab, act, actor, shell};
 
 pub const ALL: &[Case] = &[
     ("random_programs_show_all_that_there_is", random_programs_show_all_that_there_is),
+    ("random_tasks_show_all_that_there_is", random_tasks_show_all_that_there_is),
     ("random_scripts_show_all_that_there_is", random_scripts_show_all_that_there_is),
 ];
 
@@ -167,6 +168,52 @@ fn random_programs_show_all_that_there_is(zygote: &Zygote) {
     println!("{compared} programs: {run} executions instead of {all}");
     assert!(compared > count(40, 1_000) / 2, "only {compared} were small enough");
     assert!(run < all, "nothing was left out");
+}
+
+/// The same, where the tasks of each process are explored as well.
+fn random_tasks_show_all_that_there_is(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let begin = std::env::var("FLOCKWORK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    let (mut compared, mut all, mut run) = (0, 0, 0);
+    for seed in begin..begin + count(12, 1_000) {
+        let mut dice = Dice(ChaCha8Rng::seed_from_u64(50_000 + seed));
+        let flavour = dice.below(4);
+        let programs: Vec<String> = (0..2).map(|number| divided(&mut dice, flavour, number == 0)).collect();
+        let what = format!("seed {seed}: {programs:#?}");
+        let open = |zygote: &Zygote| {
+            let commands: Vec<_> = programs.iter().map(|words| act(words)).collect();
+            let options = Options { threads: Threads::Explore, ..Options::default() };
+            Lab::open(zygote, setup, &commands, options).expect("a machine")
+        };
+        if let Some((naive, reduced)) = compare(zygote, &what, open) {
+            compared += 1;
+            all += naive;
+            run += reduced;
+        }
+    }
+    println!("{compared} programs: {run} executions instead of {all}");
+    assert!(compared > count(12, 1_000) / 3, "only {compared} were small enough");
+    assert!(run < all, "nothing was left out");
+}
+
+/// What one process does, a part of it in a thread or a child that goes beside the rest.
+fn divided(dice: &mut Dice, flavour: usize, is_divided: bool) -> String {
+    let open = if flavour == 1 { "open 0 a w " } else { "" };
+    let mut some = |most: usize| {
+        let steps = 1 + dice.below(most);
+        (0..steps).map(|_| action(dice, flavour)).collect::<Vec<_>>().join(" ")
+    };
+    if !is_divided {
+        return format!("{open}{}", some(2));
+    }
+    let (aside, rest) = (some(2), some(2));
+    if dice.below(2) == 0 {
+        format!("{open}thread {aside} endthread {rest} join")
+    } else {
+        format!("{open}fork {aside} endfork {rest} wait")
+    }
 }
 
 fn setup(folder: &std::path::Path) {

@@ -16,6 +16,7 @@ pub struct Faults(u8);
 
 impl Faults {
     const SHORT: u8 = 1 << 7;
+    const ALONE: u8 = 1 << 6;
     /// None but a kill.
     pub const NONE: Self = Self(0);
 
@@ -40,11 +41,18 @@ impl Faults {
         Self(self.0 | Self::SHORT)
     }
 
+    /// These and a kill of one process of several.
+    #[must_use]
+    pub const fn and_alone(self) -> Self {
+        Self(self.0 | Self::ALONE)
+    }
+
     /// Whether it can meet this one.
     #[must_use]
     pub const fn has(self, fault: Fault) -> bool {
         match fault {
             Fault::Kill => true,
+            Fault::KillOne => self.0 & Self::ALONE != 0,
             Fault::Error(error) => self.0 & Self::bit(error) != 0,
             Fault::ShortWrite | Fault::ShortWriteKill => self.0 & Self::SHORT != 0,
         }

@@ -1,7 +1,7 @@
 //! Following one schedule: for replay, for shrinking, for a person who looks on.
 
 use crate::check::Examination;
-use crate::explore::machine::End;
+use crate::explore::machine::{End, process_at};
 use crate::explore::strategy::replay;
 use crate::history::History;
 use crate::plan::schedule::{Line, Schedule};
@@ -36,7 +36,8 @@ impl Divergence {
             let line = followed.taken;
             let pending = divergence.pending.iter().enumerate().filter_map(|(process, label)| {
                 let wait = if divergence.enabled.has(process) { "" } else { " (waits)" };
-                Some(format!("p{} {}{wait}", process + 1, label.as_ref()?))
+                let number = process_at(process, divergence.processes) + 1;
+                Some(format!("p{number} {}{wait}", label.as_ref()?))
             });
             let found = pending.collect::<Vec<_>>().join(", ");
             return Some(Self { line, expected: text(schedule.lines.get(line)), found });

@@ -190,7 +190,7 @@ impl Executor {
         chooser: &mut dyn Chooser,
     ) -> Result<Execution<Remains>, EngineError> {
         let planned: Vec<Planned> = faults.iter().filter_map(Planned::of).collect();
-        let Execution { events, enabled, pending, end, outcome } =
+        let Execution { events, enabled, pending, processes, end, outcome } =
             self.lane.run(programs, &planned, chooser, &mut ())?;
         let outcome = Remains {
             schedule: outcome.schedule(),
@@ -198,7 +198,7 @@ impl Executor {
             exits: outcome.recorder.exits,
             stall: outcome.stall,
         };
-        Ok(Execution { events, enabled, pending, end, outcome })
+        Ok(Execution { events, enabled, pending, processes, end, outcome })
     }
 
     /// Has these programs follow a schedule from the state after setup: at most as many as the plan has, and on the

@@ -109,6 +109,7 @@ mod tests {
             events: Vec::new(),
             enabled: Vec::new(),
             pending: Vec::new(),
+            processes: 0,
             end: End::Completed,
             outcome: (),
         };

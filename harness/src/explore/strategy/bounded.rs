@@ -33,7 +33,6 @@ use super::guide::Notes;
 use super::happens_before::HappensBefore;
 use super::race::Races;
 use super::search::{Growth, Reduction, Search};
-use super::tree::Entry;
 
 /// Runs every execution with at most so many preemptions, or one that is equivalent to it.
 pub type Bounded = Search<PreemptionBound>;
@@ -58,28 +57,33 @@ impl Bounded {
 }
 
 impl PreemptionBound {
-    fn want(&self, execution: &Execution<()>, depth: usize, process: usize, growth: &mut Growth) {
+    fn want(execution: &Execution<()>, depth: usize, process: usize, growth: &mut Growth<'_>) {
         let enabled = execution.enabled[depth];
         let wanted = if enabled.has(process) { Mask::default().with(process) } else { enabled };
-        for process in wanted.iter() {
-            if growth.preemptions_with(execution, depth, process) <= self.preemptions_max {
-                growth.want(execution, depth, Entry { process, earlier: Mask::default() });
-            }
-        }
+        wanted.iter().for_each(|process| growth.want(depth, process));
     }
 }
 
 impl Reduction for PreemptionBound {
-    fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth) {
-        let order = HappensBefore::of(&execution.events, execution.pending.len());
+    fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth<'_>) {
+        let order = HappensBefore::of(&execution.events, execution.processes);
         for (event, process) in Races::new(execution, &order, notes).all_conflicts() {
-            self.want(execution, event, process, growth);
-            self.want(execution, switched_to(execution, event), process, growth);
+            Self::want(execution, event, process, growth);
+            Self::want(execution, switched_to(execution, event), process, growth);
         }
     }
 
-    fn coverage(&self) -> Coverage {
-        Coverage::ExhaustedTo { preemptions: self.preemptions_max }
+    fn preemptions_max(&self) -> u32 {
+        self.preemptions_max
+    }
+
+    fn coverage(&self, has_tasks: bool) -> Coverage {
+        // The argument above is about processes that have nothing to choose by themselves.
+        if has_tasks {
+            Coverage::Partial
+        } else {
+            Coverage::ExhaustedTo { preemptions: self.preemptions_max }
+        }
     }
 }
 

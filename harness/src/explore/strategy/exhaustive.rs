@@ -20,6 +20,10 @@
 //! sibling was complete before a younger one began. The tests set shuffled orders, and several executions under way at
 //! once, against naive enumeration.
 //!
+//! Where the tasks of a process have places of their own, the above is about processes; whenever one is wanted, each of
+//! its tasks that can go is, and none is left out: which of them goes is a choice of the process's own, as a value that it
+//! draws would be.
+//!
 //! This holds for a [`Machine`](super::super::machine::Machine) that keeps its promises: see there.
 
 use crate::explore::machine::Execution;
@@ -30,7 +34,6 @@ use super::guide::Notes;
 use super::happens_before::HappensBefore;
 use super::race::{Race, Races};
 use super::search::{Growth, Reduction, Search};
-use super::tree::Entry;
 
 /// Runs every execution, or one that is equivalent to it.
 pub type Exhaustive = Search<SourceSets>;
@@ -59,28 +62,31 @@ impl Default for Exhaustive {
 }
 
 impl Reduction for SourceSets {
-    fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth) {
-        let order = HappensBefore::of(&execution.events, execution.pending.len());
+    fn heed(&self, execution: &Execution<()>, notes: &Notes, growth: &mut Growth<'_>) {
+        let order = HappensBefore::of(&execution.events, execution.processes);
         for race in Races::new(execution, &order, notes).all() {
-            heed(&race, execution, notes, growth);
+            heed(&race, execution, growth);
         }
     }
 
-    fn coverage(&self) -> Coverage {
+    fn coverage(&self, _: bool) -> Coverage {
         Coverage::Exhausted
+    }
+
+    fn has_sleepers(&self) -> bool {
+        true
     }
 }
 
 /// Wants one of the initials, unless one is wanted or asleep already: who adds no preemption, else whose step it is.
-fn heed(race: &Race, execution: &Execution<()>, notes: &Notes, growth: &mut Growth) {
-    let wanted = growth.wanted(race.at);
-    if !race.initials.intersection(wanted.union(notes.asleep[race.at])).is_empty() {
+fn heed(race: &Race, execution: &Execution<()>, growth: &mut Growth<'_>) {
+    if !race.initials.intersection(growth.wanted(race.at).union(growth.asleep(race.at))).is_empty() {
         return;
     }
     let last = race.at.checked_sub(1).map(|before| execution.events[before].process);
     let going_on = last.filter(|&last| race.initials.has(last));
     let its_own = Some(race.process).filter(|&process| race.initials.has(process));
     if let Some(process) = going_on.or(its_own).or(race.initials.lowest()) {
-        growth.want(execution, race.at, Entry { process, earlier: wanted });
+        growth.want(race.at, process);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::explore::machine::{Chooser, Pick, Point};
+use crate::explore::machine::{Chooser, Pick, Point, process_at};
 use crate::explore::step::{Event, Footprint, Mask};
 
 use super::race::PendingThen;
@@ -21,14 +21,25 @@ pub struct Notes {
 
 impl Notes {
     fn look(&mut self, point: &Point<'_>) {
-        self.pending.resize_with(point.pending.len(), Vec::new);
-        for (seen, step) in self.pending.iter_mut().zip(point.pending) {
-            let Some(step) = step else { continue };
-            if seen.last().is_none_or(|(_, footprint)| *footprint != step.footprint) {
-                seen.push((point.depth, step.footprint.clone()));
+        self.pending.resize_with(point.processes, Vec::new);
+        for (process, seen) in self.pending.iter_mut().enumerate() {
+            let Some(footprint) = about_to_touch(point, process) else { continue };
+            if seen.last().is_none_or(|(_, last)| *last != footprint) {
+                seen.push((point.depth, footprint));
             }
         }
     }
+}
+
+/// What a process is about to touch, by whichever of its tasks.
+fn about_to_touch(point: &Point<'_>, process: usize) -> Option<Footprint> {
+    let mut tasks = point.pending.iter().skip(process).step_by(point.processes).flatten();
+    let first = tasks.next()?.footprint.clone();
+    let mut more = tasks.flat_map(|step| step.footprint.touches()).copied().peekable();
+    if more.peek().is_none() {
+        return Some(first);
+    }
+    Some(Footprint::of(first.touches().iter().copied().chain(more).collect()))
 }
 
 impl PendingThen for Notes {
@@ -45,6 +56,8 @@ pub struct Guide {
     prefix: Vec<Entry>,
     /// Sleep sets (Godefroid 1996): who sleeps, and what it was about to do when it went to sleep.
     sleepers: Vec<(usize, Footprint)>,
+    /// How many processes there are.
+    processes: usize,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -53,7 +66,7 @@ impl Guide {
     #[must_use]
     pub fn along(prefix: Vec<Entry>) -> (Self, Arc<Mutex<Notes>>) {
         let notes = Arc::default();
-        (Self { prefix, sleepers: Vec::new(), notes: Arc::clone(&notes) }, notes)
+        (Self { prefix, sleepers: Vec::new(), processes: 1, notes: Arc::clone(&notes) }, notes)
     }
 
     fn note(&self, point: &Point<'_>, asleep: Mask) {
@@ -79,6 +92,7 @@ impl Guide {
 impl Chooser for Guide {
     fn choose(&mut self, point: &Point<'_>) -> Pick {
         let asleep = self.sleepers.iter().fold(Mask::default(), |mask, (process, _)| mask.with(*process));
+        self.processes = point.processes;
         self.note(point, asleep);
         if let Some(entry) = self.prefix.get(point.depth) {
             return self.forced(point, *entry);
@@ -92,7 +106,10 @@ impl Chooser for Guide {
 
     fn happened(&mut self, event: &Event) {
         let touched = &event.step.footprint;
-        self.sleepers
-            .retain(|(process, footprint)| *process != event.process && !footprint.conflicts(touched));
+        let actor = process_at(event.process, self.processes);
+        // What one task does may change whatever the others of its process are about to do.
+        self.sleepers.retain(|(sleeper, footprint)| {
+            process_at(*sleeper, self.processes) != actor && !footprint.conflicts(touched)
+        });
     }
 }

@@ -1,13 +1,11 @@
 //! Every interleaving: what the reductions are measured against, and must agree with.
 
 use crate::explore::machine::Execution;
-use crate::explore::step::Mask;
 
 use super::Coverage;
 use super::frontier::FrontierOrder;
 use super::guide::Notes;
 use super::search::{Growth, Reduction, Search};
-use super::tree::Entry;
 
 /// Runs every interleaving, equivalent or not: what reductions are held against.
 pub type Naive = Search<NoReduction>;
@@ -38,17 +36,17 @@ impl Default for Naive {
 }
 
 impl Reduction for NoReduction {
-    fn heed(&self, execution: &Execution<()>, _: &Notes, growth: &mut Growth) {
+    fn heed(&self, execution: &Execution<()>, _: &Notes, growth: &mut Growth<'_>) {
         for depth in growth.given()..execution.events.len() {
-            for process in execution.enabled[depth].iter() {
-                if growth.preemptions_with(execution, depth, process) <= self.preemptions_max {
-                    growth.want(execution, depth, Entry { process, earlier: Mask::default() });
-                }
-            }
+            execution.enabled[depth].iter().for_each(|process| growth.want(depth, process));
         }
     }
 
-    fn coverage(&self) -> Coverage {
+    fn preemptions_max(&self) -> u32 {
+        self.preemptions_max
+    }
+
+    fn coverage(&self, _: bool) -> Coverage {
         match self.preemptions_max {
             u32::MAX => Coverage::Exhausted,
             preemptions => Coverage::ExhaustedTo { preemptions },

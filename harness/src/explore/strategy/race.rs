@@ -171,6 +171,7 @@ impl<'e, P: PendingThen> Races<'e, P> {
             .enumerate()
             .map(|(at, event)| (event.process, &event.step, self.order.previous(at), at));
         let ahead = self.execution.pending.iter().enumerate().filter_map(|(process, step)| {
+            let process = self.execution.process(process);
             Some((process, step.as_ref()?, self.order.last(process), events.len()))
         });
         happened

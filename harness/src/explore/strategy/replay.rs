@@ -47,6 +47,8 @@ pub struct Divergence {
     pub pending: Vec<Option<Arc<str>>>,
     /// Who could have gone on.
     pub enabled: Mask,
+    /// How many processes there are.
+    pub processes: usize,
 }
 
 /// What became of a schedule.
@@ -104,6 +106,7 @@ impl Follower {
             expected,
             pending: point.pending.iter().map(|step| Some(Arc::clone(&step.as_ref()?.label))).collect(),
             enabled: point.enabled,
+            processes: point.processes,
         });
     }
 }

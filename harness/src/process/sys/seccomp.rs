@@ -92,6 +92,11 @@ impl Listener {
         self.missed.get()
     }
 
+    /// A stop that is missed before the next is nobody's affair.
+    pub(crate) fn expect_gap(&self) {
+        self.last.set(None);
+    }
+
     /// What was missed until now, or is missed until the next stop, is nobody's affair.
     pub(crate) fn start_over(&self) {
         self.last.set(None);

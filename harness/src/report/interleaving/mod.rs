@@ -144,6 +144,7 @@ fn words(line: &Line) -> String {
     match line.fault {
         None => label.to_owned(),
         Some(Fault::Kill) => format!("SIGKILL before: {label}"),
+        Some(Fault::KillOne) => format!("SIGKILL for this process alone before: {label}"),
         Some(Fault::Error(error)) => format!("{label} -> fails: {}", error.as_str()),
         Some(Fault::ShortWrite) => format!("{label} -> only half is written"),
         Some(Fault::ShortWriteKill) => format!("{label} -> half is written, then SIGKILL"),

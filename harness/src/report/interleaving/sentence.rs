@@ -91,6 +91,9 @@ fn happening(block: &[Line], first: usize, before: bool, next: Option<&Line>) ->
             (Some(Fault::Kill), _) => {
                 write!(words, ", and was killed at step {step}, before its \"{label}\"")
             }
+            (Some(Fault::KillOne), _) => {
+                write!(words, ", and one of its processes was killed at step {step}, before its \"{label}\"")
+            }
             (Some(fault), _) => write!(words, ", of which step {step} ({label}) met {fault}"),
             (None, Some(returned)) => {
                 let (call, outcome) = returned.rsplit_once(' ').unwrap_or((returned, ""));

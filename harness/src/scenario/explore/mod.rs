@@ -177,15 +177,16 @@ fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec
 }
 
 fn fault(node: &Node) -> Result<Vec<Fault>, Problem> {
-    let known = || Fault::all().into_iter().map(Fault::as_str);
+    // A worker is one process, and has no other beside it.
+    let known = || Fault::all().into_iter().filter(|fault| *fault != Fault::KillOne).map(Fault::as_str);
     let text = match &node.value {
         Value::Text(text) => text.as_str(),
         _ => "",
     };
     match text.parse() {
         Ok(Fault::ShortWrite) => Ok(vec![Fault::ShortWrite, Fault::ShortWriteKill]),
-        Ok(fault) => Ok(vec![fault]),
-        Err(_) => {
+        Ok(fault) if fault != Fault::KillOne => Ok(vec![fault]),
+        _ => {
             let message = format!("faults: expected a fault, found {}", node.value.describe());
             let help = match nearest(text, known()) {
                 Some(near) => format!("the nearest known fault is {near:?}"),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan};
+use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan, Threads};
 use crate::plan::rounds::{OciPlan, Runtime};
 use crate::plan::schedule::Fault;
 use crate::race::{self, RaceError};
@@ -73,6 +73,8 @@ pub struct Race {
     pub allow_uncontrolled: bool,
     /// How the programs of executions under control come to be there.
     pub fork_server: ForkServer,
+    /// Which task of a command goes first, where several could.
+    pub threads: Threads,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// How long a command may take, in nanoseconds.
@@ -108,6 +110,7 @@ impl Default for Race {
             strategy: None,
             allow_uncontrolled: false,
             fork_server: ForkServer::Off,
+            threads: Threads::Fixed,
             budget: RaceBudget { time_ns: BUDGET_NS, executions: None },
             time_limit_ns: TIME_LIMIT_NS,
             own_state: false,
@@ -147,6 +150,7 @@ impl Race {
             strategy: self.strategy.clone(),
             allow_uncontrolled: self.allow_uncontrolled,
             fork_server: self.fork_server,
+            threads: self.threads,
             initial: None,
             budget: self.budget,
             seed,
@@ -191,6 +195,9 @@ impl Race {
             );
         }
         self.must_be_able_to_lose_power()?;
+        if self.threads == Threads::Explore {
+            self.check_threads()?;
+        }
         if self.strategy.is_some() && !self.faults.is_empty() {
             return usage(
                 "--strategy and --preemptions cannot be had with --faults kill, which has an order of its own"
@@ -214,6 +221,28 @@ impl Race {
         race::check(&self.plan(0, Vec::new()))
     }
 
+    /// Whose tasks can be explored.
+    fn check_threads(&self) -> Result<(), RaceError> {
+        let usage = |why: &str| Err(RaceError::Usage(why.into()));
+        if self.mode != Mode::Auto {
+            return usage("--threads explore is for commands under control: leave out --free and --perturb");
+        }
+        if self.fork_server == ForkServer::Auto {
+            return usage(
+                "--threads explore cannot be had with --fork-server auto: leave one of them out; a clone has one thread",
+            );
+        }
+        if self.power {
+            return usage("--threads explore cannot be had with --faults power-loss: leave one of them out");
+        }
+        if self.modelled.is_some() {
+            return usage(
+                "--threads explore is for commands that are their own specification: leave out the model",
+            );
+        }
+        Ok(())
+    }
+
     /// A runtime has its own state, and tells it itself: what is about folders and programs makes no sense for it.
     fn must_be_of_a_runtime(&self, runtime: Runtime) -> Result<(), RaceError> {
         let foreign = [
@@ -228,6 +257,7 @@ impl Race {
             ("--strict", self.strict),
             ("--faults power-loss", self.power),
             ("--fork-server", self.fork_server == ForkServer::Auto),
+            ("--threads", self.threads == Threads::Explore),
             ("--env", !self.environment.is_empty()),
             ("--cwd", self.folder != Path::new(".")),
         ];

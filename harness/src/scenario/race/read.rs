@@ -8,7 +8,7 @@ use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget};
+use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::scenario::stress::{DAY_NS, MS_NS};
 
@@ -63,6 +63,7 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         strategy,
         allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
         fork_server: read_fork_server(reader),
+        threads: read_threads(reader),
         budget: RaceBudget { time_ns, executions },
         time_limit_ns,
         own_state: reader.truth("own_state").unwrap_or(false),
@@ -77,6 +78,11 @@ pub(in crate::scenario) fn read_fork_server(reader: &mut Reader<'_>) -> ForkServ
         .word("fork_server", &ForkServer::ALL.map(ForkServer::as_str))
         .and_then(ForkServer::named)
         .unwrap_or_default()
+}
+
+/// Reads which task of a command goes first.
+fn read_threads(reader: &mut Reader<'_>) -> Threads {
+    reader.word("threads", &Threads::ALL.map(Threads::as_str)).and_then(Threads::named).unwrap_or_default()
 }
 
 fn read_processes(reader: &mut Reader<'_>) -> Option<Vec<Vec<String>>> {

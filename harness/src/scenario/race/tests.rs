@@ -39,6 +39,7 @@ fn what_is_saved_reads_back_as_it_was() {
         strategy: None,
         allow_uncontrolled: false,
         fork_server: ForkServer::Off,
+        threads: Threads::Fixed,
         budget: RaceBudget { time_ns: 1_500_000_000, executions: Some(7) },
         time_limit_ns: 2 * S_NS,
     };
@@ -74,7 +75,9 @@ fn what_is_saved_reads_back_as_it_was() {
             fork_server: ForkServer::Auto,
             ..plain.clone()
         };
-        assert_eq!(read(&held.to_toml("", &[])), Ok(held));
+        assert_eq!(read(&held.to_toml("", &[])), Ok(held.clone()));
+        let explored = Race { fork_server: ForkServer::Off, threads: Threads::Explore, ..held };
+        assert_eq!(read(&explored.to_toml("", &[])), Ok(explored));
     }
 }
 
@@ -85,7 +88,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("busy = [\"exit:x\"]", "expected an exit code from 0 to 255, found \"x\""),
         ("busy = [\"code:7\"]", "expected exit:CODE, stderr:REGEX or stdout:REGEX"),
         ("busy = [\"stderr:(\"]", "not a regular expression"),
-        ("faults = [\"EIO\"]", "expected kill or power-loss, found \"EIO\""),
+        ("faults = [\"EIO\"]", "expected kill, kill-one or power-loss, found \"EIO\""),
         ("compare = [\"file\"]", "the nearest is \"files\""),
         ("perturb = \"2\"", "expected times such as 0..2ms"),
         ("perturb = \"0..2ms\"\nfree = true", "leave out free"),

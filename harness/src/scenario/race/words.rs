@@ -60,7 +60,8 @@ pub(super) fn show_busy(busy: &Busy) -> String {
 pub fn parse_fault(word: &str) -> Result<Fault, String> {
     match word.trim() {
         "kill" => Ok(Fault::Kill),
-        other => Err(format!("expected kill, found {other:?}")),
+        "kill-one" => Ok(Fault::KillOne),
+        other => Err(format!("expected kill or kill-one, found {other:?}")),
     }
 }
 
@@ -81,7 +82,8 @@ pub fn parse_race_fault(word: &str) -> Result<RaceFault, String> {
     match word.trim() {
         POWER_LOSS => Ok(RaceFault::PowerLoss),
         "kill" => Ok(RaceFault::Met(Fault::Kill)),
-        other => Err(format!("expected kill or {POWER_LOSS}, found {other:?}")),
+        "kill-one" => Ok(RaceFault::Met(Fault::KillOne)),
+        other => Err(format!("expected kill, kill-one or {POWER_LOSS}, found {other:?}")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Race;
 use super::words::{POWER_LOSS, compared, show_busy};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{ForkServer, Mode};
+use crate::plan::race::{ForkServer, Mode, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::words::units::show_exact_ns;
 
@@ -75,26 +75,15 @@ impl Race {
                 key("perturb", quoted(&format!("{least}..{most}")));
             }
         }
-        match &self.strategy {
-            None | Some(StrategyPlan::Replay(_)) => {}
-            Some(StrategyPlan::Exhaustive { preemptions }) => {
-                key("strategy", quoted("exhaustive"));
-                if let Some(preemptions) = preemptions {
-                    key("preemptions", preemptions.to_string());
-                }
-            }
-            Some(StrategyPlan::Random) => key("strategy", quoted("random")),
-            Some(StrategyPlan::Pos) => key("strategy", quoted("pos")),
-            Some(StrategyPlan::Pct { depth }) => {
-                key("strategy", quoted("pct"));
-                key("depth", depth.to_string());
-            }
-        }
+        self.write_strategy(&mut key);
         if self.allow_uncontrolled {
             key("allow_uncontrolled", "true".into());
         }
         if self.fork_server == ForkServer::Auto {
             key("fork_server", quoted(self.fork_server.as_str()));
+        }
+        if self.threads == Threads::Explore {
+            key("threads", quoted(self.threads.as_str()));
         }
         let executions =
             self.budget.executions.map(|count| format!(", executions = {count}")).unwrap_or_default();
@@ -113,6 +102,24 @@ impl Race {
             writeln!(text, "\n[expect]\nviolations = {}", list(expect)).expect("a String takes all");
         }
         text
+    }
+
+    fn write_strategy(&self, key: &mut impl FnMut(&str, String)) {
+        match &self.strategy {
+            None | Some(StrategyPlan::Replay(_)) => {}
+            Some(StrategyPlan::Exhaustive { preemptions }) => {
+                key("strategy", quoted("exhaustive"));
+                if let Some(preemptions) = preemptions {
+                    key("preemptions", preemptions.to_string());
+                }
+            }
+            Some(StrategyPlan::Random) => key("strategy", quoted("random")),
+            Some(StrategyPlan::Pos) => key("strategy", quoted("pos")),
+            Some(StrategyPlan::Pct { depth }) => {
+                key("strategy", quoted("pct"));
+                key("depth", depth.to_string());
+            }
+        }
     }
 }
 

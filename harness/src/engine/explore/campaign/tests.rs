@@ -139,7 +139,13 @@ fn run(
         let pending: Vec<_> = (0..programs.len()).map(|process| world.pending(process)).collect();
         enabled.push(world.enabled());
         let last = events.last().map(|event| event.process);
-        let point = Point { depth: events.len(), enabled: world.enabled(), pending: &pending, last };
+        let point = Point {
+            depth: events.len(),
+            enabled: world.enabled(),
+            pending: &pending,
+            last,
+            processes: pending.len(),
+        };
         let pick = if world.enabled().is_empty() { None } else { Some(chooser.choose(&point)) };
         let end = match pick {
             None => End::Completed,
@@ -155,7 +161,10 @@ fn run(
                 continue;
             }
         };
-        return (Execution { events, enabled, pending, end, outcome: world.outcome() }, chances);
+        return (
+            Execution { events, enabled, processes: pending.len(), pending, end, outcome: world.outcome() },
+            chances,
+        );
     }
 }
 

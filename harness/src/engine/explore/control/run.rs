@@ -184,7 +184,13 @@ impl Control {
             pending.clear();
             pending.extend(self.stands.iter().map(|stand| stand.step.clone()));
             let last = course.events.last().map(|event| event.process);
-            let point = Point { depth: course.events.len(), enabled, pending: &pending, last };
+            let point = Point {
+                depth: course.events.len(),
+                enabled,
+                pending: &pending,
+                last,
+                processes: pending.len(),
+            };
             let Pick::Step(process) = chooser.choose(&point) else { break End::Abandoned };
             if observer.looks_on() {
                 let pids = self.tracees.pids();
@@ -204,7 +210,7 @@ impl Control {
             chooser.happened(&event);
             course.events.push(event);
         };
-        let pending = self.stands.iter().map(|stand| stand.step.clone()).collect();
+        let pending: Vec<_> = self.stands.iter().map(|stand| stand.step.clone()).collect();
         self.finish(end, course.events.len())?;
         let left = Left {
             recorder: std::mem::take(&mut self.recorder),
@@ -214,7 +220,15 @@ impl Control {
             stall: course.stall,
             entered: self.sections().map(|sections| sections.load(Ordering::Relaxed)).sum(),
         };
-        Ok(Execution { events: course.events, enabled: course.enabled, pending, end, outcome: left })
+        let processes = pending.len();
+        Ok(Execution {
+            events: course.events,
+            enabled: course.enabled,
+            pending,
+            processes,
+            end,
+            outcome: left,
+        })
     }
 
     /// Brings everybody to the first step.
@@ -377,7 +391,7 @@ impl Control {
                 self.write_half(process, &call)?;
                 return self.die(process, depth);
             }
-            Some(Fault::Kill) | None => {}
+            Some(Fault::Kill | Fault::KillOne) | None => {}
         }
         self.note_change(&call);
         if let (Effect::GiveUp(given), Deed::Lock { file, .. }) = (&call.prediction.effect, &call.told) {
