@@ -71,6 +71,7 @@ fn plan(root: &Path, processes: usize, strategy: StrategyPlan, schedules: u64) -
         steps_max: 10_000,
         lanes: 1,
         parts: Parts::ALL,
+        power: None,
     }
 }
 

@@ -239,4 +239,15 @@ pub struct ExplorePlan {
     pub lanes: u32,
     /// Which parts of it are explored.
     pub parts: Parts,
+    /// The power losses that are tried, if any.
+    pub power: Option<PowerPlan>,
+}
+
+/// A power loss after every execution, at every moment of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerPlan {
+    /// The disk model, as scenarios spell it.
+    pub disk: String,
+    /// Whether what an operation did must last once it has returned.
+    pub is_durable: bool,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::engine::explore::follow::Following;
-use crate::engine::explore::{Discovery, Executor};
+use crate::engine::explore::{Discovery, Executor, Lost};
 use crate::explore::observe::{Held, Observer, Scene};
 use crate::explore::step::Object;
 use crate::finding::moments::{self, Files, Moments};
@@ -38,6 +38,8 @@ pub struct Simplest {
     pub also: Vec<Class>,
     /// How many times a process is interrupted in it that could have gone on.
     pub preemptions: u32,
+    /// What a power loss left in it, where one shows the violation.
+    pub lost: Option<Box<Lost>>,
     /// Whether nothing simpler was found, rather than the time used up.
     pub is_minimal: bool,
 }
@@ -74,6 +76,7 @@ pub fn simplest(
         violation: of_class(&discovery.violations, class),
         also: others(&discovery.violations, class),
         preemptions: discovery.preemptions,
+        lost: discovery.lost.clone(),
         is_minimal: false,
     })
 }
@@ -176,6 +179,7 @@ pub fn shrunk(
         also: others(&shrunk.shown.violations, class),
         history: shrunk.shown.history,
         preemptions: shrunk.shown.preemptions,
+        lost: shrunk.shown.lost,
         is_minimal: shrunk.is_minimal,
     })
 }

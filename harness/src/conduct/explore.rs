@@ -71,10 +71,26 @@ fn nothing_tried(run: &ExploreRun) -> Option<String> {
         .then(|| format!("no create succeeded in any schedule, so nothing was verified; {why}"))
 }
 
+/// Why power losses that showed nothing may have been too little.
+fn powerless(plan: &ExplorePlan, run: &ExploreRun) -> Option<String> {
+    plan.power.as_ref()?;
+    match &run.power {
+        Some(power) => match &power.unjudged {
+            Some(why) => Some(format!("power losses could not be judged after every execution: {why}")),
+            None if power.states == 0 => {
+                Some("no power loss was judged: no operation changes anything".into())
+            }
+            None => None,
+        },
+        None => Some("no power loss was judged".into()),
+    }
+}
+
 /// Why what was explored may be too little to call the subject clean.
 fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
     let mut told = Vec::from_iter(nothing_tried(run));
     told.extend(run.answers.lacks.told());
+    told.extend(powerless(plan, run));
     let StrategyPlan::Exhaustive { preemptions } = plan.strategy else { return told };
     let budget = plan.budget;
     let spent =
@@ -149,6 +165,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
         history: followed.history,
         number: 1,
         preemptions: followed.preemptions,
+        lost: followed.lost,
     };
     let steps = discovery.schedule.lines.len() as u64;
     ExploreRun {
@@ -171,6 +188,7 @@ fn run_of(followed: Followed, took: std::time::Duration) -> ExploreRun {
         naive: None,
         repeated: 0,
         promised: None,
+        power: Some(followed.power),
         duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
         ended: Ended::Completed,
     }

@@ -26,6 +26,7 @@ impl Work<'_> {
         self.execute(&mut machine, &[])?;
         machine.learn_names();
         let (execution, _) = self.execute(&mut machine, &[])?;
+        let words = machine.words().cloned().unwrap_or_default();
         self.run.touched_outside.extend(execution.outcome.touched_outside.iter().cloned());
         let chances: Vec<(Arc<str>, bool)> = execution
             .outcome
@@ -56,7 +57,8 @@ impl Work<'_> {
                         continue;
                     }
                     let steps = chances[..at].iter().map(|(label, _)| label.to_string()).collect();
-                    let how = How::Killed { before: label.to_string(), steps, shown: 1 };
+                    let words = words.clone();
+                    let how = How::Killed { before: label.to_string(), steps, shown: 1, words };
                     found = Some(Discovery { broken, outcome: played.outcome, how });
                 }
             }

@@ -6,6 +6,7 @@
 
 mod kill;
 mod power;
+pub mod replay;
 pub mod tell;
 
 use std::collections::BTreeSet;
@@ -87,6 +88,8 @@ pub enum How {
         steps: Vec<String>,
         /// At how many of the steps it shows.
         shown: u64,
+        /// The words that names are made of in these steps.
+        words: BTreeSet<String>,
     },
     /// The power went.
     PowerLost(Box<Lost>),
@@ -114,6 +117,29 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<CrashRun, RaceError> {
     let begun_ns = now_ns();
+    let mut work = open(zygote, plan, root, stop, progress)?;
+    work.conduct().map_err(|error| match error {
+        NoBaseline::Error(error) => error,
+        NoBaseline::Hangs(hang) => RaceError::Refused(format!(
+            "the command does not end, even without a crash: {}",
+            hang.played.waiting.join("; ")
+        )),
+    })?;
+    let mut run = work.run;
+    run.sequential_runs = work.judge.baseline.runs;
+    run.masked = work.judge.baseline.masked();
+    run.duration_ns = now_ns() - begun_ns;
+    Ok(run)
+}
+
+/// Brings all to where crashes can begin.
+fn open<'a>(
+    zygote: &'a Zygote,
+    plan: &'a CrashPlan,
+    root: &'a Path,
+    stop: &'a AtomicBool,
+    progress: &'a dyn Progress,
+) -> Result<Work<'a>, RaceError> {
     let until = Instant::now() + Duration::from_nanos(plan.race.budget.time_ns);
     let busy = BusyRule::compile(&plan.race.busy)?;
     let comparator = comparator(&plan.race)?;
@@ -134,19 +160,7 @@ pub fn run(
         ended: Ended::Completed,
         initial,
     };
-    let mut work = Work { zygote, plan, site, judge, root, run, until, stop, progress };
-    work.conduct().map_err(|error| match error {
-        NoBaseline::Error(error) => error,
-        NoBaseline::Hangs(hang) => RaceError::Refused(format!(
-            "the command does not end, even without a crash: {}",
-            hang.played.waiting.join("; ")
-        )),
-    })?;
-    let mut run = work.run;
-    run.sequential_runs = work.judge.baseline.runs;
-    run.masked = work.judge.baseline.masked();
-    run.duration_ns = now_ns() - begun_ns;
-    Ok(run)
+    Ok(Work { zygote, plan, site, judge, root, run, until, stop, progress })
 }
 
 impl Work<'_> {

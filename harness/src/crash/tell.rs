@@ -22,7 +22,7 @@ pub fn message(discovery: &Discovery) -> String {
 pub fn story(discovery: &Discovery) -> Vec<String> {
     let mut lines = changed(&discovery.broken.differences, nearest(discovery));
     match &discovery.how {
-        How::Killed { before, steps, shown } => {
+        How::Killed { before, steps, shown, .. } => {
             lines.push(format!("steps before the kill ({} show it):", plural(*shown, "step")));
             lines.extend(steps.iter().map(|step| format!("  {step}")));
             lines.push(format!("  killed before: {before}"));

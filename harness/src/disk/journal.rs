@@ -107,6 +107,8 @@ pub enum Change {
 pub struct Line {
     /// The process that made it, counted from 1.
     pub process: usize,
+    /// The step of the execution that it was part of, from 0.
+    pub step: usize,
     /// The call as people read it: `rename list.tmp list`.
     pub label: Box<str>,
     /// What the call did to the folder.

@@ -97,7 +97,8 @@ fn changes_before(journal: &Journal, inode: Inode, before: usize) -> bool {
 
 fn with_sync(journal: &Journal, inode: Inode, before: usize) -> Journal {
     let mut mended = journal.clone();
-    let line = Line { process: 0, label: "fsync".into(), change: Change::Sync { inode, what: Sync::All } };
+    let line =
+        Line { process: 0, step: 0, label: "fsync".into(), change: Change::Sync { inode, what: Sync::All } };
     mended.lines.insert(before, line);
     mended
 }

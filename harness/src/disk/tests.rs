@@ -34,7 +34,7 @@ impl Script {
     }
 
     fn line(mut self, change: Change) -> Self {
-        self.journal.lines.push(Line { process: 1, label: format!("{change:?}").into(), change });
+        self.journal.lines.push(Line { process: 1, step: 0, label: format!("{change:?}").into(), change });
         self
     }
 

@@ -87,6 +87,7 @@ fn plan(scratch: &Scratch) -> ExplorePlan {
         steps_max: 10_000,
         lanes: 1,
         parts: Parts::ALL,
+        power: None,
     }
 }
 

@@ -106,6 +106,7 @@ fn guesses(stress: &StressPlan, history: &History, container: u32, part: &[&Reco
         steps_max: STEPS_MAX,
         lanes: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
         parts: Parts::ALL,
+        power: None,
     };
     statuses(stress, part::status_before(history, container, from_ns)).into_iter().map(plan).collect()
 }

@@ -1,5 +1,6 @@
 //! What a finding of a crash keeps: the command, the steps with those that had reached the disk, and the differences.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +11,8 @@ use super::{Finding, SCHEMA_VERSION};
 use crate::crash::tell::message;
 use crate::crash::{CrashRun, Discovery, How, Lost, Reached, StepOnDisk};
 use crate::plan::crash::CrashPlan;
+use crate::plan::race::PowerRecord;
+use crate::scenario::{Crash, Race, crash_to_toml};
 use crate::signature::fnv1a;
 
 /// A crash's finding.
@@ -30,6 +33,18 @@ pub struct CrashFinding {
     pub is_undone: bool,
     /// Calls of which each alone makes every state good.
     pub mends: Vec<String>,
+    /// The crash as a scenario, with absolute paths; findings of older versions have none, and are not replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// The power loss that shows it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerRecord>,
+    /// The words that names are made of in its steps; other names have numbers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub words: BTreeSet<String>,
+    /// The seed of the run that found it.
+    #[serde(default)]
+    pub seed: u64,
     /// Version of flockwork that found it.
     pub flockwork: String,
 }
@@ -55,7 +70,7 @@ impl StepRecord {
 impl Finding {
     /// The finding of a crash's discovery.
     #[must_use]
-    pub fn of_crash(plan: &CrashPlan, discovery: &Discovery, subject: &str) -> Self {
+    pub fn of_crash(plan: &CrashPlan, crash: &Crash, discovery: &Discovery, subject: &str) -> Self {
         let record =
             |step: &str, reached: &str| StepRecord { step: step.to_owned(), reached: reached.to_owned() };
         let (fault, disk, steps, is_undone, mends) = match &discovery.how {
@@ -66,9 +81,25 @@ impl Finding {
             }
             How::PowerLost(lost) => {
                 let all = StepRecord::all(lost);
-                ("power-loss", Some(lost.disk.to_owned()), all, lost.is_undone, lost.mends.clone())
+                (
+                    "power-loss",
+                    Some(lost.disk.to_owned()),
+                    all,
+                    lost.is_undone,
+                    lost.mends.clone().unwrap_or_default(),
+                )
             }
         };
+        let (power, words) = match &discovery.how {
+            How::Killed { words, .. } => (None, words.clone()),
+            How::PowerLost(lost) => {
+                let (disk, calls) = (lost.disk.to_owned(), lost.calls);
+                (Some(PowerRecord { disk, calls, missing: lost.missing.clone() }), BTreeSet::new())
+            }
+        };
+        let (state, folder) = (plan.race.state.clone(), plan.race.folder.clone());
+        let race = Race { state, folder, ..crash.race.clone() };
+        let again = Crash { race, disk: plan.disk.clone(), ..crash.clone() };
         let command = plan.race.processes[0].join(", then ");
         let class = discovery.broken.class;
         let kind = format!("{class}\n{command}\n{fault}\n{is_undone}");
@@ -90,6 +121,10 @@ impl Finding {
                 differences: discovery.broken.differences.iter().map(DifferenceRecord::of).collect(),
                 is_undone,
                 mends,
+                scenario: Some(crash_to_toml(&again, "")),
+                power,
+                words,
+                seed: plan.race.seed,
                 flockwork: env!("CARGO_PKG_VERSION").into(),
             })),
         }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::machine::Machine;
 use crate::plan::schedule::{Fault, Schedule};
-use crate::plan::{ExplorePlan, FailCreateAt, SubjectPlan};
+use crate::plan::{ExplorePlan, FailCreateAt, PowerPlan, SubjectPlan};
+use crate::scenario::race::POWER_LOSS;
 use crate::scenario::{describe_subject, show_program};
 use crate::violation::Class;
 use crate::words::plural;
@@ -38,6 +39,9 @@ pub struct Exploration {
     pub step_ns: u64,
     /// Most steps of one execution.
     pub steps_max: usize,
+    /// The power losses that are tried after it, where one shows the violation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerPlan>,
     /// The seed of the run that found it.
     pub seed: u64,
     /// Version of flockwork that found it, and of the library it was found in.
@@ -61,6 +65,7 @@ impl Exploration {
             payload_bytes: plan.payload_bytes,
             step_ns: plan.step_ns,
             steps_max: plan.steps_max,
+            power: plan.power.clone(),
             seed: plan.seed,
             flockwork: env!("CARGO_PKG_VERSION").into(),
             kernel: Machine::observe().kernel,
@@ -74,6 +79,9 @@ impl Exploration {
         let mut line =
             |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a String takes all");
         line(format_args!("strategy = \"replay\"\npayload = {}", self.payload_bytes));
+        if self.power.is_some() {
+            line(format_args!("faults = [\"{POWER_LOSS}\"]"));
+        }
         let limit = show_exact_ns(self.step_ns);
         line(format_args!("step_limit = \"{limit}\"\nsteps = {}\nschedule = [", self.steps_max));
         for step in &self.schedule.lines {
@@ -96,9 +104,12 @@ impl Exploration {
         let mut line =
             |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a String takes all");
         let (faults, bound) = self.faults();
-        if bound > 0 {
-            let faults = list(faults.iter().map(|word| quoted(word)));
-            line(format_args!("faults = {faults}\nfault_bound = {bound}"));
+        let all = faults.iter().copied().chain(self.power.iter().map(|_| POWER_LOSS));
+        let all = list(all.map(quoted));
+        match (bound, &self.power) {
+            (0, None) => {}
+            (0, Some(_)) => line(format_args!("faults = {all}")),
+            _ => line(format_args!("faults = {all}\nfault_bound = {bound}")),
         }
         line(format_args!("payload = {}", self.payload_bytes));
         let limit = show_exact_ns(self.step_ns);
@@ -115,6 +126,9 @@ impl Exploration {
         let processes =
             list(self.processes.iter().map(|program| list(program.iter().map(|call| quoted(call)))));
         writeln!(text, "[explore]\nsetup = {setup}\nprocesses = {processes}").expect("a String takes all");
+        if let Some(PowerPlan { disk, is_durable }) = &self.power {
+            writeln!(text, "disk = {}\ndurable = {is_durable}", quoted(disk)).expect("a String takes all");
+        }
         text
     }
 

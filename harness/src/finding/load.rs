@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Finding, RaceFinding, SCHEMA_VERSION};
+use super::{CrashFinding, Finding, RaceFinding, SCHEMA_VERSION};
 use crate::plan::StrategyPlan;
 use crate::plan::schedule::Schedule;
-use crate::scenario::{Explore, Found, Race, Scenario, Work, find};
+use crate::scenario::{Crash, Explore, Found, Race, Scenario, Work, find};
 use crate::violation::Class;
 
 /// A finding is some operations and a schedule. What is larger is some other file.
@@ -107,6 +107,51 @@ pub fn load_race(path: &Path) -> Result<Option<KeptRace>, LoadError> {
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
     let race = Race { modelled: record.modelled.clone(), ..*race };
     Ok(Some(KeptRace { finding, record, race, folder }))
+}
+
+/// A finding of a crash.
+#[derive(Clone, Debug)]
+pub struct KeptCrash {
+    /// What `finding.json` says.
+    pub finding: Finding,
+    /// What it keeps of the crash.
+    pub record: CrashFinding,
+    /// The crash, from the folders that it was found in.
+    pub crash: Crash,
+    /// The folder that it was read from: the files beside it are found there.
+    pub folder: PathBuf,
+}
+
+/// Reads the finding of a crash; none where a path leads to something else.
+pub fn load_crash(path: &Path) -> Result<Option<KeptCrash>, LoadError> {
+    let file = if path.is_dir() { path.join("finding.json") } else { path.to_owned() };
+    if file.extension().is_none_or(|extension| extension != "json") {
+        return Ok(None);
+    }
+    let Some(finding) = read(&file).ok().and_then(|text| serde_json::from_str::<Finding>(&text).ok()) else {
+        return Ok(None);
+    };
+    let Some(record) = finding.crash.as_deref().cloned() else { return Ok(None) };
+    let wrong = |why: String| LoadError::new(&file, format!("it cannot be replayed: {why}"));
+    if finding.schema_version != SCHEMA_VERSION {
+        return Err(wrong(format!(
+            "it is of schema version {}, and this version of flockwork reads {SCHEMA_VERSION}",
+            finding.schema_version
+        )));
+    }
+    let Some(text) = record.scenario.clone() else {
+        return Err(wrong(format!(
+            "flockwork {} kept no scenario with it: run its reproduce.sh",
+            record.flockwork
+        )));
+    };
+    let found = Found { argument: format!("{}.toml", finding.signature).into(), text };
+    let scenario = Scenario::parse(&found, &[]).map_err(|problems| {
+        wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+    })?;
+    let Work::Crash(crash) = scenario.work else { return Err(wrong("its scenario is no crash".into())) };
+    let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+    Ok(Some(KeptCrash { finding, record, crash: *crash, folder }))
 }
 
 /// Only as much as every version of the format has.

@@ -114,7 +114,7 @@ impl Finding {
                 scenario: race.to_toml("", &[]),
                 control,
                 steps: discovery.lost.as_deref().map(StepRecord::all).unwrap_or_default(),
-                mends: discovery.lost.as_ref().map(|lost| lost.mends.clone()).unwrap_or_default(),
+                mends: discovery.lost.as_ref().and_then(|lost| lost.mends.clone()).unwrap_or_default(),
                 execution: discovery.number,
                 tried_again: discovery.again.times,
                 shown_again: discovery.again.shown,

@@ -42,8 +42,8 @@ pub struct Lost {
     pub bad: u64,
     /// How many there are.
     pub states: u64,
-    /// Calls of which each alone makes every state good.
-    pub mends: Vec<String>,
+    /// Calls of which each alone makes every state good; none where that was not tried.
+    pub mends: Option<Vec<String>>,
     /// After how many calls the power went.
     pub calls: usize,
     /// Which pieces of these calls were not on disk, by their numbers.
@@ -60,7 +60,7 @@ impl Lost {
         state: &State,
         is_undone: bool,
         (bad, states): (u64, u64),
-        mends: &[String],
+        mends: Option<Vec<String>>,
     ) -> Self {
         let lines = &recorded.journal.lines;
         let first = lines.first().map(|line| line.process);
@@ -78,7 +78,7 @@ impl Lost {
             .collect();
         let why = why(recorded, pieces, state);
         let (calls, missing) = (state.calls, state.missing.clone());
-        Self { disk: disk.name(), steps, why, is_undone, bad, states, mends: mends.to_vec(), calls, missing }
+        Self { disk: disk.name(), steps, why, is_undone, bad, states, mends, calls, missing }
     }
 }
 

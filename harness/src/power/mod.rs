@@ -9,7 +9,7 @@ pub mod lost;
 mod record;
 
 pub use lost::{Lost, Reached, StepOnDisk};
-pub use record::{Recorded, record};
+pub use record::{Recorded, Recording, record};
 
 use crate::disk::{Mend, ROOT};
 use crate::words::plural;
@@ -37,10 +37,10 @@ pub fn steps(lost: &Lost) -> Vec<String> {
         plural(lost.states, "state")
     )];
     lines.extend(calls(lost));
-    if lost.mends.is_empty() {
+    if lost.mends.as_ref().is_some_and(Vec::is_empty) {
         lines.push("no single fsync makes every state good".into());
     }
-    lines.extend(lost.mends.iter().cloned());
+    lines.extend(lost.mends.iter().flatten().cloned());
     lines
 }
 

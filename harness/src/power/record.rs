@@ -46,6 +46,29 @@ pub fn record(
     recorder.conclude(after).map(|whole| Recorded { said: heard, ..whole })
 }
 
+/// A journal that was read, and not yet held against what lies in the folder.
+pub struct Recording<'a>(JournalBuilder<'a>);
+
+impl<'a> Recording<'a> {
+    /// Reads a machine's journal, as [`record`] does.
+    pub fn of(entries: &[Entry], before: &Seen, places: &'a [PathBuf]) -> Result<Self, String> {
+        let mut recorder = JournalBuilder::new(before, places);
+        entries.iter().try_for_each(|entry| recorder.take(entry))?;
+        Ok(Self(recorder))
+    }
+
+    /// The calls so far.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.0.lines
+    }
+
+    /// What the calls come to must be what lies there.
+    pub fn conclude(self, after: &Seen) -> Result<Recorded, String> {
+        self.0.conclude(after)
+    }
+}
+
 /// A key of an entry: its folder and its name there.
 pub(super) type Key = (Inode, Box<str>);
 
@@ -86,10 +109,14 @@ impl<'a> JournalBuilder<'a> {
             lines: Vec::new(),
             start,
         };
+        for path in before.image.nodes().keys() {
+            if let Some(inode) = recorder.at(path) {
+                recorder.names.entry(inode).or_insert_with(|| named(path));
+            }
+        }
         for (number, path) in &before.numbers {
             if let Some(inode) = recorder.at(path) {
                 recorder.numbers.insert(*number, inode);
-                recorder.names.insert(inode, named(path));
             }
         }
         recorder.roots = (0..places.len())
@@ -128,11 +155,17 @@ impl<'a> JournalBuilder<'a> {
         let process = entry.process + 1;
         let syncs = is_synced(&change, stood);
         self.apply(&change);
-        self.lines.push(Line { process, label: label.into(), change });
+        let step = entry.step;
+        self.lines.push(Line { process, step, label: label.into(), change });
         if let Some((inode, what)) = syncs {
             let label =
                 format!("(the file is open with O_{}SYNC)", if what == Sync::Data { "D" } else { "" });
-            self.lines.push(Line { process, label: label.into(), change: Change::Sync { inode, what } });
+            self.lines.push(Line {
+                process,
+                step,
+                label: label.into(),
+                change: Change::Sync { inode, what },
+            });
         }
         Ok(())
     }
@@ -187,8 +220,12 @@ impl<'a> JournalBuilder<'a> {
         unknown.next().is_none().then_some(*only.0)
     }
 
-    pub(super) fn must(&self, file: &File, stood: Option<&Stood>) -> Result<Inode, String> {
-        self.file(file, stood).ok_or_else(|| format!("it is not known which file {} is", file.shown))
+    pub(super) fn must(&mut self, file: &File, stood: Option<&Stood>) -> Result<Inode, String> {
+        let found = self.file(file, stood);
+        let inode = found.ok_or_else(|| format!("it is not known which file {} is", file.shown))?;
+        // Names come and go: it stays.
+        self.numbers.insert(file.inode, inode);
+        Ok(inode)
     }
 
     pub(super) fn entry(&self, place: &Place) -> Result<(Key, Option<Inode>), String> {

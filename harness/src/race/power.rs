@@ -118,7 +118,7 @@ impl Losses<'_> {
             let Some((state, broken, outcome)) = kind.simplest else { continue };
             let mends = self.mends(disk, recorded, acknowledged, before)?;
             let counts = (kind.count, judged);
-            let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, &mends);
+            let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, Some(mends));
             wrong.push(Wrong { lost, broken, outcome });
         }
         Ok(Looked { states: judged, is_exhaustive: walked.is_exhaustive, is_cut, wrong })
@@ -138,7 +138,7 @@ impl Losses<'_> {
         };
         let state = State { acknowledged: usize::from(is_undone), ..state };
         let Some((broken, outcome)) = self.wrong(&state, &before.image)? else { return Ok(Ok(None)) };
-        let lost = Lost::new(disk, recorded, &pieces, &state, is_undone, (1, 1), &[]);
+        let lost = Lost::new(disk, recorded, &pieces, &state, is_undone, (1, 1), None);
         Ok(Ok(Some(Wrong { lost, broken, outcome })))
     }
 

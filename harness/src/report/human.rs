@@ -198,6 +198,9 @@ fn tell_guarantee(text: &mut String, scenario: &ScenarioReport) {
     if let Some(guarantee) = exploration.guarantee {
         line(text, &format!("{}: {}: {guarantee}", scenario.name, exploration.strategy));
     }
+    if let Some(power) = &exploration.power {
+        line(text, &format!("{}: {}", scenario.name, power.tell()));
+    }
 }
 
 fn tell_scenario(text: &mut String, scenario: &ScenarioReport, detail: Detail) {

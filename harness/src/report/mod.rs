@@ -220,6 +220,9 @@ pub struct ExplorationReport {
     pub faulted: u64,
     /// Schedules that were run once more, at a random time, and repeated step by step.
     pub repeated: u64,
+    /// What came of power losses; absent where they were not to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<ExplorationPower>,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
     /// Steps that were taken.
@@ -231,6 +234,38 @@ pub struct ExplorationReport {
     pub guarantee: Option<GuaranteeReport>,
     /// Schedules a second, those left half-way and those run once more included.
     pub schedules_per_s: f64,
+}
+
+/// What came of power losses of an exploration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplorationPower {
+    /// The disk model.
+    pub disk: String,
+    /// Whether what an operation did must last once it has returned.
+    pub durable: bool,
+    /// States that were judged; equal ones count once for all that happened before them alike.
+    pub states: u64,
+    /// Whether these are all that the model allows; else all with up to two pieces missing.
+    pub exhausted: bool,
+}
+
+impl ExplorationPower {
+    /// With another part of the same exploration.
+    fn with(self, other: &Self) -> Self {
+        Self { states: self.states + other.states, exhausted: self.exhausted && other.exhausted, ..self }
+    }
+
+    /// In a line.
+    fn tell(&self) -> String {
+        let lasts =
+            if self.durable { "what has returned must last" } else { "what has returned may be undone" };
+        let all = if self.exhausted { "" } else { ", all with up to two pieces missing" };
+        format!(
+            "power losses on {}: {} judged{all}; {lasts}",
+            self.disk,
+            crate::words::plural(self.states, "state")
+        )
+    }
 }
 
 impl ExplorationReport {

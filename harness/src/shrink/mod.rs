@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use flockwork::Operation;
 
 use crate::engine::explore::Discovery;
+use crate::engine::explore::Lost;
 use crate::engine::explore::follow::Followed;
 use crate::history::History;
 use crate::plan::Call;
@@ -41,19 +42,21 @@ pub struct Shown {
     pub history: History,
     /// How many times a process was interrupted that could have gone on.
     pub preemptions: u32,
+    /// What a power loss left, where one broke a promise.
+    pub lost: Option<Box<Lost>>,
 }
 
 impl From<Followed> for Shown {
     fn from(followed: Followed) -> Self {
-        let Followed { violations, schedule, history, preemptions, .. } = followed;
-        Self { violations, schedule, history, preemptions }
+        let Followed { violations, schedule, history, preemptions, lost, .. } = followed;
+        Self { violations, schedule, history, preemptions, lost }
     }
 }
 
 impl From<Discovery> for Shown {
     fn from(discovery: Discovery) -> Self {
-        let Discovery { violations, schedule, history, preemptions, .. } = discovery;
-        Self { violations, schedule, history, preemptions }
+        let Discovery { violations, schedule, history, preemptions, lost, .. } = discovery;
+        Self { violations, schedule, history, preemptions, lost }
     }
 }
 

@@ -90,6 +90,7 @@ impl World {
             records: Vec::new(),
         };
         self.is_lost.then(|| Shown {
+            lost: None,
             violations: vec![violation],
             schedule: Schedule { lines: self.taken },
             history: History::default(),

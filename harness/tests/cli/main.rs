@@ -15,6 +15,7 @@ mod merge;
 mod merge_speed;
 mod nothing;
 mod objects;
+mod power;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "only copying is needed here")]
 mod program;

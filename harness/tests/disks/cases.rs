@@ -230,6 +230,7 @@ impl Case {
         let start = Start::of(&image);
         let mut names = Names { entries: start.entries.clone(), next: start.next_inode() };
         let lines = self.ops.iter().map(|op| Line {
+            step: 0,
             process: 1,
             label: format!("{op:?}").into(),
             change: names.change(op),

@@ -52,6 +52,7 @@ pub fn plan(root: PathBuf, setup: &Script, scripts: &[Script]) -> ExplorePlan {
         steps_max: 1000,
         lanes: 1,
         parts: Parts::ALL,
+        power: None,
     }
 }
 

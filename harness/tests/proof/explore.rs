@@ -100,6 +100,7 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         steps_max: 10_000,
         lanes: 1,
         parts: Parts::ALL,
+        power: None,
     };
     explore::run(zygote, &plan, &AtomicBool::new(false), &())
         .unwrap_or_else(|error| panic!("{} on {}: {error}", case.words(), space.name()))

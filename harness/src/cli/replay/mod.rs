@@ -1,5 +1,6 @@
 //! `flockwork replay`: follows a kept schedule again, and says whether the same promise broke.
 
+mod crash;
 mod desk;
 mod hold;
 mod race;
@@ -22,7 +23,7 @@ use crate::engine::explore::Executor;
 use crate::engine::explore::follow::{Divergence, Followed, Following};
 use crate::explore::observe::Observer;
 use crate::finding::Exploration;
-use crate::finding::load::load_race;
+use crate::finding::load::{load_crash, load_race};
 use crate::history::History;
 use crate::plan::ExplorePlan;
 use crate::process::Zygote;
@@ -95,6 +96,10 @@ pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Res
     let kept = load_race(&args.path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     if let Some(kept) = kept {
         return race::run(zygote, &kept, args, output);
+    }
+    let kept = load_crash(&args.path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    if let Some(kept) = kept {
+        return crash::run(zygote, &kept, args, output);
     }
     let stand = Stand::prepare(zygote, &args.path, args.root.as_deref(), output)?;
     let plan = stand.plan();

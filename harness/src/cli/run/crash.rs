@@ -13,7 +13,7 @@ use crate::report::reproduce::from_folder;
 use crate::report::verdict::{Case, judge};
 use crate::report::{Reproduction, ScenarioReport, ViolationReport, WorkReport};
 use crate::results::RunFolder;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Work};
 use crate::scratch::Scratch;
 
 impl Runner<'_> {
@@ -54,7 +54,8 @@ impl Runner<'_> {
         discovery: &Discovery,
         folder: &RunFolder,
     ) -> std::io::Result<ViolationReport> {
-        let finding = Finding::of_crash(plan, discovery, &scenario.subject_words());
+        let Work::Crash(crash) = &scenario.work else { unreachable!("a crash's plan is of a crash") };
+        let finding = Finding::of_crash(plan, crash, discovery, &scenario.subject_words());
         let story = story(discovery);
         let command = self.reproduce(scenario);
         let script = from_folder(&finding.message, &std::env::current_dir()?, &command).text;

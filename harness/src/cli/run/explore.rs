@@ -14,13 +14,15 @@ use crate::finding::Finding;
 use crate::finding::moments::{self, Moments};
 use crate::history::History;
 use crate::plan::ExplorePlan;
+use crate::power::steps;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::lives::Lives;
 use crate::report::progress::Bar;
 use crate::report::reproduce;
 use crate::report::{
-    ControlReport, ExplorationReport, Reproduction, ScenarioReport, ViolationReport, WorkReport,
+    ControlReport, ExplorationPower, ExplorationReport, Reproduction, ScenarioReport, ViolationReport,
+    WorkReport,
 };
 use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Expect, Scenario, describe_subject};
@@ -165,7 +167,7 @@ fn violation_report(
         control,
         reproduction: Reproduction::default(),
         explained: None,
-        story: Vec::new(),
+        story: simplest.lost.as_deref().map(steps).unwrap_or_default(),
     }
 }
 
@@ -187,6 +189,12 @@ fn report(
         faulted: run.faulted,
         repeated: run.repeated,
         guarantee: run.promised.map(GuaranteeReport::from),
+        power: plan.power.as_ref().map(|power| ExplorationPower {
+            disk: power.disk.clone(),
+            durable: power.is_durable,
+            states: run.power.as_ref().map_or(0, |told| told.states),
+            exhausted: run.power.as_ref().is_some_and(|told| !told.is_bounded && told.unjudged.is_none()),
+        }),
         blocked: run.blocked,
         steps: run.steps,
         met: run.met,

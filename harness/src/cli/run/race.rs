@@ -202,6 +202,7 @@ fn interleaved<T>(
         schedule: schedule.clone(),
         preemptions,
         also: Vec::new(),
+        power: None,
         payload_bytes: 0,
         step_ns: plan.time_limit_ns,
         steps_max: schedule.lines.len(),

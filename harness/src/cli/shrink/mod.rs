@@ -16,7 +16,7 @@ use crate::cli::findings::{Simplest, shrunk};
 use crate::cli::latest;
 use crate::cli::output::{Output, print_json, print_words};
 use crate::cli::stand::{Stand, engine_failed};
-use crate::finding::load::load_race;
+use crate::finding::load::{load_crash, load_race};
 use crate::finding::{Exploration, Finding};
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -54,6 +54,11 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
         [only] => only.clone(),
         _ => return Err(usage(latest::names_a_run("shrink", &args.path))),
     };
+    if let Some(kept) = load_crash(path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))? {
+        let why = "it is a crash, which is the simplest of its kind already: the fewest pieces missing, or the first step. \
+                   `flockwork replay` has it come again";
+        return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
+    }
     let kept = load_race(path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     if let Some(kept) = kept {
         return race::run(zygote, &kept, args, (Duration::from_nanos(time), target), output);

@@ -11,7 +11,7 @@ use super::control::{ControlError, Left};
 use super::judge::{self, JudgedExecution, Known};
 use super::lane::Lane;
 use super::repeat::{self, Repeat, Repeats};
-use super::{Answers, Discovery, ExploreRun, strategies};
+use super::{Answers, Discovery, ExploreRun, Power, strategies};
 use crate::check::{self, Examination};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::explore::machine::{Chooser, End, Execution, Machine};
@@ -19,6 +19,7 @@ use crate::explore::strategy::Coverage;
 use crate::explore::strategy::size::{NaiveSize, naive_size};
 use crate::plan::schedule::Schedule;
 use crate::plan::{Call, ExplorePlan};
+use crate::power::Lost;
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 use crate::signature::signature;
@@ -131,6 +132,7 @@ impl State {
             naive: None,
             repeated: 0,
             promised: None,
+            power: plan.power.as_ref().map(|_| Power::default()),
             duration_ns: 0,
             ended: Ended::Completed,
         };
@@ -254,9 +256,10 @@ impl Book<'_> {
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
         let is_judged = task.is_own && execution.end != End::Abandoned;
-        let mut verdict = None;
+        let (mut verdict, mut lost) = (None, None);
         if is_judged {
             let files = lane.control.digest()?;
+            let fresh = lane.fresh(&left);
             let likeness = judge::likeness(files, &left);
             if !self.lock().known.has(likeness) {
                 let judged = lane.judge(files, &left)?;
@@ -265,13 +268,22 @@ impl Book<'_> {
                 }
                 verdict = Some(judged);
             }
+            let is_sound = verdict.as_ref().is_none_or(|verdict| verdict.violations.is_empty());
+            if is_sound && execution.end == End::Completed {
+                let looked = lane.lose_power(fresh, &left)?;
+                self.lock().run.power.iter_mut().for_each(|told| told.add(&looked));
+                lost = looked.found;
+            }
         }
         let mut state = self.lock();
         if task.is_own {
             state.note(&execution, &left, is_judged);
         }
         if let Some(verdict) = verdict {
-            state.found(verdict, &left.schedule(), number, preemptions);
+            state.found(verdict, &left.schedule(), number, preemptions, None);
+        }
+        if let Some((verdict, why)) = lost {
+            state.found(verdict, &left.schedule(), number, preemptions, Some(why));
         }
         // Without faults to be planned nobody asks where they could be.
         let chances = if self.plan.faults.is_empty() { Vec::new() } else { left.chances };
@@ -320,7 +332,14 @@ impl State {
         }
     }
 
-    fn found(&mut self, verdict: JudgedExecution, schedule: &Schedule, number: u64, preemptions: u32) {
+    fn found(
+        &mut self,
+        verdict: JudgedExecution,
+        schedule: &Schedule,
+        number: u64,
+        preemptions: u32,
+        lost: Option<Box<Lost>>,
+    ) {
         if verdict.examinations.iter().any(|(_, examination)| examination.inconclusive.is_some()) {
             self.run.undecided.get_or_insert_with(|| verdict.history.clone());
         }
@@ -339,6 +358,7 @@ impl State {
                 history: verdict.history,
                 number,
                 preemptions,
+                lost,
             });
         }
     }

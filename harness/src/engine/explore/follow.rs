@@ -5,6 +5,7 @@ use crate::explore::machine::{End, process_at};
 use crate::explore::strategy::replay;
 use crate::history::History;
 use crate::plan::schedule::{Line, Schedule};
+use crate::power::Lost;
 use crate::violation::Violation;
 
 /// How strictly a schedule is followed.
@@ -68,6 +69,10 @@ pub struct Followed {
     pub end: End,
     /// What each check found.
     pub examinations: Vec<(&'static str, Examination)>,
+    /// What a power loss left, where one broke a promise.
+    pub lost: Option<Box<Lost>>,
+    /// What came of power losses.
+    pub power: super::Power,
     /// Points at which a process had to wait for a lock.
     pub blocked: u64,
     /// Whether a step of one process depended on a step of another, but for the time at which operations are invoked and

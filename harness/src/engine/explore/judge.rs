@@ -39,6 +39,13 @@ impl Known {
 #[derive(Debug, Default)]
 pub(super) struct Examined(HashMap<u64, Found>);
 
+impl Examined {
+    /// Whether what such files are good for is known.
+    pub fn has(&self, files: Digest) -> bool {
+        self.0.contains_key(&files.whole)
+    }
+}
+
 /// One examination: what was found, and what was asked and answered on record.
 #[derive(Clone, Debug)]
 struct Found {

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 
 use super::control::{Control, ControlError, Digest, FORK_SERVER, HistoryBuilder, Left, Planned, SETUP};
 use super::judge::{self, Examined, JudgedExecution};
+use super::power::{Fresh, Looked, PowerLosses};
 use crate::engine::EngineError;
 use crate::explore::machine::{Chooser, Execution};
 use crate::explore::observe::Observer;
@@ -23,6 +24,7 @@ pub(super) struct Lane {
     subject: Box<dyn Subject>,
     setup: HistoryBuilder,
     examined: Examined,
+    power: Option<PowerLosses>,
     processor: Option<usize>,
 }
 
@@ -47,11 +49,17 @@ impl Lane {
             subject,
             setup: HistoryBuilder::new(&plan.containers),
             examined: Examined::default(),
+            power: None,
             processor,
         };
         lane.setup.history.deaths = traits.deaths;
         lane.setup.history.model = traits.model;
         lane.set_up(&plan.setup, &plan.containers)?;
+        if let Some(power) = &plan.power {
+            let losses = PowerLosses::new(power, power.is_durable, &lane.control, lane.subject.as_ref());
+            lane.power = Some(losses.map_err(EngineError::Failed)?);
+            lane.control.keep_journal();
+        }
         Ok(lane)
     }
 
@@ -86,6 +94,29 @@ impl Lane {
         observer: &mut dyn Observer,
     ) -> Result<Execution<Left>, ControlError> {
         self.control.run(programs, planned, self.setup.clone(), chooser, observer)
+    }
+
+    /// What an execution just run did to the folder, for [`Self::lose_power`]: before it is judged, which uses the folder up.
+    pub fn fresh(&mut self, left: &Left) -> Result<Option<Fresh>, String> {
+        match &self.power {
+            Some(power) => power.fresh(&mut self.control, left),
+            None => Ok(None),
+        }
+    }
+
+    /// Judges what power losses leave of an execution.
+    pub fn lose_power(
+        &mut self,
+        fresh: Result<Option<Fresh>, String>,
+        left: &Left,
+    ) -> Result<Looked, ControlError> {
+        match (fresh, &mut self.power) {
+            (Err(why), _) => Ok(Looked { unjudged: Some(why), ..Looked::default() }),
+            (Ok(Some(fresh)), Some(power)) => {
+                power.look(fresh, left, &mut self.control, self.subject.as_ref(), &mut self.examined)
+            }
+            _ => Ok(Looked::default()),
+        }
     }
 
     /// Judges an execution just run.

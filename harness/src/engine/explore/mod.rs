@@ -7,6 +7,7 @@ pub mod follow;
 mod judge;
 mod lane;
 mod pace;
+mod power;
 mod repeat;
 mod strategies;
 
@@ -26,13 +27,14 @@ use super::{EngineError, Progress};
 use crate::answer::Lacks;
 use crate::check::Examination;
 use crate::evidence::Exit;
-use crate::explore::machine::{Chooser, Execution};
+use crate::explore::machine::{Chooser, End, Execution};
 use crate::explore::observe::Observer;
 use crate::explore::strategy::Coverage;
 use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::history::{History, Outcome};
 use crate::plan::schedule::{Line, Schedule};
 use crate::plan::{Call, ExplorePlan};
+pub use crate::power::Lost;
 use crate::process::Zygote;
 use crate::violation::Violation;
 
@@ -72,10 +74,31 @@ pub struct ExploreRun {
     pub repeated: u64,
     /// What the strategy promises to have found; none where its algorithm promises nothing.
     pub promised: Option<Promised>,
+    /// What came of power losses; none where they were not to be.
+    pub power: Option<Power>,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
     /// Whether the budget was used up, or somebody stopped it.
     pub ended: super::Ended,
+}
+
+/// What came of power losses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Power {
+    /// States that were judged; equal ones count once for all that happened before them alike.
+    pub states: u64,
+    /// Whether of some executions not all states were judged, but those with up to two pieces missing.
+    pub is_bounded: bool,
+    /// Why some could not be judged.
+    pub unjudged: Option<String>,
+}
+
+impl Power {
+    fn add(&mut self, looked: &power::Looked) {
+        self.states += looked.states;
+        self.is_bounded |= looked.is_bounded;
+        self.unjudged = self.unjudged.take().or_else(|| looked.unjudged.clone());
+    }
 }
 
 /// What became of the operations of an exploration, as far as its worth depends on it.
@@ -121,6 +144,8 @@ pub struct Discovery {
     pub number: u64,
     /// How many times a process was interrupted that could have gone on.
     pub preemptions: u32,
+    /// What a power loss left, where one shows it.
+    pub lost: Option<Box<Lost>>,
 }
 
 /// Explores. Setting `stop` ends it early and cleanly: what was seen until then is given back.
@@ -221,8 +246,22 @@ impl Executor {
         let preemptions = execution.preemptions();
         let (execution, left) = execution.split();
         let files = self.lane.control.digest().map_err(EngineError::from)?;
-        let verdict = self.lane.judge(files, &left)?;
+        let fresh = self.lane.fresh(&left);
+        let mut verdict = self.lane.judge(files, &left)?;
+        let mut looked = if verdict.violations.is_empty() && execution.end == End::Completed {
+            self.lane.lose_power(fresh, &left)?
+        } else {
+            power::Looked::default()
+        };
+        let mut lost = None;
+        if let Some((found, why)) = looked.found.take() {
+            (verdict.violations, verdict.history, lost) = (found.violations, found.history, Some(why));
+        }
+        let mut told = Power::default();
+        told.add(&looked);
         Ok(Followed {
+            lost,
+            power: told,
             violations: verdict.violations,
             history: verdict.history,
             schedule: left.schedule(),

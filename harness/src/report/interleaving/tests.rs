@@ -20,6 +20,7 @@ fn exploration(lines: &[&str]) -> Exploration {
             .unwrap(),
         preemptions: 1,
         also: vec![Class::LostUpdate],
+        power: None,
         payload_bytes: 0,
         step_ns: 5_000_000_000,
         steps_max: 10_000,

@@ -6,13 +6,16 @@ mod strategy;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use flockwork::WritePolicy;
+
+use super::race::{POWER_LOSS, check_disk};
 use super::stress::{DAY_NS, MS_NS, PAYLOAD_BYTES, S_NS};
 use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::parts::Parts;
 use crate::plan::schedule::Fault;
-use crate::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan, SubjectPlan};
+use crate::plan::{Call, ExploreBudget, ExplorePlan, PowerPlan, RepeatPlan, StrategyPlan, SubjectPlan};
 use crate::words::nearest;
 use calls::Calls;
 pub use calls::{show_call, show_program};
@@ -52,6 +55,24 @@ pub struct Explore {
     pub step_ns: u64,
     /// Most steps of one execution.
     pub steps_max: usize,
+    /// Whether the power may go, and on which disk model.
+    pub power: Option<Losing>,
+}
+
+/// Power losses as they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Losing {
+    /// The disk model, as scenarios spell it.
+    pub disk: String,
+    /// Whether operations last once they return; none: as the subject says.
+    pub durable: Option<bool>,
+}
+
+impl Losing {
+    fn plan(&self, subject: &SubjectPlan) -> PowerPlan {
+        let says = matches!(subject, SubjectPlan::Library(library) if library.write == WritePolicy::Fsync);
+        PowerPlan { disk: self.disk.clone(), is_durable: self.durable.unwrap_or(says) }
+    }
 }
 
 impl Explore {
@@ -59,6 +80,7 @@ impl Explore {
     #[must_use]
     pub fn plan(&self, subject: SubjectPlan, root: &Path, seed: u64) -> ExplorePlan {
         ExplorePlan {
+            power: self.power.as_ref().map(|power| power.plan(&subject)),
             subject: subject.with_workers(self.processes.len() as u32),
             root: root.to_owned(),
             seed,
@@ -88,7 +110,8 @@ pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
     };
     let processes = read_processes(&mut reader, &mut calls);
     let strategy = strategy::read(&mut reader, processes.as_ref().map(Vec::len));
-    let (faults, fault_bound) = read_faults(&mut reader, strategy.as_ref());
+    let (faults, fault_bound, is_losing) = read_faults(&mut reader, strategy.as_ref());
+    let power = read_power(&mut reader, is_losing);
     let budget = read_budget(&mut reader);
     let repeat = read_repeat(&mut reader, strategy.as_ref());
     let payload = reader.size_bytes("payload", PAYLOAD_BYTES).unwrap_or(0);
@@ -107,7 +130,27 @@ pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
         payload_bytes: u32::try_from(payload).expect("the bounds are below"),
         step_ns,
         steps_max,
+        power,
     })
+}
+
+/// The disk model of power losses, and whether operations last.
+fn read_power(reader: &mut Reader<'_>, is_losing: bool) -> Option<Losing> {
+    let named = reader.text("disk").map(|(disk, place)| (disk.to_owned(), place.clone()));
+    let durable = reader.truth("durable");
+    if !is_losing {
+        if let Some((_, place)) = &named {
+            let message = "disk: it is for power losses: expected faults = [\"power-loss\"] with it";
+            reader.complain(Problem::new(place, message));
+        }
+        return None;
+    }
+    if let Some((disk, place)) = &named
+        && let Err(why) = check_disk(disk)
+    {
+        reader.complain(Problem::new(place, why.trim_start_matches("--").to_owned()));
+    }
+    Some(Losing { disk: named.map_or_else(|| "posix".into(), |(disk, _)| disk), durable })
 }
 
 fn read_processes(reader: &mut Reader<'_>, calls: &mut Calls) -> Option<Vec<Vec<Call>>> {
@@ -148,13 +191,18 @@ fn read_processes(reader: &mut Reader<'_>, calls: &mut Calls) -> Option<Vec<Vec<
 }
 
 /// What may go wrong. The word `short-write` stands for both ways in which a write can end early.
-fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec<Fault>, u32) {
+fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec<Fault>, u32, bool) {
     let bound_place = reader.take("fault_bound").map(|entry| entry.key_place.clone());
     let bound = reader.count_u32("fault_bound", 1..=FAULTS_MAX, "faults");
     let mut faults = Vec::new();
+    let mut is_losing = false;
     let listed = reader.list("faults", "a list of faults, such as [\"kill\", \"ENOSPC\"]");
     let place = listed.as_ref().map(|(place, _)| (*place).clone());
     for node in listed.map_or(&[][..], |(_, nodes)| nodes) {
+        if matches!(&node.value, Value::Text(text) if text == POWER_LOSS) {
+            is_losing = true;
+            continue;
+        }
         match fault(node) {
             Ok(more) => faults
                 .extend(more.iter().copied().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
@@ -162,7 +210,7 @@ fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec
         }
     }
     match (place, bound_place) {
-        (Some(place), _) if matches!(strategy, Some(StrategyPlan::Replay(_))) => {
+        (Some(place), _) if !faults.is_empty() && matches!(strategy, Some(StrategyPlan::Replay(_))) => {
             let message = "faults: a schedule that is replayed says itself which step meets which fault";
             reader.complain(Problem::new(&place, message));
         }
@@ -173,12 +221,13 @@ fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec
         _ => {}
     }
     let fault_bound = if faults.is_empty() { 0 } else { bound.unwrap_or(1) };
-    (faults, fault_bound)
+    (faults, fault_bound, is_losing)
 }
 
 fn fault(node: &Node) -> Result<Vec<Fault>, Problem> {
     // A worker is one process, and has no other beside it.
-    let known = || Fault::all().into_iter().filter(|fault| *fault != Fault::KillOne).map(Fault::as_str);
+    let met = || Fault::all().into_iter().filter(|fault| *fault != Fault::KillOne);
+    let known = || met().map(Fault::as_str).chain([POWER_LOSS]);
     let text = match &node.value {
         Value::Text(text) => text.as_str(),
         _ => "",

@@ -19,7 +19,8 @@ use crate::books::places::Inode;
 use crate::books::prediction::{self, Actor, Prediction, life};
 use crate::explore::step::{Access, Object};
 use crate::process::sys::seccomp::Notification;
-use crate::tracee::decode::{self, Recording};
+use crate::tracee::decode;
+pub(super) use crate::tracee::decode::Recording;
 use crate::tracee::memory::Memory;
 use crate::tracee::table;
 
@@ -56,8 +57,8 @@ impl Foreseen {
 }
 
 /// Decodes a stop. The error says why a subject under exploration may not make the call.
-pub(super) fn decode(stop: &Notification, memory: Memory) -> Result<Told, Escape> {
-    let told = decode::decode(stop, memory, Recording::Lengths);
+pub(super) fn decode(stop: &Notification, memory: Memory, recording: Recording) -> Result<Told, Escape> {
+    let told = decode::decode(stop, memory, recording);
     Err(match told {
         Deed::Start(_) => "starts a thread or a child".into(),
         Deed::Exec(_) => "starts another program".into(),

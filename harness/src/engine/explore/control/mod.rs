@@ -7,6 +7,7 @@ mod error;
 mod foresee;
 mod fork_server;
 mod ground;
+mod journal;
 mod left;
 mod mail;
 mod places;
@@ -23,5 +24,5 @@ pub(crate) use fork_server::{ForkServerTask, NAME as FORK_SERVER, raise as raise
 pub(crate) use left::Left;
 pub(crate) use record::{HistoryBuilder, SETUP, number};
 pub(crate) use run::{Control, FIRST_SEQUENCE};
-pub(crate) use snapshot::Digest;
+pub(crate) use snapshot::{Digest, digest_of, without};
 pub(crate) use stand::Planned;

@@ -46,6 +46,11 @@ impl HistoryBuilder {
         FIRST_STEP + depth as u64
     }
 
+    /// The step of a time.
+    pub fn depth(time: u64) -> usize {
+        usize::try_from(time.saturating_sub(FIRST_STEP)).unwrap_or(usize::MAX)
+    }
+
     /// Writes down what was done without control, as one after the other: during setup, or when all is quiet.
     /// Who gave no answer is dead by then.
     pub fn aside(&mut self, process: u32, call: Call, reply: &Reply) {

@@ -9,6 +9,7 @@ use super::course::Course;
 use super::error::{ControlError, Result};
 use super::foresee::{Change, Foreseen};
 use super::ground::{Ground, Restored};
+use super::journal::Journal;
 use super::left::Left;
 use super::places::{Opened, Places};
 use super::record::HistoryBuilder;
@@ -39,7 +40,9 @@ pub(crate) struct Control {
     pub(super) stands: Vec<Stand>,
     pub(super) places: Places,
     pub(super) locks: Locks,
-    ground: Ground,
+    pub(super) ground: Ground,
+    /// What is done to the folder, where that is to be known.
+    pub(super) journal: Option<Journal>,
     pub(super) pids: Vec<Option<u32>>,
     /// What the end of a process touched that ended by itself, within the step at hand.
     pub(super) fell: Option<Footprint>,
@@ -66,6 +69,7 @@ impl Control {
             stands: Vec::new(),
             locks: Locks::default(),
             ground: Ground::default(),
+            journal: None,
             pids: Vec::new(),
             fell: None,
             planned: Vec::new(),
@@ -246,6 +250,7 @@ impl Control {
         self.restore()?;
         self.locks.clear();
         self.places.begin();
+        self.journal.iter_mut().for_each(|journal| *journal = Journal::default());
         self.planned = planned.to_vec();
         self.recorder = recorder;
         self.stands = programs.iter().cloned().map(Stand::new).collect();
@@ -336,6 +341,9 @@ impl Control {
     /// Lets a process take its step, and waits until it stands again.
     fn take(&mut self, process: usize, course: &mut Course) -> Result<Event> {
         let depth = course.events.len();
+        if let Some(journal) = &mut self.journal {
+            journal.step = depth;
+        }
         let stand = &mut self.stands[process];
         let step = stand.step.take().expect("whoever is enabled has a step");
         let fault = stand.fault.take();
@@ -424,6 +432,9 @@ impl Control {
 
     /// Keeps the books for a step; gives back how the call is answered.
     pub(super) fn apply(&mut self, process: usize, call: Foreseen) -> Result<Reply> {
+        if self.journal.is_some() {
+            self.journal(process, &call.told, call.known.clone())?;
+        }
         match (&call.told, &call.known) {
             (_, Deed::Open(Some(place), _)) => {
                 if let Some(opened) = Opened::at(place) {

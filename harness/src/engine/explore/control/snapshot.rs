@@ -14,8 +14,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::digest::Digest;
 use self::digest::{Attributes, Hashed, Volatile, digest};
+pub(crate) use self::digest::{Digest, digest_of, without};
 use crate::books::places::Inode;
 use crate::books::places::Kind;
 

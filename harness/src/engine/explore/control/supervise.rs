@@ -44,13 +44,17 @@ impl Control {
                 Arrival::Stopped(stop) => stop,
                 Arrival::Dead => return self.crashed(process, depth),
             };
-            let told = foresee::decode(&stop, self.tracees.tracee(process).memory);
+            let told = foresee::decode(&stop, self.tracees.tracee(process).memory, self.recording());
             match told.map_err(|what| self.escape(process, what))? {
                 Deed::Ready => {
                     self.about_to_return(process)?;
                     return Ok(());
                 }
-                Deed::Nothing | Deed::SyncAll => self.tracees.answer(process, Reply::Continue)?,
+                Deed::Nothing => self.tracees.answer(process, Reply::Continue)?,
+                Deed::SyncAll => {
+                    self.journal(process, &Deed::SyncAll, Deed::SyncAll)?;
+                    self.tracees.answer(process, Reply::Continue)?;
+                }
                 // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow.
                 Deed::Sleep(_) | Deed::Await(..) if self.stands[process].seen.is_empty() => {
                     self.tracees.answer(process, Reply::Value(0))?;

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::error::{ControlError, Result};
-use super::foresee;
+use super::foresee::{self, Recording};
 use super::fork_server::{ForkMessage, ForkRequest, ForkServerTask};
 use super::mail;
 use super::record;
@@ -266,18 +266,20 @@ impl Tracees {
                     let words = exit.last_words.unwrap_or_else(|| format!("{:?}", exit.how));
                     return Err(ControlError::ForkServer(words));
                 }
-                Arrival::Stopped(stop) => match foresee::decode(&stop, self.tracee(process).memory) {
-                    Ok(Deed::Ready) if meetings > 0 => return Ok(()),
-                    Ok(Deed::Ready) => {
-                        meetings += 1;
-                        self.answer(process, Reply::Value(mail::PERFORM))?;
+                Arrival::Stopped(stop) => {
+                    match foresee::decode(&stop, self.tracee(process).memory, Recording::Lengths) {
+                        Ok(Deed::Ready) if meetings > 0 => return Ok(()),
+                        Ok(Deed::Ready) => {
+                            meetings += 1;
+                            self.answer(process, Reply::Value(mail::PERFORM))?;
+                        }
+                        Ok(_) => self.answer(process, Reply::Continue)?,
+                        Err(what) => {
+                            let operation = "the opening of the subject".into();
+                            return Err(ControlError::Escape { process: process + 1, what, operation });
+                        }
                     }
-                    Ok(_) => self.answer(process, Reply::Continue)?,
-                    Err(what) => {
-                        let operation = "the opening of the subject".into();
-                        return Err(ControlError::Escape { process: process + 1, what, operation });
-                    }
-                },
+                }
             }
         }
     }

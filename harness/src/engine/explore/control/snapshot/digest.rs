@@ -12,6 +12,7 @@ use rustix::fs::{FileType, Stat};
 
 use super::{Changed, Folder, What, inode, mode};
 use crate::books::places::Kind;
+use crate::disk::{Image, Node};
 
 /// Keys of JSON whose values differ from run to run and decide nothing, as the subject names them.
 pub(super) type Volatile = &'static [&'static str];
@@ -132,6 +133,26 @@ pub(super) fn digest(
     Ok(())
 }
 
+/// Numbers for a state that no process left: no state that one left has the same.
+pub(crate) fn digest_of(image: &Image, volatile: Volatile) -> Digest {
+    let mut hashed = Hashed::default();
+    for (path, (_, node)) in image.nodes() {
+        let content = match node {
+            Node::File { bytes, mode } => (Digest::of(bytes, volatile), *mode),
+            Node::Folder { mode } => (Digest::default(), *mode),
+            Node::Link { target } => (Digest::of(target.as_bytes(), &[]), 0),
+        };
+        let number = |part: u64| {
+            let mut all = DefaultHasher::new();
+            ("image", std::mem::discriminant(node), part, content.1).hash(&mut all);
+            all.finish()
+        };
+        let part = Digest { whole: number(content.0.whole), lasting: number(content.0.lasting) };
+        hashed.tell(OsStr::new(&**path), part);
+    }
+    hashed.finish()
+}
+
 /// What a file holds; nothing where a process took the permission to read it away, which the mode tells.
 pub(super) fn content(path: &Path, volatile: Volatile) -> io::Result<Digest> {
     match fs::read(path) {
@@ -143,7 +164,7 @@ pub(super) fn content(path: &Path, volatile: Volatile) -> io::Result<Digest> {
 
 /// The content without the values of these keys. Everything else counts, whatever it looks like: a number may be a token
 /// as well as a time.
-fn without(bytes: &[u8], volatile: Volatile) -> Cow<'_, [u8]> {
+pub(crate) fn without(bytes: &[u8], volatile: Volatile) -> Cow<'_, [u8]> {
     let mut kept = Cow::Borrowed(bytes);
     for key in volatile {
         let quoted = format!("\"{key}\"");

@@ -1,0 +1,86 @@
+//! The journal of an execution, for disk models: every call that changes the folder or asks for something to last, with its
+//! bytes and where its open file stood.
+
+use std::path::PathBuf;
+
+use rustix::fs::{SeekFrom, fcntl_getfl, seek};
+
+use super::error::Result;
+use super::foresee::Recording;
+use super::run::Control;
+use crate::books::deed::{Deed, Known, Told};
+use crate::tracee::{Entry, Stood};
+
+/// A journal, and the step that is at hand.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    entries: Vec<Entry>,
+    pub step: usize,
+}
+
+impl Control {
+    /// Keeps a journal of every execution from now on.
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Journal::default());
+    }
+
+    /// What the last execution did.
+    pub fn take_journal(&mut self) -> Vec<Entry> {
+        self.journal.as_mut().map(|journal| std::mem::take(&mut journal.entries)).unwrap_or_default()
+    }
+
+    /// Whether the bytes of writes are looked at.
+    pub(super) fn recording(&self) -> Recording {
+        if self.journal.is_some() { Recording::Bytes } else { Recording::Lengths }
+    }
+
+    /// The folder is no more what any process left.
+    pub fn distrust(&mut self) {
+        self.ground.distrust();
+        self.places.forget_everywhere();
+    }
+
+    /// Notes a call that is let go.
+    pub(super) fn journal(&mut self, process: usize, told: &Told, known: Known) -> Result<()> {
+        if self.journal.is_none() || !is_kept(&known) {
+            return Ok(());
+        }
+        let stood = match told {
+            Deed::Write(fd, _) => {
+                let file = self.tracees.tracee(process).descriptor(fd.0)?;
+                let position = seek(&file, SeekFrom::Current(0)).unwrap_or(0);
+                let flags = fcntl_getfl(&file).map_err(std::io::Error::from)?.bits().cast_signed();
+                // Which file it is its inode tells.
+                Some(Stood { path: PathBuf::new(), position, flags })
+            }
+            _ => None,
+        };
+        if let Some(journal) = &mut self.journal {
+            let step = journal.step;
+            journal.entries.push(Entry { step, process, deed: known, stood });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a disk model has to know of it. Whatever is looked at is kept, too, where it tells which file a path leads to.
+fn is_kept(deed: &Known) -> bool {
+    match deed {
+        Deed::Open(place, _)
+        | Deed::Truncate(place, _)
+        | Deed::Unlink(place)
+        | Deed::RemoveFolder(place)
+        | Deed::MakeFolder(place)
+        | Deed::MakeNode(place, _)
+        | Deed::Symlink(_, place)
+        | Deed::Look(place, _)
+        | Deed::Change(place, ..) => place.is_some(),
+        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => from.is_some() || to.is_some(),
+        Deed::Write(file, _) | Deed::Resize(file, _) | Deed::Sync(file, _) | Deed::ChangeAt(file, _) => {
+            file.is_some()
+        }
+        Deed::Copy { to, .. } => to.is_some(),
+        Deed::SyncAll => true,
+        _ => false,
+    }
+}
