@@ -18,6 +18,7 @@ mod stand;
 mod supervise;
 mod tracee;
 mod tracees;
+mod waiting;
 
 pub(crate) use error::ControlError;
 pub(crate) use fork_server::{ForkServerTask, NAME as FORK_SERVER, raise as raise_fork_server};
