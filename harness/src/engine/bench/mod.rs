@@ -38,7 +38,7 @@ pub(crate) use wire::BenchTask;
 use self::choice::{below, stream};
 use self::ground::Ground;
 use self::meter::cpu_ns;
-use self::noise::Counters;
+use self::noise::{Counters, Disturbance};
 use self::wire::{Finished, Report};
 use super::EngineError;
 use crate::measure::Cell;
@@ -104,9 +104,10 @@ pub fn run(
         }
         done += 1;
     }
+    let is_watched = Counters::look().is_some();
     let mut cells = bench.cells;
     for cell in &mut cells {
-        cell.warnings = noise::warnings(&cell.rounds, plan.warm_up_ns);
+        cell.warnings = noise::warnings(&cell.rounds, plan.warm_up_ns, is_watched);
     }
     Ok(BenchRun {
         complete: done as usize == order.len() && cells.iter().all(|cell| cell.invalid.is_none()),
@@ -163,7 +164,10 @@ impl Bench<'_> {
             return Ok(Ended::Stopped);
         }
         let own_ns = cpu_ns(UsageWho::RUSAGE_SELF) - own_ns;
-        let finished = finished.map(|cpu_ns| Counters::look().since(counters, own_ns + cpu_ns));
+        let finished = finished.map(|cpu_ns| match (counters, Counters::look()) {
+            (Some(before), Some(after)) => after.since(before, own_ns + cpu_ns),
+            _ => Disturbance::default(),
+        });
         let timing = (order, self.plan.duration_ns);
         match finished.and_then(|disturbance| collect::round(&arena, cell, timing, disturbance)) {
             Ok(round) => self.cells[index].rounds.push(round),

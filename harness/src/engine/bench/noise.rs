@@ -25,9 +25,9 @@ pub(super) struct Disturbance {
 const TICK_NS: u64 = 10_000_000;
 
 impl Counters {
-    /// Looks now. Where `/proc` says nothing, nothing is known to disturb.
-    pub fn look() -> Self {
-        fs::read_to_string("/proc/stat").ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
+    /// Looks now; `None`: `/proc` does not say.
+    pub fn look() -> Option<Self> {
+        fs::read_to_string("/proc/stat").ok().and_then(|text| Self::parse(&text))
     }
 
     /// user nice system idle iowait irq softirq steal …
@@ -60,8 +60,13 @@ const SCORE_MAX: f64 = 3.5;
 const DEVIATION_MIN: f64 = 0.05;
 
 /// What makes a cell's numbers doubtful, each with what to do about it.
-pub(super) fn warnings(rounds: &[Round], warmed_up_ns: u64) -> Vec<String> {
+pub(super) fn warnings(rounds: &[Round], warmed_up_ns: u64, is_watched: bool) -> Vec<String> {
     let mut warnings = Vec::new();
+    if !is_watched {
+        warnings.push(
+            "nobody knows what other programs did meanwhile, as /proc/stat cannot be read; measure where it can".into(),
+        );
+    }
     for (round, number) in rounds.iter().zip(1..) {
         let lasted_ns = round.duration_ns + warmed_up_ns;
         let share = |ns: u64| ns as f64 / lasted_ns as f64;
@@ -142,10 +147,17 @@ mod tests {
     #[test]
     fn an_odd_round_is_named_and_even_ones_are_not() {
         let even: Vec<Round> = [1000, 1010, 990, 1005, 995].map(round).into();
-        assert_eq!(warnings(&even, 0), Vec::<String>::new());
+        assert_eq!(warnings(&even, 0, true), Vec::<String>::new());
         let odd: Vec<Round> = [1000, 1010, 990, 500, 995].map(round).into();
-        let told = warnings(&odd, 0);
+        let told = warnings(&odd, 0, true);
         assert!(told.len() == 1 && told[0].starts_with("round 4:") && told[0].contains("-50%"), "{told:?}");
+    }
+
+    #[test]
+    fn who_cannot_see_the_others_is_told_so() {
+        let even: Vec<Round> = [1000, 1000].map(round).into();
+        let told = warnings(&even, 0, false);
+        assert!(told.len() == 1 && told[0].contains("/proc/stat cannot be read"), "{told:?}");
     }
 
     #[test]
@@ -153,7 +165,7 @@ mod tests {
         let mut rounds: Vec<Round> = [1000, 1000].map(round).into();
         rounds[1].foreign_cpu_ns = 600_000_000;
         rounds[0].stolen_ns = 100_000_000;
-        let told = warnings(&rounds, 0);
+        let told = warnings(&rounds, 0, true);
         assert!(told[0].starts_with("round 1: the hypervisor took 100.0ms"), "{told:?}");
         assert!(told[1].starts_with("round 2: other programs used 600.0ms"), "{told:?}");
     }
