@@ -168,3 +168,17 @@ fn names_drawn_at_random_hinder_no_kill() {
     let scenario = workshop.crash(&["--kill"], command, 0);
     assert!(scenario["unjudged"].is_null(), "{scenario:#}");
 }
+
+#[test]
+fn a_temporary_name_that_stays_is_left_over_whichever_name_comes_first() {
+    let workshop = Workshop::new();
+    // `a` comes before `f`, so that of two names of one file it is the first.
+    let lasting = "printf 'new new\\n' >state/a && sync state/a && mv state/a state/f && sync state";
+    let scenario = workshop.crash(&["--power", "--durable", "--disk", "posix"], lasting, 0);
+    assert_eq!(scenario["left_over"], serde_json::json!(["a"]), "{scenario:#}");
+    // A link beside the name that counts, and a kill between the two.
+    let linked = "printf 'new new\\n' >state/a && ln -f state/a state/f && rm state/a";
+    let scenario = workshop.crash(&["--kill"], linked, 0);
+    let left_over = scenario["left_over"].as_array().unwrap();
+    assert!(left_over.contains(&"a".into()), "{scenario:#}");
+}

@@ -1,6 +1,7 @@
 //! What is right: every sequential order, run from the initial state several times, and learnt.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::RaceError;
 use super::expected::{Difference, Expected, Wild};
@@ -36,7 +37,7 @@ struct Learnt {
 /// The sequential orders of all commands, and of those that are left when some did not run.
 #[derive(Debug)]
 pub(crate) struct Baseline {
-    pub comparator: Comparator,
+    pub comparator: Arc<Comparator>,
     /// Orders by which commands they leave out.
     orders: BTreeMap<BTreeSet<Step>, Vec<SequentialOrder>>,
     /// Whether orders have all their outcomes, found out under control: no other is ever learnt.
@@ -109,7 +110,14 @@ impl Baseline {
                  times: the limit is {ORDERS_MAX}; give fewer commands"
             )));
         }
-        Ok(Self { comparator, orders: BTreeMap::new(), is_complete: false, runs: 0, took_ns: 0, first: None })
+        Ok(Self {
+            comparator: Arc::new(comparator),
+            orders: BTreeMap::new(),
+            is_complete: false,
+            runs: 0,
+            took_ns: 0,
+            first: None,
+        })
     }
 
     /// The orders that leave these commands out; run where they are not known yet.

@@ -1,6 +1,7 @@
 //! Whether an execution is legal: its outcome is that of some sequential order.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 
@@ -11,7 +12,7 @@ use super::expected::Difference;
 use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Who};
 use super::run::Played;
-use super::sheet::{Place, When, last_line};
+use super::sheet::{Location, Place, Sheet, When, last_line};
 use super::site::Site;
 use crate::plan::race::Busy;
 use crate::violation::Class;
@@ -147,16 +148,19 @@ impl Judge {
             Who::Observe => is_half_done,
             Who::Then(_) => false,
         };
-        let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
+        let comparator = Arc::clone(&self.baseline.comparator);
+        let sheet = comparator.sheet(outcome, when, &is_silent);
         let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
         for without in self.candidates(outcome) {
             for order in self.baseline.orders(site, &without)? {
-                let differences = differences(order, &sheet, when, &is_silent);
-                let (left_over, differences): (Vec<_>, Vec<_>) = differences
-                    .into_iter()
-                    .partition(|difference| !killed.is_empty() && !self.strict && difference.is_extra());
+                let mut differences = differences(order, &sheet, when, &is_silent);
+                let left_over = if killed.is_empty() || self.strict {
+                    Vec::new()
+                } else {
+                    let without = |left: &_| comparator.sheet_without(outcome, when, &is_silent, left);
+                    left_over(order, &mut differences, without, when, &is_silent)
+                };
                 if differences.is_empty() {
-                    let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
                     return Ok(Judged::Legal { left_over });
                 }
                 let weight = differences.iter().map(Difference::weight).sum();
@@ -191,7 +195,8 @@ impl Judge {
         let outcome = &played.outcome;
         let when = if after_then { When::AfterThen } else { When::AllEnded };
         let is_silent = |who: Who| matches!(who, Who::Command { .. });
-        let sheet = self.baseline.comparator.sheet(outcome, when, &is_silent);
+        let comparator = Arc::clone(&self.baseline.comparator);
+        let sheet = comparator.sheet(outcome, when, &is_silent);
         let everything = with_ending(outcome, Ending::Killed);
         let absent = with_ending(outcome, Ending::Skipped);
         let mut candidates = if is_acknowledged { vec![BTreeSet::new()] } else { subsets(&everything) };
@@ -201,11 +206,14 @@ impl Judge {
         let mut nearest: Option<(usize, Vec<Step>, Vec<Difference>)> = None;
         for without in candidates {
             for order in self.baseline.orders(site, &without)? {
-                let (left_over, differences): (Vec<_>, Vec<_>) = differences(order, &sheet, when, &is_silent)
-                    .into_iter()
-                    .partition(|difference| !self.strict && difference.is_extra());
+                let mut differences = differences(order, &sheet, when, &is_silent);
+                let left_over = if self.strict {
+                    Vec::new()
+                } else {
+                    let without = |left: &_| comparator.sheet_without(outcome, when, &is_silent, left);
+                    left_over(order, &mut differences, without, when, &is_silent)
+                };
                 if differences.is_empty() {
-                    let left_over = left_over.iter().map(|difference| difference.place.to_string()).collect();
                     return Ok(Judged::Legal { left_over });
                 }
                 let weight = differences.iter().map(Difference::weight).sum();
@@ -272,7 +280,7 @@ fn with_ending(outcome: &Outcome, ending: Ending) -> Vec<Step> {
 
 fn differences(
     order: &SequentialOrder,
-    sheet: &super::sheet::Sheet,
+    sheet: &Sheet,
     when: When,
     is_silent: &dyn Fn(Who) -> bool,
 ) -> Vec<Difference> {
@@ -283,6 +291,31 @@ fn differences(
         Place::Entry(_) => true,
     });
     differences
+}
+
+/// Takes what lies there beyond what the order leaves out of the differences, and compares once more as if it were not there: it
+/// may be another name of what the order does leave.
+fn left_over(
+    order: &SequentialOrder,
+    all: &mut Vec<Difference>,
+    without: impl Fn(&BTreeSet<Location>) -> Sheet,
+    when: When,
+    is_silent: &dyn Fn(Who) -> bool,
+) -> Vec<String> {
+    let left: BTreeSet<Location> = all
+        .iter()
+        .filter(|difference| difference.is_extra())
+        .filter_map(|difference| match &difference.place {
+            Place::Entry(location) => Some(location.clone()),
+            _ => None,
+        })
+        .collect();
+    let told =
+        all.extract_if(.., |difference| difference.is_extra()).map(|extra| extra.place.to_string()).collect();
+    if !left.is_empty() && !all.is_empty() {
+        *all = differences(order, &without(&left), when, is_silent);
+    }
+    told
 }
 
 fn class_of(outcome: &Outcome, differences: &[Difference]) -> Class {

@@ -1,6 +1,6 @@
 //! An outcome as a sheet: a value at each place, as far as it is compared. Masks and what is ignored are out of it already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -139,6 +139,18 @@ impl Comparator {
     /// The sheet of an outcome. Places of commands that `silent` says of are left out: they are no part of what is compared.
     #[must_use]
     pub fn sheet(&self, outcome: &Outcome, when: When, silent: &dyn Fn(Who) -> bool) -> Sheet {
+        self.sheet_without(outcome, when, silent, &BTreeSet::new())
+    }
+
+    /// The same, as if nothing lay at these paths.
+    #[must_use]
+    pub fn sheet_without(
+        &self,
+        outcome: &Outcome,
+        when: When,
+        silent: &dyn Fn(Who) -> bool,
+        without: &BTreeSet<Location>,
+    ) -> Sheet {
         let mut sheet = Sheet::new();
         let folders = match when {
             When::AllEnded => &outcome.folders,
@@ -149,7 +161,7 @@ impl Comparator {
         }
         if self.compare.files {
             for (folder, capture) in folders.iter().enumerate() {
-                self.add_folder(&mut sheet, folder, capture);
+                self.add_folder(&mut sheet, folder, capture, without);
             }
         }
         sheet
@@ -179,12 +191,18 @@ impl Comparator {
         Value { word, text: Some(self.masked(&output.text)) }
     }
 
-    fn add_folder(&self, sheet: &mut Sheet, folder: usize, capture: &Capture) {
+    fn add_folder(&self, sheet: &mut Sheet, folder: usize, capture: &Capture, without: &BTreeSet<Location>) {
+        let is_compared = |path: &String| {
+            !self.ignored.is_match(path) && !without.contains(&Location { folder, path: path.clone() })
+        };
+        // Of a file's names, the first of those that are compared.
+        let mut firsts: BTreeMap<&String, &String> = BTreeMap::new();
         for (path, entry) in &capture.entries {
-            if self.ignored.is_match(path) {
+            if !is_compared(path) {
                 continue;
             }
-            let same = entry.same_as.as_ref().filter(|first| *first != path);
+            let first = entry.same_as.as_ref().map(|name| *firsts.entry(name).or_insert(path));
+            let same = first.filter(|first| *first != path);
             let same = same.map(|first| format!(", the same file as {first}")).unwrap_or_default();
             let mode = entry.mode;
             let value = match &entry.kind {
@@ -256,6 +274,28 @@ mod tests {
         let sheet = comparator.sheet(&outcome("", &files), When::AllEnded, &|_| false);
         let places: Vec<_> = sheet.keys().map(ToString::to_string).collect();
         assert_eq!(places, ["p1", "p1 stdout", "logs", "z/a/b"]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_compared_is_nobodys_other_name() {
+        let mut outcome = outcome("", &[("a", "x"), ("b", "x"), ("c", "x")]);
+        for entry in outcome.folders[0].entries.values_mut() {
+            entry.same_as = Some("a".into());
+        }
+        let words = |comparator: &Comparator, without: &[&str]| -> Vec<String> {
+            let location = |path: &&str| Location { folder: 0, path: (*path).to_owned() };
+            let without = without.iter().map(location).collect();
+            let sheet = comparator.sheet_without(&outcome, When::AllEnded, &|_| true, &without);
+            sheet.into_values().map(|value| value.word).collect()
+        };
+        let all = Comparator::new(ALL, &[], &[]).unwrap();
+        let one = "file 0644";
+        let same = |first: &str| format!("file 0644, the same file as {first}");
+        assert_eq!(words(&all, &[]), [one, &same("a"), &same("a")]);
+        assert_eq!(words(&all, &["a"]), [one, &same("b")]);
+        assert_eq!(words(&all, &["a", "b"]), [one]);
+        let ignoring = Comparator::new(ALL, &[], &["a".to_owned()]).unwrap();
+        assert_eq!(words(&ignoring, &[]), [one, &same("b")]);
     }
 
     #[test]
