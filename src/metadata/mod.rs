@@ -218,6 +218,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_empty_is_called_so_and_what_is_cut_is_not() {
+        let id: ContainerId = "c1".parse().unwrap();
+        let why = |bytes: &[u8]| {
+            let path = || std::path::PathBuf::from("meta.json");
+            Metadata::of_container(&id, bytes, path).unwrap_err().to_string()
+        };
+        assert!(why(b"").contains("it is empty"), "{}", why(b""));
+        assert!(!why(b"{").contains("it is empty"), "{}", why(b"{"));
+    }
+
+    #[test]
     fn stamps_and_times_are_told_as_they_are() {
         let stamp = Stamp { generation: 3, revision: 7, status: Status::Paused };
         assert_eq!(stamp.to_string(), "paused, generation 3, revision 7");
