@@ -8,7 +8,8 @@ use crate::document::sketch::{self, Shape, Sketch};
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// What readers ask depends on what they read: the kind, and the subject. Each of these has something the others lack.
-const SKELETONS: [&str; 12] = [
+const SKELETONS: [&str; 13] = [
+    "kind = \"stress\"\n[subject]\nname = \"command\"\nmodel = \"counter\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"stress\"\n[subject]\nname = \"command\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"race\"\n[race]\nprocesses = []\n",
     "kind = \"crash\"\n[crash]\ncommand = \"true\"\n",

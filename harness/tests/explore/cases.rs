@@ -340,18 +340,21 @@ fn an_abort_is_a_crash_of_the_subject(zygote: &mut Zygote) {
     crash(zygote, Action::Abort);
 }
 
-/// Two that lose an update now and then, and crash if they do.
+/// Two that lose an update now and then, and leave a bad token where the second is the last to write it.
 fn racy() -> Vec<Script> {
-    let script = vec![
-        open(0, "a", "write"),
-        Action::Read(0),
-        Action::Flock(0, Ask::Exclusive),
-        Action::Write(0, "x".into()),
-        Action::Flock(0, Ask::Unlock),
-        Action::Rename("a".into(), "b".into()),
-        Action::Stat("a".into()),
-    ];
-    vec![script.clone(), script]
+    let script = |token: &str| {
+        vec![
+            open(0, "a", "write"),
+            Action::Read(0),
+            Action::Flock(0, Ask::Exclusive),
+            Action::Write(0, "x".into()),
+            Action::Flock(0, Ask::Unlock),
+            Action::Rename("a".into(), "b".into()),
+            open(1, TOKEN, "write create truncate"),
+            Action::Write(1, token.into()),
+        ]
+    };
+    vec![script(GOOD_TOKEN), script(BAD_TOKEN)]
 }
 
 fn explored(
