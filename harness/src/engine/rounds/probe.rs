@@ -155,8 +155,8 @@ fn process(host: &Host, id: &str, told: &Answer, done: &Done) -> Observed<Proces
     Ok(if is_held { ProcessState::Stopped } else { ProcessState::Running })
 }
 
-/// How often a delete by force is tried: one may fail that comes too early, and say so.
-const DELETES_MAX: u32 = 3;
+/// How often a delete by force is tried, and a create: one may fail that comes too early, and say so.
+const TRIES_MAX: u32 = 3;
 
 /// A container that is tried.
 struct Look<'l> {
@@ -179,14 +179,14 @@ impl Look<'_> {
         let cgroups = left.cgroups.iter().map(|path| format!("the cgroup {}", path.display()));
         remains.extend(files.into_iter().chain(cgroups));
         processes.extend(left.processes);
-        let create = self.attempt(Operation::Create)?;
+        let create = self.create()?;
         let delete_again = self.delete()?;
         Ok(Recovery { delete, create, delete_again })
     }
 
     /// Deletes by force, once more where that did not succeed.
     fn delete(&mut self) -> Result<Reply, HostError> {
-        for _ in 1..DELETES_MAX {
+        for _ in 1..TRIES_MAX {
             let reply = self.attempt(Operation::ForceDelete)?;
             if reply.answer().is_none_or(|answer| answer.outcome == Outcome::Ok) {
                 return Ok(reply);
@@ -194,6 +194,19 @@ impl Look<'_> {
             std::thread::sleep(GRACE / 10);
         }
         self.attempt(Operation::ForceDelete)
+    }
+
+    /// Creates, once more where that did not succeed: what the one that failed left is deleted before.
+    fn create(&mut self) -> Result<Reply, HostError> {
+        for _ in 1..TRIES_MAX {
+            let reply = self.attempt(Operation::Create)?;
+            if reply.answer().is_none_or(|answer| answer.outcome == Outcome::Ok) {
+                return Ok(reply);
+            }
+            self.delete()?;
+            std::thread::sleep(GRACE / 10);
+        }
+        self.attempt(Operation::Create)
     }
 
     fn attempt(&mut self, operation: Operation) -> Result<Reply, HostError> {
