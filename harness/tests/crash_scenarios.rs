@@ -177,7 +177,7 @@ fn row(scenario: &Scenario) -> String {
     for disk in DISKS {
         let mut set = vec![format!("crash.disk=\"{disk}\"")];
         if disk != "ext4" {
-            set.push("crash.kill=false".to_owned());
+            set.extend(["crash.kill=false".to_owned(), "crash.budget={ time = \"40s\" }".to_owned()]);
         }
         let (report, seconds) = scenario.run(&set);
         let violations = report["violations"].as_array().cloned().unwrap_or_default();
@@ -196,8 +196,13 @@ fn row(scenario: &Scenario) -> String {
         }
         let is_found = messages.iter().any(|message| !by_kill(&message));
         let bounded = if report["coverage"] == "exhausted" { "" } else { ", bounded" };
+        let verdict = match (is_found, &report["verdict"]) {
+            (true, _) => "found",
+            (false, verdict) if verdict == "clean" => "clean",
+            (false, _) => "undecided",
+        };
         cells.push(match report["states"].as_u64() {
-            Some(states) => format!("{}, {states} states{bounded}", if is_found { "found" } else { "clean" }),
+            Some(states) => format!("{verdict}, {states} states{bounded}"),
             None => "not judged".to_owned(),
         });
     }
