@@ -34,6 +34,8 @@ pub enum Part {
         inode: Inode,
         /// Its size in bytes.
         size: u64,
+        /// Where the new blocks begin that hold what it gained, in bytes; `size` where it needed none.
+        blocks_from: u64,
     },
     /// The size that a call other than a write gave a file.
     Resized {
@@ -108,7 +110,7 @@ impl Part {
                     }
                 }
             }
-            Self::Grown { inode, size } => sizes.grow(state, *inode, *size),
+            Self::Grown { inode, size, .. } => sizes.grow(state, *inode, *size),
             Self::Resized { inode, size } => sizes.resize(state, *inode, *size),
             Self::Data { inode, offset, bytes } => sizes.write(state, *inode, *offset, bytes),
             Self::Mode { inode, mode: bits } => match state.inodes.get_mut(inode) {
@@ -215,8 +217,14 @@ pub fn cut(journal: &Journal, disk: &dyn Disk) -> Vec<Piece> {
                 }
                 let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
                 if end > *size {
+                    let blocks_from =
+                        disk.grows_by().map_or(*size, |block| size.next_multiple_of(block)).min(end);
+                    // Within the last block that it has a file grows first, without a new one.
+                    if *offset < blocks_from && *size < blocks_from && blocks_from < end {
+                        push(Part::Grown { inode: *inode, size: blocks_from, blocks_from });
+                    }
                     *size = end;
-                    push(Part::Grown { inode: *inode, size: end });
+                    push(Part::Grown { inode: *inode, size: end, blocks_from });
                 }
             }
             Change::Resize { inode, size } => {

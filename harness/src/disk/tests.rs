@@ -220,6 +220,32 @@ fn an_append_may_end_in_zeros_on_ext4_alone() {
     }
 }
 
+/// Seen by `just disks`: ext4 tells a file's new size for the block that it has before those that it needs besides.
+#[test]
+fn an_append_over_blocks_may_end_with_the_first() {
+    let (old, new) = ("o".repeat(100), "n".repeat(8192));
+    let lengths = |disk| -> BTreeSet<(usize, bool)> {
+        let script = Script::with(&[("f", &old)]);
+        let inode = script.of("f");
+        let journal = script.write(inode, 100, &new).journal;
+        let bounds = Bounds { sets_max: 1 << 16, ..Bounds::default() };
+        let states = enumerate(&journal, model::named(disk).expect("a model"), &[], bounds).states;
+        let length = |state: &super::State| match state.image.get("f") {
+            Some(Node::File { bytes, .. }) => (bytes.len(), bytes.contains(&0)),
+            other => panic!("{other:?}"),
+        };
+        states.iter().map(length).collect()
+    };
+    let first = [(4096, false), (4096, true)];
+    let all = [(100, false), (8292, false), (8292, true)];
+    assert_eq!(lengths("ext4"), first.into_iter().chain(all).collect());
+    assert_eq!(lengths("ext4-writeback"), lengths("ext4"));
+    assert_eq!(lengths("ext4-dioread-lock"), lengths("ext4"), "of the block that it has, zeros");
+    assert_eq!(lengths("xfs"), BTreeSet::from([(100, false), (4096, false), (8292, false)]));
+    assert_eq!(lengths("btrfs"), BTreeSet::from([(100, false), (8292, false)]));
+    assert!(lengths("posix").is_superset(&lengths("ext4")));
+}
+
 #[test]
 fn a_new_name_beside_old_data_is_possible_everywhere() {
     let script = || {

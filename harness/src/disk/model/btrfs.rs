@@ -52,6 +52,10 @@ impl Disk for Btrfs {
         None
     }
 
+    fn grows_by(&self) -> Option<u64> {
+        None
+    }
+
     fn splits_rename(&self, within_one_folder: bool) -> bool {
         !within_one_folder
     }

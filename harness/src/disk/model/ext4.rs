@@ -70,7 +70,7 @@ impl Disk for Ext4 {
                 Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
                 Rule {
                     event: "write beyond the end",
-                    promise: "the size may survive without the data: zeros",
+                    promise: "the size may survive without the data: zeros; the file may also end with its old last block",
                     source: ZEROS,
                 },
                 Rule {
@@ -104,7 +104,7 @@ impl Disk for Ext4 {
                 Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
                 Rule {
                     event: "write beyond the end",
-                    promise: "the size survives only with the data",
+                    promise: "the size survives only with the data; the file may also end with its old last block, in zeros or not",
                     source: SEEN,
                 },
                 Rule {
@@ -147,10 +147,12 @@ impl Disk for Ext4 {
                 (Part::Resized { .. }, Part::Data { .. }) => {
                     earlier.line < later.line && of_one_file(earlier, later)
                 }
-                (Part::Data { .. }, Part::Grown { .. }) => {
+                // Data in a block that the file had before is in place, and waits for nobody.
+                (Part::Data { offset, .. }, Part::Grown { blocks_from, .. }) => {
                     self.extents == Extents::WrittenFirst
                         && earlier.line <= later.line
                         && of_one_file(earlier, later)
+                        && offset >= blocks_from
                 }
                 _ => false,
             }

@@ -25,7 +25,7 @@ impl Disk for Ext4Writeback {
             Rule { event: "operations on metadata", promise: "durable in order", source: JOURNAL },
             Rule {
                 event: "write",
-                promise: "before or after any other call; the size may survive without the data",
+                promise: "before or after any other call; the size may survive without the data, or end with the old last block",
                 source: JOURNAL,
             },
             Rule {

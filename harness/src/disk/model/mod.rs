@@ -34,6 +34,12 @@ pub trait Disk: std::marker::Sync + std::fmt::Debug {
     /// Bytes at whose multiples a write may tear; `None` where a write is whole or absent.
     fn tears_at(&self) -> Option<u64>;
 
+    /// Bytes of the blocks by which a file grows, where one that ends within a block may grow to that block's end first;
+    /// `None` where it grows at once.
+    fn grows_by(&self) -> Option<u64> {
+        Some(4096)
+    }
+
     /// Whether the new name of a rename may reach the disk without the old one's removal.
     fn splits_rename(&self, within_one_folder: bool) -> bool;
 
