@@ -221,7 +221,7 @@ mod tests {
     fn what_is_empty_is_called_so_and_what_is_cut_is_not() {
         let id: ContainerId = "c1".parse().unwrap();
         let why = |bytes: &[u8]| {
-            let path = || std::path::PathBuf::from("meta.json");
+            let path = || PathBuf::from("meta.json");
             Metadata::of_container(&id, bytes, path).unwrap_err().to_string()
         };
         assert!(why(b"").contains("it is empty"), "{}", why(b""));
