@@ -213,7 +213,8 @@ fn row(scenario: &Scenario) -> String {
     let mut why = why.trim_end_matches('.').to_owned();
     if let Some(lost) = lost {
         let lost: String = lost.chars().take(160).collect();
-        write!(why, "; {}", lost.replace('|', "\\|").replace('\n', " ")).expect("memory takes it");
+        let lost = flockwork::printable(&lost.replace('\n', " ")).to_string();
+        write!(why, "; {}", lost.replace('|', "\\|")).expect("memory takes it");
     }
     format!(
         "| [{}](../scenarios/crash/{}.toml) | {killed} | {} | {why} | {took:.1} |\n",
