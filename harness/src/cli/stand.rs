@@ -14,6 +14,36 @@ use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::scratch::Scratch;
 
+/// What whoever follows a finding needs: somebody who forks, whether the user wants to stop, and a temporary folder.
+#[derive(Debug)]
+pub struct Footing {
+    /// Forks the processes.
+    pub zygote: Zygote,
+    /// Whether the user wants to stop.
+    pub interrupt: Interrupt,
+    /// Where temporary folders are made.
+    pub base: PathBuf,
+    /// The one that was made.
+    pub scratch: Scratch,
+}
+
+impl Footing {
+    /// Makes all of it ready, once what others left below the base is cleared.
+    pub fn prepare(zygote: io::Result<Zygote>, root: Option<&Path>, output: Output) -> Result<Self, Failure> {
+        let base = request::base(root)?;
+        let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
+        let interrupt = Interrupt::listen().map_err(|error| {
+            Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}"))
+        })?;
+        super::run::clear_leftovers(&base, output);
+        let scratch = Scratch::create(&base).map_err(|error| {
+            let why = format!("no folder can be made below {}: {error}", base.display());
+            Failure::new(Exit::Unsupported, why)
+        })?;
+        Ok(Self { zygote, interrupt, base, scratch })
+    }
+}
+
 /// All that is needed to follow a kept schedule.
 #[derive(Debug)]
 pub struct Stand {
@@ -43,16 +73,7 @@ impl Stand {
                 "found by flockwork {other}, and this is {this}: where steps have changed, the replay diverges"
             ));
         }
-        let base = request::base(root)?;
-        let harness =
-            |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
-        let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
-        let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
-        super::run::clear_leftovers(&base, output);
-        let scratch = Scratch::create(&base).map_err(|error| {
-            let why = format!("no folder can be made below {}: {error}", base.display());
-            Failure::new(Exit::Unsupported, why)
-        })?;
+        let Footing { zygote, interrupt, base, scratch } = Footing::prepare(zygote, root, output)?;
         Ok(Self { kept, zygote, interrupt, base, scratch })
     }
 

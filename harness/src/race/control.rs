@@ -57,6 +57,20 @@ pub(super) struct Holder {
     pub members: Vec<usize>,
 }
 
+impl Holder {
+    /// An execution of these processes, as it is followed again.
+    pub fn controlled(&self, played: Played, schedule: Schedule, preemptions: u32) -> Controlled {
+        Controlled {
+            played,
+            schedule,
+            preemptions,
+            members: self.members.clone(),
+            words: self.machine.words().cloned().unwrap_or_default(),
+            is_minimal: false,
+        }
+    }
+}
+
 /// What drives a search.
 pub(super) struct Search<'a> {
     pub zygote: &'a Zygote,
@@ -294,14 +308,7 @@ impl Search<'_> {
             self.untold = Some("what clones broke was not broken by programs that were started".into());
             return Ok(None);
         }
-        let controlled = Controlled {
-            played,
-            schedule,
-            preemptions,
-            members: holder.members.clone(),
-            words: holder.machine.words().cloned().unwrap_or_default(),
-            is_minimal: false,
-        };
+        let controlled = holder.controlled(played, schedule, preemptions);
         let seen = Seen::Controlled(Box::new(controlled));
         Ok(Some(Discovery { broken, seen, lost: None, number: self.run.executions, again }))
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHasher;
 
-use super::control::{Controlled, Holder, Search, follower};
+use super::control::{Holder, Search, follower};
 use super::orders::Step;
 use super::power::{Known, Looked, Losses, Wrong};
 use super::{Again, Discovery, NoBaseline, Seen};
@@ -171,14 +171,7 @@ impl Search<'_> {
             again.shown += u64::from(matches!(shown, Ok(Some(_))));
         }
         let played = super::Played { outcome: wrong.outcome, ..super::Played::nothing() };
-        let controlled = Controlled {
-            played,
-            schedule,
-            preemptions,
-            members: holder.members.clone(),
-            words: holder.machine.words().cloned().unwrap_or_default(),
-            is_minimal: false,
-        };
+        let controlled = holder.controlled(played, schedule, preemptions);
         Ok(Discovery {
             broken: wrong.broken,
             seen: Seen::Controlled(Box::new(controlled)),

@@ -5,10 +5,8 @@ use std::io;
 use super::{Ending, Left, ReplayReport, Shown, told};
 use crate::cli::args::ReplayArgs;
 use crate::cli::failure::Failure;
-use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
-use crate::cli::request;
-use crate::cli::run::clear_leftovers;
+use crate::cli::stand::Footing;
 use crate::cli::surroundings::failed;
 use crate::crash::replay::{Moment, Replayed, replay};
 use crate::finding::load::KeptCrash;
@@ -19,7 +17,6 @@ use crate::process::Zygote;
 use crate::race::tell::{differences, lost_message};
 use crate::report::exit::Exit;
 use crate::report::lives::Lives;
-use crate::scratch::Scratch;
 use crate::violation::Class;
 
 /// Has a crash come again.
@@ -29,20 +26,12 @@ pub(super) fn run(
     args: &ReplayArgs,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let harness =
-        |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
     if args.hold.is_some() || args.step {
         let why = "a crash is of one command, which nothing interleaves: --hold and --step are for schedules";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     }
     let moment = moment(kept)?;
-    let base = request::base(args.root.as_deref())?;
-    let zygote = zygote.map_err(|error| harness("the zygote cannot be forked", error))?;
-    let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
-    clear_leftovers(&base, output);
-    let scratch = Scratch::create(&base).map_err(|error| {
-        Failure::new(Exit::Unsupported, format!("no folder can be made below {}: {error}", base.display()))
-    })?;
+    let Footing { zygote, interrupt, scratch, .. } = Footing::prepare(zygote, args.root.as_deref(), output)?;
     let (plan, times) = (plan(kept), args.times.unwrap_or(1));
     let all = replay(&zygote, &plan, &scratch.root(), &moment, times, interrupt.flag())
         .map_err(|error| failed(&error))?;

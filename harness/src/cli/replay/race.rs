@@ -6,10 +6,9 @@ use super::desk::Desk;
 use super::{Ending, Left, ReplayReport, Shown, held_step, hold, step, told};
 use crate::cli::args::ReplayArgs;
 use crate::cli::failure::Failure;
-use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
-use crate::cli::request;
-use crate::cli::run::{clear_leftovers, race_table, replay_plan};
+use crate::cli::run::{race_table, replay_plan};
+use crate::cli::stand::Footing;
 use crate::cli::surroundings::failed;
 use crate::explore::observe::Observer;
 use crate::finding::load::KeptRace;
@@ -20,7 +19,6 @@ use crate::race::replay::{Replayed, replay};
 use crate::race::tell::{broken_message, lost_message};
 use crate::report::exit::Exit;
 use crate::report::lives::Lives;
-use crate::scratch::Scratch;
 use crate::violation::Class;
 
 /// Follows a race's finding.
@@ -30,21 +28,13 @@ pub(super) fn run(
     args: &ReplayArgs,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let harness =
-        |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
     let Some(control) = &kept.record.control else {
         let why = "it has no schedule, because the commands ran freely. Run its reproduce.sh";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     };
     let steps = control.schedule.lines.len();
     let held = args.hold.map(|step| held_step(step, steps)).transpose()?;
-    let base = request::base(args.root.as_deref())?;
-    let zygote = zygote.map_err(|error| harness("the zygote cannot be forked", error))?;
-    let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
-    clear_leftovers(&base, output);
-    let scratch = Scratch::create(&base).map_err(|error| {
-        Failure::new(Exit::Unsupported, format!("no folder can be made below {}: {error}", base.display()))
-    })?;
+    let Footing { zygote, interrupt, scratch, .. } = Footing::prepare(zygote, args.root.as_deref(), output)?;
     let plan = replay_plan(kept);
     let desk = Desk::new(interrupt.clone());
     let mut observer: Box<dyn Observer> = match held {

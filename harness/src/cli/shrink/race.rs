@@ -8,10 +8,9 @@ use std::time::Duration;
 use super::{REGRESSIONS, ShrinkReport, shrunk_words, write};
 use crate::cli::args::{Format, ShrinkArgs};
 use crate::cli::failure::Failure;
-use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, print_json, print_words};
-use crate::cli::request;
-use crate::cli::run::{clear_leftovers, race_table, replay_plan};
+use crate::cli::run::{race_table, replay_plan};
+use crate::cli::stand::Footing;
 use crate::cli::surroundings::failed;
 use crate::finding::Finding;
 use crate::finding::load::KeptRace;
@@ -23,7 +22,6 @@ use crate::race::{Discovery, Seen};
 use crate::report::exit::Exit;
 use crate::report::reproduce::quoted;
 use crate::scenario::Race;
-use crate::scratch::Scratch;
 use crate::words::plural;
 
 /// Shrinks a race's finding; `target` is the name to save under, empty for the finding's own.
@@ -34,19 +32,11 @@ pub(super) fn run(
     (time, target): (Duration, Option<String>),
     output: Output,
 ) -> Result<Exit, Failure> {
-    let harness =
-        |what: &str, error: io::Error| Failure::new(Exit::HarnessFailed, format!("{what}: {error}"));
     let Some(control) = &kept.record.control else {
         let why = "it has no schedule, which alone can be shrunk: it was seen while commands ran freely. Run its reproduce.sh";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     };
-    let base = request::base(args.root.as_deref())?;
-    let zygote = zygote.map_err(|error| harness("the zygote cannot be forked", error))?;
-    let interrupt = Interrupt::listen().map_err(|error| harness("signals cannot be heard", error))?;
-    clear_leftovers(&base, output);
-    let scratch = Scratch::create(&base).map_err(|error| {
-        Failure::new(Exit::Unsupported, format!("no folder can be made below {}: {error}", base.display()))
-    })?;
+    let Footing { zygote, interrupt, scratch, .. } = Footing::prepare(zygote, args.root.as_deref(), output)?;
     let plan = replay_plan(kept);
     let class = kept.finding.class;
     let found = shrink(&zygote, &plan, &scratch.root(), (control, class), time, interrupt.flag())
