@@ -352,8 +352,8 @@ pub enum Deed<P, F> {
     },
     /// Gives a descriptor a second number.
     Duplicate(F),
-    /// Controls an open file in a way that nobody foresees.
-    Control(F),
+    /// Controls an open file in a way that cannot be held: the system call, and what it does, in words that a file's name may follow.
+    Control(F, &'static str, String),
     /// Maps a file.
     Map(F, Mapping),
     /// Sends a signal; 0 only asks whether somebody is there.
@@ -449,7 +449,7 @@ impl<P, F> Deed<P, F> {
             Self::CloseRange(first, last) => Deed::CloseRange(first, last),
             Self::Replace { from, to } => Deed::Replace { from: file(from), to: file(to) },
             Self::Duplicate(fd) => Deed::Duplicate(file(fd)),
-            Self::Control(fd) => Deed::Control(file(fd)),
+            Self::Control(fd, call, how) => Deed::Control(file(fd), call, how),
             Self::Map(fd, how) => Deed::Map(file(fd), how),
             Self::Signal(target, signal) => Deed::Signal(target, signal),
             Self::SignalBy(fd, signal) => Deed::SignalBy(file(fd), signal),

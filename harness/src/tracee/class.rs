@@ -109,7 +109,7 @@ pub(super) const FCNTL: Test = Test {
     listed: Listed::Pass,
 };
 
-/// Requests of `ioctl` that are about terminals, pipes, sockets and flags of a descriptor.
+/// Requests of `ioctl` that are about terminals and flags of a descriptor: those that programs make often.
 pub(super) const IOCTL: Test = Test {
     argument: 1,
     mask: u32::MAX,
@@ -117,7 +117,6 @@ pub(super) const IOCTL: Test = Test {
         libc::TCGETS as u32,
         libc::TIOCGWINSZ as u32,
         libc::TIOCGPGRP as u32,
-        libc::FIONREAD as u32,
         libc::FIONBIO as u32,
         libc::FIOCLEX as u32,
         libc::FIONCLEX as u32,

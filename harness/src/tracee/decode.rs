@@ -1,6 +1,7 @@
 //! System calls decoded: from numbers, registers and the caller's memory to what they do. Nothing here knows what the
 //! files are.
 
+mod control;
 mod lock;
 mod wait;
 
@@ -12,16 +13,6 @@ use crate::books::deed::{
     Target, Told, Writing,
 };
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
-
-/// The `ioctl` by which one file takes over the content of another (`FICLONE`).
-const CLONE_FILE: u32 = 0x4004_9409;
-/// The same for a part of it.
-const CLONE_PART: u32 = 0x4020_940d;
-/// Flags of a file: read, and set.
-const GET_FLAGS: u32 = 0x8008_6601;
-const SET_FLAGS: u32 = 0x4008_6602;
-/// Where a file's blocks lie (`FS_IOC_FIEMAP`).
-const MAP_BLOCKS: u32 = 0xc020_660b;
 
 /// Whether the bytes that are written are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,22 +153,7 @@ fn by_descriptor(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_flock => a.flock(),
         libc::SYS_fcntl => a.fcntl(),
         libc::SYS_mmap => Deed::Map(a.fd(4), a.mapping()),
-        libc::SYS_ioctl => match a.int(1).cast_unsigned() {
-            CLONE_FILE => a.copy((2, Offset::At(0)), (0, Offset::At(0)), CopiedBy::Clone, u64::MAX),
-            // struct file_clone_range: the descriptor that it is copied from, the place there, the length, the place here.
-            CLONE_PART => {
-                let [from, at, length, to] = a.memory.words(a.arg(2));
-                let (at, to) = (Offset::At(at.cast_signed()), Offset::At(to.cast_signed()));
-                let length = if length == 0 { u64::MAX } else { length };
-                let what = Copying { from: at, to, length, by: CopiedBy::Clone };
-                Deed::Copy { from: Fd(from as i32), to: a.fd(0), what }
-            }
-            GET_FLAGS => Deed::LookAt(a.fd(0)),
-            // Which blocks a file has follows from what was written to it.
-            MAP_BLOCKS => Deed::Read(a.fd(0)),
-            SET_FLAGS => Deed::ChangeAt(a.fd(0), Attribute::Extended),
-            _ => Deed::Control(a.fd(0)),
-        },
+        libc::SYS_ioctl => control::decode(a),
         _ => return None,
     })
 }

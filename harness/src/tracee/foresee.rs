@@ -212,9 +212,8 @@ impl Machine {
         outside: &[String],
     ) -> Result<Option<Reply>> {
         match (told, known) {
-            (Deed::Control(_), Deed::Control(Some(file))) => {
-                let why = format!("controls {} in a way that is not foreseen", file.shown);
-                self.refuse(process, tid, "ioctl", &why)?;
+            (Deed::Control(_, call, how), Deed::Control(Some(file), ..)) => {
+                self.refuse(process, tid, call, &format!("{how}: {}", file.shown))?;
                 Ok(Some(Reply::Continue))
             }
             (Deed::Map(_, how), Deed::Map(Some(file), _)) if *how != Mapping::Private => {

@@ -73,6 +73,7 @@ pub(super) struct Run {
     /// What was done outside of the state folders.
     pub outside: Outside,
     pub stops: u64,
+    pub waited_in_vain: u64,
     /// Whether a stop was gone before it was answered, though its task lives: a signal interrupted the call.
     pub interrupted: bool,
     /// When each command began and ended, by its process and its number there.
@@ -90,6 +91,7 @@ impl Run {
             mapped: Vec::new(),
             outside: Outside::default(),
             stops: 0,
+            waited_in_vain: 0,
             interrupted: false,
             spans: BTreeMap::new(),
         }
@@ -194,6 +196,12 @@ impl Machine {
     #[must_use]
     pub fn pids(&self) -> Vec<Option<u32>> {
         self.trees.iter().map(|tree| tree.root.as_ref().map(|(pid, _)| *pid)).collect()
+    }
+
+    /// How often, in the last execution, somebody who slept was kept waiting for others who might only be late, and were not.
+    #[must_use]
+    pub fn waited_in_vain(&self) -> u64 {
+        self.run.waited_in_vain
     }
 
     /// How many stops the last execution took.

@@ -11,7 +11,7 @@ use super::machine::{Machine, Result};
 use super::settings::{Ending, TraceeError};
 use super::still::{self, Look};
 use super::task::{Task, handle};
-use super::tree::{Heard, Phase};
+use super::tree::{Heard, Phase, Tree};
 use crate::books::deed::Deed;
 use crate::process::attention::Attention;
 use crate::process::procfs;
@@ -347,7 +347,7 @@ impl Machine {
     /// How long the sleep that ends first would still take, in nanoseconds.
     fn shortest_sleep_ns(&self) -> Option<u64> {
         let left = |slept_ns: u64| move |until_ns: u64| until_ns.saturating_sub(slept_ns);
-        let of = |tree: &super::tree::Tree| {
+        let of = |tree: &Tree| {
             let sleeps = tree.tasks.iter().filter_map(|task| task.held.as_ref()?.until_ns);
             sleeps.map(left(tree.slept_ns)).min()
         };
@@ -355,38 +355,48 @@ impl Machine {
     }
 
     /// Nobody can go on: waits for those who wait in the kernel with a limit of their own, or for who may only be late;
-    /// whether anybody came. Who sleeps for less is not kept waiting for them: Go's monitor waits for a minute.
+    /// whether anybody came. Who sleeps for less is not kept waiting for them: Go's monitor waits for a minute. Nor is he
+    /// kept waiting again for somebody who did not come the first time and has not run since: see [`Tree::outlasted`].
     pub(super) fn wait_for_the_late(&mut self) -> Result<bool> {
         /// How long a task may be on its way that nobody can see.
         const GRACE: Duration = Duration::from_millis(20);
-        let waits = |tree: &super::tree::Tree| tree.is_live() && !tree.waiting.is_empty();
         let patience = self.shortest_sleep_ns().map(|ns| GRACE.max(Duration::from_nanos(ns)));
+        if patience.is_some() && self.trees.iter().all(Tree::is_outlasted) {
+            return self.hear_the_late(Duration::ZERO);
+        }
         let mut attention = Attention::within(2 * SOON);
         let begun_ns = attention.now_ns();
         loop {
-            let mut has_limit = false;
-            for process in 0..self.trees.len() {
-                if !waits(&self.trees[process]) {
-                    continue;
-                }
-                has_limit |= self.trees[process].waiting.iter().any(|(_, seen)| still::has_limit(seen));
-                if self.trees[process].hear(SOON)? != Heard::Nothing {
-                    let what = format!("p{} went on by itself, as time passed", process + 1);
-                    self.run.left.uncertain.insert(what);
-                    self.settle(process)?;
-                    return Ok(true);
-                }
+            if self.hear_the_late(SOON)? {
+                return Ok(true);
             }
+            let mut waiting = self.trees.iter().filter(|tree| tree.waits()).flat_map(|tree| &tree.waiting);
+            let has_limit = waiting.any(|(_, seen)| still::has_limit(seen));
             let since = Duration::from_nanos(attention.now_ns() - begun_ns);
             let is_patient =
                 if has_limit { patience.is_none_or(|most| since <= most) } else { since <= GRACE };
-            if !self.trees.iter().any(waits) || !is_patient {
+            if !self.trees.iter().any(Tree::waits) || !is_patient {
+                self.run.waited_in_vain += u64::from(self.trees.iter().any(Tree::waits));
+                self.trees.iter_mut().for_each(Tree::outlast);
                 return Ok(false);
             }
             if self.run.begun.elapsed() > self.options.time_limit {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether somebody of those who wait in the kernel came: each is waited for this long.
+    fn hear_the_late(&mut self, at_most: Duration) -> Result<bool> {
+        for process in 0..self.trees.len() {
+            if self.trees[process].waits() && self.trees[process].hear(at_most)? != Heard::Nothing {
+                let what = format!("p{} went on by itself, as time passed", process + 1);
+                self.run.left.uncertain.insert(what);
+                self.settle(process)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What a process is executing, for messages.

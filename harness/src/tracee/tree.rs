@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::fork_server::Template;
 use super::settings::{Command, Ending, Planned};
+use super::still;
 use super::task::{Held, Task};
 use super::tasks::Choice;
 use crate::books::deed::Known;
@@ -71,6 +72,10 @@ pub(crate) struct Tree {
     pub slept_ns: u64,
     /// How the tasks that are not held wait in the kernel.
     pub waiting: Vec<(u32, String)>,
+    /// Those of them who were waited for, in vain, as nobody could go on. How often a task has run is a part of how it waits, so
+    /// whoever is found here has slept ever since. A task that wakes another has done so before it stands still itself; what
+    /// was on its way with nobody to be seen would have come.
+    outlasted: Vec<(u32, String)>,
     /// The task whose call is the next step.
     pub chosen: Option<u32>,
     /// The next step.
@@ -118,6 +123,7 @@ impl Tree {
             has_channel: false,
             slept_ns: 0,
             waiting: Vec::new(),
+            outlasted: Vec::new(),
             chosen: None,
             step: None,
             plain: Arc::from(""),
@@ -153,6 +159,7 @@ impl Tree {
         self.pids.clear();
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
         self.waiting.clear();
+        self.outlasted.clear();
         self.choices.clear();
         self.taken.clear();
         self.seen.clear();
@@ -188,6 +195,22 @@ impl Tree {
     /// Whether nobody of it can do anything before a call is answered: known without a look.
     pub fn is_held(&self) -> bool {
         !self.is_many && self.root.is_some() && self.tasks.len() == 1 && self.tasks[0].held.is_some()
+    }
+
+    /// Whether tasks of it wait in the kernel, and may go on.
+    pub fn waits(&self) -> bool {
+        self.is_live() && !self.waiting.is_empty()
+    }
+
+    /// Those who wait now were waited for in vain.
+    pub fn outlast(&mut self) {
+        self.outlasted.clone_from(&self.waiting);
+    }
+
+    /// Whether everybody of it who waits was waited for in vain, and has no limit after which he goes on by himself.
+    pub fn is_outlasted(&self) -> bool {
+        let is_over = |one: &(u32, String)| self.outlasted.contains(one) && !still::has_limit(&one.1);
+        !self.waits() || self.waiting.iter().all(is_over)
     }
 
     /// Whether any of its tasks is held.

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mtio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,6 +76,10 @@ static void *run(void *from) {
         else if (!strcmp(op, "resize")) { int slot = atoi(NEXT); tell("resize", ftruncate(fds[slot], atoi(NEXT))); }
         else if (!strcmp(op, "size")) { int slot = atoi(NEXT); struct stat s; int r = fstat(fds[slot], &s);
             tell("size", r ? -1 : S_ISREG(s.st_mode) ? s.st_size : 0); }
+        else if (!strcmp(op, "ask")) { int slot = atoi(NEXT); int left = 0; int r = ioctl(fds[slot], FIONREAD, &left);
+            tell("ask", r ? -1 : left); }
+        else if (!strcmp(op, "tape")) { int slot = atoi(NEXT); struct mtop back = {.mt_op = MTBSR, .mt_count = 1};
+            tell("tape", ioctl(fds[slot], MTIOCTOP, &back)); }
         else if (!strcmp(op, "end")) { int slot = atoi(NEXT); tell("end", lseek(fds[slot], 0, SEEK_END)); }
         else if (!strcmp(op, "mv")) { char *a = NEXT; char *b = NEXT; tell("mv", rename(a, b)); }
         else if (!strcmp(op, "swap")) { char *a = NEXT; char *b = NEXT; tell("swap", (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE, which musl does not name */)); }

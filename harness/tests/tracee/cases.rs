@@ -1,5 +1,6 @@
 //! Programs of every kind, each with what must be found of it, or must not be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -39,6 +40,11 @@ pub const ALL: &[Case] = &[
     ("channels_join_processes", channels_join_processes),
     ("faults_meet_any_program", faults_meet_any_program),
     ("what_cannot_be_foreseen_is_refused_by_name", what_cannot_be_foreseen_is_refused_by_name),
+    (
+        "requests_of_files_are_steps_and_those_of_devices_are_none",
+        requests_of_files_are_steps_and_those_of_devices_are_none,
+    ),
+    ("who_did_not_come_is_not_waited_for_again", who_did_not_come_is_not_waited_for_again),
 ];
 
 type Commands = Vec<(PathBuf, Vec<String>)>;
@@ -386,6 +392,16 @@ fn what_cannot_be_foreseen_is_refused_by_name(zygote: &Zygote) {
         ("import socket; socket.create_connection(('127.0.0.1', 9), 1)", "connect", "not under control"),
         ("import ctypes; ctypes.CDLL(None).shmget(77, 100, 0o1600)", "shmget", "shares memory"),
         ("import ctypes; ctypes.CDLL(None).unshare(0x20000)", "unshare", "what paths mean"),
+        (
+            "import fcntl; fcntl.ioctl(open('n', 'r+'), 0xc0189436, bytes(24))",
+            "ioctl",
+            "share what is alike (FIDEDUPERANGE): n",
+        ),
+        (
+            "import fcntl; fcntl.ioctl(open('n', 'r+'), 0x40087afe, bytes(8))",
+            "ioctl",
+            "the request 0x40087afe, which is not known: n",
+        ),
         ("import ctypes; ctypes.CDLL(None).syscall(1000)", "system call 1000", "is not known"),
     ] {
         let mut lab = Lab::open(zygote, counter, &[python(script)], Options::default()).expect("a machine");
@@ -407,4 +423,33 @@ fn what_cannot_be_foreseen_is_refused_by_name(zygote: &Zygote) {
         );
         assert!(!execution.outcome.is_certain());
     }
+}
+
+fn requests_of_files_are_steps_and_those_of_devices_are_none(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "gcc");
+        return;
+    }
+    // How much is left to be read is what another has written, or not yet; a file that is asked to be a tape says that it is none.
+    let commands = [act("open 0 n w tape 0 ask 0 ask 0"), act("open 0 n w put 0 12345")];
+    let explored = all_of(zygote, counter, &commands);
+    let left: BTreeSet<String> = explored.seen.iter().map(|seen| seen.commands[0].join(" ")).collect();
+    println!("{left:?}");
+    assert_eq!(explored.coverage, Coverage::Exhausted);
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+/// One thread looks for a file again and again, and sleeps in between; another waits in the kernel until the first has given up.
+fn who_did_not_come_is_not_waited_for_again(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "gcc");
+        return;
+    }
+    let commands = [act("pipe thread recv endthread tries absent 50 send join")];
+    let mut lab = Lab::open(zygote, counter, &commands, Options::default()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    let sleeps = execution.events.iter().filter(|event| event.step.label.starts_with("sleep")).count();
+    assert_eq!((execution.end, sleeps), (End::Completed, 50), "{:?}", steps(&execution.outcome));
+    assert!(execution.outcome.is_certain(), "{:?}", execution.outcome.uncertain);
+    assert!((1..=2).contains(&lab.machine.waited_in_vain()), "{} times", lab.machine.waited_in_vain());
 }

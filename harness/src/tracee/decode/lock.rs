@@ -3,6 +3,16 @@
 use super::Arguments;
 use crate::books::deed::{Ask, Deed, LockKind, Mode, Range, Told};
 
+// Numbers of `linux/fcntl.h` that the crate does not name, or not everywhere.
+const F_SETSIG: i32 = 10;
+const F_GETSIG: i32 = 11;
+const F_SETOWN_EX: i32 = 15;
+const F_GETOWNER_UIDS: i32 = 17;
+const F_DUPFD_QUERY: i32 = 1027;
+const F_CREATED_QUERY: i32 = 1028;
+const F_GET_RW_HINT: i32 = 1035;
+const F_SET_FILE_RW_HINT: i32 = 1038;
+
 impl Arguments<'_> {
     pub(super) fn flock(&self) -> Told {
         let (file, kind, range) = (self.fd(0), LockKind::Flock, Range::ALL);
@@ -23,7 +33,23 @@ impl Arguments<'_> {
             libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => LockKind::Posix,
             libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => LockKind::Ofd,
             libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => return Deed::Duplicate(file),
-            _ => return Deed::Control(file),
+            // Whoever is signalled when a descriptor is ready, and hints of how long what is written will be kept.
+            libc::F_SETOWN..=libc::F_GETOWN
+            | F_SETSIG..=F_GETSIG
+            | F_SETOWN_EX..=F_GETOWNER_UIDS
+            | F_DUPFD_QUERY..=F_CREATED_QUERY
+            | libc::F_ADD_SEALS
+            | F_GET_RW_HINT..=F_SET_FILE_RW_HINT => return Deed::Nothing,
+            libc::F_GETLEASE => return Deed::LookAt(file),
+            libc::F_SETLEASE => return Deed::Control(file, "fcntl", "takes a lease (F_SETLEASE)".into()),
+            libc::F_NOTIFY => return Deed::Control(file, "fcntl", "watches a folder (F_NOTIFY)".into()),
+            other => {
+                return Deed::Control(
+                    file,
+                    "fcntl",
+                    format!("gives the command {other}, which is not known"),
+                );
+            }
         };
         let ask = if matches!(command, libc::F_SETLKW | libc::F_OFD_SETLKW) { Ask::Wait } else { Ask::Try };
         // struct flock: type and whence are 16 bits each, start and length 64, each aligned to its size.

@@ -216,7 +216,7 @@ fn is_for_clones(told: &Told) -> bool {
             | Deed::SyncAll
             | Deed::Write(..)
             | Deed::Map(_, Mapping::SharedWritable)
-            | Deed::Control(_)
+            | Deed::Control(..)
     )
 }
 

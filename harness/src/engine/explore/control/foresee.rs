@@ -73,7 +73,7 @@ pub(super) fn decode(stop: &Notification, memory: Memory, recording: Recording) 
         | Deed::Connect(_)
         | Deed::Bind(_)
         | Deed::Watch(_)
-        | Deed::Control(_)
+        | Deed::Control(..)
         | Deed::AskFolder
         | Deed::Pretend
         | Deed::Absent(_) => {
