@@ -1,7 +1,29 @@
 //! What `/proc` says of processes. Every answer may be out of date as soon as it is given.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// What a file of `/proc` says, as text. The kernel does not tell how long it is, so that whoever goes by that reads it in
+/// many pieces; this takes a page at a time.
+///
+/// # Errors
+/// As of `open` and `read`; [`io::ErrorKind::InvalidData`] where it is no text.
+pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    const PAGE: usize = 4096;
+    let mut file = File::open(path)?;
+    let mut text = Vec::new();
+    let mut page = [0; PAGE];
+    loop {
+        match file.read(&mut page) {
+            Ok(0) => break,
+            Ok(read) => text.extend_from_slice(&page[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
 
 /// A process as `/proc/<pid>/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +40,7 @@ impl Stat {
     /// Reads a process; `None` where there is none.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(path(pid, "stat")).ok()?)
+        Self::parse(&text(path(pid, "stat")).ok()?)
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -50,7 +72,7 @@ pub fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(path(pid, "task")) else { return Vec::new() };
     let listed: Option<Vec<String>> = threads
         .flatten()
-        .map(|thread| match fs::read_to_string(thread.path().join("children")) {
+        .map(|thread| match text(thread.path().join("children")) {
             // A thread that is gone has none.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Some(String::new()),
             listed => listed.ok(),
@@ -97,20 +119,20 @@ pub fn command_line(pid: u32) -> Option<Vec<String>> {
 /// The control groups that a process is in, a line a hierarchy, in the kernel's own form.
 #[must_use]
 pub fn cgroups(pid: u32) -> Option<String> {
-    fs::read_to_string(path(pid, "cgroup")).ok()
+    text(path(pid, "cgroup")).ok()
 }
 
 /// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.
 #[must_use]
 pub fn ran_ns(pid: u32) -> u64 {
-    let statistics = fs::read_to_string(path(pid, "schedstat")).unwrap_or_default();
+    let statistics = text(path(pid, "schedstat")).unwrap_or_default();
     statistics.split_ascii_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
 }
 
 /// The signals that the calling process was started to ignore, by number.
 #[must_use]
 pub fn ignored_signals() -> Vec<i32> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = text("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
@@ -119,7 +141,7 @@ pub fn ignored_signals() -> Vec<i32> {
 /// What a process waits for in the kernel, in the kernel's words.
 #[must_use]
 pub fn wait_channel(pid: u32) -> Option<String> {
-    let channel = fs::read_to_string(path(pid, "wchan")).ok()?;
+    let channel = text(path(pid, "wchan")).ok()?;
     let channel = channel.trim();
     (!channel.is_empty() && channel != "0").then(|| channel.to_owned())
 }
@@ -127,7 +149,7 @@ pub fn wait_channel(pid: u32) -> Option<String> {
 /// The functions of the kernel that a process waits in, the innermost first; none where the caller may not know.
 #[must_use]
 pub fn stack(pid: u32) -> Vec<String> {
-    let stack = fs::read_to_string(path(pid, "stack")).unwrap_or_default();
+    let stack = text(path(pid, "stack")).unwrap_or_default();
     let function = |line: &str| line.split_whitespace().nth(1)?.split('+').next().map(str::to_owned);
     stack.lines().filter_map(function).collect()
 }
@@ -135,7 +157,7 @@ pub fn stack(pid: u32) -> Vec<String> {
 /// The program's name, or how it calls itself.
 #[must_use]
 pub fn name(pid: u32) -> Option<String> {
-    Some(fs::read_to_string(path(pid, "comm")).ok()?.trim().to_owned())
+    Some(text(path(pid, "comm")).ok()?.trim().to_owned())
 }
 
 fn path(pid: u32, file: &str) -> PathBuf {
@@ -144,15 +166,15 @@ fn path(pid: u32, file: &str) -> PathBuf {
 
 /// Why processes cannot be told apart here: the view of this process is not to be had.
 #[must_use]
-pub fn no_view() -> std::io::Error {
+pub fn no_view() -> io::Error {
     let read = fs::read("/proc/self/status");
     match read {
         // The machine's lack, and not a strange /proc.
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            std::io::Error::new(error.kind(), format!("/proc cannot be read: {error}"))
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("/proc cannot be read: {error}"))
         }
-        _ => std::io::Error::new(
-            std::io::ErrorKind::Unsupported,
+        _ => io::Error::new(
+            io::ErrorKind::Unsupported,
             "/proc is missing, or is that of another pid namespace, so that processes cannot be told apart; mount the \
              one of this namespace (unshare --mount-proc)",
         ),

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, StatxFlags};
 
 use super::machine::Machine;
 use crate::books::deed::{At, CopiedBy, Copying, Deed, Fd, Known, Offset, Told, Writing};
+use crate::process::procfs;
 
 /// Most that is recorded of one copy.
 const COPIED_BYTES_MAX: u64 = 64 << 20;
@@ -40,7 +41,7 @@ pub struct Stood {
 impl Stood {
     fn of(tid: u32, fd: i32) -> Option<Self> {
         let path = fs::read_link(format!("/proc/{tid}/fd/{fd}")).ok()?;
-        let information = fs::read_to_string(format!("/proc/{tid}/fdinfo/{fd}")).ok()?;
+        let information = procfs::text(format!("/proc/{tid}/fdinfo/{fd}")).ok()?;
         let field = |name: &str| {
             let line = information.lines().find_map(|line| line.strip_prefix(name));
             line.map(str::trim)

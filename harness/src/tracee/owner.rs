@@ -9,6 +9,7 @@ use super::task::{descriptors, information};
 use super::{Machine, paths::Paths};
 use crate::books::deed::{Deed, Fd, LockKind, Mode, Told};
 use crate::books::locks::{Holding, Owner};
+use crate::explore::step::Object;
 
 /// What is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,24 +49,36 @@ impl Machine {
         if kind == LockKind::Posix {
             return Owner::Process(pid);
         }
-        self.description(process, tid, fd, kind).unwrap_or_else(|| {
-            self.descriptions += 1;
-            Owner::Description(self.descriptions)
-        })
+        self.has_any(process, kind)
+            .then(|| self.paths.lockable(process, tid, fd.0))
+            .flatten()
+            .and_then(|file| self.description(process, tid, fd, kind, file.name))
+            .unwrap_or_else(|| {
+                self.descriptions += 1;
+                Owner::Description(self.descriptions)
+            })
     }
 
-    /// The owner of the lock that a descriptor's description holds, if it holds one.
-    fn description(&mut self, process: usize, tid: u32, fd: Fd, kind: LockKind) -> Option<Owner> {
-        let file = {
-            let held = self.locks.of(process).any(|held| held.kind == kind);
-            held.then(|| self.paths.lockable(process, tid, fd.0)).flatten()?
-        };
+    /// Whether a process holds any lock of this kind.
+    fn has_any(&self, process: usize, kind: LockKind) -> bool {
+        self.locks.of(process).any(|held| held.kind == kind)
+    }
+
+    /// The owner of the lock that a descriptor's description holds on its file, if it holds one.
+    fn description(
+        &mut self,
+        process: usize,
+        tid: u32,
+        fd: Fd,
+        kind: LockKind,
+        file: Object,
+    ) -> Option<Owner> {
         let information = information(tid, fd.0)?;
         let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
         let mut owners = self
             .locks
             .of(process)
-            .filter(|held| held.kind == kind && held.file == file.name)
+            .filter(|held| held.kind == kind && held.file == file)
             .map(|held| held.owner);
         let first = owners.next().filter(|_| has)?;
         if owners.any(|other| other != first) {
@@ -103,7 +116,10 @@ impl Machine {
             let Some(file) = self.paths.lockable(process, tid, fd) else { continue };
             given.extend(self.locks.owned(process, Owner::Process(pid), Some(file.name)));
             for kind in [LockKind::Flock, LockKind::Ofd] {
-                let Some(owner) = self.description(process, tid, Fd(fd), kind) else { continue };
+                if !self.has_any(process, kind) {
+                    continue;
+                }
+                let Some(owner) = self.description(process, tid, Fd(fd), kind, file.name) else { continue };
                 if self.is_last(process, pid, &closed, kind, &file.inode) {
                     given.extend(self.locks.owned(process, owner, Some(file.name)));
                 }

@@ -8,13 +8,11 @@
 //! for it, or for something else, as any time is right for a child to end. Whatever else interrupts a call is found out, and
 //! the execution is spoilt: no verdict rests on it.
 
-use std::fs;
-
 use super::machine::{Machine, Result};
 use super::task::{Held, threads};
 use crate::books::deed::{Ask, Deed, Known};
 use crate::books::prediction::Effect;
-use crate::process::procfs::Stat;
+use crate::process::procfs::{self, Stat};
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// A call at which a task was held when a signal took it away.
@@ -125,7 +123,7 @@ impl Machine {
 
 /// Whether a process hears of its children's ends by a handler.
 fn catches(pid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = procfs::text(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     caught.is_some_and(|set| set >> (libc::SIGCHLD - 1) & 1 == 1)

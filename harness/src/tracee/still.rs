@@ -34,7 +34,7 @@ pub(crate) fn look(pids: &[u32], is_held: impl Fn(u32) -> bool) -> Look {
                 continue;
             }
             let path = task.path();
-            let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
+            let Ok(stat) = procfs::text(path.join("stat")) else { continue };
             let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
             else {
                 continue;
@@ -42,17 +42,17 @@ pub(crate) fn look(pids: &[u32], is_held: impl Fn(u32) -> bool) -> Look {
             match state {
                 'Z' | 'X' | 'x' => {}
                 'S' | 'T' | 't' => {
-                    let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();
+                    let call = procfs::text(path.join("syscall")).unwrap_or_default();
                     // It says so of whoever is just going to sleep, or was just woken.
                     if call.starts_with("running") {
                         return Look::Busy;
                     }
                     // How long it ran so far, and how often: whoever has run since the last look is told by that.
-                    let ran = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+                    let ran = procfs::text(path.join("schedstat")).unwrap_or_default();
                     seen.push((tid, format!("{state} {call} {ran}")));
                 }
                 'D' => {
-                    let call = fs::read_to_string(path.join("syscall")).unwrap_or_default();
+                    let call = procfs::text(path.join("syscall")).unwrap_or_default();
                     if !waits_for_a_child(pid, &call) {
                         return Look::Busy;
                     }

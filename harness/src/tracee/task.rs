@@ -9,6 +9,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use super::signals::Lost;
 use crate::books::deed::{Known, Told};
 use crate::books::prediction::Prediction;
+use crate::process::procfs;
 use crate::process::sys::seccomp::Notification;
 
 /// A task: a thread of one of the tree's processes.
@@ -74,14 +75,14 @@ pub(crate) fn handle(pid: u32) -> io::Result<OwnedFd> {
 
 /// What `/proc` tells of a process's numbers in such a field, as the process knows it itself.
 pub(crate) fn innermost(pid: u32, field: &str) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = procfs::text(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// The process of a task: its pid here, and in its own namespace.
 pub(crate) fn process_of(tid: u32) -> Option<[u32; 2]> {
-    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let status = procfs::text(format!("/proc/{tid}/status")).ok()?;
     let last = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_ascii_whitespace().next_back()?.parse().ok()
@@ -110,7 +111,7 @@ pub(crate) struct Information {
 
 /// What is said of a descriptor; nothing where it is not open.
 pub(crate) fn information(task: u32, fd: i32) -> Option<Information> {
-    let text = fs::read_to_string(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
+    let text = procfs::text(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
     let mut information = Information::default();
     for line in text.lines() {
         if let Some(lock) = line.strip_prefix("lock:") {

@@ -60,7 +60,7 @@ pub(super) fn check(pid: u32, slot: u32) -> Result<(), Unfit> {
         return Err("it has children before its first step".into());
     }
     let read = |what: &str| {
-        fs::read_to_string(format!("/proc/{pid}/{what}"))
+        procfs::text(format!("/proc/{pid}/{what}"))
             .map_err(|error| format!("/proc/{pid}/{what} cannot be read: {error}"))
     };
     let shares = |line: &str| {
@@ -91,7 +91,7 @@ pub(super) fn check(pid: u32, slot: u32) -> Result<(), Unfit> {
             return Err("a signal waits for it before its first step".into());
         }
     }
-    let others = fs::read_to_string(format!("/proc/{slot}/status")).unwrap_or_default();
+    let others = procfs::text(format!("/proc/{slot}/status")).unwrap_or_default();
     if field(&status, "Seccomp_filters:") != field(&others, "Seccomp_filters:") {
         return Err("it filters its own calls".into());
     }
@@ -112,7 +112,7 @@ pub(super) fn files(pid: u32, slot: u32, is_inside: impl Fn(&str) -> bool) -> Re
         if is_inside(path.strip_suffix(" (deleted)").unwrap_or(&path)) {
             return Err(format!("it has {path} open before its first step"));
         }
-        let information = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))
+        let information = procfs::text(format!("/proc/{pid}/fdinfo/{number}"))
             .map_err(|error| format!("descriptor {number}: {error}"))?;
         if information.lines().any(|line| line.starts_with("lock:")) {
             return Err(format!("it holds a lock of {path} before its first step"));
