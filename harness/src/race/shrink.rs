@@ -94,14 +94,23 @@ impl Search<'_> {
         let mut is_minimal = true;
         if holder.members.len() > 2 && simplest.broken.busy.is_empty() {
             let mut at = 0;
+            // Without one of several that do the same, what is left is the same, whichever it was.
+            let mut tried: Vec<Vec<usize>> = Vec::new();
             while let Some(members) = without(&simplest, at) {
+                if tried.iter().any(|others| run_the_same(&self.plan.processes, &members, others)) {
+                    at += 1;
+                    continue;
+                }
                 if Instant::now() >= until {
                     is_minimal = false;
                     break;
                 }
                 match self.try_fewer(&members, &simplest, until)? {
                     Some(simpler) => simplest = simpler,
-                    None => at += 1,
+                    None => {
+                        tried.push(members);
+                        at += 1;
+                    }
                 }
             }
         }
@@ -181,4 +190,32 @@ fn without(discovery: &Discovery, at: usize) -> Option<Vec<usize>> {
         members.remove(at);
         members
     })
+}
+
+/// Whether some processes run the same as others, whichever of them runs what.
+fn run_the_same(processes: &[Vec<String>], some: &[usize], others: &[usize]) -> bool {
+    let run = |members: &[usize]| {
+        let mut lines: Vec<&Vec<String>> = members.iter().map(|member| &processes[*member]).collect();
+        lines.sort_unstable();
+        lines
+    };
+    run(some) == run(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_of_those_that_run_the_same_is_left_out_the_same_is_left() {
+        let lines = [&["add"][..], &["add"], &["get"], &["get", "add"]];
+        let processes: Vec<Vec<String>> =
+            lines.iter().map(|lines| lines.iter().map(|line| (*line).to_owned()).collect()).collect();
+        assert!(run_the_same(&processes, &[1, 2], &[0, 2]) && run_the_same(&processes, &[0, 2], &[2, 1]));
+        for (some, others) in
+            [(&[0, 1][..], &[0, 2][..]), (&[2, 3], &[2, 2]), (&[0], &[0, 1]), (&[0, 3], &[1, 2])]
+        {
+            assert!(!run_the_same(&processes, some, others), "{some:?} and {others:?}");
+        }
+    }
 }
