@@ -105,12 +105,11 @@ impl Search<'_> {
                     is_minimal = false;
                     break;
                 }
-                match self.try_fewer(&members, &simplest, until)? {
-                    Some(simpler) => simplest = simpler,
-                    None => {
-                        tried.push(members);
-                        at += 1;
-                    }
+                if let Some(simpler) = self.try_fewer(&members, &simplest, until)? {
+                    simplest = simpler;
+                } else {
+                    tried.push(members);
+                    at += 1;
                 }
             }
         }
