@@ -1,11 +1,11 @@
 //! A folder's content as a value: what a crash left, as whoever comes next would read it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::Hash;
 
-use rustc_hash::FxHasher;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::content::Content;
 use super::journal::{Inode, ROOT, Start};
 
 /// What a path leads to.
@@ -15,8 +15,8 @@ pub enum Node {
     File {
         /// Permission bits, as `chmod` takes them.
         mode: u32,
-        /// Its content; states share what they have in common.
-        bytes: Arc<Vec<u8>>,
+        /// What it holds; states share what they have in common.
+        content: Content,
     },
     /// A directory; what lies in it has paths of its own.
     Folder {
@@ -54,17 +54,17 @@ impl Image {
         self.nodes.get(path).map(|(_, node)| node)
     }
 
-    /// A number that equal images share.
+    /// A number that equal images share, and different ones do not: 128 bits of SipHash-1-3.
     #[must_use]
-    pub fn digest(&self) -> u64 {
+    pub fn digest(&self) -> u128 {
         // Inode numbers tell hard links apart from copies, and mean nothing else.
         let mut known: HashMap<u32, usize> = HashMap::new();
-        let mut hasher = FxHasher::default();
+        let mut hasher = SipHasher13::new();
         for (path, (inode, node)) in &self.nodes {
             let next = known.len();
             (path, *known.entry(*inode).or_insert(next), node).hash(&mut hasher);
         }
-        hasher.finish()
+        hasher.finish128().as_u128()
     }
 
     /// What is reachable from the root by these entries. A folder that is entered twice is shown once.
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Node {
-        Node::File { mode: 0o644, bytes: Arc::new(text.into()) }
+        Node::File { mode: 0o644, content: Content::of(text.to_owned()) }
     }
 
     #[test]

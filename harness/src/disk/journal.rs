@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
+
 use super::image::{Image, Node};
 
 /// A file or folder, by the number that the journal gives it; names come and go, it stays.
@@ -75,7 +77,7 @@ pub enum Change {
         /// From which byte on.
         offset: u64,
         /// The bytes, as the call had them.
-        bytes: Box<[u8]>,
+        bytes: Bytes,
     },
     /// It set a file's size: truncation, growth, allocation.
     Resize {
@@ -118,7 +120,7 @@ pub struct Line {
 /// The folder before the first call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// What each inode is; a file's bytes are whole and on disk.
+    /// What each inode is; what a file holds is whole and on disk.
     pub inodes: BTreeMap<Inode, Node>,
     /// What each name in each folder stands for.
     pub entries: BTreeMap<(Inode, Box<str>), Inode>,

@@ -8,19 +8,22 @@
 //! Crash-Consistency Bugs with Bounded Black-Box Crash Testing" (OSDI 2018); and what ext4, xfs and btrfs left when
 //! every order of block writes between two flushes was tried (docs/disks.md).
 
+mod content;
 pub mod document;
 mod image;
 mod journal;
 mod mend;
 pub mod model;
 mod piece;
+mod space;
 mod states;
 #[cfg(test)]
 mod tests;
 
+pub use content::{BLOCK, Content};
 pub use image::{Image, Node};
 pub use journal::{Change, Inode, Journal, Line, ROOT, Start, Sync};
 pub use mend::{Mend, mends};
 pub use model::{Disk, Rule};
 pub use piece::{Part, Piece};
-pub use states::{Bounds, State, States, Walked, enumerate, state_of, walk};
+pub use states::{Bounds, Excess, State, States, Walked, enumerate, state_of, walk, walk_while};

@@ -1,8 +1,10 @@
 //! Pieces: the parts of a call's effect that reach the disk apart.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::content::{Content, Stretch};
 use super::image::Node;
 use super::journal::{Change, Inode, Journal, Start};
 use super::model::Disk;
@@ -48,10 +50,8 @@ pub enum Part {
     Data {
         /// The file that the bytes belong to.
         inode: Inode,
-        /// From which byte on.
-        offset: u64,
-        /// Which: a range of what the call wrote.
-        bytes: Box<[u8]>,
+        /// Which, and from where on: a part of what the call wrote.
+        stretch: Stretch,
     },
     /// The permission bits of a file or folder were set.
     Mode {
@@ -112,7 +112,7 @@ impl Part {
             }
             Self::Grown { inode, size, .. } => sizes.grow(state, *inode, *size),
             Self::Resized { inode, size } => sizes.resize(state, *inode, *size),
-            Self::Data { inode, offset, bytes } => sizes.write(state, *inode, *offset, bytes),
+            Self::Data { inode, stretch } => sizes.write(state, *inode, stretch),
             Self::Mode { inode, mode: bits } => match state.inodes.get_mut(inode) {
                 Some(Node::File { mode, .. } | Node::Folder { mode }) => *mode = *bits,
                 Some(Node::Link { .. }) | None => {}
@@ -126,60 +126,71 @@ impl Part {
 pub(super) struct Sizes(HashMap<Inode, u64>);
 
 impl Sizes {
-    fn of(&mut self, inode: Inode, bytes: &[u8]) -> &mut u64 {
-        self.0.entry(inode).or_insert(bytes.len() as u64)
+    fn of(&mut self, inode: Inode, content: &Content) -> &mut u64 {
+        self.0.entry(inode).or_insert(content.len())
     }
 
     fn grow(&mut self, state: &mut Start, inode: Inode, to: u64) {
-        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
-        let size = self.of(inode, bytes);
+        let Some(Node::File { content, .. }) = state.inodes.get_mut(&inode) else { return };
+        let size = self.of(inode, content);
         *size = (*size).max(to);
     }
 
     fn resize(&mut self, state: &mut Start, inode: Inode, to: u64) {
-        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
-        *self.of(inode, bytes) = to;
-        Arc::make_mut(bytes).truncate(usize::try_from(to).unwrap_or(usize::MAX));
+        let Some(Node::File { content, .. }) = state.inodes.get_mut(&inode) else { return };
+        *self.of(inode, content) = to;
+        content.resize(to.min(content.len()));
     }
 
-    fn write(&mut self, state: &mut Start, inode: Inode, offset: u64, new: &[u8]) {
-        let Some(Node::File { bytes, .. }) = state.inodes.get_mut(&inode) else { return };
-        self.of(inode, bytes);
-        let bytes = Arc::make_mut(bytes);
-        let start = usize::try_from(offset).expect("a file that fits into memory");
-        let end = start + new.len();
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        bytes[start..end].copy_from_slice(new);
+    fn write(&mut self, state: &mut Start, inode: Inode, stretch: &Stretch) {
+        let Some(Node::File { content, .. }) = state.inodes.get_mut(&inode) else { return };
+        self.of(inode, content);
+        content.write(stretch);
     }
 
     /// Cuts or fills every file to its size.
     pub(super) fn settle(&self, state: &mut Start) {
         for (inode, size) in &self.0 {
-            if let Some(Node::File { bytes, .. }) = state.inodes.get_mut(inode) {
-                let size = usize::try_from(*size).expect("a file that fits into memory");
-                if bytes.len() != size {
-                    Arc::make_mut(bytes).resize(size, 0);
-                }
+            if let Some(Node::File { content, .. }) = state.inodes.get_mut(inode) {
+                content.resize(*size);
             }
         }
     }
 }
 
-/// At most so many pieces does one write make: larger ones tear at coarser places.
+/// At most so many pieces does one write make: longer ones tear at coarser places.
 const CUTS_MAX: usize = 16;
 
-/// Cuts a journal into pieces, in the order of its calls.
-#[must_use]
-pub fn cut(journal: &Journal, disk: &dyn Disk) -> Vec<Piece> {
+/// A journal in pieces.
+#[derive(Clone, Debug)]
+pub(super) struct Pieces {
+    /// In the order of the calls.
+    pub all: Vec<Piece>,
+    /// Whether every write tears wherever the disk may tear it.
+    pub is_finest: bool,
+}
+
+/// Cuts a journal into pieces: so many at the most, if writes that tear at coarser places make it so few.
+pub(super) fn cut(journal: &Journal, disk: &dyn Disk, most: usize) -> Pieces {
+    let mut cuts_max = CUTS_MAX;
+    loop {
+        let pieces = cut_at(journal, disk, cuts_max);
+        if pieces.all.len() <= most || cuts_max == 1 {
+            return pieces;
+        }
+        cuts_max /= 4;
+    }
+}
+
+fn cut_at(journal: &Journal, disk: &dyn Disk, cuts_max: usize) -> Pieces {
     let mut pieces = Vec::new();
+    let mut is_finest = true;
     let mut sizes: HashMap<Inode, u64> = journal
         .start
         .inodes
         .iter()
         .filter_map(|(inode, node)| match node {
-            Node::File { bytes, .. } => Some((*inode, bytes.len() as u64)),
+            Node::File { content, .. } => Some((*inode, content.len())),
             Node::Folder { .. } | Node::Link { .. } => None,
         })
         .collect();
@@ -212,9 +223,9 @@ pub fn cut(journal: &Journal, disk: &dyn Disk) -> Vec<Piece> {
                 None,
             )),
             Change::Write { inode, offset, bytes } => {
-                for (at, cut) in cuts(*offset, bytes, disk.tears_at()) {
-                    push(Part::Data { inode: *inode, offset: at, bytes: cut.into() });
-                }
+                let (parts, is_fine) = cuts(*offset, bytes, disk.tears_at(), cuts_max);
+                is_finest &= is_fine;
+                parts.into_iter().for_each(|stretch| push(Part::Data { inode: *inode, stretch }));
                 let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
                 if end > *size {
                     let blocks_from =
@@ -235,26 +246,26 @@ pub fn cut(journal: &Journal, disk: &dyn Disk) -> Vec<Piece> {
             Change::Sync { .. } | Change::SyncAll => {}
         }
     }
-    pieces
+    Pieces { all: pieces, is_finest }
 }
 
-/// A write, torn wherever the disk may tear it; `None` for a disk that never does.
-fn cuts(offset: u64, bytes: &[u8], unit: Option<u64>) -> Vec<(u64, &[u8])> {
+/// A write, torn wherever the disk may tear it, and whether these are all such places. A disk without a `unit` tears nothing.
+fn cuts(offset: u64, bytes: &Bytes, unit: Option<u64>, most: usize) -> (Vec<Stretch>, bool) {
     if bytes.is_empty() {
-        return Vec::new();
+        return (Vec::new(), true);
     }
-    let Some(unit) = unit else { return vec![(offset, bytes)] };
+    let Some(unit) = unit else { return (vec![Stretch::of(offset, bytes.clone())], true) };
     let units = (offset + bytes.len() as u64).div_ceil(unit) - offset / unit;
-    let unit = unit * units.div_ceil(CUTS_MAX as u64).max(1);
+    let at_once = units.div_ceil(most as u64).max(1);
+    let unit = unit * at_once;
     let mut cut = Vec::new();
-    let (mut at, mut rest) = (offset, bytes);
+    let (mut at, mut rest) = (offset, bytes.clone());
     while !rest.is_empty() {
         let length = usize::try_from(unit - at % unit).unwrap_or(usize::MAX).min(rest.len());
-        let (this, next) = rest.split_at(length);
-        cut.push((at, this));
-        (at, rest) = (at + length as u64, next);
+        cut.push(Stretch::of(at, rest.split_to(length)));
+        at += length as u64;
     }
-    cut
+    (cut, at_once == 1)
 }
 
 #[cfg(test)]
@@ -263,14 +274,16 @@ mod tests {
 
     #[test]
     fn a_write_tears_where_its_units_end_and_never_into_too_many_pieces() {
-        let bytes = vec![1; 10_000];
-        let lengths = |offset, unit| -> Vec<usize> {
-            cuts(offset, &bytes, unit).into_iter().map(|(_, cut)| cut.len()).collect()
+        let bytes = Bytes::from(vec![1; 10_000]);
+        let lengths = |offset, unit| -> Vec<u64> {
+            let (cuts, is_finest) = cuts(offset, &bytes, unit, CUTS_MAX);
+            assert_eq!(is_finest, unit != Some(512));
+            cuts.into_iter().map(|cut| cut.end() - cut.offset()).collect()
         };
         assert_eq!(lengths(0, Some(4096)), [4096, 4096, 1808]);
         assert_eq!(lengths(4000, Some(4096)), [96, 4096, 4096, 1712]);
         assert_eq!(lengths(0, None), [10_000]);
         assert!(lengths(0, Some(512)).len() <= CUTS_MAX);
-        assert_eq!(lengths(0, Some(512)).iter().sum::<usize>(), 10_000);
+        assert_eq!(lengths(0, Some(512)).iter().sum::<u64>(), 10_000);
     }
 }

@@ -1,12 +1,18 @@
 //! Every state that a model allows after a crash: at each point of the journal, each set of pieces that may be missing.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::ControlFlow;
 
 use super::image::Image;
-use super::journal::{Change, Journal};
+use super::journal::Journal;
 use super::model::Disk;
-use super::piece::{self, Part, Piece, Sizes};
+use super::piece::{self, Part, Piece, Pieces, Sizes};
+use super::space::Space;
+use crate::words::grouped;
+
+/// So many pieces of a journal at the most: what hangs on what is known of each two.
+const PIECES_MAX: usize = 8192;
 
 /// How far the enumeration goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,34 @@ pub struct State {
     pub image: Image,
 }
 
+/// Why not even those states were shown that the bounds on a point leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// There are more than so many.
+    States(usize),
+    /// The journal has so many pieces, which is too many.
+    Pieces(usize),
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::States(most) => write!(
+                to,
+                "a power loss may leave more than {} states, and only so many are judged: give a command that does less",
+                grouped(*most as u64)
+            ),
+            Self::Pieces(count) => write!(
+                to,
+                "the calls have {} parts that may be missing after a power loss, more than the {} that are judged: give a command \
+                 that does less",
+                grouped(*count as u64),
+                grouped(PIECES_MAX as u64)
+            ),
+        }
+    }
+}
+
 /// All states that a model allows, equal ones once.
 #[derive(Clone, Debug)]
 pub struct States {
@@ -58,6 +92,8 @@ pub struct Walked {
     pub states: u64,
     /// Whether every state that the model allows was shown.
     pub is_exhaustive: bool,
+    /// Why states were not shown that the bounds on each point leave; none where all were.
+    pub excess: Option<Excess>,
 }
 
 /// Enumerates the states. Where an acknowledgement falls between two calls (`acknowledgements` holds how many calls had
@@ -80,22 +116,46 @@ pub fn walk(
     bounds: Bounds,
     show: &mut dyn FnMut(State) -> ControlFlow<()>,
 ) -> Walked {
-    let pieces = piece::cut(journal, disk);
+    walk_while(journal, disk, acknowledgements, bounds, &mut || true, show)
+}
+
+/// The same, for as long as `goes_on`, which is asked before each state is made: most of them may be known already.
+pub fn walk_while(
+    journal: &Journal,
+    disk: &dyn Disk,
+    acknowledgements: &[usize],
+    bounds: Bounds,
+    goes_on: &mut dyn FnMut() -> bool,
+    show: &mut dyn FnMut(State) -> ControlFlow<()>,
+) -> Walked {
+    let Pieces { all: pieces, is_finest } = piece::cut(journal, disk, PIECES_MAX);
+    if pieces.len() > PIECES_MAX {
+        let excess = Some(Excess::Pieces(pieces.len()));
+        return Walked { pieces, states: 0, is_exhaustive: false, excess };
+    }
     let space = Space::new(journal, disk, &pieces);
     let mut known = HashSet::new();
-    let mut is_exhaustive = true;
-    let mut states = 0;
+    let (mut is_exhaustive, mut excess, mut states) = (is_finest, None, 0);
     'all: for calls in 0..=journal.lines.len() {
         let acknowledged = acknowledgements.iter().filter(|&&at| at <= calls).count();
-        let (sets, is_whole) = space.sets(calls, bounds);
-        is_exhaustive &= is_whole;
-        for missing in sets {
-            let image = space.image(calls, &missing);
+        let sets = space.sets(calls, bounds);
+        is_exhaustive &= sets.is_whole;
+        if sets.is_full {
+            excess = Some(Excess::States(bounds.states_max));
+        }
+        for number in 0..sets.len() {
+            if !goes_on() {
+                is_exhaustive = false;
+                break 'all;
+            }
+            let missing = space.missing(&sets, number);
+            let image = image(journal, &pieces, calls, &missing);
             if !known.insert((image.digest(), acknowledged)) {
                 continue;
             }
             if states >= bounds.states_max as u64 {
                 is_exhaustive = false;
+                excess = Some(Excess::States(bounds.states_max));
                 break 'all;
             }
             states += 1;
@@ -105,7 +165,7 @@ pub fn walk(
             }
         }
     }
-    Walked { pieces, states, is_exhaustive }
+    Walked { pieces, states, is_exhaustive, excess }
 }
 
 /// The state after so many calls in which these pieces are missing, with the journal's pieces; none where the model does not
@@ -117,121 +177,19 @@ pub fn state_of(
     calls: usize,
     missing: &[usize],
 ) -> Option<(State, Vec<Piece>)> {
-    let pieces = piece::cut(journal, disk);
-    let space = Space::new(journal, disk, &pieces);
-    let free = space.free(calls);
-    let is_allowed = calls <= journal.lines.len()
-        && missing.iter().all(|piece| free.binary_search(piece).is_ok())
-        && space.without(missing, &free) == missing;
-    let image = is_allowed.then(|| space.image(calls, missing))?;
+    let pieces = piece::cut(journal, disk, PIECES_MAX).all;
+    let is_allowed = pieces.len() <= PIECES_MAX
+        && calls <= journal.lines.len()
+        && Space::new(journal, disk, &pieces).may_be(calls, missing);
+    let image = is_allowed.then(|| image(journal, &pieces, calls, missing))?;
     Some((State { calls, acknowledged: 0, missing: missing.to_vec(), image }, pieces))
 }
 
 /// What is read when nothing is missing.
 pub(super) fn whole(journal: &Journal) -> Image {
     let disk = super::model::ALL[0];
-    let pieces = piece::cut(journal, disk);
+    let pieces = piece::cut(journal, disk, usize::MAX).all;
     image(journal, &pieces, journal.lines.len(), &[])
-}
-
-/// What may be missing, and what hangs on what.
-struct Space<'a> {
-    journal: &'a Journal,
-    pieces: &'a [Piece],
-    /// After how many calls each piece is on disk for certain.
-    lasts_after: Vec<Option<usize>>,
-    /// Which pieces cannot be on disk without this one: itself among them.
-    hangs: Vec<Vec<usize>>,
-}
-
-impl<'a> Space<'a> {
-    fn new(journal: &'a Journal, disk: &dyn Disk, pieces: &'a [Piece]) -> Self {
-        let hangs = hanging(disk, pieces);
-        Self { journal, pieces, lasts_after: lasting(journal, disk, pieces, &hangs), hangs }
-    }
-
-    /// The pieces that may or may not be there after so many calls.
-    fn free(&self, calls: usize) -> Vec<usize> {
-        let is_free = |&index: &usize| {
-            self.pieces[index].line < calls && self.lasts_after[index].is_none_or(|after| after > calls)
-        };
-        (0..self.pieces.len()).filter(is_free).collect()
-    }
-
-    /// What is missing if these are, of what is free.
-    fn without(&self, roots: &[usize], free: &[usize]) -> Vec<usize> {
-        let mut missing: Vec<usize> = roots
-            .iter()
-            .flat_map(|&root| self.hangs[root].iter().copied())
-            .filter(|index| free.binary_search(index).is_ok())
-            .collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
-    }
-
-    /// Sets of missing pieces after so many calls, the smallest first, and whether they are all.
-    fn sets(&self, calls: usize, bounds: Bounds) -> (Vec<Vec<usize>>, bool) {
-        let free = self.free(calls);
-        if let Some(all) = self.all_sets(&free, bounds.sets_max) {
-            return (all, true);
-        }
-        let mut sets: HashSet<Vec<usize>> = HashSet::from([Vec::new(), free.clone()]);
-        let mut units: Vec<Vec<usize>> = free.iter().map(|&index| vec![index]).collect();
-        units.extend(self.contents(&free));
-        let mut layer: Vec<Vec<usize>> = vec![Vec::new()];
-        for _ in 0..bounds.missing_max {
-            let mut next = Vec::new();
-            for base in &layer {
-                for unit in &units {
-                    let missing = self.without(&[base.as_slice(), unit].concat(), &free);
-                    if sets.len() < bounds.states_max && sets.insert(missing.clone()) {
-                        next.push(missing);
-                    }
-                }
-            }
-            layer = next;
-        }
-        (sorted(sets), false)
-    }
-
-    /// All that is not on disk of one file's content, file by file: what a cache holds back goes together.
-    fn contents(&self, free: &[usize]) -> Vec<Vec<usize>> {
-        let mut inodes: Vec<_> =
-            free.iter().filter_map(|&index| self.pieces[index].part.content_of()).collect();
-        inodes.sort_unstable();
-        inodes.dedup();
-        let of = |inode| {
-            let is_of = |index: &&usize| self.pieces[**index].part.content_of() == Some(inode);
-            free.iter().filter(is_of).copied().collect()
-        };
-        inodes.into_iter().map(of).collect()
-    }
-
-    /// Every set that may be missing; `None` where there are more than so many.
-    fn all_sets(&self, free: &[usize], most: usize) -> Option<Vec<Vec<usize>>> {
-        let mut sets: HashSet<Vec<usize>> = HashSet::from([Vec::new()]);
-        let mut layer = vec![Vec::new()];
-        while let Some(base) = layer.pop() {
-            for &index in free {
-                if base.binary_search(&index).is_ok() {
-                    continue;
-                }
-                let missing = self.without(&[base.as_slice(), &[index]].concat(), free);
-                if sets.insert(missing.clone()) {
-                    if sets.len() > most {
-                        return None;
-                    }
-                    layer.push(missing);
-                }
-            }
-        }
-        Some(sorted(sets))
-    }
-
-    fn image(&self, calls: usize, missing: &[usize]) -> Image {
-        image(self.journal, self.pieces, calls, missing)
-    }
 }
 
 /// What is read after so many calls when these pieces are missing.
@@ -251,63 +209,4 @@ fn image(journal: &Journal, pieces: &[Piece], calls: usize, missing: &[usize]) -
     }
     sizes.settle(&mut state);
     Image::reachable(&state)
-}
-
-fn sorted(sets: HashSet<Vec<usize>>) -> Vec<Vec<usize>> {
-    let mut sets: Vec<Vec<usize>> = sets.into_iter().collect();
-    sets.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
-    sets
-}
-
-/// After how many calls each piece is on disk for certain.
-fn lasting(journal: &Journal, disk: &dyn Disk, pieces: &[Piece], hangs: &[Vec<usize>]) -> Vec<Option<usize>> {
-    let mut lasts_after = vec![None; pieces.len()];
-    for (line, call) in journal.lines.iter().enumerate() {
-        let before = pieces.partition_point(|piece| piece.line < line);
-        let lasting = match call.change {
-            Change::Sync { inode, what } => disk.lasts(&pieces[..before], inode, what),
-            Change::SyncAll => (0..before).collect(),
-            _ => continue,
-        };
-        let mut open = lasting;
-        while let Some(index) = open.pop() {
-            if lasts_after[index].is_some() {
-                continue;
-            }
-            lasts_after[index] = Some(line + 1);
-            if !disk.syncs_ahead() {
-                // What lasts brings along what it needs.
-                open.extend((0..before).filter(|&other| hangs[other].binary_search(&index).is_ok()));
-            }
-        }
-    }
-    lasts_after
-}
-
-/// For each piece, those that cannot be on disk without it.
-fn hanging(disk: &dyn Disk, pieces: &[Piece]) -> Vec<Vec<usize>> {
-    let mut direct = vec![Vec::new(); pieces.len()];
-    for (at, one) in pieces.iter().enumerate() {
-        for (other_at, other) in pieces.iter().enumerate() {
-            let is_pair = one.line < other.line || (one.line == other.line && at != other_at);
-            if is_pair && disk.needs(other, one) {
-                direct[at].push(other_at);
-            }
-        }
-    }
-    let reach = |start: usize| {
-        let mut reached = vec![start];
-        let mut at = 0;
-        while let Some(&this) = reached.get(at) {
-            at += 1;
-            for &next in &direct[this] {
-                if !reached.contains(&next) {
-                    reached.push(next);
-                }
-            }
-        }
-        reached.sort_unstable();
-        reached
-    };
-    (0..pieces.len()).map(reach).collect()
 }

@@ -1,10 +1,9 @@
 //! The models against what was seen on real filesystems after real power losses (docs/disks.md), case by case.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::{
-    Bounds, Change, Disk, Image, Inode, Journal, Line, Node, ROOT, Start, Sync, enumerate, mends, model,
+    Bounds, Change, Content, Disk, Image, Inode, Journal, Line, Node, ROOT, Start, Sync, enumerate, mends, model,
 };
 
 /// A journal written by hand: names stand for inodes.
@@ -14,7 +13,7 @@ struct Script {
 }
 
 fn file(text: &str) -> Node {
-    Node::File { mode: 0o644, bytes: Arc::new(text.into()) }
+    Node::File { mode: 0o644, content: Content::of(text.to_owned()) }
 }
 
 impl Script {
@@ -46,7 +45,7 @@ impl Script {
     }
 
     fn write(self, inode: Inode, offset: u64, text: &str) -> Self {
-        self.line(Change::Write { inode, offset, bytes: text.as_bytes().into() })
+        self.line(Change::Write { inode, offset, bytes: text.to_owned().into() })
     }
 
     fn fsync(self, inode: Inode) -> Self {
@@ -79,10 +78,10 @@ enum When {
 fn shown(node: Option<&Node>) -> String {
     match node {
         None => "absent".into(),
-        Some(Node::File { bytes, .. }) if bytes.is_empty() => "empty".into(),
-        Some(Node::File { bytes, .. }) if bytes.iter().all(|byte| *byte == 0) => "zeros".into(),
-        Some(Node::File { bytes, .. }) => {
-            let mut text = String::from_utf8_lossy(bytes).into_owned();
+        Some(Node::File { content, .. }) if content.is_empty() => "empty".into(),
+        Some(Node::File { content, .. }) if content.written().next().is_none() => "zeros".into(),
+        Some(Node::File { content, .. }) => {
+            let mut text = String::from_utf8_lossy(&content.bytes()).into_owned();
             let runs: Vec<char> = text.chars().collect();
             if runs.len() > 16 {
                 let mut short: Vec<char> = runs;
@@ -224,14 +223,14 @@ fn an_append_may_end_in_zeros_on_ext4_alone() {
 #[test]
 fn an_append_over_blocks_may_end_with_the_first() {
     let (old, new) = ("o".repeat(100), "n".repeat(8192));
-    let lengths = |disk| -> BTreeSet<(usize, bool)> {
+    let lengths = |disk| -> BTreeSet<(u64, bool)> {
         let script = Script::with(&[("f", &old)]);
         let inode = script.of("f");
         let journal = script.write(inode, 100, &new).journal;
         let bounds = Bounds { sets_max: 1 << 16, ..Bounds::default() };
         let states = enumerate(&journal, model::named(disk).expect("a model"), &[], bounds).states;
         let length = |state: &super::State| match state.image.get("f") {
-            Some(Node::File { bytes, .. }) => (bytes.len(), bytes.contains(&0)),
+            Some(Node::File { content, .. }) => (content.len(), content.bytes().contains(&0)),
             other => panic!("{other:?}"),
         };
         states.iter().map(length).collect()
@@ -313,7 +312,7 @@ fn posix_contains_every_other_model() {
     let posix = model::named("posix").expect("a model");
     for script in [replace(false, false), replace(true, false), replace(false, true)] {
         let bounds = Bounds { sets_max: 1 << 16, ..Bounds::default() };
-        let of = |disk: &dyn Disk| -> BTreeSet<u64> {
+        let of = |disk: &dyn Disk| -> BTreeSet<u128> {
             let states = enumerate(&script.journal, disk, &[], bounds).states;
             states.iter().map(|state| state.image.digest()).collect()
         };

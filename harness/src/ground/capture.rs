@@ -85,6 +85,25 @@ impl Body {
         Self::Large { bytes: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() }
     }
 
+    /// The body of a file of this length that holds these bytes at these offsets, in order, and zeros elsewhere.
+    #[must_use]
+    pub fn of_written<'a>(length: u64, written: impl Iterator<Item = (u64, &'a [u8])>) -> Self {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let is_large = length > LARGE_BYTES;
+        let (mut whole, mut hasher, mut at) = (Vec::new(), Sha256::new(), 0);
+        let mut put = |bytes: &[u8]| if is_large { hasher.update(bytes) } else { whole.extend_from_slice(bytes) };
+        for (offset, bytes) in written.chain([(length, &[][..])]) {
+            while at < offset {
+                let zeros = (offset - at).min(ZEROS.len() as u64);
+                put(&ZEROS[..zeros as usize]);
+                at += zeros;
+            }
+            put(bytes);
+            at += bytes.len() as u64;
+        }
+        if is_large { Self::Large { bytes: length, sha256: hasher.finalize().into() } } else { Self::Whole(whole.into()) }
+    }
+
     /// Its length, in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::record::{JournalBuilder, Key, Kind, kind_of};
 use crate::books::deed::{Attribute, Deed, Known, Offset, Renaming, Resizing, SyncKind};
 use crate::books::places::Place;
-use crate::disk::{Change, Inode, Node, ROOT, Sync};
+use crate::disk::{Change, Content, Inode, Node, ROOT, Sync};
 use crate::tracee::Stood;
 
 /// A change, with its call as people read it; none where nothing changes. The error says what cannot be told.
@@ -30,7 +32,7 @@ impl JournalBuilder<'_> {
                 let (key, there) = self.entry(place)?;
                 match there {
                     None if how.has(libc::O_CREAT) => {
-                        let node = Node::File { mode: 0o644, bytes: Arc::default() };
+                        let node = Node::File { mode: 0o644, content: Content::default() };
                         Some((format!("create {}", place.shown), self.create(key, node)))
                     }
                     Some(inode) if how.has(libc::O_TRUNC) && how.writes() => {
@@ -74,7 +76,7 @@ impl JournalBuilder<'_> {
             }
             Deed::MakeNode(Some(place), crate::books::deed::Node::File) => {
                 let (key, None) = self.entry(place)? else { return Ok(None) };
-                let node = Node::File { mode: 0o644, bytes: Arc::default() };
+                let node = Node::File { mode: 0o644, content: Content::default() };
                 Some((format!("create {}", place.shown), self.create(key, node)))
             }
             Deed::MakeNode(Some(place), _) => {
@@ -110,7 +112,7 @@ impl JournalBuilder<'_> {
                     crate::words::plural(bytes.len() as u64, "byte"),
                     self.name(inode)
                 );
-                Some((label, Change::Write { inode, offset, bytes: bytes.as_ref().into() }))
+                Some((label, Change::Write { inode, offset, bytes: Bytes::from_owner(Arc::clone(bytes)) }))
             }
             Deed::Resize(Some(file), how) => {
                 let inode = self.must(file, stood)?;

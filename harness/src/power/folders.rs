@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::disk::{Image, Node};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use crate::disk::{BLOCK, Content, Image, Node};
 use crate::ground::{Body, Capture, Entry, Kind};
 
 /// An inode as the kernel numbers it: device and number.
@@ -29,6 +31,11 @@ pub(super) fn prefix(folder: usize, count: usize) -> Option<String> {
 
 /// Reads the state folders.
 pub fn read(folders: &[PathBuf]) -> io::Result<Seen> {
+    read_like(folders, None)
+}
+
+/// The same; what lies there as in another image shares its memory.
+pub fn read_like(folders: &[PathBuf], like: Option<&Image>) -> io::Result<Seen> {
     let mut seen = Seen { image: Image::default(), numbers: Vec::new() };
     let mut known: HashMap<Number, u32> = HashMap::new();
     for (number, folder) in folders.iter().enumerate() {
@@ -40,12 +47,18 @@ pub fn read(folders: &[PathBuf]) -> io::Result<Seen> {
             seen.image.insert(at.as_str(), inode, Node::Folder { mode: about.mode() & 0o7777 });
         }
         seen.numbers.push(((about.dev(), about.ino()), at.as_str().into()));
-        read_folder(folder, &at, &mut seen, &mut known)?;
+        read_folder(folder, &at, like, &mut seen, &mut known)?;
     }
     Ok(seen)
 }
 
-fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Number, u32>) -> io::Result<()> {
+fn read_folder(
+    folder: &Path,
+    at: &str,
+    like: Option<&Image>,
+    seen: &mut Seen,
+    known: &mut HashMap<Number, u32>,
+) -> io::Result<()> {
     let mut open = vec![(folder.to_owned(), at.to_owned())];
     while let Some((folder, at)) = open.pop() {
         for entry in fs::read_dir(&folder)? {
@@ -64,7 +77,7 @@ fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Num
                 let target = fs::read_link(entry.path())?;
                 Node::Link { target: target.to_string_lossy().into() }
             } else if about.is_file() {
-                Node::File { mode, bytes: Arc::new(fs::read(entry.path())?) }
+                Node::File { mode, content: read_file(&entry.path(), like.and_then(|like| like.get(&path)))? }
             } else {
                 let why = format!("{}: it is not a file, folder or link", entry.path().display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -79,6 +92,45 @@ fn read_folder(folder: &Path, at: &str, seen: &mut Seen, known: &mut HashMap<Num
         }
     }
     Ok(())
+}
+
+/// Reads a file block by block; holes are skipped.
+fn read_file(path: &Path, like: Option<&Node>) -> io::Result<Content> {
+    let like = match like {
+        Some(Node::File { content, .. }) => Some(content),
+        _ => None,
+    };
+    let mut file = fs::File::open(path)?;
+    let mut content = Content::default();
+    let mut block = Vec::with_capacity(BLOCK as usize);
+    loop {
+        let at = match seek(&file, SeekFrom::Data(content.len())) {
+            Ok(at) => at / BLOCK * BLOCK,
+            Err(Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(&file, SeekFrom::Hole(at))?;
+        content.skip_to(at);
+        file.seek(io::SeekFrom::Start(at))?;
+        while content.len() < end {
+            block.clear();
+            if file.by_ref().take(BLOCK).read_to_end(&mut block)? == 0 {
+                return Ok(content);
+            }
+            content.push_like(like, &block);
+        }
+    }
+    content.skip_to(file.metadata()?.len());
+    Ok(content)
+}
+
+/// Writes a file anew; zeros that nobody wrote stay holes.
+fn write_file(path: &Path, content: &Content) -> io::Result<()> {
+    let file = fs::File::create(path)?;
+    for (offset, bytes) in content.written() {
+        file.write_all_at(bytes, offset)?;
+    }
+    file.set_len(content.len())
 }
 
 /// Turns state folders that hold one image into folders that hold another.
@@ -110,12 +162,12 @@ pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
                 fs::set_permissions(&target, Permissions::from_mode(*mode))?;
             }
             Node::Link { target: points_to } => symlink(&**points_to, &target)?,
-            Node::File { mode, bytes } => {
+            Node::File { mode, content } => {
                 if let Some(other) = first.get(inode) {
                     fs::hard_link(place(other), &target)?;
                     continue;
                 }
-                fs::write(&target, bytes.as_slice())?;
+                write_file(&target, content)?;
                 fs::set_permissions(&target, Permissions::from_mode(*mode))?;
                 first.insert(*inode, path);
             }
@@ -148,7 +200,7 @@ pub fn captures(image: &Image, initial: &[Capture]) -> Vec<Capture> {
             continue;
         }
         let (kind, mode) = match node {
-            Node::File { mode, bytes } => (Kind::File(Body::of(bytes.as_ref().clone())), *mode),
+            Node::File { mode, content } => (Kind::File(Body::of_written(content.len(), content.written())), *mode),
             Node::Folder { mode } => (Kind::Folder, *mode),
             Node::Link { target } => (Kind::Link(target.to_string()), 0),
         };
@@ -188,9 +240,9 @@ mod tests {
         let folders = [at.clone()];
         let first = read(&folders).expect("read").image;
         let mut other = Image::default();
-        other.insert("a", 0, Node::File { mode: 0o600, bytes: Arc::new(b"now a file".to_vec()) });
+        other.insert("a", 0, Node::File { mode: 0o600, content: Content::of(b"now a file".to_vec()) });
         other.insert("b", 1, Node::Folder { mode: 0o700 });
-        other.insert("b/x", 2, Node::File { mode: 0o644, bytes: Arc::new(Vec::new()) });
+        other.insert("b/x", 2, Node::File { mode: 0o644, content: Content::default() });
         lay(&first, &other, &folders).expect("laid");
         assert_eq!(read(&folders).expect("read").image.digest(), other.digest());
         lay(&other, &first, &folders).expect("laid");

@@ -303,7 +303,7 @@ impl<'a> JournalBuilder<'a> {
 
 pub(super) fn kind_of(node: &Node) -> Kind {
     match node {
-        Node::File { bytes, .. } => Kind::File(bytes.len() as u64),
+        Node::File { content, .. } => Kind::File(content.len()),
         Node::Folder { .. } => Kind::Folder,
         Node::Link { .. } => Kind::Link,
     }

@@ -17,7 +17,7 @@ use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded};
 
 /// Which states are right, by their images and by whether something was acknowledged: none is judged twice.
-pub(crate) type Known = HashMap<(u64, bool), bool>;
+pub(crate) type Known = HashMap<(u128, bool), bool>;
 
 /// What a power loss is judged with.
 pub(crate) struct Losses<'a> {

@@ -5,9 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use flockwork_harness::disk::{Change, Image, Inode, Journal, Line, Node, ROOT, Start, Sync};
+use flockwork_harness::disk::{Change, Content, Image, Inode, Journal, Line, Node, ROOT, Start, Sync};
 
 use super::images::Random;
 
@@ -223,7 +222,7 @@ impl Case {
             let node = if path.ends_with('/') {
                 Node::Folder { mode: 0o755 }
             } else {
-                Node::File { mode: 0o644, bytes: Arc::new(content(*b"old!", *length)) }
+                Node::File { mode: 0o644, content: Content::of(content(*b"old!", *length)) }
             };
             image.insert(path.trim_end_matches('/'), number as u32 + 1, node);
         }
@@ -262,7 +261,7 @@ impl Names {
                 let (inode, (folder, name)) = (self.next, self.key(path));
                 self.next.0 += 1;
                 self.entries.insert((folder, name.clone()), inode);
-                let node = Node::File { mode: 0o644, bytes: Arc::default() };
+                let node = Node::File { mode: 0o644, content: Content::default() };
                 Change::Create { inode, node, folder, name }
             }
             Op::Write(path, offset, length) => Change::Write {
@@ -306,7 +305,7 @@ pub fn read(folder: &Path) -> io::Result<Image> {
                 open.push(path.clone());
                 Node::Folder { mode }
             } else {
-                Node::File { mode, bytes: Arc::new(fs::read(entry.path())?) }
+                Node::File { mode, content: Content::of(fs::read(entry.path())?) }
             };
             image.insert(path, about.ino() as u32, node);
         }
@@ -318,7 +317,7 @@ pub fn read(folder: &Path) -> io::Result<Image> {
 pub fn word(node: Option<&Node>) -> &'static str {
     let bytes = match node {
         None => return "absent",
-        Some(Node::File { bytes, .. }) => bytes,
+        Some(Node::File { content, .. }) => content.bytes(),
         Some(_) => return "other",
     };
     let kinds: Vec<char> = bytes

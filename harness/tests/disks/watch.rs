@@ -35,7 +35,7 @@ enum Left {
 }
 
 /// The states that a model allows after so many calls, by their digests; one set for each number of calls.
-struct Allowed(Vec<BTreeMap<u64, Image>>);
+struct Allowed(Vec<BTreeMap<u128, Image>>);
 
 impl Allowed {
     fn of(journal: &Journal, disk: &dyn Disk) -> Self {
@@ -50,11 +50,11 @@ impl Allowed {
         Self((0..=journal.lines.len()).map(after).collect())
     }
 
-    fn has(&self, digest: u64, (returned, begun): Calls) -> bool {
+    fn has(&self, digest: u128, (returned, begun): Calls) -> bool {
         self.0[returned..=begun.max(returned)].iter().any(|states| states.contains_key(&digest))
     }
 
-    fn all(&self) -> BTreeSet<u64> {
+    fn all(&self) -> BTreeSet<u128> {
         self.0.iter().flat_map(BTreeMap::keys).copied().collect()
     }
 }

@@ -148,11 +148,11 @@ impl Disk for Ext4 {
                     earlier.line < later.line && of_one_file(earlier, later)
                 }
                 // Data in a block that the file had before is in place, and waits for nobody.
-                (Part::Data { offset, .. }, Part::Grown { blocks_from, .. }) => {
+                (Part::Data { stretch, .. }, Part::Grown { blocks_from, .. }) => {
                     self.extents == Extents::WrittenFirst
                         && earlier.line <= later.line
                         && of_one_file(earlier, later)
-                        && offset >= blocks_from
+                        && stretch.offset() >= *blocks_from
                 }
                 _ => false,
             }

@@ -138,7 +138,7 @@ pub(crate) fn digest_of(image: &Image, volatile: Volatile) -> Digest {
     let mut hashed = Hashed::default();
     for (path, (_, node)) in image.nodes() {
         let content = match node {
-            Node::File { bytes, mode } => (Digest::of(bytes, volatile), *mode),
+            Node::File { content, mode } => (Digest::of(&content.bytes(), volatile), *mode),
             Node::Folder { mode } => (Digest::default(), *mode),
             Node::Link { target } => (Digest::of(target.as_bytes(), &[]), 0),
         };
