@@ -104,6 +104,10 @@ field LOG="target/field.jsonl": && (field-tools LOG)
 race-speed:
     cargo test --release -p flockwork-harness --test field -- --ignored --exact --nocapture speed::measure
 
+# States of a power loss judged in a second, the journal's cost, memory for 100 MB: the table of docs/crash.md; a minute or two, on a quiet machine
+crash-speed:
+    cargo bench -p flockwork-harness --bench control -- crash
+
 # Run every scenario of scenarios/crash on every disk model, and fill in the table of docs/crash.md; some minutes, as far as the tools are installed
 crash-table:
     cargo build --release --package flockwork-harness --bin flockwork

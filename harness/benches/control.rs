@@ -1,10 +1,12 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
-//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`, `kills`
-//! or `programs` for a part.
+//! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`, `kills`,
+//! `programs` or `crash` for a part.
 //!
 //! A `main` of its own: the zygote must be forked before there is a thread.
 
+#[path = "control/crash.rs"]
+mod crash;
 #[path = "control/programs.rs"]
 mod programs;
 
@@ -31,12 +33,13 @@ fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("steps", steps),
         ("exhaustive", exhaustive),
         ("rates", rates),
         ("kills", kills),
         ("programs", programs::programs),
+        ("crash", crash::crash),
     ];
     for (name, measure) in parts {
         if asked.is_empty() || asked.iter().any(|word| word == name) {

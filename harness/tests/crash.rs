@@ -167,6 +167,10 @@ fn names_drawn_at_random_hinder_no_kill() {
                    f=$(mktemp -p state) && printf 'new\n' >\"$f\" && mv \"$f\" state/f";
     let scenario = workshop.crash(&["--kill"], command, 0);
     assert!(scenario["unjudged"].is_null(), "{scenario:#}");
+    // One that leads nowhere, as git's first try in a folder that is still to be made.
+    let nowhere = format!("mktemp state/none/XXXXXXXX 2>/dev/null; {RENAME}");
+    let scenario = workshop.crash(&["--kill"], &nowhere, 0);
+    assert!(scenario["unjudged"].is_null(), "{scenario:#}");
 }
 
 #[test]
@@ -181,4 +185,66 @@ fn a_temporary_name_that_stays_is_left_over_whichever_name_comes_first() {
     let scenario = workshop.crash(&["--kill"], linked, 0);
     let left_over = scenario["left_over"].as_array().unwrap();
     assert!(left_over.contains(&"a".into()), "{scenario:#}");
+}
+
+#[test]
+fn two_fsyncs_that_are_missing_are_named_together() {
+    let workshop = Workshop::new();
+    for disk in ["posix", "ext4", "btrfs"] {
+        let scenario = workshop.crash(&["--power", "--durable", "--disk", disk], RENAME, 100);
+        let story = scenario["violations"][0]["story"].to_string();
+        let both =
+            "fsync of f.tmp before `rename f.tmp f` and of the state folder at the end together make all";
+        assert!(story.contains(both), "{disk}: {story}");
+    }
+    // No fsync keeps two files alike.
+    let two = "printf 'new\\n' >state/f; printf 'new\\n' >state/g";
+    let scenario = workshop.crash(&["--power", "--disk", "posix"], two, 100);
+    let story = scenario["violations"][0]["story"].to_string();
+    assert!(story.contains("no fsync makes every state good, nor do two together"), "{story}");
+}
+
+/// Whether there is no such program: then that is told, or with `FLOCKWORK_REQUIRE_ALL=1` a failure.
+fn lacks(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    assert!(is_there || std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "it needs {program}");
+    if !is_there {
+        println!("skipped: it needs {program}");
+    }
+    !is_there
+}
+
+#[test]
+fn what_no_journal_sees_is_refused_by_name_or_ignored_and_told() {
+    if lacks("python3") {
+        return;
+    }
+    let workshop = Workshop::new();
+    let mapped = "python3 -S -I -c \"import mmap,os
+m = mmap.mmap(os.open('state/f', os.O_RDWR), 4)
+m[0:3] = b'new'
+open('state/g', 'w').write('x')\"";
+    let told = workshop.says(&["--disk", "posix"], mapped, 102);
+    assert!(
+        told.contains("mmap shares memory through f, and what a command does that way is not recorded"),
+        "{told}"
+    );
+    assert!(!told.contains("--allow-uncontrolled"), "{told}");
+    let scenario = workshop.crash(&["--disk", "posix", "--ignore", "f"], mapped, 0);
+    assert_eq!(scenario["mapped"], serde_json::json!(["f"]), "{scenario:#}");
+    assert!(workshop.says(&["--disk", "posix", "--ignore", "g"], mapped, 102).contains("through f"));
+    let unnamed = "python3 -S -I -c \"import os; os.open('state', os.O_TMPFILE | os.O_RDWR)\"";
+    let told = workshop.says(&["--power", "--disk", "posix"], unnamed, 102);
+    assert!(told.contains("O_TMPFILE, which no disk model knows"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_mostly_a_hole_costs_what_it_holds_and_one_too_long_is_told() {
+    let workshop = Workshop::new();
+    let long = "printf x >state/g; truncate -s 4M state/g; sync state/g";
+    let scenario = workshop.crash(&["--power", "--disk", "posix", "--then", "wc -c state/f"], long, 0);
+    assert!(scenario["states"].as_u64().is_some_and(|states| states > 2), "{scenario:#}");
+    let told = workshop.says(&["--power"], "truncate -s 1T state/g", 102);
+    assert!(told.contains("g: it is 1099511627776 bytes long"), "{told}");
 }

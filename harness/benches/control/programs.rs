@@ -103,7 +103,8 @@ fn put_back(state: &Path) {
 }
 
 /// Takes the turns of a fixed order that mixes both.
-struct Mixed(usize);
+#[derive(Default)]
+pub struct Mixed(usize);
 
 impl Chooser for Mixed {
     fn choose(&mut self, point: &Point<'_>) -> Pick {

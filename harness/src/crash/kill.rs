@@ -11,11 +11,11 @@ use crate::explore::strategy::replay::{Fidelity, Follower, Turn};
 use crate::plan::schedule::Fault;
 use crate::race::baseline::NoBaseline;
 use crate::race::control::done_of;
-use crate::race::holding::{machine_settings, refusal};
-use crate::race::judge::Judged;
+use crate::race::holding::{machine_settings, refusal as refusal_of_race};
+use crate::race::judge::{Broken, Judged};
 use crate::race::run::Played;
 use crate::race::{RaceError, tell};
-use crate::tracee::{Left, Machine, Options, Planned};
+use crate::tracee::{Left, Machine, Options, Planned, TraceeError};
 
 impl Work<'_> {
     /// Kills the command before each of its steps, and judges what that leaves.
@@ -34,46 +34,65 @@ impl Work<'_> {
             .iter()
             .map(|(_, label, faults)| (Arc::clone(label), faults.has(Fault::Kill)))
             .collect();
-        let has_then = !self.site.then.is_empty();
-        let mut tried = 0;
+        let (mut tried, mut missed) = (0, Vec::new());
         let mut found: Option<Discovery> = None;
         for (at, (label, _)) in chances.iter().enumerate().filter(|(_, (_, can))| *can) {
             if self.is_over() {
                 break;
             }
-            let planned = [Planned { process: 0, label: Arc::clone(label), fault: Fault::Kill }];
-            let (execution, played) = self.execute(&mut machine, &planned)?;
-            if execution.outcome.faults.is_empty() {
-                // It did not come to this step: nothing was killed.
+            let Some((played, broken)) = self.killed_before(&mut machine, label)? else {
+                missed.push(label);
                 continue;
-            }
+            };
             tried += 1;
             self.progress.update(tried, u64::from(found.is_some()));
-            match self.judge.judge_crash(&mut self.site, &played, has_then, false)? {
-                Judged::Legal { left_over } => self.run.left_over.extend(left_over),
-                Judged::Broken(broken) => {
-                    if let Some(Discovery { how: How::Killed { shown, .. }, .. }) = &mut found {
-                        *shown += 1;
-                        continue;
-                    }
-                    let steps = chances[..at].iter().map(|(label, _)| label.to_string()).collect();
-                    let words = words.clone();
-                    let how = How::Killed { before: label.to_string(), steps, shown: 1, words };
-                    found = Some(Discovery { broken, outcome: played.outcome, how });
-                }
+            let Some(broken) = broken else { continue };
+            if let Some(Discovery { how: How::Killed { shown, .. }, .. }) = &mut found {
+                *shown += 1;
+                continue;
             }
+            let steps = chances[..at].iter().map(|(label, _)| label.to_string()).collect();
+            let how = How::Killed { before: label.to_string(), steps, shown: 1, words: words.clone() };
+            found = Some(Discovery { broken, outcome: played.outcome, how });
         }
         let all = chances.iter().filter(|(_, can)| *can).count() as u64;
         if tried < all && self.run.unjudged.is_none() {
-            self.run.unjudged = Some(format!("the command was killed at {tried} of {all} steps only"));
+            let why = match missed.first() {
+                Some(step) => format!(": it never came again to `{step}`"),
+                None => ", then the time was used up: raise --budget".into(),
+            };
+            self.run.unjudged = Some(format!("the command was killed at {tried} of {all} steps only{why}"));
         }
         self.run.kills = Some(tried);
         self.run.discoveries.extend(found);
         Ok(())
     }
 
+    /// Kills the command before this step, and judges what that leaves; none where it does not come to it.
+    pub(super) fn killed_before(
+        &mut self,
+        machine: &mut Machine,
+        label: &str,
+    ) -> Result<Option<(Played, Option<Broken>)>, NoBaseline> {
+        let planned = [Planned { process: 0, label: label.into(), fault: Fault::Kill }];
+        let (execution, played) = self.execute(machine, &planned)?;
+        if execution.outcome.faults.is_empty() {
+            return Ok(None);
+        }
+        let has_then = !self.site.then.is_empty();
+        Ok(Some(match self.judge.judge_crash(&mut self.site, &played, has_then, false)? {
+            Judged::Broken(broken) => (played, Some(broken)),
+            Judged::Legal { left_over } => {
+                self.run.left_over.extend(left_over);
+                (played, None)
+            }
+        }))
+    }
+
     /// A machine that holds the command.
     pub(super) fn machine(&self, options: Options) -> Result<Machine, NoBaseline> {
+        // Files that are ignored may be shared as memory: whatever else cannot be foreseen is refused after the run.
+        let options = Options { allow_uncontrolled: !self.plan.race.ignore.is_empty(), ..options };
         let settings = machine_settings(&self.site, self.root, &[0], options)?;
         Machine::open(self.zygote, settings).map_err(|error| refusal(error).into())
     }
@@ -99,8 +118,16 @@ impl Work<'_> {
             }
             if let Judged::Broken(broken) = verdict {
                 let how = broken.differences.first().map(tell::sentence).unwrap_or_default();
+                let absent = execution.outcome.absent.iter().copied().collect::<Vec<_>>().join(" and ");
+                let absent = if absent.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        "; it uses {absent}, which cannot be held and which it is told this kernel does not have"
+                    )
+                };
                 return Err(RaceError::Refused(format!(
-                    "held at its system calls, the command gives a different result: {how}"
+                    "held at its system calls, the command gives a different result: {how}{absent}"
                 ))
                 .into());
             }
@@ -117,6 +144,7 @@ impl Work<'_> {
         self.site.put_back()?;
         let mut in_order = Follower::new(Vec::<Turn>::new().into(), Fidelity::Prefix);
         let execution = machine.run(planned, &mut in_order, &mut ()).map_err(refusal)?;
+        self.must_be_foreseen(&execution.outcome)?;
         if execution.end != End::Completed {
             let waiting = execution.outcome.stall.clone().unwrap_or_default().join("; ");
             return Err(RaceError::Refused(format!(
@@ -126,6 +154,19 @@ impl Work<'_> {
         }
         self.must_be_renamed_as_elsewhere(&execution.outcome)?;
         Ok(execution)
+    }
+
+    /// What no journal sees must be of files that are ignored.
+    fn must_be_foreseen(&mut self, left: &Left) -> Result<(), RaceError> {
+        let comparator = &self.judge.baseline.comparator;
+        for call in left.uncontrolled.keys() {
+            let mapped = call.strip_prefix("mmap shares memory through ");
+            match mapped.filter(|path| comparator.ignores(path)) {
+                Some(path) => _ = self.run.mapped.insert(path.to_owned()),
+                None => return Err(RaceError::Refused(unrecorded(call))),
+            }
+        }
+        Ok(())
     }
 
     /// A rename between a state folder and another one of the same filesystem is one step elsewhere; here the copy of the state
@@ -144,4 +185,23 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// An error of the machine.
+fn refusal(error: TraceeError) -> RaceError {
+    match error {
+        TraceeError::Refused { command, call, why, .. } => {
+            RaceError::Refused(unrecorded(&format!("{command}: {call} {why}")))
+        }
+        error => refusal_of_race(error),
+    }
+}
+
+fn unrecorded(call: &str) -> String {
+    let hint = if call.contains("mmap") {
+        "; if the command makes that file anew after a crash, leave it out with --ignore"
+    } else {
+        ""
+    };
+    format!("{call}, and what a command does that way is not recorded{hint}")
 }

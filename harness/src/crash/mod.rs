@@ -43,6 +43,8 @@ pub struct CrashRun {
     pub left_over: BTreeSet<String>,
     /// What the command changed outside of the state folders.
     pub touched_outside: BTreeSet<String>,
+    /// Files that are ignored, and that the command wrote by memory that it shared: what calls wrote to them is all that is known.
+    pub mapped: BTreeSet<String>,
     /// How often the command ran alone, to learn what is right.
     pub sequential_runs: u64,
     /// How long it took, in nanoseconds.
@@ -155,6 +157,7 @@ fn open<'a>(
         masked: BTreeSet::new(),
         left_over: BTreeSet::new(),
         touched_outside: BTreeSet::new(),
+        mapped: BTreeSet::new(),
         sequential_runs: 0,
         duration_ns: 0,
         ended: Ended::Completed,

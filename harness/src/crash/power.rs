@@ -1,15 +1,20 @@
 //! Power loss: the command runs once with a journal, and every state that the disk model allows is judged.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
 use super::{Discovery, How, Power, Work};
 use crate::disk::Disk;
 use crate::engine::Ended;
 use crate::plan::crash::Durable;
 use crate::power::folders::{self, Seen};
-use crate::power::{Recorded, record};
+use crate::power::{Recorded, Recording};
 use crate::race::RaceError;
 use crate::race::baseline::NoBaseline;
 use crate::race::power::{Known, Losses};
 use crate::tracee::Options;
+use crate::words::plural;
 
 impl Work<'_> {
     /// Runs the command with a journal, and judges every state that the model allows.
@@ -27,30 +32,14 @@ impl Work<'_> {
             Some(Durable::Ended) => vec![calls],
             Some(Durable::Said(_)) => recorded.said.into_iter().collect(),
         };
-        let (stop, until, progress) = (self.stop, self.until, self.progress);
-        let mut ended = self.run.ended;
-        let mut known = Known::new();
-        let mut losses = Losses {
-            has_then: !self.site.then.is_empty(),
-            site: &mut self.site,
-            judge: &mut self.judge,
-            initial: &self.run.initial,
-            absent: &[],
-            known: &mut known,
-            left_over: &mut self.run.left_over,
-            is_over: &mut |judged| {
-                progress.update(judged, 0);
-                if stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    ended = Ended::Interrupted;
-                }
-                ended == Ended::Interrupted || std::time::Instant::now() >= until
-            },
-        };
-        let looked = losses.look(disk, &recorded, &before, &acknowledged)?;
-        self.run.ended = ended;
+        let looked = self.with_losses(|losses| losses.look(disk, &recorded, &before, &acknowledged))?;
         if looked.is_cut {
-            self.run.unjudged =
-                Some(format!("the time was used up after {} states: raise --budget", looked.states));
+            self.run.unjudged = Some(format!(
+                "the time was used up after {}: raise --budget",
+                plural(looked.states, "state")
+            ));
+        } else if let Some(excess) = looked.excess {
+            self.run.unjudged = Some(excess.to_string());
         }
         let is_exhaustive = looked.is_exhaustive;
         self.run.power = Some(Power { disk: disk.name(), calls, states: looked.states, is_exhaustive });
@@ -61,22 +50,55 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Judges power losses, until the time is used up or somebody stops it.
+    pub(super) fn with_losses<T>(
+        &mut self,
+        look: impl FnOnce(&mut Losses<'_>) -> Result<T, NoBaseline>,
+    ) -> Result<T, NoBaseline> {
+        let (stop, until, progress) = (self.stop, self.until, self.progress);
+        let ended = Cell::new(self.run.ended);
+        let is_over = |judged: u64| {
+            progress.update(judged, 0);
+            if stop.load(Ordering::Relaxed) {
+                ended.set(Ended::Interrupted);
+            }
+            ended.get() == Ended::Interrupted || Instant::now() >= until
+        };
+        let looked = look(&mut Losses {
+            has_then: !self.site.then.is_empty(),
+            site: &mut self.site,
+            judge: &mut self.judge,
+            initial: &self.run.initial,
+            absent: &[],
+            known: &mut Known::new(),
+            left_over: &mut self.run.left_over,
+            is_over: &is_over,
+        });
+        self.run.ended = ended.get();
+        looked
+    }
+
     /// Runs the command with a journal; the inner error says why nothing can be told of it.
     pub(super) fn recorded(&mut self) -> Result<Result<(Recorded, Seen), String>, NoBaseline> {
-        let failed = RaceError::failed("a state folder cannot be read");
+        let failed = || RaceError::failed("a state folder cannot be read");
         let options = Options { keeps_journal: true, records_bytes: true, ..Options::default() };
         let mut machine = self.machine(options)?;
         self.site.put_back()?;
-        let before =
-            folders::read(&self.site.work).map_err(RaceError::failed("a state folder cannot be read"))?;
+        let before = folders::read(&self.site.work).map_err(failed())?;
         let execution = self.hold(&mut machine, &[])?;
         self.run.touched_outside.extend(execution.outcome.touched_outside.iter().cloned());
-        let after = folders::read(&self.site.work).map_err(failed)?;
         let said = match &self.plan.durable {
             Some(Durable::Said(text)) => Some(text.as_str()),
             Some(Durable::Ended) | None => None,
         };
-        let recorded = match record(&execution.outcome.journal, &before, &after, &self.site.places(), said) {
+        let places = self.site.places();
+        let recording = match Recording::hearing(&execution.outcome.journal, &before, &places, said) {
+            Ok(recording) => recording,
+            Err(why) => return Ok(Err(why)),
+        };
+        let after = folders::read_like(&self.site.work, Some(&recording.image())).map_err(failed())?;
+        let mapped = &self.run.mapped;
+        let recorded = match recording.conclude_but(&after, &|path| mapped.contains(path)) {
             Ok(recorded) => recorded,
             Err(why) => return Ok(Err(why)),
         };

@@ -7,14 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Work, open};
 use crate::plan::crash::CrashPlan;
 use crate::plan::race::PowerRecord;
-use crate::plan::schedule::Fault;
 use crate::power::Lost;
 use crate::process::Zygote;
 use crate::race::RaceError;
 use crate::race::baseline::NoBaseline;
-use crate::race::judge::{Broken, Judged};
-use crate::race::power::{Known, Losses};
-use crate::tracee::{Options, Planned};
+use crate::race::judge::Broken;
+use crate::tracee::Options;
 
 /// The crash that is to come again.
 #[derive(Clone, Debug)]
@@ -75,17 +73,10 @@ pub fn replay(
 impl Work<'_> {
     fn kill_again(&mut self, before: &str, words: &BTreeSet<String>) -> Result<Replayed, NoBaseline> {
         let mut machine = self.machine(Options { words: Some(words.clone()), ..Options::default() })?;
-        let planned = [Planned { process: 0, label: before.into(), fault: Fault::Kill }];
-        let (execution, played) = self.execute(&mut machine, &planned)?;
-        if execution.outcome.faults.is_empty() {
-            return Ok(Replayed::diverged(format!("the command never comes to {before:?}")));
-        }
-        let has_then = !self.site.then.is_empty();
-        let broken = match self.judge.judge_crash(&mut self.site, &played, has_then, false)? {
-            Judged::Broken(broken) => Some(broken),
-            Judged::Legal { .. } => None,
-        };
-        Ok(Replayed { broken, lost: None, divergence: None })
+        Ok(match self.killed_before(&mut machine, before)? {
+            Some((_, broken)) => Replayed { broken, lost: None, divergence: None },
+            None => Replayed::diverged(format!("the command never comes to {before:?}")),
+        })
     }
 
     fn lose_again(&mut self, kept: &PowerRecord, is_undone: bool) -> Result<Replayed, NoBaseline> {
@@ -96,18 +87,10 @@ impl Work<'_> {
             Ok(recorded) => recorded,
             Err(why) => return Ok(Replayed::diverged(why)),
         };
-        let mut losses = Losses {
-            has_then: !self.site.then.is_empty(),
-            site: &mut self.site,
-            judge: &mut self.judge,
-            initial: &self.run.initial,
-            absent: &[],
-            known: &mut Known::new(),
-            left_over: &mut self.run.left_over,
-            is_over: &mut |_| false,
-        };
         let state = (kept.calls, kept.missing.as_slice());
-        Ok(match losses.look_again(disk, (&recorded, &before), state, is_undone)? {
+        let again =
+            self.with_losses(|losses| losses.look_again(disk, (&recorded, &before), state, is_undone))?;
+        Ok(match again {
             Ok(Some(wrong)) => {
                 Replayed { broken: Some(wrong.broken), lost: Some(wrong.lost), divergence: None }
             }

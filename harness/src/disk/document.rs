@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{ALL, Disk};
+use super::model::{ALL, COMMON, Disk, Rule};
 
 const BEFORE: &str = include_str!("document-before.md");
 const AFTER: &str = include_str!("document-after.md");
@@ -20,7 +20,8 @@ pub fn page(there: &str) -> String {
         }
         _ => AFTER.to_owned(),
     };
-    format!("{BEFORE}\n{}\n{after}", sections.join("\n"))
+    let common = format!("## What holds of every model\n{}", table(&COMMON));
+    format!("{BEFORE}\n{common}\n{}\n{after}", sections.join("\n"))
 }
 
 /// What stands before, between and after the lines around what was seen.
@@ -37,8 +38,14 @@ fn section(disk: &dyn Disk) -> String {
         None => "A write never tears.".to_owned(),
     };
     text += &tearing;
-    text += "\n\n| what happens | what the model promises or allows | source |\n|---|---|---|\n";
-    for rule in disk.rules() {
+    text.push('\n');
+    text + &table(disk.rules())
+}
+
+fn table(rules: &[Rule]) -> String {
+    let mut text =
+        "\n| what happens | what the model promises or allows | source |\n|---|---|---|\n".to_owned();
+    for rule in rules {
         writeln!(text, "| {} | {} | {} |", rule.event, rule.promise, rule.source).expect("memory takes it");
     }
     text

@@ -1,52 +1,126 @@
-//! The sync that is missing: tried, not guessed.
+//! The sync that is missing, or the two: tried, not guessed.
 
 use std::ops::ControlFlow;
 
 use super::journal::{Change, Inode, Journal, Line, Sync};
 use super::model::Disk;
-use super::states::{Bounds, State, walk};
+use super::states::{Bounds, State, walk_while};
 
-/// An fsync that makes every state good.
+/// So many pairs of fsyncs are tried at the most.
+const PAIRS_MAX: usize = 500;
+
+/// An fsync that could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mend {
+pub struct Fsync {
     /// Of which file or folder.
     pub inode: Inode,
     /// Before which call: index into the journal's lines, or their number for one at the end.
     pub before: usize,
-    /// How many states there are with it, all of them good.
+}
+
+/// Fsyncs that together make every state good: one, or two where none does alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mend {
+    /// In the order in which they are to be made.
+    pub fsyncs: Vec<Fsync>,
+    /// How many states there are with them, all of them good.
     pub states: u64,
 }
 
-/// Single fsyncs, each of which makes every state good; the latest place of each file or folder at which it does.
-///
-/// `is_good` judges a state by its image and by what had been acknowledged.
-pub fn mends(
-    journal: &Journal,
-    disk: &dyn Disk,
-    acknowledgements: &[usize],
-    bounds: Bounds,
-    is_good: &mut dyn FnMut(&State) -> bool,
-) -> Vec<Mend> {
-    let mut found = Vec::new();
-    for inode in candidates(journal) {
-        for before in (0..=journal.lines.len()).rev().filter(|&before| changes_before(journal, inode, before))
-        {
-            let mended = with_sync(journal, inode, before);
-            // Whoever acknowledges would do so after the fsync.
-            let later = |&at: &usize| if at >= before { at + 1 } else { at };
-            let moved: Vec<usize> = acknowledgements.iter().map(later).collect();
-            let mut all_good = true;
-            let walked = walk(&mended, disk, &moved, bounds, &mut |state| {
-                all_good = is_good(&state);
-                if all_good { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
-            if all_good {
-                found.push(Mend { inode, before, states: walked.states });
-                break;
+/// What was found by trying.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mends {
+    /// Each of these makes every state good.
+    pub found: Vec<Mend>,
+    /// Whether every fsync was tried, and every two if none helps alone.
+    pub is_whole: bool,
+}
+
+/// What a mend must do.
+pub struct Trial<'a> {
+    /// What was done without it.
+    pub journal: &'a Journal,
+    /// What may be lost.
+    pub disk: &'a dyn Disk,
+    /// After how many calls it was said that the work lasts, ascending.
+    pub acknowledgements: &'a [usize],
+    /// How far states are enumerated.
+    pub bounds: Bounds,
+    /// Judges a state, by its image and by what had been acknowledged.
+    pub is_good: &'a mut dyn FnMut(&State) -> bool,
+    /// Whether there is time for more of so many fsyncs together.
+    pub goes_on: &'a dyn Fn(usize) -> bool,
+}
+
+impl Trial<'_> {
+    /// Single fsyncs that make every state good, for each file or folder the latest at which it does; where there is none, two
+    /// fsyncs that do together.
+    pub fn mends(&mut self) -> Mends {
+        let inodes = candidates(self.journal);
+        let places: Vec<Vec<Fsync>> = inodes.iter().map(|&inode| places(self.journal, inode)).collect();
+        let mut mends = Mends { found: Vec::new(), is_whole: true };
+        for fsyncs in &places {
+            let first = fsyncs.iter().find_map(|&fsync| self.with(vec![fsync], &mut mends.is_whole));
+            mends.found.extend(first);
+        }
+        if mends.found.is_empty() {
+            self.pairs(&places, &mut mends);
+        }
+        mends
+    }
+
+    fn pairs(&mut self, places: &[Vec<Fsync>], mends: &mut Mends) {
+        let mut tried = 0;
+        for (at, one) in places.iter().enumerate() {
+            for other in &places[at..] {
+                let pairs = one.iter().flat_map(|&first| other.iter().map(move |&second| [first, second]));
+                for mut pair in pairs.filter(|[first, second]| first != second) {
+                    if tried == PAIRS_MAX {
+                        mends.is_whole = false;
+                        return;
+                    }
+                    tried += 1;
+                    pair.sort_by_key(|fsync| fsync.before);
+                    if let Some(mend) = self.with(pair.to_vec(), &mut mends.is_whole) {
+                        mends.found.push(mend);
+                        break;
+                    }
+                }
             }
         }
     }
-    found
+
+    /// The mend that these fsyncs are, if with them every state is good.
+    fn with(&mut self, fsyncs: Vec<Fsync>, is_whole: &mut bool) -> Option<Mend> {
+        let (goes_on, count) = (self.goes_on, fsyncs.len());
+        if !goes_on(count) {
+            *is_whole = false;
+            return None;
+        }
+        let (mut mended, mut moved) = (self.journal.clone(), self.acknowledgements.to_vec());
+        for fsync in fsyncs.iter().rev() {
+            mended.lines.insert(fsync.before, line(fsync.inode));
+            // Whoever acknowledges would do so after the fsync.
+            for at in &mut moved {
+                *at += usize::from(*at >= fsync.before);
+            }
+        }
+        let (mut all_good, mut is_cut) = (true, false);
+        let is_good = &mut self.is_good;
+        let still = &mut || {
+            is_cut = !goes_on(count);
+            !is_cut
+        };
+        let walked = walk_while(&mended, self.disk, &moved, self.bounds, still, &mut |state| {
+            all_good = is_good(&state);
+            if all_good { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if is_cut {
+            *is_whole = false;
+        }
+        let is_mend = all_good && !is_cut && walked.excess.is_none();
+        is_mend.then_some(Mend { fsyncs, states: walked.states })
+    }
 }
 
 /// Whatever the journal changes: files by their content, folders by their names.
@@ -95,10 +169,12 @@ fn changes_before(journal: &Journal, inode: Inode, before: usize) -> bool {
     })
 }
 
-fn with_sync(journal: &Journal, inode: Inode, before: usize) -> Journal {
-    let mut mended = journal.clone();
-    let line =
-        Line { process: 0, step: 0, label: "fsync".into(), change: Change::Sync { inode, what: Sync::All } };
-    mended.lines.insert(before, line);
-    mended
+/// Where an fsync of this file or folder may help, the latest place first.
+fn places(journal: &Journal, inode: Inode) -> Vec<Fsync> {
+    let befores = (0..=journal.lines.len()).rev().filter(|&before| changes_before(journal, inode, before));
+    befores.map(|before| Fsync { inode, before }).collect()
+}
+
+fn line(inode: Inode) -> Line {
+    Line { process: 0, step: 0, label: "fsync".into(), change: Change::Sync { inode, what: Sync::All } }
 }

@@ -225,7 +225,9 @@ fn cut_at(journal: &Journal, disk: &dyn Disk, cuts_max: usize) -> Pieces {
             Change::Write { inode, offset, bytes } => {
                 let (parts, is_fine) = cuts(*offset, bytes, disk.tears_at(), cuts_max);
                 is_finest &= is_fine;
-                parts.into_iter().for_each(|stretch| push(Part::Data { inode: *inode, stretch }));
+                for stretch in parts {
+                    push(Part::Data { inode: *inode, stretch });
+                }
                 let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
                 if end > *size {
                     let blocks_from =

@@ -26,7 +26,7 @@ pub(super) struct Sets {
     /// What goes missing at once: a piece, or all that is missing of a file.
     units: Vec<Vec<usize>>,
     /// How many pieces each set has, and of which units it is.
-    sets: Vec<(usize, Box<[usize]>)>,
+    by_size: Vec<(usize, Box<[usize]>)>,
     /// Whether these are all sets.
     pub is_whole: bool,
     /// Whether there were too many of those that are to be tried.
@@ -35,7 +35,7 @@ pub(super) struct Sets {
 
 impl Sets {
     pub(super) fn len(&self) -> usize {
-        self.sets.len()
+        self.by_size.len()
     }
 }
 
@@ -72,7 +72,7 @@ impl<'a> Space<'a> {
 
     /// The pieces of one of these sets, ascending.
     pub(super) fn missing(&self, sets: &Sets, number: usize) -> Vec<usize> {
-        let roots = sets.sets[number].1.iter().flat_map(|&unit| sets.units[unit].iter().copied());
+        let roots = sets.by_size[number].1.iter().flat_map(|&unit| sets.units[unit].iter().copied());
         self.without(roots, &sets.free).ones().collect()
     }
 
@@ -121,12 +121,13 @@ impl<'a> Space<'a> {
             layer = next;
         }
         sets.sort_unstable();
-        Sets { free, units, sets, is_whole: false, is_full }
+        Sets { free, units, by_size: sets, is_whole: false, is_full }
     }
 
     /// All that is not on disk of one file's content, file by file: what a cache holds back goes together.
     fn contents(&self, free: &FixedBitSet) -> Vec<Vec<usize>> {
-        let mut inodes: Vec<_> = free.ones().filter_map(|index| self.pieces[index].part.content_of()).collect();
+        let mut inodes: Vec<_> =
+            free.ones().filter_map(|index| self.pieces[index].part.content_of()).collect();
         inodes.sort_unstable();
         inodes.dedup();
         let of = |inode| {
@@ -156,8 +157,8 @@ impl<'a> Space<'a> {
         }
         let mut units: Vec<Vec<usize>> = all.iter().map(|set| set.ones().collect()).collect();
         units.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
-        let sets = units.iter().enumerate().map(|(unit, set)| (set.len(), [unit].into())).collect();
-        Some(Sets { free: free.clone(), units, sets, is_whole: true, is_full: false })
+        let by_size = units.iter().enumerate().map(|(unit, set)| (set.len(), [unit].into())).collect();
+        Some(Sets { free: free.clone(), units, by_size, is_whole: true, is_full: false })
     }
 }
 
@@ -170,7 +171,12 @@ fn number_of(set: &FixedBitSet) -> u128 {
 }
 
 /// After how many calls each piece is on disk for certain.
-fn lasting(journal: &Journal, disk: &dyn Disk, pieces: &[Piece], hangs: &[FixedBitSet]) -> Vec<Option<usize>> {
+fn lasting(
+    journal: &Journal,
+    disk: &dyn Disk,
+    pieces: &[Piece],
+    hangs: &[FixedBitSet],
+) -> Vec<Option<usize>> {
     let mut lasts_after = vec![None; pieces.len()];
     for (line, call) in journal.lines.iter().enumerate() {
         let before = pieces.partition_point(|piece| piece.line < line);

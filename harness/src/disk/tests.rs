@@ -1,9 +1,11 @@
 //! The models against what was seen on real filesystems after real power losses (docs/disks.md), case by case.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use super::{
-    Bounds, Change, Content, Disk, Image, Inode, Journal, Line, Node, ROOT, Start, Sync, enumerate, mends, model,
+    Bounds, Change, Content, Disk, Excess, Image, Inode, Journal, Line, Node, ROOT, Start, State, Sync,
+    Trial, enumerate, model, walk,
 };
 
 /// A journal written by hand: names stand for inodes.
@@ -229,7 +231,7 @@ fn an_append_over_blocks_may_end_with_the_first() {
         let journal = script.write(inode, 100, &new).journal;
         let bounds = Bounds { sets_max: 1 << 16, ..Bounds::default() };
         let states = enumerate(&journal, model::named(disk).expect("a model"), &[], bounds).states;
-        let length = |state: &super::State| match state.image.get("f") {
+        let length = |state: &State| match state.image.get("f") {
             Some(Node::File { content, .. }) => (content.len(), content.bytes().contains(&0)),
             other => panic!("{other:?}"),
         };
@@ -328,10 +330,79 @@ fn the_missing_fsync_is_found_by_trying() {
     let is_good = |image: &Image| matches!(shown(image.get("f")).as_str(), "old" | "new");
     for disk in ["ext4", "xfs", "btrfs", "posix"] {
         let disk = model::named(disk).expect("a model");
-        let found = mends(&script.journal, disk, &[], Bounds::default(), &mut |state| is_good(&state.image));
+        let found = mends(&script.journal, disk, &[], &|state| is_good(&state.image));
         // Of the temporary file, after the write (call 2) and before the rename.
-        let what: Vec<_> = found.iter().map(|mend| (mend.inode, mend.before)).collect();
-        assert_eq!(what, [(Inode(2), 2)], "{}", disk.name());
+        assert_eq!(found, [vec![(Inode(2), 2)]], "{}", disk.name());
+    }
+}
+
+/// The fsyncs that make every state good, as their inodes and places.
+fn mends(
+    journal: &Journal,
+    disk: &dyn Disk,
+    acknowledgements: &[usize],
+    is_good: &dyn Fn(&State) -> bool,
+) -> Vec<Vec<(Inode, usize)>> {
+    let bounds = Bounds::default();
+    let is_good = &mut |state: &State| is_good(state);
+    let mends = Trial { journal, disk, acknowledgements, bounds, is_good, goes_on: &|_| true }.mends();
+    assert!(mends.is_whole);
+    let told = |mend: super::Mend| mend.fsyncs.iter().map(|fsync| (fsync.inode, fsync.before)).collect();
+    mends.found.into_iter().map(told).collect()
+}
+
+#[test]
+fn two_fsyncs_are_found_where_none_helps_alone() {
+    let script = replace(false, false);
+    let end = script.journal.lines.len();
+    // What was acknowledged lasts: the temporary file must be synced before the rename, and the folder after it.
+    let is_good = |state: &State| match shown(state.image.get("f")).as_str() {
+        "new" => true,
+        "old" => state.acknowledged == 0,
+        _ => false,
+    };
+    for disk in model::ALL {
+        let found = mends(&script.journal, disk, &[end], &is_good);
+        assert!(found.contains(&vec![(Inode(2), 2), (ROOT, end)]), "{}: {found:?}", disk.name());
+        assert!(found.iter().all(|fsyncs| fsyncs.len() == 2), "{}: {found:?}", disk.name());
+    }
+    // What nothing helps.
+    assert!(mends(&script.journal, model::ALL[0], &[], &|_| false).is_empty());
+}
+
+#[test]
+fn more_states_or_pieces_than_are_judged_are_said_to_be() {
+    let mut script = Script::with(&[]);
+    for number in 0..700 {
+        (script, _) = script.create(&format!("f{number}"));
+    }
+    let posix = model::named("posix").expect("a model");
+    let first = |journal: &Journal| {
+        let mut states = 0;
+        walk(journal, posix, &[], Bounds::default(), &mut |_| {
+            states += 1;
+            if states < 1_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+    };
+    assert_eq!(first(&script.journal).excess, None);
+    let bounds = Bounds { states_max: 10, ..Bounds::default() };
+    let walked = walk(&script.journal, posix, &[], bounds, &mut |_| ControlFlow::Continue(()));
+    assert_eq!((walked.states, walked.is_exhaustive, walked.excess), (10, false, Some(Excess::States(10))));
+    for _ in 0..8_000 {
+        (script, _) = script.create("g");
+    }
+    let walked = first(&script.journal);
+    assert_eq!((walked.states, walked.is_exhaustive, walked.excess), (0, false, Some(Excess::Pieces(8_700))));
+}
+
+#[test]
+fn a_write_that_tears_at_coarser_places_is_not_exhausted() {
+    for (bytes, is_all) in [(9 * 512, true), (17 * 512, false)] {
+        let (script, inode) = Script::with(&[]).create("f");
+        let script = script.write(inode, 0, &"x".repeat(bytes)).fsync(inode);
+        let bounds = Bounds { sets_max: 1 << 12, ..Bounds::default() };
+        let walked = walk(&script.journal, model::ALL[0], &[], bounds, &mut |_| ControlFlow::Continue(()));
+        assert_eq!((walked.is_exhaustive, walked.excess), (is_all, None));
     }
 }
 

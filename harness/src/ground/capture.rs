@@ -1,7 +1,10 @@
 //! What lies in a folder: names, types, contents, modes and links. Times are left out: they differ in every execution.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::hash::{Hash, Hasher};
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -85,13 +88,36 @@ impl Body {
         Self::Large { bytes: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() }
     }
 
+    /// What a file holds; a long one is not kept in memory, not even while it is read.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut start = Vec::new();
+        file.by_ref().take(LARGE_BYTES + 1).read_to_end(&mut start)?;
+        if start.len() as u64 <= LARGE_BYTES {
+            return Ok(Self::Whole(start.into()));
+        }
+        let mut hasher = Sha256::new();
+        let mut bytes = start.len() as u64;
+        hasher.update(&start);
+        loop {
+            match file.read(&mut start)? {
+                0 => return Ok(Self::Large { bytes, sha256: hasher.finalize().into() }),
+                read => {
+                    hasher.update(&start[..read]);
+                    bytes += read as u64;
+                }
+            }
+        }
+    }
+
     /// The body of a file of this length that holds these bytes at these offsets, in order, and zeros elsewhere.
     #[must_use]
     pub fn of_written<'a>(length: u64, written: impl Iterator<Item = (u64, &'a [u8])>) -> Self {
         const ZEROS: [u8; 4096] = [0; 4096];
         let is_large = length > LARGE_BYTES;
         let (mut whole, mut hasher, mut at) = (Vec::new(), Sha256::new(), 0);
-        let mut put = |bytes: &[u8]| if is_large { hasher.update(bytes) } else { whole.extend_from_slice(bytes) };
+        let mut put =
+            |bytes: &[u8]| if is_large { hasher.update(bytes) } else { whole.extend_from_slice(bytes) };
         for (offset, bytes) in written.chain([(length, &[][..])]) {
             while at < offset {
                 let zeros = (offset - at).min(ZEROS.len() as u64);
@@ -101,7 +127,11 @@ impl Body {
             put(bytes);
             at += bytes.len() as u64;
         }
-        if is_large { Self::Large { bytes: length, sha256: hasher.finalize().into() } } else { Self::Whole(whole.into()) }
+        if is_large {
+            Self::Large { bytes: length, sha256: hasher.finalize().into() }
+        } else {
+            Self::Whole(whole.into())
+        }
     }
 
     /// Its length, in bytes.

@@ -271,7 +271,7 @@ impl Look {
         let known = self.before.remove(at).filter(|seen| seen.is_proof && seen.stamp == stamp);
         let kind = match known {
             Some(seen) => seen.kind,
-            None => kind_of(path, about)?,
+            None => kind_of(path, at, about)?,
         };
         let shown = at.to_string_lossy().into_owned();
         let is_link = matches!(kind, Kind::Link(_));
@@ -290,21 +290,24 @@ fn now_ns() -> i128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed())
 }
 
+/// Files longer than this are not read, if only because most of such a one is holes.
+const FILE_BYTES_MAX: u64 = 4 << 30;
+
 /// Reads a file, also one that its owner, who we are, has closed to itself.
-fn read(path: &Path, about: &Metadata) -> std::io::Result<Vec<u8>> {
-    match fs::read(path) {
+fn read(path: &Path, about: &Metadata) -> std::io::Result<Body> {
+    match Body::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let mode = about.mode() & 0o7777;
             fs::set_permissions(path, Permissions::from_mode(mode | 0o400))?;
-            let bytes = fs::read(path);
+            let body = Body::read(path);
             fs::set_permissions(path, Permissions::from_mode(mode))?;
-            bytes
+            body
         }
         result => result,
     }
 }
 
-fn kind_of(path: &Path, about: &Metadata) -> Result<Kind, GroundError> {
+fn kind_of(path: &Path, at: &Path, about: &Metadata) -> Result<Kind, GroundError> {
     let kind = about.file_type();
     Ok(match () {
         () if kind.is_dir() => Kind::Folder,
@@ -313,7 +316,10 @@ fn kind_of(path: &Path, about: &Metadata) -> Result<Kind, GroundError> {
             Kind::Link(points_to.to_string_lossy().into_owned())
         }
         () if kind.is_file() => {
-            Kind::File(Body::of(read(path, about).map_err(GroundError::io(path, "it cannot be read"))?))
+            if about.len() > FILE_BYTES_MAX {
+                return Err(GroundError::TooLong { path: at.to_owned(), bytes: about.len() });
+            }
+            Kind::File(read(path, about).map_err(GroundError::io(path, "it cannot be read"))?)
         }
         () if kind.is_fifo() => Kind::Fifo,
         () if kind.is_socket() => Kind::Socket,

@@ -71,6 +71,14 @@ pub enum GroundError {
         /// The kind of thing that it is: `a device`.
         found: &'static str,
     },
+    /// Commands made a file that is too long to be read.
+    #[error("{path}: it is {bytes} bytes long, holes included, which is too long to be compared", path = path.display())]
+    TooLong {
+        /// The file, by its path within the folder.
+        path: PathBuf,
+        /// Its length, in bytes.
+        bytes: u64,
+    },
     /// The system refused.
     #[error("{path}: {doing}: {source}", path = path.display())]
     Io {

@@ -39,10 +39,7 @@ impl JournalBuilder<'_> {
                         self.resize(inode, 0, format!("open {} with O_TRUNC", place.shown))
                     }
                     _ if how.has(libc::O_TMPFILE) => {
-                        return Err(format!(
-                            "{} is opened with O_TMPFILE, which no disk model knows",
-                            place.shown
-                        ));
+                        return Err("a file is made with O_TMPFILE, which no disk model knows".into());
                     }
                     _ => None,
                 }
@@ -99,10 +96,7 @@ impl JournalBuilder<'_> {
         Ok(match deed {
             Deed::Write(Some(file), writing) => {
                 let inode = self.must(file, stood)?;
-                let bytes = writing
-                    .bytes
-                    .as_ref()
-                    .ok_or_else(|| format!("the bytes written to {} were not kept", file.shown))?;
+                let bytes = writing.bytes.as_ref().ok_or_else(|| too_much(&file.shown))?;
                 if bytes.is_empty() {
                     return Ok(None);
                 }
@@ -255,6 +249,15 @@ impl JournalBuilder<'_> {
         let is_folder = self.kinds.get(&inode) == Some(&Kind::Folder);
         is_folder == wants_folder && (!is_folder || self.is_empty(inode))
     }
+}
+
+/// Why bytes are not at hand.
+fn too_much(shown: &str) -> String {
+    let most = crate::tracee::KEPT_BYTES_MAX >> 20;
+    format!(
+        "with what is written to {shown} the command writes more than {most} MB, and more is not kept: give a command that writes \
+         less"
+    )
 }
 
 /// Whether a path of the call ends before its last folder, so that the call fails.

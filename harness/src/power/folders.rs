@@ -200,7 +200,9 @@ pub fn captures(image: &Image, initial: &[Capture]) -> Vec<Capture> {
             continue;
         }
         let (kind, mode) = match node {
-            Node::File { mode, content } => (Kind::File(Body::of_written(content.len(), content.written())), *mode),
+            Node::File { mode, content } => {
+                (Kind::File(Body::of_written(content.len(), content.written())), *mode)
+            }
             Node::Folder { mode } => (Kind::Folder, *mode),
             Node::Link { target } => (Kind::Link(target.to_string()), 0),
         };

@@ -42,8 +42,10 @@ pub struct Lost {
     pub bad: u64,
     /// How many there are.
     pub states: u64,
-    /// Calls of which each alone makes every state good; none where that was not tried.
+    /// Fsyncs, one or two together, that make every state good; none where that was not tried.
     pub mends: Option<Vec<String>>,
+    /// Whether every fsync was tried, and every two where none helps alone.
+    pub tried_all_mends: bool,
     /// After how many calls the power went.
     pub calls: usize,
     /// Which pieces of these calls were not on disk, by their numbers.
@@ -60,7 +62,7 @@ impl Lost {
         state: &State,
         is_undone: bool,
         (bad, states): (u64, u64),
-        mends: Option<Vec<String>>,
+        mends: Option<(Vec<String>, bool)>,
     ) -> Self {
         let lines = &recorded.journal.lines;
         let first = lines.first().map(|line| line.process);
@@ -78,7 +80,9 @@ impl Lost {
             .collect();
         let why = why(recorded, pieces, state);
         let (calls, missing) = (state.calls, state.missing.clone());
-        Self { disk: disk.name(), steps, why, is_undone, bad, states, mends, calls, missing }
+        let (mends, tried_all_mends) = mends.map_or((None, false), |(mends, all)| (Some(mends), all));
+        let disk = disk.name();
+        Self { disk, steps, why, is_undone, bad, states, mends, tried_all_mends, calls, missing }
     }
 }
 

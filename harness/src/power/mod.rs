@@ -11,20 +11,25 @@ mod record;
 pub use lost::{Lost, Reached, StepOnDisk};
 pub use record::{Recorded, Recording, record};
 
-use crate::disk::{Mend, ROOT};
+use crate::disk::{Fsync, Mend, ROOT};
 use crate::words::plural;
 
-/// A call that is missing, and what it makes good.
+/// The calls that are missing, and what they make good.
 #[must_use]
 pub fn mend(recorded: &Recorded, mend: &Mend) -> String {
-    let what = if mend.inode == ROOT {
-        "the state folder".to_owned()
-    } else {
-        recorded.names.get(&mend.inode).cloned().unwrap_or_else(|| "a file".into())
+    let told = |fsync: &Fsync| {
+        let what = if fsync.inode == ROOT {
+            "the state folder".to_owned()
+        } else {
+            recorded.names.get(&fsync.inode).cloned().unwrap_or_else(|| "a file".into())
+        };
+        let place = recorded.journal.lines.get(fsync.before);
+        let place = place.map_or_else(|| "at the end".to_owned(), |line| format!("before `{}`", line.label));
+        format!("of {what} {place}")
     };
-    let place = recorded.journal.lines.get(mend.before);
-    let place = place.map_or_else(|| "at the end".to_owned(), |line| format!("before `{}`", line.label));
-    format!("fsync of {what} {place} makes all {} good", plural(mend.states, "state"))
+    let fsyncs: Vec<String> = mend.fsyncs.iter().map(told).collect();
+    let make = if fsyncs.len() == 1 { "makes" } else { "together make" };
+    format!("fsync {} {make} all {} good", fsyncs.join(" and "), plural(mend.states, "state"))
 }
 
 /// The calls with those that had reached the disk, and what would have helped: a line each.
@@ -38,7 +43,11 @@ pub fn steps(lost: &Lost) -> Vec<String> {
     )];
     lines.extend(calls(lost));
     if lost.mends.as_ref().is_some_and(Vec::is_empty) {
-        lines.push("no single fsync makes every state good".into());
+        lines.push(if lost.tried_all_mends {
+            "no fsync makes every state good, nor do two together".into()
+        } else {
+            "no fsync that was tried makes every state good, alone or with another; not all were tried".into()
+        });
     }
     lines.extend(lost.mends.iter().flatten().cloned());
     lines

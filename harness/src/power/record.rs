@@ -34,38 +34,62 @@ pub fn record(
     places: &[PathBuf],
     said: Option<&str>,
 ) -> Result<Recorded, String> {
-    let mut recorder = JournalBuilder::new(before, places);
-    let mut heard = None;
-    for entry in entries {
-        recorder.take(entry)?;
-        if let (Deed::Write(None, writing), Some(said), None) = (&entry.deed, said, heard) {
-            let bytes = writing.bytes.as_deref().unwrap_or_default();
-            heard = String::from_utf8_lossy(bytes).contains(said).then_some(recorder.lines.len());
-        }
-    }
-    recorder.conclude(after).map(|whole| Recorded { said: heard, ..whole })
+    Recording::hearing(entries, before, places, said)?.conclude(after)
 }
 
 /// A journal that was read, and not yet held against what lies in the folder.
-pub struct Recording<'a>(JournalBuilder<'a>);
+pub struct Recording<'a> {
+    builder: JournalBuilder<'a>,
+    /// How many calls had returned when the command had printed what it was to print.
+    said: Option<usize>,
+}
 
 impl<'a> Recording<'a> {
     /// Reads a machine's journal, as [`record`] does.
     pub fn of(entries: &[Entry], before: &Seen, places: &'a [PathBuf]) -> Result<Self, String> {
-        let mut recorder = JournalBuilder::new(before, places);
-        entries.iter().try_for_each(|entry| recorder.take(entry))?;
-        Ok(Self(recorder))
+        Self::hearing(entries, before, places, None)
+    }
+
+    /// The same, and listens for what the command prints when its work is to last.
+    pub fn hearing(
+        entries: &[Entry],
+        before: &Seen,
+        places: &'a [PathBuf],
+        text: Option<&str>,
+    ) -> Result<Self, String> {
+        let mut recording = Self { builder: JournalBuilder::new(before, places), said: None };
+        for entry in entries {
+            recording.builder.take(entry)?;
+            if let (Deed::Write(None, writing), Some(text), None) = (&entry.deed, text, recording.said) {
+                let bytes = writing.bytes.as_deref().unwrap_or_default();
+                let has_said = String::from_utf8_lossy(bytes).contains(text);
+                recording.said = has_said.then_some(recording.builder.lines.len());
+            }
+        }
+        Ok(recording)
     }
 
     /// The calls so far.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
-        &self.0.lines
+        &self.builder.lines
+    }
+
+    /// What they come to.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Journal { start: self.builder.start.clone(), lines: self.builder.lines.clone() }.image()
     }
 
     /// What the calls come to must be what lies there.
     pub fn conclude(self, after: &Seen) -> Result<Recorded, String> {
-        self.0.conclude(after)
+        self.conclude_but(after, &|_| false)
+    }
+
+    /// The same, but for paths at which something else may lie.
+    pub fn conclude_but(self, after: &Seen, may_differ: &dyn Fn(&str) -> bool) -> Result<Recorded, String> {
+        let said = self.said;
+        self.builder.conclude(after, may_differ).map(|whole| Recorded { said, ..whole })
     }
 }
 
@@ -270,11 +294,11 @@ impl<'a> JournalBuilder<'a> {
     }
 
     /// What the calls come to must be what lies there.
-    fn conclude(mut self, after: &Seen) -> Result<Recorded, String> {
+    fn conclude(mut self, after: &Seen, may_differ: &dyn Fn(&str) -> bool) -> Result<Recorded, String> {
         self.adopt_modes(&after.image);
         let journal = Journal { start: self.start, lines: self.lines };
         let told = journal.image();
-        if let Some(path) = difference(&told, &after.image) {
+        if let Some(path) = difference(&told, &after.image, may_differ) {
             return Err(format!(
                 "{path} does not match the recorded calls: something that is not recorded changes it"
             ));
@@ -327,10 +351,12 @@ fn is_synced(change: &Change, stood: Option<&Stood>) -> Option<(Inode, Sync)> {
 }
 
 /// The first path at which two images differ, links and contents compared.
-fn difference(one: &Image, other: &Image) -> Option<String> {
+fn difference(one: &Image, other: &Image, may_differ: &dyn Fn(&str) -> bool) -> Option<String> {
     let paths = one.nodes().keys().chain(other.nodes().keys());
-    let mut differing: Vec<&str> =
-        paths.map(|path| &**path).filter(|path| one.get(path) != other.get(path)).collect();
+    let mut differing: Vec<&str> = paths
+        .map(|path| &**path)
+        .filter(|path| !may_differ(path) && one.get(path) != other.get(path))
+        .collect();
     differing.sort_unstable();
     differing.first().map(ToString::to_string)
 }

@@ -39,6 +39,7 @@ impl From<GroundError> for RaceError {
     fn from(error: GroundError) -> Self {
         match error {
             GroundError::Io { .. } => Self::Failed(error.to_string()),
+            GroundError::TooLong { .. } => Self::Refused(error.to_string()),
             _ => Self::Usage(error.to_string()),
         }
     }

@@ -1,10 +1,10 @@
 //! Power losses of a race: after each execution under control, every state that the disk model allows.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::time::Instant;
 
-use rustc_hash::FxHasher;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::control::{Holder, Search, follower};
 use super::orders::Step;
@@ -26,7 +26,7 @@ pub(super) type Around = Result<(folders::Seen, folders::Seen), String>;
 struct Members {
     known: Known,
     /// Executions of which every state was right: the same calls again leave nothing new.
-    journals: HashSet<u64>,
+    journals: HashSet<u128>,
 }
 
 /// What is known of power losses.
@@ -45,12 +45,12 @@ impl PowerBook {
 }
 
 /// A number that executions share which did the same to the folders.
-fn number_of(journal: &Journal) -> u64 {
-    let mut hasher = FxHasher::default();
+fn number_of(journal: &Journal) -> u128 {
+    let mut hasher = SipHasher13::new();
     for line in &journal.lines {
         line.change.hash(&mut hasher);
     }
-    hasher.finish()
+    hasher.finish128().as_u128()
 }
 
 impl Search<'_> {
@@ -95,6 +95,7 @@ impl Search<'_> {
             told.executions += 1;
             told.is_exhaustive &= looked.is_exhaustive;
             told.is_cut |= looked.is_cut;
+            told.unjudged.extend(looked.excess.map(|excess| excess.to_string()));
         }
         let is_whole = holder.members.len() == self.site.processes.len();
         if is_whole {
@@ -142,7 +143,7 @@ impl Search<'_> {
             absent: &absent,
             known: &mut members.known,
             left_over: &mut self.run.left_over,
-            is_over: &mut |_| stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until,
+            is_over: &|_| stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until,
         });
         *self.members(holder) = members;
         looked

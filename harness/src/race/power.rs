@@ -1,6 +1,7 @@
 //! Power losses of an execution under control: every state that a disk model allows after it, laid out and judged as what a
 //! crash left of the commands.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
@@ -11,13 +12,21 @@ use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Output};
 use super::run::Played;
 use super::site::Site;
-use crate::disk::{Bounds, Disk, Image, State, mends, state_of, walk};
+use crate::disk::{Bounds, Disk, Excess, Image, State, Trial, state_of, walk_while};
 use crate::ground::Capture;
 use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded};
 
 /// Which states are right, by their images and by whether something was acknowledged: none is judged twice.
 pub(crate) type Known = HashMap<(u128, bool), bool>;
+
+/// So many states more are judged at the most to find two fsyncs that help together.
+const JUDGED_FOR_PAIRS_MAX: u32 = 2_000;
+
+/// What a state is known by.
+fn key(state: &State) -> (u128, bool) {
+    (state.image.digest(), state.acknowledged > 0)
+}
 
 /// What a power loss is judged with.
 pub(crate) struct Losses<'a> {
@@ -33,7 +42,7 @@ pub(crate) struct Losses<'a> {
     /// Files that a crash left over, and that are no violation.
     pub left_over: &'a mut BTreeSet<String>,
     /// Whether there is no time left; told how many states were judged.
-    pub is_over: &'a mut dyn FnMut(u64) -> bool,
+    pub is_over: &'a dyn Fn(u64) -> bool,
 }
 
 /// What came of all states of one execution.
@@ -45,6 +54,8 @@ pub(crate) struct Looked {
     pub is_exhaustive: bool,
     /// Whether the time was used up before.
     pub is_cut: bool,
+    /// Why not even those were judged that the bounds on each moment leave.
+    pub excess: Option<Excess>,
     /// The simplest state of each kind that is wrong.
     pub wrong: Vec<Wrong>,
 }
@@ -88,13 +99,17 @@ impl Losses<'_> {
         // What is torn is one thing, what was acknowledged and is undone another.
         let (mut torn, mut undone) = (Kind::default(), Kind::default());
         let mut failure = None;
-        let mut is_cut = false;
-        let walked = walk(&recorded.journal, disk, acknowledged, Bounds::default(), &mut |state| {
-            if (self.is_over)(judged) {
-                is_cut = true;
-                return ControlFlow::Break(());
-            }
+        let is_cut = Cell::new(false);
+        let told = Cell::new(0);
+        let is_over = self.is_over;
+        let goes_on = &mut || {
+            is_cut.set(is_over(told.get()));
+            !is_cut.get()
+        };
+        let bounds = Bounds::default();
+        let walked = walk_while(&recorded.journal, disk, acknowledged, bounds, goes_on, &mut |state| {
             judged += 1;
+            told.set(judged);
             match self.wrong(&state, &before.image) {
                 Ok(None) => {}
                 Ok(Some((broken, outcome))) => {
@@ -121,7 +136,8 @@ impl Losses<'_> {
             let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, Some(mends));
             wrong.push(Wrong { lost, broken, outcome });
         }
-        Ok(Looked { states: judged, is_exhaustive: walked.is_exhaustive, is_cut, wrong })
+        let (is_exhaustive, excess) = (walked.is_exhaustive, walked.excess);
+        Ok(Looked { states: judged, is_exhaustive, is_cut: is_cut.get(), excess, wrong })
     }
 
     /// Judges one state again, as a finding keeps it; none where it is right. The error of the inner result says why there is no
@@ -142,32 +158,44 @@ impl Losses<'_> {
         Ok(Ok(Some(Wrong { lost, broken, outcome })))
     }
 
-    /// The fsyncs of which each alone makes every state good, in words.
+    /// The fsyncs that make every state good, one or two together, in words; and whether all of these were tried.
     fn mends(
         &mut self,
         disk: &'static dyn Disk,
         recorded: &Recorded,
         acknowledged: &[usize],
         before: &Seen,
-    ) -> Result<Vec<String>, NoBaseline> {
+    ) -> Result<(Vec<String>, bool), NoBaseline> {
         let mut failure = None;
-        let found = mends(&recorded.journal, disk, acknowledged, Bounds::default(), &mut |state| {
-            if failure.is_some() || (self.is_over)(0) {
-                return false;
-            }
-            self.is_right(state, &before.image).unwrap_or_else(|error| {
-                failure = Some(error);
-                false
-            })
-        });
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(found.iter().map(|mend| crate::power::mend(recorded, mend)).collect()),
+        let (is_over, judged) = (self.is_over, Cell::new(0));
+        let mut is_good = |state: &State| {
+            let is_known = self.known.contains_key(&key(state));
+            judged.set(judged.get() + u32::from(!is_known));
+            failure.is_none()
+                && self.is_right(state, &before.image).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    false
+                })
+        };
+        let mends = Trial {
+            journal: &recorded.journal,
+            disk,
+            acknowledgements: acknowledged,
+            bounds: Bounds::default(),
+            is_good: &mut is_good,
+            // Most states with two fsyncs are states without them, and known.
+            goes_on: &|fsyncs| !is_over(0) && (fsyncs == 1 || judged.get() < JUDGED_FOR_PAIRS_MAX),
         }
+        .mends();
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let told = mends.found.iter().map(|mend| crate::power::mend(recorded, mend));
+        Ok((told.collect(), mends.is_whole))
     }
 
     fn is_right(&mut self, state: &State, before: &Image) -> Result<bool, NoBaseline> {
-        match self.known.get(&(state.image.digest(), state.acknowledged > 0)) {
+        match self.known.get(&key(state)) {
             Some(is_right) => Ok(*is_right),
             None => Ok(self.wrong(state, before)?.is_none()),
         }

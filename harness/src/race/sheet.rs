@@ -136,6 +136,12 @@ impl Comparator {
         Ok(Self { compare, masks, ignored })
     }
 
+    /// Whether what lies at this path within a state folder is not compared.
+    #[must_use]
+    pub fn ignores(&self, path: &str) -> bool {
+        self.ignored.is_match(path)
+    }
+
     /// The sheet of an outcome. Places of commands that `silent` says of are left out: they are no part of what is compared.
     #[must_use]
     pub fn sheet(&self, outcome: &Outcome, when: When, silent: &dyn Fn(Who) -> bool) -> Sheet {

@@ -32,6 +32,9 @@ pub struct CrashReport {
     pub left_over: Vec<String>,
     /// What the command changed outside of the state folders.
     pub touched_outside: Vec<String>,
+    /// Files that are ignored, and that the command wrote by memory that it shared, which is not recorded.
+    #[serde(default)]
+    pub mapped: Vec<String>,
 }
 
 impl CrashReport {
@@ -57,6 +60,7 @@ impl CrashReport {
             masked: masked.collect(),
             left_over: run.left_over.iter().cloned().collect(),
             touched_outside: run.touched_outside.iter().cloned().collect(),
+            mapped: run.mapped.iter().cloned().collect(),
         }
     }
 }
@@ -83,10 +87,18 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     let kills = scenario.kills.map(|kills| format!("killed at each of {}", plural(kills, "step")));
     let power = crash.disk.as_ref().zip(crash.states).map(|(disk, states)| {
         let calls = crash.calls.map_or_else(String::new, |calls| format!(", from {}", plural(calls, "call")));
-        format!("{} of a power loss on {disk}{calls}", plural(states, "state"))
+        let more = match crash.coverage {
+            RaceCoverage::Bounded => " (not all: those with up to two pieces missing)",
+            _ if crash.unjudged.is_some() => " (not all)",
+            _ => "",
+        };
+        format!("{} of a power loss on {disk}{more}{calls}", plural(states, "state"))
     });
     let tried: Vec<String> = kills.into_iter().chain(power).collect();
     line(text, &format!("  {FAINT}{}{FAINT:#}", tried.join("; ")));
+    if let (Some(why), true) = (&crash.unjudged, scenario.violations_total > 0) {
+        line(text, &format!("  not all of it was tried: {why}"));
+    }
     for masked in &crash.masked {
         line(
             text,
@@ -95,6 +107,15 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     }
     if !crash.left_over.is_empty() {
         line(text, &format!("  left over by a crash, and harmless: {}", crash.left_over.join(", ")));
+    }
+    if !crash.mapped.is_empty() {
+        line(
+            text,
+            &format!(
+                "  ignored, and written by shared memory: {}; after a power loss it holds what calls wrote to it, and no more",
+                crash.mapped.join(", ")
+            ),
+        );
     }
     if !crash.touched_outside.is_empty() {
         line(text, &format!("  also touched: {}", crash.touched_outside.join(", ")));

@@ -5,6 +5,8 @@ mod control;
 mod lock;
 mod wait;
 
+use std::sync::Arc;
+
 use super::class::Class;
 use super::memory::{Memory, View};
 use super::{filter, table};
@@ -253,7 +255,7 @@ struct Arguments<'s> {
 }
 
 /// Most that is recorded of one write.
-const RECORDED_BYTES_MAX: u64 = 64 << 20;
+const RECORDED_BYTES_MAX: u64 = super::KEPT_BYTES_MAX;
 /// Most parts that one write has.
 const PARTS_MAX: u64 = 1024;
 
@@ -327,13 +329,13 @@ impl Arguments<'_> {
 
     fn writing(&self, length: u64, offset: Offset, parts: Vec<(u64, u64)>) -> Writing {
         let bytes = (self.recording == Recording::Bytes && length <= RECORDED_BYTES_MAX).then(|| {
-            let mut bytes = Vec::with_capacity(length as usize);
+            let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length as usize).collect();
+            let room = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
+            let mut at = 0;
             for (address, length) in &parts {
-                let mut part = vec![0; *length as usize];
-                let read = self.memory.read(*address, &mut part);
-                bytes.extend_from_slice(&part[..read]);
+                at += self.memory.read(*address, &mut room[at..at + *length as usize]);
             }
-            bytes.into()
+            if at < bytes.len() { bytes[..at].into() } else { bytes }
         });
         Writing { length, offset, parts, bytes }
     }

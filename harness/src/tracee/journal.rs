@@ -13,6 +13,8 @@ use crate::process::procfs;
 
 /// Most that is recorded of one copy.
 const COPIED_BYTES_MAX: u64 = 64 << 20;
+/// Most that is kept of all writes of an execution.
+pub const KEPT_BYTES_MAX: u64 = 160 << 20;
 
 /// A deed that was let go, for whoever needs more than its step's label.
 #[derive(Clone, Debug)]
@@ -78,6 +80,14 @@ impl Machine {
                 }
             }
             (_, deed) => deed,
+        };
+        let deed = match deed {
+            Deed::Write(file, writing) if writing.bytes.is_some() => {
+                self.run.kept_bytes += writing.length;
+                let is_kept = self.run.kept_bytes <= KEPT_BYTES_MAX;
+                Deed::Write(file, Writing { bytes: writing.bytes.filter(|_| is_kept), ..writing })
+            }
+            deed => deed,
         };
         let step = self.run.depth.saturating_sub(1);
         self.run.left.journal.push(Entry { step, process, deed, stood });

@@ -70,6 +70,8 @@ pub(super) struct Run {
     pub has_times: bool,
     /// Files that somebody mapped: whose, and which.
     pub mapped: Vec<(usize, crate::books::places::Inode)>,
+    /// How many bytes of writes the journal was given.
+    pub kept_bytes: u64,
     /// What was done outside of the state folders.
     pub outside: Outside,
     pub stops: u64,
@@ -89,6 +91,7 @@ impl Run {
             begun: Instant::now(),
             has_times,
             mapped: Vec::new(),
+            kept_bytes: 0,
             outside: Outside::default(),
             stops: 0,
             waited_in_vain: 0,

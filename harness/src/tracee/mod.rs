@@ -33,7 +33,7 @@ mod tasks;
 mod tree;
 mod watchdog;
 
-pub use journal::{Entry, Stood};
+pub use journal::{Entry, KEPT_BYTES_MAX, Stood};
 pub use machine::Machine;
 pub(crate) use outside::keeps_nothing;
 pub use perturb::{Perturbation, Perturbed, Treatment};

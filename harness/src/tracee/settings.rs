@@ -197,6 +197,8 @@ pub struct Left {
     pub renamed_across: BTreeSet<String>,
     /// Calls that were let through though they cannot be foreseen, and how often.
     pub uncontrolled: BTreeMap<String, u64>,
+    /// Calls that were answered as if the kernel did not have them, as they cannot be foreseen.
+    pub absent: BTreeSet<&'static str>,
     /// Why nothing exhaustive can be claimed of a search with this execution in it.
     pub uncertain: BTreeSet<String>,
     /// Calls that failed because they were held: such an execution is none that could have been.

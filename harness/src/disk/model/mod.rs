@@ -20,6 +20,52 @@ pub struct Rule {
     pub source: &'static str,
 }
 
+/// What holds of every model.
+pub const COMMON: [Rule; 10] = [
+    Rule {
+        event: "create, mkdir, symlink, link, unlink, rmdir",
+        promise: "one name each; what is made is there, of its kind, as soon as any name of it is",
+        source: "path_resolution(7)",
+    },
+    Rule {
+        event: "rename with RENAME_EXCHANGE",
+        promise: "both names are exchanged, or none is",
+        source: "rename(2)",
+    },
+    Rule {
+        event: "truncate, and O_TRUNC",
+        promise: "the size alone; what lies beyond it is gone with it",
+        source: "truncate(2)",
+    },
+    Rule {
+        event: "append",
+        promise: "a write at the end that the file has at that moment",
+        source: "open(2), O_APPEND",
+    },
+    Rule {
+        event: "fallocate",
+        promise: "the size alone, zeros to it; nothing with FALLOC_FL_KEEP_SIZE; other modes are not judged",
+        source: "fallocate(2)",
+    },
+    Rule {
+        event: "write to a file open with O_SYNC or O_DSYNC",
+        promise: "the write, then an fsync or an fdatasync of the file",
+        source: "open(2), O_SYNC",
+    },
+    Rule {
+        event: "fdatasync",
+        promise: "as fsync, but for permissions, which may be lost (btrfs keeps them)",
+        source: "fdatasync(2)",
+    },
+    Rule { event: "sync, syncfs", promise: "everything before it is durable", source: "sync(2)" },
+    Rule { event: "sync_file_range", promise: "nothing is durable", source: "sync_file_range(2)" },
+    Rule {
+        event: "msync",
+        promise: "not judged: a command that shares a map of a state file is told of by name",
+        source: "msync(2)",
+    },
+];
+
 /// What a filesystem keeps in order, and what makes what last.
 pub trait Disk: std::marker::Sync + std::fmt::Debug {
     /// Its name on the command line.

@@ -24,13 +24,13 @@ impl Disk for Posix {
         &[
             Rule {
                 event: "write",
-                promise: "data and size separately, torn at sectors of 512 bytes",
+                promise: "data and size separately, torn at sectors of 512 bytes; the size may also end where the old last block does",
                 source: OSDI_2014,
             },
             Rule { event: "any two calls", promise: "in any order", source: OSDI_2014 },
             Rule {
-                event: "rename over a file",
-                promise: "the new name stands for the old file or the new one; the old name may stay",
+                event: "rename",
+                promise: "the new name stands for the old file or the new one; the old name may stay or be gone, whichever the new one does",
                 source: POSIX_1,
             },
             Rule {

@@ -160,6 +160,7 @@ impl PowerLosses {
             return Err(error);
         }
         looked.is_bounded = !walked.is_exhaustive;
+        looked.unjudged = walked.excess.map(|excess| excess.to_string());
         let Some((state, mut verdict)) = wrong.simplest else {
             self.executions.insert(likeness);
             return Ok(looked);

@@ -221,7 +221,7 @@ impl Paths {
             walk.links += 1;
             let target = readlinkat(&base, here.as_str(), Vec::new()).ok();
             let Some(target) = target.filter(|_| walk.links <= LINKS_MAX) else {
-                return Err(lost(walk, &folder, &alike));
+                return Err(self.lost(walk, &folder, &alike));
             };
             // That the link is there and what it says is one: a link never changes.
             walk.way.push((link.links(), Access::Read));
@@ -251,25 +251,27 @@ impl Paths {
             Some(next) if next.kind == Kind::Folder => {
                 Ok(Position::Inside(Inside { root, base, path: here, folder: next }))
             }
-            _ => Err(lost(walk, &folder, &alike)),
+            _ => Err(self.lost(walk, &folder, &alike)),
         }
     }
-}
 
-/// It leads nowhere.
-fn lost(walk: &mut Walk<'_>, folder: &File, name: &str) -> Found {
-    let mut shown = join_relative(&folder.shown, name);
-    for name in &walk.ahead {
-        shown = join_relative(&shown, name);
+    /// It leads nowhere.
+    fn lost(&mut self, walk: &mut Walk<'_>, folder: &File, name: &str) -> Found {
+        let mut shown = join_relative(&folder.shown, name);
+        for name in &walk.ahead {
+            // What is drawn at random differs from execution to execution here as elsewhere.
+            let alike = if name == ".." { name.clone() } else { self.names.of(walk.process, name) };
+            shown = join_relative(&shown, &alike);
+        }
+        Found::Inside(Arc::new(Place {
+            way: std::mem::take(&mut walk.way),
+            folder: None,
+            name: name.to_owned(),
+            name_on_disk: name.to_owned(),
+            file: None,
+            shown: shown.into(),
+        }))
     }
-    Found::Inside(Arc::new(Place {
-        way: std::mem::take(&mut walk.way),
-        folder: None,
-        name: name.to_owned(),
-        name_on_disk: name.to_owned(),
-        file: None,
-        shown: shown.into(),
-    }))
 }
 
 /// It ends where it is.
