@@ -363,6 +363,11 @@ fn two_fsyncs_are_found_where_none_helps_alone() {
     };
     for disk in model::ALL {
         let found = mends(&script.journal, disk, &[end], &is_good);
+        if disk.name() == "ext4-dioread-lock" {
+            // There a rename brings the content along.
+            assert_eq!(found, [vec![(ROOT, end)]]);
+            continue;
+        }
         assert!(found.contains(&vec![(Inode(2), 2), (ROOT, end)]), "{}: {found:?}", disk.name());
         assert!(found.iter().all(|fsyncs| fsyncs.len() == 2), "{}: {found:?}", disk.name());
     }

@@ -73,10 +73,7 @@ impl Machine {
                 self.refuse(process, tid, name, "is not controlled")?;
                 Answer(Reply::Continue)
             }
-            Deed::Absent(name) => {
-                self.run.left.absent.insert(name);
-                Answer(Reply::Error(nix::errno::Errno::ENOSYS))
-            }
+            Deed::Absent(name) => Answer(self.not_there(name)),
             Deed::Refused(call, why) => {
                 self.refuse(process, tid, call, why)?;
                 Answer(Reply::Continue)

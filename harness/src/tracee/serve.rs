@@ -410,6 +410,12 @@ impl Machine {
         if words.is_empty() { self.line(process) } else { words.join(" ") }
     }
 
+    /// A call that cannot be foreseen, and that programs do without where the kernel does not have it.
+    pub(super) fn not_there(&mut self, name: &'static str) -> Reply {
+        self.run.left.absent.insert(name);
+        Reply::Error(Errno::ENOSYS)
+    }
+
     /// A call that cannot be foreseen: it is refused, or let through and noted where that is wanted.
     pub(super) fn refuse(&mut self, process: usize, tid: u32, call: &str, why: &str) -> Result<()> {
         if self.options.allow_uncontrolled {
