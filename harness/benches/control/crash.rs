@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use flockwork::Operation;
+use flockwork::{Operation, WritePolicy};
 use flockwork_harness::explore::machine::End;
-use flockwork_harness::plan::{Call, PowerPlan, StrategyPlan};
+use flockwork_harness::plan::{Call, LibraryPlan, PowerPlan, StrategyPlan, SubjectPlan};
 use flockwork_harness::process::{Marker, Zygote};
 use flockwork_harness::tracee::{CommandLine, ForkServer, Machine, Options, Settings};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -124,6 +124,8 @@ fn library(zygote: &mut Zygote) {
         let run = explored(zygote, 2, StrategyPlan::Exhaustive { preemptions: None }, 100_000, |plan| {
             let call = |operation| vec![Call { operation, container: 0 }];
             plan.processes = vec![call(Operation::Pause), call(Operation::State)];
+            plan.subject =
+                SubjectPlan::Library(LibraryPlan { write: WritePolicy::Fsync, ..LibraryPlan::default() });
             plan.power = Some(PowerPlan { disk: "posix".into(), is_durable: true });
         });
         let power = run.power.expect("power losses were judged");
