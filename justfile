@@ -131,6 +131,16 @@ runtimes:
 findings:
     FLOCKWORK_LONG=1 cargo test --package flockwork-harness --test runtimes
 
+# How soon each finding in container runtimes shows, free, perturbed and under control, with SEEDS seeds, for SECONDS in all: the table
+# of docs/findings. What has a line in LOG is not run again. Needs root
+runtime-rates SECONDS="3600" LOG="target/runtime-rates.log" SEEDS="10":
+    cargo build --release --package flockwork-harness --bin flockwork
+    harness/tests/runtimes/rates.sh target/release/flockwork {{SECONDS}} {{LOG}} {{SEEDS}}
+
+# How fast runtimes are driven, beside the same commands run plain: the table of docs/runtimes.md; some minutes, on a quiet machine
+runtime-speed:
+    FLOCKWORK_MEASURE=1 cargo test --release --package flockwork-harness --test runtimes -- measure_speed
+
 # Try every pair of operations of the container runtimes that are installed, from every status, with kills at their system calls,
 # for SECONDS in all; TRIPLES=1 tries triples. What has a line in LOG is not tried again; the table is of all lines. Needs root
 runtime-pairs SECONDS="3600" LOG="target/runtime-pairs.log" RUNTIMES="runc crun youki runsc":

@@ -94,6 +94,11 @@ enum Word {
 
 const RUN: u32 = 1;
 const REAP: u32 = 2;
+/// To reap whoever ends and has no other parent, until the next command is started.
+const KEEP_REAPING: u32 = 3;
+
+/// How often whoever ended is looked for then.
+const REAPING: Duration = Duration::from_millis(2);
 
 /// The shared words.
 #[derive(Debug)]
@@ -218,19 +223,26 @@ fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
 /// once, and its controller lets it go on.
 fn serve(settings: &SlotSettings, images: &[Image], niceness: Option<i32>, words: &Words) -> io::Result<()> {
     let mut seen = 0;
+    let mut keeps_reaping = false;
     loop {
-        let requests = words.wait_while(Word::Requests, seen, None);
+        let requests = words.wait_while(Word::Requests, seen, keeps_reaping.then_some(REAPING));
         if requests == seen {
+            if keeps_reaping {
+                reap_others();
+            }
             continue;
         }
         seen = requests;
         let subject = words.load(Word::Subject);
-        let result = match words.load(Word::Request) {
+        let request = words.load(Word::Request);
+        keeps_reaping = request == KEEP_REAPING;
+        let result = match request {
             RUN => {
                 let starting = Starting { pass: settings.pass, real_time: settings.real_time, niceness };
                 run(starting, images, words, subject)
             }
             REAP => reap(subject),
+            KEEP_REAPING => Ok(0),
             _ => return Ok(()),
         };
         match result {
@@ -259,12 +271,12 @@ fn reap(command: u32) -> io::Result<u32> {
         WaitStatus::Signaled(_, signal, _) => SIGNALED | signal as u32,
         other => return Err(io::Error::other(format!("{other:?}"))),
     };
-    while let Ok(other) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        if other == WaitStatus::StillAlive {
-            break;
-        }
-    }
+    reap_others();
     Ok(status)
+}
+
+fn reap_others() {
+    while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|other| other != WaitStatus::StillAlive) {}
 }
 
 const SIGNALED: u32 = 1 << 16;
@@ -351,11 +363,22 @@ impl Slot {
         Some(self.words.load(Word::ClassError).cast_signed()).filter(|error| *error != 0)
     }
 
+    /// Has whoever ends reaped that has no other parent, until the next command is started: as the first process of a machine
+    /// does. All commands have ended.
+    pub(crate) fn keep_reaping(&mut self) -> io::Result<()> {
+        self.request(KEEP_REAPING, 0);
+        self.answered().map(drop)
+    }
+
+    fn answered(&self) -> io::Result<u32> {
+        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "a slot does not answer"));
+        self.report(Duration::from_secs(20)).unwrap_or_else(late)
+    }
+
     /// Has a command reaped that has ended; gives back how.
     pub(crate) fn reap(&mut self, pid: u32) -> io::Result<Status> {
         self.request(REAP, pid);
-        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "a slot does not answer"));
-        let status = self.report(Duration::from_secs(20)).unwrap_or_else(late)?;
+        let status = self.answered()?;
         Ok(match status & SIGNALED {
             0 => Status::Exited(status.cast_signed()),
             _ => Status::Signaled((status & !SIGNALED).cast_signed()),

@@ -23,6 +23,7 @@ use crate::process::Zygote;
 use crate::process::attention::Deadline;
 use crate::process::procfs;
 use crate::process::spawner;
+use crate::runtimes::clean::Among;
 use crate::runtimes::{self, Host, HostError, Runtime, answer, cgroup, clean, host, life};
 use crate::subject::Answer;
 use crate::violation::Class;
@@ -32,12 +33,10 @@ use crate::words::nearest;
 const STOP_MAX: Duration = Duration::from_millis(500);
 /// How long what a deleted container left may take to be gone: long, as it counts against the runtime, on a busy machine too.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long to wait before a delete is tried again.
+/// How long to wait before either is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// How often a delete by force is tried: one may fail that comes too early, and say so.
-const DELETES_MAX: u32 = 3;
-/// What a task waits for that is held at a call: it would go on if it were let, so it is no process that stays.
-const HELD: &str = "seccomp_do_user_notification";
+/// How often a delete by force is tried, and a create: one may fail that comes too early, and say so.
+const TRIES_MAX: u32 = 3;
 
 /// What is told of a command that fell over.
 const FALLEN: &str = "fell over: ";
@@ -77,6 +76,12 @@ impl Calls {
             ));
         }
         Ok(Self { names, setup, processes })
+    }
+
+    /// Whether several commands that run at once kill a container.
+    fn is_killed_twice(&self, container: u32) -> bool {
+        let kills = |call: &&Call| call.operation == Operation::Kill && call.container == container;
+        self.processes.iter().flatten().filter(kills).count() > 1
     }
 }
 
@@ -179,7 +184,7 @@ impl Containers {
         self.is_clean = false;
         let host = self.host.as_mut().expect("it is closed last");
         for id in &self.ids {
-            host.bundles.write(id).map_err(RaceError::failed("a bundle cannot be written"))?;
+            host.bundles.write(id).map_err(|error| refused(error.into()))?;
         }
         for call in &self.calls.setup {
             let id = &self.ids[call.container as usize];
@@ -189,7 +194,7 @@ impl Containers {
                 _ => Ok(()),
             });
             told.map_err(|error| match error {
-                HostError::Io(error) => RaceError::Failed(error.to_string()),
+                error @ (HostError::Io(_) | HostError::Exhausted(_)) => refused(error),
                 error if self.was_set_up => {
                     RaceError::Refused(format!("the setup does not succeed every time: {error}"))
                 }
@@ -232,8 +237,8 @@ impl Containers {
         Ok((answer::read(host.runtime, operation, &done), done))
     }
 
-    /// Looks at what all commands left, and has the runtime delete it. What they started may still live: whoever holds it must
-    /// not end it before.
+    /// Looks at what all commands left, and has the runtime delete it. What they started may still live: whoever held it must
+    /// not end it before, and must let it go on.
     pub fn look(&mut self) -> Result<(), RaceError> {
         let mut looked = Looked::default();
         for container in 0..self.ids.len() as u32 {
@@ -266,7 +271,8 @@ impl Containers {
         Ok(())
     }
 
-    /// Tries an operation that must succeed, a delete several times; tells where it does not.
+    /// Tries an operation that must succeed, several times; tells where it does not. What a create left that failed is deleted
+    /// before the next.
     fn must_succeed(
         &mut self,
         operation: Operation,
@@ -274,20 +280,22 @@ impl Containers {
         otherwise: &str,
         looked: &mut Looked,
     ) -> Result<(), RaceError> {
-        let most = if operation == Operation::ForceDelete { DELETES_MAX } else { 1 };
-        for time in 1..=most {
+        for time in 1..=TRIES_MAX {
             let (told, done) = self.attempt(operation, container)?;
             if told.outcome == Outcome::Ok {
                 return Ok(());
             }
-            if time == most {
+            if time == TRIES_MAX {
                 let name = &self.calls.names[container as usize];
                 writeln!(looked.after, "{name}: {otherwise}").expect("a String takes all");
                 looked.said.push_str(&done.stderr);
                 looked.said.extend(done.waiting);
-            } else {
-                std::thread::sleep(AGAIN);
+                return Ok(());
             }
+            if operation == Operation::Create {
+                self.attempt(Operation::ForceDelete, container)?;
+            }
+            std::thread::sleep(AGAIN);
         }
         Ok(())
     }
@@ -307,10 +315,8 @@ impl Containers {
                     writeln!(text, "{name}: stays: its cgroup").expect("a String takes all");
                 }
             }
-            let held = |pid: u32| procfs::wait_channel(pid).is_some_and(|channel| channel == HELD);
-            let mut names: Vec<String> = clean::processes(&host.ground, None)
+            let mut names: Vec<String> = clean::processes(&host.ground, None, Among::OurOwn)
                 .into_iter()
-                .filter(|pid| !held(*pid))
                 .filter_map(procfs::name)
                 .collect();
             names.sort();
@@ -348,15 +354,16 @@ impl Containers {
         Ok((done(&looked.state, ""), done(&looked.after, &looked.said)))
     }
 
-    /// A command as it is compared: how it ended, and of what it printed what means the same in every execution.
-    pub fn normalise(&self, (process, index): Step, done: &mut Done) {
+    /// A command as it is compared: how it ended, and of what it printed what means the same in every execution. That the
+    /// machine lacked something is an error.
+    pub fn normalise(&self, (process, index): Step, done: &mut Done) -> Result<(), RaceError> {
         let ending = match done.ending {
             Ending::Exited(code) => spawner::Status::Exited(code),
             Ending::Signaled(signal) => spawner::Status::Signaled(signal),
-            Ending::NotStarted(_) | Ending::Killed | Ending::TimedOut | Ending::Skipped => return,
+            Ending::NotStarted(_) | Ending::Killed | Ending::TimedOut | Ending::Skipped => return Ok(()),
         };
         let text = |output: &Output| String::from_utf8_lossy(&output.text).into_owned();
-        let operation = self.calls.processes[process][index].operation;
+        let Call { operation, container } = self.calls.processes[process][index];
         let ended = runtimes::Done {
             pid: 0,
             begun_ns: 0,
@@ -367,13 +374,23 @@ impl Containers {
             is_killed: false,
             waiting: None,
         };
-        let told = answer::read(self.host().runtime, operation, &ended);
+        let runtime = self.host().runtime;
+        if let Some(said) = answer::lacking(&ended) {
+            return Err(refused(HostError::exhausted(runtime, &said)));
+        }
+        let told = answer::read(runtime, operation, &ended);
+        let is_too_late = told.outcome == Outcome::Refused && told.reason == Some(Reason::Status);
+        if operation == Operation::Kill && is_too_late && self.calls.is_killed_twice(container) {
+            // A kill takes effect after it has returned, and another that comes before succeeds as well.
+            done.ending = Ending::Exited(0);
+        }
         let word = match answer::fallen(&ended) {
             Some(fallen) => format!("{FALLEN}{fallen}\n"),
             None if told.reason == Some(Reason::Corrupt) => format!("{TORN}\n"),
             None => told.status.map(|status| format!("{status}\n")).unwrap_or_default(),
         };
         done.stdout = output(&word);
+        Ok(())
     }
 
     /// Ends all that could still run, and tells what cannot be removed.

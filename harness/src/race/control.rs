@@ -177,6 +177,7 @@ impl Search<'_> {
             // A runtime makes namespaces and mounts: that is its work.
             allow_uncontrolled: self.plan.allow_uncontrolled || self.plan.oci.is_some(),
             kills_alone: self.plan.oci.is_some(),
+            goes_on_afterwards: self.plan.oci.is_some(),
             // A cgroup of version 1 takes no task of that class.
             without_real_time: self.plan.oci.is_some(),
             begins_late: self.plan.modelled.is_some(),

@@ -48,7 +48,9 @@ impl Perturber {
         range_ns: RangeInclusive<u64>,
     ) -> Result<Self, TraceeError> {
         let members: Vec<usize> = (0..site.processes.len()).collect();
-        let options = Options { kills_alone: site.containers.is_some(), ..Options::perturbing() };
+        let is_runtime = site.containers.is_some();
+        let options =
+            Options { kills_alone: is_runtime, goes_on_afterwards: is_runtime, ..Options::perturbing() };
         let mut settings = machine_settings(site, root, &members, options)?;
         let most = site.processes.iter().map(Vec::len).max().unwrap_or(1);
         settings.options.time_limit = site.time_limit * u32::try_from(most).unwrap_or(u32::MAX);

@@ -170,13 +170,13 @@ impl Site {
                 let take = |index| {
                     let mut one = done.remove(&(process, index)).unwrap_or_else(|| skipped.clone());
                     if let Some(containers) = &self.containers {
-                        containers.normalise((process, index), &mut one);
+                        containers.normalise((process, index), &mut one)?;
                     }
-                    one
+                    Ok(one)
                 };
                 (0..commands.len()).map(take).collect()
             })
-            .collect();
+            .collect::<Result<_, RaceError>>()?;
         if let Some((state, after)) = told {
             (outcome.observed, outcome.then) = (Some(state), vec![after]);
         }

@@ -65,6 +65,12 @@ const TORN: &[&str] = &[
 /// Words that only a program that fell over prints.
 const FALLEN: &[&str] = &["goroutine 1 [", "panicked at", "panic:", "AddressSanitizer"];
 
+/// Words that say, in small letters, that the machine has no more of what every program needs: no fault of the runtime's. Memory
+/// is not among it: a process that is started in a namespace whose first has been killed fails with the same words.
+const LACKING: &[&str] = &["no space left on device", "disk quota exceeded", "too many open files in system"];
+/// What the same words are said of besides: nobody may enter a cgroup whose cpuset has not been set up, which may be another command's doing.
+const NO_DISK: &str = "cgroup";
+
 /// Longest message that is kept, in bytes.
 const MESSAGE_BYTES_MAX: usize = 400;
 
@@ -113,6 +119,15 @@ pub fn fallen(done: &Done) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What the machine lacked, in the words of a command that failed for it: what the command did then says nothing of the runtime.
+#[must_use]
+pub fn lacking(done: &Done) -> Option<String> {
+    let has_failed = !done.is_killed && !matches!(done.ending, None | Some(Ending::Exited(0)));
+    let text = text(done).to_lowercase();
+    let lacks = |line: &str| LACKING.iter().any(|words| line.contains(words)) && !line.contains(NO_DISK);
+    (has_failed && text.lines().any(lacks)).then(|| said(done))
 }
 
 const fn words(runtime: Runtime) -> &'static [Words] {
@@ -216,6 +231,20 @@ mod tests {
         assert_eq!(fallen(&killed).unwrap(), "signal 11");
         killed.is_killed = true;
         assert_eq!(fallen(&killed), None);
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_told_apart_from_what_a_runtime_does() {
+        let full = done(1, "write /r/c1/state.json: No space left on device (os error 28)", "");
+        assert!(lacking(&full).unwrap().contains("No space left"), "{full:?}");
+        assert_eq!(lacking(&done(1, "container does not exist", "")), None);
+        // A cpuset that another command has not set up yet is no lack of the machine's.
+        let cpuset = "write /sys/fs/cgroup/cpuset/c1/cgroup.procs: no space left on device";
+        assert_eq!(lacking(&done(1, cpuset, "")), None);
+        assert_eq!(lacking(&Done { ending: Some(Ending::Exited(0)), ..full.clone() }), None);
+        // What was killed says nothing of the machine, nor what did not end.
+        assert_eq!(lacking(&Done { is_killed: true, ..full.clone() }), None);
+        assert_eq!(lacking(&Done { ending: None, ..full }), None);
     }
 
     #[test]

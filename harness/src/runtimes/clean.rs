@@ -4,6 +4,7 @@
 //! containers' processes, in the command lines of the runtimes (`--root`), and it is the name of their cgroup. So whoever
 //! comes later finds it all by the folder that lies there, though every process of the harness was killed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,12 +41,22 @@ impl Left {
     }
 }
 
+/// Whose processes are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All of the machine's: the ground may be that of a run whose processes are gone.
+    Everybody,
+    /// Those below this process, whose ground it is: all of a run are, as its warden is the reaper of whatever it starts. It
+    /// takes a third of the time.
+    OurOwn,
+}
+
 /// What is left of a ground: of all of it, or of one container.
 #[must_use]
-pub fn left(ground: &str, id: Option<&str>) -> Left {
+pub fn left(ground: &str, id: Option<&str>, among: Among) -> Left {
     let named = |pid: &u32| format!("{} (pid {pid})", procfs::name(*pid).unwrap_or_else(|| "?".into()));
     Left {
-        processes: processes(ground, id).iter().map(named).collect(),
+        processes: processes(ground, id, among).iter().map(named).collect(),
         cgroups: cgroup::of(ground, id),
         mounts: if id.is_some() { Vec::new() } else { mounts(ground) },
     }
@@ -53,14 +64,39 @@ pub fn left(ground: &str, id: Option<&str>) -> Left {
 
 /// Living processes of a ground's containers, or of one of them.
 #[must_use]
-pub fn processes(ground: &str, id: Option<&str>) -> Vec<u32> {
+pub fn processes(ground: &str, id: Option<&str>, among: Among) -> Vec<u32> {
     let own = std::process::id();
     let is_meant = |pid: u32| match id {
         None => is_of(ground, pid),
         Some(id) => is_of(ground, pid) && is_about(id, pid),
     };
     let lives = |pid: u32| Stat::of(pid).is_some_and(|stat| !stat.is_dead());
-    procfs::pids().into_iter().filter(|&pid| pid != own && is_meant(pid) && lives(pid)).collect()
+    let candidates = match among {
+        Among::Everybody => procfs::pids(),
+        Among::OurOwn => below(own),
+    };
+    candidates.into_iter().filter(|&pid| pid != own && is_meant(pid) && lives(pid)).collect()
+}
+
+/// All that may be below a process: whoever's parent is gone by the time that it is looked at may be.
+fn below(root: u32) -> Vec<u32> {
+    let parent = |pid| Some((pid, Stat::of(pid)?.parent));
+    let parents: HashMap<u32, u32> = procfs::pids().into_iter().filter_map(parent).collect();
+    let is_below = |pid: &u32| {
+        let mut at = *pid;
+        // No longer than there are processes: a number that was used anew may lead in circles.
+        for _ in 0..parents.len() {
+            match parents.get(&at) {
+                Some(&parent) if parent == root => return true,
+                // Nobody is above the first process, nor above the kernel's.
+                Some(0) => return false,
+                Some(&parent) => at = parent,
+                None => return true,
+            }
+        }
+        true
+    };
+    parents.keys().copied().filter(is_below).collect()
 }
 
 /// Whether a process belongs to containers of this ground: its cgroup says so, its environment, or the root that it was
@@ -107,7 +143,7 @@ pub fn away(ground: &str, id: Option<&str>) -> Left {
         for cgroup in cgroup::of(ground, id) {
             cgroup::thaw(&cgroup);
         }
-        let mut pids = processes(ground, id);
+        let mut pids = processes(ground, id, Among::Everybody);
         pids.extend(cgroup::of(ground, id).iter().flat_map(|cgroup| cgroup::pids(cgroup)));
         for pid in pids {
             let handle = Handle::of(pid);
@@ -124,7 +160,7 @@ pub fn away(ground: &str, id: Option<&str>) -> Left {
                 _ = umount2(&mount, MntFlags::MNT_DETACH);
             }
         }
-        let left = left(ground, id);
+        let left = left(ground, id, Among::Everybody);
         if left.is_empty() || deadline.is_over() {
             return left;
         }
@@ -136,4 +172,26 @@ pub fn away(ground: &str, id: Option<&str>) -> Left {
 #[must_use]
 pub fn has_sign(folder: &Path) -> bool {
     folder.join("root").join(SIGN).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_child_and_its_child_are_below_and_the_first_process_is_not() {
+        let mut shell = Command::new("sh").args(["-c", "sleep 60 & echo; wait"]).spawn().unwrap();
+        let mut grandchild = Vec::new();
+        while grandchild.is_empty() {
+            grandchild = procfs::children(shell.id());
+        }
+        let own = below(std::process::id());
+        assert!(own.contains(&shell.id()) && own.contains(&grandchild[0]), "{own:?}");
+        assert!(!own.contains(&1), "{own:?}");
+        assert!(!below(shell.id()).contains(&std::process::id()));
+        _ = Handle::of(grandchild[0]).kill();
+        shell.wait().unwrap();
+    }
 }

@@ -12,8 +12,8 @@ use flockwork::Operation;
 use nix::sys::signal::Signal;
 
 use super::bundle::Bundles;
-use super::clean::{self, Left, SIGN};
-use super::{FindError, Runtime, cgroup, find};
+use super::clean::{self, Among, Left, SIGN};
+use super::{FindError, Runtime, answer, cgroup, find};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
 use crate::process::attention::Deadline;
@@ -40,12 +40,35 @@ pub enum HostError {
     /// The machine lacks something.
     #[error("{0}")]
     Lacking(String),
+    /// The machine ran out of something that every program needs, so what a runtime does says nothing of it.
+    #[error("{0}")]
+    Exhausted(String),
     /// The spawner is not to be had.
     #[error(transparent)]
     Spawner(#[from] SpawnerError),
     /// A file or a process could not be had.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for HostError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Exhausted(format!("containers need more room than there is below --root: {error}"))
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl HostError {
+    /// The machine lacked what the runtime needed, in its words.
+    #[must_use]
+    pub fn exhausted(runtime: Runtime, said: &str) -> Self {
+        let why = "the machine ran out of what it needs, so nothing can be said of it";
+        Self::Exhausted(format!("{runtime}: {why}: {said}"))
+    }
 }
 
 /// What became of one command.
@@ -115,7 +138,7 @@ impl Host {
         fs::write(root.join(SIGN), runtime.as_str())?;
         let bundles = Bundles::make(root, &ground).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => HostError::Lacking(error.to_string()),
-            _ => HostError::Io(error),
+            _ => error.into(),
         })?;
         let (containers, outputs) = (root.join("state"), root.join("outputs"));
         fs::create_dir_all(&containers)?;
@@ -222,7 +245,10 @@ impl Host {
         let started = self.spawner.start(starts)?;
         let running = (first..).zip(started).map(|(slot, started)| match started {
             Ok(started) => Ok(Running { slot, pid: started.pid, begun_ns: started.at_ns }),
-            Err(error) => Err(HostError::Lacking(format!("{}: {error}", self.program.display()))),
+            Err(error) => Err(match error.errno.map(io::Error::from_raw_os_error).map(HostError::from) {
+                Some(exhausted @ HostError::Exhausted(_)) => exhausted,
+                _ => HostError::Lacking(format!("{}: {error}", self.program.display())),
+            }),
         });
         running.collect()
     }
@@ -241,7 +267,7 @@ impl Host {
         }
     }
 
-    /// What a command that ended came to.
+    /// What a command that ended came to. That the machine lacked something is an error: nothing is judged by that.
     pub fn done(
         &self,
         running: Running,
@@ -256,7 +282,7 @@ impl Host {
             fs::remove_file(&path)?;
             Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
         };
-        Ok(Done {
+        let done = Done {
             pid: running.pid,
             begun_ns: running.begun_ns,
             ended_ns: ended.map_or_else(now_ns, |ended| ended.at_ns),
@@ -265,7 +291,11 @@ impl Host {
             stderr: read("err")?,
             is_killed,
             waiting,
-        })
+        };
+        match answer::lacking(&done) {
+            Some(said) => Err(HostError::exhausted(self.runtime, &said)),
+            None => Ok(done),
+        }
     }
 
     /// Notes what a command waits for that does not end, and kills it.
@@ -283,7 +313,7 @@ impl Host {
     pub fn left_of(&self, id: &str, grace: Duration) -> (Left, Vec<String>) {
         let mut deadline = Deadline::after(grace);
         loop {
-            let seen = (clean::left(&self.ground, Some(id)), self.files_of(id));
+            let seen = (clean::left(&self.ground, Some(id), Among::OurOwn), self.files_of(id));
             if (seen.0.is_empty() && seen.1.is_empty()) || deadline.is_over() {
                 return seen;
             }

@@ -305,7 +305,7 @@ impl Machine {
         };
         self.pending(&mut pending);
         if end == End::Completed {
-            observer.over();
+            self.while_all_go_on(|| observer.over())?;
         }
         self.finish()?;
         self.vouch_for_clones()?;

@@ -6,6 +6,7 @@
 //!
 //! A [`Machine`] is to strategies what the machine of forked workers is: it promises the same.
 
+mod afterwards;
 pub(crate) mod behalf;
 pub(crate) mod class;
 pub(crate) mod decode;

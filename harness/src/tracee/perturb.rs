@@ -176,11 +176,11 @@ impl Machine {
             self.go_round(&mut delays, perturbation)?;
         }
         let strays = if in_time { self.strays() } else { Vec::new() };
-        if in_time {
-            perturbation.over();
-        }
         // Before those are killed that did not end.
         self.run.interrupted |= self.trees.iter().any(|tree| tree.slot.listener.has_missed());
+        if in_time {
+            self.while_all_go_on(|| perturbation.over())?;
+        }
         self.finish()?;
         Ok((in_time, delays, quiet, strays))
     }

@@ -293,7 +293,8 @@ impl Machine {
         // A thread other than the first is told to others by its number here, in clones as well: nobody signals one of those.
         tree.pids.extend([if task.pid == tid { task.own_pid } else { tid }, task.own_pid]);
         let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);
-        if is_new {
+        // The first process of a namespace has the same number every time, which other names may contain.
+        if is_new && task.own_pid != 1 {
             let called = match number {
                 0 => format!("PID{}", process + 1),
                 _ => format!("PID{}.{number}", process + 1),

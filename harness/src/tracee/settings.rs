@@ -74,6 +74,8 @@ pub struct Options {
     /// Whether a fault that kills meets a command's first process alone: what it started lives on, as it does when the kernel
     /// kills a process for its memory.
     pub kills_alone: bool,
+    /// Whether what commands left behind goes on by itself while somebody looks at what is there, when all have ended.
+    pub goes_on_afterwards: bool,
     /// Words that names of files are made of, in every execution alike: what [`Machine::words`](super::Machine::words)
     /// told earlier. Other names get numbers.
     pub words: Option<BTreeSet<String>>,
@@ -95,6 +97,7 @@ impl Default for Options {
             fork_server: ForkServer::Off,
             threads: Threads::Fixed,
             kills_alone: false,
+            goes_on_afterwards: false,
             words: None,
         }
     }

@@ -1,8 +1,8 @@
 //! Nothing stays behind: no process, no cgroup, no mount, no folder, whoever is killed.
 
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use flockwork_harness::process::Zygote;
@@ -11,7 +11,11 @@ use flockwork_harness::runtimes::{Runtime, cgroup};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{flockwork, is_usable, said};
+use super::{flockwork, is_usable, said, workspace};
+
+const UNSUPPORTED: i32 = 96;
+/// What a run ends with that found nothing and proved nothing, as one does that was interrupted.
+const INCONCLUSIVE: i32 = 102;
 
 /// What a run has on the machine whose folders lie below a base.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,52 +88,189 @@ pub fn a_run_leaves_nothing_behind(_: &Zygote) {
     assert!(left.folders.is_empty(), "{left:?}");
 }
 
+/// A place for the folders of runs, with a scenario in it.
+struct Site {
+    folder: tempfile::TempDir,
+    base: PathBuf,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = folder.path().join("base");
+        fs::create_dir(&base).expect("writable");
+        Self { folder, base }
+    }
+
+    /// A run below this place: of a scenario's text, or of a race where there is none.
+    fn command(&self, text: &str, race: &[&str]) -> Command {
+        let scenario = self.folder.path().join("tried.toml");
+        fs::write(&scenario, text).expect("writable");
+        let results = self.folder.path().join("results");
+        let paths = [&scenario, &results, &self.base].map(|path| path.to_str().expect("UTF-8"));
+        let own = ["--results-dir", paths[1], "--root", paths[2]];
+        let words =
+            if text.is_empty() { [&["race"][..], &own, race] } else { [&["run", paths[0]][..], &own, &[]] };
+        flockwork(&words.concat())
+    }
+
+    /// Starts a run, and waits until it has a container, and a file of this name below its root; gives back the names of its
+    /// folders, too.
+    fn begin(&self, mut command: Command, file: &str) -> (Child, Vec<String>) {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let names = wait(|| {
+            let names = folders(&self.base);
+            let is_there = names.iter().any(|name| self.base.join(name).join("root").join(file).exists());
+            (is_there && !census(&self.base, &names).cgroups.is_empty()).then_some(names)
+        });
+        (child, names)
+    }
+}
+
+/// Races that go on until they are stopped: under control, and free.
+const CONTROLLED: &[&str] =
+    &["--subject", "crun", "--budget", "600s", "--strategy", "random", "--", "state c1", "create c2"];
+const FREE: &[&str] = &[
+    "--subject",
+    "crun",
+    "--budget",
+    "600s",
+    "--free",
+    "--executions",
+    "1000000",
+    "--setup",
+    "create c1",
+    "--",
+    "state c1",
+    "state c1",
+];
+
+/// It ran to its end and found nothing. Whether commands met, so that this counts, is chance.
+fn ran(output: &Output) {
+    assert!(matches!(output.status.code(), Some(0 | INCONCLUSIVE)), "{}", said(output));
+}
+
 /// Killed alone, its warden clears up; killed with its warden and everything else, the next start does.
 pub fn a_killed_harness_leaves_nothing_behind(_: &Zygote) {
     if !is_usable(Runtime::Runc) {
         return;
     }
+    let long = TEXT.replace("rounds = 3", "rounds = 100000");
     for whole in [false, true] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let base = folder.path().join("base");
-        fs::create_dir(&base).expect("writable");
-        let scenario = folder.path().join("tried.toml");
-        fs::write(&scenario, TEXT.replace("rounds = 3", "rounds = 100000")).expect("writable");
-        let results = folder.path().join("results");
-        let paths = [&scenario, &results, &base].map(|path| path.to_str().expect("UTF-8"));
-        let arguments = ["run", paths[0], "--results-dir", paths[1], "--root", paths[2]];
-        let mut harness =
-            flockwork(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-        // Until there is a container.
-        let names = wait(|| {
-            let names = folders(&base);
-            (!names.is_empty() && !census(&base, &names).cgroups.is_empty()).then_some(names)
-        });
-        let mut victims = vec![harness.id()];
-        let mut at = 0;
-        while let Some(&pid) = victims.get(at) {
-            victims.extend(procfs::children(pid));
-            at += 1;
-        }
-        // The warden first would have time to clear up after the harness: its children are stopped, so that nobody has.
-        let last = if whole { victims.len() } else { 1 };
+        leaves_nothing_behind_when_killed(&long, &[], "", whole);
+    }
+}
+
+/// The same of races: under control, and free.
+pub fn a_killed_race_leaves_nothing_behind(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    for (race, file, whole) in
+        [(CONTROLLED, "control", false), (CONTROLLED, "control", true), (FREE, "", false)]
+    {
+        leaves_nothing_behind_when_killed("", race, file, whole);
+    }
+}
+
+fn leaves_nothing_behind_when_killed(text: &str, race: &[&str], file: &str, whole: bool) {
+    let site = Site::new();
+    let (mut harness, names) = site.begin(site.command(text, race), file);
+    let mut victims = vec![harness.id()];
+    let mut at = 0;
+    while let Some(&pid) = victims.get(at) {
+        victims.extend(procfs::children(pid));
+        at += 1;
+    }
+    // The warden first would have time to clear up after the harness: its children are stopped, so that nobody has.
+    let last = if whole { victims.len() } else { 1 };
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         for &pid in &victims[..last] {
-            _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP);
+            _ = kill(Pid::from_raw(pid.cast_signed()), signal);
         }
-        for &pid in &victims[..last] {
-            _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-        }
-        harness.wait().expect("our child");
-        if whole {
-            let left = census(&base, &names);
-            assert!(!left.is_empty(), "nobody was there to clear up");
-            // The next start, of anything that runs, finds it by the register.
-            let next = fs::write(&scenario, TEXT.replace("rounds = 3", "rounds = 1"));
-            next.expect("writable");
-            let output = flockwork(&arguments).output().expect("it runs");
-            assert!(output.status.success(), "{}", said(&output));
-        }
-        wait(|| census(&base, &names).is_empty().then_some(()));
+    }
+    harness.wait().expect("our child");
+    if whole {
+        let left = census(&site.base, &names);
+        assert!(!left.is_empty(), "nobody was there to clear up");
+        // The next start, of anything that runs, finds it by the register.
+        let next = ["--subject", "crun", "--free", "--executions", "1", "--", "state c1", "state c1"];
+        let output = site.command(&text.replace("rounds = 100000", "rounds = 1"), &next).output();
+        ran(&output.expect("it runs"));
+    }
+    wait(|| census(&site.base, &names).is_empty().then_some(()));
+}
+
+/// Two at once share no root, no id and no cgroup: neither finds anything of the other, nor clears it away.
+pub fn two_harnesses_at_once_do_not_meet(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    let site = Site::new();
+    let (mut first, names) = site.begin(site.command("", FREE), "");
+    let text = TEXT.replace("\"runc\"", "\"crun\"").replace("rounds = 3", "rounds = 1");
+    let free = [
+        "--subject",
+        "crun",
+        "--free",
+        "--executions",
+        "1",
+        "--setup",
+        "create c1",
+        "--",
+        "state c1",
+        "start c1",
+    ];
+    for output in [site.command(&text, &[]).output(), site.command("", &free).output()] {
+        ran(&output.expect("it runs"));
+    }
+    assert_eq!(first.try_wait().expect("our child"), None, "the first ended though nobody stopped it");
+    // What it has is still there, and it goes on.
+    wait(|| (!census(&site.base, &names).cgroups.is_empty()).then_some(()));
+    assert_eq!(folders(&site.base), names, "the others left something");
+    kill(Pid::from_raw(first.id().cast_signed()), Signal::SIGINT).expect("it is there");
+    let ended = first.wait().expect("our child");
+    assert_eq!(ended.code(), Some(INCONCLUSIVE), "it found something, or could not go on");
+    assert!(census(&site.base, &names).is_empty(), "{:?}", census(&site.base, &names));
+}
+
+/// A machine that is full makes commands fail: that is told as what it is, and is no fault of the runtime's.
+pub fn a_full_disk_is_no_fault_of_the_runtime(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    let ids: Vec<String> = (1..=8).map(|number| format!("\"create c{number}\"")).collect();
+    let text = format!(
+        "kind = \"stress\"\n[subject]\nname = \"oci\"\nruntime = \"crun\"\n[rounds]\ntogether = [{}]\n\
+         budget = {{ rounds = 2, time = \"60s\" }}\n",
+        ids.join(", ")
+    );
+    let race =
+        ["--subject", "crun", "--free", "--executions", "1", "--", "create c1", "create c2", "create c3"];
+    let cases: [(&str, &str, &[&str]); 4] = [
+        // No room for the root filesystem, for the first container, and for all of a round's.
+        ("size=1m", &text, &[]),
+        ("nr_inodes=20", &text, &[]),
+        ("nr_inodes=60", &text, &[]),
+        ("nr_inodes=20", "", &race),
+    ];
+    for (limit, text, race) in cases {
+        let site = Site::new();
+        let command = site.command(text, race);
+        let script = "mount -t tmpfs -o \"$1\" none \"$2\" && shift && base=$1 && shift || exit 77\n\
+                      \"$@\"; code=$?; echo \"left: $(ls -A \"$base\")\"; exit $code";
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "sh", "-c", script, "sh", limit]).arg(&site.base);
+        inside.arg(command.get_program()).args(command.get_args()).current_dir(workspace());
+        let output = inside.output().expect("util-linux");
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(UNSUPPORTED), "{limit}: {told}");
+        assert!(told.to_lowercase().contains("no space left on device"), "{limit}: {told}");
+        assert!(!told.contains("unrecoverable"), "{limit}: {told}");
+        assert!(told.lines().any(|line| line == "left: "), "{limit}: {told}");
+        let base = site.base.to_str().expect("UTF-8");
+        let left = census(&site.base, &[base.to_owned()]);
+        assert!(left.is_empty(), "{limit}: {left:?}");
     }
 }
 

@@ -13,6 +13,7 @@ mod clean;
 mod profiles;
 mod race;
 mod scenarios;
+mod speed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ const ALL: &[Case] = &[
     ("two_deletes_of_runc_are_found", race::two_deletes_of_runc_are_found),
     ("two_creates_of_runc_are_found", race::two_creates_of_runc_are_found),
     ("two_creates_of_crun_are_not_found_to_differ", race::two_creates_of_crun_are_not_found_to_differ),
+    ("two_kills_are_not_found_to_differ", race::two_kills_are_not_found_to_differ),
     (
         "a_killed_operation_leaves_an_id_that_can_be_used",
         race::a_killed_operation_leaves_an_id_that_can_be_used,
@@ -41,12 +43,16 @@ const ALL: &[Case] = &[
     ("a_saved_race_runs_as_a_scenario", race::a_saved_race_runs_as_a_scenario),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
+    ("a_killed_race_leaves_nothing_behind", clean::a_killed_race_leaves_nothing_behind),
+    ("two_harnesses_at_once_do_not_meet", clean::two_harnesses_at_once_do_not_meet),
+    ("a_full_disk_is_no_fault_of_the_runtime", clean::a_full_disk_is_no_fault_of_the_runtime),
     ("runc_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Runc)),
     ("crun_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Crun)),
     ("youki_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Youki)),
     ("runsc_does_what_its_profile_says", |zygote| profiles::hold(zygote, Runtime::Runsc)),
     ("every_script_shows_its_finding", scenarios::every_script_shows_its_finding),
     ("every_scenario_ends_as_it_expects", scenarios::every_scenario_ends_as_it_expects),
+    ("measure_speed", speed::measure),
 ];
 
 fn main() -> ExitCode {

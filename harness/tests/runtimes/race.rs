@@ -94,6 +94,21 @@ pub fn two_creates_of_crun_are_not_found_to_differ(_: &Zygote) {
     assert_eq!(scenario["verdict"], "inconclusive", "{scenario}");
 }
 
+/// A kill takes effect after it has returned: that another succeeds in between is no fault.
+pub fn two_kills_are_not_found_to_differ(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    let words = ["--subject", "crun", "--setup", "create c1", "--executions", "4", "--format", "json"];
+    for way in [&[][..], &["--perturb", "0..1ms"]] {
+        let (_folder, output) = race(&[&words[..], way, &["--", "kill c1", "kill c1"]].concat());
+        let scenario = scenario(&output);
+        assert_eq!(scenario["violations"].as_array().map(Vec::len), Some(0), "{scenario}");
+        // Under control one may be all that there is: who reads first concerns nobody.
+        assert!(scenario["executions"].as_u64().is_some_and(|executions| executions > 0), "{scenario}");
+    }
+}
+
 /// A kill leaves what the runtime itself must be able to delete.
 pub fn a_killed_operation_leaves_an_id_that_can_be_used(_: &Zygote) {
     if !is_usable(Runtime::Crun) {

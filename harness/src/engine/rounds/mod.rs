@@ -170,9 +170,11 @@ fn name_of(plan: &RoundsPlan, round: u64, container: &str) -> String {
 /// The first round cannot be had where the machine lacks something; all else is the harness's own fault.
 fn refused(error: HostError) -> EngineError {
     match error {
-        HostError::Find(_) | HostError::Unprivileged(_) | HostError::Lacking(_) | HostError::Spawner(_) => {
-            EngineError::Unsupported(error.to_string())
-        }
+        HostError::Find(_)
+        | HostError::Unprivileged(_)
+        | HostError::Lacking(_)
+        | HostError::Exhausted(_)
+        | HostError::Spawner(_) => EngineError::Unsupported(error.to_string()),
         HostError::Io(error) => EngineError::Failed(error.to_string()),
     }
 }
