@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::command_history::{self as written, Unmatched};
 use crate::check::search::Budget;
-use crate::check::{Examination, VIOLATIONS_MAX};
+use crate::check::{CheckId, Examination, VIOLATIONS_MAX};
 use crate::engine::Progress;
 use crate::engine::command::{self, CommandRun, CommandRunError, Entry, Unusual};
 use crate::judge::{AnyJudged, Checker, Grounds, judge_any};
@@ -29,7 +29,7 @@ pub struct CommandTrial {
     /// The history as it is stored.
     pub history: Vec<u8>,
     /// What each check found, by its name. Records of violations are indexes into the run's entries.
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
     /// Which share of the operations overlapped with one of another process on their object.
     pub overlap: f64,
     /// Why it may have been too little to show what there is.
@@ -131,7 +131,7 @@ fn judged(
     plan: &CommandPlan,
     run: &CommandRun,
     lines: &[u8],
-) -> Result<Vec<(&'static str, Examination)>, CommandRunError> {
+) -> Result<Vec<(CheckId, Examination)>, CommandRunError> {
     let failed =
         |why: String| CommandRunError::Failed(format!("the history of the run cannot be judged: {why}"));
     let of = |lines: &[u8]| {
@@ -195,7 +195,7 @@ fn judged(
 }
 
 /// The order, and what failed: torn reads, late answers and the rest apart.
-fn by_class(order: Examination, failures: Examination) -> Vec<(&'static str, Examination)> {
+fn by_class(order: Examination, failures: Examination) -> Vec<(CheckId, Examination)> {
     let (torn, unexpected): (Vec<_>, Vec<_>) =
         failures.violations.into_iter().partition(|violation| violation.class == Class::TornRead);
     let (late, unexpected): (Vec<_>, Vec<_>) =
@@ -212,12 +212,15 @@ fn by_class(order: Examination, failures: Examination) -> Vec<(&'static str, Exa
         violations: unexpected,
         ..Examination::default()
     };
-    let mut all = vec![("not-linearizable", order), ("unexpected-failure", unexpected)];
+    let mut all = vec![
+        (CheckId::Of(Class::NotLinearizable), order),
+        (CheckId::Of(Class::UnexpectedFailure), unexpected),
+    ];
     if !torn.violations.is_empty() {
-        all.push(("torn-read", torn));
+        all.push((CheckId::Of(Class::TornRead), torn));
     }
     if !late.violations.is_empty() {
-        all.push(("starvation", late));
+        all.push((CheckId::Of(Class::Starvation), late));
     }
     all
 }
@@ -247,10 +250,10 @@ fn take<P>(order: &mut Examination, object: u32, name: &str, ruling: &Ruling<P, 
 }
 
 /// What was seen to go wrong without any model.
-fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(&'static str, Examination)> {
+fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(CheckId, Examination)> {
     let mut all = vec![
-        ("deadlock", hangs(plan, run, Class::Deadlock)),
-        ("starvation", hangs(plan, run, Class::Starvation)),
+        (CheckId::Of(Class::Deadlock), hangs(plan, run, Class::Deadlock)),
+        (CheckId::Of(Class::Starvation), hangs(plan, run, Class::Starvation)),
     ];
     let mut crashes = Examination { examined: run.entries.len() as u64, ..Examination::default() };
     for (index, entry) in run.entries.iter().enumerate() {
@@ -259,7 +262,7 @@ fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(&'static str, Examination)
             add(&mut crashes, Class::SubjectCrash, format!("{}: {told}", who(plan, entry)), vec![index]);
         }
     }
-    all.push(("subject-crash", crashes));
+    all.push((CheckId::Of(Class::SubjectCrash), crashes));
     if !plan.watch.is_empty() {
         let mut torn = Examination { examined: run.audits, ..Examination::default() };
         for found in &run.torn {
@@ -268,7 +271,7 @@ fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(&'static str, Examination)
             add(&mut torn, Class::TornRead, message, around(run, found.at_ns));
         }
         torn.violations_total = torn.violations_total.max(run.torn_total);
-        all.push(("torn-read", torn));
+        all.push((CheckId::Of(Class::TornRead), torn));
     }
     if plan.forbids_strays {
         let mut strays = Examination { examined: run.rounds, ..Examination::default() };
@@ -276,7 +279,7 @@ fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(&'static str, Examination)
             let message = format!("{name}: {} left over after the teardown", plural(*count, "process"));
             add(&mut strays, Class::Leftover, message, Vec::new());
         }
-        all.push(("leftover", strays));
+        all.push((CheckId::Of(Class::Leftover), strays));
     }
     all
 }

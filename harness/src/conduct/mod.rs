@@ -7,23 +7,23 @@ pub mod explore;
 pub mod rounds;
 pub mod stress;
 
-use crate::check::{self, Examination};
+use crate::check::{CheckId, Examination};
 use crate::engine::Ended;
 use crate::report::verdict::{Case, Doubt};
 use crate::scenario::Expect;
 use crate::violation::Violation;
 
-/// What the verdict rests on where it rests on what these checks, each by its name, found.
+/// What the verdict rests on where it rests on what these checks found.
 fn case<'e>(
     expect: &'e Expect,
-    examinations: &[(&'static str, Examination)],
+    examinations: &[(CheckId, Examination)],
     shortfalls: Vec<String>,
     ended: Ended,
 ) -> Case<'e> {
     let found = || examinations.iter().map(|(_, examination)| examination);
-    let doubts = examinations.iter().filter_map(|(name, examination)| {
-        let why = format!("{name}: {}", examination.inconclusive.as_ref()?);
-        Some(Doubt { class: check::class_of(name), why })
+    let doubts = examinations.iter().filter_map(|(check, examination)| {
+        let why = format!("{check}: {}", examination.inconclusive.as_ref()?);
+        Some(Doubt { class: check.class(), why })
     });
     Case {
         expect,
@@ -36,7 +36,7 @@ fn case<'e>(
 }
 
 /// What checks found, the gravest classes first.
-fn gravest_first<'e>(examinations: &'e [(&'static str, Examination)]) -> Vec<&'e Violation> {
+fn gravest_first(examinations: &[(CheckId, Examination)]) -> Vec<&Violation> {
     let mut violations: Vec<_> =
         examinations.iter().flat_map(|(_, examination)| &examination.violations).collect();
     violations.sort_by_key(|violation| violation.class);

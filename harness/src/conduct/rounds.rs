@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use flockwork::Operation;
 
-use crate::check::{Examination, opaque};
+use crate::check::{CheckId, Examination, opaque};
 use crate::engine::rounds::{self, Next, Round, RoundsRun};
 use crate::engine::{EngineError, Progress};
 use crate::history::{History, Outcome};
@@ -41,7 +41,7 @@ pub struct RoundsTrial {
     /// In how many rounds each class was broken, and in which first.
     pub classes: BTreeMap<Class, (u64, u64)>,
     /// What each check found in all rounds, by its name.
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
     /// How often each operation that was started with others ended how.
     pub counts: BTreeMap<(Operation, Outcome), u64>,
     /// What the runtime said the first time that an operation failed.
@@ -78,7 +78,7 @@ struct Book<'p> {
     model: crate::model::Model,
     shown: Vec<Shown>,
     classes: BTreeMap<Class, (u64, u64)>,
-    examinations: Vec<(&'static str, Examination)>,
+    examinations: Vec<(CheckId, Examination)>,
     counts: BTreeMap<(Operation, Outcome), u64>,
     first_failure: Option<String>,
 }
@@ -101,7 +101,7 @@ impl<'p> Book<'p> {
         self.count(round);
         let mut found = opaque::examine(&round.evidence(), &self.model);
         // What auditors read is examined, though only what is torn has a record.
-        let torn = found.iter_mut().find(|(name, _)| *name == Class::TornRead.as_str());
+        let torn = found.iter_mut().find(|(check, _)| check.class() == Class::TornRead);
         torn.expect("it is among the checks").1.examined += round.reads;
         let violations = found.iter().flat_map(|(_, examination)| &examination.violations);
         let classes: BTreeSet<Class> = violations.clone().map(|violation| violation.class).collect();

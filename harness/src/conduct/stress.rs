@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use flockwork::Operation;
 
-use crate::check::{self, Examination};
+use crate::check::{self, CheckId, Examination};
 use crate::engine::{EngineError, Progress, StressRun, stress};
 use crate::evidence::Exit;
 use crate::history::{History, Outcome};
@@ -26,7 +26,7 @@ pub struct Trial {
     /// How much the processes met.
     pub reach: Reach,
     /// What each check found, by its name.
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
     /// Why it may have been too little to show what there is.
     pub shortfalls: Vec<String>,
     /// Whether the scenario ended as it expects, and why.

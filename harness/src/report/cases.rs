@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::{CheckReport, CheckVerdict, RunReport, ScenarioReport, ViolationReport};
-use crate::check;
 
 /// A scenario's cases.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +102,7 @@ fn properties(scenario: &ScenarioReport) -> Vec<(&'static str, String)> {
 }
 
 fn judged(scenario: &ScenarioReport, check: &CheckReport) -> Case {
-    let class = check::class_of(&check.name);
+    let class = check.name.class();
     let own: Vec<&ViolationReport> =
         scenario.violations.iter().filter(|violation| violation.class == class).collect();
     let unexpected: Vec<Failure> =
@@ -123,7 +122,7 @@ fn judged(scenario: &ScenarioReport, check: &CheckReport) -> Case {
         (CheckVerdict::NotApplicable, _) => Ending::Skipped("not applicable: it had nothing to judge".into()),
         (CheckVerdict::Clean | CheckVerdict::Violation, _) => Ending::Passed,
     };
-    Case { name: check.name.clone(), ending, notes }
+    Case { name: check.name.to_string(), ending, notes }
 }
 
 /// What no check of its own tells: an expected violation that is missing, too little reach, a run that failed.
@@ -131,7 +130,7 @@ fn expectation(scenario: &ScenarioReport) -> Case {
     let told: Vec<bool> = scenario
         .violations
         .iter()
-        .map(|violation| scenario.checks.iter().any(|check| check::class_of(&check.name) == violation.class))
+        .map(|violation| scenario.checks.iter().any(|check| check.name.class() == violation.class))
         .collect();
     let mut failures: Vec<Failure> = scenario
         .violations
@@ -185,6 +184,7 @@ fn failure(violation: &ViolationReport) -> Failure {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::check::CheckId;
     use crate::report::verdict::Verdict;
     use crate::report::{SCHEMA_VERSION, WorkReport};
     use crate::scenario::Expect;
@@ -196,8 +196,8 @@ pub(crate) mod tests {
 
     /// A scenario that found one thing, with these words everywhere.
     pub fn scenario(words: &str, exit: Exit) -> ScenarioReport {
-        let check = |name: &str, verdict| CheckReport {
-            name: name.into(),
+        let check = |name, verdict| CheckReport {
+            name: CheckId::Of(name),
             verdict,
             examined: 3,
             violations_total: 1,
@@ -244,10 +244,10 @@ pub(crate) mod tests {
             }],
             violations_total: 1,
             checks: vec![
-                check("lost-update", CheckVerdict::Violation),
-                check("torn-read", CheckVerdict::Inconclusive),
-                check("leftover", CheckVerdict::NotApplicable),
-                check("deadlock", CheckVerdict::Clean),
+                check(Class::LostUpdate, CheckVerdict::Violation),
+                check(Class::TornRead, CheckVerdict::Inconclusive),
+                check(Class::Leftover, CheckVerdict::NotApplicable),
+                check(Class::Deadlock, CheckVerdict::Clean),
             ],
             reach: None,
             rounds: None,

@@ -352,7 +352,7 @@ fn tell_checks(text: &mut String, scenario: &ScenarioReport) {
                 (None, Some(why)) => format!("{}: {why}", check.verdict),
                 (None, None) => check.verdict.to_string(),
             };
-            vec![check.name.clone(), grouped(check.examined), verdict]
+            vec![check.name.to_string(), grouped(check.examined), verdict]
         });
         indented(text, &render(&["check", "examined", "verdict"], &rows.collect::<Vec<_>>(), 1..2));
     }

@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use self::lives::Lives;
+use crate::check::CheckId;
 use crate::engine::Ended;
 use crate::history::Outcome;
 use crate::reach::Reach;
@@ -403,8 +404,8 @@ pub struct ControlReport {
 /// What one check came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The check's name, as reports spell it.
-    pub name: String,
+    /// Which check; reports spell its name.
+    pub name: CheckId,
     /// What it came to.
     pub verdict: CheckVerdict,
     /// How many things it looked at.

@@ -9,7 +9,7 @@ use super::coverage::CoverageReport;
 use super::race::RaceReport;
 use super::rounds::RoundsReport;
 use crate::campaign::Unit;
-use crate::check;
+use crate::check::{self, CheckId};
 use crate::engine::Ended;
 use crate::history::Outcome;
 use crate::plan::parts::Parts;
@@ -94,7 +94,7 @@ fn conclude(united: &mut ScenarioReport, pieces: &[Piece<'_>]) {
         pieces.iter().map(|piece| piece.report).filter(|report| report.verdict == Verdict::Error).collect();
     let doubts = united.checks.iter().filter_map(|check| {
         let why = format!("{}: {}", check.name, check.inconclusive.as_ref()?);
-        Some(Doubt { class: check::class_of(&check.name), why })
+        Some(Doubt { class: check.name.class(), why })
     });
     let seen: BTreeSet<Class> = united.violations.iter().map(|violation| violation.class).collect();
     let mut expect = united.expect.clone();
@@ -188,12 +188,10 @@ fn violations(pieces: &[Piece<'_>]) -> Vec<ViolationReport> {
 }
 
 fn checks(pieces: &[Piece<'_>]) -> Vec<CheckReport> {
-    let mut order: Vec<&str> = Vec::new();
-    let mut known = BTreeMap::<&str, CheckReport>::new();
+    let mut known = BTreeMap::<CheckId, CheckReport>::new();
     for check in pieces.iter().flat_map(|piece| &piece.report.checks) {
-        let Some(sum) = known.get_mut(check.name.as_str()) else {
-            order.push(&check.name);
-            known.insert(&check.name, check.clone());
+        let Some(sum) = known.get_mut(&check.name) else {
+            known.insert(check.name, check.clone());
             continue;
         };
         sum.verdict = sum.verdict.max(check.verdict);
@@ -204,9 +202,10 @@ fn checks(pieces: &[Piece<'_>]) -> Vec<CheckReport> {
         sum.not_applicable = sum.not_applicable.take().filter(|_| is_not_applicable);
     }
     // The order of checks is everywhere the same; a piece may lack some.
-    let place = |name: &str| check::all().iter().position(|check| check.name() == name);
-    order.sort_by_key(|name| (place(name).unwrap_or(usize::MAX), *name));
-    order.into_iter().filter_map(|name| known.remove(name)).collect()
+    let place = |id: CheckId| check::all().iter().position(|check| check.id() == id).unwrap_or(usize::MAX);
+    let mut all: Vec<_> = known.into_values().collect();
+    all.sort_by_key(|check| place(check.name));
+    all
 }
 
 fn reach(sum: Option<ReachReport>, next: &ReachReport) -> ReachReport {
@@ -341,7 +340,7 @@ mod tests {
             violations: vec![],
             violations_total: 0,
             checks: vec![CheckReport {
-                name: "lost-update".into(),
+                name: CheckId::Of(Class::LostUpdate),
                 verdict: CheckVerdict::Clean,
                 examined: schedules,
                 violations_total: 0,

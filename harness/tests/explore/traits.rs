@@ -57,7 +57,7 @@ fn a_check_that_needs_what_there_is_not_says_so(zygote: &mut Zygote) {
     let plan = plan(folder.path(), Manner::HasNoForceDelete, Vec::new());
     let run = explore::run(zygote, &plan, &AtomicBool::new(false), &()).expect("an exploration");
     let upshot = |name: &str| {
-        let found = run.examinations.iter().find(|(check, _)| *check == name);
+        let found = run.examinations.iter().find(|(check, _)| check.as_str() == name);
         found.map(|(_, examination): &(_, Examination)| examination.upshot())
     };
     let lacking = |why| Some(Upshot::NotApplicable(Some(why)));

@@ -90,9 +90,10 @@ fn first_schedules(run: &ExploreRun) -> BTreeMap<Class, u64> {
 pub fn sight(run: &ExploreRun) -> Sighting {
     let first = first_schedules(run).into_iter().map(|(class, number)| (class, (number as usize, 0)));
     let violations = run.discoveries.iter().flat_map(|discovery| &discovery.violations);
-    let doubt = |(name, examination): &(&str, flockwork_harness::check::Examination)| {
-        Some(format!("{name}: {}", examination.inconclusive.as_ref()?))
-    };
+    let doubt =
+        |(name, examination): &(flockwork_harness::check::CheckId, flockwork_harness::check::Examination)| {
+            Some(format!("{name}: {}", examination.inconclusive.as_ref()?))
+        };
     Sighting {
         first: first.collect(),
         words: violations.map(|violation| violation.message.clone()).collect(),

@@ -9,22 +9,19 @@ use flockwork::Operation;
 use super::collect::Collector;
 use super::tell::{Origin, told};
 use super::witness::{Fault, WitnessOrder};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::model;
 use crate::violation::Class;
-
-/// Its name in reports.
-pub(super) const NAME: &str = Class::Collateral.as_str();
 
 /// Looks for refused and failed operations that changed something all the same.
 #[derive(Debug)]
 pub(super) struct Collateral;
 
 impl Check for Collateral {
-    fn name(&self) -> &'static str {
-        NAME
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Collateral)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

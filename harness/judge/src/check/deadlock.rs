@@ -2,7 +2,7 @@
 
 use super::collect::Collector;
 use super::tell::Origin;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::violation::{Class, Violation};
 
@@ -11,8 +11,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct Deadlock;
 
 impl Check for Deadlock {
-    fn name(&self) -> &'static str {
-        Class::Deadlock.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Deadlock)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -67,7 +67,7 @@ mod tests {
     use flockwork::Status::{Created, Paused, Running};
 
     use super::super::fixture::{Case, ok};
-    use super::super::{examine_all, examine_in_turn, witness};
+    use super::super::{CheckId, examine_all, examine_in_turn};
     use super::*;
     use crate::history::Record;
     use crate::model::Builtin;
@@ -87,11 +87,11 @@ mod tests {
     fn judged(mut case: Case) -> Examination {
         case.history.model = None;
         let untold = examine_all(&case.evidence());
-        assert!(untold.iter().any(|(name, found)| *name == witness::NAME && found.inconclusive.is_some()));
+        assert!(untold.iter().any(|(id, found)| *id == CheckId::Witness && found.inconclusive.is_some()));
         case.history.model = Some(Builtin::Runsc);
         let all = examine_all(&case.evidence());
         assert_eq!(all, examine_in_turn(&case.evidence()), "threads make no difference");
-        let by_name = |(name, examination)| (name == witness::NAME).then_some(examination);
+        let by_name = |(id, examination)| (id == CheckId::Witness).then_some(examination);
         all.into_iter().find_map(by_name).expect("the check")
     }
 

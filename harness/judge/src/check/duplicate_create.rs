@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::collect::Collector;
 use super::lives::{by_container, deletes};
 use super::tell::{Origin, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::violation::{Class, Violation};
@@ -26,8 +26,8 @@ const NAMED_MAX: usize = 4;
 pub(super) struct DuplicateCreate;
 
 impl Check for DuplicateCreate {
-    fn name(&self) -> &'static str {
-        Class::DuplicateCreate.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::DuplicateCreate)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -99,9 +99,7 @@ impl Case {
         let examination = self.examine(check);
         assert_eq!(examination.violations.len(), 1, "{examination:?}");
         assert_eq!(examination.violations_total, 1);
-        assert!(
-            check.name() == super::witness::NAME || check.name() == examination.violations[0].class.as_str()
-        );
+        assert_eq!(check.id().class(), examination.violations[0].class);
         examination.violations[0].message.clone()
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::collect::Collector;
 use super::lives::Last;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::answer::Answer;
 use crate::evidence::{Evidence, Observed, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
@@ -18,8 +18,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct Leftover;
 
 impl Check for Leftover {
-    fn name(&self) -> &'static str {
-        Class::Leftover.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Leftover)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -5,7 +5,7 @@
 
 use super::collect::Collector;
 use super::tell::Origin;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::{Evidence, Unobserved};
 use crate::violation::{Class, Violation};
 
@@ -16,8 +16,8 @@ const NOBODY_CAME: Unobserved = Unobserved::lacking("no process entered a watche
 pub(super) struct LockOverlap;
 
 impl Check for LockOverlap {
-    fn name(&self) -> &'static str {
-        Class::LockOverlap.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::LockOverlap)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

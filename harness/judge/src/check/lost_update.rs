@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::collect::Collector;
 use super::lives::{by_container, deletes};
 use super::tell::{Origin, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::model;
@@ -21,8 +21,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct LostUpdate;
 
 impl Check for LostUpdate {
-    fn name(&self) -> &'static str {
-        Class::LostUpdate.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::LostUpdate)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

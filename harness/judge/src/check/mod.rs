@@ -11,6 +11,7 @@ mod decide;
 mod duplicate_create;
 #[cfg(test)]
 mod fixture;
+mod id;
 mod leftover;
 mod lives;
 mod lock_overlap;
@@ -26,6 +27,7 @@ mod torn_read;
 mod unrecoverable;
 pub mod witness;
 
+pub use id::CheckId;
 pub use lives::examiner;
 use rayon::prelude::*;
 
@@ -34,8 +36,8 @@ use crate::violation::{Class, Violation};
 
 /// A judge of evidence.
 pub trait Check: Sync {
-    /// Its name in reports: that of the class it yields, or the witness's.
-    fn name(&self) -> &'static str;
+    /// Which it is, and so the class of what it finds.
+    fn id(&self) -> CheckId;
 
     /// Judges the evidence.
     fn examine(&self, evidence: &Evidence<'_>) -> Examination;
@@ -135,35 +137,29 @@ pub fn torn_reads(evidence: &Evidence<'_>) -> Examination {
     torn_read::TornRead.examine(evidence)
 }
 
-/// The class of the violations that the check of this name yields.
-#[must_use]
-pub fn class_of(name: &str) -> Class {
-    Class::ALL.into_iter().find(|class| class.as_str() == name).unwrap_or(Class::NotLinearizable)
-}
-
 /// Judges the evidence by every check, in the order of [`all`].
 ///
 /// Checks run side by side, and those that need the witness order share one. What that order leaves open, as that of a
 /// subject that tells no revisions, the search decides: the same that judges the histories of others, by the history's
 /// model.
 #[must_use]
-pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
+pub fn examine_all(evidence: &Evidence<'_>) -> Vec<(CheckId, Examination)> {
     let order = witness::WitnessOrder::of(evidence);
-    all().par_iter().map(|check| (check.name(), examine_one(*check, evidence, &order))).collect()
+    all().par_iter().map(|check| (check.id(), examine_one(*check, evidence, &order))).collect()
 }
 
 /// The same in the calling thread alone: for histories so short that threads cost more than they save.
 #[must_use]
-pub fn examine_in_turn(evidence: &Evidence<'_>) -> Vec<(&'static str, Examination)> {
+pub fn examine_in_turn(evidence: &Evidence<'_>) -> Vec<(CheckId, Examination)> {
     let order = witness::WitnessOrder::of(evidence);
-    all().iter().map(|check| (check.name(), examine_one(*check, evidence, &order))).collect()
+    all().iter().map(|check| (check.id(), examine_one(*check, evidence, &order))).collect()
 }
 
 fn examine_one(check: &dyn Check, evidence: &Evidence<'_>, order: &witness::WitnessOrder) -> Examination {
-    match check.name() {
-        witness::NAME => decide::decide_open(evidence.history, order, witness::examine(evidence, order)),
-        collateral::NAME => collateral::examine(evidence, order),
-        _ => check.examine(evidence),
+    match check.id() {
+        CheckId::Witness => decide::decide_open(evidence.history, order, witness::examine(evidence, order)),
+        CheckId::Of(Class::Collateral) => collateral::examine(evidence, order),
+        CheckId::Of(_) => check.examine(evidence),
     }
 }
 
@@ -173,15 +169,18 @@ mod tests {
 
     #[test]
     fn every_class_has_its_check_in_the_order_of_the_classes() {
-        let names: Vec<_> = all().iter().map(|check| check.name()).collect();
+        let ids: Vec<_> = all().iter().map(|check| check.id()).collect();
         // Of what objects and commands do, not of containers.
         let others = [Class::NotSerializable, Class::UnexpectedFailure, Class::LostByCrash];
         let of_containers = || Class::ALL.into_iter().filter(|class| !others.contains(class));
         let expected: Vec<_> = of_containers()
-            .map(|class| if class == Class::NotLinearizable { witness::NAME } else { class.as_str() })
+            .map(|class| if class == Class::NotLinearizable { CheckId::Witness } else { CheckId::Of(class) })
             .collect();
-        assert_eq!(names, expected);
-        assert_eq!(names.into_iter().map(class_of).collect::<Vec<_>>(), of_containers().collect::<Vec<_>>());
+        assert_eq!(ids, expected);
+        assert_eq!(
+            ids.into_iter().map(CheckId::class).collect::<Vec<_>>(),
+            of_containers().collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use flockwork::Operation;
 use super::collect::Collector;
 use super::search::{self, Budget, Operations};
 use super::tell::{Origin, told};
-use super::{Examination, all, examiner};
+use super::{CheckId, Examination, all, examiner};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Reason, Record, Start};
 use crate::model::Model;
@@ -46,20 +46,18 @@ const NAMED_MAX: usize = 6;
 
 /// Judges the evidence of an opaque subject by its model.
 #[must_use]
-pub fn examine(evidence: &Evidence<'_>, model: &Model) -> Vec<(&'static str, Examination)> {
-    let is_other =
-        |name: &str| Class::ALL.into_iter().any(|class| class.as_str() == name && needs_answers_alone(class));
-    let others = all().iter().filter(|check| is_other(check.name()));
-    let mut examinations: Vec<_> = others.map(|check| (check.name(), check.examine(evidence))).collect();
+pub fn examine(evidence: &Evidence<'_>, model: &Model) -> Vec<(CheckId, Examination)> {
+    let others = all().iter().filter(|check| needs_answers_alone(check.id().class()));
+    let mut examinations: Vec<_> = others.map(|check| (check.id(), check.examine(evidence))).collect();
     let doubled: Vec<_> = examinations
         .iter()
-        .filter(|(name, _)| *name == Class::DuplicateCreate.as_str())
+        .filter(|(id, _)| id.class() == Class::DuplicateCreate)
         .flat_map(|(_, examination)| &examination.violations)
         .filter_map(|violation| violation.container)
         .collect();
     let [order, collateral] = by_order(evidence.history, model, &doubled);
-    examinations.push((Class::NotLinearizable.as_str(), order));
-    examinations.push((Class::Collateral.as_str(), collateral));
+    examinations.push((CheckId::Of(Class::NotLinearizable), order));
+    examinations.push((CheckId::Of(Class::Collateral), collateral));
     examinations
 }
 

@@ -12,7 +12,7 @@ use super::collect::Collector;
 use super::leftover::is_absent;
 use super::lives::{Last, by_container, deletes, proves_existence};
 use super::tell::{Origin, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 use crate::violation::{Class, Violation};
@@ -22,8 +22,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct Resurrection;
 
 impl Check for Resurrection {
-    fn name(&self) -> &'static str {
-        Class::Resurrection.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Resurrection)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -6,7 +6,7 @@ use flockwork::Operation;
 
 use super::collect::Collector;
 use super::tell::{Origin, duration, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{Outcome, Record};
 use crate::violation::{Class, Violation};
@@ -16,8 +16,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct Starvation;
 
 impl Check for Starvation {
-    fn name(&self) -> &'static str {
-        Class::Starvation.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Starvation)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -8,7 +8,7 @@ use flockwork::Status;
 use super::collect::Collector;
 use super::lives::by_container;
 use super::tell::{Origin, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::{Evidence, ProcessState};
 use crate::history::{History, Outcome};
 use crate::model;
@@ -19,8 +19,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct StatusMismatch;
 
 impl Check for StatusMismatch {
-    fn name(&self) -> &'static str {
-        Class::StatusMismatch.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::StatusMismatch)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -2,7 +2,7 @@
 
 use super::collect::Collector;
 use super::tell::Origin;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::{Evidence, Exit, ExitHow};
 use crate::violation::{Class, Violation};
 
@@ -13,8 +13,8 @@ const SIGKILL: i32 = 9;
 pub(super) struct SubjectCrash;
 
 impl Check for SubjectCrash {
-    fn name(&self) -> &'static str {
-        Class::SubjectCrash.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::SubjectCrash)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -4,7 +4,7 @@
 
 use super::collect::Collector;
 use super::tell::{Origin, told};
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{Outcome, Reason};
 use crate::violation::{Class, Violation};
@@ -14,8 +14,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct TornRead;
 
 impl Check for TornRead {
-    fn name(&self) -> &'static str {
-        Class::TornRead.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::TornRead)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

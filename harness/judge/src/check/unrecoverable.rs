@@ -5,7 +5,7 @@
 use flockwork::Operation;
 
 use super::collect::Collector;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::answer::Answer;
 use crate::evidence::{Evidence, Reply, Unobserved};
 use crate::history::{Outcome, Reason};
@@ -16,8 +16,8 @@ use crate::violation::{Class, Violation};
 pub(super) struct Unrecoverable;
 
 impl Check for Unrecoverable {
-    fn name(&self) -> &'static str {
-        Class::Unrecoverable.as_str()
+    fn id(&self) -> CheckId {
+        CheckId::Of(Class::Unrecoverable)
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

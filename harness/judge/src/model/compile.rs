@@ -42,6 +42,9 @@ impl Model {
     /// Makes a model of its rules, if they fit together.
     pub fn of(rules: Rules) -> Result<Self, Unsound> {
         let states = states(&rules)?;
+        if rules.deaths == Deaths::Free && remembers(&rules, Status::Stopped) {
+            return Err(Unsound { operation: None, why: format!("deaths: {STOPPED_REMEMBERS}") });
+        }
         let mut first = (0..states.len()).filter(|&state| states[state].place == rules.initial);
         let (Some(initial), None) = (first.next(), first.next()) else {
             let why = format!(
@@ -124,7 +127,7 @@ impl Model {
             let lives = self.states[state].place.is_some_and(|status| status != Status::Stopped);
             if lives && self.rules.statuses.contains(&Status::Stopped) {
                 let go = Go { rules: &self.rules, states: &self.states };
-                *after = go.enter(state, Some(Status::Stopped)) as u8;
+                *after = go.entered(state, Some(Status::Stopped)).map_or(ILLEGAL, |stopped| stopped as u8);
             }
         }
         row
@@ -142,6 +145,12 @@ impl Model {
                 operations.collect::<Vec<_>>().join(", ")
             ));
         }
+        if self.death(history).is_some() && remembers(&self.rules, Status::Stopped) {
+            return Err(format!(
+                "model {}: {STOPPED_REMEMBERS}, and the history says \"deaths\":\"free\"",
+                self.name()
+            ));
+        }
         for (container, name) in (0..).zip(&history.containers) {
             if self.starts(history, container).next().is_none() {
                 return Err(format!(
@@ -154,6 +163,10 @@ impl Model {
         Ok(())
     }
 }
+
+/// Why a model may know no deaths.
+const STOPPED_REMEMBERS: &str =
+    "nothing may stop by itself where an operation leads back from stopped to the status before";
 
 /// The statuses that an operation leads back from.
 fn remembers(rules: &Rules, status: Status) -> bool {
@@ -206,13 +219,18 @@ struct Go<'a> {
 impl Go<'_> {
     /// The state that is entered from a state.
     fn enter(&self, from: usize, place: Place) -> usize {
+        self.entered(from, place).expect("every status that an operation leads to has a state for it")
+    }
+
+    /// The same; `None`: the status remembers where it was entered from, and no operation leads to it from there.
+    fn entered(&self, from: usize, place: Place) -> Option<usize> {
         let was = self.states[from];
         if was.place == place {
-            return from;
+            return Some(from);
         }
         let fits =
             |state: &State| state.place == place && (state.before.is_none() || state.before == was.place);
-        self.states.iter().position(fits).expect("every status that is entered has a state for it")
+        self.states.iter().position(fits)
     }
 
     fn target(&self, from: usize, target: Target) -> usize {
@@ -237,7 +255,7 @@ impl Go<'_> {
             Outcome::Ok => {
                 let rule = self.rules.rule(seen.operation)?;
                 let target = rule.leads(place)?;
-                if let Some(or) = rule.or.filter(|&or| seen.status == Some(or)) {
+                if let Some(or) = rule.leads_else(place).filter(|&or| seen.status == Some(or)) {
                     return Some(self.enter(state, Some(or)));
                 }
                 let after = self.target(state, target);
@@ -252,8 +270,9 @@ impl Go<'_> {
 
     fn acts(&self, state: usize, operation: Operation) -> Option<usize> {
         let rule = self.rules.rule(operation)?;
-        let target = rule.leads(self.states[state].place)?;
-        let after = match rule.or {
+        let place = self.states[state].place;
+        let target = rule.leads(place)?;
+        let after = match rule.leads_else(place) {
             Some(or) => self.enter(state, Some(or)),
             None => self.target(state, target),
         };
@@ -273,4 +292,69 @@ fn refused(rule: &Rule, place: Place, seen: Seen) -> bool {
         (Some(_), Otherwise::Waits) => return false,
     };
     seen.reason.is_none_or(|told| told == reason) && seen.status.is_none_or(|told| place == Some(told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    fn model(text: &str) -> Result<Model, String> {
+        parse("some/own.toml", text.to_owned())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// Where an operation is idle it changes nothing, though it tells the status of `or`.
+    #[test]
+    fn an_idle_operation_leads_nowhere_else() {
+        let text = "statuses = [\"created\", \"running\", \"stopped\"]\n[operations]\n\
+                    create = { from = \"absent\", to = \"created\" }\n\
+                    signal = { from = \"running\", to = \"same\", or = \"stopped\", idle = [\"created\", \"absent\"] }\n\
+                    start = { from = \"created\", to = \"running\" }\n";
+        for back in ["", "resume = { from = \"stopped\", to = \"remembered\" }\n"] {
+            let model = model(&format!("{text}{back}")).expect("it is sound");
+            let go = Go { rules: &model.rules, states: &model.states };
+            let state =
+                |place| model.states.iter().position(|state| state.place == place).expect("it is there");
+            let seen = Seen {
+                operation: Operation::Signal,
+                outcome: Outcome::Ok,
+                reason: None,
+                status: Some(Status::Stopped),
+            };
+            let after = |place| go.step(state(place), seen);
+            assert_eq!(after(Some(Status::Running)), Some(state(Some(Status::Stopped))), "{back}");
+            assert_eq!([after(Some(Status::Created)), after(None)], [None, None], "{back}");
+            assert_eq!(go.acts(state(None), Operation::Signal), None, "{back}");
+        }
+    }
+
+    /// Of what stopped by itself nobody could say where it came from.
+    #[test]
+    fn nothing_stops_by_itself_where_stopped_remembers() {
+        let text = "statuses = [\"created\", \"running\", \"stopped\"]\n[operations]\n\
+                    create = { from = \"absent\", to = \"created\" }\n\
+                    start = { from = \"created\", to = \"running\" }\n\
+                    kill = { from = \"running\", to = \"stopped\" }\n\
+                    resume = { from = \"stopped\", to = \"remembered\" }\n";
+        let told = model(&format!("deaths = \"free\"\n{text}")).expect_err("its author says that it may");
+        assert!(
+            told.contains("some/own.toml:") && told.contains("deaths: nothing may stop by itself"),
+            "{told}"
+        );
+
+        let model = model(text).expect("it is sound");
+        let mut history = History::default();
+        history.deaths = Some(Deaths::Never);
+        assert_eq!(model.covers(&history), Ok(()));
+        history.deaths = Some(Deaths::Free);
+        let told = model.covers(&history).expect_err("the history says that it may");
+        assert!(told.contains("nothing may stop by itself"), "{told}");
+        assert!(
+            model
+                .death_row()
+                .iter()
+                .all(|&after| after == ILLEGAL || after as usize == model.states.len() - 1)
+        );
+    }
 }

@@ -62,6 +62,11 @@ impl Rule {
         let is_idle = self.idle.contains(&from).then_some(Target::Same);
         self.from.contains(&from).then_some(self.to).or(is_idle)
     }
+
+    /// Where it leads instead if it tells that status. Where it is idle it changes nothing, whatever it tells.
+    pub(super) fn leads_else(&self, from: Place) -> Option<Status> {
+        self.or.filter(|_| self.from.contains(&from))
+    }
 }
 
 /// All rules of one model, as its author wrote them.

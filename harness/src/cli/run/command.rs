@@ -174,7 +174,7 @@ fn report(
         checks: trial
             .examinations
             .iter()
-            .map(|(name, examination)| report_check(name, examination))
+            .map(|(check, examination)| report_check(*check, examination))
             .collect(),
         results: Some(folder.path().to_owned()),
         exit: trial.judgement.exit,

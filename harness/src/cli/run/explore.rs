@@ -222,7 +222,11 @@ fn report(
         shortfalls: trial.shortfalls.clone(),
         violations_total: explore::violations_total(run),
         violations,
-        checks: run.examinations.iter().map(|(name, examined)| super::report_check(name, examined)).collect(),
+        checks: run
+            .examinations
+            .iter()
+            .map(|(check, examined)| super::report_check(*check, examined))
+            .collect(),
         reach: None,
         rounds: None,
         results: Some(folder.path().to_owned()),

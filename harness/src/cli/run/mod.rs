@@ -26,7 +26,7 @@ use super::page;
 use super::request::{Keep, Resume, RunRequest, assignments};
 use super::stand::{exit_of, words_of};
 use crate::campaign::{Share, Split, Unit};
-use crate::check::{Examination, Upshot};
+use crate::check::{CheckId, Examination, Upshot};
 use crate::conduct;
 use crate::engine::{Ended, EngineError};
 use crate::ground::restore_left;
@@ -446,7 +446,7 @@ fn did_not_run(scenario: &Scenario, not_run: NotRun) -> ScenarioReport {
     }
 }
 
-fn report_check(name: &str, examination: &Examination) -> CheckReport {
+fn report_check(name: CheckId, examination: &Examination) -> CheckReport {
     let (verdict, not_applicable) = match examination.upshot() {
         Upshot::Violation => (CheckVerdict::Violation, None),
         Upshot::Inconclusive(_) => (CheckVerdict::Inconclusive, None),
@@ -456,7 +456,7 @@ fn report_check(name: &str, examination: &Examination) -> CheckReport {
         Upshot::Clean => (CheckVerdict::Clean, None),
     };
     CheckReport {
-        name: name.to_owned(),
+        name,
         verdict,
         examined: examination.examined,
         violations_total: examination.violations_total.max(examination.violations.len() as u64),

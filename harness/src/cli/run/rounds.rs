@@ -116,7 +116,7 @@ fn report(
         checks: trial
             .examinations
             .iter()
-            .map(|(name, examination)| report_check(name, examination))
+            .map(|(check, examination)| report_check(*check, examination))
             .collect(),
         reach: Some(ReachReport::from(&rounds::reach(trial))),
         rounds: Some(summed(trial)),

@@ -81,7 +81,7 @@ fn report(
     violations: Vec<ViolationReport>,
 ) -> ScenarioReport {
     let checks =
-        trial.examinations.iter().map(|(name, examination)| report_check(name, examination)).collect();
+        trial.examinations.iter().map(|(check, examination)| report_check(*check, examination)).collect();
     let run = &trial.run;
     ScenarioReport {
         name: scenario.name.clone(),

@@ -12,7 +12,7 @@ use super::judge::{self, JudgedExecution, Known};
 use super::lane::Lane;
 use super::repeat::{self, Repeat, Repeats};
 use super::{Answers, Discovery, ExploreRun, Power, strategies};
-use crate::check::{self, Examination};
+use crate::check::{self, CheckId, Examination};
 use crate::engine::{Ended, EngineError, Progress};
 use crate::explore::machine::{Chooser, End, Execution, Machine};
 use crate::explore::strategy::Coverage;
@@ -85,7 +85,7 @@ struct State {
     campaign: Campaign,
     run: ExploreRun,
     known: Known,
-    examined: HashMap<&'static str, Examination>,
+    examined: HashMap<CheckId, Examination>,
     repeats: Repeats,
     signatures: HashSet<String>,
     taken: u64,
@@ -303,7 +303,7 @@ impl Book<'_> {
         let mut run = state.run;
         let mut examined = state.examined;
         run.examinations =
-            check::all().iter().filter_map(|check| examined.remove_entry(check.name())).collect();
+            check::all().iter().filter_map(|check| examined.remove_entry(&check.id())).collect();
         run.coverage = state.campaign.coverage();
         run.promised = state.campaign.promised();
         run.duration_ns = now_ns() - state.begun_ns;
@@ -344,8 +344,8 @@ impl State {
             self.run.undecided.get_or_insert_with(|| verdict.history.clone());
         }
         self.run.first.get_or_insert_with(|| verdict.history.clone());
-        for (name, new) in verdict.examinations {
-            self.examined.entry(name).or_default().merge(new);
+        for (check, new) in verdict.examinations {
+            self.examined.entry(check).or_default().merge(new);
         }
         let signature = |violation| signature(&verdict.history, violation, "");
         let signatures: Vec<String> = verdict.violations.iter().map(signature).collect();

@@ -1,6 +1,6 @@
 //! Following one schedule: for replay, for shrinking, for a person who looks on.
 
-use crate::check::Examination;
+use crate::check::{CheckId, Examination};
 use crate::explore::machine::{End, process_at};
 use crate::explore::strategy::replay;
 use crate::history::History;
@@ -68,7 +68,7 @@ pub struct Followed {
     /// Whether it came to its end, to a standstill, or to the bound of its steps.
     pub end: End,
     /// What each check found.
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
     /// What a power loss left, where one broke a promise.
     pub lost: Option<Box<Lost>>,
     /// What came of power losses.

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use flockwork::Operation;
 
 use super::control::{Control, ControlError, Digest, Left, number};
-use crate::check::{self, Examination};
+use crate::check::{self, CheckId, Examination};
 use crate::engine::stress::{remains, sort};
 use crate::engine::{NO_FORCE_DELETE, NO_PROCESS, UNTOLD, UNWATCHED};
 use crate::evidence::{Evidence, Quiet, QuietContainer, Recovery, Reply, Sections, Stall, Unobserved};
@@ -82,7 +82,7 @@ pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
 pub(super) struct JudgedExecution {
     pub violations: Vec<Violation>,
     pub history: History,
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
 }
 
 /// Examines what an execution left, and judges it. The folder may be used up: it must be restored.

@@ -25,7 +25,7 @@ use self::control::Planned;
 use self::follow::{Followed, Following};
 use super::{EngineError, Progress};
 use crate::answer::Lacks;
-use crate::check::Examination;
+use crate::check::{CheckId, Examination};
 use crate::evidence::Exit;
 use crate::explore::machine::{Chooser, End, Execution};
 use crate::explore::observe::Observer;
@@ -44,7 +44,7 @@ pub struct ExploreRun {
     /// The first schedule of each signature that broke a promise, in the order in which they were found.
     pub discoveries: Vec<Discovery>,
     /// What each check examined, over all schedules, and how many violations it saw; the first are kept.
-    pub examinations: Vec<(&'static str, Examination)>,
+    pub examinations: Vec<(CheckId, Examination)>,
     /// The first history that a check could not decide: somebody else may.
     pub undecided: Option<History>,
     /// The first history that was judged: what one execution looks like, for whoever wants to judge it again.

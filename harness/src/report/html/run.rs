@@ -217,7 +217,7 @@ fn timeline(about: &Page<'_>, report: &ScenarioReport) -> Markup {
 /// Who held which lock, or why that is not known: the check that needs it too says why it could not look.
 fn locks<'a>(about: &Page<'a>, report: &'a ScenarioReport) -> Locks<'a> {
     let unwatched = || {
-        let check = report.checks.iter().find(|check| check.name == Class::LockOverlap.as_str())?;
+        let check = report.checks.iter().find(|check| check.name.class() == Class::LockOverlap)?;
         check.not_applicable.as_deref()
     };
     about.holds.map_or_else(|| Locks::NotSeen(unwatched().unwrap_or("the run did not keep it")), Locks::Seen)
@@ -307,7 +307,7 @@ fn checks(checks: &[CheckReport]) -> Markup {
         div.wide { table {
             thead { tr { th { "check" } th.number { "examined" } th { "verdict" } } }
             tbody { @for check in checks { tr {
-                td { (check.name) }
+                td { (check.name.as_str()) }
                 td.number { (grouped(check.examined)) }
                 td.words { @if let Some(why) = &check.not_applicable {
                     "not applicable, because " (why)

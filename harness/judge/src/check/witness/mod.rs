@@ -24,16 +24,13 @@ use super::certificate::{Proof, Step};
 use super::collateral::culprit;
 use super::collect::Collector;
 use super::search::Operations;
-use super::{Check, Examination};
+use super::{Check, CheckId, Examination};
 use crate::evidence::Evidence;
 use crate::history::{History, Start};
 use crate::model::{Builtin, Model};
 use crate::verdict::{Ruling, Undecided};
 use crate::violation::Class;
 use crate::words::plural;
-
-/// Its name in reports.
-pub const NAME: &str = "witness";
 
 /// What the witness order shows of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,8 +179,8 @@ fn beyond(history: &History, container: u32) -> Option<String> {
 pub(super) struct Witness;
 
 impl Check for Witness {
-    fn name(&self) -> &'static str {
-        NAME
+    fn id(&self) -> CheckId {
+        CheckId::Witness
     }
 
     fn examine(&self, evidence: &Evidence<'_>) -> Examination {

@@ -86,6 +86,18 @@ struct Reader {
 const NUMBERED_MAX: usize = 1 << 16;
 const NOBODY: u32 = u32::MAX;
 
+/// The status that an object begins in, unless it remembers the status before and there can have been none.
+fn entered(model: &ObjectModel, field: &str, value: Value) -> Result<Value, String> {
+    let place = value.as_whole().and_then(|place| u8::try_from(place).ok());
+    match (model.rules.as_deref(), place) {
+        (Some(rules), Some(place)) if rules.states_of(place).next().is_none() => Err(format!(
+            "{field}: {} remembers the status before, and no operation leads there from another",
+            rules.spelled(place)
+        )),
+        _ => Ok(value),
+    }
+}
+
 impl Reader {
     /// Takes the first value of an object.
     fn begin(&mut self, model: &ObjectModel, name: &str, json: &str) -> Result<(), String> {
@@ -108,7 +120,7 @@ impl Reader {
             }
             // What stands for: nobody knows.
             Kind::Table if json == "\"unknown\"" => Value::NULL,
-            Kind::Table => place(model, &field(), json)?,
+            Kind::Table => place(model, &field(), json).and_then(|value| entered(model, &field(), value))?,
         };
         self.history.initial[object as usize] = Some(value);
         Ok(())

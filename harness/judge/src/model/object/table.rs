@@ -51,6 +51,11 @@ impl Rule {
         self.from.contains(&from).then_some(self.to).or(is_idle)
     }
 
+    /// Where it leads instead if it tells that status. Where it is idle it changes nothing, whatever it tells.
+    fn leads_else(&self, from: Place) -> Option<Place> {
+        self.or.filter(|_| self.from.contains(&from))
+    }
+
     /// Whether it may lead to either of two places, and only tells which by its status.
     fn has_a_choice(&self) -> bool {
         self.or.is_some() && self.to != Target::Same
@@ -102,7 +107,7 @@ impl Rules {
             numbers,
         };
         rules.make_states()?;
-        if rules.states_of(initial).nth(1).is_some() {
+        if rules.states_of(initial).count() != 1 {
             let found = rules.spelled(initial);
             return Err((
                 None,
@@ -122,9 +127,8 @@ impl Rules {
                     }
                 }
             };
-            let leads_else = |from: usize| match (rule.or, rule.leads(rules.states[from].place)) {
-                (Some(or), Some(_)) => rules.enter(from, or),
-                _ => ILLEGAL,
+            let leads_else = |from: usize| {
+                rule.leads_else(rules.states[from].place).map_or(ILLEGAL, |or| rules.enter(from, or))
             };
             (all.clone().map(leads).collect(), all.clone().map(leads_else).collect())
         };
@@ -276,7 +280,7 @@ impl Rules {
         if after == ILLEGAL {
             return None;
         }
-        if rule.or.is_some_and(|or| saw.or(number(took)) == Some(or.into())) {
+        if rule.leads_else(place).is_some_and(|or| saw.or(number(took)) == Some(or.into())) {
             return Some(self.after_or[at as usize][state as usize]);
         }
         let left = self.states[after as usize].place;
@@ -419,5 +423,27 @@ mod tests {
             }
         }
         assert!(compared > 200, "{compared}");
+    }
+
+    /// Where an operation is idle it changes nothing, though it tells the status of `or`.
+    #[test]
+    fn an_idle_operation_leads_nowhere_else() {
+        for back in ["", "back = { from = \"shut\", to = \"remembered\" }\n"] {
+            let text = format!(
+                "kind = \"table\"\nstatuses = [\"open\", \"shut\", \"new\"]\n[operations]\n\
+                 make = {{ from = \"absent\", to = \"new\" }}\n\
+                 poke = {{ from = \"open\", to = \"same\", or = \"shut\", idle = [\"new\", \"absent\"] }}\n{back}"
+            );
+            let model = parse("own.toml", text).expect("a model");
+            let rules = model.rules.as_deref().expect("a table");
+            let state = |name: &str| {
+                rules.states_of(rules.place(name).expect("it has it")).next().expect("one state")
+            };
+            let poked = &rules.after_or[rules.number("poke").expect("it has it") as usize];
+            let expected = [("absent", ILLEGAL), ("new", ILLEGAL), ("open", state("shut"))];
+            for (from, to) in expected {
+                assert_eq!(poked[state(from) as usize], to, "{from} {back}");
+            }
+        }
     }
 }

@@ -138,3 +138,18 @@ fn what_needs_more_memory_than_there_may_be_is_read_to_its_end() {
 fn a_history_without_lines_is_told() {
     assert!(read_all("").expect_err("empty").contains("the file is empty"));
 }
+
+/// A status that is remembered from, where nothing leads: an object that began in it could have come from nowhere.
+#[test]
+fn a_table_does_not_begin_in_what_nothing_leads_to() {
+    let text = "kind = \"table\"\nstatuses = [\"open\", \"shut\"]\n[operations]\n\
+                look = { from = \"open\", to = \"same\" }\nback = { from = \"shut\", to = \"remembered\" }\n";
+    let model = crate::model::object::parse("own.toml", text.to_owned()).expect("a model");
+    let begun = |first: &str| {
+        let text = format!("{{\"flockwork_history\":2,\"initial\":{{\"x\":\"{first}\"}}}}\n");
+        read(text.as_bytes(), Some(&model), Limits::NONE).map_err(|error| error.to_string())
+    };
+    assert!(begun("open").is_ok() && begun("unknown").is_ok());
+    let told = begun("shut").expect_err("nothing leads there");
+    assert!(told.contains("initial: x: shut remembers the status before"), "{told}");
+}
