@@ -65,12 +65,12 @@ pub(crate) fn regular_file(folder: &Folder<'_>, name: &CStr, bytes_max: u64) -> 
         let space = bytes.capacity() - bytes.len();
         let read = retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)))
             .map_err(|errno| folder.error("read", name, errno))?;
-        if read < space {
-            return Ok(Some(bytes));
-        }
         if bytes.len() as u64 > bytes_max {
             let why = format_args!("it grew beyond {bytes_max} bytes while it was read; {WAY_OUT}");
             return Err(Error::corrupt(folder.full(name), why));
+        }
+        if read < space {
+            return Ok(Some(bytes));
         }
         bytes.reserve(bytes.len());
     }
@@ -79,4 +79,43 @@ pub(crate) fn regular_file(folder: &Folder<'_>, name: &CStr, bytes_max: u64) -> 
 #[cold]
 fn no_regular_file(folder: &Folder<'_>, name: &CStr) -> Error {
     Error::corrupt(folder.full(name), format_args!("it is no regular file; {WAY_OUT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+
+    /// A file of `/proc` tells no size, so to a reader it grows; `comm` holds as many bytes as the thread's name has, and one.
+    #[test]
+    fn what_grows_is_read_up_to_the_limit_and_not_beyond() {
+        for length in 1..=15_u64 {
+            let name = "n".repeat(length as usize);
+            let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+                let root = Root::open("/proc/self/task".as_ref()).expect("it is there");
+                let id = ContainerId::new(rustix::thread::gettid().as_raw_nonzero().to_string())
+                    .expect("a number");
+                let folder = root.folder(&id).expect("a folder").expect("its own");
+                let read = |bytes_max| regular_file(&folder, c"comm", bytes_max);
+                let all = read(length + 1).expect("it is no longer").expect("it is there");
+                assert_eq!(all, format!("{name}\n").as_bytes());
+                let error = read(length / 2).expect_err("it is longer").to_string();
+                assert!(error.contains("it grew beyond"), "{error}");
+            });
+            thread.expect("a thread").join().expect("what it asserts holds");
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_as_large_as_the_limit() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("c1")).unwrap();
+        std::fs::write(place.path().join("c1/meta.json"), "12345678").unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let id = ContainerId::new("c1").unwrap();
+        let folder = root.folder(&id).unwrap().unwrap();
+        assert_eq!(regular_file(&folder, META, 8).unwrap().as_deref(), Some(&b"12345678"[..]));
+        let error = regular_file(&folder, META, 7).unwrap_err().to_string();
+        assert!(error.contains("it has 8 bytes, at most 7 are read"), "{error}");
+    }
 }

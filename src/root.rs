@@ -123,3 +123,19 @@ impl Root {
         Error::io(action, self.path_of(id), errno)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn no_descriptor_of_a_root_is_inherited() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        assert_eq!(fcntl_getfd(root.fd()).unwrap(), FdFlags::CLOEXEC);
+        let entries = root.entries().unwrap();
+        assert_eq!(fcntl_getfd(entries.fd().unwrap()).unwrap(), FdFlags::CLOEXEC);
+    }
+}

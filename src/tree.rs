@@ -183,3 +183,31 @@ fn allowed<T>(folder: &OwnedFd, act: impl Fn() -> Result<T, Errno>) -> Result<T,
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_removed_and_what_cannot_be_reached_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(remove_path(&place.path().join("nowhere/tree")).is_ok());
+        std::fs::write(place.path().join("file"), "").unwrap();
+        let error = remove_path(&place.path().join("file/nowhere/tree")).expect_err("a file has no entries");
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_folder_is_opened_without_following_a_link_and_not_inherited() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("folder")).unwrap();
+        std::os::unix::fs::symlink("folder", place.path().join("link")).unwrap();
+        let parent = File::open(place.path()).unwrap();
+        let folder = open_folder(parent.as_fd(), c"folder").expect("a folder");
+        assert_eq!(fcntl_getfd(&folder).unwrap(), FdFlags::CLOEXEC);
+        let errno = open_folder(parent.as_fd(), c"link").expect_err("a link");
+        assert!(matches!(errno, Errno::NOTDIR | Errno::LOOP), "{errno}");
+    }
+}

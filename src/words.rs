@@ -72,3 +72,15 @@ macro_rules! words {
     };
 }
 pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_unknown_word_is_told_with_the_known_ones() {
+        let error = "flok".parse::<crate::LockKind>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown ") && error.contains("\"flok\"; expected one of: fs2, "),
+            "{error}"
+        );
+    }
+}

@@ -378,7 +378,7 @@ mod tests {
                 good.replace("\"version\":1", "\"version\":2"),
                 "version 2, this build reads 1 at line 1 column",
             ),
-            (good.replace("\"version\":1", "\"version\":0"), "version 0"),
+            (good.replace("\"version\":1", "\"version\":0"), "version 0 never was"),
             (good.replace("\"version\":1,", ""), "missing field `version` at line 1 column"),
             (
                 good.replace("\"generation\":7", "\"revision\":7"),
@@ -403,6 +403,7 @@ mod tests {
             (good.replace("\"time_namespace\":90,", ""), "time_namespace must come together"),
             (good.replace("0000000038\"", "\""), "names no boot"),
             ("[]".to_owned(), "expected the metadata of a container"),
+            (good.replace("\"sandbox\":{", "\"sandbox\":3,\"more\":{"), "expected the record of a sandbox"),
         ] {
             let error = Metadata::from_json(bad.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{bad}\n{error}\n{why}");

@@ -41,7 +41,7 @@ const MARK: &str = "FLOCKWORK_SANDBOX";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the shell may take from the line to its stop before it is stopped from outside.
-const HOLD_PATIENCE: Duration = Duration::from_secs(5);
+const HOLD_PATIENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
 
 const LOOK_PAUSE_MIN: Duration = Duration::from_micros(50);
 const LOOK_PAUSE_MAX: Duration = Duration::from_millis(2);
@@ -238,7 +238,11 @@ impl Sandbox for Process {
 /// What a process is about to be that neither stands still nor has ended. A signal may be on its way that somebody
 /// sent who was killed right after: to take the process for running would be wrong a moment later.
 fn heading(process: ProcessIdentity) -> Observed {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+    heading_in(&std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default())
+}
+
+/// The same, by what `/proc/<pid>/status` says.
+fn heading_in(status: &str) -> Observed {
     let pending = status
         .lines()
         .filter_map(|line| line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")))
@@ -418,3 +422,6 @@ fn look_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
         std::thread::sleep(pauses.take());
     }
 }
+
+#[cfg(test)]
+mod tests;
