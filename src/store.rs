@@ -238,3 +238,15 @@ pub struct Skipped {
     /// Why it could not.
     pub error: Error,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_option_leaves_the_others() {
+        let options = Store::options().lock(LockKind::Ofd).write(WritePolicy::InPlace).even_if_unsound();
+        assert_eq!(options.soundness, Soundness::Waived);
+        assert_eq!((options.lock, options.write), (LockKind::Ofd, WritePolicy::InPlace));
+    }
+}

@@ -176,3 +176,25 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{ContainerId, CreateRequest, Store};
+
+    #[test]
+    fn metadata_has_the_same_mode_however_it_is_written() {
+        let id = ContainerId::new("c1").unwrap();
+        let mode = |policy| {
+            let place = tempfile::tempdir().unwrap();
+            let store = Store::open(place.path(), Store::options().write(policy)).unwrap();
+            store.create(&id, CreateRequest::default()).unwrap();
+            std::fs::metadata(place.path().join("c1/meta.json")).unwrap().permissions().mode() & 0o777
+        };
+        let by_rename = mode(WritePolicy::Rename);
+        assert_eq!(by_rename & 0o617, 0o600, "{by_rename:o}: the owner may write, and others may nothing");
+        assert_eq!(mode(WritePolicy::InPlace), by_rename);
+    }
+}

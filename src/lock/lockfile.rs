@@ -230,6 +230,16 @@ mod tests {
         ProcessIdentity { pid, ..ProcessIdentity::own().unwrap() }.to_string()
     }
 
+    /// After a fork the owner that is kept is the parent: the child must not lock in its name.
+    #[test]
+    fn an_owner_that_another_process_kept_is_not_believed() {
+        let (_folder, root) = scratch();
+        let own_here = || own(&Folder::of_root(&root));
+        let known = own_here().unwrap();
+        *OWN.lock().unwrap() = Some(ProcessIdentity { pid: known.pid + 1, ..known });
+        assert_eq!(own_here().unwrap(), known);
+    }
+
     fn try_take(root: &Root) -> Result<bool> {
         let request = Request::exclusive(root, None, LOCK, Wait::Try);
         Ok(request.acquire(LockKind::Lockfile.backend())?.is_some())

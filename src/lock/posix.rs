@@ -127,3 +127,25 @@ impl Drop for Entry {
         LEFT.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Opening, Wait};
+
+    /// The kernel would give the lock to the same process twice.
+    #[test]
+    fn a_process_has_the_lock_once() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let request = || Request {
+            opening: Opening::Create,
+            ..Request::exclusive(&root, None, c"meta.lock", Wait::Try)
+        };
+        let (folder, held) = Posix.acquire(&request()).unwrap().expect("it is free");
+        let error = Posix.acquire(&request()).expect_err("it is held").to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        Posix.release(&folder, c"meta.lock", held);
+        assert!(Posix.acquire(&request()).unwrap().is_some(), "it is free again");
+    }
+}

@@ -137,6 +137,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(wait));
             assert_eq!(wait.to_string(), text);
+            assert_eq!(serde_json::from_value::<Wait>(text.into()).unwrap(), wait);
         }
         for bad in ["", "5", "ms", "-1s", "1h", "forever", "99999999999999999999s"] {
             assert!(bad.parse::<Wait>().is_err(), "{bad:?}");
