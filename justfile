@@ -113,6 +113,10 @@ crash-table:
     cargo build --release --package flockwork-harness --bin flockwork
     FLOCKWORK_BINARY="$PWD/target/release/flockwork" cargo test --package flockwork-harness --test crash_scenarios -- --ignored --exact --nocapture publish
 
+# What a power loss leaves of every operation of the library, on every disk model or on those named, and what each fsync is needed for; fills in the tables of docs/crash.md
+crash-library *DISKS:
+    cargo test --release -p flockwork-harness --test proof -- --power-table {{DISKS}}
+
 # Hold the disk models against real ext4, xfs and btrfs, at length, and fill in the tables of docs/disks.md; some minutes, needs root, xfsprogs and btrfs-progs
 disks:
     cargo test --package flockwork-harness --test disks -- --publish

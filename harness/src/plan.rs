@@ -250,4 +250,46 @@ pub struct PowerPlan {
     pub disk: String,
     /// Whether what an operation did must last once it has returned.
     pub is_durable: bool,
+    /// Fsyncs that are taken for not made, so that it shows what each is needed for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_fsync: Vec<FsyncName>,
+    /// Fsyncs that are taken for made only after the call of their process that comes next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_fsync: Vec<FsyncName>,
+}
+
+/// Which fsyncs of an execution are meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct FsyncName {
+    /// The file or folder, by the path that it had first, within the state folder; `.` is that folder itself.
+    pub path: String,
+    /// Which of the fsyncs of it that one process makes, from 1; none: all.
+    pub number: Option<usize>,
+}
+
+impl From<FsyncName> for String {
+    fn from(name: FsyncName) -> Self {
+        match name.number {
+            Some(number) => format!("{} #{number}", name.path),
+            None => name.path,
+        }
+    }
+}
+
+impl TryFrom<String> for FsyncName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (path, number) = match text.rsplit_once(" #") {
+            Some((path, number)) => (path, Some(number)),
+            None => (&*text, None),
+        };
+        let wrong = || format!("expected a path such as \"c1/meta.json.tmp\" or \". #2\", found {text:?}");
+        let number = number.map(|number| number.parse().ok().filter(|&number| number > 0).ok_or_else(wrong));
+        if path.is_empty() || path.starts_with('/') {
+            return Err(wrong());
+        }
+        Ok(Self { path: path.to_owned(), number: number.transpose()? })
+    }
 }

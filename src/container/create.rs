@@ -70,10 +70,12 @@ fn save_and_hold(transaction: &Transaction<'_>, metadata: &mut Metadata) -> Resu
     let (store, id) = (transaction.store, transaction.id);
     let sandbox = store.sandbox();
     transaction.sandbox_did(sandbox.annotate(id, Operation::Create, &mut metadata.sandbox))?;
-    let prepared = transaction.target().prepare(transaction.lock(), metadata)?;
-    prepared.commit(transaction.lock()).map_err(|commit| commit.error)?;
     if store.options.write == WritePolicy::Fsync {
-        store.root.sync()?;
+        // A crash must not leave metadata beside which the lock file is missing.
+        transaction.folder().sync()?;
     }
+    let prepared = transaction.target().prepare(transaction.lock(), metadata)?;
+    // The folder's own name lasts already: the root was synced when the generation was taken.
+    prepared.commit(transaction.lock()).map_err(|commit| commit.error)?;
     transaction.sandbox_did(sandbox.hold(id, &metadata.sandbox))
 }

@@ -80,10 +80,17 @@ fn powerless(plan: &ExplorePlan, run: &ExploreRun) -> Option<String> {
             None if power.states == 0 => {
                 Some("no power loss was judged: no operation changes anything".into())
             }
+            None if power.omitted == 0 && names_fsyncs(plan) => {
+                Some("no fsync was made that without_fsync or late_fsync names, so none was left out".into())
+            }
             None => None,
         },
         None => Some("no power loss was judged".into()),
     }
+}
+
+fn names_fsyncs(plan: &ExplorePlan) -> bool {
+    plan.power.as_ref().is_some_and(|power| !(power.without_fsync.is_empty() && power.late_fsync.is_empty()))
 }
 
 /// Why what was explored may be too little to call the subject clean.

@@ -20,13 +20,16 @@ impl Object {
     /// and a history is judged by it. An invocation reads it, a return updates it.
     pub const REAL_TIME: Self = Self(0);
 
+    /// What a power loss leaves: every call that changes it, or makes some of it last, writes it, where power losses are tried.
+    pub const DISK: Self = Self(1);
+
     /// The object of this name.
     #[must_use]
     pub fn named(name: &impl Hash) -> Self {
         // Its keys are fixed: the same name must be the same object in every run.
         let mut hasher = siphasher::sip::SipHasher::new();
         name.hash(&mut hasher);
-        Self(hasher.finish().max(1))
+        Self(hasher.finish().max(2))
     }
 
     /// The hash that it is.

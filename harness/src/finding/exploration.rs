@@ -126,8 +126,14 @@ impl Exploration {
         let processes =
             list(self.processes.iter().map(|program| list(program.iter().map(|call| quoted(call)))));
         writeln!(text, "[explore]\nsetup = {setup}\nprocesses = {processes}").expect("a String takes all");
-        if let Some(PowerPlan { disk, is_durable }) = &self.power {
+        if let Some(PowerPlan { disk, is_durable, without_fsync, late_fsync }) = &self.power {
             writeln!(text, "disk = {}\ndurable = {is_durable}", quoted(disk)).expect("a String takes all");
+            for (key, names) in [("without_fsync", without_fsync), ("late_fsync", late_fsync)] {
+                if !names.is_empty() {
+                    let names = list(names.iter().map(|name| quoted(&String::from(name.clone()))));
+                    writeln!(text, "{key} = {names}").expect("a String takes all");
+                }
+            }
         }
         text
     }

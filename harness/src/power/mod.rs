@@ -3,12 +3,15 @@
 //! A machine's journal tells what each call was about to do. Here the calls are done again on a model of the folder, so that
 //! the disk models can say what may be missing of them; a state becomes folders, and what is wrong with it a sentence.
 
+pub mod damage;
 mod effect;
 pub mod folders;
 pub mod lost;
+mod omitted;
 mod record;
 
 pub use lost::{Lost, Reached, StepOnDisk};
+pub use omitted::omit;
 pub use record::{Recorded, Recording, record};
 
 use crate::disk::{Fsync, Mend, ROOT};

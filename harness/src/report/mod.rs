@@ -17,7 +17,7 @@ pub mod interleaving;
 pub mod junit;
 pub mod lives;
 pub mod plain;
-mod power;
+pub mod power;
 pub mod progress;
 pub mod race;
 pub mod reproduce;
@@ -45,6 +45,7 @@ use coverage::CoverageReport;
 use crash::CrashReport;
 use exit::Exit;
 use guarantee::GuaranteeReport;
+use power::ExplorationPower;
 use race::RaceReport;
 use rounds::RoundsReport;
 use verdict::Verdict;
@@ -235,38 +236,6 @@ pub struct ExplorationReport {
     pub guarantee: Option<GuaranteeReport>,
     /// Schedules a second, those left half-way and those run once more included.
     pub schedules_per_s: f64,
-}
-
-/// What came of power losses of an exploration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExplorationPower {
-    /// The disk model.
-    pub disk: String,
-    /// Whether what an operation did must last once it has returned.
-    pub durable: bool,
-    /// States that were judged; equal ones count once for all that happened before them alike.
-    pub states: u64,
-    /// Whether these are all that the model allows; else all with up to two pieces missing.
-    pub exhausted: bool,
-}
-
-impl ExplorationPower {
-    /// With another part of the same exploration.
-    fn with(self, other: &Self) -> Self {
-        Self { states: self.states + other.states, exhausted: self.exhausted && other.exhausted, ..self }
-    }
-
-    /// In a line.
-    fn tell(&self) -> String {
-        let lasts =
-            if self.durable { "what has returned must last" } else { "what has returned may be undone" };
-        let all = if self.exhausted { "" } else { ", all with up to two pieces missing" };
-        format!(
-            "power losses on {}: {} judged{all}; {lasts}",
-            self.disk,
-            crate::words::plural(self.states, "state")
-        )
-    }
 }
 
 impl ExplorationReport {

@@ -66,6 +66,21 @@ pub fn scenarios_parse(_: &mut Zygote) {
     }
 }
 
+/// What docs/crash.md says of the library: each rule of its fsyncs left out is found, and with all of them nothing is.
+pub fn power_losses_end_as_expected(zygote: &mut Zygote) {
+    let all = scenarios("crash/library");
+    assert!(all.len() >= 8, "{} scenarios", all.len());
+    for scenario in &all {
+        let trial = explore(zygote, scenario);
+        assert!(trial.judgement.expected, "{}: {:?}", scenario.name, trial.judgement.reasons);
+        let power = trial.run.power.as_ref().unwrap_or_else(|| panic!("{} loses no power", scenario.name));
+        assert!(power.unjudged.is_none() && power.states > 3, "{}: {power:?}", scenario.name);
+        let (found, clean) = (scenario.about.contains(" Found:"), scenario.about.contains(" Clean:"));
+        assert!(found != clean, "{}: found or clean, with the reason: {}", scenario.name, scenario.about);
+        assert_eq!(found, !scenario.expect.violations.is_empty(), "{}", scenario.name);
+    }
+}
+
 /// The document has a section for each, with the classes that it shows.
 pub fn document_shows_every_rule(_: &mut Zygote) {
     let path = repository().join("docs/proof.md");

@@ -9,7 +9,7 @@ use flockwork::Operation;
 use flockwork_harness::engine::explore::{self, Discovery, ExploreRun};
 use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::parts::Parts;
-use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, RepeatPlan, StrategyPlan};
+use flockwork_harness::plan::{Call, ExploreBudget, ExplorePlan, PowerPlan, RepeatPlan, StrategyPlan};
 use flockwork_harness::process::Zygote;
 use tempfile::TempDir;
 
@@ -76,6 +76,11 @@ pub fn space(zygote: &mut Zygote, space: &Space, mut progress: impl FnMut(&Sum))
 }
 
 fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
+    explored(zygote, space, case, None)
+}
+
+/// Explores one case of a space, and has the power go after each execution where that is asked for.
+pub fn explored(zygote: &mut Zygote, space: &Space, case: &Case, power: Option<PowerPlan>) -> ExploreRun {
     let folder = folder();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
@@ -94,13 +99,14 @@ fn one(zygote: &mut Zygote, space: &Space, case: &Case) -> ExploreRun {
         fault_bound: u32::from(!faults.is_empty()),
         faults,
         budget: ExploreBudget { schedules: 10_000_000, time_ns: ns(CASE_TIME) },
-        repeat: RepeatPlan::All,
+        // What power losses leave follows from the same executions, which are repeated elsewhere.
+        repeat: if power.is_some() { RepeatPlan::one_in(50) } else { RepeatPlan::All },
         payload_bytes: 64,
         step_ns: ns(STEP_TIME),
         steps_max: 10_000,
         lanes: 1,
         parts: Parts::ALL,
-        power: None,
+        power,
     };
     explore::run(zygote, &plan, &AtomicBool::new(false), &())
         .unwrap_or_else(|error| panic!("{} on {}: {error}", case.words(), space.name()))
@@ -117,7 +123,7 @@ fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("it is short")
 }
 
-fn tell(case: &Case, discovery: &Discovery) -> String {
+pub fn tell(case: &Case, discovery: &Discovery) -> String {
     let violations: Vec<_> = discovery
         .violations
         .iter()

@@ -1,6 +1,8 @@
 //! lost-update: an acknowledged save is missing, or two saves claim one revision.
 //!
-//! Judged by real time: whoever is invoked after a save has returned must see at least its revision.
+//! Judged by real time: whoever is invoked after a save has returned must see at least its revision. When all is quiet the container
+//! is deleted and created again: that life's generation must be greater than every one that was told before, or its saves would claim
+//! the revisions of an earlier life.
 
 use std::collections::HashMap;
 
@@ -38,6 +40,7 @@ impl Check for LostUpdate {
                 let mut found = twice(history, &saves).merge(stale(history, indexes, &saves));
                 if found.is_clean() {
                     found = found.merge(missing_in_the_end(evidence, container, &saves));
+                    found = found.merge(lived_before(evidence, container, indexes));
                 }
                 found
             })
@@ -178,6 +181,36 @@ fn missing_in_the_end(evidence: &Evidence<'_>, container: usize, saves: &Saves) 
     collector
 }
 
+/// The generation of the life that began when all was quiet, where an earlier life had as great a one.
+fn lived_before(evidence: &Evidence<'_>, container: usize, indexes: &[u32]) -> Collector {
+    let history = evidence.history;
+    let mut collector = Collector::default();
+    let recovery = evidence.containers().nth(container).and_then(|(_, quiet)| quiet.recovery.as_ref().ok());
+    let created = recovery.and_then(|recovery| recovery.create.answer());
+    let Some(new) =
+        created.filter(|answer| answer.outcome == Outcome::Ok).and_then(|answer| answer.generation)
+    else {
+        return collector;
+    };
+    let told_of = |&index: &u32| Some((history.records[index as usize].generation?.get(), index));
+    let Some((greatest, index)) = indexes.iter().filter_map(told_of).max() else { return collector };
+    collector.examined = 1;
+    if greatest >= new {
+        collector.add(u64::MAX, || Violation {
+            class: Class::LostUpdate,
+            container: Some(container as u32),
+            message: format!(
+                "{}: deleted and created again when all was quiet, it has generation {new}, but generation {greatest} had been \
+                 seen: {}. Two lives claim the same revisions.",
+                history.containers[container],
+                told(history, &history.records[index as usize], Origin::of(history))
+            ),
+            records: vec![index as usize],
+        });
+    }
+    collector
+}
+
 #[cfg(test)]
 mod tests {
     use flockwork::Operation::{Create, Pause, Resume, Start, State};
@@ -186,6 +219,7 @@ mod tests {
     use super::super::fixture::{Case, Saw, answer, ok};
     use super::*;
     use crate::answer::Answer;
+    use crate::evidence::{Recovery, Reply};
 
     fn started() -> Vec<Record> {
         vec![ok(0, Create, 1..=2).saw(Created, 1, 1), ok(0, Start, 3..=4).saw(Running, 1, 2)]
@@ -219,6 +253,26 @@ mod tests {
             Answer { generation: Some(1), revision: Some(1), ..answer(Outcome::Ok, None, Some(Created)) };
         let message = Case::of(started()).quiet(stamp, &[]).must_fail(&LostUpdate);
         assert!(message.contains("at revision 1, but revision 2 had been acknowledged"), "{message}");
+    }
+
+    #[test]
+    fn a_new_life_with_the_generation_of_an_earlier_one_fails() {
+        let life = |generation| {
+            let mut case = Case::of(started()).quiet(answer(Outcome::Ok, None, None), &[]);
+            let create = Answer {
+                generation: Some(generation),
+                revision: Some(1),
+                ..answer(Outcome::Ok, None, Some(Created))
+            };
+            let ok = || Reply::from(answer(Outcome::Ok, None, None));
+            case.quiet.containers[0].recovery =
+                Ok(Recovery { delete: ok(), create: create.into(), delete_again: ok() });
+            case
+        };
+        let message = life(1).must_fail(&LostUpdate);
+        assert!(message.contains("it has generation 1, but generation 1 had been seen"), "{message}");
+        assert!(life(1).examine(&LostUpdate).violations[0].records == [1], "{message}");
+        life(2).must_pass(&LostUpdate);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::cli::findings::{self, Simplest};
 use crate::cli::request::Keep;
 use crate::conduct::explore::{self, Trial};
 use crate::engine::Ended;
-use crate::engine::explore::{Discovery, ExploreRun};
+use crate::engine::explore::{Damage, Discovery, ExploreRun};
 use crate::finding::Finding;
 use crate::finding::moments::{self, Moments};
 use crate::history::History;
@@ -18,11 +18,11 @@ use crate::power::steps;
 use crate::report::guarantee::GuaranteeReport;
 use crate::report::interleaving::{Interleaving, terminal_width};
 use crate::report::lives::Lives;
+use crate::report::power::{DamageReport, ExplorationPower};
 use crate::report::progress::Bar;
 use crate::report::reproduce;
 use crate::report::{
-    ControlReport, ExplorationPower, ExplorationReport, Reproduction, ScenarioReport, ViolationReport,
-    WorkReport,
+    ControlReport, ExplorationReport, Reproduction, ScenarioReport, ViolationReport, WorkReport,
 };
 use crate::results::{RunFolder, write_whole};
 use crate::scenario::{Expect, Scenario, describe_subject};
@@ -171,6 +171,10 @@ fn violation_report(
     }
 }
 
+fn damage_report(((file, damage), states): (&(String, Damage), &u64)) -> DamageReport {
+    DamageReport { file: file.clone(), damage: *damage, states: *states }
+}
+
 fn report(
     scenario: &Scenario,
     plan: &ExplorePlan,
@@ -193,6 +197,11 @@ fn report(
             disk: power.disk.clone(),
             durable: power.is_durable,
             states: run.power.as_ref().map_or(0, |told| told.states),
+            executions: run.power.as_ref().map_or(0, |told| told.executions),
+            moments: run.power.as_ref().map_or(0, |told| told.moments),
+            allowed: run.power.as_ref().map_or(0, |told| told.allowed),
+            wrong: run.power.as_ref().map_or(0, |told| told.wrong),
+            damages: run.power.iter().flat_map(|told| &told.damages).map(damage_report).collect(),
             exhausted: run.power.as_ref().is_some_and(|told| !told.is_bounded && told.unjudged.is_none()),
         }),
         blocked: run.blocked,

@@ -35,6 +35,7 @@ use crate::history::{History, Outcome};
 use crate::plan::schedule::{Line, Schedule};
 use crate::plan::{Call, ExplorePlan};
 pub use crate::power::Lost;
+pub use crate::power::damage::{Damage, Damages};
 use crate::process::Zygote;
 use crate::violation::Violation;
 
@@ -87,6 +88,18 @@ pub struct ExploreRun {
 pub struct Power {
     /// States that were judged; equal ones count once for all that happened before them alike.
     pub states: u64,
+    /// Executions whose states were judged; those that did the same to the folder, and answered the same, count once.
+    pub executions: u64,
+    /// Moments at which the power may have gone, in all these executions.
+    pub moments: u64,
+    /// States that the model allows at these moments, execution by execution.
+    pub allowed: u64,
+    /// Of these, how many broke a promise.
+    pub wrong: u64,
+    /// What was wrong with the files in those.
+    pub damages: Damages,
+    /// Fsyncs that were taken for not made, or for late.
+    pub omitted: u64,
     /// Whether of some executions not all states were judged, but those with up to two pieces missing.
     pub is_bounded: bool,
     /// Why some could not be judged.
@@ -96,6 +109,14 @@ pub struct Power {
 impl Power {
     fn add(&mut self, looked: &power::Looked) {
         self.states += looked.states;
+        self.executions += looked.executions;
+        self.moments += looked.moments;
+        self.allowed += looked.allowed;
+        self.wrong += looked.wrong;
+        self.omitted += looked.omitted;
+        for (damage, count) in &looked.damages {
+            *self.damages.entry(damage.clone()).or_default() += count;
+        }
         self.is_bounded |= looked.is_bounded;
         self.unjudged = self.unjudged.take().or_else(|| looked.unjudged.clone());
     }

@@ -10,14 +10,15 @@ use std::ops::ControlFlow;
 
 use flockwork::Operation;
 
-use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, without};
+use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, number, without};
 use super::judge::{self, Examined, JudgedExecution};
 use crate::disk::{Bounds, Change, Disk, Image, State, walk};
 use crate::evidence::{Exit, ExitHow};
-use crate::history::{History, Outcome, Record};
-use crate::plan::PowerPlan;
+use crate::history::{Outcome, Record};
+use crate::plan::{FsyncName, PowerPlan};
+use crate::power::damage::{Damages, Versions};
 use crate::power::folders::{self, Seen};
-use crate::power::{Lost, Recorded, Recording};
+use crate::power::{Lost, Recorded, Recording, omit};
 use crate::subject::Subject;
 use crate::violation::{Class, Violation};
 
@@ -33,6 +34,8 @@ pub(super) struct PowerLosses {
     clean: HashSet<u64>,
     /// Executions of which every state is.
     executions: HashSet<u64>,
+    without_fsync: Vec<FsyncName>,
+    late_fsync: Vec<FsyncName>,
 }
 
 /// An execution whose power losses are not known yet.
@@ -40,11 +43,24 @@ pub(super) struct PowerLosses {
 pub(super) struct Fresh {
     recorded: Recorded,
     likeness: u64,
+    omitted: u64,
 }
 
 /// What power losses after one execution came to.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
+    /// Executions that were looked at: at most one.
+    pub executions: u64,
+    /// Moments at which the power may have gone: before the first call, and after each.
+    pub moments: u64,
+    /// States that the model allows at these moments.
+    pub allowed: u64,
+    /// Of these, how many broke a promise.
+    pub wrong: u64,
+    /// What was wrong with the files in those.
+    pub damages: Damages,
+    /// Fsyncs that were taken for not made, or for late.
+    pub omitted: u64,
     /// States that were judged, and were not known.
     pub states: u64,
     /// Whether they are all that the model allows.
@@ -81,6 +97,8 @@ impl PowerLosses {
             before: Seen { image: before.image, numbers: Vec::new() },
             clean: HashSet::new(),
             executions: HashSet::new(),
+            without_fsync: plan.without_fsync.clone(),
+            late_fsync: plan.late_fsync.clone(),
         })
     }
 
@@ -98,7 +116,9 @@ impl PowerLosses {
             return Ok(None);
         }
         let after = folders::read(&places).map_err(|error| error.to_string())?;
-        Ok(Some(Fresh { recorded: recording.conclude(&after)?, likeness }))
+        let mut recorded = recording.conclude(&after)?;
+        let omitted = omit(&mut recorded, &self.without_fsync, &self.late_fsync);
+        Ok(Some(Fresh { recorded, likeness, omitted }))
     }
 
     /// A number for all that the states of an execution, and what is said of them, depend on.
@@ -129,14 +149,17 @@ impl PowerLosses {
         subject: &dyn Subject,
         examined: &mut Examined,
     ) -> Result<Looked, ControlError> {
-        let Fresh { recorded, likeness } = fresh;
+        let Fresh { recorded, likeness, omitted } = fresh;
         let steps: Vec<usize> = recorded.journal.lines.iter().map(|line| line.step).collect();
         let mut acknowledged: Vec<usize> = Vec::new();
         if self.is_durable {
-            acknowledged.extend(returns(&left.recorder.history).map(|depth| before(&steps, depth)));
+            acknowledged.extend(returns(left).map(|depth| before(&steps, depth)));
         }
         acknowledged.sort_unstable();
-        let (mut looked, mut wrong) = (Looked::default(), Wrong::default());
+        let moments = recorded.journal.lines.len() as u64 + 1;
+        let mut looked = Looked { executions: 1, moments, omitted, ..Looked::default() };
+        let mut wrong = Wrong::default();
+        let mut versions = None;
         let (mut failure, mut judged) = (None, 0);
         let walked = walk(&recorded.journal, self.disk, &acknowledged, Bounds::default(), &mut |state| {
             judged += 1;
@@ -146,6 +169,11 @@ impl PowerLosses {
                 Ok(Some(verdict)) => {
                     looked.states += 1;
                     if !verdict.violations.is_empty() {
+                        let versions =
+                            versions.get_or_insert_with(|| Versions::of(&recorded.journal, self.disk));
+                        for damage in versions.damage(&state.image) {
+                            *looked.damages.entry(damage).or_default() += 1;
+                        }
                         wrong.add(state, verdict);
                     }
                 }
@@ -161,6 +189,7 @@ impl PowerLosses {
         }
         looked.is_bounded = !walked.is_exhaustive;
         looked.unjudged = walked.excess.map(|excess| excess.to_string());
+        (looked.allowed, looked.wrong) = (judged, wrong.count);
         let Some((state, mut verdict)) = wrong.simplest else {
             self.executions.insert(likeness);
             return Ok(looked);
@@ -224,14 +253,20 @@ fn before(steps: &[usize], depth: usize) -> usize {
     steps.iter().filter(|step| **step < depth).count()
 }
 
-/// When operations returned that a process of the exploration had invoked, as numbers of steps.
-fn returns(history: &History) -> impl Iterator<Item = usize> {
-    let ours = history.records.iter().filter(|record| record.process != SETUP);
-    ours.filter(|record| record.outcome != Outcome::Unknown).filter_map(depth_of)
+/// When operations could return that a process of the exploration had invoked, as numbers of steps.
+fn returns(left: &Left) -> impl Iterator<Item = usize> {
+    let ours = left.recorder.history.records.iter().filter(|record| record.process != SETUP);
+    ours.filter(|record| record.outcome != Outcome::Unknown).filter_map(|record| returned(left, record))
 }
 
-fn depth_of(record: &Record) -> Option<usize> {
-    Some(HistoryBuilder::depth(record.return_ns()?))
+/// From which step on an operation could have returned: right after the last step that it took, for it waits for nobody then. The
+/// return itself may come later in this execution; in another, which differs in nothing else, it comes there.
+fn returned(left: &Left, record: &Record) -> Option<usize> {
+    let depth = HistoryBuilder::depth(record.return_ns()?);
+    let steps = left.chances.get(..depth)?;
+    let last = steps.iter().rposition(|(process, ..)| number(*process) == record.process);
+    let invoked = HistoryBuilder::depth(record.invoke_ns);
+    Some(last.map_or(invoked, |last| (last + 1).max(invoked)))
 }
 
 /// What is told of an operation, beside when.
@@ -254,7 +289,7 @@ fn cut(left: &Left, steps: &[usize], calls: usize, is_durable: bool) -> Left {
         }
         let invoked = HistoryBuilder::depth(record.invoke_ns);
         let has_returned = record.outcome != Outcome::Unknown
-            && depth_of(record).is_some_and(|depth| before(steps, depth) <= calls);
+            && returned(left, record).is_some_and(|depth| before(steps, depth) <= calls);
         if has_returned && is_durable {
             kept.push(*record);
         } else if last.is_some_and(|last| invoked <= last) && changes(record) {

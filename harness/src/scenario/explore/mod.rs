@@ -15,7 +15,9 @@ use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::parts::Parts;
 use crate::plan::schedule::Fault;
-use crate::plan::{Call, ExploreBudget, ExplorePlan, PowerPlan, RepeatPlan, StrategyPlan, SubjectPlan};
+use crate::plan::{
+    Call, ExploreBudget, ExplorePlan, FsyncName, PowerPlan, RepeatPlan, StrategyPlan, SubjectPlan,
+};
 use crate::words::nearest;
 use calls::Calls;
 pub use calls::{show_call, show_program};
@@ -66,12 +68,21 @@ pub struct Losing {
     pub disk: String,
     /// Whether operations last once they return; none: as the subject says.
     pub durable: Option<bool>,
+    /// Fsyncs that are taken for not made.
+    pub without_fsync: Vec<FsyncName>,
+    /// Fsyncs that are taken for made one call later.
+    pub late_fsync: Vec<FsyncName>,
 }
 
 impl Losing {
     fn plan(&self, subject: &SubjectPlan) -> PowerPlan {
         let says = matches!(subject, SubjectPlan::Library(library) if library.write == WritePolicy::Fsync);
-        PowerPlan { disk: self.disk.clone(), is_durable: self.durable.unwrap_or(says) }
+        PowerPlan {
+            disk: self.disk.clone(),
+            is_durable: self.durable.unwrap_or(says),
+            without_fsync: self.without_fsync.clone(),
+            late_fsync: self.late_fsync.clone(),
+        }
     }
 }
 
@@ -138,6 +149,8 @@ pub fn read(mut reader: Reader<'_>) -> Option<Explore> {
 fn read_power(reader: &mut Reader<'_>, is_losing: bool) -> Option<Losing> {
     let named = reader.text("disk").map(|(disk, place)| (disk.to_owned(), place.clone()));
     let durable = reader.truth("durable");
+    let without_fsync = read_fsyncs(reader, "without_fsync", is_losing);
+    let late_fsync = read_fsyncs(reader, "late_fsync", is_losing);
     if !is_losing {
         if let Some((_, place)) = &named {
             let message = "disk: it is for power losses: expected faults = [\"power-loss\"] with it";
@@ -150,7 +163,31 @@ fn read_power(reader: &mut Reader<'_>, is_losing: bool) -> Option<Losing> {
     {
         reader.complain(Problem::new(place, why.trim_start_matches("--").to_owned()));
     }
-    Some(Losing { disk: named.map_or_else(|| "posix".into(), |(disk, _)| disk), durable })
+    let disk = named.map_or_else(|| "posix".into(), |(disk, _)| disk);
+    Some(Losing { disk, durable, without_fsync, late_fsync })
+}
+
+/// Fsyncs by the paths of their files.
+fn read_fsyncs(reader: &mut Reader<'_>, key: &'static str, is_losing: bool) -> Vec<FsyncName> {
+    let Some((place, nodes)) = reader.list(key, "a list of paths, such as [\"c1/meta.json.tmp\"]") else {
+        return Vec::new();
+    };
+    if !is_losing {
+        let message = format!("{key}: it is for power losses: expected faults = [\"power-loss\"] with it");
+        reader.complain(Problem::new(place, message));
+    }
+    let mut names = Vec::new();
+    for node in nodes {
+        let name = match &node.value {
+            Value::Text(text) => FsyncName::try_from(text.clone()),
+            other => Err(format!("expected a path such as \"c1/meta.json.tmp\", found {}", other.describe())),
+        };
+        match name {
+            Ok(name) => names.push(name),
+            Err(why) => reader.complain(Problem::new(&node.place, format!("{key}: {why}"))),
+        }
+    }
+    names
 }
 
 fn read_processes(reader: &mut Reader<'_>, calls: &mut Calls) -> Option<Vec<Vec<Call>>> {

@@ -2,13 +2,17 @@
 //! bytes and where its open file stood.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{SeekFrom, fcntl_getfl, seek};
 
 use super::error::Result;
-use super::foresee::Recording;
+use super::foresee::{Foreseen, Recording};
+use super::places::is_beside;
 use super::run::Control;
 use crate::books::deed::{Deed, Known, Told};
+use crate::books::places::{File, Place};
+use crate::explore::step::{Access, Object};
 use crate::tracee::{Entry, Stood};
 
 /// A journal, and the step that is at hand.
@@ -63,8 +67,27 @@ impl Control {
     }
 }
 
-/// Whether a disk model has to know of it. Whatever is looked at is kept, too, where it tells which file a path leads to.
+/// How a call touches what a power loss leaves of the folder, where it does: by what it writes and names, and by what it makes last.
+/// Any two such calls depend on each other, for it shows after a power loss which of them came first; but two that make something
+/// last change nothing for each other.
+pub(super) fn touches_disk(call: &Foreseen) -> Option<(Object, Access)> {
+    let access = match &call.known {
+        Deed::Sync(..) | Deed::SyncAll => Access::Update,
+        Deed::Change(..) | Deed::ChangeAt(..) | Deed::Truncate(..) | Deed::Resize(..) | Deed::Copy { .. } => {
+            Access::Write
+        }
+        // What is there already is not made, and what is not there is not removed.
+        _ if call.prediction.entries.is_empty() && call.prediction.writes.is_none() => return None,
+        _ => Access::Write,
+    };
+    is_kept(&call.known).then_some((Object::DISK, access))
+}
+
+/// Whether a disk model has to know of it. Whatever is looked at is kept, too, where it tells which file a path leads to. What lies
+/// beside the folder, among the images, is not what the power loss is about.
 fn is_kept(deed: &Known) -> bool {
+    let is_in = |place: &Option<Arc<Place>>| place.as_ref().is_some_and(|place| !is_beside(&place.shown));
+    let is_of = |file: &Option<File>| file.as_ref().is_some_and(|file| !is_beside(&file.shown));
     match deed {
         Deed::Open(place, _)
         | Deed::Truncate(place, _)
@@ -74,12 +97,12 @@ fn is_kept(deed: &Known) -> bool {
         | Deed::MakeNode(place, _)
         | Deed::Symlink(_, place)
         | Deed::Look(place, _)
-        | Deed::Change(place, ..) => place.is_some(),
-        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => from.is_some() || to.is_some(),
+        | Deed::Change(place, ..) => is_in(place),
+        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => is_in(from) || is_in(to),
         Deed::Write(file, _) | Deed::Resize(file, _) | Deed::Sync(file, _) | Deed::ChangeAt(file, _) => {
-            file.is_some()
+            is_of(file)
         }
-        Deed::Copy { to, .. } => to.is_some(),
+        Deed::Copy { to, .. } => is_of(to),
         Deed::SyncAll => true,
         _ => false,
     }

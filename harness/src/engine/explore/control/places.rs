@@ -152,8 +152,13 @@ impl Places {
             return;
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let image = place.shown.strip_prefix(IMAGES).zip(self.images());
+        let path = image.map_or_else(
+            || PathBuf::from(&*place.shown),
+            |(image, folder)| folder.join(image.trim_start_matches('/')),
+        );
         // What is gone already has nothing to keep.
-        if let Ok(descriptor) = openat(self.root.as_fd(), &*place.shown, flags, Mode::empty()) {
+        if let Ok(descriptor) = openat(self.root.as_fd(), &path, flags, Mode::empty()) {
             self.kept.insert(file.inode, descriptor);
         }
     }

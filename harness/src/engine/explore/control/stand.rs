@@ -96,13 +96,14 @@ impl Stand {
         &mut self,
         process: usize,
         call: Foreseen,
+        disk: Option<(Object, Access)>,
         planned: &[Planned],
         killed: impl FnOnce() -> Vec<(Object, Access)>,
     ) {
         let prediction = &call.prediction;
         let label = self.number(&prediction.label);
         let more = self.invoked.is_none().then_some((Object::REAL_TIME, Access::Read));
-        let step = prediction.step(label, more);
+        let step = prediction.step(label, more.into_iter().chain(disk));
         self.fault = planned_for(planned, process, &step.label).filter(|fault| prediction.faults.has(*fault));
         self.step = Some(self.under_fault(step, killed, more));
         self.next = Next::Call(Box::new(call));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::error::{ControlError, Result};
 use super::foresee::{self, Foreseen, Scene, killed};
+use super::journal::touches_disk;
 use super::mail;
 use super::run::{Control, FIRST_SEQUENCE};
 use super::stand::{Next, Stand};
@@ -96,7 +97,8 @@ impl Control {
     /// Puts a predicted call before a process as its next step.
     pub(super) fn place(&mut self, process: usize, call: Foreseen) {
         let killed = || killed(process, &self.locks);
-        self.stands[process].foresee(process, call, &self.planned, killed);
+        let disk = self.journal.as_ref().and_then(|_| touches_disk(&call));
+        self.stands[process].foresee(process, call, disk, &self.planned, killed);
     }
 
     fn about_to_return(&mut self, process: usize) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::{LINKS_MAX, Places, is_beside};
+use super::{IMAGES, LINKS_MAX, Places, is_beside};
 use crate::books::deed::At;
 use crate::books::places::{ATTRIBUTES, File, Inode, Kind, Place};
 use crate::engine::explore::control::entries;
@@ -137,7 +137,9 @@ impl Places {
             if name == ".." && walk.folder.inode == self.root_inode {
                 return Ok(walk.lost(&name));
             }
-            let alike = self.without_pids(&name).into_owned();
+            // Each lane has a folder of images of its own, which is the same for all that is told of it.
+            let is_images = &*walk.folder.shown == "..";
+            let alike = if is_images { IMAGES.to_owned() } else { self.without_pids(&name).into_owned() };
             walk.way.push((walk.folder.entry(&alike), Access::Read));
             let path = join(&walk.path, &name);
             let found = if walk.is_inside {
@@ -154,7 +156,7 @@ impl Places {
                 }
                 continue;
             }
-            let shown = join(&walk.folder.shown, &name).into();
+            let shown = if is_images { Arc::from(IMAGES) } else { join(&walk.folder.shown, &name).into() };
             let file = found.map(|found| self.file(found, &shown));
             match file {
                 file if is_last => return Ok(walk.arrived(alike, name, file, shown)),
