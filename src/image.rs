@@ -67,7 +67,15 @@ impl Image {
         written.map_err(|error| {
             let _ = fs::remove_file(&temporary);
             Error::io("write the image", path, error)
-        })
+        })?;
+        if policy == WritePolicy::Fsync {
+            // Else a crash takes back the name, and with it an image that the caller was told of.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let synced =
+                fs::File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| Error::io("make the image durable", path, error))?;
+        }
+        Ok(())
     }
 }
 

@@ -17,13 +17,21 @@ use crate::words::words;
 use crate::{Error, Result};
 
 words! {
-    /// How a save reaches the disk.
+    /// How a save reaches the disk, and what a crash of the machine may leave of it. (A kill of the process is another matter: it
+    /// takes nothing that was written.)
     pub enum WritePolicy, "write policy" {
         /// The file is cut to nothing and written, as the original did. A kill in between destroys it.
         InPlace = "in-place",
-        /// A temporary file takes the place of the old one: the default. A kill leaves one of the two.
+        /// A temporary file takes the place of the old one: the default. A kill leaves one of the two. A power loss may leave a
+        /// third thing, for nothing keeps the new name from reaching the disk before the content: on ext4 with its default options
+        /// a `meta.json` of the full length that holds zeros, on xfs and btrfs an empty one (on ext4 mounted with `dioread_lock`,
+        /// the old or the new). Such a container can only be deleted by force. Right where the root does not outlive a boot, such
+        /// as on tmpfs below `/run`.
         Rename = "rename",
-        /// The same, and it is durable when the operation returns: a crash of the machine leaves one of the two.
+        /// The same, and it is durable when the operation returns: a crash of the machine leaves one of the two, on every
+        /// filesystem, and never undoes what returned. The file is synced before it is renamed and the folder after; a create also
+        /// syncs its lock file's name, the counter of generations and the root. It costs two fsyncs for a save, and five for a
+        /// create. The image of a checkpoint lasts, too.
         Fsync = "fsync",
     }
 }

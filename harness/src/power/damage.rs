@@ -65,10 +65,11 @@ impl Versions {
             for path in &versions.lasting {
                 match image.get(path) {
                     // On its way to what it is to hold, it is not whole.
-                    Some(Node::File { bytes, .. }) if bytes.is_empty() && !is_end => {}
-                    Some(Node::File { bytes, .. }) => {
-                        if versions.seen.entry(path.clone()).or_default().insert(number(bytes)) {
-                            versions.contents.entry(path.clone()).or_default().push(bytes.to_vec());
+                    Some(Node::File { content, .. }) if content.bytes().is_empty() && !is_end => {}
+                    Some(Node::File { content, .. }) => {
+                        let bytes = content.bytes();
+                        if versions.seen.entry(path.clone()).or_default().insert(number(&bytes)) {
+                            versions.contents.entry(path.clone()).or_default().push(bytes.into_owned());
                         }
                     }
                     Some(_) => {}
@@ -99,12 +100,13 @@ impl Versions {
             let is_file = self.seen.contains_key(path);
             return (is_file && !self.absent.contains(path)).then_some(Damage::Missing);
         };
-        let Node::File { bytes, .. } = node else { return None };
-        if self.seen.get(path).is_some_and(|seen| seen.contains(&number(bytes))) {
+        let Node::File { content, .. } = node else { return None };
+        let bytes = content.bytes();
+        if self.seen.get(path).is_some_and(|seen| seen.contains(&number(&bytes))) {
             return None;
         }
         let is_beginning =
-            || self.contents.get(path).is_some_and(|all| all.iter().any(|one| one.starts_with(bytes)));
+            || self.contents.get(path).is_some_and(|all| all.iter().any(|one| one.starts_with(&bytes)));
         Some(match () {
             () if bytes.is_empty() => Damage::Empty,
             () if bytes.iter().all(|byte| *byte == 0) => Damage::Zeros,

@@ -1,5 +1,7 @@
 //! What power losses came to, of a race and of an exploration, in words and for programs.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use crate::power::damage::Damage;
@@ -164,7 +166,8 @@ impl ExplorationPower {
             } else {
                 format!("{file} {damage}")
             };
-            told.push_str(&format!("; {what} in {}", plural(*states, "state")));
+            // Writing to memory does not fail.
+            _ = write!(told, "; {what} in {}", plural(*states, "state"));
         }
         told
     }

@@ -4,6 +4,7 @@ use flockwork::Operation::{
     self, Checkpoint, Create, Delete, ForceDelete, Kill, List, Load, Pause, Restore, Resume, Signal, Start,
     State,
 };
+use flockwork::Status;
 use flockwork_harness::engine::explore::{Damage, ExploreRun, Power};
 use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::plan::{FsyncName, PowerPlan};
@@ -26,12 +27,25 @@ const CHANGING: [Operation; 8] = [Create, Start, Restore, Pause, Resume, Kill, D
 /// Those that do not.
 const OTHERS: [Operation; 5] = [Signal, Checkpoint, State, Load, List];
 
-/// Every pair of operations of which at least one changes something, and each beside itself.
-pub fn pairs() -> Vec<(Operation, Operation)> {
+/// Every pair of operations of which at least one changes something from this status, and each of those beside itself. Two that are
+/// refused, or only look, leave nothing to be lost.
+pub fn pairs(status: &str) -> Vec<(Operation, Operation)> {
+    let status = match status {
+        "absent" | "deleted" => None,
+        "created" => Some(Status::Created),
+        "running" => Some(Status::Running),
+        "stopped" => Some(Status::Stopped),
+        _ => Some(Status::Paused),
+    };
+    let changes = |operation: &Operation| {
+        let is_for_nothing = status.is_none() && *operation == ForceDelete;
+        CHANGING.contains(operation) && operation.transition().apply(status).is_ok() && !is_for_nothing
+    };
+    let all: Vec<Operation> = CHANGING.into_iter().chain(OTHERS).collect();
     let mut pairs = Vec::new();
-    for (index, &one) in CHANGING.iter().enumerate() {
-        let others = CHANGING[index..].iter().chain(&OTHERS);
-        pairs.extend(others.map(|&other| (one, other)));
+    for (index, one) in all.iter().enumerate() {
+        let others = all[index..].iter().filter(|other| changes(one) || changes(other));
+        pairs.extend(others.map(|other| (*one, *other)));
     }
     pairs
 }
