@@ -14,23 +14,32 @@ use flockwork_harness::process::Zygote;
 use super::power::{DAMAGES, DISKS, damages, must_last, omissions, pairs, statuses, without};
 use super::spaces::Case;
 
-const BEGIN: &str = "<!-- library: written by `just crash-library` -->\n";
-const END: &str = "<!-- end of library -->\n";
-
 /// Makes the tables, and puts them into the document where all models are wanted; else it only prints them.
 pub fn publish(zygote: &mut Zygote, is_wanted: impl Fn(&str) -> bool) -> ExitCode {
     let all: Vec<&str> = DISKS.into_iter().filter(|disk| is_wanted(disk)).collect();
-    let (matrix, is_clean) = matrix(zygote, &all);
-    let text = format!("{matrix}\n{}\n{}", left(zygote, &all), needed(zygote, &all));
-    println!("{text}");
-    if all.len() == DISKS.len() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/crash.md");
-        let page = fs::read_to_string(&path).expect("docs/crash.md");
-        let (before, rest) = page.split_once(BEGIN).expect("the mark before the tables");
-        let (_, after) = rest.split_once(END).expect("the mark after the tables");
-        fs::write(&path, format!("{before}{BEGIN}{text}{END}{after}")).expect("docs/crash.md is writable");
+    let is_whole = all.len() == DISKS.len();
+    let quick = format!("{}\n{}", left(zygote, &all), needed(zygote, &all));
+    println!("{quick}");
+    if is_whole {
+        fill("fsyncs", &quick);
+    }
+    let (pairs, is_clean) = matrix(zygote, &all);
+    println!("{pairs}");
+    if is_whole {
+        fill("pairs", &pairs);
     }
     if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Puts a text between the marks of this name in the document.
+fn fill(name: &str, text: &str) {
+    let begin = format!("<!-- library, {name}: written by `just crash-library` -->\n");
+    let end = format!("<!-- end of library, {name} -->\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/crash.md");
+    let page = fs::read_to_string(&path).expect("docs/crash.md");
+    let (before, rest) = page.split_once(&begin).expect("the mark before the tables");
+    let (_, after) = rest.split_once(&end).expect("the mark after the tables");
+    fs::write(&path, format!("{before}{begin}{text}{end}{after}")).expect("docs/crash.md is writable");
 }
 
 /// Every pair of operations from every status.
