@@ -4,6 +4,7 @@
 //! [`deed::Deed`]s, finds out which files they are about, and learns here what they touch.
 
 pub mod deed;
+pub mod lasting;
 pub mod locks;
 pub mod places;
 pub mod prediction;

@@ -63,10 +63,7 @@ impl Machine {
         use Foreseen::Reply as Answer;
         Ok(match told {
             Deed::Nothing | Deed::Duplicate(_) => Answer(Reply::Continue),
-            Deed::SyncAll => {
-                self.journal(process, tid, told, Known::SyncAll);
-                Answer(Reply::Continue)
-            }
+            Deed::SyncAll if !self.options.keeps_journal => Answer(Reply::Continue),
             Deed::Ready => Answer(Reply::Error(nix::errno::Errno::EINVAL)),
             Deed::Pretend => Answer(Reply::Value(0)),
             Deed::Absent(name) if self.options.allow_uncontrolled => {
@@ -299,7 +296,8 @@ impl Machine {
             && self.trees[process].root.as_ref().is_some_and(|(root, _)| {
                 self.trees[process].tasks.iter().any(|task| task.tid == tid && task.pid == *root)
             });
-        if prediction.is_private() && !is_end {
+        let is_private = prediction.is_private() && self.touches_disk(&known, &prediction).is_none();
+        if is_private && !is_end {
             if !self.options.uninterrupted && self.is_heard_of(process, tid, &known) {
                 self.keep(process, stop, known);
                 return Ok(());

@@ -7,7 +7,8 @@ use super::signals::Lost;
 use super::still::{self, Look};
 use super::task::Held;
 use super::tree::{Heard, Phase, Tree, planned_for};
-use crate::books::deed::{Ask, Deed, Fd, LockKind, Told};
+use crate::books::deed::{Ask, Deed, Fd, Known, LockKind, Told};
+use crate::books::lasting;
 use crate::books::locks::Holding;
 use crate::books::prediction::{self, Effect, Prediction, under, world};
 use crate::explore::step::{Access, Event, Footprint, Gate, Object, Step};
@@ -115,7 +116,8 @@ impl Machine {
             prediction.gate = Gate::Open;
         }
         let killed = prediction::killed(process, &self.locks);
-        let more = self.more(process, tid, &prediction, is_end);
+        let mut more = self.more(process, tid, &prediction, is_end);
+        more.extend(self.touches_disk(&held.known, &held.prediction));
         let label = self.label_at(process, tid, &prediction.label);
         let planned = &self.run.planned;
         let tree = &mut self.trees[process];
@@ -145,6 +147,11 @@ impl Machine {
             );
         }
         more
+    }
+
+    /// How a call touches what a power loss leaves, where one is tried.
+    pub(super) fn touches_disk(&self, known: &Known, prediction: &Prediction) -> Option<(Object, Access)> {
+        self.options.keeps_journal.then(|| lasting::touches_disk(known, prediction, |_| true)).flatten()
     }
 
     /// Nobody of the tree is held: it is over, or waits in the kernel for another.

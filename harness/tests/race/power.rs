@@ -87,6 +87,28 @@ fn with_an_fsync_before_each_rename_every_power_loss_is_harmless() {
 }
 
 #[test]
+fn which_of_two_calls_that_share_nothing_came_first_shows_after_a_power_loss() {
+    let test = "which_of_two_calls_that_share_nothing_came_first_shows_after_a_power_loss";
+    let workshop = Workshop::new("#!/bin/sh\nexec mv state/$1.new state/$1\n");
+    for name in ["a", "b"] {
+        workshop.place.file(&format!("state/{name}.new"), name);
+    }
+    let words = ["--state", "state", "--format", "json", "--faults", "power-loss", "--disk", "ext4"];
+    let output = workshop.race(&[&words[..], &["--", "./tool a", "./tool b"]].concat()).output().unwrap();
+    let scenario = json(&output)["scenarios"][0].clone();
+    if scenario["controlled"] == false {
+        return skip(test, &scenario["uncontrolled"].to_string());
+    }
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    // Neither, both, the first without the second, and the second without the first: ext4 keeps renames in order.
+    assert_eq!(
+        (&scenario["coverage"], &scenario["power"]["states"]),
+        (&"exhausted".into(), &4.into()),
+        "{scenario:#}"
+    );
+}
+
+#[test]
 fn a_scenario_loses_power_too() {
     let workshop = Workshop::new(UNSYNCED);
     workshop.place.file(

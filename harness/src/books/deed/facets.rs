@@ -259,6 +259,7 @@ impl Known {
             Self::Watch(place) => at("watch", place),
             Self::Close(file) => of("close", file),
             Self::Replace { to, .. } => of("close", to),
+            Self::SyncAll => "sync".to_owned(),
             _ => String::new(),
         }
     }

@@ -2,7 +2,6 @@
 //! bytes and where its open file stood.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustix::fs::{SeekFrom, fcntl_getfl, seek};
 
@@ -11,7 +10,7 @@ use super::foresee::{Foreseen, Recording};
 use super::places::is_beside;
 use super::run::Control;
 use crate::books::deed::{Deed, Known, Told};
-use crate::books::places::{File, Place};
+use crate::books::lasting;
 use crate::explore::step::{Access, Object};
 use crate::tracee::{Entry, Stood};
 
@@ -46,7 +45,7 @@ impl Control {
 
     /// Notes a call that is let go.
     pub(super) fn journal(&mut self, process: usize, told: &Told, known: Known) -> Result<()> {
-        if self.journal.is_none() || !is_kept(&known) {
+        if self.journal.is_none() || !lasting::is_kept(&known, counts) {
             return Ok(());
         }
         let stood = match told {
@@ -67,43 +66,12 @@ impl Control {
     }
 }
 
-/// How a call touches what a power loss leaves of the folder, where it does: by what it writes and names, and by what it makes last.
-/// Any two such calls depend on each other, for it shows after a power loss which of them came first; but two that make something
-/// last change nothing for each other.
+/// How a call touches what a power loss leaves of the folder. What lies beside it, among the images, is not what the power loss is
+/// about.
 pub(super) fn touches_disk(call: &Foreseen) -> Option<(Object, Access)> {
-    let access = match &call.known {
-        Deed::Sync(..) | Deed::SyncAll => Access::Update,
-        Deed::Change(..) | Deed::ChangeAt(..) | Deed::Truncate(..) | Deed::Resize(..) | Deed::Copy { .. } => {
-            Access::Write
-        }
-        // What is there already is not made, and what is not there is not removed.
-        _ if call.prediction.entries.is_empty() && call.prediction.writes.is_none() => return None,
-        _ => Access::Write,
-    };
-    is_kept(&call.known).then_some((Object::DISK, access))
+    lasting::touches_disk(&call.known, &call.prediction, counts)
 }
 
-/// Whether a disk model has to know of it. Whatever is looked at is kept, too, where it tells which file a path leads to. What lies
-/// beside the folder, among the images, is not what the power loss is about.
-fn is_kept(deed: &Known) -> bool {
-    let is_in = |place: &Option<Arc<Place>>| place.as_ref().is_some_and(|place| !is_beside(&place.shown));
-    let is_of = |file: &Option<File>| file.as_ref().is_some_and(|file| !is_beside(&file.shown));
-    match deed {
-        Deed::Open(place, _)
-        | Deed::Truncate(place, _)
-        | Deed::Unlink(place)
-        | Deed::RemoveFolder(place)
-        | Deed::MakeFolder(place)
-        | Deed::MakeNode(place, _)
-        | Deed::Symlink(_, place)
-        | Deed::Look(place, _)
-        | Deed::Change(place, ..) => is_in(place),
-        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => is_in(from) || is_in(to),
-        Deed::Write(file, _) | Deed::Resize(file, _) | Deed::Sync(file, _) | Deed::ChangeAt(file, _) => {
-            is_of(file)
-        }
-        Deed::Copy { to, .. } => is_of(to),
-        Deed::SyncAll => true,
-        _ => false,
-    }
+fn counts(shown: &str) -> bool {
+    !is_beside(shown)
 }
