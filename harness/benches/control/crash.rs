@@ -126,7 +126,12 @@ fn library(zygote: &mut Zygote) {
             plan.processes = vec![call(Operation::Pause), call(Operation::State)];
             plan.subject =
                 SubjectPlan::Library(LibraryPlan { write: WritePolicy::Fsync, ..LibraryPlan::default() });
-            plan.power = Some(PowerPlan { disk: "posix".into(), is_durable: true });
+            plan.power = Some(PowerPlan {
+                disk: "posix".into(),
+                is_durable: true,
+                without_fsync: Vec::new(),
+                late_fsync: Vec::new(),
+            });
         });
         let power = run.power.expect("power losses were judged");
         assert_eq!(power.unjudged, None);

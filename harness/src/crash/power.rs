@@ -72,6 +72,7 @@ impl Work<'_> {
             absent: &[],
             known: &mut Known::new(),
             left_over: &mut self.run.left_over,
+            played: None,
             is_over: &is_over,
         });
         self.run.ended = ended.get();

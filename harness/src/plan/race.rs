@@ -227,6 +227,12 @@ pub struct Modelled {
     pub setup: Vec<ModelledCall>,
     /// The commands of each process.
     pub calls: Vec<Vec<ModelledCall>>,
+    /// What comes after each execution and each power loss: the race's `then`, one by one.
+    #[serde(default)]
+    pub after: Vec<ModelledCall>,
+    /// Whether what a command did must last once it has returned, where the power goes.
+    #[serde(default)]
+    pub is_durable: bool,
 }
 
 /// A command as an operation of a model.

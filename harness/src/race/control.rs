@@ -238,12 +238,14 @@ impl Search<'_> {
             self.run.met |= met;
             self.progress.update(self.run.executions, 0);
             let preemptions = execution.preemptions();
+            let kept = self.power.is_some().then(|| played.clone());
             if let Some(discovery) = self.judged(holder, &left, planned, preemptions, played)? {
                 return Ok(Phase::Found(Box::new(discovery)));
             }
             if execution.end == End::Completed
                 && planned.is_empty()
-                && let Some(discovery) = self.lose_power(holder, &left, preemptions)?
+                && let Some(played) = &kept
+                && let Some(discovery) = self.lose_power(holder, &left, preemptions, played)?
             {
                 return Ok(Phase::Found(Box::new(discovery)));
             }

@@ -192,6 +192,9 @@ impl Judge {
         after_then: bool,
         is_acknowledged: bool,
     ) -> Result<Judged, NoBaseline> {
+        if let Some(model) = &mut self.model {
+            return model.judge_crash(played);
+        }
         let outcome = &played.outcome;
         let when = if after_then { When::AfterThen } else { When::AllEnded };
         let is_silent = |who: Who| matches!(who, Who::Command { .. });

@@ -7,8 +7,10 @@ use std::time::Instant;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::control::{Holder, Search, follower};
+use super::model::ModelJudge;
 use super::orders::Step;
 use super::power::{Known, Looked, Losses, Wrong};
+use super::run::Played;
 use super::{Again, Discovery, NoBaseline, Seen};
 use crate::disk::{Disk, Journal};
 use crate::explore::machine::End;
@@ -44,9 +46,17 @@ impl PowerBook {
     }
 }
 
-/// A number that executions share which did the same to the folders.
-fn number_of(journal: &Journal) -> u128 {
+/// A number that executions share which did the same to the folders; where a model judges, also at the same times and with the
+/// same answers.
+fn number_of(journal: &Journal, played: Option<&Played>) -> u128 {
     let mut hasher = SipHasher13::new();
+    if let Some(played) = played {
+        played.spans.hash(&mut hasher);
+        for (_, done) in played.outcome.commands() {
+            format!("{:?}", (&done.ending, &done.stdout.text, &done.stderr.text)).hash(&mut hasher);
+        }
+        journal.lines.iter().for_each(|line| line.step.hash(&mut hasher));
+    }
     for line in &journal.lines {
         line.change.hash(&mut hasher);
     }
@@ -68,6 +78,7 @@ impl Search<'_> {
         holder: &mut Holder,
         left: &Left,
         preemptions: u32,
+        played: &Played,
     ) -> Result<Option<Discovery>, NoBaseline> {
         if self.power.is_none() {
             return Ok(None);
@@ -79,17 +90,17 @@ impl Search<'_> {
                 return Ok(None);
             }
         };
-        let number = number_of(&recorded.journal);
+        let number = number_of(&recorded.journal, self.judge.model.as_ref().map(|_| played));
         let members = &mut self.members(holder).journals;
         if members.contains(&number) {
             return Ok(None);
         }
-        let mut looked = self.look(holder, &recorded, &before)?;
-        if !looked.wrong.is_empty() {
+        let mut looked = self.look(holder, &recorded, &before, played)?;
+        if !looked.wrong.is_empty() && self.judge.model.is_none() {
             // What differs with time is no difference.
             self.judge.baseline.refresh(self.site)?;
             self.members(holder).known.clear();
-            looked = self.look(holder, &recorded, &before)?;
+            looked = self.look(holder, &recorded, &before, played)?;
         }
         if let Some(told) = &mut self.run.power {
             told.executions += 1;
@@ -121,14 +132,23 @@ impl Search<'_> {
         holder: &Holder,
         recorded: &Recorded,
         before: &folders::Seen,
+        played: &Played,
     ) -> Result<Looked, NoBaseline> {
         let disk = self.power.as_ref().expect("power losses are tried").disk;
-        self.with_losses(holder, |losses| losses.look(disk, recorded, before, &[]))
+        // Two states are two, though equal, where more had returned before one of them.
+        let is_durable = self.judge.model.as_ref().is_some_and(ModelJudge::is_durable);
+        let ends = played.spans.values().filter(|span| is_durable && span.1 != u64::MAX);
+        let lines = &recorded.journal.lines;
+        let mut acknowledged: Vec<usize> =
+            ends.map(|span| lines.iter().filter(|line| line.step as u64 <= span.1).count()).collect();
+        acknowledged.sort_unstable();
+        self.with_losses(holder, played, |losses| losses.look(disk, recorded, before, &acknowledged))
     }
 
     fn with_losses<T>(
         &mut self,
         holder: &Holder,
+        played: &Played,
         look: impl FnOnce(&mut Losses<'_>) -> Result<T, NoBaseline>,
     ) -> Result<T, NoBaseline> {
         let mut members = std::mem::take(self.members(holder));
@@ -143,6 +163,7 @@ impl Search<'_> {
             absent: &absent,
             known: &mut members.known,
             left_over: &mut self.run.left_over,
+            played: Some(played),
             is_over: &|_| stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until,
         });
         *self.members(holder) = members;
@@ -163,15 +184,16 @@ impl Search<'_> {
         while again.times < super::control::AGAIN {
             again.times += 1;
             let mut chooser = follower(&schedule, holder);
-            let Ok((execution, _)) = self.execute(holder, &[], &mut chooser)? else { continue };
+            let Ok((execution, played)) = self.execute(holder, &[], &mut chooser)? else { continue };
             if !chooser.followed().to_the_letter() && execution.end == End::Abandoned {
                 self.run.diverged += 1;
                 continue;
             }
-            let shown = self.look_again(holder, &execution.outcome, lost.calls, &lost.missing)?;
+            let kept = (lost.calls, &*lost.missing);
+            let shown = self.look_again(holder, (&execution.outcome, &played), kept)?;
             again.shown += u64::from(matches!(shown, Ok(Some(_))));
         }
-        let played = super::Played { outcome: wrong.outcome, ..super::Played::nothing() };
+        let played = Played { outcome: wrong.outcome, ..Played::nothing() };
         let controlled = holder.controlled(played, schedule, preemptions);
         Ok(Discovery {
             broken: wrong.broken,
@@ -186,9 +208,8 @@ impl Search<'_> {
     pub(super) fn look_again(
         &mut self,
         holder: &Holder,
-        left: &Left,
-        calls: usize,
-        missing: &[usize],
+        (left, played): (&Left, &Played),
+        (calls, missing): (usize, &[usize]),
     ) -> Result<Result<Option<Wrong>, String>, NoBaseline> {
         let Some(disk) = self.power.as_ref().map(|book| book.disk) else {
             return Ok(Err("no disk model is named".into()));
@@ -197,7 +218,7 @@ impl Search<'_> {
             Ok(recorded) => recorded,
             Err(why) => return Ok(Err(why)),
         };
-        self.with_losses(holder, |losses| {
+        self.with_losses(holder, played, |losses| {
             losses.look_again(disk, (&recorded, &before), (calls, missing), false)
         })
     }

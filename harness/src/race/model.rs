@@ -28,6 +28,10 @@ pub(crate) struct ModelJudge {
     /// The model, where a history of it cannot say so itself.
     model: Option<AnyModel>,
     rules: Vec<Vec<Vec<Compiled>>>,
+    /// The rules of what comes after.
+    after: Vec<Vec<Compiled>>,
+    /// Whether every answer of what comes after was understood where no power went.
+    is_after_understood: bool,
     /// What was not decided, in words.
     pub doubts: BTreeSet<String>,
 }
@@ -48,26 +52,49 @@ impl ModelJudge {
         let rules =
             modelled.calls.iter().map(|calls| calls.iter().map(compile).collect::<Result<Vec<_>, _>>());
         let rules = rules.collect::<Result<Vec<_>, _>>().map_err(RaceError::Usage)?;
+        let after = modelled.after.iter().map(compile).collect::<Result<Vec<_>, _>>();
+        let after = after.map_err(RaceError::Usage)?;
         let model = modelled.file.as_deref().map(load_any).transpose();
         let model = model.map_err(|error| RaceError::Usage(format!("model: {error}")))?;
-        Ok(Self { modelled: modelled.clone(), model, rules, doubts: BTreeSet::new() })
+        Ok(Self {
+            modelled: modelled.clone(),
+            model,
+            rules,
+            after,
+            is_after_understood: false,
+            doubts: BTreeSet::new(),
+        })
     }
 
     pub fn name(&self) -> &str {
         &self.modelled.name
     }
 
+    /// Whether what a command did must last once it has returned, where the power goes.
+    pub const fn is_durable(&self) -> bool {
+        self.modelled.is_durable
+    }
+
+    /// Judges what was found after a power loss. Commands that had not returned count as killed: they may have acted or not.
+    pub fn judge_crash(&mut self, played: &Played) -> Result<Judged, NoBaseline> {
+        Ok(match self.judge_as(played, true)? {
+            Judged::Broken(broken) => Judged::Broken(Broken { class: Class::LostByCrash, ..broken }),
+            legal @ Judged::Legal { .. } => legal,
+        })
+    }
+
     pub fn judge(&mut self, played: &Played) -> Result<Judged, NoBaseline> {
+        self.judge_as(played, false)
+    }
+
+    fn judge_as(&mut self, played: &Played, is_crash: bool) -> Result<Judged, NoBaseline> {
         let mut answered = Vec::new();
         let mut killed = Vec::new();
         for (who, done) in played.outcome.commands() {
             let Who::Command { process, index, .. } = who else { continue };
+            let call = &self.modelled.calls[process][index];
             if let Ending::Signaled(signal) = done.ending {
-                let told = format!(
-                    "{who} ({}) {}",
-                    self.modelled.calls[process][index].op,
-                    Ending::Signaled(signal)
-                );
+                let told = format!("{who} ({}) {}", call.op, Ending::Signaled(signal));
                 return Ok(broken(Class::SubjectCrash, vec![told], Vec::new()));
             }
             if done.ending == Ending::Killed {
@@ -76,8 +103,31 @@ impl ModelJudge {
             if done.ending != Ending::Skipped {
                 let span = played.spans.get(&(process, index)).copied();
                 let span = span.unwrap_or((0, u64::MAX));
-                answered.push(self.answered((process, index), done, span, played.clock));
+                let rules = &self.rules[process][index];
+                answered.push(self.answered((call, rules), process as u32 + 1, done, span, played.clock));
             }
+        }
+        // Whoever comes after begins when everybody else has returned or can act no more.
+        let last = played.spans.values().map(|span| if span.1 == u64::MAX { span.0 } else { span.1 }).max();
+        let (mut at, process) = (last.map_or(0, |last| last + 1), self.modelled.calls.len() as u32 + 1);
+        for ((call, rules), done) in self.modelled.after.iter().zip(&self.after).zip(&played.outcome.then) {
+            if let Ending::Signaled(_) | Ending::TimedOut = done.ending {
+                let told = format!("{} of {}, which came after, {}", call.op, call.object, done.ending);
+                return Ok(broken(Class::SubjectCrash, vec![told], killed));
+            }
+            let one = self.answered((call, rules), process, done, (at, at), played.clock);
+            if is_crash && one.is_unmatched && self.is_after_understood {
+                // It answers by the rules as long as the power stays on.
+                let why = one.call.message.unwrap_or_default();
+                let told = format!("{} of {}, which came after: {why}", call.op, call.object);
+                return Ok(broken(Class::LostByCrash, vec![told], killed));
+            }
+            answered.push(one);
+            at += 1;
+        }
+        if !is_crash && answered.len() >= self.after.len() {
+            let after = &answered[answered.len() - self.after.len()..];
+            self.is_after_understood = after.iter().all(|one| !one.is_unmatched);
         }
         let said = self.said(&answered, Ends::Failed, played.clock)?;
         let Some((class, told)) = said else { return Ok(Judged::Legal { left_over: Vec::new() }) };
@@ -101,15 +151,15 @@ impl ModelJudge {
 
     fn answered(
         &self,
-        (process, index): (usize, usize),
+        (call, rules): (&ModelledCall, &[Compiled]),
+        process: u32,
         done: &Done,
         span: (u64, u64),
         clock: Clock,
     ) -> Answered {
-        let call = &self.modelled.calls[process][index];
         let from = self.from(clock);
         let mut answered = Call {
-            process: process as u32 + 1,
+            process,
             object: call.object.clone(),
             op: call.op.clone(),
             value: call.value.clone(),
@@ -127,7 +177,7 @@ impl ModelJudge {
                     stdout: stdout.trim_end_matches('\n'),
                     stderr: stderr.trim_end_matches('\n'),
                 };
-                let told = answer::read(&self.rules[process][index], call.saw, &output);
+                let told = answer::read(rules, call.saw, &output);
                 answered.outcome = Some(told.outcome);
                 answered.reason = told.reason;
                 answered.saw = told.saw;

@@ -3,7 +3,10 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::ops::ControlFlow;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::baseline::NoBaseline;
 use super::error::RaceError;
@@ -14,6 +17,7 @@ use super::run::Played;
 use super::site::Site;
 use crate::disk::{Bounds, Disk, Excess, Image, State, Trial, state_of, walk_while};
 use crate::ground::Capture;
+use crate::history::Clock;
 use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded};
 
@@ -41,6 +45,8 @@ pub(crate) struct Losses<'a> {
     pub known: &'a mut Known,
     /// Files that a crash left over, and that are no violation.
     pub left_over: &'a mut BTreeSet<String>,
+    /// What the commands came to with the power on, where a model judges: what had returned before the power went has its answer.
+    pub played: Option<&'a Played>,
     /// Whether there is no time left; told how many states were judged.
     pub is_over: &'a dyn Fn(u64) -> bool,
 }
@@ -110,7 +116,7 @@ impl Losses<'_> {
         let walked = walk_while(&recorded.journal, disk, acknowledged, bounds, goes_on, &mut |state| {
             judged += 1;
             told.set(judged);
-            match self.wrong(&state, &before.image) {
+            match self.wrong(&state, (recorded, &before.image)) {
                 Ok(None) => {}
                 Ok(Some((broken, outcome))) => {
                     let is_good_else = state.acknowledged > 0
@@ -131,9 +137,11 @@ impl Losses<'_> {
         let mut wrong = Vec::new();
         for (kind, is_undone) in [(torn, false), (undone, true)] {
             let Some((state, broken, outcome)) = kind.simplest else { continue };
-            let mends = self.mends(disk, recorded, acknowledged, before)?;
+            // What a model says depends on which commands had returned by then: with another call among them that is not known.
+            let is_by_orders = self.judge.model.is_none();
+            let mends = is_by_orders.then(|| self.mends(disk, recorded, acknowledged, before)).transpose()?;
             let counts = (kind.count, judged);
-            let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, Some(mends));
+            let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, mends);
             wrong.push(Wrong { lost, broken, outcome });
         }
         let (is_exhaustive, excess) = (walked.is_exhaustive, walked.excess);
@@ -153,7 +161,9 @@ impl Losses<'_> {
             return Ok(Err(format!("{} does not allow this state after the recorded calls", disk.name())));
         };
         let state = State { acknowledged: usize::from(is_undone), ..state };
-        let Some((broken, outcome)) = self.wrong(&state, &before.image)? else { return Ok(Ok(None)) };
+        let Some((broken, outcome)) = self.wrong(&state, (recorded, &before.image))? else {
+            return Ok(Ok(None));
+        };
         let lost = Lost::new(disk, recorded, &pieces, &state, is_undone, (1, 1), None);
         Ok(Ok(Some(Wrong { lost, broken, outcome })))
     }
@@ -172,7 +182,7 @@ impl Losses<'_> {
             let is_known = self.known.contains_key(&key(state));
             judged.set(judged.get() + u32::from(!is_known));
             failure.is_none()
-                && self.is_right(state, &before.image).unwrap_or_else(|error| {
+                && self.is_right(state, (recorded, &before.image)).unwrap_or_else(|error| {
                     failure = Some(error);
                     false
                 })
@@ -194,7 +204,7 @@ impl Losses<'_> {
         Ok((told.collect(), mends.is_whole))
     }
 
-    fn is_right(&mut self, state: &State, before: &Image) -> Result<bool, NoBaseline> {
+    fn is_right(&mut self, state: &State, before: (&Recorded, &Image)) -> Result<bool, NoBaseline> {
         match self.known.get(&key(state)) {
             Some(is_right) => Ok(*is_right),
             None => Ok(self.wrong(state, before)?.is_none()),
@@ -202,7 +212,15 @@ impl Losses<'_> {
     }
 
     /// Lays a state out and judges it; one that is known to be right is not judged again.
-    fn wrong(&mut self, state: &State, before: &Image) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
+    fn wrong(
+        &mut self,
+        state: &State,
+        (recorded, before): (&Recorded, &Image),
+    ) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
+        if let Some(model) = &self.judge.model {
+            let at = Moment::of(recorded, state.calls, self.played, model.is_durable());
+            return self.wrong_by_model(state, before, &at);
+        }
         let must_be_after = state.acknowledged > 0;
         let digest = state.image.digest();
         if self.known.get(&(digest, must_be_after)) == Some(&true) {
@@ -221,6 +239,30 @@ impl Losses<'_> {
                 self.left_over.extend(left_over);
                 Ok(None)
             }
+            Judged::Broken(broken) => Ok(Some((broken, played.outcome))),
+        }
+    }
+
+    /// The same where a model judges: by what had happened when the power went.
+    fn wrong_by_model(
+        &mut self,
+        state: &State,
+        before: &Image,
+        at: &Moment,
+    ) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
+        let mut hasher = SipHasher13::new();
+        (state.image.digest(), at).hash(&mut hasher);
+        let key = (hasher.finish128().as_u128(), false);
+        if self.known.get(&key) == Some(&true) {
+            return Ok(None);
+        }
+        let mut played = self.laid_out(&state.image, before)?;
+        played.clock = Clock::Steps;
+        at.tell(&mut played, self.played);
+        let said = self.judge.judge_crash(self.site, &played, self.has_then, false)?;
+        self.known.insert(key, matches!(said, Judged::Legal { .. }));
+        match said {
+            Judged::Legal { .. } => Ok(None),
             Judged::Broken(broken) => Ok(Some((broken, played.outcome))),
         }
     }
@@ -247,6 +289,57 @@ impl Losses<'_> {
         }
         concluded?;
         Ok(played)
+    }
+}
+
+/// What had happened when the power went, as a model is told: when each command began, and whether its answer counts.
+#[derive(Debug, Hash)]
+pub(crate) struct Moment {
+    begun: Vec<(Step, u64)>,
+    returned: Vec<(Step, (u64, u64))>,
+}
+
+impl Moment {
+    /// After so many calls. A command has returned with its last step; unless what it did must last by then, it counts as one that
+    /// may have acted or not, as does whoever had begun.
+    pub fn of(recorded: &Recorded, calls: usize, played: Option<&Played>, is_durable: bool) -> Self {
+        let lines = &recorded.journal.lines;
+        let last = calls.checked_sub(1).map(|last| lines[last].step as u64);
+        let (mut begun, mut returned) = (Vec::new(), Vec::new());
+        for (step, span) in played.iter().flat_map(|played| &played.spans) {
+            let had_returned = lines.iter().filter(|line| line.step as u64 <= span.1).count() <= calls;
+            if is_durable && had_returned && span.1 != u64::MAX {
+                returned.push((*step, *span));
+            } else if last.is_some_and(|last| span.0 <= last) {
+                begun.push((*step, span.0));
+            }
+        }
+        Self { begun, returned }
+    }
+
+    /// Puts it into what was found after the power loss.
+    fn tell(&self, found: &mut Played, played: Option<&Played>) {
+        let begun = self.begun.iter().map(|(_, at)| *at);
+        let ends = self.returned.iter().map(|(_, span)| span.1);
+        let end = begun.chain(ends).max().map_or(0, |last| last + 1);
+        for (process, commands) in found.outcome.processes.iter_mut().enumerate() {
+            for (index, done) in commands.iter_mut().enumerate() {
+                let step = (process, index);
+                let answer = played.and_then(|played| played.outcome.processes.get(process)?.get(index));
+                if let Some((_, span)) = self.returned.iter().find(|(returned, _)| *returned == step)
+                    && let Some(answer) = answer
+                {
+                    done.clone_from(answer);
+                    found.spans.insert(step, *span);
+                } else if let Some((_, at)) = self.begun.iter().find(|(begun, _)| *begun == step) {
+                    done.ending = Ending::Killed;
+                    // It is gone with the power, and can act no more.
+                    found.spans.insert(step, (*at, end));
+                } else {
+                    done.ending = Ending::Skipped;
+                }
+            }
+        }
     }
 }
 

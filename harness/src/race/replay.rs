@@ -70,7 +70,9 @@ fn follow(
     let everybody = (0..search.site.processes.len()).collect();
     let refused = |why: String| NoBaseline::Error(RaceError::Unsupported(why));
     search.words = Some(kept.words.clone());
-    search.know_what_is_right()?;
+    if search.judge.model.is_none() {
+        search.know_what_is_right()?;
+    }
     let mut holder =
         search.open(everybody, Some(kept.words.clone())).map_err(|error| refused(error.to_string()))?;
     let planned: Vec<Planned> = kept.schedule.lines.iter().filter_map(Planned::of).collect();
@@ -83,7 +85,12 @@ fn follow(
         let (broken, lost) = match (execution.end, &kept.power) {
             (End::Abandoned | End::TooLong, _) => (None, None),
             (_, Some(power)) => {
-                match search.look_again(&holder, &execution.outcome, power.calls, &power.missing)? {
+                if search.judge.model.is_some() {
+                    // Whether what comes after answers by the rules as long as the power stays on.
+                    search.verdict(&played)?;
+                }
+                let left = (&execution.outcome, &played);
+                match search.look_again(&holder, left, (power.calls, &power.missing))? {
                     Ok(Some(wrong)) => (Some(wrong.broken), Some(wrong.lost)),
                     Ok(None) => (None, None),
                     Err(why) => return Err(refused(format!("the power loss cannot be judged: {why}"))),

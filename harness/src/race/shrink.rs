@@ -73,7 +73,7 @@ impl Search<'_> {
         let preemptions = execution.preemptions();
         let (_, left) = execution.split();
         let found = match &kept.power {
-            Some(_) => self.lose_power(&mut holder, &left, preemptions)?,
+            Some(_) => self.lose_power(&mut holder, &left, preemptions, &played)?,
             None => self.judged(&mut holder, &left, &planned, preemptions, played)?,
         };
         match found.filter(|found| found.broken.class == class) {

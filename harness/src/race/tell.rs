@@ -56,7 +56,7 @@ pub(crate) fn differences(broken: &Broken) -> String {
 /// What a power loss left, in one or two sentences.
 #[must_use]
 pub fn lost_message(broken: &Broken, lost: &Lost) -> String {
-    let told = differences(broken);
+    let told = broken.told.first().cloned().unwrap_or_else(|| differences(broken));
     if lost.is_undone {
         format!("{}: what was acknowledged is gone after a power loss: {told}", lost.why)
     } else {

@@ -73,6 +73,62 @@ fn what_a_kill_leaves_is_judged_by_the_model() {
     explored("what_a_kill_leaves", &sound, 0);
 }
 
+/// A tool whose counter is saved in this way, and a scenario in which the power goes.
+fn losing(save: &str, disk: &str, more: &str) -> Workshop {
+    let tool = LOCKED.replace("mv new count\n", save);
+    let losing = EXPLORE.replace("[\"add x 2\"], [\"add x 3\"]", "[\"add x 2\"], [\"read x\"]").replace(
+        "[explore]\n",
+        &format!(
+            "[explore]\nsetup = [\"add x 5\"]\nfaults = [\"power-loss\"]\ndisk = \"{disk}\"\nafter = [\"read x\"]\n{more}\n"
+        ),
+    );
+    Workshop::new(&tool, &losing)
+}
+
+#[test]
+fn what_a_power_loss_leaves_is_judged_by_the_model() {
+    let test = "what_a_power_loss_leaves_is_judged_by_the_model";
+    let unsynced = losing("mv new count\n", "ext4", "");
+    let Some(scenario) = explored(test, &unsynced, 100) else { return };
+    assert_eq!(classes(&scenario), ["lost-by-crash"], "{scenario:#}");
+    let violation = &scenario["violations"][0];
+    let message = violation["message"].as_str().unwrap();
+    assert!(message.contains("`rename new count` reached the disk before the data of new"), "{message}");
+    assert!(violation["story"].to_string().contains("on disk   rename new count"), "{violation:#}");
+    let finding = violation["finding"].as_str().unwrap();
+    let words = ["replay", "--root", "root", "--format", "json", finding];
+    let replayed = json(&ends_with(&mut unsynced.place.flockwork(&words), 0));
+    assert_eq!((&replayed["verdict"], &replayed["class"]), (&"reproduced".into(), &"lost-by-crash".into()));
+    let scenario = explored(test, &losing("sync new\nmv new count\n", "ext4", ""), 0).expect("held before");
+    assert_eq!(scenario["verdict"], "clean", "{scenario:#}");
+    assert!(scenario["power"]["states"].as_u64().is_some_and(|states| states > 3), "{scenario:#}");
+}
+
+#[test]
+fn what_a_command_acknowledged_lasts_only_where_it_synced_the_folder() {
+    let test = "what_a_command_acknowledged_lasts_only_where_it_synced_the_folder";
+    let halfway = losing("sync new\nmv new count\n", "posix", "durable = true");
+    let Some(scenario) = explored(test, &halfway, 100) else { return };
+    assert_eq!(classes(&scenario), ["lost-by-crash"], "{scenario:#}");
+    let lasting = losing("sync new\nmv new count\nsync .\n", "posix", "durable = true");
+    let scenario = explored(test, &lasting, 0).expect("held before");
+    assert_eq!(scenario["verdict"], "clean", "{scenario:#}");
+}
+
+#[test]
+fn the_orders_of_commands_judge_power_losses_too() {
+    let test = "the_orders_of_commands_judge_power_losses_too";
+    let mut sequential = losing("mv new count\n", "xfs", "");
+    let text = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
+    sequential.place.file("it.toml", &text.replace("\"counter\"", "\"sequential\""));
+    let Some(scenario) = explored(test, &sequential, 100) else { return };
+    assert_eq!(classes(&scenario), ["lost-by-crash"], "{scenario:#}");
+    sequential = losing("sync new\nmv new count\n", "xfs", "");
+    let text = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
+    sequential.place.file("it.toml", &text.replace("\"counter\"", "\"sequential\""));
+    explored(test, &sequential, 0);
+}
+
 #[test]
 fn what_is_answered_before_it_is_done_is_found() {
     // The second process's only command begins when the first's has answered: what it misses was promised by then.
@@ -140,6 +196,8 @@ fn mistakes_are_told() {
         ("add x 3", "ad x 3", "processes: there is no operation \"ad\""),
         ("[explore]", "[explore]\npreemption = 1", "the nearest known key is \"preemptions\""),
         ("[explore]", "[explore]\nfaults = [\"kil\"]", "faults: expected kill"),
+        ("[explore]", "[explore]\nfaults = [\"power-loss\"]", "after: a model judges what is there"),
+        ("[explore]", "[explore]\ndisk = \"ext4\"", "expected --faults power-loss with it"),
         ("processes = [[\"add x 2\"], [\"add x 3\"]]", "", "[explore] needs processes"),
     ] {
         let workshop = Workshop::new(LOCKED, &EXPLORE.replace(what, by));

@@ -11,7 +11,7 @@ use crate::plan::Budget;
 use crate::plan::command::{CommandPlan, OperationPlan, Values};
 use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
 use crate::scenario::race::{
-    BUDGET_NS, PROCESSES_MAX, Race, parse_fault, read_fork_server, strategies, strategy_of,
+    BUDGET_NS, POWER_LOSS, PROCESSES_MAX, Race, parse_fault, read_fork_server, strategies, strategy_of,
 };
 use crate::scenario::stress::{DAY_NS, MS_NS};
 use crate::subject::command::fill::Placeholders;
@@ -39,24 +39,36 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
         reader.complain(Problem::new(&place, format!("strategy: {why}")));
         None
     });
-    let faults = match reader.list("faults", "a list of faults such as [\"kill\"]") {
-        None => Vec::new(),
-        Some((_, nodes)) => nodes.iter().filter_map(|node| fault(&mut reader, node)).collect(),
-    };
+    let is_power_loss = |node: &&Node| matches!(&node.value, Value::Text(text) if text == POWER_LOSS);
+    let listed =
+        reader.list("faults", "a list of faults such as [\"kill\"]").map_or(&[][..], |(_, nodes)| nodes);
+    let power = listed.iter().any(|node| is_power_loss(&node));
+    let others = listed.iter().filter(|node| !is_power_loss(node));
+    let faults = others.filter_map(|node| fault(&mut reader, node)).collect();
+    let disk = reader.text("disk").map(|(disk, _)| disk.to_owned());
+    let durable = reader.truth("durable");
+    let after = calls(&mut reader, "after", operations, PROCESSES_MAX as u32 + 1);
     let allow_uncontrolled = reader.truth("allow_uncontrolled").unwrap_or(false);
     let fork_server = read_fork_server(&mut reader);
     let mut section = reader.section("budget", "budget");
     let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(BUDGET_NS);
     let executions = section.count("schedules", 1..=SCHEDULES_MAX, "schedules");
     section.finish();
-    let (setup, processes) = (setup?, processes?);
+    let (setup, processes, after) = (setup?, processes?, after?);
+    let race = with_after(race(subject, &setup, &processes), &after, durable.unwrap_or(false));
+    if durable.is_some() && race.modelled.is_none() {
+        let message = "durable: it needs a model: what commands acknowledge their own orders do not say";
+        reader.complain(Problem::new(&place, message));
+    }
     let race = Race {
         strategy,
         faults,
+        power,
+        disk,
         allow_uncontrolled,
         fork_server,
         budget: RaceBudget { time_ns, executions },
-        ..race(subject, &setup, &processes)
+        ..race
     };
     checked(&mut reader, &place, &race);
     reader.finish();
@@ -246,6 +258,16 @@ fn call(
     Some(Written::of(operation, object, value, process, number))
 }
 
+/// With operations that come after each execution, and after each power loss.
+fn with_after(race: Race, after: &[Written], is_durable: bool) -> Race {
+    let modelled = race.modelled.map(|modelled| Modelled {
+        after: after.iter().map(|one| one.call.clone()).collect(),
+        is_durable,
+        ..modelled
+    });
+    Race { then: after.iter().map(|one| one.text.clone()).collect(), modelled, ..race }
+}
+
 /// All that does not depend on how executions are chosen.
 fn race(subject: &Subject, setup: &[Written], processes: &[Vec<Written>]) -> Race {
     let CommandPlan { state, folder, environment, time_limit_ns, .. } = &subject.plan;
@@ -264,6 +286,8 @@ fn race(subject: &Subject, setup: &[Written], processes: &[Vec<Written>]) -> Rac
             is_table,
             setup: calls(setup),
             calls: processes.iter().map(|program| calls(program)).collect(),
+            after: Vec::new(),
+            is_durable: false,
         }
     });
     Race {

@@ -41,7 +41,9 @@ impl Race {
             () if self.fork_server == ForkServer::Auto => {
                 usage("--faults power-loss cannot be had with --fork-server")
             }
-            () if self.modelled.is_some() => usage("power losses cannot be had where a model judges"),
+            () if self.modelled.as_ref().is_some_and(|modelled| modelled.after.is_empty()) => usage(
+                "after: a model judges what is there after a power loss by operations that tell: expected some, such as [\"read x\"]",
+            ),
             () if self.state.is_empty() && !self.own_state => {
                 usage("--faults power-loss: name the folder that the commands change with --state DIR")
             }
