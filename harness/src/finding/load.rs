@@ -86,7 +86,7 @@ pub fn load_race(path: &Path) -> Result<Option<KeptRace>, LoadError> {
     if file.extension().is_none_or(|extension| extension != "json") {
         return Ok(None);
     }
-    let finding = read(&file).ok().and_then(|text| serde_json::from_str::<Finding>(&text).ok());
+    let finding = read(&file).ok().and_then(|bytes| serde_json::from_slice::<Finding>(&bytes).ok());
     let Some(record) = finding.as_ref().and_then(|finding| finding.race.as_deref().cloned()) else {
         return Ok(None);
     };
@@ -128,7 +128,8 @@ pub fn load_crash(path: &Path) -> Result<Option<KeptCrash>, LoadError> {
     if file.extension().is_none_or(|extension| extension != "json") {
         return Ok(None);
     }
-    let Some(finding) = read(&file).ok().and_then(|text| serde_json::from_str::<Finding>(&text).ok()) else {
+    let Some(finding) = read(&file).ok().and_then(|bytes| serde_json::from_slice::<Finding>(&bytes).ok())
+    else {
         return Ok(None);
     };
     let Some(record) = finding.crash.as_deref().cloned() else { return Ok(None) };
@@ -162,11 +163,11 @@ struct Head {
 
 fn load_finding(path: &Path) -> Result<Kept, LoadError> {
     let wrong = |why: String| LoadError::new(path, why);
-    let text = read(path).map_err(|error| match error.kind() {
+    let bytes = read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => wrong("no such finding: expected results/…/findings/<signature>".into()),
         _ => wrong(format!("cannot be read: {error}")),
     })?;
-    if text.len() as u64 >= FILE_BYTES_MAX {
+    if bytes.len() as u64 >= FILE_BYTES_MAX {
         return Err(wrong(format!("it is larger than {} MiB, which no finding is", FILE_BYTES_MAX >> 20)));
     }
     let no_finding = |error: serde_json::Error| {
@@ -176,14 +177,14 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
             _ => wrong(format!("it is no finding: {error}")),
         }
     };
-    let head: Head = serde_json::from_str(&text).map_err(no_finding)?;
+    let head: Head = serde_json::from_slice(&bytes).map_err(no_finding)?;
     if head.schema_version != SCHEMA_VERSION {
         return Err(wrong(format!(
             "it is a finding of schema version {}; this version of flockwork reads {SCHEMA_VERSION}",
             head.schema_version
         )));
     }
-    let finding: Finding = serde_json::from_str(&text).map_err(no_finding)?;
+    let finding: Finding = serde_json::from_slice(&bytes).map_err(no_finding)?;
     let Some(exploration) = &finding.exploration else {
         return Err(wrong(
             "it has no schedule: it was seen while processes ran freely. Run its reproduce.sh, or explore the \
@@ -233,8 +234,9 @@ fn kept(found: &Found, path: &Path) -> Result<Kept, LoadError> {
     })
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+/// Bytes, as a file may be cut within a letter.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -39,8 +39,8 @@ struct Head {
 
 /// Reads a JSON file that says its version; `None` where there is no such file. A file without a version is of version 1.
 pub fn versioned<T: DeserializeOwned>(path: &Path, version: u32) -> Result<Option<T>, ReadError> {
-    let text = match text(path) {
-        Ok(text) => text,
+    let bytes = match bytes(path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::new(path, format!("cannot be read: {error}"))),
     };
@@ -52,14 +52,14 @@ pub fn versioned<T: DeserializeOwned>(path: &Path, version: u32) -> Result<Optio
         };
         ReadError::new(path, why)
     };
-    let head: Head = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let head: Head = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
     let found = head.schema_version.unwrap_or(1);
     if found != version {
         let age = if found > version { "a newer flockwork wrote it" } else { "an older flockwork wrote it" };
         let why = format!("it has schema version {found}, and this flockwork reads {version}: {age}");
         return Err(ReadError::new(path, why));
     }
-    serde_json::from_str(&text).map(Some).map_err(|error| wrong(&error))
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(&error))
 }
 
 /// `run.json` of a run's folder.
@@ -69,20 +69,21 @@ pub fn run_record(folder: &Path) -> Result<RunRecord, ReadError> {
         .ok_or_else(|| ReadError::new(&path, "no such file; expected the folder of a run"))
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+/// Bytes, as a file may be cut within a letter.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other(format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20)));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Result<Option<RunRecord>, String> {
+    fn of(text: impl AsRef<[u8]>) -> Result<Option<RunRecord>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         fs::write(&path, text).unwrap();
@@ -102,5 +103,8 @@ mod tests {
             let why = of(text).unwrap_err();
             assert!(why.contains(told), "{why}");
         }
+        // Within a letter.
+        let why = of(&"{\"schema_version\": 1, \"status\": \"·".as_bytes()[..33]).unwrap_err();
+        assert!(why.contains("it is cut"), "{why}");
     }
 }

@@ -119,13 +119,13 @@ fn what_a_command_acknowledged_lasts_only_where_it_synced_the_folder() {
 fn the_orders_of_commands_judge_power_losses_too() {
     let test = "the_orders_of_commands_judge_power_losses_too";
     let mut sequential = losing("mv new count\n", "xfs", "");
-    let text = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
-    sequential.place.file("it.toml", &text.replace("\"counter\"", "\"sequential\""));
+    let written = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
+    sequential.place.file("it.toml", &written.replace("\"counter\"", "\"sequential\""));
     let Some(scenario) = explored(test, &sequential, 100) else { return };
     assert_eq!(classes(&scenario), ["lost-by-crash"], "{scenario:#}");
     sequential = losing("sync new\nmv new count\n", "xfs", "");
-    let text = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
-    sequential.place.file("it.toml", &text.replace("\"counter\"", "\"sequential\""));
+    let written = std::fs::read_to_string(sequential.place.path().join("it.toml")).unwrap();
+    sequential.place.file("it.toml", &written.replace("\"counter\"", "\"sequential\""));
     explored(test, &sequential, 0);
 }
 
