@@ -19,6 +19,9 @@ pub struct Traits {
     /// Whether its answers tell the generation and revision that they left or saw. Where they do, the order of its saves is
     /// known; where they do not, no check of revisions applies, and a search decides what is linearizable.
     pub tokens: bool,
+    /// Whether the generation that a create takes follows from its files alone, as that of a counter in a file does: then it is the
+    /// same whenever the files are. One that is taken from a clock is not, and no execution may be judged by that of another.
+    pub counts_generations: bool,
     /// Whether its sessions tell the watch whenever they hold a container's lock.
     pub watch: bool,
     /// Whether its operations start processes, which live on behind the containers. Exploration does not control those.
@@ -55,6 +58,7 @@ impl Traits {
     pub const NONE: Self = Self {
         operations: &[],
         tokens: false,
+        counts_generations: false,
         watch: false,
         children: false,
         lock_free_reads: false,

@@ -51,6 +51,7 @@ impl Subject for Calibrated {
         Traits {
             operations: &Operation::ALL,
             tokens: false,
+            counts_generations: false,
             watch: true,
             children: false,
             lock_free_reads: false,

@@ -76,6 +76,7 @@ impl Subject for Odd {
         Traits {
             operations: &Operation::ALL,
             tokens: true,
+            counts_generations: false,
             watch: true,
             children: self.0 == Manner::Litters || self.0 == Manner::LittersUnmarked,
             lock_free_reads: true,

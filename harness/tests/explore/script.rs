@@ -161,6 +161,7 @@ impl Subject for Scripted {
         Traits {
             operations: if self.manner == Manner::HasNoForceDelete { NO_FORCE } else { &Operation::ALL },
             tokens: false,
+            counts_generations: false,
             watch: false,
             children: self.manner == Manner::StartsProcesses,
             lock_free_reads: true,

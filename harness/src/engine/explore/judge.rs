@@ -53,6 +53,17 @@ struct Found {
     asked: Vec<(Call, Reply)>,
 }
 
+impl Found {
+    /// The generations of what was created in the examination were those of an earlier execution.
+    fn forget_generations(&mut self) {
+        for container in &mut self.quiet.containers {
+            if let Ok(Recovery { create: Reply::Answered(answer), .. }) = &mut container.recovery {
+                answer.generation = None;
+            }
+        }
+    }
+}
+
 /// A number for all that the verdict depends on.
 pub(super) fn likeness(files: Digest, left: &Left) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -95,7 +106,13 @@ pub(super) fn judge(
 ) -> Result<JudgedExecution, ControlError> {
     let mut recorder = left.recorder.clone();
     let found = match examined.0.entry(files.whole) {
-        Entry::Occupied(known) => known.into_mut(),
+        Entry::Occupied(known) => {
+            let known = known.into_mut();
+            if !subject.traits().counts_generations {
+                known.forget_generations();
+            }
+            known
+        }
         Entry::Vacant(new) => new.insert(examine(control, subject, &recorder.history.containers)?),
     };
     for (call, reply) in &found.asked {

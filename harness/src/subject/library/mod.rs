@@ -46,6 +46,7 @@ impl Subject for Library {
         Traits {
             operations: &Operation::ALL,
             tokens: true,
+            counts_generations: true,
             watch: true,
             children,
             lock_free_reads: self.options.write != WritePolicy::InPlace,

@@ -84,6 +84,7 @@ fn traits(lock_free_reads: bool) -> Traits {
     Traits {
         operations: &Operation::ALL,
         tokens: true,
+        counts_generations: false,
         watch: true,
         children: false,
         lock_free_reads,
