@@ -8,7 +8,7 @@ use crate::document::sketch::{self, Shape, Sketch};
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// What readers ask depends on what they read: the kind, and the subject. Each of these has something the others lack.
-const SKELETONS: [&str; 13] = [
+const SKELETONS: [&str; 14] = [
     "kind = \"stress\"\n[subject]\nname = \"command\"\nmodel = \"counter\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"stress\"\n[subject]\nname = \"command\"\n[subject.operations.add]\ncommand = \"true\"\n[stress]\n",
     "kind = \"race\"\n[race]\nprocesses = []\n",
@@ -18,6 +18,7 @@ const SKELETONS: [&str; 13] = [
     "kind = \"stress\"\n[subject]\nname = \"replica\"\nreplica = \"gvisor-2018\"\n[stress]\nduration = \"1s\"\n",
     "kind = \"stress\"\n[subject]\nname = \"oci\"\nruntime = \"runc\"\n[rounds]\ntogether = [\"create c1\"]\nbudget = {}\n",
     "kind = \"explore\"\n[subject]\nname = \"library\"\n[explore]\nprocesses = []\n",
+    "kind = \"explore\"\n[subject]\nname = \"command\"\nmodel = \"counter\"\n[subject.operations.add]\ncommand = \"true\"\n[explore]\n",
     "kind = \"explore\"\n[subject]\nname = \"library\"\n[explore]\nstrategy = \"pct\"\n",
     "kind = \"explore\"\n[subject]\nname = \"replica\"\nreplica = \"gvisor-2018\"\n[explore]\nstrategy = \"replay\"\nschedule = []\n",
     "kind = \"bench\"\n[bench]\nprocesses = 1\n",
