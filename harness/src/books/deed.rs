@@ -389,6 +389,23 @@ pub enum Deed<P, F> {
 }
 
 impl<P, F> Deed<P, F> {
+    /// The places that it opens or changes by their paths: one, or both of a rename or a link.
+    pub fn changed_places(&self) -> impl Iterator<Item = &P> {
+        let places = match self {
+            Self::Open(at, _)
+            | Self::Truncate(at, _)
+            | Self::Unlink(at)
+            | Self::RemoveFolder(at)
+            | Self::MakeFolder(at)
+            | Self::MakeNode(at, _)
+            | Self::Symlink(_, at)
+            | Self::Change(at, ..) => [Some(at), None],
+            Self::Rename { from, to, .. } | Self::Link { from, to, .. } => [Some(from), Some(to)],
+            _ => [None, None],
+        };
+        places.into_iter().flatten()
+    }
+
     /// Whether it changes what lies at the paths that it names.
     pub fn changes_what_it_names(&self) -> bool {
         match self {

@@ -31,22 +31,15 @@ pub fn touches_disk(
 pub fn is_kept(known: &Known, counted: impl Fn(&str) -> bool) -> bool {
     let is_in = |place: &Option<Arc<Place>>| place.as_ref().is_some_and(|place| counted(&place.shown));
     let is_of = |file: &Option<File>| file.as_ref().is_some_and(|file| counted(&file.shown));
-    match known {
-        Deed::Open(place, _)
-        | Deed::Truncate(place, _)
-        | Deed::Unlink(place)
-        | Deed::RemoveFolder(place)
-        | Deed::MakeFolder(place)
-        | Deed::MakeNode(place, _)
-        | Deed::Symlink(_, place)
-        | Deed::Look(place, _)
-        | Deed::Change(place, ..) => is_in(place),
-        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => is_in(from) || is_in(to),
-        Deed::Write(file, _) | Deed::Resize(file, _) | Deed::Sync(file, _) | Deed::ChangeAt(file, _) => {
-            is_of(file)
+    known.changed_places().any(is_in)
+        || match known {
+            Deed::Look(place, _) => is_in(place),
+            Deed::Write(file, _)
+            | Deed::Resize(file, _)
+            | Deed::Sync(file, _)
+            | Deed::ChangeAt(file, _)
+            | Deed::Copy { to: file, .. } => is_of(file),
+            Deed::SyncAll => true,
+            _ => false,
         }
-        Deed::Copy { to, .. } => is_of(to),
-        Deed::SyncAll => true,
-        _ => false,
-    }
 }

@@ -265,16 +265,5 @@ fn leads_nowhere(deed: &Known) -> bool {
     let nowhere = |place: &Option<Arc<Place>>| {
         place.as_ref().is_some_and(|place| place.folder.is_none() && !place.name.is_empty())
     };
-    match deed {
-        Deed::Open(at, _)
-        | Deed::Truncate(at, _)
-        | Deed::Unlink(at)
-        | Deed::RemoveFolder(at)
-        | Deed::MakeFolder(at)
-        | Deed::MakeNode(at, _)
-        | Deed::Symlink(_, at)
-        | Deed::Change(at, ..) => nowhere(at),
-        Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => nowhere(from) || nowhere(to),
-        _ => false,
-    }
+    deed.changed_places().any(nowhere)
 }

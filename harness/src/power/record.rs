@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::folders::{self, Number, Seen};
 use crate::books::deed::{Deed, Known};
@@ -196,21 +195,11 @@ impl<'a> JournalBuilder<'a> {
 
     /// A file that is met by its path tells which inode of the kernel's it is.
     fn learn(&mut self, deed: &Known) {
-        let places: Vec<&Option<Arc<Place>>> = match deed {
-            Deed::Open(at, _)
-            | Deed::Truncate(at, _)
-            | Deed::Unlink(at)
-            | Deed::RemoveFolder(at)
-            | Deed::MakeFolder(at)
-            | Deed::MakeNode(at, _)
-            | Deed::Symlink(_, at)
-            | Deed::ReadLink(at)
-            | Deed::Look(at, _)
-            | Deed::Change(at, ..) => vec![at],
-            Deed::Rename { from, to, .. } | Deed::Link { from, to, .. } => vec![from, to],
-            _ => return,
+        let looked_at = match deed {
+            Deed::ReadLink(at) | Deed::Look(at, _) => Some(at),
+            _ => None,
         };
-        for place in places.into_iter().flatten() {
+        for place in deed.changed_places().chain(looked_at).flatten() {
             let Some(file) = &place.file else { continue };
             if let Some(key) = self.key(place)
                 && let Some(inode) = self.entries.get(&key)

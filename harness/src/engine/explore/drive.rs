@@ -10,6 +10,7 @@ use super::campaign::{Campaign, Receipt, Task, Work};
 use super::control::{ControlError, Left};
 use super::judge::{self, JudgedExecution, Known};
 use super::lane::Lane;
+use super::power::Looked;
 use super::repeat::{self, Repeat, Repeats};
 use super::{Answers, Discovery, ExploreRun, Power, strategies};
 use crate::check::{self, CheckId, Examination};
@@ -270,9 +271,11 @@ impl Book<'_> {
             }
             let is_sound = verdict.as_ref().is_none_or(|verdict| verdict.violations.is_empty());
             if is_sound && execution.end == End::Completed {
-                let looked = lane.lose_power(fresh, &left)?;
-                self.lock().run.power.iter_mut().for_each(|told| told.add(&looked));
-                lost = looked.found;
+                let Looked { power, found } = lane.lose_power(fresh, &left)?;
+                if let Some(told) = &mut self.lock().run.power {
+                    told.add(power);
+                }
+                lost = found;
             }
         }
         let mut state = self.lock();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::Power;
 use super::control::{Control, ControlError, Digest, FORK_SERVER, HistoryBuilder, Left, Planned, SETUP};
 use super::judge::{self, Examined, JudgedExecution};
 use super::power::{Fresh, Looked, PowerLosses};
@@ -111,7 +112,10 @@ impl Lane {
         left: &Left,
     ) -> Result<Looked, ControlError> {
         match (fresh, &mut self.power) {
-            (Err(why), _) => Ok(Looked { unjudged: Some(why), ..Looked::default() }),
+            (Err(why), _) => {
+                let power = Power { unjudged: Some(why), ..Power::default() };
+                Ok(Looked { power, found: None })
+            }
             (Ok(Some(fresh)), Some(power)) => {
                 power.look(fresh, left, &mut self.control, self.subject.as_ref(), &mut self.examined)
             }

@@ -107,18 +107,18 @@ pub struct Power {
 }
 
 impl Power {
-    fn add(&mut self, looked: &power::Looked) {
-        self.states += looked.states;
-        self.executions += looked.executions;
-        self.moments += looked.moments;
-        self.allowed += looked.allowed;
-        self.wrong += looked.wrong;
-        self.omitted += looked.omitted;
-        for (damage, count) in &looked.damages {
-            *self.damages.entry(damage.clone()).or_default() += count;
+    fn add(&mut self, more: Self) {
+        self.states += more.states;
+        self.executions += more.executions;
+        self.moments += more.moments;
+        self.allowed += more.allowed;
+        self.wrong += more.wrong;
+        self.omitted += more.omitted;
+        for (damage, count) in more.damages {
+            *self.damages.entry(damage).or_default() += count;
         }
-        self.is_bounded |= looked.is_bounded;
-        self.unjudged = self.unjudged.take().or_else(|| looked.unjudged.clone());
+        self.is_bounded |= more.is_bounded;
+        self.unjudged = self.unjudged.take().or(more.unjudged);
     }
 }
 
@@ -269,20 +269,18 @@ impl Executor {
         let files = self.lane.control.digest().map_err(EngineError::from)?;
         let fresh = self.lane.fresh(&left);
         let mut verdict = self.lane.judge(files, &left)?;
-        let mut looked = if verdict.violations.is_empty() && execution.end == End::Completed {
+        let looked = if verdict.violations.is_empty() && execution.end == End::Completed {
             self.lane.lose_power(fresh, &left)?
         } else {
             power::Looked::default()
         };
         let mut lost = None;
-        if let Some((found, why)) = looked.found.take() {
+        if let Some((found, why)) = looked.found {
             (verdict.violations, verdict.history, lost) = (found.violations, found.history, Some(why));
         }
-        let mut told = Power::default();
-        told.add(&looked);
         Ok(Followed {
             lost,
-            power: told,
+            power: looked.power,
             violations: verdict.violations,
             history: verdict.history,
             schedule: left.schedule(),

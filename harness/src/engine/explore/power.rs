@@ -10,13 +10,14 @@ use std::ops::ControlFlow;
 
 use flockwork::Operation;
 
+use super::Power;
 use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, number, without};
 use super::judge::{self, Examined, JudgedExecution};
 use crate::disk::{Bounds, Change, Disk, Image, State, walk};
 use crate::evidence::{Exit, ExitHow};
 use crate::history::{Outcome, Record};
 use crate::plan::{FsyncName, PowerPlan};
-use crate::power::damage::{Damages, Versions};
+use crate::power::damage::Versions;
 use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded, Recording, omit};
 use crate::subject::Subject;
@@ -49,24 +50,8 @@ pub(super) struct Fresh {
 /// What power losses after one execution came to.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    /// Executions that were looked at: at most one.
-    pub executions: u64,
-    /// Moments at which the power may have gone: before the first call, and after each.
-    pub moments: u64,
-    /// States that the model allows at these moments.
-    pub allowed: u64,
-    /// Of these, how many broke a promise.
-    pub wrong: u64,
-    /// What was wrong with the files in those.
-    pub damages: Damages,
-    /// Fsyncs that were taken for not made, or for late.
-    pub omitted: u64,
-    /// States that were judged, and were not known.
-    pub states: u64,
-    /// Whether they are all that the model allows.
-    pub is_bounded: bool,
-    /// Why they could not be told.
-    pub unjudged: Option<String>,
+    /// How many states were judged, and of what.
+    pub power: Power,
     /// The simplest that is wrong.
     pub found: Option<(JudgedExecution, Box<Lost>)>,
 }
@@ -157,7 +142,7 @@ impl PowerLosses {
         }
         acknowledged.sort_unstable();
         let moments = recorded.journal.lines.len() as u64 + 1;
-        let mut looked = Looked { executions: 1, moments, omitted, ..Looked::default() };
+        let mut power = Power { executions: 1, moments, omitted, ..Power::default() };
         let mut wrong = Wrong::default();
         let mut versions = None;
         let (mut failure, mut judged) = (None, 0);
@@ -167,12 +152,12 @@ impl PowerLosses {
             match self.judge(&state, &cut, control, subject, examined) {
                 Ok(None) => {}
                 Ok(Some(verdict)) => {
-                    looked.states += 1;
+                    power.states += 1;
                     if !verdict.violations.is_empty() {
                         let versions =
                             versions.get_or_insert_with(|| Versions::of(&recorded.journal, self.disk));
                         for damage in versions.damage(&state.image) {
-                            *looked.damages.entry(damage).or_default() += 1;
+                            *power.damages.entry(damage).or_default() += 1;
                         }
                         wrong.add(state, verdict);
                     }
@@ -187,12 +172,12 @@ impl PowerLosses {
         if let Some(error) = failure {
             return Err(error);
         }
-        looked.is_bounded = !walked.is_exhaustive;
-        looked.unjudged = walked.excess.map(|excess| excess.to_string());
-        (looked.allowed, looked.wrong) = (judged, wrong.count);
+        power.is_bounded = !walked.is_exhaustive;
+        power.unjudged = walked.excess.map(|excess| excess.to_string());
+        (power.allowed, power.wrong) = (judged, wrong.count);
         let Some((state, mut verdict)) = wrong.simplest else {
             self.executions.insert(likeness);
-            return Ok(looked);
+            return Ok(Looked { power, found: None });
         };
         let counts = (wrong.count, judged);
         let lost = Lost::new(self.disk, &recorded, &walked.pieces, &state, false, counts, None);
@@ -202,8 +187,7 @@ impl PowerLosses {
             *violation = Violation { class: Class::LostByCrash, message, ..violation.clone() };
         }
         verdict.examinations.clear();
-        looked.found = Some((verdict, Box::new(lost)));
-        Ok(looked)
+        Ok(Looked { power, found: Some((verdict, Box::new(lost))) })
     }
 
     /// Judges one state; none where it is known to be right.
