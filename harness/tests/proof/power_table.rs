@@ -44,7 +44,7 @@ fn fill(name: &str, text: &str) {
 
 /// Every pair of operations from every status.
 fn matrix(zygote: &mut Zygote, disks: &[&str]) -> (String, bool) {
-    let mut text = "| model | programs | executions | moments | states | judged | seconds | verdict |\n\
+    let mut text = "| model | programs | executions | moments | allowed | states | seconds | verdict |\n\
                     |---|--:|--:|--:|--:|--:|--:|---|\n"
         .to_owned();
     let mut is_clean = true;
