@@ -41,7 +41,7 @@ fn tables(rows: &[Row], torn: &[Row]) -> String {
         }
         text += "\n";
     }
-    text += "\nHow much of each model was seen, and what a disk left that tears the data of files at sectors of 512 bytes:\n\n";
+    text += "\nHow much of each model was seen, and what a disk left that tears file data at sectors of 512 bytes:\n\n";
     text += "| model | disks mounted | of the states allowed: by hand | random calls | outside of the model | outside, torn at 512 bytes |\n";
     text += "|---|---|---|---|---|---|\n";
     for filesystem in ALL {
@@ -78,7 +78,7 @@ fn torn_cases(torn: &[Row]) -> String {
     if by_case.is_empty() {
         return "\nTorn at 512 bytes, no case left anything outside of its model.\n".into();
     }
-    let mut text = "\nTorn at 512 bytes, these left what their model does not allow:".to_owned();
+    let mut text = "\nTorn at 512 bytes, these cases left states that their model does not allow:".to_owned();
     let told: Vec<String> = by_case
         .into_iter()
         .map(|(case, models)| format!(" {case} ({})", models.into_iter().collect::<Vec<_>>().join(", ")))

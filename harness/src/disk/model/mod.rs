@@ -24,7 +24,7 @@ pub struct Rule {
 pub const COMMON: [Rule; 10] = [
     Rule {
         event: "create, mkdir, symlink, link, unlink, rmdir",
-        promise: "one name each; what is made is there, of its kind, as soon as any name of it is",
+        promise: "one name each; a new file exists, with its type, as soon as any of its names does",
         source: "path_resolution(7)",
     },
     Rule {
@@ -34,17 +34,17 @@ pub const COMMON: [Rule; 10] = [
     },
     Rule {
         event: "truncate, and O_TRUNC",
-        promise: "the size alone; what lies beyond it is gone with it",
+        promise: "the size alone; content beyond it goes with it",
         source: "truncate(2)",
     },
     Rule {
         event: "append",
-        promise: "a write at the end that the file has at that moment",
+        promise: "a write at the file's end at that moment",
         source: "open(2), O_APPEND",
     },
     Rule {
         event: "fallocate",
-        promise: "the size alone, zeros to it; nothing with FALLOC_FL_KEEP_SIZE; other modes are not judged",
+        promise: "the size alone, filled with zeros; nothing with FALLOC_FL_KEEP_SIZE; other modes are not judged",
         source: "fallocate(2)",
     },
     Rule {
@@ -61,7 +61,7 @@ pub const COMMON: [Rule; 10] = [
     Rule { event: "sync_file_range", promise: "nothing is durable", source: "sync_file_range(2)" },
     Rule {
         event: "msync",
-        promise: "not judged: a command that shares a map of a state file is told of by name",
+        promise: "not judged: the report names the state file that the command maps as shared memory",
         source: "msync(2)",
     },
 ];
