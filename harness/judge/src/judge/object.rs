@@ -219,8 +219,9 @@ impl ObjectJudged {
     /// ```
     #[must_use]
     pub fn of(history: &ObjectHistory, model: &ObjectModel, budget: Budget) -> Self {
+        /// To share out fewer operations than this costs more than it saves.
+        const SHARED_MIN: usize = 1 << 16;
         let teller = Teller::of(history);
-        let failures = ObjectFailures::of(history, model, &teller);
         let mut counts = vec![0; history.objects.len()];
         history.calls.iter().for_each(|call| counts[call.object as usize] += 1);
         let judgement = |(object, ruling, way): (u32, ObjectRuling, Way)| {
@@ -233,7 +234,14 @@ impl ObjectJudged {
             let name = history.objects[object as usize].clone();
             ObjectJudgement { object: name, operations: counts[object as usize], ruling, way, lines }
         };
-        let objects = procedure::judge(history, model, budget).into_iter().map(judgement).collect();
+        let failures = || ObjectFailures::of(history, model, &teller);
+        let rulings = || procedure::judge(history, model, budget);
+        let (failures, rulings) = if history.calls.len() < SHARED_MIN {
+            (failures(), rulings())
+        } else {
+            rayon::join(failures, rulings)
+        };
+        let objects = rulings.into_iter().map(judgement).collect();
         Self { objects, failures }
     }
 

@@ -51,28 +51,58 @@ pub(super) fn decide(part: &Part<'_>, table: &Table<'_>, limits: Limits) -> Fast
 
 /// What each operation makes of each state; nothing where there are too many rows.
 fn rows(table: &Table<'_>, items: &[Item]) -> Option<Vec<RowItem>> {
-    let mut known: FxHashMap<Told, Row> = FxHashMap::default();
-    let mut open: FxHashSet<Row> = FxHashSet::default();
-    let mut rows = Vec::with_capacity(items.len());
-    for (place, item) in (0..).zip(items) {
-        let told = (item.value, item.saw, item.refused, item.cause, item.must);
-        let row = *known.entry(told).or_insert_with(|| table.row(item));
-        if !item.must && item.deadline_ns == u64::MAX {
-            open.insert(row);
-        }
-        if known.len() > ROWS_MAX || open.len() > OPEN_ROWS_MAX {
-            return None;
-        }
-        let duty = if item.must { Duty::Required } else { Duty::Optional };
-        rows.push(RowItem {
-            record: place,
-            invoke_ns: item.invoke_ns,
-            deadline_ns: item.deadline_ns,
-            row,
-            duty,
-        });
+    /// To share out fewer items than this costs more than it saves.
+    const SHARED_MIN: usize = 1 << 16;
+    let mut rows = Rows { items: Vec::with_capacity(items.len()), ..Rows::default() };
+    if items.len() < SHARED_MIN {
+        rows.add(table, 0, items)?;
+        return Some(rows.items);
     }
-    Some(rows)
+    let (early, late) = items.split_at(items.len() / 2);
+    let mut rest = Rows { items: Vec::with_capacity(late.len()), ..Rows::default() };
+    let (first, second) =
+        rayon::join(|| rows.add(table, 0, early), || rest.add(table, early.len() as u32, late));
+    first.and(second)?;
+    rows.open.extend(rest.open);
+    rows.known.extend(rest.known);
+    rows.items.append(&mut rest.items);
+    rows.is_few().then_some(rows.items)
+}
+
+/// The rows of operations, and what they are of.
+#[derive(Default)]
+struct Rows {
+    known: FxHashMap<Told, Row>,
+    open: FxHashSet<Row>,
+    items: Vec<RowItem>,
+}
+
+impl Rows {
+    fn is_few(&self) -> bool {
+        self.known.len() <= ROWS_MAX && self.open.len() <= OPEN_ROWS_MAX
+    }
+
+    /// Adds those of operations that are numbered from `first` on; nothing where there are too many.
+    fn add(&mut self, table: &Table<'_>, first: u32, items: &[Item]) -> Option<()> {
+        for (place, item) in (first..).zip(items) {
+            let told = (item.value, item.saw, item.refused, item.cause, item.must);
+            let row = *self.known.entry(told).or_insert_with(|| table.row(item));
+            if !item.must && item.deadline_ns == u64::MAX {
+                self.open.insert(row);
+            }
+            if !self.is_few() {
+                return None;
+            }
+            self.items.push(RowItem {
+                record: place,
+                invoke_ns: item.invoke_ns,
+                deadline_ns: item.deadline_ns,
+                row,
+                duty: if item.must { Duty::Required } else { Duty::Optional },
+            });
+        }
+        Some(())
+    }
 }
 
 /// The order with what answered and was never searched for, because it is legal everywhere and changes nothing.
@@ -84,4 +114,34 @@ fn whole(items: &[Item], order: Vec<u32>) -> Sequence {
     let free = (0..).zip(items).filter(|(place, item)| item.must && !is_there[*place as usize]);
     let free = free.map(|(place, _)| place).collect();
     Sequence::of(insert_free(items, order, free))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::object::Op;
+    use crate::model::object::parse;
+    use crate::procedure::fixture::item;
+
+    /// However many there are, and by however many threads they are looked at.
+    #[test]
+    fn every_operation_has_its_own_row() {
+        let text = "kind = \"table\"\ninitial = \"off\"\nstatuses = [\"off\", \"on\"]\n[operations]\n\
+                    press = { from = \"off\", to = \"on\" }\nrelease = { from = \"on\", to = \"off\" }\n";
+        let model = parse("door.toml", text.to_owned()).expect("a model");
+        let table = Table { rules: model.rules.as_deref().expect("a table"), first: 1 };
+        let press = |number: u64| Item {
+            value: Value::whole(i64::from(number % 2 == 1)),
+            refused: number.is_multiple_of(3),
+            must: !number.is_multiple_of(5),
+            ..item(Op::Act, number, number + 1)
+        };
+        let items: Vec<Item> = (0..70_001).map(press).collect();
+        let all = rows(&table, &items).expect("there are few rows");
+        assert_eq!(all.len(), items.len());
+        for (place, (of, item)) in (0..).zip(all.iter().zip(&items)) {
+            assert_eq!((of.record, of.invoke_ns, of.deadline_ns), (place, item.invoke_ns, item.deadline_ns));
+            assert_eq!((of.row, of.duty == Duty::Required), (table.row(item), item.must));
+        }
+    }
 }
