@@ -1,13 +1,13 @@
 //! Pieces: the parts of a call's effect that reach the disk apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::content::{Content, Stretch};
+use super::content::{BLOCK, Content, Stretch};
 use super::image::Node;
 use super::journal::{Change, Inode, Journal, Start};
-use super::model::Disk;
+use super::model::{Disk, Zeroes};
 
 /// A part of a call's effect, whole on disk or not there at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Part {
         inode: Inode,
         /// Its size in bytes.
         size: u64,
+        /// How long it was before the write, in bytes.
+        from: u64,
         /// Where the new blocks begin that hold what it gained, in bytes; `size` where it needed none.
         blocks_from: u64,
     },
@@ -53,6 +55,13 @@ pub enum Part {
         /// Which, and from where on: a part of what the call wrote.
         stretch: Stretch,
     },
+    /// Zeros from the end of a file that was cut to the end of its last block.
+    Zeroed {
+        /// The file that was cut.
+        inode: Inode,
+        /// The zeros.
+        stretch: Stretch,
+    },
     /// The permission bits of a file or folder were set.
     Mode {
         /// The file or folder whose bits they are.
@@ -67,9 +76,10 @@ impl Part {
     #[must_use]
     pub fn content_of(&self) -> Option<Inode> {
         match self {
-            Self::Grown { inode, .. } | Self::Resized { inode, .. } | Self::Data { inode, .. } => {
-                Some(*inode)
-            }
+            Self::Grown { inode, .. }
+            | Self::Resized { inode, .. }
+            | Self::Data { inode, .. }
+            | Self::Zeroed { inode, .. } => Some(*inode),
             Self::Entries { .. } | Self::Mode { .. } => None,
         }
     }
@@ -88,7 +98,9 @@ impl Part {
                 set.iter().any(|(folder, _, to)| *folder == inode || *to == Some(inode))
             }
             Self::Mode { inode: of, .. } => *of == inode,
-            Self::Grown { .. } | Self::Resized { .. } | Self::Data { .. } => self.content_of() == Some(inode),
+            Self::Grown { .. } | Self::Resized { .. } | Self::Data { .. } | Self::Zeroed { .. } => {
+                self.content_of() == Some(inode)
+            }
         }
     }
 
@@ -96,6 +108,11 @@ impl Part {
     #[must_use]
     pub fn names(&self, inode: Inode) -> bool {
         matches!(self, Self::Entries { set, .. } if set.iter().any(|(_, _, to)| *to == Some(inode)))
+    }
+
+    /// Whether it zeroes the rest of a block as the call that it is of cuts the file.
+    pub(super) fn zeroes_as_cut(&self, by: &Change) -> bool {
+        matches!((self, by), (Self::Zeroed { stretch, .. }, Change::Resize { size, .. }) if stretch.offset() == *size)
     }
 
     /// The effect on a folder.
@@ -112,7 +129,9 @@ impl Part {
             }
             Self::Grown { inode, size, .. } => sizes.grow(state, *inode, *size),
             Self::Resized { inode, size } => sizes.resize(state, *inode, *size),
-            Self::Data { inode, stretch } => sizes.write(state, *inode, stretch),
+            Self::Data { inode, stretch } | Self::Zeroed { inode, stretch } => {
+                sizes.write(state, *inode, stretch);
+            }
             Self::Mode { inode, mode: bits } => match state.inodes.get_mut(inode) {
                 Some(Node::File { mode, .. } | Node::Folder { mode }) => *mode = *bits,
                 Some(Node::Link { .. }) | None => {}
@@ -139,7 +158,8 @@ impl Sizes {
     fn resize(&mut self, state: &mut Start, inode: Inode, to: u64) {
         let Some(Node::File { content, .. }) = state.inodes.get_mut(&inode) else { return };
         *self.of(inode, content) = to;
-        content.resize(to.min(content.len()));
+        // The block that the file ends in stays whole: zeros in the rest of it are a piece of their own.
+        content.resize(to.next_multiple_of(BLOCK).min(content.len()));
     }
 
     fn write(&mut self, state: &mut Start, inode: Inode, stretch: &Stretch) {
@@ -194,6 +214,8 @@ fn cut_at(journal: &Journal, disk: &dyn Disk, cuts_max: usize) -> Pieces {
             Node::Folder { .. } | Node::Link { .. } => None,
         })
         .collect();
+    // Files that were cut within a block of which the rest was not zeroed yet.
+    let mut stale: HashSet<Inode> = HashSet::new();
     for (line, call) in journal.lines.iter().enumerate() {
         let mut push = |part| pieces.push(Piece { line, part });
         let entries = |set, over| Part::Entries { set, made: None, over };
@@ -223,25 +245,41 @@ fn cut_at(journal: &Journal, disk: &dyn Disk, cuts_max: usize) -> Pieces {
                 None,
             )),
             Change::Write { inode, offset, bytes } => {
+                let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
+                if end > *size && stale.remove(inode) {
+                    zeroed(*inode, *size, disk.tears_at()).for_each(&mut push);
+                }
                 let (parts, is_fine) = cuts(*offset, bytes, disk.tears_at(), cuts_max);
                 is_finest &= is_fine;
                 for stretch in parts {
                     push(Part::Data { inode: *inode, stretch });
                 }
-                let (size, end) = (sizes.entry(*inode).or_default(), offset + bytes.len() as u64);
                 if end > *size {
+                    let from = *size;
                     let blocks_from =
                         disk.grows_by().map_or(*size, |block| size.next_multiple_of(block)).min(end);
                     // Within the last block that it has a file grows first, without a new one.
                     if *offset < blocks_from && *size < blocks_from && blocks_from < end {
-                        push(Part::Grown { inode: *inode, size: blocks_from, blocks_from });
+                        push(Part::Grown { inode: *inode, size: blocks_from, from, blocks_from });
                     }
                     *size = end;
-                    push(Part::Grown { inode: *inode, size: end, blocks_from });
+                    push(Part::Grown { inode: *inode, size: end, from, blocks_from });
                 }
             }
             Change::Resize { inode, size } => {
-                sizes.insert(*inode, *size);
+                let before = sizes.insert(*inode, *size).unwrap_or_default();
+                if *size > before && stale.remove(inode) {
+                    zeroed(*inode, before, disk.tears_at()).for_each(&mut push);
+                } else if *size < before {
+                    if !size.is_multiple_of(BLOCK) && disk.zeroes() != Zeroes::AsGrown {
+                        zeroed(*inode, *size, None).for_each(&mut push);
+                    }
+                    if !size.is_multiple_of(BLOCK) && disk.zeroes() != Zeroes::AsCut {
+                        stale.insert(*inode);
+                    } else {
+                        stale.remove(inode);
+                    }
+                }
                 push(Part::Resized { inode: *inode, size: *size });
             }
             Change::Mode { inode, mode } => push(Part::Mode { inode: *inode, mode: *mode }),
@@ -249,6 +287,13 @@ fn cut_at(journal: &Journal, disk: &dyn Disk, cuts_max: usize) -> Pieces {
         }
     }
     Pieces { all: pieces, is_finest }
+}
+
+/// Zeros from the end of a file to the end of the block that it lies in, torn wherever the disk may tear them.
+fn zeroed(inode: Inode, from: u64, unit: Option<u64>) -> impl Iterator<Item = Part> {
+    let zeros = vec![0; (from.next_multiple_of(BLOCK) - from) as usize];
+    let (parts, _) = cuts(from, &zeros.into(), unit, CUTS_MAX);
+    parts.into_iter().map(move |stretch| Part::Zeroed { inode, stretch })
 }
 
 /// A write, torn wherever the disk may tear it, and whether these are all such places. A disk without a `unit` tears nothing.

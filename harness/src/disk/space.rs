@@ -6,7 +6,7 @@ use fixedbitset::FixedBitSet;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::journal::{Change, Journal};
-use super::model::Disk;
+use super::model::{Disk, Zeroes};
 use super::piece::Piece;
 use super::states::Bounds;
 
@@ -180,12 +180,15 @@ fn lasting(
     let mut lasts_after = vec![None; pieces.len()];
     for (line, call) in journal.lines.iter().enumerate() {
         let before = pieces.partition_point(|piece| piece.line < line);
-        let lasting = match call.change {
+        let mut open = match call.change {
             Change::Sync { inode, what } => disk.lasts(&pieces[..before], inode, what),
             Change::SyncAll => (0..before).collect(),
             _ => continue,
         };
-        let mut open = lasting;
+        if disk.zeroes() == Zeroes::Either {
+            let is_of_cut = |piece: &Piece| piece.part.zeroes_as_cut(&journal.lines[piece.line].change);
+            open.retain(|&index| !is_of_cut(&pieces[index]));
+        }
         while let Some(index) = open.pop() {
             if lasts_after[index].is_some() {
                 continue;

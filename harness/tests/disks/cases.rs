@@ -9,6 +9,7 @@ use std::path::Path;
 use flockwork_harness::disk::{Change, Content, Image, Inode, Journal, Line, Node, ROOT, Start, Sync};
 
 use super::images::Random;
+use super::sys::start_writing;
 
 /// A call. Paths are those below the folder; lengths and offsets are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Op {
     Fsync(&'static str),
     Fdatasync(&'static str),
     FsyncFolder(&'static str),
+    /// Has its data written by and by, as the kernel does by itself after some seconds: nothing is promised.
+    StartWriting(&'static str),
 }
 
 /// What is done, and what lies there before.
@@ -52,21 +55,35 @@ pub const ANOMALIES: &[(&str, &str, &str)] = &[
     ("write in place, then create another file", "xfs", "f=old g=empty"),
     ("write in place, then create another file", "btrfs", "f=old g=empty"),
     ("create two files, fsync of the second", "btrfs", "2=empty"),
+    ("shorten, then write to what is kept", "ext4", "f=mixed"),
+    ("shorten, then write to what is kept", "xfs", "f=mixed"),
+    ("shorten within a block", "ext4", "f=zeros within"),
+    ("shorten within a block", "xfs", "f=zeros within"),
+    ("two writes beyond the end, each started", "xfs", "f=zeros within"),
 ];
+
+/// Bytes of a file of three blocks.
+const LONG: usize = 12288;
+
+fn case(
+    name: &str,
+    is_short: bool,
+    before: &[(&'static str, usize)],
+    ops: &[Op],
+    shown: &'static str,
+) -> (Case, bool) {
+    (Case { name: name.into(), before: before.to_vec(), ops: ops.to_vec(), shown }, is_short)
+}
 
 /// Case, whether it belongs to the short form, files before, calls, the file shown.
 pub fn by_hand() -> Vec<(Case, bool)> {
     use Op::{Create, Fsync, FsyncFolder, Rename, Truncate, Write};
-    const LONG: usize = 12288;
-    let case = |name: &str, is_short, before: &[(&'static str, usize)], ops: &[Op], shown| {
-        (Case { name: name.into(), before: before.to_vec(), ops: ops.to_vec(), shown }, is_short)
-    };
     let replace = || vec![Create("f.tmp"), Write("f.tmp", 0, LONG)];
     let then = |mut ops: Vec<Op>, more: &[Op]| {
         ops.extend_from_slice(more);
         ops
     };
-    vec![
+    let mut cases = vec![
         case(
             "rename over a file, no fsync",
             true,
@@ -121,6 +138,100 @@ pub fn by_hand() -> Vec<(Case, bool)> {
             &[Truncate("f", 4096), Write("f", 8192, 4096)],
             "f",
         ),
+    ];
+    cases.extend(of_sizes());
+    cases
+}
+
+/// Files that are cut, or written behind their end, with what is dirty written by and by.
+fn of_sizes() -> Vec<(Case, bool)> {
+    use Op::{Create, Rename, StartWriting, Truncate, Write};
+    vec![
+        case(
+            "shorten, then write to what is kept",
+            false,
+            &[("f", LONG)],
+            &[Truncate("f", 4096), Write("f", 0, 4096), StartWriting("f")],
+            "f",
+        ),
+        case("shorten within a block", false, &[("f", LONG)], &[Truncate("f", 5000), StartWriting("f")], "f"),
+        case(
+            "shorten within a block, then lengthen",
+            false,
+            &[("f", LONG)],
+            &[Truncate("f", 5000), StartWriting("f"), Truncate("f", 12288)],
+            "f",
+        ),
+        case(
+            "shorten within a block, then write to what is kept",
+            false,
+            &[("f", LONG)],
+            &[Truncate("f", 5000), Write("f", 4096, 100), StartWriting("f")],
+            "f",
+        ),
+        case("append within a block", false, &[("f", 100)], &[Write("f", 100, 200), StartWriting("f")], "f"),
+        case(
+            "append and overwrite",
+            false,
+            &[("f", 5000)],
+            &[Write("f", 4000, 8000), StartWriting("f")],
+            "f",
+        ),
+        case("write behind a gap", false, &[("f", 100)], &[Write("f", 9000, 3000), StartWriting("f")], "f"),
+        case(
+            "two writes beyond the end, the first started",
+            false,
+            &[("f", 100)],
+            &[Write("f", 100, 100), StartWriting("f"), Write("f", 200, 8000)],
+            "f",
+        ),
+        case(
+            "rename over, then write in place",
+            false,
+            &[("f", LONG)],
+            &[
+                Create("f.tmp"),
+                Write("f.tmp", 0, LONG),
+                Rename("f.tmp", "f"),
+                Write("f", 0, 4096),
+                StartWriting("f"),
+            ],
+            "f",
+        ),
+        case(
+            "empty and write, started",
+            false,
+            &[("f", LONG)],
+            &[Truncate("f", 0), Write("f", 0, LONG), StartWriting("f")],
+            "f",
+        ),
+        case(
+            "write, shorten, write again",
+            false,
+            &[("f", 100)],
+            &[
+                Write("f", 0, 8192),
+                StartWriting("f"),
+                Truncate("f", 50),
+                Write("f", 50, 5000),
+                StartWriting("f"),
+            ],
+            "f",
+        ),
+        case(
+            "two writes beyond the end, each started",
+            false,
+            &[("f", LONG)],
+            &[Write("f", 12288, 4096), StartWriting("f"), Write("f", 16384, 4096), StartWriting("f")],
+            "f",
+        ),
+        case(
+            "lengthen, then write",
+            false,
+            &[("f", 100)],
+            &[Truncate("f", 12288), Write("f", 4096, 4096), StartWriting("f")],
+            "f",
+        ),
     ]
 }
 
@@ -128,6 +239,7 @@ pub fn by_hand() -> Vec<(Case, bool)> {
 pub fn random(seed: u64) -> Case {
     const NAMES: [&str; 4] = ["f", "g", "d/f", "d/g"];
     const LENGTHS: [usize; 4] = [100, 4096, 8192, 12288];
+    const OFFSETS: [usize; 5] = [0, 4096, 8192, 100, 5000];
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let before = vec![("d/", 0), ("f", LENGTHS[random.below(4)]), ("d/g", LENGTHS[random.below(4)])];
     let mut there: BTreeMap<&str, usize> = before.iter().skip(1).copied().collect();
@@ -139,14 +251,14 @@ pub fn random(seed: u64) -> Case {
             ops.push(Op::Create(name));
             continue;
         };
-        match random.below(8) {
+        match random.below(10) {
             0 | 1 => {
-                let (offset, written) = (random.below(3) * 4096, LENGTHS[random.below(4)]);
+                let (offset, written) = (OFFSETS[random.below(5)], LENGTHS[random.below(4)]);
                 there.insert(name, length.max(offset + written));
                 ops.push(Op::Write(name, offset as u64, written));
             }
             2 => {
-                let to = random.below(3) * 4096;
+                let to = OFFSETS[random.below(5)];
                 if to != length {
                     there.insert(name, to);
                     ops.push(Op::Truncate(name, to as u64));
@@ -165,6 +277,7 @@ pub fn random(seed: u64) -> Case {
                 ops.push(Op::Unlink(name));
             }
             6 => ops.push(Op::Fsync(name)),
+            7 | 8 => ops.push(Op::StartWriting(name)),
             _ => ops.push(match random.below(3) {
                 0 => Op::FsyncFolder("d"),
                 1 => Op::FsyncFolder(""),
@@ -212,6 +325,7 @@ impl Case {
             Op::Fsync(path) => writable(path)?.sync_all(),
             Op::Fdatasync(path) => writable(path)?.sync_data(),
             Op::FsyncFolder(path) => File::open(folder.join(path))?.sync_all(),
+            Op::StartWriting(path) => start_writing(&writable(path)?),
         }
     }
 
@@ -285,6 +399,9 @@ impl Names {
                 Change::Sync { inode: self.inode(path), what: Sync::All }
             }
             Op::Fdatasync(path) => Change::Sync { inode: self.inode(path), what: Sync::Data },
+            Op::StartWriting(path) => {
+                Change::Write { inode: self.inode(path), offset: 0, bytes: Vec::new().into() }
+            }
         }
     }
 }

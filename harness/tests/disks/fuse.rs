@@ -66,6 +66,8 @@ struct Server {
     phase: Phase,
     log: Log,
     delay: Duration,
+    /// Whether a reply was held back since the recording began.
+    has_held: bool,
     /// Replies that are held back, in the order in which they are due.
     held: VecDeque<(Instant, u64, usize, u32)>,
     /// What a reader of the commands' file gets.
@@ -83,6 +85,7 @@ pub fn serve(device: File, size: u64) {
         phase: Phase::Prepare,
         log: Log::default(),
         delay: Duration::ZERO,
+        has_held: false,
         held: VecDeque::new(),
         answer: Vec::new(),
     };
@@ -265,7 +268,12 @@ impl Server {
                 let write = self.log.add(offset, bytes);
                 let is_data = TAGS.iter().any(|tag| bytes.starts_with(*tag));
                 if is_data && !self.delay.is_zero() {
-                    self.held.push_back((Instant::now() + self.delay, unique, write, length));
+                    // The first waits longest: whatever comes after it may be told of earlier.
+                    let times = if self.has_held { 1 } else { 4 };
+                    self.has_held = true;
+                    let due = Instant::now() + self.delay * times;
+                    let at = self.held.partition_point(|(other, ..)| *other <= due);
+                    self.held.insert(at, (due, unique, write, length));
                     return;
                 }
                 self.log.events.push(Event::Replied(write));
@@ -284,6 +292,7 @@ impl Server {
                 self.base.add(std::mem::take(&mut self.current));
                 self.log = Log::default();
                 self.delay = Duration::from_millis(rest.parse().map_err(|_| ())?);
+                self.has_held = false;
                 self.phase = Phase::Record;
             }
             "mark" => self.log.events.push(Event::Mark(rest.to_owned())),

@@ -101,9 +101,15 @@ impl Results {
         if is_long {
             self.at_length(device, filesystem, &cases, usual);
         }
-        let images: usize =
-            self.rows.iter().filter(|row| row.model == filesystem.model).map(|row| row.seen.images).sum();
-        println!("{}: {images} disks mounted in {:.1} s", filesystem.model, begun.elapsed().as_secs_f64());
+        let mine = || self.rows.iter().filter(|row| row.model == filesystem.model).map(|row| &row.seen);
+        println!(
+            "{}: {} disks mounted in {:.1} s, {} of {} states seen",
+            filesystem.model,
+            mine().map(|seen| seen.images).sum::<usize>(),
+            begun.elapsed().as_secs_f64(),
+            mine().map(|seen| seen.reached).sum::<usize>(),
+            mine().map(|seen| seen.allowed).sum::<usize>()
+        );
     }
 
     fn at_length(&mut self, device: &Device, filesystem: Filesystem, cases: &[(Case, bool)], usual: Choice) {

@@ -82,3 +82,10 @@ pub fn forget_btrfs(control: &File, device: &str) {
     // fails, and that is what was wanted.
     unsafe { libc::ioctl(control.as_raw_fd(), BTRFS_IOC_FORGET_DEV as _, &raw const arguments) };
 }
+
+/// Has what is dirty of a file written, and waits for nothing.
+pub fn start_writing(file: &File) -> io::Result<()> {
+    // SAFETY: the call takes numbers alone.
+    Errno::result(unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) })?;
+    Ok(())
+}

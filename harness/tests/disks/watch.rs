@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::time::Duration;
 
 use flockwork_harness::disk::{Bounds, Disk, Image, Journal, enumerate, model};
 
@@ -134,6 +135,8 @@ fn record(
         device.command(&format!("mark end {number}"))?;
     }
     filesystem.commit(2)?;
+    // By then all but the first write of data was told to have arrived.
+    std::thread::sleep(Duration::from_millis(2 * u64::from(delay_ms)));
     filesystem.commit(3)?;
     nix::unistd::syncfs(std::fs::File::open(&folder)?)?;
     let told = device.told()?;

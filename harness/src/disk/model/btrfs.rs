@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule, of_one_file};
+use super::{Disk, Rule, Zeroes, of_one_file};
 
 const SEEN: &str = "seen, below";
 const COW: &str = "btrfs documentation, copy on write; seen, below";
@@ -35,6 +35,11 @@ impl Disk for Btrfs {
                 source: "kernel commit 8d875f95da43; seen, below",
             },
             Rule {
+                event: "shorten within a block, then lengthen",
+                promise: "the new size may survive without the zeros between: old data comes back there",
+                source: SEEN,
+            },
+            Rule {
                 event: "fsync of a file",
                 promise: "that file, its names and their folders are durable; no other call is",
                 source: LOG,
@@ -56,6 +61,10 @@ impl Disk for Btrfs {
         None
     }
 
+    fn zeroes(&self) -> Zeroes {
+        Zeroes::AsGrown
+    }
+
     fn splits_rename(&self, within_one_folder: bool) -> bool {
         !within_one_folder
     }
@@ -72,10 +81,16 @@ impl Disk for Btrfs {
             {
                 of_one_file(earlier, later)
             }
-            _ if earlier.line >= later.line => false,
-            (Part::Resized { .. }, Part::Data { .. }) | (Part::Grown { .. }, Part::Grown { .. }) => {
-                of_one_file(earlier, later)
+            // One rename, of which only an fsync makes the new name last alone.
+            (Part::Entries { .. }, Part::Entries { .. }) if earlier.line == later.line => true,
+            // What is written over the end of a file is of one block with the zeros there.
+            (Part::Zeroed { stretch: zeros, .. }, Part::Data { stretch, .. })
+                if earlier.line == later.line =>
+            {
+                of_one_file(earlier, later) && stretch.offset() <= zeros.offset()
             }
+            _ if earlier.line >= later.line => false,
+            (Part::Grown { .. }, Part::Grown { .. }) => of_one_file(earlier, later),
             (earlier, _) => earlier.is_metadata(),
         }
     }

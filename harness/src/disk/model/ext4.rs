@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule, by_commit, of_one_file};
+use super::{Disk, Rule, by_commit, grew_before, is_beyond, of_one_file};
 
 const SEEN: &str = "seen, below";
 const ZEROS: &str = "kernel commit 244adf6426ee; seen, below";
@@ -32,8 +32,10 @@ pub(super) const LOCK: Ext4 = Ext4 { name: "ext4-dioread-lock", extents: Extents
 
 /// What both modes of ext4 share, but for data.
 pub(super) fn needs_metadata(later: &Piece, earlier: &Piece) -> bool {
-    if later.line < earlier.line || (later.line == earlier.line && !matches!(earlier.part, Part::Data { .. }))
-    {
+    if grew_before(earlier, later) {
+        return true;
+    }
+    if later.line <= earlier.line {
         return false;
     }
     match (&earlier.part, &later.part) {
@@ -45,7 +47,6 @@ pub(super) fn needs_metadata(later: &Piece, earlier: &Piece) -> bool {
         }
         // auto_da_alloc: a rename over a file allocates what was written to the new one.
         (Part::Grown { inode, .. }, Part::Entries { over: Some(over), .. }) => inode == over,
-        (Part::Grown { inode, .. }, Part::Grown { inode: later, .. }) => inode == later,
         _ => false,
     }
 }
@@ -90,6 +91,16 @@ impl Disk for Ext4 {
                 },
                 Rule { event: "O_TRUNC, then write", promise: "empty, or zeros", source: SEEN },
                 Rule {
+                    event: "shorten within a block",
+                    promise: "the zeros in the rest of the block are there with the size; they may be without it",
+                    source: SEEN,
+                },
+                Rule {
+                    event: "shorten, then write to what is kept",
+                    promise: "as in place: before the size or after it",
+                    source: SEEN,
+                },
+                Rule {
                     event: "fsync of a file",
                     promise: "its content is durable, and all metadata up to its last change",
                     source: JOURNAL,
@@ -119,6 +130,16 @@ impl Disk for Ext4 {
                     source: SEEN,
                 },
                 Rule {
+                    event: "shorten within a block",
+                    promise: "the zeros in the rest of the block are there with the size; they may be without it",
+                    source: SEEN,
+                },
+                Rule {
+                    event: "shorten, then write to what is kept",
+                    promise: "as in place: before the size or after it",
+                    source: SEEN,
+                },
+                Rule {
                     event: "fsync of a file",
                     promise: "its content is durable, and all metadata up to its last change",
                     source: JOURNAL,
@@ -143,9 +164,13 @@ impl Disk for Ext4 {
     fn needs(&self, later: &Piece, earlier: &Piece) -> bool {
         needs_metadata(later, earlier)
             || match (&earlier.part, &later.part) {
-                // New blocks belong to the file that was cut.
-                (Part::Resized { .. }, Part::Data { .. }) => {
-                    earlier.line < later.line && of_one_file(earlier, later)
+                // New blocks belong to the file that was cut. Those that it kept are in place.
+                (Part::Resized { size, .. }, Part::Data { stretch, .. } | Part::Zeroed { stretch, .. }) => {
+                    earlier.line < later.line && of_one_file(earlier, later) && is_beyond(stretch, *size)
+                }
+                // Ordered: the zeros are written before the size commits.
+                (Part::Zeroed { .. }, Part::Resized { .. }) => {
+                    earlier.line == later.line && of_one_file(earlier, later)
                 }
                 // Data in a block that the file had before is in place, and waits for nobody.
                 (Part::Data { stretch, .. }, Part::Grown { blocks_from, .. }) => {

@@ -34,6 +34,11 @@ impl Disk for Ext4Writeback {
                 source: SEEN,
             },
             Rule {
+                event: "shorten within a block",
+                promise: "the zeros in the rest of the block before or after any other call; without them old data may come back",
+                source: SEEN,
+            },
+            Rule {
                 event: "fsync of a file",
                 promise: "its content is durable, and all metadata up to its last change",
                 source: JOURNAL,

@@ -6,6 +6,7 @@ mod ext4_writeback;
 mod posix;
 mod xfs;
 
+use super::content::{BLOCK, Stretch};
 use super::journal::{Inode, Sync};
 use super::piece::{Part, Piece};
 
@@ -34,7 +35,7 @@ pub const COMMON: [Rule; 10] = [
     },
     Rule {
         event: "truncate, and O_TRUNC",
-        promise: "the size alone; content beyond it goes with it",
+        promise: "the size, and with it all blocks beyond; within a block, zeros from there to the block's end are separate",
         source: "truncate(2)",
     },
     Rule {
@@ -66,6 +67,17 @@ pub const COMMON: [Rule; 10] = [
     },
 ];
 
+/// When the rest of the block in which a file was cut is zeroed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeroes {
+    /// As it is cut.
+    AsCut,
+    /// When it grows again: until then the block is as it was, whatever is synced.
+    AsGrown,
+    /// One or the other: that it was zeroed as it was cut is never certain.
+    Either,
+}
+
 /// What a filesystem keeps in order, and what makes what last.
 pub trait Disk: std::marker::Sync + std::fmt::Debug {
     /// Its name on the command line.
@@ -84,6 +96,11 @@ pub trait Disk: std::marker::Sync + std::fmt::Debug {
     /// `None` where it grows at once.
     fn grows_by(&self) -> Option<u64> {
         Some(4096)
+    }
+
+    /// When the rest of the block in which a file was cut is zeroed.
+    fn zeroes(&self) -> Zeroes {
+        Zeroes::AsCut
     }
 
     /// Whether the new name of a rename may reach the disk without the old one's removal.
@@ -131,6 +148,21 @@ fn by_commit(pieces: &[Piece], inode: Inode, what: Sync) -> Vec<usize> {
             || (piece.part.is_metadata() && last.is_some_and(|last| index <= last))
     };
     (0..pieces.len()).filter(|&index| lasts(&pieces[index], index)).collect()
+}
+
+/// Whether a piece of content lies in blocks that the file lost when it was cut to this size.
+fn is_beyond(stretch: &Stretch, size: u64) -> bool {
+    stretch.end() > size.next_multiple_of(BLOCK)
+}
+
+/// Whether one size of a file came before another: by an earlier write, or by the first part of the same.
+fn grew_before(earlier: &Piece, later: &Piece) -> bool {
+    match (&earlier.part, &later.part) {
+        (Part::Grown { inode: one, size, .. }, Part::Grown { inode: other, size: then, .. }) => {
+            one == other && (earlier.line < later.line || (earlier.line == later.line && size < then))
+        }
+        _ => false,
+    }
 }
 
 /// Whether both are about the content of one file.

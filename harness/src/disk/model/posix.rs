@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule};
+use super::{Disk, Rule, Zeroes};
 
 const OSDI_2014: &str = "Pillai and others, OSDI 2014";
 const POSIX_1: &str = "POSIX.1-2017, fsync and rename";
@@ -34,6 +34,11 @@ impl Disk for Posix {
                 source: POSIX_1,
             },
             Rule {
+                event: "shorten within a block",
+                promise: "the zeros in the rest of the block before or after any other call; only fsync after the file grew again makes them durable",
+                source: "seen, below",
+            },
+            Rule {
                 event: "fsync of a file",
                 promise: "its data and size are durable; its names are not",
                 source: POSIX_1,
@@ -46,6 +51,10 @@ impl Disk for Posix {
 
     fn tears_at(&self) -> Option<u64> {
         Some(512)
+    }
+
+    fn zeroes(&self) -> Zeroes {
+        Zeroes::Either
     }
 
     fn splits_rename(&self, _within_one_folder: bool) -> bool {

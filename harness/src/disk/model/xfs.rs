@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule, by_commit, of_one_file};
+use super::{Disk, Rule, by_commit, is_beyond, of_one_file};
 
 const SEEN: &str = "seen, below";
 
@@ -24,8 +24,13 @@ impl Disk for Xfs {
             Rule { event: "operations on metadata", promise: "durable in order", source: SEEN },
             Rule {
                 event: "write beyond the end",
-                promise: "the old size, or the new one with its data: never zeros",
+                promise: "the old size, or the new one with its data: never zeros in the new blocks; those in the old last block may be lost",
                 source: SEEN,
+            },
+            Rule {
+                event: "two writes beyond the end",
+                promise: "each size comes with its own data, in either order: the second alone leaves zeros for the first",
+                source: "kernel source, xfs_end_ioend: each write is ended alone",
             },
             Rule {
                 event: "write, then rename",
@@ -35,6 +40,16 @@ impl Disk for Xfs {
             Rule {
                 event: "write in place",
                 promise: "any mix of blocks of 4 KiB, before or after any other call",
+                source: SEEN,
+            },
+            Rule {
+                event: "shorten within a block",
+                promise: "the zeros in the rest of the block are there with the size; they may be without it",
+                source: SEEN,
+            },
+            Rule {
+                event: "shorten, then write to what is kept",
+                promise: "as in place: before the size or after it",
                 source: SEEN,
             },
             Rule {
@@ -60,12 +75,18 @@ impl Disk for Xfs {
 
     fn needs(&self, later: &Piece, earlier: &Piece) -> bool {
         match (&earlier.part, &later.part) {
-            (Part::Data { .. }, Part::Grown { .. }) => {
-                earlier.line <= later.line && of_one_file(earlier, later)
+            // A size is told when its own data is written: in the last block that the file had, or in the new ones. Data in
+            // blocks that the file has is in place, and nobody waits for it.
+            (Part::Data { stretch, .. }, Part::Grown { size, from, blocks_from, .. }) => {
+                let begins = if size > blocks_from { blocks_from } else { from };
+                earlier.line == later.line && of_one_file(earlier, later) && stretch.end() > *begins
+            }
+            (Part::Zeroed { .. }, Part::Resized { .. }) if earlier.line == later.line => {
+                of_one_file(earlier, later)
             }
             _ if earlier.line >= later.line => false,
-            (Part::Resized { .. }, Part::Data { .. }) | (Part::Grown { .. }, Part::Grown { .. }) => {
-                of_one_file(earlier, later)
+            (Part::Resized { size, .. }, Part::Data { stretch, .. } | Part::Zeroed { stretch, .. }) => {
+                of_one_file(earlier, later) && is_beyond(stretch, *size)
             }
             (earlier, later) => {
                 earlier.is_metadata() && (later.is_metadata() || matches!(later, Part::Grown { .. }))
