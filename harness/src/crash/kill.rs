@@ -56,12 +56,12 @@ impl Work<'_> {
             found = Some(Discovery { broken, outcome: played.outcome, how });
         }
         let all = chances.iter().filter(|(_, can)| *can).count() as u64;
-        if tried < all && self.run.unjudged.is_none() {
+        if tried < all {
             let why = match missed.first() {
                 Some(step) => format!(": it never came again to `{step}`"),
                 None => ", then the time was used up: raise --budget".into(),
             };
-            self.run.unjudged = Some(format!("the command was killed at {tried} of {all} steps only{why}"));
+            self.run.leaves_unjudged(format!("the command was killed at {tried} of {all} steps only{why}"));
         }
         self.run.kills = Some(tried);
         self.run.discoveries.extend(found);

@@ -33,7 +33,7 @@ pub struct CrashRun {
     pub kills: Option<u64>,
     /// What a power loss may leave; none where that was not tried, or could not be.
     pub power: Option<Power>,
-    /// Why a power loss could not be judged, where it was to be.
+    /// What could not be judged, and why.
     pub unjudged: Option<String>,
     /// What was found, the simplest of each kind.
     pub discoveries: Vec<Discovery>,
@@ -53,6 +53,16 @@ pub struct CrashRun {
     pub ended: Ended,
     /// What lay in the state folders at first.
     pub initial: Vec<Capture>,
+}
+
+impl CrashRun {
+    /// Tells of what was not judged, beside what is told already.
+    fn leaves_unjudged(&mut self, why: String) {
+        self.unjudged = Some(match self.unjudged.take() {
+            Some(known) => format!("{known}; {why}"),
+            None => why,
+        });
+    }
 }
 
 /// What a power loss may leave.

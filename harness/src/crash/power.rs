@@ -22,7 +22,7 @@ impl Work<'_> {
         let (recorded, before) = match self.recorded()? {
             Ok(recorded) => recorded,
             Err(why) => {
-                self.run.unjudged = Some(why);
+                self.run.leaves_unjudged(why);
                 return Ok(());
             }
         };
@@ -34,12 +34,12 @@ impl Work<'_> {
         };
         let looked = self.with_losses(|losses| losses.look(disk, &recorded, &before, &acknowledged))?;
         if looked.is_cut {
-            self.run.unjudged = Some(format!(
-                "the time was used up after {}: raise --budget",
+            self.run.leaves_unjudged(format!(
+                "the time was used up after {} of a power loss: raise --budget",
                 plural(looked.states, "state")
             ));
         } else if let Some(excess) = looked.excess {
-            self.run.unjudged = Some(excess.to_string());
+            self.run.leaves_unjudged(excess.to_string());
         }
         let is_exhaustive = looked.is_exhaustive;
         self.run.power = Some(Power { disk: disk.name(), calls, states: looked.states, is_exhaustive });

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Bytes of a block.
@@ -16,17 +16,23 @@ pub const BLOCK: u64 = 4096;
 struct Block {
     /// What it holds; zeros follow up to its end.
     bytes: Bytes,
-    /// Of the same without zeros at its end, so that equal blocks have one.
-    hash: u128,
+    /// Of the same without zeros at its end, so that equal blocks have one; none until somebody asks. Most blocks are only on the way
+    /// to another, one write further.
+    hash: OnceLock<u128>,
 }
 
 impl Block {
     fn of(bytes: Bytes) -> Option<Arc<Self>> {
-        let used = bytes.iter().rposition(|byte| *byte != 0)? + 1;
-        let mut hasher = SipHasher13::new();
-        hasher.write(&bytes[..used]);
-        let hash = hasher.finish128().as_u128();
-        Some(Arc::new(Self { bytes, hash }))
+        bytes.iter().any(|byte| *byte != 0).then(|| Arc::new(Self { bytes, hash: OnceLock::new() }))
+    }
+
+    fn hash(&self) -> u128 {
+        *self.hash.get_or_init(|| {
+            let used = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let mut hasher = SipHasher13::new();
+            hasher.write(&self.bytes[..used]);
+            hasher.finish128().as_u128()
+        })
     }
 }
 
@@ -114,13 +120,20 @@ impl Content {
                 Part::Whole(Some(block)) => _ = blocks.insert(number, Arc::clone(block)),
                 Part::Whole(None) => _ = blocks.remove(&number),
                 Part::Piece(from, bytes) => {
-                    let mut block = blocks.get(&number).map_or_else(Vec::new, |block| block.bytes.to_vec());
+                    let mut block = match blocks.remove(&number).map(Arc::try_unwrap) {
+                        None => BytesMut::new(),
+                        // Nobody else has it: it is changed where it is.
+                        Some(Ok(own)) => {
+                            own.bytes.try_into_mut().unwrap_or_else(|bytes| BytesMut::from(&bytes[..]))
+                        }
+                        Some(Err(shared)) => BytesMut::from(&shared.bytes[..]),
+                    };
                     let end = from + bytes.len();
                     if block.len() < end {
                         block.resize(end, 0);
                     }
                     block[from..end].copy_from_slice(bytes);
-                    put(blocks, number, block.into());
+                    put(blocks, number, block.freeze());
                 }
             }
         }
@@ -157,8 +170,8 @@ impl PartialEq for Content {
                     && self
                         .blocks
                         .values()
-                        .map(|block| block.hash)
-                        .eq(other.blocks.values().map(|block| block.hash))))
+                        .zip(other.blocks.values())
+                        .all(|(one, other)| Arc::ptr_eq(one, other) || one.hash() == other.hash())))
     }
 }
 
@@ -170,7 +183,7 @@ impl Hash for Content {
         state.write_usize(self.blocks.len());
         for (number, block) in &*self.blocks {
             state.write_u64(*number);
-            state.write_u128(block.hash);
+            state.write_u128(block.hash());
         }
     }
 }

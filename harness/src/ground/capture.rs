@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 /// Files longer than this are kept by a hash of their content.
 pub const LARGE_BYTES: u64 = 1 << 20;
+/// Bytes of a block.
+const BLOCK: usize = 4096;
 
 /// A folder as it was at one moment: its entries by their paths within it. Names that are no UTF-8 are shown as well as
 /// can be.
@@ -73,7 +77,8 @@ pub enum Body {
     Large {
         /// Its length, in bytes.
         bytes: u64,
-        /// SHA-256 of the bytes, which are too many to keep: enough to see whether they changed.
+        /// SHA-256 of the blocks that are not all zeros, each with its number: the bytes are too many to keep, and this is enough to see
+        /// whether they changed.
         sha256: [u8; 32],
     },
 }
@@ -85,53 +90,60 @@ impl Body {
         if bytes.len() as u64 <= LARGE_BYTES {
             return Self::Whole(bytes.into());
         }
-        Self::Large { bytes: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() }
+        let blocks = bytes.chunks(BLOCK).enumerate();
+        Self::large(bytes.len() as u64, blocks.map(|(number, block)| (number as u64, block)))
     }
 
-    /// What a file holds; a long one is not kept in memory, not even while it is read.
+    /// What a file holds; a long one is not kept in memory, not even while it is read, and its holes are not read.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
-        let mut start = Vec::new();
-        file.by_ref().take(LARGE_BYTES + 1).read_to_end(&mut start)?;
-        if start.len() as u64 <= LARGE_BYTES {
-            return Ok(Self::Whole(start.into()));
+        // One call reads a short file whole, and one more sees its end.
+        let length = file.metadata()?.len().min(LARGE_BYTES) + 1;
+        let mut block = Vec::with_capacity(length as usize);
+        file.by_ref().take(LARGE_BYTES + 1).read_to_end(&mut block)?;
+        if block.len() as u64 <= LARGE_BYTES {
+            return Ok(Self::Whole(block.into()));
         }
-        let mut hasher = Sha256::new();
-        let mut bytes = start.len() as u64;
-        hasher.update(&start);
+        let (mut hasher, mut at) = (Blocks::default(), 0);
         loop {
-            match file.read(&mut start)? {
-                0 => return Ok(Self::Large { bytes, sha256: hasher.finalize().into() }),
-                read => {
-                    hasher.update(&start[..read]);
-                    bytes += read as u64;
+            match seek(&file, SeekFrom::Data(at)) {
+                Ok(data) => at = data / BLOCK as u64 * BLOCK as u64,
+                Err(Errno::NXIO) => break,
+                Err(error) => return Err(error.into()),
+            }
+            let hole = seek(&file, SeekFrom::Hole(at))?;
+            file.seek(io::SeekFrom::Start(at))?;
+            while at < hole {
+                block.clear();
+                let read = file.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
+                if read == 0 {
+                    break;
                 }
+                hasher.add(at / BLOCK as u64, &block);
+                at += read as u64;
             }
         }
+        Ok(hasher.end(file.metadata()?.len()))
     }
 
-    /// The body of a file of this length that holds these bytes at these offsets, in order, and zeros elsewhere.
+    /// The body of a file of this length that holds these bytes at these offsets, which are multiples of 4096, a block at the most
+    /// each, in order, and zeros elsewhere.
     #[must_use]
     pub fn of_written<'a>(length: u64, written: impl Iterator<Item = (u64, &'a [u8])>) -> Self {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let is_large = length > LARGE_BYTES;
-        let (mut whole, mut hasher, mut at) = (Vec::new(), Sha256::new(), 0);
-        let mut put =
-            |bytes: &[u8]| if is_large { hasher.update(bytes) } else { whole.extend_from_slice(bytes) };
-        for (offset, bytes) in written.chain([(length, &[][..])]) {
-            while at < offset {
-                let zeros = (offset - at).min(ZEROS.len() as u64);
-                put(&ZEROS[..zeros as usize]);
-                at += zeros;
-            }
-            put(bytes);
-            at += bytes.len() as u64;
+        if length > LARGE_BYTES {
+            return Self::large(length, written.map(|(offset, bytes)| (offset / BLOCK as u64, bytes)));
         }
-        if is_large {
-            Self::Large { bytes: length, sha256: hasher.finalize().into() }
-        } else {
-            Self::Whole(whole.into())
+        let mut whole = vec![0; length as usize];
+        for (offset, bytes) in written {
+            whole[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         }
+        Self::Whole(whole.into())
+    }
+
+    fn large<'a>(length: u64, blocks: impl Iterator<Item = (u64, &'a [u8])>) -> Self {
+        let mut hasher = Blocks::default();
+        blocks.for_each(|(number, bytes)| hasher.add(number, bytes));
+        hasher.end(length)
     }
 
     /// Its length, in bytes.
@@ -147,6 +159,23 @@ impl Body {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What a long file holds, as a number: what is all zeros costs nothing, be it a hole or not.
+#[derive(Default)]
+struct Blocks(Sha256);
+
+impl Blocks {
+    fn add(&mut self, number: u64, bytes: &[u8]) {
+        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return };
+        self.0.update(number.to_le_bytes());
+        self.0.update((last as u64).to_le_bytes());
+        self.0.update(&bytes[..=last]);
+    }
+
+    fn end(self, length: u64) -> Body {
+        Body::Large { bytes: length, sha256: self.0.finalize().into() }
     }
 }
 

@@ -218,7 +218,7 @@ impl Comparator {
                 }
                 Kind::File(Body::Large { bytes, sha256 }) => {
                     let hash = u64::from_be_bytes(sha256[..8].try_into().expect("eight bytes"));
-                    Value::word(format!("file {mode:04o}{same}, {bytes} bytes, SHA-256 {hash:016x}…"))
+                    Value::word(format!("file {mode:04o}{same}, {bytes} bytes, hash {hash:016x}…"))
                 }
                 Kind::Link(target) => Value {
                     word: format!("link{same} to"),

@@ -75,7 +75,7 @@ pub fn shortfalls(plan: &CrashPlan, run: &CrashRun) -> Vec<String> {
     if plan.disk.is_some() && run.power.is_none() && run.unjudged.is_none() {
         told.push("no power loss was judged".into());
     }
-    if run.kills == Some(0) {
+    if run.kills == Some(0) && run.unjudged.is_none() {
         told.push("the command was never killed: none of its steps concerns the state folder".into());
     }
     told
@@ -84,7 +84,9 @@ pub fn shortfalls(plan: &CrashPlan, run: &CrashRun) -> Vec<String> {
 /// The crash of a scenario in the report for people.
 pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
     let WorkReport::Crash { crash: Some(crash) } = &scenario.work else { return };
-    let kills = scenario.kills.map(|kills| format!("killed at each of {}", plural(kills, "step")));
+    // Of those that were not tried `unjudged` tells.
+    let each = if crash.unjudged.is_some() { "" } else { "each of " };
+    let kills = scenario.kills.map(|kills| format!("killed at {each}{}", plural(kills, "step")));
     let power = crash.disk.as_ref().zip(crash.states).map(|(disk, states)| {
         let calls = crash.calls.map_or_else(String::new, |calls| format!(", from {}", plural(calls, "call")));
         let more = match crash.coverage {

@@ -60,6 +60,7 @@ pub const ANOMALIES: &[(&str, &str, &str)] = &[
     ("shorten within a block", "ext4", "f=zeros within"),
     ("shorten within a block", "xfs", "f=zeros within"),
     ("two writes beyond the end, each started", "xfs", "f=zeros within"),
+    ("two writes beyond the end, each started", "btrfs", "f=zeros within"),
 ];
 
 /// Bytes of a file of three blocks.

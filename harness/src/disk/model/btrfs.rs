@@ -35,6 +35,11 @@ impl Disk for Btrfs {
                 source: "kernel commit 8d875f95da43; seen, below",
             },
             Rule {
+                event: "two writes beyond the end",
+                promise: "each as a whole, in either order: the second alone leaves zeros for the first",
+                source: SEEN,
+            },
+            Rule {
                 event: "shorten within a block, then lengthen",
                 promise: "the new size may survive without the zeros between: old data comes back there",
                 source: SEEN,
@@ -90,7 +95,6 @@ impl Disk for Btrfs {
                 of_one_file(earlier, later) && stretch.offset() <= zeros.offset()
             }
             _ if earlier.line >= later.line => false,
-            (Part::Grown { .. }, Part::Grown { .. }) => of_one_file(earlier, later),
             (earlier, _) => earlier.is_metadata(),
         }
     }

@@ -30,7 +30,7 @@ impl Disk for Xfs {
             Rule {
                 event: "two writes beyond the end",
                 promise: "each size comes with its own data, in either order: the second alone leaves zeros for the first",
-                source: "kernel source, xfs_end_ioend: each write is ended alone",
+                source: SEEN,
             },
             Rule {
                 event: "write, then rename",

@@ -84,11 +84,12 @@ fn what_a_cut_keeps_is_written_in_place() {
 }
 
 #[test]
-fn on_xfs_each_write_beyond_the_end_has_a_size_of_its_own() {
+fn on_xfs_and_btrfs_each_write_beyond_the_end_has_a_size_of_its_own() {
     let two = [Done::Write(4096, 4096), Done::Write(8192, 4096)];
-    let states = runs("xfs", 4096, &two);
-    assert!(states.contains("o4096 z4096 n4096"), "seen: {states:?}");
-    assert!(!states.iter().any(|state| state.ends_with("z4096")), "never zeros at the end: {states:?}");
+    for disk in ["xfs", "btrfs"] {
+        let states = runs(disk, 4096, &two);
+        assert_eq!(states, set(&["o4096", "o4096 n4096", "o4096 n8192", "o4096 z4096 n4096"]), "{disk}");
+    }
     // The block that the file ends in is in place.
     assert!(runs("xfs", 100, &[Done::Write(100, 8092)]).contains("o100 z3996 n4096"));
 }

@@ -97,11 +97,9 @@ impl Tables<'_> {
                             _ => false,
                         })
             }),
-            (What::Grow { file, .. }, "btrfs") => must(&|other| {
+            (What::Grow { .. }, "btrfs") => must(&|other| {
                 is_logged_before(other)
                     || (other.line == this.line && matches!(other.what, What::Bytes { .. }))
-                    || (other.line < this.line
-                        && matches!(other.what, What::Grow { file: of, .. } if of == *file))
             }),
             (What::Names(..), "btrfs") => {
                 must(&|other| is_logged_before(other) || (other.line == this.line && other.is_logged()))
