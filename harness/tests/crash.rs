@@ -245,6 +245,43 @@ fn a_file_that_is_mostly_a_hole_costs_what_it_holds_and_one_too_long_is_told() {
     let long = "printf x >state/g; truncate -s 4M state/g; sync state/g";
     let scenario = workshop.crash(&["--power", "--disk", "posix", "--then", "wc -c state/f"], long, 0);
     assert!(scenario["states"].as_u64().is_some_and(|states| states > 2), "{scenario:#}");
+    let longer = "truncate -s 3G state/g; printf x >>state/g; sync state/g";
+    let scenario = workshop.crash(&["--disk", "posix", "--then", "cat state/f"], longer, 0);
+    assert_eq!(scenario["coverage"], "exhausted", "{scenario:#}");
     let told = workshop.says(&["--power"], "truncate -s 1T state/g", 102);
     assert!(told.contains("g: it is 1099511627776 bytes long"), "{told}");
+}
+
+#[test]
+fn what_there_was_no_time_for_is_told_of_kills_and_of_power_losses() {
+    let workshop = Workshop::new();
+    let told = workshop.says(&["--disk", "posix", "--budget", "1ms"], RENAME, 102);
+    assert!(told.contains("the command was killed at 0 of "), "{told}");
+    assert!(told.contains("the time was used up after 0 states of a power loss: raise --budget"), "{told}");
+    assert!(!told.contains("none of its steps") && !told.contains("killed at each"), "{told}");
+}
+
+#[test]
+fn a_filesystem_mounted_within_the_state_folder_is_refused_by_its_path() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "it needs root");
+        println!("skipped: it needs root");
+        return;
+    }
+    if lacks("unshare") || lacks("mount") {
+        return;
+    }
+    let workshop = Workshop::new();
+    workshop.0.file("state/sub/g", "old\n");
+    // In a mount namespace of its own: the mount ends with it.
+    let script = "mount -t tmpfs none state/sub && exec \"$0\" crash --root root --state state --disk posix -- 'echo x >>state/f'";
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_flockwork")])
+        .current_dir(workshop.0.path())
+        .output()
+        .expect("unshare runs");
+    let told =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(102), "{told}");
+    assert!(told.contains("state/sub: another filesystem is mounted there, within --state"), "{told}");
 }

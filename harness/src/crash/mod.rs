@@ -24,7 +24,7 @@ use crate::race::baseline::{Baseline, NoBaseline};
 use crate::race::judge::{Broken, BusyRule, Judge};
 use crate::race::outcome::{Ending, Outcome};
 use crate::race::site::Site;
-use crate::race::{RaceError, comparator};
+use crate::race::{RaceError, comparator, must_be_of_one_filesystem};
 
 /// What a crash gives back.
 #[derive(Debug)]
@@ -152,6 +152,7 @@ fn open<'a>(
     stop: &'a AtomicBool,
     progress: &'a dyn Progress,
 ) -> Result<Work<'a>, RaceError> {
+    must_be_of_one_filesystem(&plan.race.state)?;
     let until = Instant::now() + Duration::from_nanos(plan.race.budget.time_ns);
     let busy = BusyRule::compile(&plan.race.busy)?;
     let comparator = comparator(&plan.race)?;

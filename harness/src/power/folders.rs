@@ -133,6 +133,27 @@ fn write_file(path: &Path, content: &Content) -> io::Result<()> {
     file.set_len(content.len())
 }
 
+/// The first folder below this one at which another filesystem is mounted. A copy has it all on one, where renames between the two
+/// are one step rather than none.
+pub fn mounted_within(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let device = fs::metadata(folder)?.dev();
+    let mut open = vec![folder.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            // Of the entry itself: what a mount hides has another device.
+            if fs::symlink_metadata(entry.path())?.dev() != device {
+                return Ok(Some(entry.path()));
+            }
+            open.push(entry.path());
+        }
+    }
+    Ok(None)
+}
+
 /// Turns state folders that hold one image into folders that hold another.
 pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
     let place = |path: &str| -> PathBuf {

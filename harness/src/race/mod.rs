@@ -35,7 +35,7 @@ pub mod tell;
 pub mod text;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -257,6 +257,9 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
     let model = plan.modelled.as_ref().map(model::ModelJudge::new).transpose()?;
     let baseline = Baseline::new(comparator, &site)?;
     let disk = disk_of(plan)?;
+    if disk.is_some() {
+        must_be_of_one_filesystem(&plan.state)?;
+    }
     let run = RaceRun {
         executions: 0,
         faulted: 0,
@@ -341,6 +344,23 @@ pub fn run(
     run.duration_ns = now_ns() - begun_ns;
     site.close()?;
     Ok(run)
+}
+
+/// What a crash leaves depends on the filesystem: one for all that is in a state folder.
+pub(crate) fn must_be_of_one_filesystem(state: &[PathBuf]) -> Result<(), RaceError> {
+    for folder in state {
+        let mounted = crate::power::folders::mounted_within(folder)
+            .map_err(RaceError::failed("a state folder cannot be read"))?;
+        if let Some(mounted) = mounted {
+            return Err(RaceError::Refused(format!(
+                "{}: another filesystem is mounted there, within --state {}, and no crash can be judged of both in one; name a \
+                 state folder that holds one of them alone",
+                mounted.display(),
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The disk model of a plan, where power losses are tried.
