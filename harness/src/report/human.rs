@@ -256,7 +256,7 @@ fn tell_violations(
                 violation.control.as_ref().filter(|_| !table_is_told || detail == Detail::Full)
             {
                 table_is_told = true;
-                tell_control(text, control);
+                tell_control(text, control, detail);
             }
         }
     }
@@ -281,7 +281,7 @@ fn tell_violation(text: &mut String, violation: &ViolationReport) {
     }
 }
 
-fn tell_control(text: &mut String, control: &ControlReport) {
+fn tell_control(text: &mut String, control: &ControlReport, detail: Detail) {
     let end = if control.minimal { "" } else { ", as far as it was shrunk" };
     line(
         text,
@@ -293,7 +293,7 @@ fn tell_control(text: &mut String, control: &ControlReport) {
             plural(u64::from(control.preemptions), "preemption"),
         ),
     );
-    indented(text, &control.table);
+    indented(text, control.table.told(detail));
 }
 
 fn tell_details(text: &mut String, scenario: &ScenarioReport) {

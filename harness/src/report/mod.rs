@@ -367,7 +367,7 @@ pub struct ControlReport {
     pub minimal: bool,
     /// The schedule as a table, and what happened in it.
     #[serde(skip)]
-    pub table: String,
+    pub table: interleaving::Tables,
 }
 
 /// What one check came to.

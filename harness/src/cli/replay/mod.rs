@@ -29,7 +29,7 @@ use crate::plan::ExplorePlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
 use crate::report::human::Detail;
-use crate::report::interleaving::{Interleaving, terminal_width};
+use crate::report::interleaving::{Interleaving, Tables, terminal_width};
 use crate::report::lives::Lives;
 use crate::violation::{Class, Violation};
 use desk::Desk;
@@ -50,7 +50,7 @@ struct ReplayReport {
     violations: Vec<Shown>,
     divergence: Option<Left>,
     #[serde(skip)]
-    table: Option<String>,
+    table: Option<Tables>,
     /// The lives of the container that the violation mentions.
     #[serde(skip)]
     lives: Lives,
@@ -195,11 +195,11 @@ fn lives(history: &History, violation: &Violation) -> Lives {
     Lives::of(history, violation.container, [violation.message.as_str()])
 }
 
-fn table(followed: &Followed, plan: &ExplorePlan, violation: &Violation) -> String {
+fn table(followed: &Followed, plan: &ExplorePlan, violation: &Violation) -> Tables {
     let exploration = Exploration::of(plan, &followed.schedule, followed.preemptions);
     let violation = Violation { message: without_roots(&violation.message), ..violation.clone() };
     Interleaving { exploration: &exploration, history: &followed.history, violation: &violation }
-        .table(terminal_width())
+        .tables(terminal_width())
 }
 
 fn told(report: &ReplayReport, output: Output) -> Result<Exit, Failure> {
@@ -224,7 +224,7 @@ fn human(report: &ReplayReport, detail: Detail) -> String {
         line(format!("{}: {message}\n", shown.class));
     }
     if let Some(table) = report.table.as_ref().filter(|_| is_shown) {
-        line(table.clone());
+        line(table.told(detail).to_owned());
     }
     let class = report.class.map_or("nothing broken", Class::as_str);
     let rate = match report.times {

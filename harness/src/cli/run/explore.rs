@@ -143,7 +143,7 @@ pub(super) fn control_report(
         preemptions: exploration.preemptions,
         steps: exploration.schedule.lines.len(),
         minimal: simplest.is_minimal,
-        table: Interleaving { exploration, history, violation }.table(terminal_width()),
+        table: Interleaving { exploration, history, violation }.tables(terminal_width()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::schedule::Schedule;
 use crate::race::tell::story;
 use crate::race::{self, Discovery, RaceError, RaceRun, Seen};
 use crate::report::exit::Exit;
-use crate::report::interleaving::{Interleaving, terminal_width};
+use crate::report::interleaving::{Interleaving, Tables, terminal_width};
 use crate::report::progress::Bar;
 use crate::report::race::{RaceReport, shortfalls};
 use crate::report::reproduce::{from_folder, of_schedule};
@@ -81,7 +81,7 @@ impl Runner<'_> {
             Some(_) => of_schedule(&finding.message).text,
             None => from_folder(&finding.message, &std::env::current_dir()?, &command).text,
         };
-        let table = control.as_ref().map(|control| control.table.clone());
+        let table = control.as_ref().map(|control| control.table.whole.clone());
         let table = plain(&table.or_else(|| called(plan, discovery)).unwrap_or_default());
         let told = format!("{}: {}\n\n{}\n\n{table}", finding.class, finding.message, story.join("\n"));
         let path = folder.write_race_finding(&finding, run, discovery, (&told, &script))?;
@@ -179,12 +179,12 @@ fn control_report(plan: &RacePlan, discovery: &Discovery) -> Option<ControlRepor
 fn called(plan: &RacePlan, discovery: &Discovery) -> Option<String> {
     let calls = discovery.seen.calls();
     let schedule = Schedule::taken(calls.iter().map(|call| (call.process, call.label.as_str())), &[]);
-    (!calls.is_empty()).then(|| table(plan, &schedule, 0, discovery.broken.class))
+    (!calls.is_empty()).then(|| table(plan, &schedule, 0, discovery.broken.class).whole)
 }
 
 /// A schedule of a race as a table.
-pub(crate) fn table(plan: &RacePlan, schedule: &Schedule, preemptions: u32, class: Class) -> String {
-    interleaved(plan, schedule, preemptions, class, |table| table.table(terminal_width()))
+pub(crate) fn table(plan: &RacePlan, schedule: &Schedule, preemptions: u32, class: Class) -> Tables {
+    interleaved(plan, schedule, preemptions, class, |table| table.tables(terminal_width()))
 }
 
 /// What is made of a race's schedule.

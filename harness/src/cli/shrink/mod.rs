@@ -100,7 +100,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
                 Detail::Full => finding,
                 Detail::Normal | Detail::Brief => in_lives(&finding, &simplest),
             };
-            print_words(&human(&before, &told, &simplest, saved.as_ref()))?;
+            print_words(&human(&before, &told, &simplest, saved.as_ref(), output.detail))?;
         }
     }
     Ok(Exit::AsExpected)
@@ -177,12 +177,18 @@ fn shrunk_words(before: &str, after: &str, is_same: bool, is_minimal: bool) -> S
     }
 }
 
-fn human(before: &Exploration, finding: &Finding, simplest: &Simplest, saved: Option<&Saved>) -> String {
+fn human(
+    before: &Exploration,
+    finding: &Finding,
+    simplest: &Simplest,
+    saved: Option<&Saved>,
+    detail: Detail,
+) -> String {
     let after = finding.exploration.as_ref().expect("it was seen under control");
     let interleaving =
         Interleaving { exploration: after, history: &simplest.history, violation: &simplest.violation };
     let mut text = format!("{}: {}\n\n", finding.class, finding.message);
-    text.push_str(&interleaving.table(terminal_width()));
+    text.push_str(interleaving.tables(terminal_width()).told(detail));
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all");
     let count = |exploration: &Exploration| exploration.schedule.lines.len() as u64;
     let (steps_before, steps_after) = (plural(count(before), "step"), plural(count(after), "step"));

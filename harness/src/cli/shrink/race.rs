@@ -20,6 +20,7 @@ use crate::race::control::Controlled;
 use crate::race::shrink::shrink;
 use crate::race::{Discovery, Seen};
 use crate::report::exit::Exit;
+use crate::report::human::Detail;
 use crate::report::reproduce::quoted;
 use crate::scenario::Race;
 use crate::words::plural;
@@ -60,7 +61,14 @@ pub(super) fn run(
             saved_replay: None,
         })?,
         Format::Human => {
-            print_words(&human(kept, (&plan, &finding), &discovery, controlled, saved.as_ref()))?;
+            print_words(&human(
+                kept,
+                (&plan, &finding),
+                &discovery,
+                controlled,
+                saved.as_ref(),
+                output.detail,
+            ))?;
         }
     }
     Ok(Exit::AsExpected)
@@ -94,8 +102,10 @@ fn human(
     discovery: &Discovery,
     controlled: &Controlled,
     saved: Option<&PathBuf>,
+    detail: Detail,
 ) -> String {
     let table = race_table(plan, &controlled.schedule, controlled.preemptions, discovery.broken.class);
+    let table = table.told(detail);
     let mut text = format!("{}: {}\n\n{table}", finding.class, finding.message);
     let control = kept.record.control.as_ref().expect("it was followed");
     let told = |processes: usize, preemptions: u32, steps: usize| {

@@ -1,9 +1,11 @@
 //! An interleaving as a table: a column per process, a row per step, and a sentence that says what happened.
 //!
 //! It is made for somebody who knows neither the subject nor this program, so it shows everything in the order in which
-//! it happened, marks what the violation rests on, and explains its marks.
+//! it happened, marks what the violation rests on, and explains its marks. Of hundreds of steps few matter: a terminal
+//! shows those, and what lies around them.
 
 mod decisive;
+mod fold;
 mod reason;
 mod sentence;
 
@@ -18,6 +20,9 @@ use crate::history::History;
 use crate::plan::schedule::{Fault, Line, without_number};
 use crate::violation::Violation;
 use crate::words::plural;
+use fold::Shown;
+
+use super::human::Detail;
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -45,21 +50,58 @@ struct Row {
     is_decisive: bool,
 }
 
-impl Interleaving<'_> {
-    /// For a terminal so many characters wide. It has colours; whoever prints it strips them where they are not wanted.
+/// An interleaving for a terminal, with colours; whoever prints it strips them where they are not wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Every step.
+    pub whole: String,
+    /// Without the many steps in a row that the violation does not rest on, where there are many in all.
+    pub folded: String,
+}
+
+impl Tables {
+    /// Every step for those who want all details.
     #[must_use]
-    pub fn table(&self, width: u16) -> String {
+    pub fn told(&self, detail: Detail) -> &str {
+        match detail {
+            Detail::Full => &self.whole,
+            Detail::Normal | Detail::Brief => &self.folded,
+        }
+    }
+}
+
+impl Interleaving<'_> {
+    /// For a terminal so many characters wide.
+    #[must_use]
+    pub fn tables(&self, width: u16) -> Tables {
+        let rows = self.rows();
+        let whole = self.table(width, &rows, &fold::none(rows.len()));
+        let folded = fold::stretches(&rows).map(|shown| self.table(width, &rows, &shown));
+        Tables { folded: folded.unwrap_or_else(|| whole.clone()), whole }
+    }
+
+    fn table(&self, width: u16, rows: &[Row], shown: &[Shown]) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(width.max(WIDTH_MIN));
         table.set_header(self.header());
-        let rows = self.rows();
-        for (number, row) in rows.iter().enumerate() {
-            if number > 0 && rows[number - 1].process != row.process {
+        let mut before = None;
+        for shown in shown {
+            let process = rows[shown.first()].process;
+            if before.is_some_and(|before| before != process) {
                 table.add_row(self.cells("", "", None));
             }
-            let mark = if row.is_decisive { ">" } else { "" };
-            table.add_row(self.cells(mark, &(number + 1).to_string(), Some(row)));
+            before = Some(process);
+            table.add_row(match shown {
+                Shown::Step(at) => {
+                    let mark = if rows[*at].is_decisive { ">" } else { "" };
+                    self.cells(mark, &(at + 1).to_string(), Some(&rows[*at]))
+                }
+                Shown::Folded(steps) => {
+                    let text = format!("({})", plural(steps.len() as u64, "step"));
+                    self.cells("", "…", Some(&Row { process, text, is_decisive: false }))
+                }
+            });
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -70,7 +112,12 @@ impl Interleaving<'_> {
             let style = if index == 0 || line.starts_with('>') { STRONG } else { Style::new() };
             writeln!(text, "{style}{line}{style:#}").expect("a String takes all");
         }
-        writeln!(text, "{FAINT}> marks the steps that the violation rests on{FAINT:#}\n")
+        let folded: usize = shown.iter().map(Shown::folded).sum();
+        let rest = match folded {
+            0 => String::new(),
+            _ => format!("; {folded} of {} steps are left out here, and shown with -v", rows.len()),
+        };
+        writeln!(text, "{FAINT}> marks the steps that the violation rests on{rest}{FAINT:#}\n")
             .expect("a String takes all");
         text.push_str(&sentence::tell(self));
         text

@@ -64,8 +64,9 @@ fn violation() -> Violation {
 fn shown(width: u16) -> String {
     let (exploration, history, violation) = (exploration(&LINES), history(), violation());
     let table =
-        Interleaving { exploration: &exploration, history: &history, violation: &violation }.table(width);
-    anstream::adapter::strip_str(&table).to_string()
+        Interleaving { exploration: &exploration, history: &history, violation: &violation }.tables(width);
+    let table = table.told(Detail::Normal);
+    anstream::adapter::strip_str(table).to_string()
 }
 
 #[test]
