@@ -1,7 +1,7 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
 //! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`, `kills`,
-//! `programs` or `crash` for a part.
+//! `programs` or `crash` for a part. `-- profile PAIR EXECUTIONS` runs a pair of commands for whoever counts calls or samples.
 //!
 //! A `main` of its own: the zygote must be forked before there is a thread.
 
@@ -33,6 +33,12 @@ fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [first, pair, executions] = asked.as_slice()
+        && first == "profile"
+    {
+        programs::profile(&mut zygote, pair, executions.parse().expect("a number of executions"));
+        return;
+    }
     let parts: [(&str, Part); 6] = [
         ("steps", steps),
         ("exhaustive", exhaustive),

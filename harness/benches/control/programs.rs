@@ -193,6 +193,47 @@ impl Size {
     }
 }
 
+/// Runs one pair again and again, started and then as clones, and tells what an execution took of the controller: its own time, and
+/// how many stops that was for. Times of processors scatter less on a busy machine than what the clock says.
+pub fn profile(zygote: &mut Zygote, name: &str, executions: u32) {
+    let built = tempfile::tempdir().expect("a folder");
+    let before = here(processor());
+    for pair in pairs(built.path()).iter().filter(|pair| pair.name.contains(name)) {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+        let [state, scratch] = ["state", "scratch"].map(|name| folder.path().join(name));
+        for path in [&state, &scratch] {
+            fs::create_dir(path).expect("made");
+        }
+        for how in [ForkServer::Off, ForkServer::Auto] {
+            let mut machine = machine(zygote, pair, &state, &scratch, how);
+            put_back(&state);
+            machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
+            let (begun, clock) = (own_us(), Instant::now());
+            for _ in 0..executions {
+                put_back(&state);
+                machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
+            }
+            let [user, system] = own_us();
+            let each = |us: f64| us / f64::from(executions);
+            println!(
+                "{} {how:?}: {:.1} us user and {:.1} us system of the controller, {:.1} us by the clock, {} stops",
+                pair.name,
+                each(user - begun[0]),
+                each(system - begun[1]),
+                each(clock.elapsed().as_secs_f64() * 1e6),
+                machine.stops(),
+            );
+        }
+    }
+    sched_setaffinity(Pid::from_raw(0), &before).expect("unbound");
+}
+
+/// What this process has taken of processors so far, in microseconds: by itself, and by the kernel for it.
+fn own_us() -> [f64; 2] {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).expect("told");
+    [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() as f64 * 1e6 + time.tv_usec() as f64)
+}
+
 /// The table: pairs that are started and held, pairs that are clones and held, and pairs that run plain, side by side.
 pub fn programs(zygote: &mut Zygote) {
     let built = tempfile::tempdir().expect("a folder");

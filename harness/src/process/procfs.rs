@@ -10,14 +10,33 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// As of `open` and `read`; [`io::ErrorKind::InvalidData`] where it is no text.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
-    const PAGE: usize = 4096;
+    read(path.as_ref(), |_| false)
+}
+
+/// The same of a file that the kernel writes in one piece (`stat`, `status`, `syscall`, `schedstat`, `fdinfo`): what does not
+/// fill a page is all of it. Lists are written in several pieces (`maps`, `children`), and may stop short of a page.
+///
+/// # Errors
+/// As of [`text`].
+pub fn record(path: impl AsRef<Path>) -> io::Result<String> {
+    read(path.as_ref(), |read| read < PAGE)
+}
+
+const PAGE: usize = 4096;
+
+fn read(path: &Path, is_last: impl Fn(usize) -> bool) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut text = Vec::new();
     let mut page = [0; PAGE];
     loop {
         match file.read(&mut page) {
             Ok(0) => break,
-            Ok(read) => text.extend_from_slice(&page[..read]),
+            Ok(read) => {
+                text.extend_from_slice(&page[..read]);
+                if is_last(read) {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -40,7 +59,7 @@ impl Stat {
     /// Reads a process; `None` where there is none.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        Self::parse(&text(path(pid, "stat")).ok()?)
+        Self::parse(&record(path(pid, "stat")).ok()?)
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -91,6 +110,16 @@ pub fn children(pid: u32) -> Vec<u32> {
     }
 }
 
+/// The children of a process that has one thread.
+#[must_use]
+pub fn children_of_single(pid: u32) -> Vec<u32> {
+    match text(format!("/proc/{pid}/task/{pid}/children")) {
+        Ok(listed) => listed.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect(),
+        // It is gone, or the kernel lists no children.
+        Err(_) => children(pid),
+    }
+}
+
 /// The threads of a process, by number.
 #[must_use]
 pub fn threads(pid: u32) -> Vec<u32> {
@@ -125,7 +154,7 @@ pub fn cgroups(pid: u32) -> Option<String> {
 /// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.
 #[must_use]
 pub fn ran_ns(pid: u32) -> u64 {
-    let statistics = text(path(pid, "schedstat")).unwrap_or_default();
+    let statistics = record(path(pid, "schedstat")).unwrap_or_default();
     statistics.split_ascii_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
 }
 

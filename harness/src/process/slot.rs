@@ -349,7 +349,7 @@ impl Slot {
 
     /// What came of the last request, if that is known within this time.
     pub(crate) fn report(&self, at_most: Duration) -> Option<io::Result<u32>> {
-        if self.words.load(Word::Reports) != self.requests {
+        if self.words.load(Word::Reports) != self.requests && !at_most.is_zero() {
             self.words.wait_while(Word::Reports, self.requests - 1, Some(at_most));
         }
         (self.words.load(Word::Reports) == self.requests).then(|| match self.words.load(Word::Error) {

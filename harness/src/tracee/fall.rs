@@ -11,7 +11,6 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::machine::{Machine, Result};
 use super::owner::Closing;
 use super::settings::Ending;
-use super::still;
 use super::task::handle;
 use super::tree::{Phase, Tree};
 use crate::books::deed::Faults;
@@ -26,6 +25,8 @@ impl Machine {
     /// Kills all that a process started and that is there still.
     pub(super) fn clear(&mut self, process: usize) -> Result<()> {
         let mut deadline = Deadline::after(DEATH);
+        // As long as it is not known that they are dead, all are looked for.
+        self.trees[process].lingers |= self.trees[process].starting;
         loop {
             let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
             let alive: Vec<u32> = self.family(process).into_iter().filter(alive).collect();
@@ -36,6 +37,7 @@ impl Machine {
                 _ = kill(Pid::from_raw(pid.cast_signed()), signal::Signal::SIGKILL);
             }
             if deadline.is_over() {
+                self.trees[process].lingers = true;
                 let why = format!("process {} does not die of SIGKILL", alive[0]);
                 return Err(io::Error::other(why).into());
             }
@@ -46,6 +48,7 @@ impl Machine {
         if let Some((root, _)) = tree.root.take() {
             tree.slot.reap(root)?;
         }
+        (tree.starting, tree.lingers) = (false, false);
         tree.tasks.clear();
         tree.leaving.clear();
         tree.slot.listener.expect_gap();
@@ -85,7 +88,8 @@ impl Machine {
         tree.slot.reap(root)?;
         tree.tasks.retain(|task| task.pid != root);
         tree.slot.listener.expect_gap();
-        if still::descendants(tree.slot.pid).is_empty() {
+        if self.family(process).is_empty() {
+            let tree = &mut self.trees[process];
             tree.tasks.clear();
             tree.is_many = false;
             self.locks.forget(process);

@@ -5,13 +5,14 @@ use std::os::unix::fs::MetadataExt;
 
 use super::behalf;
 use super::decode::{self, Recording};
+use super::descriptors::Moved;
 use super::machine::{Machine, Result};
 use super::memory::Memory;
 use super::outside::keeps_nothing;
 use super::owner::Closing;
-use super::paths::Found;
+use super::paths::{Found, Naming};
 use super::settings::Sleeps;
-use super::task::{Held, information, process_of, threads};
+use super::task::{Held, information, process_of};
 use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Prediction, life, predict};
@@ -41,6 +42,10 @@ impl Machine {
         let tid = stop.task;
         let recording = if self.options.records_bytes { Recording::Bytes } else { Recording::Lengths };
         let told = decode::decode(&stop, Memory(tid), recording);
+        if let Some(task) = self.trees[process].task(tid) {
+            task.open.stopped(&told);
+        }
+        self.trees[process].copies |= matches!(told, Deed::Duplicate(_) | Deed::Replace { .. });
         let told = self.last_thread(process, &stop, told);
         match self.judge(process, tid, &told)? {
             Foreseen::Reply(reply) => {
@@ -55,7 +60,7 @@ impl Machine {
     fn last_thread(&mut self, process: usize, stop: &Notification, told: Told) -> Told {
         let Deed::Exit(None) = told else { return told };
         let pid = self.trees[process].task(stop.task).map_or(stop.task, |task| task.pid);
-        if threads(pid) <= 1 { Deed::Exit(Some(stop.args[0] as i32 & 0xff)) } else { told }
+        if !self.has_threads(process, pid) { Deed::Exit(Some(stop.args[0] as i32 & 0xff)) } else { told }
     }
 
     /// What can be said without looking at files.
@@ -77,7 +82,7 @@ impl Machine {
             }
             Deed::Start(flags) => {
                 self.judge_start(process, tid, *flags)?;
-                self.trees[process].is_many = true;
+                self.trees[process].starts(tid, *flags);
                 Answer(Reply::Continue)
             }
             Deed::Exit(None) => {
@@ -136,26 +141,32 @@ impl Machine {
     fn know(&mut self, process: usize, tid: u32, told: &Told) -> Result<Foreseen> {
         let mut outside = Vec::new();
         let locks = matches!(told, Deed::Lock { .. } | Deed::Unlock { .. } | Deed::QueryLock { .. });
+        let naming = match told {
+            Deed::Unlink(_) | Deed::RemoveFolder(_) | Deed::Rename { .. } => Naming::Ends,
+            _ => Naming::Stays,
+        };
         let known = {
             let Some(at) = self.trees[process].tasks.iter().position(|task| task.tid == tid) else {
                 return Self::broken("an unknown task stopped");
             };
-            let task = &mut self.trees[process].tasks[at];
-            let paths = RefCell::new(&mut self.paths);
+            let both = RefCell::new((&mut self.paths, &mut self.trees[process].tasks[at]));
             told.clone().map(
-                |at, follow| match paths.borrow_mut().find(process, task, &at, follow) {
-                    Found::Inside(place) => Some(place),
-                    Found::Outside(path) => {
-                        outside.push(path);
-                        None
+                |at, follow| {
+                    let (paths, task) = &mut *both.borrow_mut();
+                    match paths.find(process, task, &at, follow, naming) {
+                        Found::Inside(place) => Some(place),
+                        Found::Outside(path) => {
+                            outside.push(path);
+                            None
+                        }
                     }
                 },
                 |fd| {
-                    let mut paths = paths.borrow_mut();
+                    let (paths, task) = &mut *both.borrow_mut();
                     if locks {
-                        paths.lockable(process, tid, fd.0)
+                        paths.lockable(process, task, fd.0)
                     } else {
-                        paths.descriptor(process, tid, fd.0)
+                        paths.descriptor(process, task, fd.0)
                     }
                 },
             )
@@ -245,7 +256,7 @@ impl Machine {
                 let path = outside.first().map(|path| format!("/proc/{tid}/root{path}"));
                 let gains =
                     |path: String| std::fs::metadata(path).is_ok_and(|file| file.mode() & libc::S_ISUID != 0);
-                if path.is_some_and(gains) && !nix::unistd::geteuid().is_root() {
+                if !nix::unistd::geteuid().is_root() && path.is_some_and(gains) {
                     let path = outside.first().map_or("", String::as_str);
                     let why = format!("starts {path}, which gains no privileges under control");
                     self.refuse(process, tid, "execve", &why)?;
@@ -338,8 +349,22 @@ impl Machine {
         Ok(())
     }
 
+    /// Names move, or have just been moved: what is known of descriptors on what they name is out of date.
+    pub(super) fn move_names(&mut self, moved: &Moved) {
+        if *moved == Moved::Nothing {
+            return;
+        }
+        for task in self.trees.iter_mut().flat_map(|tree| &mut tree.tasks) {
+            task.open.moved(moved);
+            if *moved == Moved::Anything {
+                task.folder = None;
+            }
+        }
+    }
+
     /// What is known of a task changes as it goes on.
     pub(super) fn go_on(&mut self, process: usize, tid: u32, known: &Known) {
+        self.move_names(&Moved::by(known));
         let tree = &mut self.trees[process];
         match known {
             Deed::ChangeFolder(_) | Deed::ChangeFolderTo(_) => {

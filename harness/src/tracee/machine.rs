@@ -236,11 +236,14 @@ impl Machine {
         run
     }
 
-    /// Has the calling thread work where commands run; gives back where it did before.
+    /// Has the calling thread work where commands run; gives back where it did before, if that was elsewhere.
     fn settle_here(&self) -> Option<CpuSet> {
         let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
         let mut here = CpuSet::new();
         here.set(self.processor?).ok()?;
+        if before == here {
+            return None;
+        }
         sched_setaffinity(Pid::from_raw(0), &here).ok()?;
         Some(before)
     }

@@ -10,6 +10,7 @@ mod afterwards;
 pub(crate) mod behalf;
 pub(crate) mod class;
 pub(crate) mod decode;
+mod descriptors;
 mod fall;
 pub(crate) mod filter;
 mod foresee;

@@ -9,6 +9,7 @@ use super::task::{descriptors, information};
 use super::{Machine, paths::Paths};
 use crate::books::deed::{Deed, Fd, LockKind, Mode, Told};
 use crate::books::locks::{Holding, Owner};
+use crate::books::places::File;
 use crate::explore::step::Object;
 
 /// What is closed.
@@ -33,13 +34,33 @@ impl Machine {
             _ => return (Owner::Process(tid), true),
         };
         let owner = self.owner(process, tid, fd, kind);
-        let access = information(tid, fd.0).map_or(0, |known| known.flags & libc::O_ACCMODE);
+        // `flock` asks for no access.
+        let access = if kind == LockKind::Flock { 0 } else { self.access(process, tid, fd.0) };
         let may_lock = match (kind, mode) {
             (LockKind::Flock, _) => true,
             (_, Mode::Shared) => access != libc::O_WRONLY,
             (_, Mode::Exclusive) => access != libc::O_RDONLY,
         };
         (owner, may_lock)
+    }
+
+    /// How a descriptor is open: whether it may read and write, among the flags of `open`. That never changes.
+    fn access(&mut self, process: usize, tid: u32, fd: i32) -> i32 {
+        let open = self.trees[process].task(tid).and_then(|task| task.open.get_mut(fd));
+        if let Some(access) = open.as_ref().and_then(|open| open.access) {
+            return access;
+        }
+        let access = information(tid, fd).map(|known| known.flags & libc::O_ACCMODE);
+        if let Some(open) = open {
+            open.access = access;
+        }
+        access.unwrap_or(0)
+    }
+
+    /// The file that a descriptor of a task is open on, wherever it lies.
+    fn lockable(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
+        let task = self.trees[process].tasks.iter_mut().find(|task| task.tid == tid)?;
+        self.paths.lockable(process, task, fd)
     }
 
     /// Who owns the lock that a task asks for, or gives up, by this descriptor.
@@ -50,7 +71,7 @@ impl Machine {
             return Owner::Process(pid);
         }
         self.has_any(process, kind)
-            .then(|| self.paths.lockable(process, tid, fd.0))
+            .then(|| self.lockable(process, tid, fd.0))
             .flatten()
             .and_then(|file| self.description(process, tid, fd, kind, file.name))
             .unwrap_or_else(|| {
@@ -73,14 +94,17 @@ impl Machine {
         kind: LockKind,
         file: Object,
     ) -> Option<Owner> {
-        let information = information(tid, fd.0)?;
-        let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
         let mut owners = self
             .locks
             .of(process)
             .filter(|held| held.kind == kind && held.file == file)
             .map(|held| held.owner);
-        let first = owners.next().filter(|_| has)?;
+        let first = owners.next()?;
+        let information = information(tid, fd.0)?;
+        let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
+        if !has {
+            return None;
+        }
         if owners.any(|other| other != first) {
             // Two descriptions of one file, both locked: which of the two is not told.
             self.run.left.uncertain.insert("several open files of one program lock the same file".into());
@@ -102,6 +126,8 @@ impl Machine {
                 .collect(),
             Closing::OnExec => descriptors(tid)
                 .into_iter()
+                // Whether the others are closed does not matter.
+                .filter(|fd| self.may_hold_locks(process, tid, *fd))
                 .filter(|fd| information(tid, *fd).is_some_and(|known| known.flags & libc::O_CLOEXEC != 0))
                 .collect(),
             Closing::All => descriptors(tid),
@@ -113,7 +139,7 @@ impl Machine {
         };
         let closed: HashSet<i32> = fds.iter().copied().collect();
         for &fd in &fds {
-            let Some(file) = self.paths.lockable(process, tid, fd) else { continue };
+            let Some(file) = self.lockable(process, tid, fd) else { continue };
             given.extend(self.locks.owned(process, Owner::Process(pid), Some(file.name)));
             for kind in [LockKind::Flock, LockKind::Ofd] {
                 if !self.has_any(process, kind) {
@@ -134,6 +160,12 @@ impl Machine {
         given
     }
 
+    /// Whether a process holds any lock of the file that a descriptor of it is open on.
+    fn may_hold_locks(&mut self, process: usize, tid: u32, fd: i32) -> bool {
+        let file = self.lockable(process, tid, fd);
+        file.is_some_and(|file| self.locks.of(process).any(|held| held.file == file.name))
+    }
+
     /// Whether nobody of the tree keeps a locked description of a file when a process has closed these.
     fn is_last(
         &mut self,
@@ -143,6 +175,10 @@ impl Machine {
         kind: LockKind,
         inode: &(u64, u64),
     ) -> bool {
+        if !self.trees[process].copies && !self.forks.by_clone && !self.options.allow_uncontrolled {
+            // Each of its open files has one descriptor.
+            return true;
+        }
         for pid in self.family(process) {
             for fd in descriptors(pid) {
                 if pid == leaver && closed.contains(&fd) {

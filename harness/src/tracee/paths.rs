@@ -15,11 +15,13 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
+use super::descriptors::Open;
 use super::names::Names;
+use super::task::Task;
 use crate::books::places::{File, Inode, Kind, Place};
 use crate::explore::step::Object;
 
-pub(crate) use walk::Found;
+pub(crate) use walk::{Found, Naming};
 
 /// A state folder.
 #[derive(Debug)]
@@ -91,21 +93,41 @@ impl Paths {
     }
 
     /// What a descriptor is about; none for what is nobody's concern.
-    pub fn descriptor(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
-        let link = format!("/proc/{tid}/fd/{fd}");
+    pub fn descriptor(&mut self, process: usize, task: &mut Task, fd: i32) -> Option<File> {
+        if let Some(known) = task.open.get(fd) {
+            return known.file.clone();
+        }
+        let link = format!("/proc/{}/fd/{fd}", task.tid);
         let path = fs::read_link(&link).ok()?;
         let text = path.to_string_lossy();
-        let (root, relative) = self.inside(text.strip_suffix(" (deleted)").unwrap_or(&text))?;
-        let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
-        let shown = self.show(process, root, relative);
-        Some(self.file(&stat, &shown.into()))
+        let file = match self.inside(text.strip_suffix(" (deleted)").unwrap_or(&text)) {
+            None => None,
+            Some((root, relative)) => {
+                let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
+                let shown = self.show(process, root, relative);
+                Some(self.file(&stat, &shown.into()))
+            }
+        };
+        task.open.remember(fd, Open { file: file.clone(), lockable: None, access: None });
+        file
     }
 
     /// The file that a descriptor is open on, wherever it lies: whoever locks it meets whoever else does.
-    pub fn lockable(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
-        if let Some(file) = self.descriptor(process, tid, fd) {
+    pub fn lockable(&mut self, process: usize, task: &mut Task, fd: i32) -> Option<File> {
+        if let Some(file) = self.descriptor(process, task, fd) {
             return Some(file);
         }
+        if let Some(known) = task.open.get(fd).and_then(|open| open.lockable.clone()) {
+            return known;
+        }
+        let file = self.lockable_outside(process, task.tid, fd);
+        if let Some(open) = task.open.get_mut(fd) {
+            open.lockable = Some(file.clone());
+        }
+        file
+    }
+
+    fn lockable_outside(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
         let link = format!("/proc/{tid}/fd/{fd}");
         let path = fs::read_link(&link).ok()?;
         let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
@@ -162,10 +184,7 @@ impl Paths {
 
     fn file(&mut self, stat: &Stat, shown: &Arc<str>) -> File {
         let inode = (stat.st_dev, stat.st_ino);
-        let name = match self.given.get(&inode) {
-            Some(name) => *name,
-            None => self.give_name(inode, shown),
-        };
+        let name = self.name_of(inode, shown);
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Kind::Folder,
             FileType::Symlink => Kind::Link,
@@ -173,6 +192,13 @@ impl Paths {
             _ => Kind::Channel,
         };
         File { inode, name, shown: Arc::clone(shown), kind }
+    }
+
+    fn name_of(&mut self, inode: Inode, shown: &str) -> Object {
+        match self.given.get(&inode) {
+            Some(name) => *name,
+            None => self.give_name(inode, shown),
+        }
     }
 
     fn give_name(&mut self, inode: Inode, shown: &str) -> Object {

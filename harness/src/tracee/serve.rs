@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::descriptors::Descriptors;
 use super::fork_server::is_start_of_clone;
 use super::machine::{Machine, Result};
 use super::settings::{Ending, TraceeError};
 use super::still::{self, Look};
-use super::task::{Task, handle};
+use super::task::{Task, handle, process_of};
 use super::tree::{Heard, Phase, Tree};
 use crate::books::deed::Deed;
 use crate::process::attention::Attention;
@@ -39,6 +40,7 @@ impl Machine {
             self.trees[process].commands[0].invoked = Some(0);
         }
         self.run.spans.insert((process, command), (self.run.begun.elapsed(), None));
+        self.trees[process].starting = true;
         if self.forks.by_clone {
             return self.start_clone(process, command);
         }
@@ -69,7 +71,7 @@ impl Machine {
                 if self.real_time && self.trees[process].slot.class_error().is_some() {
                     self.real_time = false;
                 }
-                self.trees[process].root = Some((pid, handle(pid)?));
+                self.trees[process].has_root(pid, handle(pid)?);
                 self.trees[process].pids.push(pid);
                 self.watch(process);
                 for stop in early {
@@ -177,7 +179,7 @@ impl Machine {
             }
             let tree = &self.trees[process];
             let is_held = |tid| tree.held(tid).is_some();
-            let seen = still::look(&self.family(process), is_held);
+            let seen = still::look(&self.family(process), self.threads_of(process), is_held);
             self.doubt();
             let tree = &self.trees[process];
             match seen {
@@ -283,13 +285,31 @@ impl Machine {
         self.foresee(process, stop)
     }
 
+    /// The pid of a task's process, here and as the process knows it itself.
+    fn numbers_of(&self, process: usize, tid: u32) -> [u32; 2] {
+        let tree = &self.trees[process];
+        // Threads are started by calls that stop, and namespaces are not entered.
+        let is_known = !tree.shares && !self.options.allow_uncontrolled;
+        let of_clone = || {
+            let root = tree.root.as_ref().is_some_and(|(root, _)| *root == tid);
+            tree.templates.get(tree.command).filter(|_| root).map(|template| template.own_pid)
+        };
+        let own = if self.forks.by_clone { of_clone() } else { tree.has_own_numbers.then_some(tid) };
+        match own.filter(|_| is_known) {
+            Some(own) => [tid, own],
+            None => process_of(tid).unwrap_or([tid, tid]),
+        }
+    }
+
     /// A task that was not heard of before.
     pub(super) fn hear_of(&mut self, process: usize, tid: u32) {
+        let numbers = self.numbers_of(process, tid);
         let tree = &mut self.trees[process];
         let number = tree.heard;
         tree.heard += 1;
         tree.is_many |= number > 0;
-        let task = Task::new(tid, number);
+        let open = Descriptors::new(!tree.shares && !self.options.allow_uncontrolled);
+        let task = Task::new(tid, numbers, number, open);
         // A thread other than the first is told to others by its number here, in clones as well: nobody signals one of those.
         tree.pids.extend([if task.pid == tid { task.own_pid } else { tid }, task.own_pid]);
         let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);
@@ -300,8 +320,10 @@ impl Machine {
                 _ => format!("PID{}.{number}", process + 1),
             };
             self.paths.names.know(task.own_pid, called);
+            // Paths that contain the number read otherwise from now on.
+            self.trees.iter_mut().flat_map(|tree| &mut tree.tasks).for_each(|task| task.open.forget());
         }
-        tree.tasks.push(task);
+        self.trees[process].tasks.push(task);
     }
 
     /// The root of a command has ended.

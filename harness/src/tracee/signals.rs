@@ -83,9 +83,14 @@ impl Machine {
         }
         let tree = &self.trees[process];
         let pid = tree.tasks.iter().find(|task| task.tid == tid).map_or(tid, |task| task.pid);
-        if threads(pid) > 1 {
-            tree.slot.listener.expect_gap();
+        if self.has_threads(process, pid) {
+            self.trees[process].slot.listener.expect_gap();
         }
+    }
+
+    /// Whether a process has several threads. Each is started by a call that stops.
+    pub(super) fn has_threads(&self, process: usize, pid: u32) -> bool {
+        (self.trees[process].shares || self.options.allow_uncontrolled) && threads(pid) > 1
     }
 
     /// Keeps a child from leaving until its parent is not held.
@@ -123,7 +128,7 @@ impl Machine {
 
 /// Whether a process hears of its children's ends by a handler.
 fn catches(pid: u32) -> bool {
-    let status = procfs::text(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = procfs::record(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     caught.is_some_and(|set| set >> (libc::SIGCHLD - 1) & 1 == 1)

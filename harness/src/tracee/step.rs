@@ -1,6 +1,7 @@
 //! Steps: which call of a tree comes next, and what happens as it is let go.
 
 use super::behalf;
+use super::descriptors::Moved;
 use super::machine::{Machine, Result};
 use super::memory::Memory;
 use super::signals::Lost;
@@ -295,9 +296,13 @@ impl Machine {
         let reply = self.apply(process, tid, &told, &prediction)?;
         self.ends_others(process, tid, &known);
         self.go_on(process, tid, &known);
+        let moved = Moved::by(&known);
         self.journal(process, tid, &told, known);
         self.let_go(process, &stop, reply)?;
-        self.settle(process)
+        self.settle(process)?;
+        // Others of the tree may have stopped before the names had moved.
+        self.move_names(&moved);
+        Ok(())
     }
 
     fn write_half(&self, process: usize, tid: u32, told: &Told) -> Result<i64> {
@@ -385,7 +390,9 @@ impl Machine {
                 continue;
             }
             // A signal takes a moment to reach whom it is for.
-            while !self.real_time && still::look(&self.family(process), |_| false) == Look::Busy {
+            while !self.real_time
+                && still::look(&self.family(process), self.threads_of(process), |_| false) == Look::Busy
+            {
                 self.check_time(process)?;
                 std::thread::yield_now();
             }

@@ -7,8 +7,6 @@
 //! controller runs only when they all sleep: one look suffices, for who is about to wake by itself (state D). Else it
 //! takes two looks that see the same: that nobody ran between them. Then there was a moment at which all slept.
 
-use std::fs;
-
 use crate::process::procfs::{self, Stat};
 use crate::process::sys::task::share_memory;
 
@@ -21,20 +19,26 @@ pub(crate) enum Look {
     Calm(Vec<(u32, String)>),
 }
 
+/// How many threads the processes have that are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One each.
+    One,
+    /// Any number.
+    Any,
+}
+
 /// Looks at all tasks of these processes, but for those that are held.
-pub(crate) fn look(pids: &[u32], is_held: impl Fn(u32) -> bool) -> Look {
+pub(crate) fn look(pids: &[u32], threads: Threads, is_held: impl Fn(u32) -> bool) -> Look {
     let mut seen = Vec::new();
     for &pid in pids {
-        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for task in tasks.flatten() {
-            let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
+        let tids = if threads == Threads::One { vec![pid] } else { procfs::threads(pid) };
+        for tid in tids {
             if is_held(tid) {
                 continue;
             }
-            let path = task.path();
-            let Ok(stat) = procfs::text(path.join("stat")) else { continue };
+            let path = |file: &str| format!("/proc/{pid}/task/{tid}/{file}");
+            let Ok(stat) = procfs::record(path("stat")) else { continue };
             let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
             else {
                 continue;
@@ -42,17 +46,17 @@ pub(crate) fn look(pids: &[u32], is_held: impl Fn(u32) -> bool) -> Look {
             match state {
                 'Z' | 'X' | 'x' => {}
                 'S' | 'T' | 't' => {
-                    let call = procfs::text(path.join("syscall")).unwrap_or_default();
+                    let call = procfs::record(path("syscall")).unwrap_or_default();
                     // It says so of whoever is just going to sleep, or was just woken.
                     if call.starts_with("running") {
                         return Look::Busy;
                     }
                     // How long it ran so far, and how often: whoever has run since the last look is told by that.
-                    let ran = procfs::text(path.join("schedstat")).unwrap_or_default();
+                    let ran = procfs::record(path("schedstat")).unwrap_or_default();
                     seen.push((tid, format!("{state} {call} {ran}")));
                 }
                 'D' => {
-                    let call = procfs::text(path.join("syscall")).unwrap_or_default();
+                    let call = procfs::record(path("syscall")).unwrap_or_default();
                     if !waits_for_a_child(pid, &call) {
                         return Look::Busy;
                     }
@@ -113,10 +117,23 @@ const fn is_limit(argument: u64) -> bool {
 
 /// All that descends from a process, dead ones among them.
 pub(crate) fn descendants(of: u32) -> Vec<u32> {
-    let mut found = procfs::children(of);
+    descend(of, procfs::children)
+}
+
+/// All that descends from a process, where only these have started anybody, and all have one thread.
+pub(crate) fn descendants_by(of: u32, starters: &[u32]) -> Vec<u32> {
+    let children = |pid| match pid == of || starters.contains(&pid) {
+        true => procfs::children_of_single(pid),
+        false => Vec::new(),
+    };
+    descend(of, children)
+}
+
+fn descend(of: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut found = children(of);
     let mut at = 0;
     while let Some(&pid) = found.get(at) {
-        found.extend(procfs::children(pid));
+        found.extend(children(pid));
         at += 1;
     }
     found

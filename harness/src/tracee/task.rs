@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
+use super::descriptors::Descriptors;
 use super::signals::Lost;
 use crate::books::deed::{Known, Told};
 use crate::books::prediction::Prediction;
@@ -24,6 +25,8 @@ pub(crate) struct Task {
     pub number: usize,
     /// Its working folder, where that is known.
     pub folder: Option<String>,
+    /// What its descriptors are open on, as far as that is known.
+    pub open: Descriptors,
     /// The call at which it is held.
     pub held: Option<Held>,
     /// The call at which it was held before a signal took that away.
@@ -46,14 +49,15 @@ pub(crate) struct Held {
 }
 
 impl Task {
-    pub fn new(tid: u32, number: usize) -> Self {
-        let [pid, own_pid] = process_of(tid).unwrap_or([tid, tid]);
+    /// Of the process with this pid, which knows itself by that one.
+    pub fn new(tid: u32, [pid, own_pid]: [u32; 2], number: usize, open: Descriptors) -> Self {
         Self {
             tid,
             pid,
             own_pid,
             number,
             folder: None,
+            open,
             held: None,
             lost: None,
             has_looked: false,
@@ -75,20 +79,27 @@ pub(crate) fn handle(pid: u32) -> io::Result<OwnedFd> {
 
 /// What `/proc` tells of a process's numbers in such a field, as the process knows it itself.
 pub(crate) fn innermost(pid: u32, field: &str) -> Option<u32> {
-    let status = procfs::text(format!("/proc/{pid}/status")).ok()?;
+    let status = procfs::record(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// The process of a task: its pid here, and in its own namespace.
 pub(crate) fn process_of(tid: u32) -> Option<[u32; 2]> {
-    let status = procfs::text(format!("/proc/{tid}/status")).ok()?;
+    let status = procfs::record(format!("/proc/{tid}/status")).ok()?;
     let last = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_ascii_whitespace().next_back()?.parse().ok()
     };
     let pid = last("Tgid:")?;
     Some([pid, last("NStgid:").unwrap_or(pid)])
+}
+
+/// Whether a process, and whoever it starts, is known to itself by the numbers that it has here.
+pub(crate) fn has_own_numbers(pid: u32) -> bool {
+    let Ok(status) = procfs::record(format!("/proc/{pid}/status")) else { return false };
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NStgid:"));
+    numbers.is_none_or(|numbers| numbers.split_ascii_whitespace().count() == 1)
 }
 
 /// How many threads a process has.
@@ -111,7 +122,7 @@ pub(crate) struct Information {
 
 /// What is said of a descriptor; nothing where it is not open.
 pub(crate) fn information(task: u32, fd: i32) -> Option<Information> {
-    let text = procfs::text(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
+    let text = procfs::record(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
     let mut information = Information::default();
     for line in text.lines() {
         if let Some(lock) = line.strip_prefix("lock:") {

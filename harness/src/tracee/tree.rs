@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::fork_server::Template;
 use super::settings::{Command, Ending, Planned};
 use super::still;
-use super::task::{Held, Task};
+use super::task::{Held, Task, has_own_numbers};
 use super::tasks::Choice;
 use crate::books::deed::Known;
 use crate::books::prediction::world;
@@ -66,6 +66,18 @@ pub(crate) struct Tree {
     pub pids: Vec<u32>,
     /// Whether there ever was more than one task.
     pub is_many: bool,
+    /// Whether somebody of it may share descriptors with another: a thread, or a child that was started so.
+    pub shares: bool,
+    /// Whether one of its open files may have several descriptors: copies by `dup` and its like, or a child's.
+    pub copies: bool,
+    /// The processes that started a child or a thread in this execution. Whoever is not among them has none.
+    pub starters: Vec<u32>,
+    /// Whether a command was asked for whose first process is not known yet.
+    pub starting: bool,
+    /// Whether somebody did not die who was to.
+    pub lingers: bool,
+    /// Whether its processes are known to themselves by the numbers that they have here, but for clones.
+    pub has_own_numbers: bool,
     /// Whether it opened a FIFO or a socket that lies in a state folder.
     pub has_channel: bool,
     /// What held sleeps have taken so far.
@@ -108,6 +120,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub fn new(slot: Slot, output: [&Path; 2]) -> io::Result<Self> {
+        let has_own_numbers = has_own_numbers(slot.pid);
         let [stdout, stderr] = output.map(|path| File::options().read(true).write(true).open(path));
         Ok(Self {
             slot,
@@ -120,6 +133,12 @@ impl Tree {
             heard: 0,
             pids: Vec::new(),
             is_many: false,
+            shares: false,
+            copies: false,
+            starters: Vec::new(),
+            starting: false,
+            lingers: false,
+            has_own_numbers,
             has_channel: false,
             slept_ns: 0,
             waiting: Vec::new(),
@@ -158,6 +177,9 @@ impl Tree {
         self.leaving.clear();
         self.pids.clear();
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
+        self.shares = false;
+        self.copies = false;
+        self.starters.clear();
         self.waiting.clear();
         self.outlasted.clear();
         self.choices.clear();
@@ -190,6 +212,28 @@ impl Tree {
     /// Whether a pid or a task is of this tree, or was in this execution: that it is gone is what others may see.
     pub fn has(&self, pid: u32) -> bool {
         self.pids.contains(&pid)
+    }
+
+    /// Its command has begun, in this process.
+    pub fn has_root(&mut self, pid: u32, handle: OwnedFd) {
+        self.root = Some((pid, handle));
+        self.starting = false;
+    }
+
+    /// A task starts a child or a thread, with these flags.
+    pub fn starts(&mut self, tid: u32, flags: u64) {
+        (self.is_many, self.copies) = (true, true);
+        let pid = self.task(tid).map_or(tid, |task| task.pid);
+        self.starters.push(pid);
+        self.shares |= flags & (libc::CLONE_FILES | libc::CLONE_THREAD) as u64 != 0;
+        for task in &mut self.tasks {
+            if self.shares {
+                task.open.give_up();
+            } else if task.tid != tid {
+                // One that is gone may give its number to whoever is started.
+                task.open.forget();
+            }
+        }
     }
 
     /// Whether nobody of it can do anything before a call is answered: known without a look.

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,12 @@ static int how(const char *text) {
 static void *run(void *from);
 
 static void hear(int which) { (void)which; }
+
+/* The descriptor that a child puts in the place of another, in a table that it shares. */
+static int swapped[2];
+static char stack[1 << 16];
+
+static int swap(void *from) { (void)from; _exit(dup2(swapped[0], swapped[1]) < 0); }
 
 static int skip(int at, const char *end) {
     while (at < count && strcmp(words[at], end)) at++;
@@ -134,6 +141,12 @@ static void *run(void *from) {
         else if (!strcmp(op, "until")) { char *path = NEXT; while (access(path, F_OK)) usleep(10000); tell("until", 0); }
         else if (!strcmp(op, "tries")) { char *path = NEXT; int n = atoi(NEXT); while (n-- && access(path, F_OK)) sleep(1); tell("tries", n < 0 ? 0 : 1); }
         else if (!strcmp(op, "spin")) { for (;;) {} }
+        else if (!strcmp(op, "dup2")) { int a = atoi(NEXT), b = atoi(NEXT); tell("dup2", dup2(fds[a], fds[b]) < 0 ? -1 : 0); }
+        else if (!strcmp(op, "dup3")) { int a = atoi(NEXT), b = atoi(NEXT); tell("dup3", dup3(fds[a], fds[b], O_CLOEXEC) < 0 ? -1 : 0); }
+        else if (!strcmp(op, "range")) { int slot = atoi(NEXT); tell("range", syscall(436 /* close_range */, fds[slot], fds[slot], 0)); }
+        else if (!strcmp(op, "swapper")) { swapped[0] = fds[atoi(NEXT)]; swapped[1] = fds[atoi(NEXT)];
+            if (clone(swap, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, 0) < 0) _exit(8); }
+        else if (!strcmp(op, "exec")) { execv("/proc/self/exe", words + at - 1); tell("exec", -1); }
         else if (!strcmp(op, "exit")) { _exit(atoi(NEXT)); }
         else { fprintf(stderr, "what is %s?\n", op); _exit(99); }
     }

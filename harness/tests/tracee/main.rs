@@ -3,6 +3,7 @@
 
 mod cases;
 mod clones;
+mod descriptors;
 mod lab;
 mod lives;
 mod random;
@@ -21,8 +22,8 @@ type Case = (&'static str, fn(&Zygote));
 fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let all: Vec<&Case> =
-        cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).chain(tasks::ALL).collect();
+    let all = cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).chain(tasks::ALL);
+    let all: Vec<&Case> = all.chain(descriptors::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");

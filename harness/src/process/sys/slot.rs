@@ -84,11 +84,14 @@ pub(crate) fn start(image: &Image, starting: Starting) -> io::Result<Child> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the end of a vector is a valid place to point to.
     let top = unsafe { stack.as_mut_ptr().add(stack.len()) };
+    let argument = (&raw const errand).cast_mut().cast::<c_void>();
+    // Without `CLONE_SETTLS` the kernel does not look at the last argument. glibc leaves it in the register of a sixth argument
+    // on x86_64, where the filter finds the pass; elsewhere the call stops, and the controller lets it go on.
+    let (nowhere, pass) = (std::ptr::null_mut::<c_int>(), starting.pass as *mut c_void);
     // SAFETY: the child runs `be_child` on a stack of its own, aligned as every architecture wants it, and shares our
     // memory; we stand still until it has executed a program or ended (`CLONE_VFORK`), so the stack and the errand outlive
-    // it, and nobody else touches them.
-    let pid =
-        unsafe { libc::clone(be_child, top.cast(), flags, (&raw const errand).cast_mut().cast::<c_void>()) };
+    // it, and nobody else touches them. What follows the argument is read by none of these flags.
+    let pid = unsafe { libc::clone(be_child, top.cast(), flags, argument, nowhere, pass, nowhere) };
     let pid = Errno::result(pid)?;
     match errand.error.load(Ordering::Relaxed) {
         0 => Ok(Child { pid, class_error: errand.class.load(Ordering::Relaxed) }),

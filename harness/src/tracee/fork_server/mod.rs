@@ -24,7 +24,7 @@ use super::machine::{Machine, Result};
 use super::memory::Memory;
 use super::outside::Outside;
 use super::settings::{Cloned, TraceeError};
-use super::still::descendants;
+use super::still::{Threads, descendants, descendants_by};
 use super::task::{handle, innermost, process_of};
 use super::tree::Heard;
 use crate::books::deed::{Deed, Known, Target};
@@ -50,6 +50,8 @@ const FREE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Template {
     pub pid: u32,
+    /// The pid that it was started with, which its clones have as well.
+    pub own_pid: u32,
     /// The stop at which it waits for what it is to do.
     pub stop: Notification,
     /// Where the code lies that it waits in.
@@ -228,7 +230,14 @@ impl Machine {
     /// them, whosever they are.
     pub(super) fn family(&self, process: usize) -> Vec<u32> {
         let tree = &self.trees[process];
-        let mut family = descendants(tree.slot.pid);
+        let knows_all = !tree.starting && !tree.lingers && !self.options.allow_uncontrolled;
+        if knows_all && tree.starters.is_empty() {
+            return tree.root.iter().map(|(root, _)| *root).collect();
+        }
+        let mut family = match knows_all && !tree.shares {
+            true => descendants_by(tree.slot.pid, &tree.starters),
+            false => descendants(tree.slot.pid),
+        };
         if !tree.templates.is_empty() {
             family.retain(|pid| tree.templates.iter().all(|template| template.pid != *pid));
         }
@@ -238,9 +247,20 @@ impl Machine {
         family
     }
 
+    /// How many threads the processes of a tree have.
+    pub(super) fn threads_of(&self, process: usize) -> Threads {
+        match self.trees[process].shares || self.options.allow_uncontrolled {
+            true => Threads::Any,
+            false => Threads::One,
+        }
+    }
+
     /// A process of a clone lost its parent: whose it is cannot be told.
     pub(super) fn note_orphans(&mut self) {
         let Some((nest, _)) = self.forks.nest.as_ref().filter(|_| self.forks.by_clone) else { return };
+        if self.trees.iter().all(|tree| tree.starters.is_empty()) && !self.options.allow_uncontrolled {
+            return;
+        }
         let is_alive = |pid: u32| crate::process::procfs::Stat::of(pid).is_some_and(|stat| !stat.is_dead());
         if descendants(*nest).into_iter().any(is_alive) {
             self.forks.mistrust.get_or_insert_with(|| "it leaves processes behind".into());
@@ -276,11 +296,11 @@ impl Machine {
         }
         self.run.outside.add(&self.trees[process].templates[command].outside);
         let root = handle(pid)?;
-        self.trees[process].root = Some((pid, root));
+        self.trees[process].has_root(pid, root);
         if let Err(why) = self.make_its_own(process, command, child) {
             return Err(refuse(self, why));
         }
-        let own = process_of(pid).map_or(pid, |[_, own]| own);
+        let own = self.trees[process].templates[command].own_pid;
         self.trees[process].pids.push(own);
         self.watch(process);
         Ok(())
@@ -298,9 +318,13 @@ impl Machine {
         loop {
             let stop = self.trees[process].templates[command].stop;
             self.forks.early = None;
-            let call =
-                [libc::SYS_clone3, guard::signed(page + guard::STRUCTURE), guard::CLONE_BYTES, 0, 0, 0, 0];
-            let next = self.ask(process, page, &stop, call)?;
+            let next = if self.trees[process].templates[command].clones > 0 {
+                // The call is written down already, and it is the only one that a template makes once it is ready.
+                self.have_it_called(process, &stop)?
+            } else {
+                let structure = guard::signed(page + guard::STRUCTURE);
+                self.ask(process, page, &stop, [libc::SYS_clone3, structure, guard::CLONE_BYTES, 0, 0, 0, 0])?
+            };
             self.trees[process].templates[command].stop = next;
             match guard::result(&next) {
                 error if error == -i64::from(libc::EEXIST) && begun.elapsed() < FREE => {
@@ -365,6 +389,12 @@ impl Machine {
         Memory(stop.task)
             .write(page + guard::TABLE, &words)
             .map_err(|error| failed("a template cannot be written to", error.to_string()))?;
+        self.have_it_called(process, stop)
+    }
+
+    /// The same for the call that is written down already.
+    fn have_it_called(&mut self, process: usize, stop: &Notification) -> Result<Notification, Unfit> {
+        let failed = |what: &str, error: String| format!("{what}: {error}");
         let answered = self.answer(process, stop, Reply::Value(CALL));
         if !answered.map_err(|error| failed("a template cannot be answered", error.to_string()))? {
             // It was interrupted and stops anew.

@@ -59,13 +59,14 @@ impl Machine {
         let has_class = self.real_time;
         self.trees[process].root = None;
         let made = Instant::now();
-        Ok(Template { pid, stop, page, files, folder, outside, made, clones: 0, has_class })
+        Ok(Template { pid, own_pid, stop, page, files, folder, outside, made, clones: 0, has_class })
     }
 
     /// Starts a command and serves it until it stands where it is to be cloned.
     fn bring_to_first_step(&mut self, process: usize, command: usize) -> Result<Notification, Unfit> {
         self.trees[process].tasks.clear();
         (self.trees[process].heard, self.trees[process].is_many) = (0, false);
+        self.trees[process].starting = true;
         self.trees[process].slot.ask_run(command as u32);
         let begun = Instant::now();
         let mut first: Option<Notification> = None;
@@ -78,7 +79,7 @@ impl Machine {
                 if self.real_time && self.trees[process].slot.class_error().is_some() {
                     self.real_time = false;
                 }
-                self.trees[process].root = Some((pid, root));
+                self.trees[process].has_root(pid, root);
                 self.watch(process);
             }
             if let Some(stop) = first.filter(|_| self.trees[process].root.is_some()) {
@@ -124,6 +125,9 @@ impl Machine {
             return Ok(Some(reply));
         }
         let told = decode::decode(stop, Memory(tid), Recording::Lengths);
+        if let Some(task) = self.trees[process].task(tid) {
+            task.open.stopped(&told);
+        }
         if is_not_cloned(stop.number) || is_for_clones(&told) {
             return Ok(None);
         }

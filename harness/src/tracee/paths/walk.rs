@@ -26,6 +26,15 @@ pub(crate) enum Found {
     Inside(Arc<Place>),
 }
 
+/// What becomes of a name that is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// It stays, as far as the call goes that it is looked up for.
+    Stays,
+    /// The call may take it from its file.
+    Ends,
+}
+
 /// Where a walk is.
 enum Position {
     Outside(String),
@@ -47,11 +56,12 @@ struct Walk<'t> {
     ahead: VecDeque<String>,
     links: u32,
     follow: bool,
+    naming: Naming,
 }
 
 impl Paths {
     /// Where a path of a task leads.
-    pub fn find(&mut self, process: usize, task: &mut Task, at: &At, follow: bool) -> Found {
+    pub fn find(&mut self, process: usize, task: &mut Task, at: &At, follow: bool, naming: Naming) -> Found {
         let start = if at.path.starts_with('/') {
             Position::Outside("/".into())
         } else {
@@ -73,6 +83,7 @@ impl Paths {
             ahead: parts(&at.path),
             links: 0,
             follow,
+            naming,
         };
         let found = self.walk(walk, start);
         if let (Some(key), Found::Outside(_)) = (key, &found)
@@ -105,12 +116,11 @@ impl Paths {
 
     /// A folder within a state folder, by a link to it.
     fn enter(&mut self, process: usize, root: usize, relative: &str, link: &str) -> Option<Position> {
-        let base = if relative.is_empty() {
-            Arc::clone(&self.roots[root].folder)
-        } else {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            Arc::new(openat(rustix::fs::CWD, link, flags, Mode::empty()).ok()?)
-        };
+        if relative.is_empty() {
+            return Some(Position::Inside(self.top(root)));
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let base = Arc::new(openat(rustix::fs::CWD, link, flags, Mode::empty()).ok()?);
         let stat = rustix::fs::fstat(&base).ok()?;
         let shown = self.show(process, root, relative).into();
         let folder = self.file(&stat, &shown);
@@ -120,16 +130,9 @@ impl Paths {
     fn top(&mut self, root: usize) -> Inside {
         let base = Arc::clone(&self.roots[root].folder);
         let shown: Arc<str> = self.roots[root].prefix.as_str().into();
-        let stat = rustix::fs::fstat(&base);
-        let folder = match stat {
-            Ok(stat) => self.file(&stat, &shown),
-            Err(_) => File {
-                inode: self.roots[root].inode,
-                name: Object::named(&"root"),
-                shown,
-                kind: Kind::Folder,
-            },
-        };
+        // It is open, and so stays the folder that it is.
+        let inode = self.roots[root].inode;
+        let folder = File { inode, name: self.name_of(inode, &shown), shown, kind: Kind::Folder };
         Inside { root, base, path: String::new(), folder }
     }
 
@@ -245,7 +248,9 @@ impl Paths {
                     file,
                     shown,
                 };
-                self.keep(&place, (&base, &here));
+                if walk.naming == Naming::Ends {
+                    self.keep(&place, (&base, &here));
+                }
                 Err(Found::Inside(Arc::new(place)))
             }
             Some(next) if next.kind == Kind::Folder => {
