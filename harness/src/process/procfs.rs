@@ -222,6 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_read_whole() {
+        let link = |text: &str| text.lines().find(|line| line.starts_with("NSpid:")).map(str::to_owned);
+        let status = "/proc/self/status";
+        let whole = text(status).expect("read");
+        assert_eq!(link(&record(status).expect("read")), link(&whole));
+        assert_eq!(record(status).expect("read").lines().count(), whole.lines().count());
+        // What is longer than a page is read to its end, too.
+        let folder = tempfile::tempdir().expect("a folder");
+        let long = folder.path().join("long");
+        fs::write(&long, "x".repeat(3 * PAGE + 1)).expect("written");
+        assert_eq!(record(&long).expect("read").len(), 3 * PAGE + 1);
+    }
+
+    #[test]
     fn this_very_process_is_there() {
         let own = std::process::id();
         assert!(pids().contains(&own));

@@ -11,6 +11,7 @@
 //! - Where calls are let through that cannot be foreseen, nothing is remembered: `io_uring` closes descriptors without a stop.
 //! - A descriptor is shown under the path that its file has now: what a rename may move is forgotten ([`Moved`]).
 
+use super::machine::Machine;
 use crate::books::deed::{Deed, Known, Told};
 use crate::books::places::{File, Inode, Place};
 
@@ -28,10 +29,34 @@ pub(crate) struct Descriptors {
 pub(crate) struct Open {
     /// The file, where that lies in a state folder.
     pub file: Option<File>,
-    /// The file, wherever it lies; nothing where nobody has asked.
-    pub lockable: Option<Option<File>>,
+    /// The file, wherever it lies.
+    pub lockable: Lockable,
     /// Whether it may read and write: the access mode among the flags of `open`; nothing where nobody has asked.
     pub access: Option<i32>,
+}
+
+/// What there is to lock.
+#[derive(Clone, Debug)]
+pub(crate) enum Lockable {
+    /// Nobody has asked.
+    Unknown,
+    /// Nothing: it is no file.
+    Nothing,
+    File(File),
+}
+
+impl Lockable {
+    /// Of what was found.
+    pub fn of(file: Option<File>) -> Self {
+        file.map_or(Self::Nothing, Self::File)
+    }
+
+    fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Unknown | Self::Nothing => None,
+        }
+    }
 }
 
 /// Which descriptors a call may close.
@@ -94,7 +119,7 @@ impl Descriptors {
             Moved::Nothing => {}
             Moved::Files(inodes) => self.open.retain(|(_, open)| {
                 let is_of = |file: &File| inodes.contains(&file.inode);
-                !open.file.iter().chain(open.lockable.iter().flatten()).any(is_of)
+                !open.file.as_ref().or(open.lockable.file()).is_some_and(is_of)
             }),
             Moved::Anything => self.open.clear(),
         }
@@ -123,6 +148,21 @@ impl Moved {
         match (of(from), of(to)) {
             (Some(Some(from)), Some(to)) => Self::Files(std::iter::once(from).chain(to).collect()),
             _ => Self::Anything,
+        }
+    }
+}
+
+impl Machine {
+    /// Names move, or have just been moved: what is known of descriptors on what they name is out of date.
+    pub(super) fn move_names(&mut self, moved: &Moved) {
+        if *moved == Moved::Nothing {
+            return;
+        }
+        for task in self.trees.iter_mut().flat_map(|tree| &mut tree.tasks) {
+            task.open.moved(moved);
+            if *moved == Moved::Anything {
+                task.folder = None;
+            }
         }
     }
 }

@@ -56,13 +56,6 @@ impl Machine {
         }
     }
 
-    /// The last thread that ends is the end of its process.
-    fn last_thread(&mut self, process: usize, stop: &Notification, told: Told) -> Told {
-        let Deed::Exit(None) = told else { return told };
-        let pid = self.trees[process].task(stop.task).map_or(stop.task, |task| task.pid);
-        if !self.has_threads(process, pid) { Deed::Exit(Some(stop.args[0] as i32 & 0xff)) } else { told }
-    }
-
     /// What can be said without looking at files.
     pub(super) fn judge(&mut self, process: usize, tid: u32, told: &Told) -> Result<Foreseen> {
         use Foreseen::Reply as Answer;
@@ -349,19 +342,6 @@ impl Machine {
         Ok(())
     }
 
-    /// Names move, or have just been moved: what is known of descriptors on what they name is out of date.
-    pub(super) fn move_names(&mut self, moved: &Moved) {
-        if *moved == Moved::Nothing {
-            return;
-        }
-        for task in self.trees.iter_mut().flat_map(|tree| &mut tree.tasks) {
-            task.open.moved(moved);
-            if *moved == Moved::Anything {
-                task.folder = None;
-            }
-        }
-    }
-
     /// What is known of a task changes as it goes on.
     pub(super) fn go_on(&mut self, process: usize, tid: u32, known: &Known) {
         self.move_names(&Moved::by(known));
@@ -473,23 +453,6 @@ impl Machine {
             end.label = "exit of a child".into();
         }
         Some(end)
-    }
-
-    /// Whom a signal reaches.
-    fn signalled(&self, process: usize, target: Target) -> Option<usize> {
-        let pid = match target {
-            Target::Task(pid) => pid.cast_unsigned(),
-            Target::Group(0) => return Some(process),
-            Target::Group(group) => group.cast_unsigned(),
-            Target::All => return None,
-        };
-        let known = self.trees.iter().position(|tree| tree.has(pid));
-        known.or_else(|| {
-            (0..self.trees.len()).find(|other| {
-                let is_it = |one: u32| one == pid || process_of(one).is_some_and(|[_, own]| own == pid);
-                self.trees[*other].is_many && self.family(*other).into_iter().any(is_it)
-            })
-        })
     }
 
     /// Notes who maps a file, and who writes one that another has mapped.

@@ -141,7 +141,7 @@ impl Machine {
                 real_time: watchdog.is_some(),
                 uninterrupted: settings.options.uninterrupted,
             })?;
-            trees.push(Tree::new(slot, output.each_ref().map(PathBuf::as_path))?);
+            trees.push(Tree::new(slot, pass.0, output.each_ref().map(PathBuf::as_path))?);
         }
         let names = Names::new(settings.options.words.clone());
         let paths = Paths::new(&settings.folders, spawner.pid(), names)?;
@@ -241,11 +241,7 @@ impl Machine {
         let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
         let mut here = CpuSet::new();
         here.set(self.processor?).ok()?;
-        if before == here {
-            return None;
-        }
-        sched_setaffinity(Pid::from_raw(0), &here).ok()?;
-        Some(before)
+        (before != here && sched_setaffinity(Pid::from_raw(0), &here).is_ok()).then_some(before)
     }
 
     fn run_to_its_end(

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
-use super::descriptors::Open;
+use super::descriptors::{Lockable, Open};
 use super::names::Names;
 use super::task::Task;
 use crate::books::places::{File, Inode, Kind, Place};
@@ -108,7 +108,7 @@ impl Paths {
                 Some(self.file(&stat, &shown.into()))
             }
         };
-        task.open.remember(fd, Open { file: file.clone(), lockable: None, access: None });
+        task.open.remember(fd, Open { file: file.clone(), lockable: Lockable::Unknown, access: None });
         file
     }
 
@@ -117,12 +117,14 @@ impl Paths {
         if let Some(file) = self.descriptor(process, task, fd) {
             return Some(file);
         }
-        if let Some(known) = task.open.get(fd).and_then(|open| open.lockable.clone()) {
-            return known;
+        match task.open.get(fd).map(|open| &open.lockable) {
+            Some(Lockable::File(file)) => return Some(file.clone()),
+            Some(Lockable::Nothing) => return None,
+            Some(Lockable::Unknown) | None => {}
         }
         let file = self.lockable_outside(process, task.tid, fd);
         if let Some(open) = task.open.get_mut(fd) {
-            open.lockable = Some(file.clone());
+            open.lockable = Lockable::of(file.clone());
         }
         file
     }

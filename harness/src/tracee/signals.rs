@@ -9,8 +9,8 @@
 //! the execution is spoilt: no verdict rests on it.
 
 use super::machine::{Machine, Result};
-use super::task::{Held, threads};
-use crate::books::deed::{Ask, Deed, Known};
+use super::task::{Held, process_of, threads};
+use crate::books::deed::{Ask, Deed, Known, Target, Told};
 use crate::books::prediction::Effect;
 use crate::process::procfs::{self, Stat};
 use crate::process::sys::seccomp::{Notification, Reply};
@@ -91,6 +91,30 @@ impl Machine {
     /// Whether a process has several threads. Each is started by a call that stops.
     pub(super) fn has_threads(&self, process: usize, pid: u32) -> bool {
         (self.trees[process].shares || self.options.allow_uncontrolled) && threads(pid) > 1
+    }
+
+    /// The last thread that ends is the end of its process.
+    pub(super) fn last_thread(&mut self, process: usize, stop: &Notification, told: Told) -> Told {
+        let Deed::Exit(None) = told else { return told };
+        let pid = self.trees[process].task(stop.task).map_or(stop.task, |task| task.pid);
+        if self.has_threads(process, pid) { told } else { Deed::Exit(Some(stop.args[0] as i32 & 0xff)) }
+    }
+
+    /// Whom a signal reaches.
+    pub(super) fn signalled(&self, process: usize, target: Target) -> Option<usize> {
+        let pid = match target {
+            Target::Task(pid) => pid.cast_unsigned(),
+            Target::Group(0) => return Some(process),
+            Target::Group(group) => group.cast_unsigned(),
+            Target::All => return None,
+        };
+        let known = self.trees.iter().position(|tree| tree.has(pid));
+        known.or_else(|| {
+            (0..self.trees.len()).find(|other| {
+                let is_it = |one: u32| one == pid || process_of(one).is_some_and(|[_, own]| own == pid);
+                self.trees[*other].is_many && self.family(*other).into_iter().any(is_it)
+            })
+        })
     }
 
     /// Keeps a child from leaving until its parent is not held.

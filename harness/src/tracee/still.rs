@@ -122,10 +122,8 @@ pub(crate) fn descendants(of: u32) -> Vec<u32> {
 
 /// All that descends from a process, where only these have started anybody, and all have one thread.
 pub(crate) fn descendants_by(of: u32, starters: &[u32]) -> Vec<u32> {
-    let children = |pid| match pid == of || starters.contains(&pid) {
-        true => procfs::children_of_single(pid),
-        false => Vec::new(),
-    };
+    let has_any = |pid| pid == of || starters.contains(&pid);
+    let children = |pid| if has_any(pid) { procfs::children_of_single(pid) } else { Vec::new() };
     descend(of, children)
 }
 

@@ -51,6 +51,8 @@ pub(crate) enum Heard {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Tree {
     pub slot: Slot,
+    /// The word that calls carry which are not to stop.
+    pub pass: u64,
     pub phase: Phase,
     /// The command at work, and what all of them came to.
     pub command: usize,
@@ -119,11 +121,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub fn new(slot: Slot, output: [&Path; 2]) -> io::Result<Self> {
+    pub fn new(slot: Slot, pass: u64, output: [&Path; 2]) -> io::Result<Self> {
         let has_own_numbers = has_own_numbers(slot.pid);
         let [stdout, stderr] = output.map(|path| File::options().read(true).write(true).open(path));
         Ok(Self {
             slot,
+            pass,
             phase: Phase::Over,
             command: 0,
             commands: Vec::new(),

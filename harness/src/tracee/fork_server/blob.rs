@@ -77,6 +77,18 @@ fn code(page: u64, own: &Registers, number: i64) -> Vec<u8> {
     // Make the call that is written down.
     code.land(to_call);
     code.word(&[0x49, 0xbc], page + TABLE); // mov r12, TABLE
+    // Before it, go to the folder that is written down, if there is one.
+    code.add(&[0x49, 0x8b, 0x7c, 0x24, 0x38]); // mov rdi, [r12 + 56]
+    code.add(&[0x48, 0x85, 0xff]); // test rdi, rdi
+    let at_once = code.branch(&[0x0f, 0x84]); // je
+    code.number(&[0xb8], libc::SYS_chdir as u32);
+    code.add(&[0x4d, 0x8b, 0x4c, 0x24, 0x30]); // mov r9, [r12 + 48]: the pass
+    code.add(&SYSCALL);
+    code.add(&[0x48, 0x89, 0xc3]); // mov rbx, rax
+    code.add(&[0x48, 0x85, 0xc0]); // test rax, rax
+    let failed = code.branch(&[0x0f, 0x85]); // jne
+    code.land_at(failed, 0);
+    code.land(at_once);
     code.add(&[0x49, 0x8b, 0x04, 0x24]); // mov rax, [r12]
     code.add(&[0x49, 0x8b, 0x7c, 0x24, 0x08]); // mov rdi, [r12 + 8]
     code.add(&[0x49, 0x8b, 0x74, 0x24, 0x10]); // mov rsi, [r12 + 16]
@@ -90,10 +102,15 @@ fn code(page: u64, own: &Registers, number: i64) -> Vec<u8> {
     code.land_at(back, 0);
     // Be the program: in a process group of one's own, as whoever is started.
     code.land(to_go);
+    code.word(&[0x49, 0xbc], page + TABLE); // mov r12, TABLE
     code.number(&[0xb8], libc::SYS_setpgid as u32);
     code.add(&[0x31, 0xff, 0x31, 0xf6]); // rdi, rsi = 0
     code.number(&[0xba], super::guard::OWN_GROUP); // a mark by which the controller knows the call
+    code.add(&[0x4d, 0x8b, 0x4c, 0x24, 0x30]); // mov r9, [r12 + 48]: the pass
     code.add(&SYSCALL);
+    // The program is not to find the pass.
+    code.add(&[0x31, 0xc0]); // xor eax, eax
+    code.add(&[0x49, 0x89, 0x44, 0x24, 0x30]); // mov [r12 + 48], rax
     // Ask for what a fork does not hand on: set_robust_list(list, 24), set_tid_address(cleared),
     // prctl(PR_SET_PDEATHSIG, signal), prctl(PR_SET_CHILD_SUBREAPER, adopts).
     code.word(&[0x49, 0xbc], page + HANDED_ON); // mov r12, HANDED_ON

@@ -12,7 +12,8 @@ use crate::process::procfs;
 use crate::process::sys::seccomp::Notification;
 use crate::process::sys::task::share_file;
 
-/// Where the call lies in a template's page that it is to make.
+/// Where the call lies in a template's page that it is to make: its number, its arguments, and the path of a folder to go to
+/// first. What makes clones carries the pass in the place of the sixth argument.
 pub(super) const TABLE: u64 = 0x400;
 /// Where structures lie for calls.
 pub(super) const STRUCTURE: u64 = 0x500;
@@ -28,7 +29,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 0x800;
 /// Marks a clone's first call, by which it gets a process group of its own.
 pub(super) const OWN_GROUP: u32 = 0x464c_4f43;
 /// Bytes of `struct clone_args`.
-pub(super) const CLONE_BYTES: i64 = 11 * 8;
+pub(super) const CLONE_BYTES: u64 = 11 * 8;
 
 /// An address as an argument.
 pub(super) const fn signed(address: u64) -> i64 {

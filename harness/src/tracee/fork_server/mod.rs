@@ -234,9 +234,10 @@ impl Machine {
         if knows_all && tree.starters.is_empty() {
             return tree.root.iter().map(|(root, _)| *root).collect();
         }
-        let mut family = match knows_all && !tree.shares {
-            true => descendants_by(tree.slot.pid, &tree.starters),
-            false => descendants(tree.slot.pid),
+        let mut family = if knows_all && !tree.shares {
+            descendants_by(tree.slot.pid, &tree.starters)
+        } else {
+            descendants(tree.slot.pid)
         };
         if !tree.templates.is_empty() {
             family.retain(|pid| tree.templates.iter().all(|template| template.pid != *pid));
@@ -249,10 +250,8 @@ impl Machine {
 
     /// How many threads the processes of a tree have.
     pub(super) fn threads_of(&self, process: usize) -> Threads {
-        match self.trees[process].shares || self.options.allow_uncontrolled {
-            true => Threads::Any,
-            false => Threads::One,
-        }
+        let may_be_many = self.trees[process].shares || self.options.allow_uncontrolled;
+        if may_be_many { Threads::Any } else { Threads::One }
     }
 
     /// A process of a clone lost its parent: whose it is cannot be told.
@@ -297,7 +296,7 @@ impl Machine {
         self.run.outside.add(&self.trees[process].templates[command].outside);
         let root = handle(pid)?;
         self.trees[process].has_root(pid, root);
-        if let Err(why) = self.make_its_own(process, command, child) {
+        if let Err(why) = self.make_its_own(process, command, &child) {
             return Err(refuse(self, why));
         }
         let own = self.trees[process].templates[command].own_pid;
@@ -308,11 +307,11 @@ impl Machine {
 
     /// Has a template cloned; gives back the stop at which the clone waits.
     fn clone_of(&mut self, process: usize, command: usize) -> Result<Notification, Unfit> {
-        let (pid, page) = {
+        let pid = {
             let Some(template) = self.trees[process].templates.get(command) else {
                 return Err("a template is gone".into());
             };
-            (template.pid, template.page)
+            template.pid
         };
         let begun = Instant::now();
         loop {
@@ -322,14 +321,18 @@ impl Machine {
                 // The call is written down already, and it is the only one that a template makes once it is ready.
                 self.have_it_called(process, &stop)?
             } else {
-                let structure = guard::signed(page + guard::STRUCTURE);
-                self.ask(process, page, &stop, [libc::SYS_clone3, structure, guard::CLONE_BYTES, 0, 0, 0, 0])?
+                self.write_clone_call(process, command)?;
+                self.have_it_called(process, &stop)?
             };
             self.trees[process].templates[command].stop = next;
             match guard::result(&next) {
                 error if error == -i64::from(libc::EEXIST) && begun.elapsed() < FREE => {
                     // What the last execution left is about to be gone.
                     std::thread::sleep(Duration::from_micros(50));
+                }
+                error if error == -i64::from(libc::ENOENT) || error == -i64::from(libc::ENOTDIR) => {
+                    let folder = self.trees[process].templates[command].folder.clone();
+                    return Err(format!("its working folder {} is gone", folder.unwrap_or_default()));
                 }
                 error @ ..=0 => {
                     let error = io::Error::from_raw_os_error(error.unsigned_abs() as i32);
@@ -344,8 +347,29 @@ impl Machine {
         }
     }
 
+    /// Writes down the calls by which a template is cloned: to the working folder, where that may have been made anew, and the
+    /// clone itself. They carry the pass, so that they do not stop.
+    fn write_clone_call(&self, process: usize, command: usize) -> Result<(), Unfit> {
+        let tree = &self.trees[process];
+        let Some(template) = tree.templates.get(command) else { return Err("a template is gone".into()) };
+        let (page, memory) = (template.page, Memory(template.pid));
+        let mut folder = 0;
+        let write = |at: u64, bytes: &[u8]| {
+            memory
+                .write(page + at, bytes)
+                .map_err(|error| format!("a template cannot be written to: {error}"))
+        };
+        if let Some(path) = &template.folder {
+            write(guard::TEXT, &[path.as_bytes(), &[0]].concat())?;
+            folder = page + guard::TEXT;
+        }
+        let clone = [libc::SYS_clone3.cast_unsigned(), page + guard::STRUCTURE, guard::CLONE_BYTES];
+        let words = [clone[0], clone[1], clone[2], 0, 0, 0, tree.pass, folder];
+        write(guard::TABLE, &words.map(u64::to_ne_bytes).concat())
+    }
+
     /// Gives a clone what it must not share, and lets it go on.
-    fn make_its_own(&mut self, process: usize, command: usize, child: Notification) -> Result<(), Unfit> {
+    fn make_its_own(&mut self, process: usize, command: usize, child: &Notification) -> Result<(), Unfit> {
         let tree = &self.trees[process];
         let template = &tree.templates[command];
         for open in &template.files {
@@ -357,19 +381,7 @@ impl Machine {
                 .give(child.id, file.as_fd(), Some(open.number), closes)
                 .map_err(|error| format!("a descriptor cannot be given: {error}"))?;
         }
-        let page = template.page;
-        let mut child = child;
-        if let Some(folder) = template.folder.clone() {
-            let text = [folder.as_bytes(), &[0]].concat();
-            let at = page + guard::TEXT;
-            Memory(child.task).write(at, &text).map_err(|error| format!("cannot be written: {error}"))?;
-            let call = [libc::SYS_chdir, guard::signed(at), 0, 0, 0, 0, 0];
-            child = self.ask(process, page, &child, call)?;
-            if guard::result(&child) != 0 {
-                return Err(format!("its working folder {folder} is gone"));
-            }
-        }
-        match self.answer(process, &child, Reply::Value(GO)) {
+        match self.answer(process, child, Reply::Value(GO)) {
             Ok(true) => Ok(()),
             Ok(false) => Err("a clone is gone before it began".into()),
             Err(error) => Err(error.to_string()),
