@@ -219,8 +219,8 @@ fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
     if settings.uninterrupted { seccomp::install_uninterrupted(&filter) } else { seccomp::install(&filter) }
 }
 
-/// Under the filter from here on: what is called is harmless, or carries the pass; to start a command, the slot stops
-/// once, and its controller lets it go on.
+/// Under the filter from here on: what is called is harmless, or carries the pass; to start a command, the slot
+/// may stop once, and its controller lets it go on.
 fn serve(settings: &SlotSettings, images: &[Image], niceness: Option<i32>, words: &Words) -> io::Result<()> {
     let mut seen = 0;
     let mut keeps_reaping = false;
@@ -341,7 +341,7 @@ impl Slot {
         self.words.ring(Word::Requests, self.requests);
     }
 
-    /// Orders the command of this index to be started; [`Slot::report`] gives its pid. The slot stops once meanwhile, and
+    /// Orders the command of this index to be started; [`Slot::report`] gives its pid. The slot may stop once meanwhile, and
     /// must be let go on.
     pub(crate) fn ask_run(&mut self, command: u32) {
         self.request(RUN, command);

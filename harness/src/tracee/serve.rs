@@ -45,7 +45,7 @@ impl Machine {
             return self.start_clone(process, command);
         }
         self.trees[process].slot.ask_run(command as u32);
-        // The slot stops once, as it forks; the command may stop before the slot can tell its pid.
+        // Where its fork does not carry the pass, the slot stops once; the command may stop before the slot can tell its pid.
         let mut early = Vec::new();
         let begun = loop {
             if let Some(report) = self.trees[process].slot.report(Duration::ZERO) {
