@@ -123,8 +123,7 @@ fn histories(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         match latest::is_run(path) {
             false => histories.push(path.clone()),
             true if kept.is_empty() => {
-                let why = "a run that kept no history: run it again with --keep-history";
-                return Err(Failure::new(Exit::Usage, format!("{}: {why}", path.display())));
+                return Err(Failure::new(Exit::Usage, latest::kept_no_history(path)));
             }
             true => histories.extend(kept),
         }

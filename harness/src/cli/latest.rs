@@ -25,14 +25,29 @@ pub fn findings(run: &Path) -> Vec<PathBuf> {
     findings
 }
 
-/// The histories of a run: of all of it where that was kept, else those around its findings.
+/// The histories of a run: the one that was kept of the whole run, and those of its findings. The first does not stand for
+/// the others: of an exploration it is one execution, and findings come from others.
 pub fn histories(run: &Path) -> Vec<PathBuf> {
-    let whole = run.join("history.jsonl.zst");
-    if whole.is_file() {
-        return vec![whole];
-    }
+    let whole = std::iter::once(run.join("history.jsonl.zst"));
     let parts = findings(run).into_iter().map(|finding| finding.join("history.jsonl"));
-    parts.filter(|path| path.is_file()).collect()
+    whole.chain(parts).filter(|path| path.is_file()).collect()
+}
+
+/// What to say to somebody who wants to check a run without histories.
+pub fn kept_no_history(run: &Path) -> String {
+    let shown = run.display();
+    let kind = fs::read_to_string(run.join("summary.json")).ok().and_then(|text| {
+        let summary: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(summary.get("kind")?.as_str()?.to_owned())
+    });
+    match kind.as_deref() {
+        Some(kind @ ("race" | "crash")) => format!(
+            "{shown}: a {kind} run, which has no history to check: it compares results; `flockwork report` shows them, and \
+             `flockwork replay` repeats its findings"
+        ),
+        Some("bench") => format!("{shown}: a benchmark, which has no history to check; `flockwork report` shows it"),
+        _ => format!("{shown}: this run kept no history; run it again with --keep-history"),
+    }
 }
 
 /// What to say to somebody who names a run where `command` takes a finding.
@@ -40,11 +55,11 @@ pub fn names_a_run(command: &str, run: &Path) -> String {
     let shown = run.display();
     let findings = findings(run);
     if findings.is_empty() {
-        return format!("{shown}: a run without findings, so there is nothing to {command}");
+        return format!("{shown}: this run has no findings, so there is nothing to {command}");
     }
     let commands: Vec<String> = findings
         .iter()
         .map(|finding| format!("\n  flockwork {command} {}", quoted(&finding.display().to_string())))
         .collect();
-    format!("{shown}: a run; name one of its findings:{}", commands.concat())
+    format!("{shown}: this is a run with several findings; name one:{}", commands.concat())
 }

@@ -88,11 +88,18 @@ impl<'a> View<'a> {
         named(point, &self.varying)
     }
 
-    /// The axes that do not vary, in words: `wait block, work nothing`.
+    /// The axes that do not vary, in words: `work nothing; where they apply: wait block, write rename`.
     #[must_use]
     pub fn constants(&self) -> String {
-        let words: Vec<String> = self.constant.iter().map(ToString::to_string).collect();
-        words.join(", ")
+        let of = |extent| {
+            let constants = self.constant.iter().filter(move |constant| constant.extent == extent);
+            constants.map(Constant::words).collect::<Vec<_>>().join(", ")
+        };
+        match (of(Extent::Everywhere), of(Extent::WhereItApplies)) {
+            (everywhere, some) if some.is_empty() => everywhere,
+            (everywhere, some) if everywhere.is_empty() => format!("{some} (where they apply)"),
+            (everywhere, some) => format!("{everywhere}; where they apply: {some}"),
+        }
     }
 
     /// The rows that are valid and measured something.

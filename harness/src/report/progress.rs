@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::fold::fold;
 use super::github::harmless;
 use super::interleaving::terminal_width;
 use super::table::rate;
@@ -59,12 +60,12 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(Some(length), target);
         let room = if terminal_width() < ROOMY { Room::Narrow } else { Room::Wide };
         let template = match room {
-            Room::Narrow => "{prefix:14!} {percent:>3}%  {wide_msg}",
-            Room::Wide => "{prefix:19!} [{bar:12}] {percent:>3}%  {wide_msg}",
+            Room::Narrow => "{prefix} {percent:>3}%  {wide_msg}",
+            Room::Wide => "{prefix:19} [{bar:12}] {percent:>3}%  {wide_msg}",
         };
         let style = ProgressStyle::with_template(template).expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
-        bar.set_prefix(plain::one_line(name).into_owned());
+        bar.set_prefix(clipped(&plain::one_line(name), usize::from(terminal_width()) / 2));
         Self { shown: bar, room, talk, budget, started: Instant::now(), operations: AtomicU64::new(0) }
     }
 
@@ -98,9 +99,19 @@ impl Bar {
         };
         let line =
             format!("{}: {verdict}, {done} in {}", plain::one_line(&report.name), show_ns(duration_ns));
+        let line = harmless(&plain::framed(&line));
+        let line = if std::io::stderr().is_terminal() { fold(&line, terminal_width()) } else { line };
         // Nobody is left to tell when stderr is gone.
-        let _ = writeln!(anstream::stderr(), "{}", harmless(&plain::framed(&line)));
+        let _ = writeln!(anstream::stderr(), "{line}");
     }
+}
+
+/// A name in at most so many characters.
+fn clipped(name: &str, characters: usize) -> String {
+    if name.chars().count() <= characters {
+        return name.to_owned();
+    }
+    name.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
 }
 
 impl Progress for Bar {

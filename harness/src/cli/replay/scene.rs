@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::super::output::room;
 use crate::explore::observe::Scene;
 use crate::report::table::render;
 use crate::subject::replica::RunscStatus;
@@ -13,6 +14,10 @@ use crate::subject::replica::RunscStatus;
 const SHOWN_BYTES_MAX: usize = 4096;
 /// Of a longer line the beginning is enough.
 const SHOWN_CHARACTERS: usize = 100;
+/// On a narrow terminal at least so much is shown of a line.
+const SHOWN_CHARACTERS_MIN: usize = 20;
+/// What the other columns of the table take of a terminal's width, about.
+const OTHER_COLUMNS: usize = 38;
 /// More files than these nobody reads on a terminal.
 const FILES_MAX: usize = 40;
 
@@ -90,8 +95,10 @@ fn first_line(path: &Path) -> String {
     let status = status.map_or_else(String::new, |status| format!("[{status}] "));
     let line: Vec<char> =
         text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
-    let cut = if line.len() > SHOWN_CHARACTERS { " …" } else { "" };
-    let shown: String = line.into_iter().take(SHOWN_CHARACTERS).collect();
+    let room = room().map_or(SHOWN_CHARACTERS, |width| usize::from(width).saturating_sub(OTHER_COLUMNS));
+    let characters = room.clamp(SHOWN_CHARACTERS_MIN, SHOWN_CHARACTERS);
+    let cut = if line.len() > characters { " …" } else { "" };
+    let shown: String = line.into_iter().take(characters).collect();
     format!("{status}{shown}{cut}")
 }
 

@@ -8,10 +8,10 @@ use crate::plan::schedule::Schedule;
 const QUESTION: &str = "Enter: next step, N: go to step N, c: on to the end, ?: help";
 
 const HELP: &str = "\
-Enter or n  take the step that is shown, and stop before the next
-N           go on to step N and stop before it, such as 12
+Enter or n  take the step shown, and stop before the next one
+N or go N   go on to step N, such as 12, and stop before it
 c or q      go on to the end without stopping, and print the result
-?           this help
+?           print this help
 A schedule runs forwards only: to see an earlier step, start again. --hold N stops before one step for a debugger.
 ";
 
@@ -68,14 +68,15 @@ enum Answer {
 
 impl Answer {
     fn of(line: &str, step: usize, steps: usize) -> Self {
-        match (line, line.parse::<usize>()) {
+        let number = ["go to step ", "go to ", "goto ", "go ", "g "].iter().find_map(|word| line.strip_prefix(word));
+        match (line, number.unwrap_or(line).trim().parse::<usize>()) {
             ("" | "n", _) => Self::StopAt(step + 1),
             ("c" | "q", _) => Self::ToTheEnd,
             ("?" | "h" | "help", _) => Self::Words(HELP.into()),
             (_, Ok(to)) if to > step && to <= steps => Self::StopAt(to),
             (_, Ok(to)) if to == step => Self::Words(format!("this is step {to}\n")),
             (_, Ok(to)) if (1..step).contains(&to) => Self::Words(format!(
-                "step {to} is over, and a schedule runs forwards only: start again to see it\n"
+                "step {to} is over, and a schedule runs forwards only: to see it, start again\n"
             )),
             (_, Ok(to)) => Self::Words(format!("there is no step {to}: the schedule has {steps}\n")),
             (other, Err(_)) => Self::Words(format!("{other:?} is not a command; ? lists them\n")),
@@ -91,6 +92,7 @@ mod tests {
     fn a_number_leads_to_a_step_that_is_still_to_come() {
         assert_eq!(Answer::of("", 3, 9), Answer::StopAt(4));
         assert_eq!(Answer::of("7", 3, 9), Answer::StopAt(7));
+        assert_eq!(Answer::of("go to step 7", 3, 9), Answer::StopAt(7));
         assert_eq!(Answer::of("c", 3, 9), Answer::ToTheEnd);
         for (line, told) in [
             ("2", "is over"),

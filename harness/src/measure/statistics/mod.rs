@@ -122,7 +122,7 @@ impl CellStatistics {
         };
         match throughput.interval {
             None => warnings.push(
-                "one round has no spread, so nothing can be said about its confidence: measure more rounds".into(),
+                "one round has no spread, so there is no confidence interval: measure more rounds".into(),
             ),
             // A round that was disturbed has been named, and says why.
             Some(_) if !self.noisy.is_empty() => {}
@@ -153,7 +153,7 @@ fn told(noisy: NoisyRound, rounds: usize) -> String {
         "measure again on a quiet machine, or measure more rounds"
     };
     format!(
-        "round {} of {rounds} was {percent:.0}% {direction} the median: something disturbed it, and it counts; {advice}",
+        "round {} of {rounds} was {percent:.0}% {direction} the median, and it counts; {advice}",
         noisy.round + 1
     )
 }

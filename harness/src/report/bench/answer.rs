@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::measure::statistics::{CellStatistics, is_bound};
 use crate::measure::view::{View, named};
-use crate::measure::{Axis, Metric};
+use crate::measure::{Axis, Metric, Point};
 use crate::words::{grouped, plural};
 
 /// Below this index of Jain the shares are not called fair.
@@ -14,47 +14,55 @@ const FAIR: f64 = 0.9;
 /// What was measured of one contender, by the number of processes.
 type Cells<'v> = BTreeMap<u64, &'v CellStatistics>;
 
-/// A sentence for each root.
+/// A sentence for each group of cells that compare.
 #[must_use]
 pub fn sentences(view: &View<'_>) -> Vec<String> {
-    let apart: Vec<Axis> =
-        view.varying.iter().copied().filter(|axis| !matches!(axis, Axis::Processes | Axis::Root)).collect();
-    let mut roots: BTreeMap<String, BTreeMap<String, Cells<'_>>> = BTreeMap::new();
+    // Only cells under the same conditions compare; the number of processes has words of its own.
+    let varying = || view.varying.iter().copied().filter(|axis| *axis != Axis::Processes);
+    let (conditions, choices): (Vec<Axis>, Vec<Axis>) = varying().partition(|axis| axis.is_condition());
+    let mut groups: BTreeMap<String, BTreeMap<String, Cells<'_>>> = BTreeMap::new();
     let mut refused: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for (row, statistics) in view.valid() {
         if is_bound(row.cell) {
             continue;
         }
         let point = &row.cell.point;
-        let root = point.get(Axis::Root).map(ToString::to_string).unwrap_or_default();
+        let group = under(point, &conditions);
         let processes = match point.get(Axis::Processes) {
             Some(crate::measure::Value::Number(processes)) => *processes,
             _ => 1,
         };
-        let failed = refused.entry(root.clone()).or_default();
+        let failed = refused.entry(group.clone()).or_default();
         failed.0 += statistics.refused;
         failed.1 += statistics.acquisitions;
-        roots.entry(root).or_default().entry(named(point, &apart)).or_default().insert(processes, statistics);
+        groups.entry(group).or_default().entry(named(point, &choices)).or_default().insert(processes, statistics);
     }
-    let many = roots.len() > 1;
-    let told = roots.iter().filter_map(|(root, contenders)| {
+    let many = groups.len() > 1;
+    let told = groups.iter().filter_map(|(group, contenders)| {
         let mut parts = match contenders.len() {
             0 => return None,
             1 => contenders.values().next().map(scaling).unwrap_or_default(),
             _ => ranking(contenders),
         };
         parts.extend(fairness(contenders));
-        if let Some((failed, all)) = refused.get(root).filter(|(failed, _)| *failed > 0) {
+        if let Some((failed, all)) = refused.get(group).filter(|(failed, _)| *failed > 0) {
             parts.push(format!(
                 "{} of {} were refused or failed",
                 grouped(*failed),
                 plural(*all, "operation")
             ));
         }
-        let place = if many { format!("on {root} ") } else { String::new() };
+        let place = if many { group.as_str() } else { "" };
         (!parts.is_empty()).then(|| format!("answer: {place}{}", parts.join("; ")))
     });
     told.collect()
+}
+
+/// Under which conditions a cell was measured, as a sentence begins: `on ext4, with work pause, `.
+fn under(point: &Point, conditions: &[Axis]) -> String {
+    let told = conditions.iter().filter(|axis| point.get(**axis).is_some());
+    let word = |axis: &Axis| if *axis == Axis::Root { "on" } else { "with" };
+    told.map(|axis| format!("{} {}, ", word(axis), named(point, &[*axis]))).collect()
 }
 
 /// How the throughput of the only contender depends on the number of processes.
@@ -71,7 +79,7 @@ fn scaling(cells: &Cells<'_>) -> Vec<String> {
     let over = |base: u64| estimate.over(throughput(&base)?)?.interval;
     let mut parts = Vec::new();
     match over(first) {
-        None => return vec!["one round each cannot tell what is faster: measure more rounds".into()],
+        None => return vec!["one round each cannot show what is faster: measure more rounds".into()],
         Some(interval) if best != first && interval.lower > 1.0 => parts.push(format!(
             "throughput is highest with {}, at least {:.1} times that with {first}",
             plural(best, "process"),
@@ -174,12 +182,13 @@ impl Lead {
     }
 }
 
-/// A list as a sentence has it: `a`, `a and b`, `a, b and c`.
+/// A list as a sentence has it: `a`, `a and b`, `a, b and c`; names with commas are parted by semicolons.
 fn and(names: &[String]) -> String {
+    let separator = if names.iter().any(|name| name.contains(',')) { "; " } else { ", " };
     match names {
         [] => String::new(),
         [only] => only.clone(),
-        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+        [others @ .., last] => format!("{} and {last}", others.join(separator)),
     }
 }
 

@@ -57,7 +57,7 @@ impl<'a> BenchReport<'a> {
         overall(&self.verdicts)
     }
 
-    /// What it answers, in a sentence for each root.
+    /// What it answers, in a sentence for each group of cells that compare.
     #[must_use]
     pub fn answer(&self) -> Vec<String> {
         answer::sentences(&self.view)

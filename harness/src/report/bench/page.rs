@@ -32,9 +32,9 @@ pub struct Scene {
     pub scenario: Option<String>,
 }
 
-/// A table of many columns needs more room than prose; a chart that is squeezed is not read.
+/// A table of many columns needs more room than prose; a chart that is squeezed is not read, so a narrow screen has its own.
 const STYLE: &str = "main{max-width:1560px}th,td{padding:5px 7px;font-size:13px}th{white-space:normal;vertical-align:bottom}td:last-child{white-space:normal;min-width:18ch}\
-    @media (max-width:760px){figure{overflow-x:auto}figure svg{min-width:640px}.grid figure svg{min-width:340px}}";
+    .narrow{display:none}@media (max-width:760px){.roomy{display:none}.narrow{display:block}}";
 
 pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
     let record = report.view.record;
@@ -43,17 +43,17 @@ pub fn show(report: &BenchReport<'_>, scene: &Scene) -> String {
         h1 { (title) }
         (summary(report))
         @for sentence in report.answer() { p { (sentence) } }
-        h2 { "Run it again" }
-        pre { code { (reproduce(report, scene)) } }
-        h2 { "Machine" }
-        (place(report))
+        (charts(&report.charts()))
         h2 { "Results" }
         @if !report.view.constant.is_empty() { p.faint { "Everywhere: " (report.view.constants()) "." } }
         (table(report))
         (invalid(report))
-        (charts(&report.charts()))
         (thresholds(report))
         (warnings(report))
+        h2 { "Run it again" }
+        pre { code { (reproduce(report, scene)) } }
+        h2 { "Machine" }
+        (place(report))
         (method(report))
         @if let Some(text) = &scene.scenario { h2 { "Scenario" } pre { code { (text) } } }
     };
@@ -82,18 +82,18 @@ fn summary(report: &BenchReport<'_>) -> Markup {
         columns::MARKED.map(|metric| (metric, report.view.groups(metric))).into_iter().collect();
     html! {
         p { (cells) ", " span class=(class) { (outcome) }
-            @if !record.complete { ", " span.doubtful { "incomplete: some cells did not get all their rounds" } }
+            @if !record.complete { ", " span.doubtful { "incomplete: some cells lack rounds" } }
             @if invalid > 0 { ", " span.bad { (plural(invalid, "invalid cell")) } }
         }
         @for (metric, groups) in marked { @if !groups.is_empty() {
-            p { strong { (metric.to_string()) } ", among cells of one kind of load whose intervals lie apart:" }
+            p { strong { (metric.to_string()) } ", where the intervals of comparable cells do not overlap:" }
             ul { @for group in groups.iter().take(GROUPS_MAX) {
                 li { @if !group.name.is_empty() { (group.name) ": " }
                     @if let Some(best) = group.best { "best " span.good { (report.view.name(best)) } }
                     @if group.best.is_some() && group.worst.is_some() { "; " }
                     @if let Some(worst) = group.worst { "worst " span.bad { (report.view.name(worst)) } }
                 }
-            } @if groups.len() > GROUPS_MAX { li.faint { "and " (groups.len() - GROUPS_MAX) " more: they are marked in the table" } } }
+            } @if groups.len() > GROUPS_MAX { li.faint { "and " (groups.len() - GROUPS_MAX) " more, marked in the table" } } }
         } }
     }
 }
@@ -129,9 +129,9 @@ fn table(report: &BenchReport<'_>) -> Markup {
                 td { (remarks(&said)) }
             } } }
         } }
-        p.faint { "Throughput is acquisitions a second by all processes, ± half of the interval of 95 % confidence; wait, hold and whole
-            are times; handoff is the part of acquisitions that followed one by another process; CPU is processors in use; switches are
-            context switches for each acquisition." }
+        p.faint { "Throughput: acquisitions per second by all processes; ±: half the 95 % confidence interval; wait, hold and whole: times;
+            handoff: share of acquisitions that followed one by another process; CPU: processors in use; switches: context switches per
+            acquisition." }
     }
 }
 
@@ -210,29 +210,37 @@ fn charts(charts: &[Chart]) -> Markup {
         @for (name, kind) in groups { @if of(kind).next().is_some() {
             h2 { (name) }
             @let (first, rest) = (of(kind).take(SHOWN_MAX), of(kind).skip(SHOWN_MAX));
-            @for chart in first { figure { (PreEscaped(chart.inline())) } }
+            @for chart in first { (figure(chart)) }
             @if of(kind).nth(SHOWN_MAX).is_some() { details {
                 summary { (plural((of(kind).count() - SHOWN_MAX) as u64, "more chart")) }
-                @for chart in rest { figure { (PreEscaped(chart.inline())) } }
+                @for chart in rest { (figure(chart)) }
             } }
         } }
         @for (name, kind) in small { @if of(kind).next().is_some() {
             h2 { (name) }
-            p.faint { "Of the cells with the most processes, at most " (chart::CELLS_MAX) "." }
+            p.faint { "The cells with the most processes, at most " (chart::CELLS_MAX) "." }
             div.grid { @for chart in of(kind) { figure { (PreEscaped(chart.inline())) } } }
         } }
     }
+}
+
+/// A chart, and where it would not be legible on a narrow screen, its narrow drawing.
+fn figure(chart: &Chart) -> Markup {
+    html! { @if let Some(narrow) = chart.inline_narrow() {
+        figure.roomy { (PreEscaped(chart.inline())) }
+        figure.narrow { (PreEscaped(narrow)) }
+    } @else { figure { (PreEscaped(chart.inline())) } } }
 }
 
 fn method(report: &BenchReport<'_>) -> Markup {
     let rounds = report.view.rows.iter().map(|row| row.cell.rounds.len()).max().unwrap_or(0);
     html! {
         h2 { "Method" }
-        p { "Each process is a process of its own, never a thread, and opens the lock file itself. The cells were measured in up to "
-            (plural(rounds as u64, "round")) ", those of all cells in one random order, so that drift hits all alike; warm-up is not
-            among them." }
-        p { "Percentiles are those of merged HDR histograms with " (crate::measure::Latency::DIGITS) " significant digits, never averages of
-            percentiles. Intervals are of 95 % confidence, over rounds: the standard error from " (RESAMPLES) " bootstrap resamplings, times
-            Student's t. Fairness is the index of Jain, Chiu and Hawe (1984). A noisy round is named, and counts." }
+        p { "Each process is a real process, never a thread, and opens the lock file itself. Each cell was measured in up to "
+            (plural(rounds as u64, "round")) ", after a warm-up. The rounds of all cells ran in one random order, so that drift affects all
+            cells alike." }
+        p { "Percentiles come from merged HDR histograms with " (crate::measure::Latency::DIGITS) " significant digits; they are never averages
+            of percentiles. Confidence intervals (95 %) are over rounds: the standard error of " (RESAMPLES) " bootstrap resamples, times
+            Student's t. Fairness is the index of Jain, Chiu and Hawe (1984). Noisy rounds are named, and count." }
     }
 }

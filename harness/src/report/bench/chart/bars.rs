@@ -13,7 +13,8 @@ use crate::measure::view::View;
 use crate::measure::{Metric, Percentile, Stretch};
 use crate::report::bench::columns::shown;
 
-const WIDTH: i32 = 900;
+/// What a page on a screen has room for, and what a telephone has, in pixels.
+const WIDTHS: [i32; 2] = [900, 440];
 const ROW: i32 = 26;
 /// More cells than these no longer make a chart.
 const ROWS_MAX: usize = 32;
@@ -44,10 +45,13 @@ fn chart(view: &View<'_>, metric: Metric) -> Option<Chart> {
     let scale = scale(metric, values);
     let title = format!("{} by {}", words(metric).trim_end_matches(','), by(view));
     let height = HEAD + 12 + ROW * bars.len() as i32 + 52;
-    let svg = draw((WIDTH as u32, height as u32), &title, &note(view), |surface| {
-        paint(surface, metric, &bars, &scale)
+    let [svg, narrow] = WIDTHS.map(|width| {
+        draw((width as u32, height as u32), &title, &note(view), |surface| {
+            paint(surface, width, metric, &bars, &scale)
+        })
     });
-    Some(Chart { name: file_name(&[&metric.to_string(), "by", "cell"]), title, kind: Kind::Metric, svg })
+    let name = file_name(&[&metric.to_string(), "by", "cell"]);
+    Some(Chart { name, title, kind: Kind::Metric, svg, narrow: Some(narrow) })
 }
 
 fn by(view: &View<'_>) -> String {
@@ -55,11 +59,17 @@ fn by(view: &View<'_>) -> String {
     names.join(", ")
 }
 
-fn paint(surface: &Surface<'_>, metric: Metric, bars: &[(String, Estimate)], scale: &Scale) -> Drawn {
+fn paint(
+    surface: &Surface<'_>,
+    width: i32,
+    metric: Metric,
+    bars: &[(String, Estimate)],
+    scale: &Scale,
+) -> Drawn {
     let names = bars.iter().map(|(name, _)| width_of(name)).max().unwrap_or(0) as i32;
-    let left = (names + 2 * MARGIN).min(WIDTH / 2);
+    let left = (names + 2 * MARGIN).min(width / 2);
     // At the right there is room for the longest value.
-    let right = WIDTH - 96;
+    let right = width - 96;
     let (low, high) = scale.ends();
     let x = |place: f64| left + ((place - low) / (high - low) * f64::from(right - left)).round() as i32;
     let (top, bottom) = (HEAD + 6, HEAD + 12 + ROW * bars.len() as i32);

@@ -29,7 +29,7 @@ fn chart(view: &View<'_>, row: &Row<'_>) -> Option<Chart> {
     let head = format!("Handoffs, as shares of {}", grouped(all));
     let height = HEAD + 30 + SIDE + 84;
     let svg = draw((WIDTH as u32, height as u32), &head, &name, |surface| paint(surface, &matrix, all));
-    Some(Chart { name: file_name(&["handoffs", &name]), title, kind: Kind::Handoffs, svg })
+    Some(Chart { name: file_name(&["handoffs", &name]), title, kind: Kind::Handoffs, svg, narrow: None })
 }
 
 /// The sum over the rounds; `None` where nothing followed anything.

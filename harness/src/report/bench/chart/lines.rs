@@ -76,7 +76,7 @@ fn chart(view: &View<'_>, axis: Axis, metric: Metric, facet: &Facet<'_, '_>) -> 
         lines,
     };
     let name = file_name(&[&metric.to_string(), "by", axis.as_str(), &facet.name]);
-    Some(Chart { name, title, kind: Kind::Metric, svg: plot.svg() })
+    Some(Chart { name, title, kind: Kind::Metric, svg: plot.svg(), narrow: Some(plot.narrow_svg()) })
 }
 
 /// What does not vary, and what the bars at the points are.

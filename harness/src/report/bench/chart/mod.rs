@@ -35,6 +35,8 @@ pub struct Chart {
     pub kind: Kind,
     /// The SVG document.
     pub svg: String,
+    /// The same drawn for a narrow screen; `None` where the first one fits.
+    pub narrow: Option<String>,
 }
 
 /// What kind of chart it is.
@@ -54,9 +56,19 @@ impl Chart {
     /// The chart as a part of a page that has [`css`] already.
     #[must_use]
     pub fn inline(&self) -> String {
-        let parts = self.svg.split_once("<style>").zip(self.svg.split_once("</style>"));
-        parts.map_or_else(|| self.svg.clone(), |((before, _), (_, after))| format!("{before}{after}"))
+        without_style(&self.svg)
     }
+
+    /// The same drawn for a narrow screen, where there is such a drawing.
+    #[must_use]
+    pub fn inline_narrow(&self) -> Option<String> {
+        self.narrow.as_deref().map(without_style)
+    }
+}
+
+fn without_style(svg: &str) -> String {
+    let parts = svg.split_once("<style>").zip(svg.split_once("</style>"));
+    parts.map_or_else(|| svg.to_owned(), |((before, _), (_, after))| format!("{before}{after}"))
 }
 
 /// All charts that a record can have.

@@ -1,4 +1,4 @@
-//! Lines in a frame, with their legend beside it.
+//! Lines in a frame, with their legend beside it or, on a narrow screen, below it.
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
@@ -8,11 +8,27 @@ use super::canvas::{Drawn, HEAD, MARGIN, Style, Surface, Weight, draw, marker, w
 use super::palette::{AXIS, FAINT, GRID, LINES, TEXT};
 use super::scale::Scale;
 
-const WIDTH: u32 = 900;
-const HEIGHT: u32 = 460;
+/// What a page on a screen has room for.
+const WIDE: Size = Size { width: 900, height: 460, legend: Legend::Beside };
+/// What a telephone has room for: the letters keep their size, so the legend goes below.
+const NARROW: Size = Size { width: 440, height: 400, legend: Legend::Below };
 const LEGEND_ROW: i32 = 22;
 /// Length of the sample of a line in the legend.
 const SAMPLE: i32 = 30;
+
+/// How large a plot is drawn, without a legend below it, in pixels.
+#[derive(Clone, Copy)]
+struct Size {
+    width: u32,
+    height: u32,
+    legend: Legend,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Legend {
+    Beside,
+    Below,
+}
 
 /// Lines in a frame.
 pub struct Plot {
@@ -49,14 +65,38 @@ pub enum Mark {
 impl Plot {
     /// The SVG document.
     pub fn svg(&self) -> String {
-        draw((WIDTH, HEIGHT), &self.title, &self.note, |surface| self.paint(surface))
+        draw((WIDE.width, WIDE.height), &self.title, &self.note, |surface| self.paint(surface, WIDE))
     }
 
-    fn paint(&self, surface: &Surface<'_>) -> Drawn {
-        let legend = self.lines.iter().map(|line| width_of(&line.name)).max().unwrap_or(0);
-        let legend =
-            if self.lines.len() < 2 { 0 } else { legend.min(WIDTH / 3) as i32 + SAMPLE + 2 * MARGIN };
-        let frame = surface.margin(HEAD, 4, MARGIN, legend + MARGIN);
+    /// The same for a narrow screen, which has no room for a long title: its end stands in the line below it.
+    pub fn narrow_svg(&self) -> String {
+        let parts = [", against ", ": "].iter().find_map(|at| {
+            let (title, rest) = self.title.split_once(at)?;
+            Some((title, format!("{}{rest}", at.trim_start_matches([',', ':', ' ']))))
+        });
+        let (title, note) = parts.unwrap_or((&self.title, self.note.clone()));
+        let height = NARROW.height + self.below(NARROW) as u32;
+        draw((NARROW.width, height), title, &note, |surface| self.paint(surface, NARROW))
+    }
+
+    /// The height of a legend below the frame.
+    fn below(&self, size: Size) -> i32 {
+        if size.legend == Legend::Beside || self.lines.len() < 2 { 0 } else { self.lines.len() as i32 * LEGEND_ROW }
+    }
+
+    /// The width of a legend beside the frame.
+    fn beside(&self, size: Size) -> i32 {
+        let names = self.lines.iter().map(|line| width_of(&line.name)).max().unwrap_or(0);
+        if size.legend == Legend::Below || self.lines.len() < 2 {
+            0
+        } else {
+            names.min(size.width / 3) as i32 + SAMPLE + 2 * MARGIN
+        }
+    }
+
+    fn paint(&self, surface: &Surface<'_>, size: Size) -> Drawn {
+        let (beside, below) = (self.beside(size), self.below(size));
+        let frame = surface.margin(HEAD, 4 + below, MARGIN, beside + MARGIN);
         let mut chart = ChartBuilder::on(&frame)
             .x_label_area_size(46)
             .y_label_area_size(64)
@@ -93,15 +133,18 @@ impl Plot {
         }
         let label = Style { size: 13, role: TEXT, anchor: HPos::Left, bold: Weight::Plain };
         write(surface, &self.y.label, (MARGIN, HEAD + 10), label)?;
-        if legend > 0 {
-            self.legend(surface, WIDTH as i32 - legend)?;
+        if beside > 0 {
+            self.legend(surface, (size.width as i32 - beside, HEAD + 34))?;
+        }
+        if below > 0 {
+            self.legend(surface, (MARGIN, size.height as i32 + LEGEND_ROW / 2))?;
         }
         Ok(())
     }
 
-    fn legend(&self, surface: &Surface<'_>, left: i32) -> Drawn {
+    fn legend(&self, surface: &Surface<'_>, (left, top): (i32, i32)) -> Drawn {
         for (index, line) in self.lines.iter().enumerate() {
-            let y = HEAD + 34 + index as i32 * LEGEND_ROW;
+            let y = top + index as i32 * LEGEND_ROW;
             let ends = vec![(left, y), (left + SAMPLE, y)];
             surface.draw(&PathElement::new(ends, LINES[index].light.stroke_width(2)))?;
             marker(surface, index, (left + SAMPLE / 2, y))?;

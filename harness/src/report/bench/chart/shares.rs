@@ -44,7 +44,7 @@ fn chart(view: &View<'_>, row: &Row<'_>, statistics: &CellStatistics) -> Option<
     let note = format!("{name}{between}Jain's index {jain:.3}");
     let scale = Scale::fit(String::new(), Spread::Even, shares.iter().copied().chain([1.0]), plain);
     let svg = draw((WIDTH as u32, HEIGHT as u32), head, &note, |surface| paint(surface, &shares, &scale));
-    Some(Chart { name: file_name(&["shares", &name]), title, kind: Kind::Shares, svg })
+    Some(Chart { name: file_name(&["shares", &name]), title, kind: Kind::Shares, svg, narrow: None })
 }
 
 /// By rank the middle share of all rounds, as a multiple of an equal part.
