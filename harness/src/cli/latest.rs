@@ -45,7 +45,9 @@ pub fn kept_no_history(run: &Path) -> String {
             "{shown}: a {kind} run, which has no history to check: it compares results; `flockwork report` shows them, and \
              `flockwork replay` repeats its findings"
         ),
-        Some("bench") => format!("{shown}: a benchmark, which has no history to check; `flockwork report` shows it"),
+        Some("bench") => {
+            format!("{shown}: a benchmark, which has no history to check; `flockwork report` shows it")
+        }
         _ => format!("{shown}: this run kept no history; run it again with --keep-history"),
     }
 }

@@ -68,7 +68,8 @@ enum Answer {
 
 impl Answer {
     fn of(line: &str, step: usize, steps: usize) -> Self {
-        let number = ["go to step ", "go to ", "goto ", "go ", "g "].iter().find_map(|word| line.strip_prefix(word));
+        let number =
+            ["go to step ", "go to ", "goto ", "go ", "g "].iter().find_map(|word| line.strip_prefix(word));
         match (line, number.unwrap_or(line).trim().parse::<usize>()) {
             ("" | "n", _) => Self::StopAt(step + 1),
             ("c" | "q", _) => Self::ToTheEnd,

@@ -35,7 +35,12 @@ pub fn sentences(view: &View<'_>) -> Vec<String> {
         let failed = refused.entry(group.clone()).or_default();
         failed.0 += statistics.refused;
         failed.1 += statistics.acquisitions;
-        groups.entry(group).or_default().entry(named(point, &choices)).or_default().insert(processes, statistics);
+        groups
+            .entry(group)
+            .or_default()
+            .entry(named(point, &choices))
+            .or_default()
+            .insert(processes, statistics);
     }
     let many = groups.len() > 1;
     let told = groups.iter().filter_map(|(group, contenders)| {

@@ -34,7 +34,13 @@ pub fn all(view: &View<'_>) -> Vec<Chart> {
                 lines,
             };
             let name = file_name(&["percentiles", stretch.as_str(), &facet.name]);
-            Some(Chart { name, title, kind: Kind::Percentiles, svg: plot.svg(), narrow: Some(plot.narrow_svg()) })
+            Some(Chart {
+                name,
+                title,
+                kind: Kind::Percentiles,
+                svg: plot.svg(),
+                narrow: Some(plot.narrow_svg()),
+            })
         })
     });
     charts.collect()

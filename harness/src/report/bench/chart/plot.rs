@@ -81,7 +81,11 @@ impl Plot {
 
     /// The height of a legend below the frame.
     fn below(&self, size: Size) -> i32 {
-        if size.legend == Legend::Beside || self.lines.len() < 2 { 0 } else { self.lines.len() as i32 * LEGEND_ROW }
+        if size.legend == Legend::Beside || self.lines.len() < 2 {
+            0
+        } else {
+            self.lines.len() as i32 * LEGEND_ROW
+        }
     }
 
     /// The width of a legend beside the frame.
