@@ -22,7 +22,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Refused: create found the container there already.
-    #[error("container {id} exists already ({seen}): choose another id, or delete it first")]
+    #[error("container {id} already exists ({seen}): choose another id, or delete it first")]
     AlreadyExists {
         /// The id that is taken.
         id: ContainerId,
@@ -36,7 +36,7 @@ pub enum Error {
         id: ContainerId,
     },
     /// Refused: a prefix that several containers share.
-    #[error("{prefix} is the start of several ids: {}; give more of it", list(candidates))]
+    #[error("{prefix} begins several ids: {}; give more of the id", list(candidates))]
     Ambiguous {
         /// The beginning that several ids share.
         prefix: String,
@@ -74,7 +74,7 @@ pub enum Error {
         why: String,
     },
     /// A text that is no container id.
-    #[error("{id:?} is no container id: {why}")]
+    #[error("{id:?} is not a container id: {why}")]
     InvalidId {
         /// The text that is no id.
         id: String,
@@ -178,7 +178,10 @@ fn list(ids: &[ContainerId]) -> String {
 }
 
 fn by(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| " (the system does not say by whom)".to_owned(), |holder| format!(" by {holder}"))
+    holder.map_or_else(
+        || " (the system does not say by which process)".to_owned(),
+        |holder| format!(" by {holder}"),
+    )
 }
 
 /// What a person does next who got this refusal.

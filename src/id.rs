@@ -47,7 +47,7 @@ fn fault(text: &str) -> Option<&'static str> {
         "" => Some("it is empty"),
         "." | ".." => Some("it names a folder"),
         _ if text.len() > ContainerId::MAX_BYTES => Some("it is longer than 255 bytes"),
-        _ if !text.bytes().all(allowed) => Some("only A-Z a-z 0-9 _ + . - may appear in it"),
+        _ if !text.bytes().all(allowed) => Some("only A-Z a-z 0-9 _ + . - are allowed"),
         _ => None,
     }
 }

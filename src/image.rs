@@ -45,11 +45,14 @@ impl Image {
     /// Reads an image that a sandbox of this kind wrote.
     pub(crate) fn read(path: &Path, sandbox: &str) -> Result<Self> {
         let bytes = read_bounded(path)?;
-        let image: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::corrupt(path, format_args!("it is no image of a checkpoint: {error}")))?;
+        let image: Self = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::corrupt(path, format_args!("it is not an image of a checkpoint: {error}"))
+        })?;
         if image.version != IMAGE_VERSION {
-            let why =
-                format_args!("it is an image of version {}, this build reads {IMAGE_VERSION}", image.version);
+            let why = format_args!(
+                "it is an image of version {}, but this build reads {IMAGE_VERSION}",
+                image.version
+            );
             return Err(Error::corrupt(path, why));
         }
         if image.sandbox != sandbox {
@@ -103,7 +106,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
-        return Err(Error::corrupt(path, "it is no image of a checkpoint: not a regular file"));
+        return Err(Error::corrupt(path, "it is not an image of a checkpoint: not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(IMAGE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;

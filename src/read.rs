@@ -78,7 +78,7 @@ pub(crate) fn regular_file(folder: &Folder<'_>, name: &CStr, bytes_max: u64) -> 
 
 #[cold]
 fn no_regular_file(folder: &Folder<'_>, name: &CStr) -> Error {
-    Error::corrupt(folder.full(name), format_args!("it is no regular file; {WAY_OUT}"))
+    Error::corrupt(folder.full(name), format_args!("it is not a regular file; {WAY_OUT}"))
 }
 
 #[cfg(test)]

@@ -35,10 +35,10 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(|errno| match errno {
             Errno::NOENT => Error::io("open the root folder (make it first)", path, errno),
-            Errno::NOTDIR => Error::io("use as the root folder (it is no folder)", path, errno),
+            Errno::NOTDIR => Error::io("use as the root folder (it is not a folder)", path, errno),
             _ => Error::io("open the root folder", path, errno),
         })?;
-        let stat = fs::fstat(&fd).map_err(|errno| Error::io("look at the root folder", path, errno))?;
+        let stat = fs::fstat(&fd).map_err(|errno| Error::io("examine the root folder", path, errno))?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Self { fd, path, identity: (stat.st_dev, stat.st_ino) })
     }

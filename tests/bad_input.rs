@@ -59,14 +59,14 @@ fn corrupt_metadata_is_reported_with_its_place_and_only_force_clears_it() {
     for (text, why) in [
         (String::new(), "it is empty"),
         (good[..good.len() / 2].to_owned(), "EOF while parsing"),
-        (good.replace("\"version\":1", "\"version\":7"), "version 7, this build reads 1"),
+        (good.replace("\"version\":1", "\"version\":7"), "version 7, but this build reads 1"),
         (good.replace("\"created\"", "\"creating\""), "unknown variant `creating`"),
         (
             good.replace("\"revision\":1", "\"revision\":1,\n\"revision\":1"),
             "duplicate field `revision` at line 2 column",
         ),
         (good.replace("\"owner\":\"\",", ""), "missing field `owner` at line 1 column"),
-        (good.replace("\"c1\"", "\"c2\""), "it is about container c2"),
+        (good.replace("\"c1\"", "\"c2\""), "it belongs to container c2"),
         (good.replace('{', "\u{0}"), "expected value at line 1 column 1"),
         (format!("{good}{good}"), "trailing characters at line 2 column 1"),
         ("null".to_owned(), "expected the metadata of a container at line 1"),
@@ -86,8 +86,8 @@ fn metadata_that_is_no_regular_file_is_reported_and_not_followed() {
     type Make = fn(&Path, &Path);
     let outside = tempfile::NamedTempFile::new().unwrap();
     let make: [(&str, Make); 3] = [
-        ("no regular file", |path, _| fs::create_dir_all(path.join("deep/er")).unwrap()),
-        ("no regular file", |path, _| {
+        ("not a regular file", |path, _| fs::create_dir_all(path.join("deep/er")).unwrap()),
+        ("not a regular file", |path, _| {
             nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         }),
         ("symbolic link", |path, outside| symlink(outside, path).unwrap()),
@@ -171,7 +171,7 @@ fn a_root_that_is_none_is_an_error_at_open() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let missing = folder.path().join("missing");
-    for (path, why) in [(&missing, "make it first"), (&file, "it is no folder")] {
+    for (path, why) in [(&missing, "make it first"), (&file, "it is not a folder")] {
         let error = Store::options().open(path).unwrap_err();
         assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(why), "{error}");
         assert_eq!(error.path(), Some(&**path));

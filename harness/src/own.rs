@@ -288,7 +288,7 @@ impl Checked {
             Self::Clean { executions, .. } => {
                 panic!("expected {expected}, and all of {executions} executions are legal")
             }
-            Self::Undecided { why } => panic!("expected {expected}, and nothing can be said: {why}"),
+            Self::Undecided { why } => panic!("expected {expected}, but the result is undecided: {why}"),
         }
     }
 }

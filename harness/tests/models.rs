@@ -194,7 +194,7 @@ fn each_mistake_is_named_with_its_place() {
             "strat ",
             &["m.toml:7:1: unknown operation \"strat\"", "the nearest known operation is \"start\""],
         ),
-        ("start ", "list ", &["m.toml:7:1: list is about no container"]),
+        ("start ", "list ", &["m.toml:7:1: list concerns no single container"]),
         (
             "start  = { from = \"created\", to = \"running\" }",
             "start = \"running\"",
@@ -221,8 +221,8 @@ fn each_mistake_is_named_with_its_place() {
             "\"frozen\", \"stopped\"]\n\n",
             &["m.toml:3:35: statuses: expected one of absent, created", "pause", "found the text \"paused\""],
         ),
-        ("\"paused\", \"stopped\"]\n\n", "\"created\"]\n\n", &["statuses: created is there twice"]),
-        ("\"paused\", \"stopped\"]\n\n", "\"absent\"]\n\n", &["statuses: absent is none of them"]),
+        ("\"paused\", \"stopped\"]\n\n", "\"created\"]\n\n", &["statuses: created appears twice"]),
+        ("\"paused\", \"stopped\"]\n\n", "\"absent\"]\n\n", &["statuses: leave out absent"]),
         (
             "[operations]",
             "[operation]",
@@ -250,7 +250,7 @@ fn each_mistake_is_named_with_its_place() {
             &["only one status before is remembered"],
         ),
         ("from = \"paused\"", "from = []", &["from: expected at least one status; it is empty"]),
-        ("about = \"", "about = ", &["m.toml:1:", "no valid TOML"]),
+        ("about = \"", "about = ", &["m.toml:1:", "not valid TOML"]),
     ];
     for (good, bad, expected) in cases {
         let text = document::EXAMPLE.replacen(good, bad, 1);

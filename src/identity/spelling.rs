@@ -8,7 +8,7 @@ use super::{ProcessIdentity, View};
 
 /// A text that names no process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no process")]
+#[error("{0:?} does not name a process")]
 pub struct NoIdentity(pub String);
 
 impl fmt::Display for ProcessIdentity {

@@ -106,8 +106,7 @@ fn open_error(folder: &Folder<'_>, name: &CStr, errno: Errno) -> Error {
     match errno {
         Errno::LOOP => Error::unsupported(
             folder.full(name),
-            "it is a symbolic link, as the lockfile backend makes them: use one lock backend for all processes of a \
-             root",
+            "it is a symbolic link, as made by the lockfile backend: use one lock backend for all processes of a root",
         ),
         Errno::ISDIR => Error::corrupt(
             folder.full(name),
@@ -121,7 +120,7 @@ fn open_error(folder: &Folder<'_>, name: &CStr, errno: Errno) -> Error {
 
 #[cold]
 fn no_lock_file(folder: &Folder<'_>, name: &CStr) -> Error {
-    let why = "it is no regular file, so no lock file; delete the container with force";
+    let why = "it is not a regular file, so not a lock file; delete the container with force";
     Error::corrupt(folder.full(name), why)
 }
 
@@ -203,8 +202,7 @@ fn lock_error(kind: LockKind, path: PathBuf, error: io::Error) -> Error {
         Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Error::unsupported(
             path,
             format_args!(
-                "the filesystem gives no {kind} locks ({error}); use another lock backend (lockfile needs none of \
-                 the filesystem's) or another filesystem"
+                "the filesystem gives no {kind} locks ({error}); use another lock backend (lockfile needs no locks of the filesystem) or another filesystem"
             ),
         ),
         _ => Error::io("lock", path, error),

@@ -189,9 +189,9 @@ fn no_link(folder: &Folder<'_>, name: &CStr) -> Error {
         ),
         Ok(FileType::RegularFile | FileType::Symlink) | Err(_) => Error::unsupported(
             folder.full(name),
-            "it is a file, as the other lock backends make them: use one lock backend for all processes of a root",
+            "it is a file, as made by the other lock backends: use one lock backend for all processes of a root",
         ),
-        Ok(_) => Error::corrupt(folder.full(name), "it is no lock file; delete the container with force"),
+        Ok(_) => Error::corrupt(folder.full(name), "it is not a lock file; delete the container with force"),
     }
 }
 
@@ -204,7 +204,8 @@ fn own(folder: &Folder<'_>) -> Result<ProcessIdentity> {
         return Ok(known);
     }
     let process = ProcessIdentity::own().ok_or_else(|| {
-        let why = format_args!("lock files name their owner, which cannot be: {}", identity::FOREIGN_PROC);
+        let why =
+            format_args!("a lock file must name its owner, which is impossible: {}", identity::FOREIGN_PROC);
         Error::unsupported(folder.path(), why)
     })?;
     Ok(*own.insert(process))

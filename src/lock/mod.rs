@@ -214,7 +214,7 @@ impl fmt::Debug for Guard<'_> {
 /// let exclusive = flockwork::lock::Exclusive(guard().0);
 /// ```
 #[derive(Debug)]
-#[must_use = "the lock is given back when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct Exclusive<'a>(pub(crate) Guard<'a>);
 
 impl<'a> Exclusive<'a> {
@@ -232,7 +232,7 @@ impl<'a> Exclusive<'a> {
 
 /// Proof that a shared lock is held: enough to read, never to write.
 #[derive(Debug)]
-#[must_use = "the lock is given back when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct Shared<'a>(pub(crate) Guard<'a>);
 
 impl<'a> Shared<'a> {

@@ -199,9 +199,10 @@ impl Metadata {
     ) -> Result<Self> {
         match Self::from_json(bytes) {
             Ok(metadata) if metadata.id == *id => Ok(metadata),
-            Ok(metadata) => {
-                Err(Error::corrupt(path(), format_args!("it is about container {}; {WAY_OUT}", metadata.id)))
-            }
+            Ok(metadata) => Err(Error::corrupt(
+                path(),
+                format_args!("it belongs to container {}; {WAY_OUT}", metadata.id),
+            )),
             Err(error) if bytes.is_empty() => {
                 Err(Error::corrupt(path(), format_args!("it is empty ({error}); {WAY_OUT}")))
             }

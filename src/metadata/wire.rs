@@ -203,9 +203,9 @@ impl<'de> Visitor<'de> for MetadataVisitor {
 
 fn check_version<E: serde::de::Error>(version: u64) -> Result<(), E> {
     match version {
-        0 => Err(E::custom("version 0 never was")),
+        0 => Err(E::custom("there is no version 0")),
         1..=FORMAT_VERSION => Ok(()),
-        _ => Err(E::custom(format_args!("version {version}, this build reads {FORMAT_VERSION}"))),
+        _ => Err(E::custom(format_args!("version {version}, but this build reads {FORMAT_VERSION}"))),
     }
 }
 
@@ -289,7 +289,8 @@ fn view_of<E: serde::de::Error>(
 ) -> Result<Option<View>, E> {
     match (boot, pid_namespace, time_namespace) {
         (Some(boot), Some(pid_namespace), Some(time_namespace)) => {
-            let number = boot_of(&boot).ok_or_else(|| E::custom(format_args!("{boot:?} names no boot")))?;
+            let number =
+                boot_of(&boot).ok_or_else(|| E::custom(format_args!("{boot:?} does not name a boot")))?;
             Ok(Some(View { boot: number, pid_namespace, time_namespace }))
         }
         (None, None, None) => Ok(None),
@@ -376,9 +377,9 @@ mod tests {
             (format!("{good}x"), "trailing characters at line 2 column 1"),
             (
                 good.replace("\"version\":1", "\"version\":2"),
-                "version 2, this build reads 1 at line 1 column",
+                "version 2, but this build reads 1 at line 1 column",
             ),
-            (good.replace("\"version\":1", "\"version\":0"), "version 0 never was"),
+            (good.replace("\"version\":1", "\"version\":0"), "there is no version 0"),
             (good.replace("\"version\":1,", ""), "missing field `version` at line 1 column"),
             (
                 good.replace("\"generation\":7", "\"revision\":7"),
@@ -396,12 +397,12 @@ mod tests {
                 "paused_from of a container that is running",
             ),
             (good.replace("\"revision\":2", "\"revision\":0"), "revision 0 is out of range"),
-            (good.replace("\"id\":\"c1\"", "\"id\":\"../c1\""), "is no container id"),
+            (good.replace("\"id\":\"c1\"", "\"id\":\"../c1\""), "is not a container id"),
             (good.replace("\"start_time\":34", "\"start\":34"), "must come together"),
             (good.replace("\"boot\"", "\"boots\""), "time_namespace must come together"),
             (good.replace("\"pid_namespace\":78,", ""), "time_namespace must come together"),
             (good.replace("\"time_namespace\":90,", ""), "time_namespace must come together"),
-            (good.replace("0000000038\"", "\""), "names no boot"),
+            (good.replace("0000000038\"", "\""), "does not name a boot"),
             ("[]".to_owned(), "expected the metadata of a container"),
             (good.replace("\"sandbox\":{", "\"sandbox\":3,\"more\":{"), "expected the record of a sandbox"),
         ] {

@@ -48,7 +48,7 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_millis(2);
 
 /// The program by which a process gets a session of its own was not started.
 #[derive(Debug, thiserror::Error)]
-#[error("setsid (of util-linux) was not started: {0}")]
+#[error("setsid (from util-linux) was not started: {0}")]
 struct NotStarted(#[source] io::Error);
 
 /// A real process tree. Its checkpoints hold the command, not its memory: what is restored starts from the beginning.
@@ -191,8 +191,7 @@ impl Sandbox for Process {
                 return Ok(Fate::Ended);
             }
             Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {
-                let why =
-                    format!("{signal} would make it other than its metadata says; use pause and resume");
+                let why = format!("{signal} would contradict its metadata; use pause and resume");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, why));
             }
             _ => (),
@@ -274,7 +273,7 @@ fn process_of(record: &SandboxRecord) -> io::Result<ProcessIdentity> {
 fn cannot_be_told(process: ProcessIdentity) -> io::Error {
     let pid = process.pid;
     let why = match (View::here(), process.view) {
-        (None, _) => format!("it is unknown what became of process {pid}: {}", identity::FOREIGN_PROC),
+        (None, _) => format!("the fate of process {pid} is unknown: {}", identity::FOREIGN_PROC),
         (Some(here), Some(there)) if here.pid_namespace != there.pid_namespace => format!(
             "process {pid} belongs to the pid namespace {}, and this is {}: do it from there (nsenter --pid), or remove \
              the container's folder by hand if that namespace is gone",
@@ -284,7 +283,7 @@ fn cannot_be_told(process: ProcessIdentity) -> io::Error {
             "process {pid} was started in the time namespace {}, and this is {}: do it from there (nsenter --time)",
             there.time_namespace, here.time_namespace
         ),
-        _ => format!("process {pid} may not be looked at, or there are no descriptors left to look with"),
+        _ => format!("process {pid} cannot be examined: permission is missing, or no descriptors are left"),
     };
     io::Error::new(io::ErrorKind::Unsupported, why)
 }
@@ -292,7 +291,7 @@ fn cannot_be_told(process: ProcessIdentity) -> io::Error {
 fn pid_of(process: ProcessIdentity) -> io::Result<Pid> {
     // 0 and 1 would be taken for "my own group" and "everybody".
     i32::try_from(process.pid).ok().filter(|pid| *pid > 1).map(Pid::from_raw).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{} is no process number", process.pid))
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a process number", process.pid))
     })
 }
 

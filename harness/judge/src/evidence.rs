@@ -52,7 +52,7 @@ pub struct Evidence<'a> {
     pub sections: Observed<Sections<'a>>,
     /// How each worker process ended.
     pub exits: Observed<&'a [Exit]>,
-    /// What lay in the root when all was quiet, and what the examiner could do with it.
+    /// What lay in the root after the run, and what the examiner could do with it.
     pub quiet: Observed<&'a Quiet>,
     /// Longest that one operation may take, in nanoseconds, where operations were timed.
     pub starvation_ns: Observed<u64>,
@@ -77,7 +77,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Each container that was examined when all was quiet, by its index; none where nobody examined any.
+    /// Each container that was examined after the run, by its index; none where nobody examined any.
     pub fn containers(&self) -> impl Iterator<Item = (usize, &'a QuietContainer)> {
         self.quiet.as_ref().ok().into_iter().flat_map(|quiet| quiet.containers.iter().enumerate())
     }
@@ -143,7 +143,7 @@ pub struct Stall {
     pub waiting: Vec<String>,
 }
 
-/// What came of asking the subject when all was quiet.
+/// What came of asking the subject after the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The subject answered, however it answered: a refusal or a failure is an answer too.
@@ -185,7 +185,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What lay in the root when all was quiet.
+/// What lay in the root after the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quiet {
     /// One entry a container of the run, in the order of the history's names.
@@ -200,10 +200,10 @@ pub struct Quiet {
     pub list: Observed<Reply>,
 }
 
-/// One container when all was quiet.
+/// One container after the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietContainer {
-    /// What `state` answered when all was quiet.
+    /// What `state` answered after the run.
     pub state: Observed<Reply>,
     /// Files below the root that are this container's, folders with a trailing slash.
     pub files: Observed<Vec<String>>,

@@ -84,7 +84,7 @@ fn unpermitted(history: &History, model: &Model) -> Examination {
             }
             (Outcome::Failed, Fails::Busy) if !is_busy => Some((
                 Class::UnexpectedFailure,
-                format!("the model says that {operation} fails only as busy"),
+                format!("the model says that {operation} fails only if it is busy"),
             )),
             _ => None,
         };
@@ -93,7 +93,7 @@ fn unpermitted(history: &History, model: &Model) -> Examination {
             let took_ns = record.return_ns()?.checked_sub(record.invoke_ns)?;
             let is_late = took_ns > within_ns && record.outcome != Outcome::Unknown;
             let (took, within) = (units::show_ns(took_ns), units::show_ns(within_ns));
-            let why = format!("it took {took}, and the model gives {operation} {within}");
+            let why = format!("it took {took}, but the model allows {operation} {within}");
             is_late.then_some((Class::Starvation, why))
         };
         breaches.extend(breach.or_else(late).map(|(class, why)| (record.invoke_ns, index, class, why)));

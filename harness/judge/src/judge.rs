@@ -204,18 +204,18 @@ pub fn judge_any(
             }
             if let Some((kind, _)) = read_by.filter(|(kind, _)| *kind != model.kind) {
                 return Err(Unfit(format!(
-                    "model {} is of a {}, and the history of a {kind}",
+                    "model {} is for a {}, and the history is of a {kind}",
                     model.name, model.kind
                 )));
             }
             Ok(AnyJudged::Object(ObjectJudged::of(history, model, budget)))
         }
         (AnyHistory::Table(_), AnyModel::Object(model)) => Err(Unfit(format!(
-            "model {} is of a {}, and the history is of containers",
+            "model {} is for a {}, and the history is of containers",
             model.name, model.kind
         ))),
         (AnyHistory::Object(_), AnyModel::Table(model)) => {
-            Err(Unfit(format!("model {} is of containers, and the history is of objects", model.name())))
+            Err(Unfit(format!("model {} is for containers, and the history is of objects", model.name())))
         }
     }
 }

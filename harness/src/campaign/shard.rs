@@ -214,7 +214,9 @@ pub fn without_count(variable: impl Fn(&str) -> Option<String>) -> Option<String
     let mut ours = SCHEDULERS.iter().filter(|it| it.count.starts_with("FLOCKWORK_"));
     let lone = ours.find(|it| is_set(it.index) && !is_set(it.count))?;
     let Scheduler { name, index, count, .. } = lone;
-    Some(format!("{name} numbers this job ({index}), but {count} does not say of how many: all is run"))
+    Some(format!(
+        "{name} gives this job's number ({index}), but {count} does not say how many jobs there are: running everything"
+    ))
 }
 
 impl Scheduler {

@@ -32,14 +32,14 @@ Examples:
     flockwork race --state ./repo --setup 'git init -q .' --observe 'git log --oneline' -- 'git commit …' 'git gc'
     flockwork race --state ./state --faults kill --then './tool build x' -- './tool build x' './tool build x'
 
-The folders are never touched: commands work on copies, which a private mount namespace puts in their places.
+Your folders are never touched: commands work on copies, mounted in their places in a private mount namespace.
 
 Exit codes:
-    0  every execution gave what some sequential order gives
+    0  every execution gave the result of some sequential order
     1  the harness itself failed
     2  usage: a command that is not found, a folder that is missing …
    96  this machine lacks what it needs
-  100  an execution gave what no sequential order gives, or a command hung
+  100  an execution gave a result that no sequential order gives, or a command hung
   102  inconclusive: the budget ran out, the commands never met, or their results vary even without a race";
 
 const CRASH_EXAMPLES: &str = "\
@@ -48,7 +48,7 @@ Examples:
     flockwork crash --state ./repo --then 'git fsck' --then 'git log --oneline' -- 'git commit …'
     flockwork crash --state ./db --disk posix --durable -- './tool save'
 
-The folders are never touched: the command works on copies. docs/disks.md says what each disk model allows.
+Your folders are never touched: the command works on copies. docs/disks.md says what each disk model allows.
 
 Exit codes:
     0  every crash left the state before or the one after
@@ -56,17 +56,15 @@ Exit codes:
     2  usage: a command that is not found, a folder that is missing …
    96  this machine lacks what it needs
   100  a crash left something else
-  102  inconclusive: the budget ran out, or the command does what no model knows";
+  102  inconclusive: the budget ran out, or the command does something that cannot be judged";
 
 const ABOUT: &str = "Finds races between processes that share state through files";
 
 const LONG_ABOUT: &str = "\
 Finds races between processes that share state through files.
 
-`flockwork race` takes your own commands and the folder that they share: whatever they do at once must match some order \
-of them, one after the other. `flockwork run` tests container metadata that many processes change (meta.json, guarded by \
-meta.lock): it runs real processes, records every operation, and checks that nothing is torn or lost, that no two \
-processes hold one lock, and that some legal order explains every answer.
+`flockwork race` takes your own commands and the folder that they share: the result of running them at once must match that of running them one after the other, in some order. `flockwork run` tests container metadata that many processes change (meta.json, guarded by \
+meta.lock): it runs real processes, records every operation, and checks that nothing is torn or lost, that no two processes hold the same lock, and that some legal order explains every answer.
 
 Data goes to stdout, all else to stderr.";
 
@@ -90,7 +88,7 @@ pub struct Common {
     /// Output format
     #[arg(long, global = true, value_enum, default_value_t = FormatArg::Human)]
     pub format: FormatArg,
-    /// When to use colours; `auto` follows `NO_COLOR` and whether stdout is a terminal
+    /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
     /// Print only the seed, the result and errors
@@ -108,9 +106,9 @@ pub enum FormatArg {
     Human,
     /// One JSON document on stdout
     Json,
-    /// `JUnit` XML on stdout: a suite per scenario, a case per check
+    /// JUnit XML on stdout: a suite per scenario, a case per check
     Junit,
-    /// For GitHub Actions: the same as human, an annotation per finding, and a summary of the step
+    /// For GitHub Actions: human output, an annotation per finding, and a summary of the step
     Github,
 }
 
@@ -131,10 +129,10 @@ pub enum Command {
     /// Run scenarios and check the results
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
-    /// Race your own commands: at once they must do what some order of them does, one after the other
+    /// Race your own commands: run at once, they must give the result of some sequential order
     #[command(after_long_help = RACE_EXAMPLES)]
     Race(Box<RaceArgs>),
-    /// Crash your own command: a kill or a power loss must leave the state before it or the one after it
+    /// Crash your own command: a kill or power loss must leave the state before it or after it
     #[command(after_long_help = CRASH_EXAMPLES)]
     Crash(Box<CrashArgs>),
     /// Benchmark locks under contention
@@ -223,16 +221,16 @@ impl Command {
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
+    /// Scenario files, folders of them, or names of built-in scenarios [default: the built-in suite]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Seed of every random choice [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Run each scenario this long, such as 10s, whatever it says
+    /// Run each scenario this long, such as 10s, instead of what it says
     #[arg(long, value_name = "D", conflicts_with = "operations")]
     pub duration: Option<String>,
-    /// Run this many operations of each scenario, whatever it says
+    /// Run this many operations of each scenario, instead of what it says
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub operations: Option<String>,
     /// Run each scenario with this many processes
@@ -241,16 +239,16 @@ pub struct RunArgs {
     /// Override anything in a scenario; repeatable
     ///
     /// The value is TOML, and a plain word needs no quotes: `--set subject.lock=ofd`, `--set stress.think=0us..50us`,
-    /// `--set 'stress.mix={ create = 1, delete = 1 }'`. `stress.operations` clears `stress.duration` and the reverse.
+    /// `--set 'stress.mix={ create = 1, delete = 1 }'`. Setting `stress.operations` clears `stress.duration`, and the reverse.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub set: Vec<String>,
-    /// Where runs leave their evidence [default: results]
+    /// Folder for the evidence of runs [default: results]
     #[arg(long, value_name = "D")]
     pub results_dir: Option<PathBuf>,
-    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    /// Put containers in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
-    /// Take the settings of this profile from flockwork.toml
+    /// Use this profile of flockwork.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Time for the whole run, such as 60s, shared evenly among the scenarios
@@ -273,7 +271,7 @@ pub struct RunArgs {
     /// Keep the history of every run, not only of those that fail
     #[arg(long, action = ArgAction::SetTrue)]
     pub keep_history: bool,
-    /// Write `JUnit` XML to this file, whatever the format
+    /// Also write JUnit XML to this file, whatever the format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// What is run of a campaign.
@@ -288,10 +286,10 @@ pub struct CampaignArgs {
     /// Run each scenario with this many seeds, starting at --seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub seeds: Option<u64>,
-    /// Run one of N equal shares, counted from 1 [default: what Slurm, Kubernetes, GitLab, Buildkite or Bazel says]
+    /// Run one of N equal shares, counted from 1 [default: from Slurm, Kubernetes, GitLab, Buildkite or Bazel]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// Skip what the results folder already has of the same campaign
+    /// Skip cases of this campaign that the results folder already has
     #[arg(long, action = ArgAction::SetTrue)]
     pub resume: bool,
 }
@@ -299,10 +297,10 @@ pub struct CampaignArgs {
 /// What `config` takes.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// Show what holds with this profile of flockwork.toml
+    /// Show the settings with this profile of flockwork.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Write a JSON schema instead, by which editors complete and check files
+    /// Print a JSON schema instead, with which editors complete and check files
     #[arg(long, value_enum, conflicts_with = "profile")]
     pub schema: Option<SchemaArg>,
 }
@@ -322,10 +320,10 @@ pub struct MergeArgs {
     /// Folders of runs, or results folders with runs in them
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
-    /// Where the merged report goes
+    /// Folder for the merged report
     #[arg(long, value_name = "D", default_value = "results")]
     pub results_dir: PathBuf,
-    /// Write `JUnit` XML to this file, whatever the format
+    /// Also write JUnit XML to this file, whatever the format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }
@@ -333,16 +331,16 @@ pub struct MergeArgs {
 /// What `bench` takes.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Scenario files with kind = "bench", or folders of them; none: the default benchmark
+    /// Scenario files with kind = "bench", or folders of them [default: the default benchmark]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Measure this command instead of a scenario, with 1 to 64 processes: './tool inc'; {state} is a folder of its own
+    /// Measure this command instead of a scenario, with 1 to 64 processes: './tool inc'; {state} stands for an empty folder
     #[arg(value_name = "CMD", last = true, conflicts_with = "paths")]
     pub command: Vec<String>,
-    /// Seed of the order of rounds and of every other random choice [default: random, and printed]
+    /// Seed of every random choice, such as the order of rounds [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Measure each round of each cell this long, such as 1s, whatever the scenario says
+    /// Measure each round of each cell this long, such as 1s, instead of what the scenario says
     #[arg(long, value_name = "D")]
     pub duration: Option<String>,
     /// Measure with this many processes, or with each of these: 1,8,128
@@ -357,10 +355,10 @@ pub struct BenchArgs {
     /// `--set 'bench.wait="poll 10ms"'`.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub set: Vec<String>,
-    /// Where runs leave their evidence
+    /// Folder for the evidence of runs
     #[arg(long, value_name = "D", default_value = "results")]
     pub results_dir: PathBuf,
-    /// Where containers live: in a fresh folder below this one; repeatable, and each is measured [default: /dev/shm if it has room, else the temporary folder]
+    /// Put containers in a fresh folder below this one; repeatable, and each is measured [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Vec<PathBuf>,
     /// Measure even if it takes longer than the budget
@@ -386,13 +384,13 @@ pub struct ReplayArgs {
     /// Replay it this many times, and count how often it reproduces
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["step", "hold"])]
     pub times: Option<u32>,
-    /// Stop before each step and show the processes and files; ? lists what can be typed
+    /// Stop before each step and show the processes and files; ? prints help
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "hold")]
     pub step: bool,
     /// Stop before this step, counted from 1, with all processes alive, so that you can attach a debugger
     #[arg(long, value_name = "STEP")]
     pub hold: Option<usize>,
-    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    /// Put containers in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
 }
@@ -404,13 +402,13 @@ pub struct ShrinkArgs {
     #[arg(value_name = "FINDING|SCHEDULE")]
     pub path: PathBuf,
     /// Save to scenarios/regressions: NAME.toml explores what is left and expects no violation (commit it with the fix),
-    /// NAME-replay.toml replays the schedule; without a NAME they are named after the finding
+    /// NAME-replay.toml replays the schedule [default NAME: that of the finding]
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub save: Option<String>,
     /// Shrink for at most this long
     #[arg(long, value_name = "D", default_value = "60s")]
     pub time: String,
-    /// Where containers live: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    /// Put containers in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
 }
@@ -418,23 +416,23 @@ pub struct ShrinkArgs {
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Histories as JSON lines, plain or compressed by zstd, or the folder of a run; `-` is stdin
+    /// Histories as JSON lines, plain or compressed with zstd, or a run's folder; `-` is stdin
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
     /// What is legal: runsc, oci, register, counter, set, log, lock, queue, or a TOML file with a model of your own
     /// [default: the model that the history names]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// Read histories written by another tool; --model then says whether of a register, a counter or a set
+    /// Read histories of another tool; --model must name a register, a counter or a set
     #[arg(long, value_enum, value_name = "TOOL")]
     pub from: Option<FromArg>,
-    /// How to check: by the order that generations and revisions give, or by a search that needs neither
+    /// How to check: by the order of generations and revisions, or by a search that needs neither
     #[arg(long, value_enum, default_value_t = CheckerArg::Auto)]
     pub checker: CheckerArg,
     /// Give up after this long, such as 30s [default: never]
     #[arg(long, value_name = "TIME")]
     pub budget: Option<String>,
-    /// Give up where a history's operations, or the search, would need more memory than this, such as 500MB
+    /// Give up if a history's operations, or the search, would need more memory than this, such as 500MB
     #[arg(long, value_name = "BYTES", default_value = "1GB")]
     pub memory: String,
 }
@@ -449,7 +447,7 @@ pub enum FromArg {
 /// What decides whether a history is linearizable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CheckerArg {
-    /// The witness order where the history carries what it needs, else the search
+    /// The witness order if the history has generations and revisions, else the search
     Auto,
     /// Only the witness order
     Witness,
@@ -460,7 +458,7 @@ pub enum CheckerArg {
 /// What `list` takes.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Scenario files, folders of them, or names of built-in scenarios; none: the whole built-in suite
+    /// Scenario files, folders of them, or names of built-in scenarios [default: the built-in suite]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -468,7 +466,7 @@ pub struct ListArgs {
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Where containers would live [default: /dev/shm if it has room, else the temporary folder]
+    /// Check this folder as the place of containers [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
 }

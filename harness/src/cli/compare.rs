@@ -27,7 +27,7 @@ pub struct CompareArgs {
     /// The new one
     #[arg(value_name = "NEW")]
     pub new: PathBuf,
-    /// Fail (103) if a cell is certainly worse by more than this, such as 10%; end with 102 if one may be
+    /// Exit with 103 if a cell is certainly worse by more than this, such as 10%, and with 102 if one may be
     #[arg(long, value_name = "PERCENT")]
     pub threshold: Option<String>,
     /// What to compare, such as throughput, wait.p99 or fairness.jain; repeatable [default: throughput, whole.p99]
@@ -61,7 +61,7 @@ pub fn run(args: &CompareArgs, output: Output) -> Result<Exit, Failure> {
     let differences = compare::differences(&base, &new);
     if !differences.is_empty() && !args.force {
         return Err(usage(format!(
-            "the machines differ, so differences between the two records say nothing about the code:\n  {}\n--force compares all the same",
+            "the machines differ, so differences between the records say nothing about the code:\n  {}\n--force compares them anyway",
             differences.join("\n  ")
         )));
     }

@@ -86,7 +86,7 @@ fn table(settings: &Settings, held: &[Held]) -> String {
     let is_too_wide = |width: u16| table.lines().any(|line| line.chars().count() > usize::from(width));
     if room().is_some_and(is_too_wide) {
         let entry = |row: &Vec<String>| {
-            format!("{}: {}\n  from {}; {} overrules it\n", row[0], row[1], row[2], row[3])
+            format!("{}: {}\n  from {}, overridden by {}\n", row[0], row[1], row[2], row[3])
         };
         table = rows.iter().map(entry).collect();
     }

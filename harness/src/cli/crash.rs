@@ -19,19 +19,19 @@ use crate::scenario::{Crash, Expect, Race, Scenario, Work, crash_to_toml};
 /// What `crash` takes.
 #[derive(Debug, Args)]
 pub struct CrashArgs {
-    /// The command line; what needs a shell goes through `sh -c`
+    /// The command line; it runs with `sh -c` if it needs a shell
     #[arg(value_name = "CMD", last = true, required = true)]
     pub commands: Vec<String>,
     /// Folders, comparison, time and evidence.
     #[command(flatten)]
     pub surroundings: Surroundings,
-    /// Only kill: SIGKILL at each step, no power loss
+    /// Only kills: SIGKILL at each step, no power loss
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "power")]
     pub kill: bool,
-    /// Only power losses: one at each moment, no SIGKILL
+    /// Only power losses: at each moment, no SIGKILL
     #[arg(long, action = ArgAction::SetTrue)]
     pub power: bool,
-    /// The disk model: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: of the folder's filesystem, else posix]
+    /// The disk model: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: that of the folder's filesystem, else posix]
     #[arg(long, value_name = "NAME")]
     pub disk: Option<String>,
     /// Require that the result lasts once the command succeeds, or prints TEXT

@@ -52,10 +52,10 @@ pub struct InitArgs {
     /// Make a folder with a small broken tool, and say what to type
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = EXAMPLE)]
     pub example: Option<PathBuf>,
-    /// Write a race of two of its commands instead, which are their own specification: no operations, no answers
+    /// Write a race of two of its commands instead, which needs no operations and no answers
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "example")]
     pub race: bool,
-    /// Where the scenario is written [default: scenarios/TOOL.toml, or scenarios/race.toml with --race]
+    /// Write the scenario here [default: scenarios/TOOL.toml, or scenarios/race.toml with --race]
     #[arg(long, value_name = "FILE", conflicts_with = "example")]
     pub file: Option<PathBuf>,
 }
@@ -157,10 +157,10 @@ fn race(tool: &str, commands: &[Listed]) -> String {
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
     let known = if names.is_empty() { String::new() } else { format!("# It knows: {}\n", names.join(", ")) };
     format!(
-        "about = \"Two commands at once do what some order of them does.\"\nkind = \"race\"\n\n[race]\n{known}# FILL IN: the \
+        "about = \"Two commands, run at once, give the result of some order.\"\nkind = \"race\"\n\n[race]\n{known}# FILL IN: the \
          commands that are to run at once, each with its arguments.\nprocesses = [[{}], [{}]]\n# FILL IN: the folder that they \
-         share. It is never touched: commands work on a copy.\nstate = [\".\"]\n# FILL IN, where it takes some: what makes the state \
-         that they start from.\n# setup = [\"{tool} …\"]\n# Where files are not what counts: what the tool says of its state.\n# observe = \
+         share. It is never touched: commands work on a copy.\nstate = [\".\"]\n# FILL IN, if they need one: what makes the state \
+         that they start from.\n# setup = [\"{tool} …\"]\n# To compare what the tool says of its state, instead of the files:\n# observe = \
          \"{tool} list\"\n",
         line(0),
         line(1),
@@ -176,7 +176,7 @@ fn model(tool: &[String], commands: &[Listed]) -> String {
     let mut text = format!(
         "about = {}\nkind = \"stress\"\n\n[subject]\nname = \"command\"\n{MODEL}model = \"sequential\"\n{STATE}state = \
          \".\"\n{ANSWERS}answers = [{{ exit = 0, outcome = \"ok\" }}]\n",
-        toml_text(&format!("{name}, by several processes at once."))
+        toml_text(&format!("Several processes run {name} at once."))
     );
     let mut add = |lines: &str| text.push_str(lines);
     for command in commands.iter().take(PROCESSES_MAX) {
@@ -185,9 +185,7 @@ fn model(tool: &[String], commands: &[Listed]) -> String {
             tool.iter().cloned().chain(words).chain(command.arguments.iter().cloned()).collect();
         add(&format!("\n[subject.operations.{}]\n", command.name));
         if command.arguments.is_empty() {
-            add(
-                "# FILL IN, where it takes some: its arguments, with {object} and {value} where they differ.\n",
-            );
+            add("# FILL IN, if it takes any: its arguments, with {object} and {value} where they differ.\n");
         } else {
             add("# FILL IN: what its arguments are. {object} is a name, {value} what the model gives.\n");
         }
@@ -211,11 +209,11 @@ fn model(tool: &[String], commands: &[Listed]) -> String {
 const PROCESSES_MAX: usize = 4;
 
 const MODEL: &str = "\
-# FILL IN: what is right. \"sequential\": what the commands do one after the other is; no operation needs a meaning then. Or a model:
-# counter, register, set, log, lock, queue (docs/models.md), with [subject.operations] named after what it knows.
+# FILL IN: what is right. \"sequential\": what the commands do one after the other; then no operation needs a meaning. Or a model:
+# counter, register, set, log, lock, queue (docs/models.md), with [subject.operations] named after its operations.
 ";
 const STATE: &str = "\
-# FILL IN: the folder that the commands share. It is never touched: they work on a copy, which lies in its place for them alone.
+# FILL IN: the folder that the commands share. It is never touched: they work on a copy, which only they see in its place.
 # Without this line they start with an empty folder, whose path is {state}: env = { HOME = \"{state}\" }
 ";
 const ANSWERS: &str = "\
@@ -223,7 +221,7 @@ const ANSWERS: &str = "\
 # answers = [{ exit = 0, stdout = '^(?<saw>\\d+)$', outcome = \"ok\" }, { exit = 75, outcome = \"refused\", reason = \"busy\" }]
 ";
 const PERTURB: &str = "\
-# Delays calls on the folder's files at random, which finds more. Without it commands run as they would.
+# Delays calls on the folder's files at random, which finds more. Without this, commands run at their own pace.
 ";
 const BUDGET: &str = "\
 # How long: a count of operations, or duration = \"30s\". With a model, up to 4096 processes.

@@ -75,7 +75,7 @@ fn judge(first: Instant, now: Instant, was_set: bool) -> Meaning {
 
 /// Ends the process. What it started is ended, and its temporary folder removed, by the warden.
 fn leave(signal: i32) -> ! {
-    let words = "flockwork: left at once, without a result; what was started is being ended and cleared away";
+    let words = "flockwork: stopped at once, without a result; ending and clearing away what was started";
     // The terminal may be gone.
     _ = writeln!(io::stderr(), "{words}");
     std::process::exit(128 + signal)

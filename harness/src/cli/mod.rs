@@ -24,6 +24,8 @@ mod replay;
 mod report;
 mod request;
 mod run;
+#[cfg(test)]
+mod shown;
 mod shrink;
 mod stand;
 mod surroundings;
@@ -82,7 +84,8 @@ fn dispatch(zygote: io::Result<Zygote>, typed: Cli, command_line: &[String]) -> 
         return Err(Failure::new(Exit::Usage, bench::instead(ci.flag())));
     }
     if output.ci.is_some() && !typed.command.reports_scenarios() {
-        let why = "--format junit and --format github are for run and merge; this command has human and json";
+        let why =
+            "--format junit and --format github are for run and merge; this command takes human and json";
         return Err(Failure::new(Exit::Usage, why));
     }
     if typed.command.needs_threads() {

@@ -29,16 +29,16 @@ const SCENARIOS: &str = "scenarios";
 /// What `race` takes.
 #[derive(Debug, Args)]
 pub struct RaceArgs {
-    /// Two to eight command lines, each a process of its own; what needs a shell goes through `sh -c`. With --subject, operations
+    /// Two to eight command lines, each run as a separate process, with `sh -c` if it needs a shell; with --subject, operations
     #[arg(value_name = "CMD", last = true)]
     pub commands: Vec<String>,
-    /// A container runtime (runc, crun, youki or runsc): commands, --setup too, are its operations, such as 'create c1'
+    /// A container runtime (runc, crun, youki or runsc): commands, and --setup, are its operations, such as 'create c1'
     #[arg(long, value_name = "RUNTIME")]
     pub subject: Option<String>,
     /// The runtime's program [default: the one on PATH]
     #[arg(long, value_name = "FILE", requires = "subject")]
     pub path: Option<PathBuf>,
-    /// Give the runtime this before the operation, besides what it needs here; repeatable
+    /// Pass this flag to the runtime, before the operation; repeatable
     #[arg(long, value_name = "FLAG", requires = "subject", allow_hyphen_values = true)]
     pub flag: Vec<String>,
     /// Processes of several commands.
@@ -47,17 +47,17 @@ pub struct RaceArgs {
     /// Folders, comparison, time and evidence.
     #[command(flatten)]
     pub surroundings: Surroundings,
-    /// Work on the folders themselves; a backup is put back at the end, or by the next start if this one is killed
+    /// Work on the folders themselves; a backup is restored at the end, or by the next start if this one is killed
     #[arg(long, action = ArgAction::SetTrue)]
     pub in_place: bool,
-    /// What tells that a command gave up and changed nothing: exit:75, stderr:REGEX, stdout:REGEX; repeatable
+    /// How a command says that it gave up and changed nothing: exit:75, stderr:REGEX, stdout:REGEX; repeatable
     #[arg(long, value_name = "RULE")]
     pub busy: Vec<String>,
-    /// What goes wrong: kill (commands are killed at every step: --then, or the same commands, must work with what they leave)
-    /// or power-loss (the power goes at every step: what the disk model allows to be left must be what some of the commands leave)
+    /// Faults to inject: kill (kill commands at every step: --then, or the same commands, must work with what they leave)
+    /// or power-loss (cut the power at every step: every state that the disk model allows must be one that some of the commands leave)
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     pub faults: Vec<String>,
-    /// The disk model of a power loss: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: of the folder's
+    /// The disk model of a power loss: posix, ext4, ext4-dioread-lock, ext4-writeback, xfs or btrfs [default: that of the folder's
     /// filesystem, else posix]
     #[arg(long, value_name = "NAME")]
     pub disk: Option<String>,
@@ -67,23 +67,23 @@ pub struct RaceArgs {
     /// Let them run freely, but delay each call on shared files by a random time, such as 0..2ms
     #[arg(long, value_name = "D..D")]
     pub perturb: Option<String>,
-    /// Which executions are run under control: exhaustive, random, pct or pos [default: all with up to two preemptions, then all, then
+    /// Which executions to run under control: exhaustive, random, pct or pos [default: all with up to two preemptions, then all, then
     /// random ones]
     #[arg(long, value_name = "STRATEGY")]
     pub strategy: Option<String>,
-    /// Run all executions under control in which commands are interrupted at most this many times
+    /// Run all executions under control with at most this many preemptions
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub preemptions: Option<u32>,
     /// Control programs even if they make calls that cannot be controlled; the calls are named, and no claim is exhaustive
     #[arg(long, action = ArgAction::SetTrue)]
     pub allow_uncontrolled: bool,
-    /// Start programs once and clone them for each execution under control, where that can be done: auto or off [default: off]
+    /// Start programs once and clone them for each execution under control, where that works [default: off]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ForkServer::ALL.map(ForkServer::as_str)))]
     pub fork_server: Option<String>,
-    /// Whether it is tried, too, which thread or child of a command goes first, where several could: explore or fixed [default: fixed]
+    /// Whether to explore the orders of a command's own threads and children, or keep one [default: fixed]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(Threads::ALL.map(Threads::as_str)))]
     pub threads: Option<String>,
-    /// Run at most this many executions; when commands run freely, this many are enough
+    /// Run at most this many executions; for commands that run freely, this many are enough for a verdict
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub executions: Option<u64>,
     /// Write the race as a scenario to scenarios/NAME.toml, or to a path that ends with .toml
@@ -221,7 +221,7 @@ fn runtime(name: &str, args: &RaceArgs) -> Result<OciPlan, Failure> {
 /// What it is about, in a sentence.
 fn about(race: &Race) -> String {
     let processes: Vec<String> = race.processes.iter().map(|commands| commands.join(", then ")).collect();
-    format!("{}, at once: they must do what some order of them does.", processes.join(" and "))
+    format!("{}, at once: the result must be that of some order.", processes.join(" and "))
 }
 
 /// The same command with its seed.

@@ -29,7 +29,7 @@ pub struct RunRequest {
     pub notes: Vec<String>,
     /// Decides every random choice; printed before anything starts.
     pub seed: u64,
-    /// Where runs leave their evidence.
+    /// Folder for the evidence of runs.
     pub results_dir: PathBuf,
     /// Where temporary folders are made.
     pub base: PathBuf,
@@ -84,7 +84,7 @@ pub enum Explain {
     Everything(Duration),
 }
 
-/// Where runs leave their evidence, where nobody says.
+/// Folder for the evidence of runs, where nobody says.
 pub const RESULTS_DIR: &str = "results";
 
 const EXPLAIN_DEFAULT: Duration = Duration::from_secs(10);
@@ -182,7 +182,7 @@ fn left_out(set: &Override, scenarios: &[Scenario]) -> Option<String> {
     let taken = plural((scenarios.len() - others.len()) as u64, "scenario");
     let others = plural(others.len() as u64, "other");
     Some(format!(
-        "{} {}: set for {taken}; it means nothing to {others}, such as {} of kind {}",
+        "{} {}: set for {taken}; it does not apply to {others}, such as {} of kind {}",
         set.flag,
         set.value,
         first.name,
@@ -238,13 +238,10 @@ fn shard(typed: Option<&str>, notes: &mut Vec<String>) -> Result<Shard, Failure>
         let made = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         made.map_err(|error| {
             let path = path.display();
-            Failure::new(
-                Exit::Usage,
-                format!("{scheduler} wants to be told by {path}, which cannot be made: {error}"),
-            )
+            Failure::new(Exit::Usage, format!("{scheduler} expects {path}, which cannot be made: {error}"))
         })?;
     }
-    notes.push(format!("shard {shard}, as {scheduler} says ({variable}); --shard 1/1 runs all"));
+    notes.push(format!("shard {shard}, from {scheduler} ({variable}); --shard 1/1 runs everything"));
     Ok(shard)
 }
 

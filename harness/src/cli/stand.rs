@@ -33,7 +33,7 @@ impl Footing {
         let base = request::base(root)?;
         let zygote = zygote.map_err(|error| Failure::no_zygote(&error))?;
         let interrupt = Interrupt::listen().map_err(|error| {
-            Failure::new(Exit::HarnessFailed, format!("signals cannot be heard: {error}"))
+            Failure::new(Exit::HarnessFailed, format!("signals cannot be received: {error}"))
         })?;
         super::run::clear_leftovers(&base, output);
         let scratch = Scratch::create(&base).map_err(|error| {
@@ -70,7 +70,7 @@ impl Stand {
         let this = env!("CARGO_PKG_VERSION");
         if let Some(other) = kept.found_by.as_deref().filter(|version| *version != this) {
             output.remark(&format!(
-                "found by flockwork {other}, and this is {this}: where steps have changed, the replay diverges"
+                "found by flockwork {other}, and this is {this}: if steps have changed, the replay diverges"
             ));
         }
         let Footing { zygote, interrupt, base, scratch } = Footing::prepare(zygote, root, output)?;

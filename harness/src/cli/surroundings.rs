@@ -21,19 +21,19 @@ use crate::words::units::{DURATION_FORM, duration_ns};
 /// Flags of commands that work on folders which are put back.
 #[derive(Debug, Args)]
 pub struct Surroundings {
-    /// A folder that the commands change: put back between executions, and compared; repeatable
+    /// A folder that the commands change: restored between executions, and compared; repeatable
     #[arg(long, value_name = "DIR")]
     pub state: Vec<PathBuf>,
-    /// Run this first, to make the initial state; repeatable
+    /// Run this once, to make the initial state; repeatable
     #[arg(long, value_name = "CMD")]
     pub setup: Vec<String>,
-    /// Command that prints the state: its output is compared instead of the folders
+    /// Compare the output of this command, which prints the state, instead of the folders
     #[arg(long, value_name = "CMD")]
     pub observe: Option<String>,
     /// Run this after each execution and compare what it prints and leaves; repeatable
     #[arg(long, value_name = "CMD")]
     pub then: Vec<String>,
-    /// What is compared, of files, output, stderr and observe [default: files,output, and with --observe observe,output]
+    /// What to compare: files, output, stderr, observe [default: files,output; with --observe: observe,output]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub compare: Vec<String>,
     /// Count a file that a killed or crashed command leaves behind as a violation
@@ -42,7 +42,7 @@ pub struct Surroundings {
     /// Do not compare this path within the state folders, such as cache or *.log; repeatable
     #[arg(long, value_name = "PATH")]
     pub ignore: Vec<String>,
-    /// Do not compare what matches this in outputs and files; repeatable
+    /// Do not compare text in outputs and files that matches this; repeatable
     #[arg(long, value_name = "REGEX")]
     pub mask: Vec<String>,
     /// Run for at most this long [default: 60s]
@@ -54,19 +54,19 @@ pub struct Surroundings {
     /// Set a variable in the environment of all commands; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// Where commands start [default: here]
+    /// Start commands in this folder [default: here]
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
     /// How long a command may take [default: 10s]
     #[arg(long, value_name = "D")]
     pub time_limit: Option<String>,
-    /// Where runs leave their evidence
+    /// Folder for the evidence of runs
     #[arg(long, value_name = "D", default_value = "results")]
     pub results_dir: PathBuf,
-    /// Where copies are made: in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
+    /// Put copies in a fresh folder below this one [default: /dev/shm if it has room, else the temporary folder]
     #[arg(long, value_name = "D")]
     pub root: Option<PathBuf>,
-    /// Write `JUnit` XML to this file, whatever the format
+    /// Also write JUnit XML to this file, whatever the format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }

@@ -267,7 +267,7 @@ fn seen(plan: &CommandPlan, run: &CommandRun) -> Vec<(CheckId, Examination)> {
         let mut torn = Examination { examined: run.audits, ..Examination::default() };
         for found in &run.torn {
             let message =
-                format!("{}: a reader found it not whole: {}: {:?}", found.file, found.why, found.content);
+                format!("{}: a reader found it incomplete: {}: {:?}", found.file, found.why, found.content);
             add(&mut torn, Class::TornRead, message, around(run, found.at_ns));
         }
         torn.violations_total = torn.violations_total.max(run.torn_total);

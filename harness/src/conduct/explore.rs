@@ -81,7 +81,7 @@ fn powerless(plan: &ExplorePlan, run: &ExploreRun) -> Option<String> {
                 Some("no power loss was judged: no operation changes anything".into())
             }
             None if power.omitted == 0 && names_fsyncs(plan) => {
-                Some("no fsync was made that without_fsync or late_fsync names, so none was left out".into())
+                Some("no fsync matches without_fsync or late_fsync, so none was left out".into())
             }
             None => None,
         },
@@ -149,7 +149,7 @@ fn replay(
         return Ok((run_of(strict, started.elapsed()), None));
     };
     let misfit = format!(
-        "the schedule no longer fits: line {} is {:?}, and there was {:?}; explore again, and save what is found",
+        "the schedule no longer fits: line {} is {:?}, but the subject took {:?}; explore again, and save the new finding",
         divergence.line + 1,
         divergence.expected,
         divergence.found

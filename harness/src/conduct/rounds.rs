@@ -154,7 +154,7 @@ fn shortfalls(plan: &RoundsPlan, run: &RoundsRun) -> Vec<String> {
         told.push("no auditor ever found metadata to read".to_owned());
     }
     if !run.left.is_empty() {
-        told.push(format!("something is left on the machine that could not be removed: {:?}", run.left));
+        told.push(format!("leftovers could not be removed from the machine: {:?}", run.left));
     }
     told
 }

@@ -106,7 +106,7 @@ fn auditors_missed(plan: &StressPlan, run: &StressRun) -> Vec<String> {
     let killed = run.exits.iter().filter(|exit| auditors.contains(&exit.process) && exit.killed_ns.is_some());
     let killed = killed.map(|exit| {
         let Exit { process, pid, .. } = exit;
-        format!("auditor p{process} (pid {pid}) did not end by itself and was killed: what it would have seen is missing")
+        format!("auditor p{process} (pid {pid}) did not end by itself and was killed: its observations are missing")
     });
     killed.collect()
 }

@@ -58,10 +58,10 @@ impl Work<'_> {
         let all = chances.iter().filter(|(_, can)| *can).count() as u64;
         if tried < all {
             let why = match missed.first() {
-                Some(step) => format!(": it never came again to `{step}`"),
-                None => ", then the time was used up: raise --budget".into(),
+                Some(step) => format!(": it never reached `{step}` again"),
+                None => ", then the time ran out: raise --budget".into(),
             };
-            self.run.leaves_unjudged(format!("the command was killed at {tried} of {all} steps only{why}"));
+            self.run.leaves_unjudged(format!("the command was killed at only {tried} of {all} steps{why}"));
         }
         self.run.kills = Some(tried);
         self.run.discoveries.extend(found);
@@ -123,11 +123,11 @@ impl Work<'_> {
                     String::new()
                 } else {
                     format!(
-                        "; it uses {absent}, which cannot be held and which it is told this kernel does not have"
+                        "; it uses {absent}, which flockwork cannot control and so reports as missing from the kernel"
                     )
                 };
                 return Err(RaceError::Refused(format!(
-                    "held at its system calls, the command gives a different result: {how}{absent}"
+                    "under control, the command gives a different result: {how}{absent}"
                 ))
                 .into());
             }
@@ -147,10 +147,9 @@ impl Work<'_> {
         self.must_be_foreseen(&execution.outcome)?;
         if execution.end != End::Completed {
             let waiting = execution.outcome.stall.clone().unwrap_or_default().join("; ");
-            return Err(RaceError::Refused(format!(
-                "held at its system calls, the command does not end: {waiting}"
-            ))
-            .into());
+            return Err(
+                RaceError::Refused(format!("under control, the command does not end: {waiting}")).into()
+            );
         }
         self.must_be_renamed_as_elsewhere(&execution.outcome)?;
         Ok(execution)
@@ -199,9 +198,9 @@ fn refusal(error: TraceeError) -> RaceError {
 
 fn unrecorded(call: &str) -> String {
     let hint = if call.contains("mmap") {
-        "; if the command makes that file anew after a crash, leave it out with --ignore"
+        "; if the command recreates that file after a crash, leave it out with --ignore"
     } else {
         ""
     };
-    format!("{call}, and what a command does that way is not recorded{hint}")
+    format!("{call}, which flockwork cannot record{hint}")
 }

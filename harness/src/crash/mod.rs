@@ -198,7 +198,7 @@ impl Work<'_> {
         let command = whole.outcome.commands().find(|(_, done)| done.ending != Ending::Exited(0));
         if let (Some((who, done)), true) = (command, self.plan.durable.is_some()) {
             return Err(RaceError::Refused(format!(
-                "{who} ends with {} though nothing goes wrong, so it acknowledges nothing that --durable could hold it to",
+                "{who} ends with {} even without a crash, so it never reports a success that --durable could check",
                 done.ending
             ))
             .into());

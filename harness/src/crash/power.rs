@@ -35,7 +35,7 @@ impl Work<'_> {
         let looked = self.with_losses(|losses| losses.look(disk, &recorded, &before, &acknowledged))?;
         if looked.is_cut {
             self.run.leaves_unjudged(format!(
-                "the time was used up after {} of a power loss: raise --budget",
+                "the time ran out after {} of a power loss: raise --budget",
                 plural(looked.states, "state")
             ));
         } else if let Some(excess) = looked.excess {
@@ -104,8 +104,7 @@ impl Work<'_> {
             Err(why) => return Ok(Err(why)),
         };
         if recorded.journal.lines.is_empty() {
-            let why =
-                "the command changes nothing in the state folder; name the one that it changes with --state";
+            let why = "the command changes nothing in the state folder; name the folder that it changes with --state";
             return Ok(Err(why.into()));
         }
         if let (Some(text), None) = (said, recorded.said) {

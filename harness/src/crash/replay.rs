@@ -75,7 +75,7 @@ impl Work<'_> {
         let mut machine = self.machine(Options { words: Some(words.clone()), ..Options::default() })?;
         Ok(match self.killed_before(&mut machine, before)? {
             Some((_, broken)) => Replayed { broken, lost: None, divergence: None },
-            None => Replayed::diverged(format!("the command never comes to {before:?}")),
+            None => Replayed::diverged(format!("the command never reaches {before:?}")),
         })
     }
 

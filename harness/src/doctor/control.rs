@@ -34,7 +34,7 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {
     match tried {
         Ok(Tried { steps, wakes_in_step }) => {
             let steps = plural(steps as u64, "step");
-            let detail = format!("a process was controlled for {steps}, and its lock taken for it");
+            let detail = format!("controlled a process for {steps}, its lock call included");
             vec![Probe::new(NAME, Health::Ok, detail), waking(wakes_in_step)]
         }
         // Every scenario but explorations runs without.
@@ -49,7 +49,7 @@ fn waking(wakes_in_step: bool) -> Probe {
     if wakes_in_step {
         return Probe::new(WAKING, Health::Ok, "a controlled step is one switch between processes and back");
     }
-    Probe::new(WAKING, Health::Optional, "explorations take longer without it (needs Linux 6.6)")
+    Probe::new(WAKING, Health::Optional, "without it, explorations take longer (needs Linux 6.6)")
 }
 
 struct Tried {

@@ -30,10 +30,8 @@ pub fn examine(machine: &Machine) -> Vec<Probe> {
 /// Whether processes can be told apart: by the `/proc` of this pid namespace, and for good where the kernel numbers them.
 fn process_files() -> Result<String, String> {
     match flockwork::ProcessIdentity::own() {
-        Some(own) if own.inode.is_some() => Ok("/proc and pidfds identify processes for good".into()),
-        Some(_) => {
-            Ok("/proc tells processes apart within a time namespace (for good since Linux 6.9)".into())
-        }
+        Some(own) if own.inode.is_some() => Ok("/proc and pidfds identify processes reliably".into()),
+        Some(_) => Ok("/proc identifies processes within a time namespace (reliably since Linux 6.9)".into()),
         None => Err("/proc is not mounted, or is that of another pid namespace".into()),
     }
 }

@@ -36,18 +36,17 @@ pub fn examine(zygote: &io::Result<Zygote>, base: &Path) -> Vec<Probe> {
     match tried {
         Ok(Tried { in_turn: 2, mixed: 1, steps, has_class }) => {
             let detail = format!(
-                "two commands of {SHELL} were held for {steps} steps; mixed so, they lost an update as they must"
+                "controlled two commands of {SHELL} for {steps} steps; interleaved, they lost an update, as they must"
             );
             vec![Probe::new(NAME, Health::Ok, detail), class(has_class)]
         }
         Ok(Tried { in_turn, mixed, .. }) => {
             let detail =
-                format!("two commands that add 1 left {in_turn} in turn, and {mixed} with their steps mixed");
+                format!("two commands that add 1 left {in_turn} in turn, and {mixed} when interleaved");
             vec![Probe::new(NAME, Health::Broken, detail)]
         }
         Err(TraceeError::Unsupported(why)) => {
-            let advice = "programs can be run, but not be held; in a container grant the system call seccomp and \
-                          /proc of one's own children (with docker: --security-opt seccomp=unconfined)";
+            let advice = "programs can run, but cannot be controlled; in a container, allow the system call seccomp and /proc of child processes (with docker: --security-opt seccomp=unconfined)";
             vec![Probe::new(NAME, Health::Optional, format!("{why}; {advice}"))]
         }
         Err(error) => vec![Probe::new(NAME, Health::Broken, error.to_string())],
@@ -58,8 +57,7 @@ fn class(there: bool) -> Probe {
     if there {
         return Probe::new(CLASS, Health::Ok, "one look shows that all tasks of a program are waiting");
     }
-    let detail = "programs with threads or children are explored slower without it (needs CAP_SYS_NICE and a second \
-                  processor)";
+    let detail = "without it, programs with threads or children are explored more slowly (needs CAP_SYS_NICE and a second processor)";
     Probe::new(CLASS, Health::Optional, detail)
 }
 

@@ -30,7 +30,7 @@ fn leftovers(base: &Path) -> Vec<Probe> {
     let cleared = bases.iter().flat_map(|base| scratch::clear_leftovers(base));
     let cleared: Vec<_> = cleared.chain(scratch::clear_registered()).collect();
     if cleared.is_empty() && killed.is_empty() {
-        return vec![Probe::new("leftovers", Health::Ok, "none of earlier runs")];
+        return vec![Probe::new("leftovers", Health::Ok, "none from earlier runs")];
     }
     let told = cleared.into_iter().map(|leftover| {
         let path = leftover.path.display();

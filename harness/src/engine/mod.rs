@@ -32,7 +32,7 @@ pub struct StressRun {
     pub overlaps: Vec<Overlap>,
     /// How each worker process ended.
     pub exits: Vec<Exit>,
-    /// What lay in the root when all was quiet.
+    /// What lay in the root after the run.
     pub quiet: Quiet,
     /// Set where it stalled.
     pub stall: Option<Stall>,

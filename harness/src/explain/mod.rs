@@ -35,7 +35,7 @@ const STEPS_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unexplained {
     /// It is not about one container.
-    #[error("it is about no one container")]
+    #[error("it concerns no single container")]
     NoContainer,
     /// No operation shows it.
     #[error("no operation shows it")]

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 pub(super) const PROCESSES_MAX: usize = 4;
 /// At most so many operations of each.
 const OPERATIONS_MAX: usize = 3;
-/// Where no operation shows it, that which lay there when all was quiet came of the last: so many.
+/// Where no operation shows it, that which lay there after the run came of the last: so many.
 const LAST: usize = 3;
 
 /// The container that the violation is about; of files that no container owns that which they are named after.

@@ -103,7 +103,7 @@ pub fn load_race(path: &Path) -> Result<Option<KeptRace>, LoadError> {
     let scenario = Scenario::parse(&found, &[]).map_err(|problems| {
         wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
     })?;
-    let Work::Race(race) = scenario.work else { return Err(wrong("its scenario is no race".into())) };
+    let Work::Race(race) = scenario.work else { return Err(wrong("its scenario is not a race".into())) };
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
     let race = Race { modelled: record.modelled.clone(), ..*race };
     Ok(Some(KeptRace { finding, record, race, folder }))
@@ -150,7 +150,7 @@ pub fn load_crash(path: &Path) -> Result<Option<KeptCrash>, LoadError> {
     let scenario = Scenario::parse(&found, &[]).map_err(|problems| {
         wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
     })?;
-    let Work::Crash(crash) = scenario.work else { return Err(wrong("its scenario is no crash".into())) };
+    let Work::Crash(crash) = scenario.work else { return Err(wrong("its scenario is not a crash".into())) };
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
     Ok(Some(KeptCrash { finding, record, crash: *crash, folder }))
 }
@@ -168,13 +168,16 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
         _ => wrong(format!("cannot be read: {error}")),
     })?;
     if bytes.len() as u64 >= FILE_BYTES_MAX {
-        return Err(wrong(format!("it is larger than {} MiB, which no finding is", FILE_BYTES_MAX >> 20)));
+        return Err(wrong(format!(
+            "it is larger than {} MiB, too large for a finding",
+            FILE_BYTES_MAX >> 20
+        )));
     }
     let no_finding = |error: serde_json::Error| {
         let (what, place) = (error.classify(), format!("line {} column {}", error.line(), error.column()));
         match what {
-            serde_json::error::Category::Eof => wrong(format!("it is cut: it ends at {place}")),
-            _ => wrong(format!("it is no finding: {error}")),
+            serde_json::error::Category::Eof => wrong(format!("it is truncated: it ends at {place}")),
+            _ => wrong(format!("it is not a finding: {error}")),
         }
     };
     let head: Head = serde_json::from_slice(&bytes).map_err(no_finding)?;
@@ -187,7 +190,7 @@ fn load_finding(path: &Path) -> Result<Kept, LoadError> {
     let finding: Finding = serde_json::from_slice(&bytes).map_err(no_finding)?;
     let Some(exploration) = &finding.exploration else {
         return Err(wrong(
-            "it has no schedule: it was seen while processes ran freely. Run its reproduce.sh, or explore the \
+            "it has no schedule, because the processes ran freely. Run its reproduce.sh, or explore the \
              operations of its window (kind = \"explore\")"
                 .into(),
         ));

@@ -149,12 +149,12 @@ fn notes(base: &BenchRecord, new: &BenchRecord) -> Vec<String> {
     let mut notes = Vec::new();
     for (which, record) in [("base", base), ("new", new)] {
         if !record.complete {
-            notes.push(format!("the {which} record is incomplete: some cells did not get all their rounds"));
+            notes.push(format!("the {which} record is incomplete: some cells lack rounds"));
         }
     }
     if base.scenario_sha256 != new.scenario_sha256 {
         notes.push(format!(
-            "the scenarios differ ({} and {}): cells of one name may have been measured for another time or otherwise",
+            "the scenarios differ ({} and {}): cells of the same name may have been measured differently",
             base.scenario, new.scenario
         ));
     }

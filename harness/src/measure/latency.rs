@@ -18,7 +18,7 @@ pub struct Latency {
 
 /// An encoded histogram that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("a histogram in HdrHistogram's V2 encoding, deflated, in Base64 was expected: {0}")]
+#[error("expected a histogram in HdrHistogram's V2 encoding, deflated, in Base64: {0}")]
 pub struct LatencyError(String);
 
 impl Latency {

@@ -34,9 +34,7 @@ pub enum ReadError {
     )]
     NoRecord(PathBuf),
     /// It is cut short.
-    #[error(
-        "{path}: the file is cut short at line {line}, column {column}: it was not written to its end; measure again"
-    )]
+    #[error("{path}: the file is truncated at line {line}, column {column}; measure again")]
     Cut {
         /// The file that ends early.
         path: PathBuf,
@@ -46,7 +44,7 @@ pub enum ReadError {
         column: usize,
     },
     /// It is no record.
-    #[error("{path}: no record of a benchmark: {what}")]
+    #[error("{path}: not a record of a benchmark: {what}")]
     Malformed {
         /// The file that is no record.
         path: PathBuf,
@@ -91,7 +89,7 @@ pub fn bounded(input: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(input, BYTES_MAX + 1), &mut bytes)?;
     if bytes.len() as u64 > BYTES_MAX {
-        let what = format!("larger than {} MiB, which no record of a run is", BYTES_MAX >> 20);
+        let what = format!("larger than {} MiB, too large for the record of a run", BYTES_MAX >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }
     Ok(bytes)

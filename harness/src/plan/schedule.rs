@@ -188,7 +188,7 @@ pub enum LineError {
     #[error("expected a process and its step, such as \"p2 flock c1/meta.lock exclusive\", found {0:?}")]
     Process(String),
     /// It has no step.
-    #[error("expected what p{process} does, found nothing behind it")]
+    #[error("expected what p{process} does, found nothing after it")]
     Step {
         /// The process, counted from 1.
         process: usize,

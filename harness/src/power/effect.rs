@@ -162,7 +162,7 @@ impl JournalBuilder<'_> {
         match (offset, stood) {
             (_, Some(stood)) if stood.flags & libc::O_APPEND != 0 => match self.kinds.get(&inode) {
                 Some(Kind::File(size)) => Ok(*size),
-                _ => Err(format!("{shown} is no file")),
+                _ => Err(format!("{shown} is not a file")),
             },
             (Offset::At(at), _) => {
                 u64::try_from(at).map_err(|_| format!("{shown} is written before its beginning"))
@@ -255,8 +255,7 @@ impl JournalBuilder<'_> {
 fn too_much(shown: &str) -> String {
     let most = crate::tracee::KEPT_BYTES_MAX >> 20;
     format!(
-        "with what is written to {shown} the command writes more than {most} MB, and more is not kept: give a command that writes \
-         less"
+        "with its writes to {shown}, the command writes more than {most} MB, the most that is recorded: give a command that writes less"
     )
 }
 

@@ -64,7 +64,7 @@ fn read_folder(
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else {
-                let why = format!("{}: its name is no UTF-8", entry.path().display());
+                let why = format!("{}: its name is not UTF-8", entry.path().display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             };
             let path = if at.is_empty() { name } else { format!("{at}/{name}") };

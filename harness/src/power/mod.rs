@@ -32,14 +32,14 @@ pub fn mend(recorded: &Recorded, mend: &Mend) -> String {
     };
     let fsyncs: Vec<String> = mend.fsyncs.iter().map(told).collect();
     let make = if fsyncs.len() == 1 { "makes" } else { "together make" };
-    format!("fsync {} {make} all {} good", fsyncs.join(" and "), plural(mend.states, "state"))
+    format!("fsync {} {make} all {} right", fsyncs.join(" and "), plural(mend.states, "state"))
 }
 
 /// The calls with those that had reached the disk, and what would have helped: a line each.
 #[must_use]
 pub fn steps(lost: &Lost) -> Vec<String> {
     let mut lines = vec![format!(
-        "on {}: {} of {} are wrong like this; the simplest:",
+        "on {}: {} of {} are wrong in this way; the simplest:",
         lost.disk,
         lost.bad,
         plural(lost.states, "state")
@@ -47,9 +47,10 @@ pub fn steps(lost: &Lost) -> Vec<String> {
     lines.extend(calls(lost));
     if lost.mends.as_ref().is_some_and(Vec::is_empty) {
         lines.push(if lost.tried_all_mends {
-            "no fsync makes every state good, nor do two together".into()
+            "no fsync makes every state right, nor do two together".into()
         } else {
-            "no fsync that was tried makes every state good, alone or with another; not all were tried".into()
+            "no fsync that was tried makes every state right, alone or with another; not all were tried"
+                .into()
         });
     }
     lines.extend(lost.mends.iter().flatten().cloned());

@@ -289,7 +289,7 @@ impl<'a> JournalBuilder<'a> {
         let told = journal.image();
         if let Some(path) = difference(&told, &after.image, may_differ) {
             return Err(format!(
-                "{path} does not match the recorded calls: something that is not recorded changes it"
+                "{path} does not match the recorded calls: something changes it that is not recorded"
             ));
         }
         Ok(Recorded { journal, names: self.names, said: None })

@@ -85,7 +85,7 @@ impl Search<'_> {
             .collect();
         if !all.is_disjoint(without) {
             return Err(refused(
-                "where threads are explored a process must run all of its commands or none: give each command a process of its own"
+                "with --threads explore, a process must run all of its commands or none: give each command its own process"
                     .into(),
             ));
         }
@@ -138,9 +138,7 @@ impl Search<'_> {
         while let Some(mut assignment) = strategy.next() {
             if begun.elapsed() > limit || self.run.alone.executions >= EXECUTIONS_MAX {
                 return Err(refused(format!(
-                    "even one after the other ({}) the threads and children of these commands can go in more orders than the {} that \
-                     there was time for, and what each comes to is right: give commands that do less, raise --budget, or leave \
-                     their order as it is with --threads fixed",
+                    "even one after the other ({}) the threads and children of these commands have more orders than the {} that there was time for, and the result of each counts as right: give commands that do less, raise --budget, or keep one order with --threads fixed",
                     told(steps, self.site),
                     grouped(self.run.alone.executions),
                 )));
@@ -163,9 +161,7 @@ impl Search<'_> {
             self.run.in_any_order.extend(left.in_any_order.iter().map(|process| holder.members[*process]));
             if strategy.statistics().diverged > 0 || left.is_spoilt() {
                 return Err(refused(format!(
-                    "one after the other ({}), the threads and children of these commands do not repeat what they did, though they \
-                     were started in the same order: nothing can be claimed of them; leave their order as it is with --threads \
-                     fixed",
+                    "one after the other ({}), the threads and children of these commands do not repeat their steps in the same order, so no verdict is possible; keep one order with --threads fixed",
                     told(steps, self.site)
                 )));
             }
@@ -204,7 +200,7 @@ impl Search<'_> {
             let Ok((_, played)) = self.execute(holder, &[], &mut chooser)? else { break };
             if !chooser.followed().to_the_letter() {
                 return Err(refused(format!(
-                    "one after the other ({}), these commands do not repeat what they did: nothing can be claimed of them",
+                    "one after the other ({}), these commands do not repeat their steps, so no verdict is possible",
                     told(steps, self.site)
                 )));
             }
@@ -222,8 +218,7 @@ impl Search<'_> {
             let differences = self.judge.baseline.nearest_outcome(without, &steps, &sheets);
             if let Some(difference) = differences.and_then(|differences| differences.into_iter().next()) {
                 return Err(refused(format!(
-                    "freely, one after the other ({}), these commands come to what no order of their threads and children comes to \
-                     under control: {}",
+                    "run freely one after the other ({}), these commands give a result that no order of their threads and children gives under control: {}",
                     told(&steps, self.site),
                     sentence(&difference)
                 )));

@@ -76,7 +76,7 @@ impl From<NoBaseline> for RaceError {
     fn from(none: NoBaseline) -> Self {
         match none {
             NoBaseline::Error(error) => error,
-            NoBaseline::Hangs(_) => Self::Refused("one after the other, too, a command does not end".into()),
+            NoBaseline::Hangs(_) => Self::Refused("even one after the other, a command does not end".into()),
         }
     }
 }
@@ -321,9 +321,7 @@ impl Learnt {
 fn refused(steps: &[Step], wild: &Wild, site: &Site) -> RaceError {
     let order = told(steps, site);
     RaceError::Refused(format!(
-        "these commands differ from run to run even one after the other ({order}), so nothing can be claimed of them: {}: {}. Mask \
-         what differs with --mask REGEX, leave a file out with --ignore PATH, or compare what a command tells of the state with \
-         --observe CMD",
+        "these commands differ from run to run even one after the other ({order}), so no verdict is possible: {}: {}. Mask what differs with --mask REGEX, leave a file out with --ignore PATH, or compare the output of a command that shows the state with --observe CMD",
         wild.place, wild.how
     ))
 }

@@ -62,7 +62,7 @@ impl Search<'_> {
         if is_same {
             self.run.fork_server.iter_mut().for_each(|clones| clones.compared += 1);
         } else {
-            self.untold = Some("clones took steps that programs that are started did not take".into());
+            self.untold = Some("clones took steps that started programs did not take".into());
         }
         Ok(is_same)
     }

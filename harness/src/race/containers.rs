@@ -70,8 +70,7 @@ impl Calls {
             |calls: &&Vec<Call>| calls.iter().rev().skip(1).any(|call| call.operation == Operation::Kill);
         if processes.iter().any(|calls| kills_first(&calls)) {
             return Err(RaceError::Usage(
-                "a kill returns before the container has stopped, so what follows it in the same process has no result of its \
-                 own: let it be the last command of a process"
+                "a kill returns before the container has stopped, so the result of a command after it in the same process is uncertain: make it the last command of its process"
                     .into(),
             ));
         }
@@ -94,7 +93,7 @@ fn call(text: &str, names: &mut Vec<String>) -> Result<Call, RaceError> {
     let Some(operation) = Runtime::operations().find(|operation| operation.as_str() == word) else {
         let near =
             nearest(word, known()).map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
-        return Err(wrong(format!("runtimes are asked for {}{near}", known().join(", "))));
+        return Err(wrong(format!("the operations are {}{near}", known().join(", "))));
     };
     let [_, name] = words[..] else {
         return Err(wrong(format!("expected an operation and one container, such as \"{operation} c1\"")));

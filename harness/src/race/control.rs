@@ -308,7 +308,7 @@ impl Search<'_> {
         holder.machine.suspend_clones(false);
         if was_cloned && again.shown == 0 {
             // Nothing is told that programs did not show that were started as anybody starts them.
-            self.untold = Some("what clones broke was not broken by programs that were started".into());
+            self.untold = Some("clones showed a violation that started programs did not show".into());
             return Ok(None);
         }
         let controlled = holder.controlled(played, schedule, preemptions);

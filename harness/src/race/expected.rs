@@ -152,14 +152,14 @@ impl Expected {
                 continue;
             }
             let Some(wanted) = self.places.get_mut(place) else {
-                return Err(Wild { place: place.clone(), how: "it is there in some runs only".into() });
+                return Err(Wild { place: place.clone(), how: "it exists in some runs only".into() });
             };
             seen += 1;
             wanted.learn(value).map_err(|how| Wild { place: place.clone(), how })?;
         }
         if seen < self.places.len() {
             let place = self.places.keys().find(|place| !run.contains_key(place)).expect("one is missing");
-            return Err(Wild { place: place.clone(), how: "it is there in some runs only".into() });
+            return Err(Wild { place: place.clone(), how: "it exists in some runs only".into() });
         }
         let forms: BTreeSet<&Location> = shaped.keys().chain(self.shaped.keys()).collect();
         for shape in forms {

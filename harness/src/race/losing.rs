@@ -67,7 +67,7 @@ impl Search<'_> {
     /// What the last execution did to the folders, as disk models read it.
     fn recorded(&mut self, left: &Left) -> Result<(Recorded, folders::Seen), String> {
         let around = self.power.as_mut().and_then(|book| book.around.take());
-        let (before, after) = around.unwrap_or_else(|| Err("nobody looked at the folders".into()))?;
+        let (before, after) = around.unwrap_or_else(|| Err("the folders were not examined".into()))?;
         let recorded = record(&left.journal, &before, &after, &self.site.places(), None)?;
         Ok((recorded, before))
     }

@@ -137,7 +137,8 @@ impl ModelJudge {
         {
             // Whether an operation acted whose answer nobody understood is not known.
             let why = unmatched.call.message.clone().unwrap_or_default();
-            self.doubts.insert(format!("{}: {why}; if it acted after all, all is legal", unmatched.call.op));
+            self.doubts
+                .insert(format!("{}: {why}; if it acted after all, everything is legal", unmatched.call.op));
             return Ok(Judged::Legal { left_over: Vec::new() });
         }
         Ok(broken(class, told, killed))

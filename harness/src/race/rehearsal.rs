@@ -33,9 +33,7 @@ impl Search<'_> {
             }
             if execution.end != End::Completed {
                 let waiting = played.waiting.join("; ");
-                return Ok(Some(format!(
-                    "held at its system calls, a command does not end even alone: {waiting}"
-                )));
+                return Ok(Some(format!("under control, a command does not end even alone: {waiting}")));
             }
             if !execution.events.is_sorted_by_key(|event| event.process) {
                 // Whoever sleeps lets others go on, so this was no sequential order.
@@ -52,7 +50,7 @@ impl Search<'_> {
                 let first = broken.differences.first().map(sentence);
                 let how = first.or_else(|| broken.told.first().cloned()).unwrap_or_default();
                 return Ok(Some(format!(
-                    "held at their system calls, the commands give a different result even one after the other: {how}"
+                    "under control, the commands give a different result even one after the other: {how}"
                 )));
             }
         }
@@ -96,10 +94,7 @@ impl Search<'_> {
         let text = || self.plan.processes[process].join(", then ");
         if execution.end != End::Completed {
             let waiting = played.waiting.join("; ");
-            return Ok(Some(format!(
-                "held at its system calls, {:?} does not end even alone: {waiting}",
-                text()
-            )));
+            return Ok(Some(format!("under control, {:?} does not end even alone: {waiting}", text())));
         }
         Ok(match self.judge.judge(self.site, &played)? {
             Judged::Legal { .. } => None,
@@ -113,10 +108,7 @@ impl Search<'_> {
                 let said = played.outcome.processes[process].iter().map(|done| done.stderr.text.to_vec());
                 let said = String::from_utf8_lossy(&said.collect::<Vec<_>>().concat()).trim().to_owned();
                 let said = if said.is_empty() { said } else { format!("; it said: {said}") };
-                Some(format!(
-                    "held at its system calls, {:?} gives a different result even alone: {how}{said}",
-                    text()
-                ))
+                Some(format!("under control, {:?} gives a different result even alone: {how}{said}", text()))
             }
         })
     }

@@ -120,7 +120,7 @@ impl Comparator {
             if plain.is_empty() || plain.starts_with('/') {
                 return Err(ComparatorError::Ignore {
                     path: path.clone(),
-                    why: "it is no path within one".into(),
+                    why: "it is not a path within one".into(),
                 });
             }
             // A name alone is meant wherever it lies, as in other lists of files to ignore.

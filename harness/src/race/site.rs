@@ -305,7 +305,7 @@ pub(crate) fn check(plan: &RacePlan) -> Result<(), RaceError> {
         let mut others = plan.state.iter().enumerate().filter(|(other, _)| *other != number);
         if let Some((_, around)) = others.find(|(_, path)| folder.starts_with(path)) {
             return Err(RaceError::Usage(format!(
-                "--state {}: it lies in --state {}, which holds all of it: name one of them",
+                "--state {} lies within --state {}: name only one of them",
                 folder.display(),
                 around.display()
             )));
@@ -393,9 +393,7 @@ fn spawner(
                 || plan.environment.iter().any(|(_, value)| names_state(value));
             if !is_named {
                 return Err(RaceError::Unsupported(format!(
-                    "a private mount namespace cannot be had here ({why}), so no copy can lie in the place of the state \
-                     folder: write {{state}} where commands name it, which is the copy's path, such as --env \
-                     TOOL_DIR={{state}}"
+                    "this machine allows no private mount namespace ({why}), so the copy cannot take the state folder's place: write {{state}}, the copy's path, where commands name the folder, such as --env TOOL_DIR={{state}}"
                 )));
             }
             let environment = filled(plan, &placeholders(&[], work));

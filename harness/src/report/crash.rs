@@ -76,7 +76,7 @@ pub fn shortfalls(plan: &CrashPlan, run: &CrashRun) -> Vec<String> {
         told.push("no power loss was judged".into());
     }
     if run.kills == Some(0) && run.unjudged.is_none() {
-        told.push("the command was never killed: none of its steps concerns the state folder".into());
+        told.push("the command was never killed: none of its steps touches the state folder".into());
     }
     told
 }
@@ -108,13 +108,13 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
         );
     }
     if !crash.left_over.is_empty() {
-        line(text, &format!("  left over by a crash, and harmless: {}", crash.left_over.join(", ")));
+        line(text, &format!("  left over by a crash, but harmless: {}", crash.left_over.join(", ")));
     }
     if !crash.mapped.is_empty() {
         line(
             text,
             &format!(
-                "  ignored, and written by shared memory: {}; after a power loss it holds what calls wrote to it, and no more",
+                "  ignored, and written through shared memory: {}; after a power loss it holds only what system calls wrote",
                 crash.mapped.join(", ")
             ),
         );
@@ -129,15 +129,15 @@ pub(super) fn verdict(scenario: &ScenarioReport) -> Option<String> {
     let WorkReport::Crash { crash: Some(crash) } = &scenario.work else { return None };
     let mut said = Vec::new();
     if let Some(kills) = scenario.kills {
-        said.push(format!("killed at every one of {}", plural(kills, "step")));
+        said.push(format!("killed at each of {}", plural(kills, "step")));
     }
     if let (Some(disk), Some(states)) = (&crash.disk, crash.states) {
         let all = match crash.coverage {
             RaceCoverage::Exhausted => {
-                format!("in every one of the {} that {disk} allows", plural(states, "state"))
+                format!("in each of the {} that {disk} allows", plural(states, "state"))
             }
             _ => format!(
-                "in {} that {disk} allows, all with up to two pieces missing among them",
+                "in {} that {disk} allows, including all with up to two pieces missing",
                 grouped(states) + " states"
             ),
         };

@@ -96,7 +96,7 @@ impl std::fmt::Display for GuaranteeReport {
         }
         if self.fault_sets_left > 0 {
             let sets = plural(self.fault_sets_left, "set");
-            write!(f, "; nothing is promised of {sets} of faults that were not tried")?;
+            write!(f, "; {sets} of faults were not tried, so this says nothing about them")?;
         }
         Ok(())
     }
@@ -141,7 +141,9 @@ mod tests {
     fn nothing_is_promised_of_what_was_not_tried() {
         assert!(told(0, 0, 0).ends_with("in 0 schedules together with at least 0 %"));
         assert!(told(10, 7, 0).ends_with(" 0.28 %, without faults and with each of 7 sets of them"));
-        assert!(told(10, 7, 1).ends_with("; nothing is promised of 1 set of faults that were not tried"));
+        assert!(
+            told(10, 7, 1).ends_with("; 1 set of faults were not tried, so this says nothing about them")
+        );
     }
 
     #[test]

@@ -302,7 +302,7 @@ fn tell_details(text: &mut String, scenario: &ScenarioReport) {
     }
     if let Some(startup_s) = scenario.startup_s {
         let startup = show_ns(std::time::Duration::from_secs_f64(startup_s.max(0.0)).as_nanos() as u64);
-        line(text, &format!("  first operation after {startup}, then {:.3}s", scenario.duration_s));
+        line(text, &format!("  first operation after {startup}; ran for {:.3}s", scenario.duration_s));
     }
     if let Some(reach) = &scenario.reach {
         tell_reach(text, reach);
@@ -330,7 +330,7 @@ fn tell_exploration(text: &mut String, scenario: &ScenarioReport, exploration: &
     line(
         text,
         &format!(
-            "  {}: {}; {} and {} left half-way, {} with a fault, {} repeated step by step",
+            "  {}: {}; {}, {} abandoned half-way, {} with a fault, {} repeated step by step",
             exploration.strategy,
             exploration.coverage,
             plural(scenario.schedules.unwrap_or(0), "schedule"),

@@ -240,8 +240,7 @@ pub struct ExplorationReport {
 
 impl ExplorationReport {
     /// What is told where several processes never met.
-    pub const NEVER_MET: &'static str = "the processes never met: no step of one depends on a step of another, and that proves little; let them work \
-                                         on one container";
+    pub const NEVER_MET: &'static str = "the processes never met: no step of one depends on a step of another, which proves little; let them work on one container";
 }
 
 /// How often a finding showed of so many times that it was tried.

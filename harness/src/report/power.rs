@@ -27,7 +27,7 @@ impl PowerReport {
     pub(super) fn of(run: &PowerLosses) -> Self {
         let mut unjudged: Vec<String> = run.unjudged.iter().cloned().collect();
         if run.is_cut {
-            unjudged.push("the time was used up before the last state".into());
+            unjudged.push("the time ran out before the last state".into());
         }
         Self {
             disk: run.disk.to_owned(),
@@ -77,13 +77,12 @@ pub(super) fn shortfall(run: &PowerLosses) -> Option<String> {
     }
     if run.states <= 1 {
         return Some(
-            "a power loss changes nothing: the commands change nothing in the state folder; name the one that they change with \
-             --state"
+            "the commands change nothing in the state folder, so a power loss has no effect; name the folder that they change with --state"
                 .into(),
         );
     }
     run.is_cut.then(|| {
-        format!("the time was used up after {} of a power loss: raise --budget", plural(run.states, "state"))
+        format!("the time ran out after {} of a power loss: raise --budget", plural(run.states, "state"))
     })
 }
 

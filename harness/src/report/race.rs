@@ -153,21 +153,19 @@ impl ThreadsReport {
         let concerned = Some(self.concerned.join(", ")).filter(|concerned| !concerned.is_empty())?;
         let Some(alone) = self.alone else {
             return Some(format!(
-                "threads and children of one command took their steps in a fixed order, which is not explored: {concerned}"
+                "the threads and children of a command took their steps in one fixed order; their other orders were not explored: {concerned}"
             ));
         };
         let differ = match alone.outcomes.saturating_sub(orders) {
             0 => String::new(),
             _ => format!(
-                "; even one after the other the commands come to {}, by the order of their own threads and children, and each is \
-                 right",
+                "; even one after the other the commands give {}, depending on the order of their own threads and children, and each counts as right",
                 plural(alone.outcomes, "different outcome")
             ),
         };
         let executions = plural(alone.executions, "execution");
         Some(format!(
-            "threads and children of one command were explored against each other, also one after the other ({executions}): \
-             {concerned}{differ}"
+            "the orders of each command's own threads and children were explored, also one command after the other ({executions}): {concerned}{differ}"
         ))
     }
 
@@ -206,17 +204,17 @@ impl ForkServerReport {
     fn tell(&self) -> String {
         let compared = match self.compared {
             0 => String::new(),
-            count => format!(" ({} run again with programs that were started)", grouped(count)),
+            count => format!(" ({} repeated with started programs)", grouped(count)),
         };
         let executions = plural(self.executions, "execution");
         match &self.refused {
-            None => format!("fork server: the programs of {executions} were clones{compared}"),
+            None => format!("fork server: {executions} used clones{compared}"),
             Some(why) if self.executions == 0 => {
-                format!("fork server: programs were started all the same: {why}")
+                format!("fork server: not used: {why}")
             }
             Some(why) => {
                 format!(
-                    "fork server: the programs of {executions} were clones{compared}, others were started: {why}"
+                    "fork server: {executions} used clones{compared}, the others started their programs: {why}"
                 )
             }
         }
@@ -324,7 +322,7 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
             "the commands of two processes never ran at the same time"
         };
         told.push(format!(
-            "the commands never met: {how}, and that proves nothing; name the folder that they share with --state"
+            "the commands never met: {how}, which proves nothing; name the folder that they share with --state"
         ));
     }
     if let Some(why) = shortfall_of_coverage(plan, run) {
@@ -339,7 +337,7 @@ fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
     match (run.coverage, plan.budget.executions) {
         (Some(_), _) if RaceCoverage::of(run) != RaceCoverage::Sampled => None,
         (Some(_), _) if run.diverged > 0 => Some(format!(
-            "{} did not repeat what they should, so this says nothing about all executions",
+            "{} diverged, so this says nothing about all executions",
             plural(run.diverged, "execution")
         )),
         (Some(_), _) if !run.uncertain.is_empty() => Some(format!(
@@ -350,16 +348,14 @@ fn shortfall_of_coverage(plan: &RacePlan, run: &RaceRun) -> Option<String> {
             "{executions} are all with fewer than {PREEMPTIONS_ENOUGH} preemptions: raise --preemptions"
         )),
         (Some(_), _) => Some(format!(
-            "the budget was used up after {executions}, before all with up to {PREEMPTIONS_ENOUGH} preemptions had been run: \
-             raise --budget"
+            "the budget ran out after {executions}, before all with up to {PREEMPTIONS_ENOUGH} preemptions had run: raise --budget"
         )),
         (None, Some(asked)) if run.executions >= asked => None,
         (None, Some(asked)) => {
-            Some(format!("the time was used up after {executions} of {}: raise --budget", grouped(asked)))
+            Some(format!("the time ran out after {executions} of {}: raise --budget", grouped(asked)))
         }
         (None, None) => Some(format!(
-            "nothing was found in {executions} that ran freely, and that proves nothing: a rare interleaving may not \
-             have come up (--executions N makes N of them enough)"
+            "nothing was found in {executions} that ran freely, which proves nothing: a rare interleaving may not have occurred (--executions N says how many are enough)"
         )),
     }
 }
@@ -408,18 +404,16 @@ pub(super) fn tell(text: &mut String, scenario: &ScenarioReport) {
         let files = race.also_touched.join(", ");
         line(
             text,
-            &format!(
-                "  also touched, outside of the state folders and so neither put back nor compared: {files}"
-            ),
+            &format!("  also touched outside the state folders, so neither restored nor compared: {files}"),
         );
     }
     if !race.left_over.is_empty() {
         let files = race.left_over.join(", ");
-        line(text, &format!("  left over by a crash, and harmless to what comes after: {files}"));
+        line(text, &format!("  left over by a crash, but harmless to what runs later: {files}"));
     }
     if !race.left_behind.is_empty() {
         let names = race.left_behind.join(", ");
-        line(text, &format!("  left running in the background by a command, and ended: {names}"));
+        line(text, &format!("  left running in the background by a command, and killed: {names}"));
     }
 }
 

@@ -100,12 +100,12 @@ fn doubts(case: &Case<'_>) -> Vec<String> {
         .map(|doubt| doubt.why.clone())
         .collect();
     match case.ended {
-        Ended::Interrupted => doubts.push("interrupted before the budget was used up".into()),
+        Ended::Interrupted => doubts.push("interrupted before the budget ran out".into()),
         Ended::Stalled if case.seen.is_empty() => {
             doubts.push("stalled: no operation finished within the stall time, and no check says why".into());
         }
         Ended::LogFull => {
-            doubts.push("the log filled up before the budget was used up: run fewer operations".into());
+            doubts.push("the log filled up before the budget ran out: run fewer operations".into());
         }
         Ended::Completed | Ended::Stalled => {}
     }

@@ -46,9 +46,9 @@ pub fn versioned<T: DeserializeOwned>(path: &Path, version: u32) -> Result<Optio
     };
     let wrong = |error: &serde_json::Error| {
         let why = if error.classify() == serde_json::error::Category::Eof {
-            format!("it is cut: it ends at line {} column {}", error.line(), error.column())
+            format!("it is truncated: it ends at line {} column {}", error.line(), error.column())
         } else {
-            format!("it is not what flockwork writes: {error}")
+            format!("flockwork did not write it: {error}")
         };
         ReadError::new(path, why)
     };
@@ -95,16 +95,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(versioned::<RunRecord>(&folder.path().join("absent.json"), 1).unwrap().is_none());
         for (text, told) in [
-            ("{\"schema_version\": 1, \"sta", "it is cut: it ends at line 1 column 26"),
+            ("{\"schema_version\": 1, \"sta", "it is truncated: it ends at line 1 column 26"),
             ("{\"schema_version\": 2}", "schema version 2, and this flockwork reads 1: a newer"),
             ("{\"schema_version\": 1}", "missing field `status`"),
-            ("[1]", "it is not what flockwork writes"),
+            ("[1]", "flockwork did not write it"),
         ] {
             let why = of(text).unwrap_err();
             assert!(why.contains(told), "{why}");
         }
         // Within a letter.
         let why = of(&"{\"schema_version\": 1, \"status\": \"·".as_bytes()[..33]).unwrap_err();
-        assert!(why.contains("it is cut"), "{why}");
+        assert!(why.contains("it is truncated"), "{why}");
     }
 }

@@ -142,7 +142,7 @@ const fn words(runtime: Runtime) -> &'static [Words] {
 /// What `state` printed.
 fn status(stdout: &str) -> Answer {
     let Ok(state) = serde_json::from_str::<serde_json::Value>(stdout) else {
-        let words = format!("what state printed is no JSON: {:?}", cut(stdout));
+        let words = format!("the output of state is not JSON: {:?}", cut(stdout));
         return Answer::failed(Reason::Corrupt, words);
     };
     match state.get("status").and_then(serde_json::Value::as_str) {
@@ -152,7 +152,7 @@ fn status(stdout: &str) -> Answer {
             Some(status) => Answer { status: Some(status), ..Answer::done() },
             None => Answer::failed(Reason::Corrupt, format!("state gave an unknown status: {word:?}")),
         },
-        None => Answer::failed(Reason::Corrupt, "what state printed has no status"),
+        None => Answer::failed(Reason::Corrupt, "the output of state has no status"),
     }
 }
 

@@ -96,7 +96,7 @@ fn busybox() -> io::Result<PathBuf> {
     on_path("busybox").filter(|program| is_static(program)).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::NotFound,
-            "no static busybox is on PATH, of which root filesystems are made: install busybox-static",
+            "no static busybox is on PATH, which root filesystems need: install busybox-static",
         )
     })
 }

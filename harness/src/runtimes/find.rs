@@ -28,7 +28,7 @@ pub enum FindError {
     #[error("{0} is not there")]
     NotThere(PathBuf),
     /// What is there cannot be run.
-    #[error("{0} is no program: expected a file that may be executed")]
+    #[error("{0} is not a program: expected an executable file")]
     NotExecutable(PathBuf),
 }
 
@@ -77,7 +77,7 @@ mod tests {
         fs::set_permissions(&absent, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(find(Runtime::Runc, Some(&absent)), Ok(Found { runtime: Runtime::Runc, program: absent }));
         assert_eq!(find(Runtime::Crun, Some(folder.path())).unwrap_err().to_string(), {
-            format!("{} is no program: expected a file that may be executed", folder.path().display())
+            format!("{} is not a program: expected an executable file", folder.path().display())
         });
     }
 }

@@ -66,7 +66,7 @@ impl HostError {
     /// The machine lacked what the runtime needed, in its words.
     #[must_use]
     pub fn exhausted(runtime: Runtime, said: &str) -> Self {
-        let why = "the machine ran out of what it needs, so nothing can be said of it";
+        let why = "the machine ran out of a resource, so there is no verdict";
         Self::Exhausted(format!("{runtime}: {why}: {said}"))
     }
 }

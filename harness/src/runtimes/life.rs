@@ -50,7 +50,7 @@ fn live(host: &mut Host, id: &str) -> Result<(), HostError> {
         if !is_right {
             let runtime = host.runtime;
             return Err(HostError::Lacking(format!(
-                "{runtime} does not work here: after {operation}, state tells {}",
+                "{runtime} does not work here: after {operation}, state reports {}",
                 words(&seen)
             )));
         }

@@ -35,14 +35,14 @@ impl Crash {
     pub fn check(&self) -> Result<(), RaceError> {
         let usage = |why: String| Err(RaceError::Usage(why));
         if self.race.processes.len() != 1 || self.race.processes[0].len() != 1 {
-            return usage("a crash is of one command line: expected one, such as './tool save'".into());
+            return usage("a crash takes one command line: expected one, such as './tool save'".into());
         }
         if self.race.state.is_empty() {
             return usage("name the folder that the command changes with --state DIR".into());
         }
         if !self.race.faults.is_empty() || self.race.power {
             return usage(format!(
-                "faults are of a race: a crash is killed and loses its power unless kill or power is false; leave out \"kill\" and \
+                "faults belong to a race: a crash is killed and loses power unless kill or power is false; leave out \"kill\" and \
                  {POWER_LOSS:?}"
             ));
         }
@@ -55,7 +55,7 @@ impl Crash {
             check_disk(disk).map_err(RaceError::Usage)?;
         }
         if self.durable.is_some() && !self.power {
-            return usage("--durable is about what a power loss undoes: leave out --kill".into());
+            return usage("--durable concerns power losses: leave out --kill".into());
         }
         race::check(&self.race.plan(0, Vec::new()))
     }
@@ -154,7 +154,7 @@ mod tests {
             ("", "name the folder"),
             ("state = [\"s\"]\nkill = false\npower = false", "expected a crash of some kind"),
             ("state = [\"s\"]\npower = false\ndurable = true", "leave out --kill"),
-            ("state = [\"s\"]\nfaults = [\"kill\"]", "faults are of a race"),
+            ("state = [\"s\"]\nfaults = [\"kill\"]", "faults belong to a race"),
         ] {
             let error = read(&format!("{head}{line}\n")).expect_err(line);
             assert!(error.contains(told), "{line}: {error}");

@@ -299,7 +299,8 @@ fn read_runtime(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
     let subject = subject::read(reader.section("subject", "[subject]"))?;
     if subject.oci().is_none() {
         let place = reader.place().clone();
-        let message = "[subject]: a race is of command lines, or of the operations of a runtime: expected name = \"oci\"";
+        let message =
+            "[subject]: a race takes command lines, or the operations of a runtime: expected name = \"oci\"";
         reader.complain(Problem::new(&place, message.to_owned()));
         return None;
     }
@@ -309,7 +310,7 @@ fn read_runtime(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
 /// A runtime is played in rounds: nothing of it lives from one command to the next but its containers.
 fn read_rounds(reader: &mut Reader<'_>) -> Option<Work> {
     if reader.take("rounds").is_none() {
-        reader.missing("[rounds]", "what starts at once: the subject oci is played in rounds");
+        reader.missing("[rounds]", "what starts at once: the subject oci runs in rounds");
         return None;
     }
     rounds::read(reader.section("rounds", "[rounds]")).map(|rounds| Work::Rounds(Box::new(rounds)))

@@ -49,7 +49,7 @@ impl Override {
             ("--duration", Kind::Race) => "race.budget.time",
             ("--duration", Kind::Crash) => "crash.budget.time",
             ("--operations" | "--processes", Kind::Crash) => {
-                return Err("a crash is of the one command in crash.command");
+                return Err("a crash has only the command in crash.command");
             }
             ("--operations" | "--processes", Kind::Race) => {
                 return Err("a race's commands are spelled out, each with its process, in race.processes");

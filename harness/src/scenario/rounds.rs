@@ -126,7 +126,7 @@ fn list(
     let foreign = program.iter().position(|call| Runtime::operations().all(|known| known != call.operation));
     if let Some(index) = foreign {
         let known = Runtime::operations().map(Operation::as_str).collect::<Vec<_>>().join(", ");
-        let message = format!("{key}: runtimes are asked for {known}; found {}", program[index].operation);
+        let message = format!("{key}: the operations are {known}; found {}", program[index].operation);
         reader.complain(Problem::new(&expanded[index].place, message));
         return None;
     }
@@ -205,7 +205,7 @@ mod tests {
             (HEAD.to_owned(), "together"),
             (format!("{HEAD}together = [\"100 create c1\"]\n"), "expected 1 to 64 operations"),
             (format!("{HEAD}together = [\"2 crate c1\"]\n"), "the nearest known operation is \"create\""),
-            (format!("{HEAD}together = [\"2 list\"]\n"), "runtimes are asked for create"),
+            (format!("{HEAD}together = [\"2 list\"]\n"), "the operations are create"),
             (format!("{}{together}", other("rnuc")), "the nearest is \"runc\""),
             (format!("{HEAD}{together}kill = 2.0\n"), "kill"),
             (format!("{HEAD}{together}roundz = 1\n"), "roundz"),

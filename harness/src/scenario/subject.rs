@@ -81,7 +81,7 @@ fn replica(reader: &mut Reader<'_>) -> Option<SubjectPlan> {
     let place = place.clone();
     let fail_create = fail_create(reader);
     if let (Ok(Replica::Rules { .. }), Some(_)) = (&replica, fail_create) {
-        let message = "fail_create: only the replicas of gVisor have creates that fail half-way";
+        let message = "fail_create: only creates of gVisor's replicas can fail half-way";
         reader.complain(Problem::new(&place, message));
     }
     Some(SubjectPlan::Replica { replica: replica.ok()?, fail_create })

@@ -63,7 +63,7 @@ fn only_gvisor_has_creates_that_fail_half_way() {
     };
     assert!(replica("gvisor-2018").is_ok());
     let error = replica("rules-without-recheck").unwrap_err();
-    assert!(error.contains("fail_create: only the replicas of gVisor"), "{error}");
+    assert!(error.contains("fail_create: only creates of gVisor's replicas"), "{error}");
     let error = replica("gvisor-2017").unwrap_err();
     assert!(error.contains("the nearest is \"gvisor-2018\""), "{error}");
 }
@@ -153,7 +153,7 @@ fn operations_and_duration_contradict_each_other() {
 fn what_is_no_toml_is_told_with_its_line() {
     let problems = parse("about = \"x\nkind = 1\n", &[]).unwrap_err();
     assert!(problems.contains("some/where.toml:1:"), "{problems}");
-    assert!(problems.contains("no valid TOML"), "{problems}");
+    assert!(problems.contains("not valid TOML"), "{problems}");
 }
 
 #[test]

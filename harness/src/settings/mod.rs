@@ -55,12 +55,12 @@ pub struct Key {
 
 /// All settings, in the order in which `flockwork config` lists them.
 pub const KEYS: [Key; 10] = [
-    Key { name: "seed", form: Form::Count(0, u64::MAX), default: "a random one, which is printed" },
+    Key { name: "seed", form: Form::Count(0, u64::MAX), default: "random, and printed" },
     Key { name: "seeds", form: Form::Count(1, 1_000_000_000), default: "1" },
     Key { name: "budget", form: Form::Duration, default: "none: each scenario's own" },
     Key { name: "fail_fast", form: Form::Truth, default: "false" },
     Key { name: "max_findings", form: Form::Count(1, 1_000_000), default: "no limit" },
-    Key { name: "explain", form: Form::Explain, default: "10s, for what is not expected" },
+    Key { name: "explain", form: Form::Explain, default: "10s, for unexpected violations" },
     Key { name: "keep_history", form: Form::Truth, default: "false" },
     Key { name: "results_dir", form: Form::Text, default: "results" },
     Key { name: "root", form: Form::Text, default: "/dev/shm if it has room, else the temporary folder" },
@@ -315,7 +315,7 @@ pub fn schema() -> Json {
     let asked = sketch::of(|| drop(read_root(&root, &source, Path::new(FILE_NAME), &mut Vec::new())));
     let mut schema = schema::of_sketch(
         "flockwork settings",
-        "What holds where the command line says nothing: docs/ci.md",
+        "Settings for what the command line leaves open: docs/ci.md",
         &asked,
     );
     // Every profile has what [run] has.
@@ -368,7 +368,7 @@ mod tests {
             ("[profile]\nci = 3\n", "[profile.ci]: expected a table"),
             ("[profile.ci]\nx = 3\n", "unknown key \"x\" in [profile.ci]"),
             ("[runs]\n", "unknown key \"runs\" in flockwork.toml"),
-            ("[run\n", "no valid TOML"),
+            ("[run\n", "not valid TOML"),
         ] {
             let error = load(text, None, &[]).unwrap_err();
             assert!(error.contains(told), "{text}: {error}");

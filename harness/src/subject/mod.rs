@@ -92,11 +92,11 @@ pub fn build(plan: &SubjectPlan) -> Result<Box<dyn Subject>, String> {
         SubjectPlan::Library(plan) => Ok(library::build(plan)),
         SubjectPlan::Replica { replica, fail_create } => Ok(replica::build(*replica, *fail_create)),
         SubjectPlan::Oci(oci) => Err(format!(
-            "{} is used by its commands alone: give the scenario [rounds], or kind = \"race\" with [race]",
+            "{} runs only by its commands: give the scenario [rounds], or kind = \"race\" with [race]",
             oci.runtime
         )),
         SubjectPlan::Custom { word } => {
-            Err(format!("{word:?} is the subject of a program that builds its own: it is not known here"))
+            Err(format!("{word:?} is the subject of another program, and is not known here"))
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum Torn {
         at: usize,
     },
     /// It is no spec at all.
-    #[error("the spec is none of the harness's: {0}")]
+    #[error("the spec was not written by the harness: {0}")]
     Alien(String),
 }
 

@@ -63,7 +63,7 @@ fn by_path(a: &Arguments<'_>) -> Option<Told> {
             let [flags, _, resolve] = a.memory.words(a.arg(2));
             // The others only make it fail where it would lead on: what is foreseen is more, never less.
             if resolve & libc::RESOLVE_IN_ROOT != 0 {
-                return Some(Deed::Refused("openat2".into(), "looks for paths below a root of its own"));
+                return Some(Deed::Refused("openat2".into(), "resolves paths below another root"));
             }
             Deed::Open(a.at(0, 1), Opening(flags as i32))
         }

@@ -423,7 +423,7 @@ impl Machine {
             self.run
                 .left
                 .uncertain
-                .insert(format!("{} meet at {path}, outside of the state folders", who.join(" and ")));
+                .insert(format!("{} meet at {path}, outside the state folders", who.join(" and ")));
         }
         for process in 0..self.trees.len() {
             let is_unfinished = self.trees[process].is_live();

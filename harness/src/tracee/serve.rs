@@ -114,7 +114,7 @@ impl Machine {
             };
             let goes_on = tree.waiting.iter().any(|(_, seen)| still::has_limit(seen));
             if goes_on || tree.tasks.iter().any(acts) {
-                let what = format!("p{} left a process behind that had more to do", process + 1);
+                let what = format!("p{} left a process behind that went on working", process + 1);
                 self.run.left.uncertain.insert(what);
             }
         }

@@ -239,7 +239,7 @@ pub enum TraceeError {
     Io(#[from] std::io::Error),
     /// A program does something that cannot be controlled.
     #[error(
-        "p{process} ({command}): {call} {why}; with --allow-uncontrolled it is let through, and nothing exhaustive is claimed"
+        "p{process} ({command}): {call} {why}; --allow-uncontrolled lets it through, and then no claim is exhaustive"
     )]
     Refused {
         /// Who, counted from 1.
@@ -278,7 +278,7 @@ pub enum TraceeError {
     #[error("{0}")]
     Spawner(String),
     /// Clones of programs do what programs that are started would not: whatever was run so far with them must be run again.
-    #[error("what is cloned is not what is started: {0}")]
+    #[error("a clone differs from a started program: {0}")]
     NotCloneable(String),
 }
 

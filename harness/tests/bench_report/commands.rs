@@ -71,11 +71,11 @@ fn records_that_cannot_be_read_are_told_with_the_way_out() {
     place.file("huge.json", &text.replacen("\"shares\": [", "\"shares\": [18446744073709551615, 1, ", 1));
     fs::create_dir(place.path().join("empty")).unwrap();
     let cases = [
-        ("cut.json", "cut short at line"),
+        ("cut.json", "truncated at line"),
         ("old.json", "schema version 0, and this flockwork reads version 1"),
         ("future.json", "schema version 7"),
         ("other.json", "missing field"),
-        ("words.json", "no record of a benchmark"),
+        ("words.json", "not a record of a benchmark"),
         ("huge.json", "more acquisitions than any machine makes"),
         ("empty", "no bench.json in this folder"),
         ("nowhere.json", "No such file"),

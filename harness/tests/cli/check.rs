@@ -114,7 +114,7 @@ fn a_malformed_history_ends_with_2_and_names_the_line() {
     let cut = clean();
     place.file("h.jsonl", &cut[..cut.len() - 20]);
     let told = stdout(&check(&place, &["h.jsonl"], 2));
-    assert!(told.starts_with("h.jsonl:3: the line ends early"), "{told}");
+    assert!(told.starts_with("h.jsonl:3: the line is truncated"), "{told}");
     let report = check_json(&place, &["h.jsonl"], 2);
     assert_eq!(report["verdict"], "error");
     let history = &report["histories"][0];

@@ -129,9 +129,9 @@ fn what_is_set_for_one_kind_is_left_out_of_the_other_and_told() {
     let output = place.run(&["mixed", "--format", "json"]).args(sets).output().unwrap();
     let (report, told) = (json(&output), stderr(&output));
     for note in [
-        "--operations 300: set for 1 scenario; it means nothing to 1 other, such as clean of kind explore",
-        "--set stress.handoff_min=0.0: set for 1 scenario; it means nothing to 1 other",
-        "--set explore.repeat=all: set for 1 scenario; it means nothing to 1 other, such as broken of kind stress",
+        "--operations 300: set for 1 scenario; it does not apply to 1 other, such as clean of kind explore",
+        "--set stress.handoff_min=0.0: set for 1 scenario; it does not apply to 1 other",
+        "--set explore.repeat=all: set for 1 scenario; it does not apply to 1 other, such as broken of kind stress",
     ] {
         assert!(told.contains(note), "{note}: {told}");
     }
@@ -436,10 +436,10 @@ fn what_cannot_be_replayed_is_told() {
     place.file("bench.toml", measures);
     place.file("misspelt.toml", &CLEAN.replace("\"library\"", "\"libary\""));
     for (path, told) in [
-        ("cut.json", "it is cut: it ends at line 1 column 60"),
+        ("cut.json", "it is truncated: it ends at line 1 column 60"),
         ("later.json", "schema version 2; this version of flockwork reads 1"),
-        ("stress.json", "it has no schedule: it was seen while processes ran freely"),
-        ("odd.json", "it is no finding"),
+        ("stress.json", "it has no schedule, because the processes ran freely"),
+        ("odd.json", "it is not a finding"),
         ("stress.toml", "flockwork: stress.toml: it is a scenario of kind stress, which has no schedule"),
         ("bench.toml", "flockwork: bench.toml: it is a scenario of kind bench, which has no schedule"),
         ("clean.toml", "expected strategy = \"replay\""),

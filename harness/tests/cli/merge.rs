@@ -163,7 +163,7 @@ fn what_does_not_belong_together_is_refused() {
     run("c/t.toml", "rc", &[]);
     run("a/s.toml", "rp", &["--processes", "2"]);
     for (other, told) in [
-        ("ra2", "did the same work (shard 1 of 1, seed 7) and came to different results"),
+        ("ra2", "did the same work (shard 1 of 1, seed 7) with different results"),
         ("rb", "the text of scenario s is not the same"),
         ("rc", "it runs t, which the other does not"),
         ("rp", "for s it sets stress.processes=2, and the other nothing"),
@@ -179,7 +179,7 @@ fn what_does_not_belong_together_is_refused() {
             text.replace("\"schema_version\": 1", "\"schema_version\": 9"),
             "schema version 9, and this flockwork reads 1",
         ),
-        (text[..text.len() / 2].to_owned(), "it is cut: it ends at line"),
+        (text[..text.len() / 2].to_owned(), "it is truncated: it ends at line"),
         (text.replace(env!("CARGO_PKG_VERSION"), "9.9.9"), "was made by flockwork"),
     ] {
         fs::write(&record, broken).unwrap();
@@ -235,5 +235,9 @@ fn the_environment_says_which_shard_this_is_and_the_command_line_overrules_it() 
     assert!(stderr(&output).contains("shard 2/4, as Bazel says") && told.is_file(), "{}", stderr(&output));
     // A number without the number of all is no shard; somebody may have meant one.
     let output = ends_with(place.run(&["sound.toml", "--seed", "1"]).env("JOB_COMPLETION_INDEX", "1"), 0);
-    assert!(stderr(&output).contains("FLOCKWORK_SHARDS does not say of how many"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("FLOCKWORK_SHARDS does not say how many jobs there are"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -105,7 +105,7 @@ fn a_crash_comes_again_from_the_state_that_it_was_found_in() {
             "{replayed:#}"
         );
         let shrunk = ends_with(&mut place.flockwork(&["shrink", finding]), 2);
-        assert!(String::from_utf8_lossy(&shrunk.stderr).contains("the simplest of its kind already"));
+        assert!(String::from_utf8_lossy(&shrunk.stderr).contains("already the simplest"));
     }
     let held = violations[0]["finding"].as_str().unwrap();
     let output = ends_with(&mut place.flockwork(&["replay", "--hold", "1", held]), 2);

@@ -171,7 +171,7 @@ fn interrupted_twice_it_says_so_and_leaves_at_once_and_nothing_stays() {
     kill(warden, Signal::SIGCONT).unwrap();
     let output = run.end();
     assert_eq!(output.status.code(), Some(143), "{output:?}");
-    assert!(stderr(&output).contains("left at once"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stopped at once"), "{}", stderr(&output));
     nothing_stays(&place, &marker);
 }
 
@@ -214,7 +214,7 @@ fn killed_with_its_warden_it_is_cleared_up_after_by_the_next_run_which_is_not_to
         &mut place.flockwork(&["run", "--no-explain", "s.toml", "--operations", "500"]),
         0,
     ));
-    assert!(said.contains("left by a run that was killed"), "{said}");
+    assert!(said.contains("left behind by a killed run"), "{said}");
     assert!(place.remains().is_empty(), "{:?}", place.remains());
     assert!(sandboxes(&marker).is_empty());
 }

@@ -60,7 +60,7 @@ fn a_harness_of_another_time_namespace_does_not_take_the_living_for_dead() {
     }
     for _ in 0..3 {
         let said = stderr(&ends_with(&mut by(&unshare, &place.run(&["s.toml", "--operations", "300"])), 0));
-        assert!(!said.contains("left by a run that was killed"), "{said}");
+        assert!(!said.contains("left behind by a killed run"), "{said}");
     }
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

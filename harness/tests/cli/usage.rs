@@ -76,7 +76,7 @@ fn each_mistake_in_a_scenario_is_told_with_its_line() {
         ("mix = {", "mix = { wait = 1,", "wait cannot be in a mix"),
         ("mix = {", "mix = {} #", "it is empty"),
         ("kind = \"stress\"", "kind = \"bench\"", "[bench] needs processes"),
-        ("kind = \"stress\"", "kind = \"stress", "no valid TOML"),
+        ("kind = \"stress\"", "kind = \"stress", "not valid TOML"),
         ("name = \"library\"", "name = \"library\"\nlock = \"odf\"", "the nearest is \"ofd\""),
         ("name = \"library\"", "name = \"replica\"\nreplica = \"gvisor-1999\"", "gvisor-2018"),
         ("about = \"Four processes.\"", "abuot = \"\"", "the nearest known key is \"about\""),

@@ -196,7 +196,11 @@ fn mistakes_are_told() {
         ("add x 3", "ad x 3", "processes: there is no operation \"ad\""),
         ("[explore]", "[explore]\npreemption = 1", "the nearest known key is \"preemptions\""),
         ("[explore]", "[explore]\nfaults = [\"kil\"]", "faults: expected kill"),
-        ("[explore]", "[explore]\nfaults = [\"power-loss\"]", "after: a model judges what is there"),
+        (
+            "[explore]",
+            "[explore]\nfaults = [\"power-loss\"]",
+            "after: a model judges the state after a power loss",
+        ),
         ("[explore]", "[explore]\ndisk = \"ext4\"", "expected --faults power-loss with it"),
         ("processes = [[\"add x 2\"], [\"add x 3\"]]", "", "[explore] needs processes"),
     ] {

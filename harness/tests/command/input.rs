@@ -21,7 +21,11 @@ fn each_mistake_is_told_with_the_way_out() {
     for (what, by, expected) in [
         ("{value}", "{vale}", "{vale} is not a placeholder; the nearest is {value}"),
         ("{state}", "{object}", "env.STATE: {object} stands for nothing here; expected {state}"),
-        ("operations.add]", "operations.increment]", "\"increment\" is no operation of the model counter"),
+        (
+            "operations.add]",
+            "operations.increment]",
+            "\"increment\" is not an operation of the model counter",
+        ),
         (r"(?<saw>-?\d+)", r"(?<saw>-?\d+", "is not a regular expression: unclosed group"),
         (
             r"(?<saw>-?\d+)",
@@ -33,11 +37,7 @@ fn each_mistake_is_told_with_the_way_out() {
         ("outcome = \"ok\"", "outcome = \"refused\", reason = \"exist\"", "the nearest is \"exists\""),
         ("./tool read", "./toll read", "./toll: no such program"),
         ("\"./tool\", \"add\"", "\"./it.toml\", \"add\"", "it is not executable; chmod +x"),
-        (
-            "time_limit",
-            "watch = [\"*.dat\"]\ntime_limit",
-            "what \"*.dat\" holds cannot be seen from its name",
-        ),
+        ("time_limit", "watch = [\"*.dat\"]\ntime_limit", "the name \"*.dat\" does not show the format"),
         ("time_limit", "cwd = \"nowhere\"\ntime_limit", "nowhere: no such folder"),
         ("time_limit", "state = \"nowhere\"\ntime_limit", "nowhere: no such folder"),
         (

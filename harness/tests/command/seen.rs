@@ -140,6 +140,6 @@ fn what_commands_change_elsewhere_is_told() {
     if stderr(&output).contains("calls could not be delayed") {
         return super::support::skip("what_commands_change_elsewhere_is_told", "calls cannot be looked at");
     }
-    let told = format!("also touched, outside of the state and so not put back: {log}\n");
+    let told = format!("also touched outside the state, so not restored: {log}\n");
     assert!(stderr(&output).contains(&told), "{}", stderr(&output));
 }

@@ -40,7 +40,7 @@ fn a_process_that_is_left_over_is_told_where_that_is_forbidden() {
     assert!(!is_there(&word), "it is reaped all the same");
     let allowed = Workshop::new(&tool, &format!("{SUBJECT}{OPERATIONS}"));
     let output = ends_with(&mut allowed.place.run(&["it.toml", "--seed", "5", "--operations", "8"]), 0);
-    let told = "left running in the background by commands, and ended: sleep";
+    let told = "left running in the background by commands, and killed: sleep";
     assert!(stderr(&output).contains(told), "{}", stderr(&output));
     assert!(!is_there(&word));
 }

@@ -117,7 +117,7 @@ fn where_nothing_can_be_controlled_it_is_told(_: &mut Zygote) {
     let output =
         place.run_in(Command::new(&place.binary).args(["doctor", "--root"]).arg(place.path().join("root")));
     let text = said(&output);
-    assert!(text.contains("a process was controlled for"), "{text}");
+    assert!(text.contains("controlled a process for"), "{text}");
     assert!(text.contains("wake-up in step"), "{text}");
 }
 

@@ -75,10 +75,7 @@ fn tasks_of_one_command_are_told_to_have_one_order() {
     );
     let words = [&["--state", "state", "--"], &commands[..]].concat();
     let told = super::workshop::said(&workshop.race(&words).output().unwrap());
-    assert!(
-        told.contains("one command took their steps in a fixed order, which is not explored: p2, p3"),
-        "{told}"
-    );
+    assert!(told.contains("in one fixed order; their other orders were not explored: p2, p3"), "{told}");
 }
 
 #[test]

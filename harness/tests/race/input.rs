@@ -70,7 +70,7 @@ fn state_folders_that_cannot_be_copied() {
     fs::remove_file(odd.join("socket")).unwrap();
     nix::unistd::mkfifo(&odd.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     refuses(&workshop, &[&["--state", "odd"][..], &TWO].concat(), "pipe: it is a FIFO");
-    refuses(&workshop, &[&["--state", ".", "--state", "state"][..], &TWO].concat(), "it lies in");
+    refuses(&workshop, &[&["--state", ".", "--state", "state"][..], &TWO].concat(), "lies within");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn what_stays_in_the_background_is_told_and_ended() {
     let workshop = Workshop::new("#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
     let words = [&["--state", "state", "--free", "--executions", "2"][..], &TWO].concat();
     let text = said(&workshop.race(&words).output().unwrap());
-    assert!(text.contains("left running in the background by a command, and ended: sleep"), "{text}");
+    assert!(text.contains("left running in the background by a command, and killed: sleep"), "{text}");
     let state = workshop.path().display().to_string();
     let is_ours = |pid: u32| {
         fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder.display().to_string() == state)

@@ -116,9 +116,10 @@ fn what_threads_bring_about_alone_is_right() {
     assert_eq!(threads["alone"]["outcomes"], 4, "{explored}");
     let words = ["--state", "state", "--threads", "explore", "--", "./threads", "./tool"];
     let told = said(&workshop.race(&words).output().unwrap());
-    for line in
-        ["4 different outcomes, by the order of their own threads", "between processes and their threads"]
-    {
+    for line in [
+        "4 different outcomes, depending on the order of their own threads",
+        "between processes and their threads",
+    ] {
         assert!(told.contains(line), "{told}");
     }
 }

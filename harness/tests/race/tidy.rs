@@ -89,7 +89,7 @@ fn in_place_the_folder_is_put_back_even_after_a_sigkill() {
         assert_ne!(contents(&workshop.state()), before, "it is worked on in place");
         fs::remove_file(workshop.path().join("started")).unwrap();
         let told = super::support::stderr(&workshop.flockwork(&[next]).output().unwrap());
-        assert!(told.contains("put back") && told.contains("/state, as it was before"), "{next}: {told}");
+        assert!(told.contains("restored") && told.contains("/state to its state before"), "{next}: {told}");
         assert_eq!(contents(&workshop.state()), before);
     }
     let kept = fs::read_dir(workshop.path().join("home/flockwork/in-place")).unwrap();

@@ -140,7 +140,7 @@ pub fn a_race_that_makes_no_sense_is_told(_: &Zygote) {
     }
     for (commands, told) in [
         (&["create", "create c1"][..], "expected an operation and one container"),
-        (&["list c1", "create c1"], "runtimes are asked for create"),
+        (&["list c1", "create c1"], "the operations are create"),
         (&["create ../c1", "create c1"], "../c1"),
     ] {
         let (_folder, output) = race(&[&["--subject", "runc", "--"], commands].concat());
@@ -150,7 +150,7 @@ pub fn a_race_that_makes_no_sense_is_told(_: &Zygote) {
     let (_folder, output) =
         race(&["--subject", "runc", "--process", "kill c1", "delete c1", "--process", "create c1"]);
     assert_eq!(output.status.code(), Some(USAGE), "{}", said(&output));
-    assert!(said(&output).contains("let it be the last command of a process"), "{}", said(&output));
+    assert!(said(&output).contains("make it the last command of its process"), "{}", said(&output));
     let (_folder, output) = race(&[&["--subject", "runc", "--path", "/no/such/runc"], &creates[..]].concat());
     assert_eq!(output.status.code(), Some(UNSUPPORTED), "{}", said(&output));
     assert!(said(&output).contains("/no/such/runc is not there"), "{}", said(&output));

@@ -400,7 +400,7 @@ fn what_cannot_be_foreseen_is_refused_by_name(zygote: &Zygote) {
         (
             "import fcntl; fcntl.ioctl(open('n', 'r+'), 0x40087afe, bytes(8))",
             "ioctl",
-            "the request 0x40087afe, which is not known: n",
+            "the unknown request 0x40087afe: n",
         ),
         ("import ctypes; ctypes.CDLL(None).syscall(1000)", "system call 1000", "is not known"),
     ] {

@@ -163,8 +163,8 @@ fn what_a_fork_does_not_hand_on_is_refused(zygote: &Zygote) {
     }
     let refused = [
         // MADV_DONTFORK, MADV_WIPEONFORK.
-        ("unforked 10 open 0 n w add 0", Some("not handed on")),
-        ("unforked 18 open 0 n w add 0", Some("not handed on")),
+        ("unforked 10 open 0 n w add 0", Some("do not inherit")),
+        ("unforked 18 open 0 n w add 0", Some("do not inherit")),
         ("open 0 n w unforked 10 add 0", None),
     ];
     for (words, why) in refused {

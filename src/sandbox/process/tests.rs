@@ -104,7 +104,7 @@ fn what_cannot_be_told_says_from_where_it_could() {
     let (pid, time, same) = (told(pid_namespace), told(time_namespace), told(own));
     assert!(pid.contains("belongs to the pid namespace") && pid.contains("nsenter --pid"), "{pid}");
     assert!(time.contains("in the time namespace") && time.contains("nsenter --time"), "{time}");
-    assert!(same.contains("may not be looked at"), "{same}");
+    assert!(same.contains("cannot be examined"), "{same}");
 
     let record = recorded(pid_namespace);
     let error = process_of(&record).expect_err("it cannot be told which it is");

@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for CheckId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::named(&name).ok_or_else(|| {
-            de::Error::custom(format!("{name:?} is no check; expected `witness` or a class of violations"))
+            de::Error::custom(format!("{name:?} is not a check; expected `witness` or a class of violations"))
         })
     }
 }
@@ -78,6 +78,6 @@ mod tests {
             assert_eq!(serde_json::from_str::<CheckId>(&written).unwrap(), id);
         }
         let error = serde_json::from_str::<CheckId>("\"schedule\"").unwrap_err();
-        assert!(error.to_string().contains("no check"), "{error}");
+        assert!(error.to_string().contains("is not a check"), "{error}");
     }
 }

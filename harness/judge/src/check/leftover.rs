@@ -56,8 +56,7 @@ impl Check for Leftover {
             Ok(Reply::Answered(list)) if list.lack().is_some() => {}
             Ok(Reply::Answered(list)) if list.outcome == Outcome::Failed => {
                 let words = list.message.as_deref().unwrap_or("no reason given");
-                collector
-                    .add(4, || violation(None, format!("list fails over what was left behind: {words}.")));
+                collector.add(4, || violation(None, format!("list fails because of leftovers: {words}.")));
             }
             Ok(Reply::Silent(why)) => {
                 collector.add(4, || violation(None, format!("list does not answer: {why}.")));
@@ -85,7 +84,7 @@ fn lacking(evidence: &Evidence<'_>) -> Option<Unobserved> {
     let answers = list.into_iter().chain(deletes).filter_map(Reply::answer);
     let mut lacking = answers.filter_map(|answer| answer.lack().zip(answer.message.as_deref()));
     let (lack, words) = lacking.next()?;
-    Some(Unobserved::Missed(format!("when all was quiet, this machine lacked {lack}: {words}")))
+    Some(Unobserved::Missed(format!("after the run, this machine lacked {lack}: {words}")))
 }
 
 /// Whether the examiner found no container there.

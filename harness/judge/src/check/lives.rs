@@ -5,7 +5,7 @@ use flockwork::Operation;
 use crate::evidence::Evidence;
 use crate::history::{History, Outcome, Record};
 
-/// The process that only looked and tidied when all was quiet: the highest, if all it did came after all else.
+/// The process that only looked and tidied after the run: the highest, if all it did came after all else.
 pub fn examiner(history: &History) -> Option<u32> {
     let examiner = history.records.iter().map(|record| record.process).max()?;
     let others = history.records.iter().filter(|record| record.process != examiner);

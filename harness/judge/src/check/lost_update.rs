@@ -170,7 +170,7 @@ fn missing_in_the_end(evidence: &Evidence<'_>, container: usize, saves: &Saves) 
             class: Class::LostUpdate,
             container: Some(container as u32),
             message: format!(
-                "{}: when all was quiet it was at revision {revision}, but revision {acknowledged} had been \
+                "{}: after the run it was at revision {revision}, but revision {acknowledged} had been \
                  acknowledged: {}.",
                 history.containers[container],
                 told(history, &history.records[save as usize], Origin::of(history))
@@ -181,7 +181,7 @@ fn missing_in_the_end(evidence: &Evidence<'_>, container: usize, saves: &Saves) 
     collector
 }
 
-/// The generation of the life that began when all was quiet, where an earlier life had as great a one.
+/// The generation of the life that began after the run, where an earlier life had as great a one.
 fn lived_before(evidence: &Evidence<'_>, container: usize, indexes: &[u32]) -> Collector {
     let history = evidence.history;
     let mut collector = Collector::default();
@@ -200,7 +200,7 @@ fn lived_before(evidence: &Evidence<'_>, container: usize, indexes: &[u32]) -> C
             class: Class::LostUpdate,
             container: Some(container as u32),
             message: format!(
-                "{}: deleted and created again when all was quiet, it has generation {new}, but generation {greatest} had been \
+                "{}: deleted and created again after the run, it has generation {new}, but generation {greatest} had been \
                  seen: {}. Two lives claim the same revisions.",
                 history.containers[container],
                 told(history, &history.records[index as usize], Origin::of(history))

@@ -1,5 +1,5 @@
 //! Opaque subjects: programs that tell neither generations nor revisions, judged by what their commands answered and by
-//! what lay there when all was quiet.
+//! what lay there after the run.
 //!
 //! The strongest oracle is the subject's own model: some order of the operations, each within its interval, must explain
 //! every answer and what the examiner saw at the end; and an operation that did not succeed has no part in it. Where none
@@ -153,7 +153,7 @@ fn violation(
     };
     let story = |index: usize| {
         let record = &history.records[index];
-        let who = if Some(record.process) == examiner { " (when all was quiet)" } else { "" };
+        let who = if Some(record.process) == examiner { " (after the run)" } else { "" };
         format!("{}{who}", told(history, record, origin))
     };
     let lines: Vec<String> = indexes.into_iter().filter(is_told).take(NAMED_MAX).map(story).collect();

@@ -151,7 +151,7 @@ fn when_quiet(evidence: &Evidence<'_>, container: usize, last: &Last) -> Collect
             class: Class::Resurrection,
             container: Some(container as u32),
             message: format!(
-                "{name} came back: when all was quiet {found}, but the last operation was a delete: {gone}."
+                "{name} came back: after the run {found}, but the last operation was a delete: {gone}."
             ),
             records: vec![delete],
         }
@@ -195,7 +195,7 @@ mod tests {
         let mut records = life();
         records.push(refused(1, Load, 5..=6, Reason::Absent));
         let message = Case::of(records).quiet(absent(), &["c1/"]).must_fail(&Resurrection);
-        assert!(message.contains("when all was quiet there is c1/"), "{message}");
+        assert!(message.contains("after the run there is c1/"), "{message}");
         let alive = answer(Outcome::Ok, None, Some(Paused));
         Case::of(life()).quiet(alive, &["c1/meta.json"]).must_fail(&Resurrection);
     }

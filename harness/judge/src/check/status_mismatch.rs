@@ -64,7 +64,7 @@ impl Check for StatusMismatch {
                     class: Class::StatusMismatch,
                     container: Some(container as u32),
                     message: format!(
-                        "{name}: when all was quiet, its status was {status}, but its process was {}{change}.",
+                        "{name}: after the run, its status was {status}, but its process was {}{change}.",
                         words(process)
                     ),
                     records: latest.into_iter().collect(),

@@ -28,7 +28,7 @@ impl Check for SubjectCrash {
                 (ExitHow::Code(0), _) | (ExitHow::Signal(SIGKILL), Some(_)) => continue,
                 (ExitHow::Code(code), _) => format!("exited with code {code}"),
                 (ExitHow::Signal(signal), Some(_)) => {
-                    format!("died of signal {signal} before the SIGKILL that was meant for it")
+                    format!("died of signal {signal} before the intended SIGKILL")
                 }
                 (ExitHow::Signal(signal), None) => format!("died of signal {signal}, which nobody sent"),
             };

@@ -47,7 +47,7 @@ impl Check for TornRead {
     }
 }
 
-/// What the examiner read when all was quiet, where no record tells of it.
+/// What the examiner read after the run, where no record tells of it.
 fn of_the_examiner(evidence: &Evidence<'_>, seen: &[bool]) -> Collector {
     let mut collector = Collector::default();
     for (container, quiet) in evidence.containers() {
@@ -63,7 +63,7 @@ fn of_the_examiner(evidence: &Evidence<'_>, seen: &[bool]) -> Collector {
             Violation {
                 class: Class::TornRead,
                 container: Some(container as u32),
-                message: format!("{name}: when all was quiet, its metadata was torn: {why}."),
+                message: format!("{name}: after the run, its metadata was torn: {why}."),
                 records: Vec::new(),
             }
         });
@@ -93,7 +93,7 @@ mod tests {
     fn what_only_the_examiner_read_fails_too() {
         let case = Case::of([ok(0, Create, 1..=2).saw(Created, 1, 1)])
             .quiet(answer(Outcome::Failed, Some(Reason::Corrupt), None), &[]);
-        assert!(case.must_fail(&TornRead).contains("when all was quiet"));
+        assert!(case.must_fail(&TornRead).contains("after the run"));
     }
 
     #[test]

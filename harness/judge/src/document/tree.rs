@@ -220,8 +220,8 @@ fn is_plain_word(value: &str) -> bool {
 fn syntax(source: &Arc<Source>, offset: usize, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     let what = match source.kind {
-        SourceKind::File => "no valid TOML",
-        SourceKind::Argument => "no valid TOML value",
+        SourceKind::File => "not valid TOML",
+        SourceKind::Argument => "not a valid TOML value",
     };
     Problem::new(&shifted(source, offset, &span), format!("{what}: {}", error.message()))
 }

@@ -132,7 +132,7 @@ impl Holds {
             holds.all.push(hold);
             if holds.all.len() * size_of::<Hold>() > limits.memory_bytes {
                 let what = plural(holds.all.len() as u64, "hold");
-                return Err(lines.error(format!("{what} need more memory than there may be")));
+                return Err(lines.error(format!("{what} need more memory than the limit")));
             }
         }
         Ok(holds)
@@ -142,7 +142,7 @@ impl Holds {
         let line: Line<'_> = serde_json::from_str(text)
             .map_err(|error| format!("{error}; expected container, process, from_ns and to_ns"))?;
         if line.to_ns.is_some_and(|to_ns| to_ns < line.from_ns) {
-            return Err("to_ns: it is before from_ns; expected it behind".into());
+            return Err("to_ns: it is earlier than from_ns; expected the same or later".into());
         }
         let container = if let Some(&known) = indexes.get(line.container.as_ref()) {
             known

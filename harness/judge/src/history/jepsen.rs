@@ -243,8 +243,7 @@ impl<'a> Reader<'a> {
         {
             let shown = self.history.values.shown(value);
             return Err(format!(
-                "{shown} is added a second time, which Jepsen's set takes and the model set refuses; expected elements \
-                 of their own"
+                "{shown} is added a second time, which Jepsen's set accepts and the model set refuses; expected distinct elements"
             ));
         }
         self.open.insert(process.to_owned(), self.history.calls.len());
@@ -468,7 +467,7 @@ mod tests {
             ("{:process 0, :type :ok, :f :read, :value 1}", "completes what it did not invoke"),
             ("{:process 0, :type :maybe, :f :read}", ":type: unknown :maybe"),
             ("{:process 0, :type :invoke, :f :cas, :value 1}", ":value: expected the value that is there"),
-            ("{:process 0, :type :invoke", "line 1: the line ends early"),
+            ("{:process 0, :type :invoke", "line 1: the line is truncated"),
             ("[1 2]", "line 1: column"),
             ("1", "expected a map"),
             (

@@ -166,7 +166,7 @@ fn broken(model: &ObjectModel, call: &Call) -> Option<(Class, String)> {
         )),
         (_, Fails::Busy | Fails::Any) => Some((
             Class::UnexpectedFailure,
-            format!("the model says that {} fails only as busy", model.op_name(call)),
+            format!("the model says that {} fails only if it is busy", model.op_name(call)),
         )),
     }
 }
@@ -179,7 +179,7 @@ fn late(model: &ObjectModel, call: &Call) -> Option<(Class, String)> {
     let is_late = took_ns > within_ns && call.outcome != Outcome::Unknown;
     let why = || {
         let (took, within) = (units::show_ns(took_ns), units::show_ns(within_ns));
-        format!("it took {took}, and the model gives {} {within}", model.op_name(call))
+        format!("it took {took}, but the model allows {} {within}", model.op_name(call))
     };
     is_late.then(|| (Class::Starvation, why()))
 }

@@ -167,11 +167,10 @@ fn read_statuses(reader: &mut Reader<'_>) -> Vec<Status> {
         match known_place(reader, "statuses", node, &Status::ALL) {
             Some(Some(status)) if !statuses.contains(&status) => statuses.push(status),
             Some(Some(status)) => {
-                reader.complain(Problem::new(&node.place, format!("statuses: {status} is there twice")));
+                reader.complain(Problem::new(&node.place, format!("statuses: {status} appears twice")));
             }
             Some(None) => {
-                let message =
-                    "statuses: absent is none of them: it is the lack of a status, and always there";
+                let message = "statuses: leave out absent: it is the lack of a status, and always exists";
                 reader.complain(Problem::new(&node.place, message));
             }
             None => {}
@@ -238,7 +237,7 @@ fn read_rule(section: &mut Reader<'_>, entry: &Entry, statuses: &[Status]) -> Op
         return None;
     };
     if operation == Operation::List {
-        let message = "list is about no container, so no model judges it: leave it out";
+        let message = "list concerns no single container, so no model judges it: leave it out";
         section.complain(Problem::new(&entry.key_place, message));
         return None;
     }

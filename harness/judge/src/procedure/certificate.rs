@@ -34,7 +34,7 @@ impl Sequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// There is no such operation.
-    #[error("place {0} is no operation of this object")]
+    #[error("place {0} is not an operation of this object")]
     Foreign(u32),
     /// An operation acts twice.
     #[error("the operation at place {0} acts twice")]

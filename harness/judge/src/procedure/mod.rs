@@ -257,10 +257,9 @@ impl WithModel for Settle<'_> {
             Fast::Legal(order) => match validate(model, &part.items, &order) {
                 Ok(()) => return (Ruling::Legal(part.linearization(order)), Way::Procedure),
                 // Where a procedure guesses, it may guess wrong.
-                Err(flaw) => debug_assert!(
-                    part.may_guess(),
-                    "a procedure made an order that is none: {flaw}, {order:?}"
-                ),
+                Err(flaw) => {
+                    debug_assert!(part.may_guess(), "a procedure made an invalid order: {flaw}, {order:?}");
+                }
             },
             Fast::Illegal(fault) => {
                 let fault = shrink::tighten(part, std::slice::from_ref(model), fault);
@@ -274,8 +273,8 @@ impl WithModel for Settle<'_> {
                 Ruling::Legal(part.linearization(order))
             }
             Found::Sequence(_) => {
-                debug_assert!(false, "the search made an order that is none");
-                Ruling::open("the order that was found is none: this is a fault of flockwork's")
+                debug_assert!(false, "the search made an invalid order");
+                Ruling::open("the order that was found is invalid: this is a bug of flockwork")
             }
             Found::Dead(place) => Ruling::Illegal(shrink::shrink(part, model, place)),
             Found::Undecided(why) => Ruling::open(why),
@@ -422,7 +421,7 @@ impl Part<'_> {
             return Fast::Unfit;
         }
         let all = 0..self.items.len() as u32;
-        Fast::illegal(format!("no order of these {} operations fits what they told.", self.items.len()), all)
+        Fast::illegal(format!("no order of these {} operations fits their answers.", self.items.len()), all)
     }
 
     /// Whether there is something that a procedure can only guess.

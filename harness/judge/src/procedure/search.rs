@@ -358,7 +358,7 @@ impl<'a, S: Sequential> Search<'a, S> {
             + self.steps.len() * size_of::<Step>();
         if bytes > self.limits.memory_bytes {
             let why = format!(
-                "the search needs more memory than the {} MB that there may be",
+                "the search needs more memory than the limit of {} MB",
                 self.limits.memory_bytes >> 20
             );
             return Err(Found::Undecided(why));

@@ -181,7 +181,7 @@ fn what_must_never_fail_is_a_violation_where_it_does() {
 #[test]
 fn what_may_fail_only_as_busy_is_a_violation_where_it_fails_otherwise() {
     for kind in &KINDS {
-        kind.must_break(Class::UnexpectedFailure, "fails = \"busy\"", 1, IO, "fails only as busy");
+        kind.must_break(Class::UnexpectedFailure, "fails = \"busy\"", 1, IO, "fails only if it is busy");
         kind.must_hold("fails = \"busy\"", 1, LOCKED);
     }
 }

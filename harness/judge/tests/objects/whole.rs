@@ -39,7 +39,7 @@ const DIMENSIONS: &[&str] = &[
     "first line names the model",
     "model named to the judge",
     "never fails",
-    "fails only as busy",
+    "fails only if it is busy",
     "time bounds",
     "messages",
     "unknown outcomes",
@@ -196,7 +196,7 @@ fn case(number: u64, random: &mut Random) -> Case {
     let any = |is: &dyn Fn(&Call) -> bool| history.calls.iter().any(is);
     let failed = |cause: Cause| any(&|call| call.outcome == Outcome::Failed && call.cause == Some(cause));
     tell("never fails", any(&|call| model.fails_of(call) == Fails::Never));
-    tell("fails only as busy", any(&|call| model.fails_of(call) == Fails::Busy));
+    tell("fails only if it is busy", any(&|call| model.fails_of(call) == Fails::Busy));
     tell("time bounds", any(&|call| model.within_ns_of(call).is_some()));
     tell("unknown outcomes", any(&|call| call.outcome == Outcome::Unknown));
     tell("open returns", any(&|call| call.deadline_ns == Call::NEVER));

@@ -119,7 +119,7 @@ impl Conductor<'_> {
         let left_out = match left_out {
             0 => String::new(),
             count => format!(
-                "; {} of the axes left out, which mean nothing or the same as another",
+                "; left out {} of the axes that mean nothing, or the same as another",
                 plural(count, "combination")
             ),
         };
@@ -188,7 +188,7 @@ fn scratch(base: &Path) -> Result<Scratch, Failure> {
 fn filesystems(bases: &[PathBuf]) -> Result<Vec<NamedFilesystem>, Failure> {
     let observed =
         bases.iter().map(|base| Filesystem::of(base)).collect::<io::Result<Vec<_>>>().map_err(|error| {
-            Failure::new(Exit::HarnessFailed, format!("the filesystems cannot be looked at: {error}"))
+            Failure::new(Exit::HarnessFailed, format!("the filesystems cannot be examined: {error}"))
         })?;
     let is_unique =
         |filesystem: &Filesystem| observed.iter().filter(|other| other.kind == filesystem.kind).count() == 1;

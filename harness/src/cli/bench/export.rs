@@ -15,7 +15,7 @@ use crate::report::exit::Exit;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Exports")]
 pub struct ExportArgs {
-    /// Write a row a cell as comma-separated values; with several benchmarks each file has its benchmark's name added
+    /// Write comma-separated values, a row per cell; for several benchmarks, each file gets its benchmark's name
     #[arg(long, value_name = "FILE")]
     pub export_csv: Option<PathBuf>,
     /// Write a table in Markdown

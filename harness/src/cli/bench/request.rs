@@ -40,7 +40,7 @@ pub struct BenchRequest {
     pub overrides: Vec<Override>,
     /// Decides the order of the rounds and each worker's choices; printed before anything starts.
     pub seed: u64,
-    /// Where runs leave their evidence.
+    /// Folder for the evidence of runs.
     pub results_dir: PathBuf,
     /// Where temporary folders are made; at least one.
     pub bases: Vec<PathBuf>,
@@ -83,7 +83,7 @@ fn of_command(words: &[String]) -> Found {
         words => format!("[{}]", words.iter().map(quoted).collect::<Vec<_>>().join(", ")),
     };
     let text = format!(
-        "about = \"A command, by how many processes run it at once.\"\nkind = \"bench\"\n\n[bench]\nsubject = \"command\"\n\
+        "about = \"A command, with 1 to 64 processes that run it at once.\"\nkind = \"bench\"\n\n[bench]\nsubject = \"command\"\n\
          command = {command}\nprocesses = [1, 2, 4, 8, 16, 32, 64]\nwarm_up = \"200ms\"\nduration = \"500ms\"\nrounds = 5\n"
     );
     Found { argument: "command".into(), text }
@@ -105,7 +105,7 @@ fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Fail
         (true, Some(other)) if count == 1 => Err(Failure::new(
             Exit::Usage,
             format!(
-                "{}: kind = \"{}\" is nothing to measure; `flockwork run` runs it",
+                "{}: kind = \"{}\" is not a benchmark; `flockwork run` runs it",
                 other.name,
                 other.kind().as_str()
             ),
@@ -120,8 +120,7 @@ fn load(paths: &[PathBuf], overrides: &[Override]) -> Result<Vec<Scenario>, Fail
 /// What to say of a flag that is for verdicts rather than figures.
 pub fn instead(flag: &str) -> String {
     format!(
-        "{flag}: `flockwork bench` has no such thing; `flockwork run FILE {flag} …` measures the same scenario and reports \
-         its thresholds as tests"
+        "{flag}: not a flag of `flockwork bench`; `flockwork run FILE {flag} …` measures the same scenario and reports its thresholds as tests"
     )
 }
 
@@ -172,7 +171,7 @@ pub fn check_size(name: &str, bench: &Bench, roots: usize, consent: Consent) -> 
         Exit::Usage,
         format!(
             "{name}: {cells} cells with {} rounds each would take about {about}, and the budget is {budget}; \
-             add --yes to measure all the same, give fewer values, or set bench.budget",
+             add --yes to measure anyway, give fewer values, or set bench.budget",
             bench.rounds
         ),
     ))

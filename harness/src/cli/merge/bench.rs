@@ -32,8 +32,7 @@ pub fn unite(runs: &[&Shared]) -> Result<United, Failure> {
             None => record,
             Some(known) if known.machine != record.machine => {
                 return Err(usage(format!(
-                    "{}: measured on another machine ({}, {} processors) than the others ({}, {}): times of two machines \
-                     make no benchmark",
+                    "{}: measured on another machine ({}, {} processors) than the others ({}, {}): times from two machines do not make a benchmark",
                     run.stored.path.display(),
                     record.machine.kernel,
                     record.machine.processors,

@@ -123,7 +123,7 @@ pub fn sort(runs: Vec<StoredRun>) -> Result<Gathered, GatherError> {
             Some((_, known, other)) if *known != work => {
                 let why = difference(&gathered, &shared);
                 return Err(GatherError::Foreign(format!(
-                    "{name} is of another campaign than {other}: {why}"
+                    "{name} belongs to another campaign than {other}: {why}"
                 )));
             }
             Some(_) => {}
@@ -158,7 +158,7 @@ fn add(complete: &mut Vec<Shared>, shared: Shared) -> Result<(), GatherError> {
         Some(known) if known.stored.run == run.run && known.stored.summary == run.summary => {}
         Some(known) => {
             return Err(GatherError::Foreign(format!(
-                "{} and {} did the same work (shard {} of {}, seed {}) and came to different results: leave one out",
+                "{} and {} did the same work (shard {} of {}, seed {}) with different results: leave one out",
                 known.name(),
                 shared.name(),
                 shared.share.shard.number(),

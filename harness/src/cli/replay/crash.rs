@@ -27,7 +27,7 @@ pub(super) fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     if args.hold.is_some() || args.step {
-        let why = "a crash is of one command, which nothing interleaves: --hold and --step are for schedules";
+        let why = "a crash has one command and no schedule: --hold and --step are for schedules";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     }
     let moment = moment(kept)?;
@@ -39,7 +39,7 @@ pub(super) fn run(
     let reproduced = all.iter().filter(|once| ending(once, class) == Ending::Reproduced).count() as u32;
     // The first that did not is what people want to know about.
     let Some(once) = all.iter().find(|once| ending(once, class) != Ending::Reproduced).or(all.last()) else {
-        return Err(Failure::new(Exit::Inconclusive, "interrupted before the crash came again"));
+        return Err(Failure::new(Exit::Inconclusive, "interrupted before the crash was repeated"));
     };
     let report = ReplayReport { times: all.len() as u32, reproduced, ..report_of(once, class) };
     told(&report, output)

@@ -45,9 +45,9 @@ fn ways(scene: &Scene<'_>) -> String {
     };
     let all: Vec<String> = pids().map(|pid| format!("-p {pid}")).collect();
     format!(
-        "\nTo look around, while each of them stands in a system call that has not happened yet:\n  \
+        "\nTo look around, while each process stands before a system call:\n  \
          gdb -p {pid}                  its stack, its memory\n  \
-         cat /proc/{pid}/syscall       the call it stands in, with its arguments\n  \
+         cat /proc/{pid}/syscall       the call it is about to make, with its arguments\n  \
          ls -l /proc/{pid}/fd          what it has open\n  \
          cat /proc/locks               who holds which lock\n  \
          strace {}       what each does next: attach, then press Enter here\n",

@@ -130,8 +130,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ReplayArgs, output: Output) -> Res
             report = Some(once);
         }
     }
-    let report =
-        report.ok_or_else(|| Failure::new(Exit::Inconclusive, "interrupted before it was followed"))?;
+    let report = report.ok_or_else(|| Failure::new(Exit::Inconclusive, "interrupted before the replay"))?;
     told(&ReplayReport { times: counts.0, reproduced: counts.1, ..report }, output)
 }
 

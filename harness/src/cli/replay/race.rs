@@ -49,7 +49,7 @@ pub(super) fn run(
     let reproduced = all.iter().filter(|once| ending(once, class) == Ending::Reproduced).count() as u32;
     // The first that did not is what people want to know about.
     let Some(once) = all.iter().find(|once| ending(once, class) != Ending::Reproduced).or(all.last()) else {
-        return Err(Failure::new(Exit::Inconclusive, "interrupted before it was followed"));
+        return Err(Failure::new(Exit::Inconclusive, "interrupted before the replay"));
     };
     let report = ReplayReport { times: all.len() as u32, reproduced, ..report_of(once, &plan, class) };
     told(&report, output)

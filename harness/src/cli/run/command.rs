@@ -63,7 +63,7 @@ impl Runner<'_> {
         }
         if !trial.run.touched.is_empty() {
             let files = trial.run.touched.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            self.output.remark(&format!("also touched, outside of the state and so not put back: {files}"));
+            self.output.remark(&format!("also touched outside the state, so not restored: {files}"));
         }
         if let Some(why) = &trial.run.unperturbed {
             self.output.remark(&format!("calls could not be delayed, only the starts of commands: {why}"));
@@ -71,7 +71,7 @@ impl Runner<'_> {
         if !trial.run.strays.is_empty() && !plan.forbids_strays {
             let strays = trial.run.strays.iter().map(|(name, count)| format!("{name} ({})", times(*count)));
             let strays = strays.collect::<Vec<_>>().join(", ");
-            self.output.remark(&format!("left running in the background by commands, and ended: {strays}"));
+            self.output.remark(&format!("left running in the background by commands, and killed: {strays}"));
         }
         Ok(report(scenario, &trial, violations, folder))
     }

@@ -103,7 +103,7 @@ impl Runner<'_> {
             let Some((plan, discovery)) = book.of_class(*class) else { continue };
             let time = SHRINKING_ONE.min(deadline.saturating_duration_since(Instant::now()));
             let simplest = self.simplest(plan, discovery, *class, time);
-            let words = format!("seen again under control, by schedule {}", grouped(discovery.number));
+            let words = format!("reproduced under control, by schedule {}", grouped(discovery.number));
             *explanation = Explanation { words, found: Some((simplest, discovery.number)) };
         }
         explanations

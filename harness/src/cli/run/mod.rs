@@ -159,15 +159,15 @@ fn known(request: &RunRequest) -> Result<Vec<(Unit, ScenarioReport)>, Failure> {
 pub fn clear_leftovers(base: &Path, output: Output) {
     let killed = process::sweep().len() as u64;
     if killed > 0 {
-        output.remark(&format!("ended {}, left by a run that was killed", plural(killed, "sandbox process")));
+        output.remark(&format!("ended {}, left behind by a killed run", plural(killed, "sandbox process")));
     }
     put_back_left(output);
     let leftovers = scratch::clear_leftovers(base).into_iter().chain(scratch::clear_registered());
     for leftover in leftovers {
         let path = leftover.path.display();
         match leftover.error {
-            None => output.remark(&format!("cleared {path}, left by a run that was killed")),
-            Some(error) => say(&format!("{path}, left by a run that was killed, cannot be cleared: {error}")),
+            None => output.remark(&format!("cleared {path}, left behind by a killed run")),
+            Some(error) => say(&format!("{path}, left behind by a killed run, cannot be cleared: {error}")),
         }
     }
 }
@@ -179,10 +179,12 @@ pub fn put_back_left(output: Output) {
         let folders = folders.join(", ");
         match restored.error {
             None => output
-                .remark(&format!("put back {folders}, as it was before a race in place that was killed")),
-            Some(error) => say(&format!(
-                "{folders}, left by a race in place that was killed, cannot be put back: {error}"
-            )),
+                .remark(&format!("restored {folders} to its state before a race in place that was killed")),
+            Some(error) => {
+                say(&format!(
+                    "{folders}, left behind by a killed race in place, cannot be restored: {error}"
+                ));
+            }
         }
     }
 }

@@ -55,8 +55,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
         _ => return Err(usage(latest::names_a_run("shrink", &args.path))),
     };
     if let Some(kept) = load_crash(path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))? {
-        let why = "it is a crash, which is the simplest of its kind already: the fewest pieces missing, or the first step. \
-                   `flockwork replay` has it come again";
+        let why = "it is a crash, and already the simplest: the fewest pieces missing, or the first step. `flockwork replay` repeats it";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     }
     let kept = load_race(path).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
@@ -66,7 +65,7 @@ pub fn run(zygote: io::Result<Zygote>, args: &ShrinkArgs, output: Output) -> Res
     let mut stand = Stand::prepare(zygote, path, args.root.as_deref(), output)?;
     let Some(class) = stand.kept.class else {
         return Err(usage(format!(
-            "{}: it expects no violation, so there is none to keep",
+            "{}: it expects no violation, so there is nothing to shrink",
             args.path.display()
         )));
     };

@@ -34,7 +34,7 @@ pub(super) fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     let Some(control) = &kept.record.control else {
-        let why = "it has no schedule, which alone can be shrunk: it was seen while commands ran freely. Run its reproduce.sh";
+        let why = "it has no schedule to shrink, because the commands ran freely. Run its reproduce.sh";
         return Err(Failure::new(Exit::Usage, format!("{}: {why}", kept.folder.display())));
     };
     let Footing { zygote, interrupt, scratch, .. } = Footing::prepare(zygote, args.root.as_deref(), output)?;
@@ -91,7 +91,8 @@ fn save(name: &str, finding: &Finding, kept: &KeptRace, plan: &RacePlan) -> Resu
         folder: from_here(&kept.race.folder),
         ..kept.race.clone()
     };
-    let about = format!("Regression test: these commands at once must not show {} any more.", finding.class);
+    let about =
+        format!("Regression test: these commands, run at once, must not show {} again.", finding.class);
     write(&path, &race.to_toml(&about, &[]))?;
     Ok(path)
 }

@@ -105,8 +105,7 @@ pub fn run(
         }
         Err(why) => {
             return Err(CommandRunError::Unsupported(format!(
-                "a private mount namespace cannot be had here ({why}), so no copy can lie in the place of the state \
-                 folder: write {{state}} where commands, cwd or env name the folder, which is the copy's path"
+                "this machine allows no private mount namespace ({why}), so the copy cannot take the state folder's place: write {{state}}, the copy's path, where commands, cwd or env name the folder"
             )));
         }
     };
@@ -158,7 +157,7 @@ fn conduct(
     progress: &dyn Progress,
 ) -> Result<Result<Finished, String>, CommandRunError> {
     let lost = CommandRunError::failed;
-    let (line, theirs) = Channel::pair().map_err(lost("no channel can be had"))?;
+    let (line, theirs) = Channel::pair().map_err(lost("no channel can be opened"))?;
     zygote.order_over(&super::ServerTask::Commands, theirs.as_fd()).map_err(lost("lost the zygote"))?;
     drop(theirs);
     let order = CommandsTask {

@@ -77,7 +77,7 @@ fn wrong(bytes: &[u8]) -> Option<String> {
     }
     let error = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).err()?;
     let text: String = String::from_utf8_lossy(bytes).chars().take(SHOWN_CHARS).collect();
-    Some(format!("its {} bytes are no JSON ({error}): {text}", bytes.len()))
+    Some(format!("its {} bytes are not JSON ({error}): {text}", bytes.len()))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Round {
     pub number: u64,
     /// What its commands did, those of the setup and of the probe included.
     pub history: History,
-    /// What lay there when all was quiet.
+    /// What lay there after the run.
     pub quiet: Quiet,
     /// How each of the commands that were started at once ended.
     pub exits: Vec<Exit>,

@@ -99,8 +99,7 @@ fn gated_nothing(threshold: &Threshold) -> Assessment {
         point: Point::default(),
         outcome: Outcome::Inconclusive,
         judged: None,
-        why: "no cell was held against it: there is none that it names, or each is the one that it compares with"
-            .into(),
+        why: "no cell was compared: the threshold names none, or compares each only with itself".into(),
     }
 }
 
@@ -188,11 +187,11 @@ fn reference<'c>(
 
 fn outcome(relation: Relation, held: &Judgement) -> (Outcome, &'static str) {
     let Some(interval) = held.interval else {
-        return (Outcome::Inconclusive, "one round has no interval of confidence: measure more rounds");
+        return (Outcome::Inconclusive, "one round has no confidence interval: measure more rounds");
     };
     match (relation.holds(interval.lower, held.bound), relation.holds(interval.upper, held.bound)) {
-        (true, true) => (Outcome::Met, "all of the interval is within"),
-        (false, false) => (Outcome::Exceeded, "all of the interval is beyond"),
-        _ => (Outcome::Inconclusive, "the interval reaches over the bound: measure more rounds"),
+        (true, true) => (Outcome::Met, "the whole interval is within"),
+        (false, false) => (Outcome::Exceeded, "the whole interval is beyond"),
+        _ => (Outcome::Inconclusive, "the interval spans the bound: measure more rounds"),
     }
 }

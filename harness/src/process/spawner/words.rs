@@ -131,7 +131,7 @@ pub struct Stray {
 #[serde(rename_all = "kebab-case")]
 pub enum Unready {
     /// A mount namespace of its own cannot be had.
-    #[error("a private mount namespace cannot be had: {0}")]
+    #[error("the kernel gives no private mount namespace: {0}")]
     Namespace(String),
     /// The filter cannot be installed.
     #[error("a seccomp filter with user notification cannot be installed: {0}")]

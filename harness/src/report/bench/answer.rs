@@ -65,9 +65,13 @@ pub fn sentences(view: &View<'_>) -> Vec<String> {
 
 /// Under which conditions a cell was measured, as a sentence begins: `on ext4, with work pause, `.
 fn under(point: &Point, conditions: &[Axis]) -> String {
-    let told = conditions.iter().filter(|axis| point.get(**axis).is_some());
-    let word = |axis: &Axis| if *axis == Axis::Root { "on" } else { "with" };
-    told.map(|axis| format!("{} {}, ", word(axis), named(point, &[*axis]))).collect()
+    let mut words = String::new();
+    for axis in conditions.iter().filter(|axis| point.get(**axis).is_some()) {
+        words.push_str(if *axis == Axis::Root { "on " } else { "with " });
+        words.push_str(&named(point, &[*axis]));
+        words.push_str(", ");
+    }
+    words
 }
 
 /// How the throughput of the only contender depends on the number of processes.

@@ -150,7 +150,7 @@ fn told(text: &mut String, comparison: &Comparison, part: f64) {
     if open > 0 {
         line(
             text,
-            "inconclusive: the interval reaches over the threshold; measure more or longer rounds, on a quiet machine",
+            "inconclusive: the interval spans the threshold; measure more or longer rounds on a quiet machine",
         );
     }
 }

@@ -27,10 +27,7 @@ pub fn show(report: &BenchReport<'_>, detail: Detail, width: Option<u16>) -> Str
     }
     thresholds(&mut text, report, detail);
     if !view.record.complete {
-        line(
-            &mut text,
-            &format!("\n{DOUBTFUL}incomplete{DOUBTFUL:#}: some cells did not get all their rounds"),
-        );
+        line(&mut text, &format!("\n{DOUBTFUL}incomplete{DOUBTFUL:#}: some cells lack rounds"));
     }
     for sentence in report.answer() {
         line(&mut text, &format!("\n{STRONG}{sentence}{STRONG:#}"));

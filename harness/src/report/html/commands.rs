@@ -31,7 +31,7 @@ pub fn crash(crash: &CrashFinding) -> Markup {
     html! {
         p { code { (crash.command) } ": "
             @match &crash.disk {
-                Some(disk) => { "the power went, on a disk that keeps what " strong { (disk) } " promises." }
+                Some(disk) => { "power loss, on a disk that keeps what " strong { (disk) } " promises." }
                 None => { "it was killed." }
             }
         }
@@ -46,9 +46,9 @@ pub fn crash(crash: &CrashFinding) -> Markup {
             } }
         } }
         (differences("expected", "found", &crash.differences))
-        @if crash.is_undone { p { "The state is a right one, but the command had already said that it was done." } }
+        @if crash.is_undone { p { "The state itself is right, but the command had already reported success." } }
         @if !crash.mends.is_empty() {
-            p { "Each of these alone makes every state good:" }
+            p { "Each of these alone makes every state right:" }
             ul { @for mend in &crash.mends { li { (mend) } } }
         }
     }
@@ -84,7 +84,7 @@ fn words(reached: &str) -> &str {
         "disk" => "all of it",
         "part" => "a part of it",
         "lost" => "nothing of it",
-        "sync" => "it asked for the rest to last",
+        "sync" => "synced what came before",
         "not-made" => "not made: the crash came before it",
         "done" => "done",
         other => other,

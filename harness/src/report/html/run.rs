@@ -206,7 +206,7 @@ fn window(finding: &Finding, lives: &Lives, is_folded: bool) -> Markup {
 fn timeline(about: &Page<'_>, report: &ScenarioReport) -> Markup {
     let Some((history, source)) = about.history else { return html! {} };
     html! {
-        h2 { "When, and who did it" }
+        h2 { "Timeline" }
         @if source == Source::Window {
             p.faint { "Only the operations around the first violation were kept; --keep-history keeps all." }
         }

@@ -37,7 +37,7 @@ pub fn show(walk: &Walk) -> Markup {
             p.faint {
                 "▶ marks the steps that the violation rests on."
                 @if held.is_some() && locks.is_none() { " No process held a file lock (flock, fcntl) before any of them." }
-                @if held.is_none() { " Who held which lock was not recorded." }
+                @if held.is_none() { " Locks were not recorded." }
             }
             @if let Some(moments) = &walk.moments {
                 div.tools role="toolbar" aria-label="Steps" {
@@ -51,7 +51,7 @@ pub fn show(walk: &Walk) -> Markup {
                 }
                 script type="application/json" { (PreEscaped(json(moments))) }
             } @else {
-                p.faint { "What lay in the files at each step was not recorded." }
+                p.faint { "The content of files was not recorded." }
             }
         }
     }

@@ -114,19 +114,19 @@ fn happening(block: &[Line], first: usize, before: bool, next: Option<&Line>) ->
 const fn promise(class: Class) -> &'static str {
     match class {
         Class::TornRead => "a reader must always get whole metadata",
-        Class::DuplicateCreate => "of several creates of one id exactly one may succeed",
-        Class::LostUpdate => "what one process saved must not be overwritten unseen by another",
+        Class::DuplicateCreate => "only one of several creates of one id may succeed",
+        Class::LostUpdate => "no process may overwrite what another saved without having seen it",
         Class::LockOverlap => "only one process may hold a container's lock",
         Class::NotLinearizable => {
             "it must be as if the operations had run one after the other, and no order of them explains this"
         }
         Class::Resurrection => "a deleted container must not come back without a create",
         Class::Collateral => "an operation that is refused or fails must change nothing",
-        Class::Leftover => "no file and no process may remain that no container owns",
+        Class::Leftover => "no file or process may remain that belongs to no container",
         Class::Unrecoverable => "after a crash a container must be usable, or deletable and re-creatable",
         Class::Deadlock => "some process must always be able to go on",
         Class::Starvation => "no process may wait for ever",
-        Class::StatusMismatch => "metadata must say what the process really does",
+        Class::StatusMismatch => "metadata must match what the process really does",
         Class::SubjectCrash => "the subject must not crash",
         Class::NotSerializable => {
             "commands that overlap must leave and print what some order of them gives, one after the other"

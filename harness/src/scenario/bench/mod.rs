@@ -94,8 +94,9 @@ pub(super) fn read_thresholds(mut reader: Reader<'_>, axes: Option<&Axes>) -> Ve
             let message =
                 format!("{}: expected a bound as a text, such as \"< 5ms\", found {found}", entry.key);
             let problem = Problem::new(&entry.node.place, message);
-            reader
-                .complain(problem.with_help("a metric's name has a point, so it needs quotes: \"wait.p99\""));
+            reader.complain(
+                problem.with_help("a metric's name contains a dot, so it needs quotes: \"wait.p99\""),
+            );
             continue;
         };
         match Threshold::parse(&entry.key, right) {

@@ -57,7 +57,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     let (setup, processes, after) = (setup?, processes?, after?);
     let race = with_after(race(subject, &setup, &processes), &after, durable.unwrap_or(false));
     if durable.is_some() && race.modelled.is_none() {
-        let message = "durable: it needs a model: what commands acknowledge their own orders do not say";
+        let message = "durable needs a model: sequential orders do not say what commands acknowledged";
         reader.complain(Problem::new(&place, message));
     }
     let race = Race {
@@ -105,7 +105,7 @@ pub fn read_sequential(mut reader: Reader<'_>, mut subject: Subject) -> Option<R
             && operation.command.words.iter().any(|word| crate::subject::command::fill::has(word, "value"))
     }) {
         let name = &operation.name;
-        let message = format!("{name}: {{value}} stands for nothing: give {name} a value, such as value = 1");
+        let message = format!("{name}: {{value}} has no value: give {name} one, such as value = 1");
         reader.complain(Problem::new(&place, message));
         return None;
     }
@@ -248,7 +248,7 @@ fn call(
     };
     if operation.stdin.is_some() {
         let message = format!(
-            "{key}: {name} reads stdin, which a command under control cannot: give it a file, or a line such as \"printf x | ./tool\""
+            "{key}: {name} reads stdin, which is not available under control: give it a file, or a line such as \"printf x | ./tool\""
         );
         reader.complain(Problem::new(&node.place, message));
         return None;

@@ -218,7 +218,7 @@ fn read_operation(
     let known = model.map(operations_of);
     if let Some(known) = known.filter(|known| !known.contains(&op.as_str())) {
         let model = model.map_or("?", AnyModel::name);
-        let problem = Problem::new(&place, format!("{op:?} is no operation of the model {model}"));
+        let problem = Problem::new(&place, format!("{op:?} is not an operation of the model {model}"));
         let list = known.join(", ");
         reader.complain(problem.with_help(match nearest(&op, known) {
             Some(near) => format!("the nearest is {near:?}; op = \"{near}\" says which one it is"),

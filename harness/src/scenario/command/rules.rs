@@ -161,6 +161,6 @@ fn reason(reader: &mut Reader<'_>, outcome: Ends) -> Option<String> {
 }
 
 fn no_reason(reader: &mut Reader<'_>, place: &Place) {
-    let message = "reason: only what is refused or has failed has one";
+    let message = "reason: only a refused or failed operation has one";
     reader.complain(Problem::new(place, message));
 }

@@ -66,7 +66,7 @@ fn watched(
 ) {
     let Some(whole) = whole else {
         let message = format!(
-            "watch: what {pattern:?} holds cannot be seen from its name: expected {{ path = {pattern:?}, as = \"json\" }}, \
+            "watch: the name {pattern:?} does not show the format: expected {{ path = {pattern:?}, as = \"json\" }}, \
              \"toml\", \"yaml\", or a command that ends with 0 for a file that is whole"
         );
         reader.complain(Problem::new(place, message));

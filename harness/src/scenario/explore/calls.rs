@@ -59,13 +59,13 @@ impl Calls {
         match (operation, &words[1..]) {
             (Operation::List, []) => Ok(Call { operation, container: 0 }),
             (Operation::List, _) => {
-                Err(problem("list is about the whole root: expected no container behind it".into()))
+                Err(problem("list covers the whole root: expected no container after it".into()))
             }
             (_, [name]) => {
                 let container = self.container(name).map_err(problem)?;
                 Ok(Call { operation, container })
             }
-            (_, []) => Err(problem(format!("expected a container behind it, such as \"{operation} c1\""))),
+            (_, []) => Err(problem(format!("expected a container after it, such as \"{operation} c1\""))),
             (_, _) => Err(problem(format!("expected an operation and one container, found {text:?}"))),
         }
     }

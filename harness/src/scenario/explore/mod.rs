@@ -153,7 +153,7 @@ fn read_power(reader: &mut Reader<'_>, is_losing: bool) -> Option<Losing> {
     let late_fsync = read_fsyncs(reader, "late_fsync", is_losing);
     if !is_losing {
         if let Some((_, place)) = &named {
-            let message = "disk: it is for power losses: expected faults = [\"power-loss\"] with it";
+            let message = "disk applies to power losses: expected faults = [\"power-loss\"] with it";
             reader.complain(Problem::new(place, message));
         }
         return None;
@@ -173,7 +173,7 @@ fn read_fsyncs(reader: &mut Reader<'_>, key: &'static str, is_losing: bool) -> V
         return Vec::new();
     };
     if !is_losing {
-        let message = format!("{key}: it is for power losses: expected faults = [\"power-loss\"] with it");
+        let message = format!("{key} applies to power losses: expected faults = [\"power-loss\"] with it");
         reader.complain(Problem::new(place, message));
     }
     let mut names = Vec::new();
@@ -202,10 +202,7 @@ fn read_processes(reader: &mut Reader<'_>, calls: &mut Calls) -> Option<Vec<Vec<
         return None;
     }
     if nodes.len() > PROCESSES_MAX {
-        let message = format!(
-            "processes: more processes than can be explored: the limit is {PROCESSES_MAX}, found {}",
-            nodes.len()
-        );
+        let message = format!("processes: the limit is {PROCESSES_MAX} processes, found {}", nodes.len());
         reader.complain(Problem::new(place, message).with_help("their interleavings are too many to try"));
         return None;
     }
@@ -248,7 +245,7 @@ fn read_faults(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> (Vec
     }
     match (place, bound_place) {
         (Some(place), _) if !faults.is_empty() && matches!(strategy, Some(StrategyPlan::Replay(_))) => {
-            let message = "faults: a schedule that is replayed says itself which step meets which fault";
+            let message = "faults: a replayed schedule itself says which step gets which fault";
             reader.complain(Problem::new(&place, message));
         }
         (None, Some(place)) => {
@@ -297,8 +294,7 @@ fn read_repeat(reader: &mut Reader<'_>, strategy: Option<&StrategyPlan>) -> Repe
     let Some((text, place)) = reader.text("repeat") else { return RepeatPlan::USUAL };
     let place = place.clone();
     if matches!(strategy, Some(StrategyPlan::Replay(_))) {
-        let message =
-            "repeat: one schedule is replayed; `flockwork replay --times` says how often it repeats";
+        let message = "repeat: a replay has one schedule; `flockwork replay --times` repeats it";
         reader.complain(Problem::new(&place, message));
         return RepeatPlan::USUAL;
     }

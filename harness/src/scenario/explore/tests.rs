@@ -135,13 +135,13 @@ fn each_mistake_is_named() {
         ("explore.processes=[[]]", &["expected operations of this process, it has none"]),
         ("explore.processes=[\"pause c1\"]", &["expected a list of operations, found the text"]),
         ("explore.processes=pause", &["processes: expected a list of operations for each process"]),
-        (&many, &["more processes than can be explored: the limit is 16, found 17"]),
+        (&many, &["the limit is 16 processes, found 17"]),
         ("explore.setup=[\"creat c1\"]", &["setup: unknown operation \"creat\"", "is \"create\""]),
         ("explore.setup=[\"\"]", &["unknown operation \"\""]),
         ("explore.setup=[3]", &["expected an operation, such as \"pause c1\", found 3"]),
-        ("explore.setup=[\"pause\"]", &["expected a container behind it, such as \"pause c1\""]),
+        ("explore.setup=[\"pause\"]", &["expected a container after it, such as \"pause c1\""]),
         ("explore.setup=[\"pause c1 c2\"]", &["expected an operation and one container"]),
-        ("explore.setup=[\"list c1\"]", &["list is about the whole root"]),
+        ("explore.setup=[\"list c1\"]", &["list covers the whole root"]),
         ("explore.setup=[\"create ../x\"]", &["../x"]),
         ("explore.strategy=dfs", &["expected one of exhaustive, random, pct, pos, replay"]),
         ("explore.pct_depth=2", &["pct_depth belongs to strategy \"pct\", and this one is \"exhaustive\""]),
@@ -188,7 +188,7 @@ fn a_schedule_is_read_line_by_line() {
         assert!(problem.contains(told), "{line}: {problem}");
     }
     let faulty = format!("{GOOD}strategy = \"replay\"\nschedule = []\nfaults = [\"kill\"]\n");
-    assert!(parse(&faulty, &[]).unwrap_err().contains("says itself which step meets which fault"));
+    assert!(parse(&faulty, &[]).unwrap_err().contains("itself says which step gets which fault"));
     let again = format!("{GOOD}strategy = \"replay\"\nschedule = []\nrepeat = \"all\"\n");
     assert!(parse(&again, &[]).unwrap_err().contains("replay --times"));
 }

@@ -200,8 +200,7 @@ impl Race {
         }
         if self.strategy.is_some() && !self.faults.is_empty() {
             return usage(
-                "--strategy and --preemptions cannot be had with --faults kill, which has an order of its own"
-                    .into(),
+                "--strategy and --preemptions do not work with --faults kill, which has its own order".into(),
             );
         }
         if self.strict && self.faults.is_empty() && !self.power {
@@ -229,11 +228,11 @@ impl Race {
         }
         if self.fork_server == ForkServer::Auto {
             return usage(
-                "--threads explore cannot be had with --fork-server auto: leave one of them out; a clone has one thread",
+                "--threads explore does not work with --fork-server auto: leave out one of them; a clone has one thread",
             );
         }
         if self.power {
-            return usage("--threads explore cannot be had with --faults power-loss: leave one of them out");
+            return usage("--threads explore does not work with --faults power-loss: leave out one of them");
         }
         if self.modelled.is_some() {
             return usage(

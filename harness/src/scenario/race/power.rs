@@ -39,10 +39,10 @@ impl Race {
                 usage("--faults power-loss needs commands under control: leave out --free and --perturb")
             }
             () if self.fork_server == ForkServer::Auto => {
-                usage("--faults power-loss cannot be had with --fork-server")
+                usage("--faults power-loss does not work with --fork-server")
             }
             () if self.modelled.as_ref().is_some_and(|modelled| modelled.after.is_empty()) => usage(
-                "after: a model judges what is there after a power loss by operations that tell: expected some, such as [\"read x\"]",
+                "after: a model judges the state after a power loss by operations that read it: expected some, such as [\"read x\"]",
             ),
             () if self.state.is_empty() && !self.own_state => {
                 usage("--faults power-loss: name the folder that the commands change with --state DIR")

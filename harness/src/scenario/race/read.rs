@@ -170,7 +170,7 @@ fn read_mode(reader: &mut Reader<'_>) -> Mode {
     };
     let place = place.clone();
     let problem = match parse_perturb(text) {
-        Ok(_) if is_free => "perturb: what runs freely is not perturbed: leave out free".to_owned(),
+        Ok(_) if is_free => "perturb contradicts free: leave out free".to_owned(),
         Ok(range) => return Mode::Perturbed(range),
         Err(why) => format!("perturb: {why}"),
     };

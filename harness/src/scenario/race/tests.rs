@@ -101,7 +101,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("strategy = \"random\"\npreemptions = 2", "for strategy exhaustive"),
         ("depth = 2", "depth is for strategy pct"),
         ("free = true\npreemptions = 2", "leave out --free"),
-        ("faults = [\"kill\"]\npreemptions = 2", "cannot be had with --faults"),
+        ("faults = [\"kill\"]\npreemptions = 2", "not work with --faults"),
         ("disk = \"ext4\"", "expected --faults power-loss with it"),
         ("faults = [\"power-loss\"]\ndisk = \"ext5\"", "the nearest is \"ext4\""),
         ("faults = [\"power-loss\"]\nfree = true", "leave out --free"),

@@ -209,7 +209,7 @@ fn understand(text: &str, reading: Reading) -> Result<Json, String> {
         Reading::Auto => auto(text.trim()),
         Reading::Text => Json::from(text),
         Reading::Json => {
-            serde_json::from_str(text).map_err(|error| format!("{text:?} is no JSON: {error}"))?
+            serde_json::from_str(text).map_err(|error| format!("{text:?} is not JSON: {error}"))?
         }
         Reading::Lines => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(auto).collect(),
         Reading::Words => text.split_whitespace().map(auto).collect(),

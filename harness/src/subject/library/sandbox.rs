@@ -20,7 +20,7 @@ pub fn check(kind: SandboxKind) -> Result<(), String> {
     let is_here = || std::env::split_paths(&folders).any(|folder| folder.join("setsid").is_file());
     match kind {
         SandboxKind::Process if !is_here() => {
-            Err("sandbox = \"process\" needs setsid (of util-linux), and it is not in PATH".to_owned())
+            Err("sandbox = \"process\" needs setsid (from util-linux), which is not on PATH".to_owned())
         }
         SandboxKind::Inert | SandboxKind::Process => Ok(()),
     }

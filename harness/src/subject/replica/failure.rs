@@ -85,7 +85,7 @@ pub enum Failure {
     #[error("cannot create container {0:?}: {1}")]
     BadBundle(String, &'static str),
     /// A replica cannot do it, for lack of a process.
-    #[error("{0} is about a sandbox's process, and {1} has none: leave {0} out of the mix")]
+    #[error("{0} concerns a sandbox's process, and {1} has none: leave {0} out of the mix")]
     Unsupported(Operation, &'static str),
 }
 

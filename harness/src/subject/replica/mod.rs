@@ -99,7 +99,7 @@ fn traits(lock_free_reads: bool) -> Traits {
 impl Subject for Gvisor {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         if !seat.root.is_dir() {
-            return Err(format!("the root {} is no folder", seat.root.display()));
+            return Err(format!("the root {} is not a folder", seat.root.display()));
         }
         Ok(Box::new(Runsc::new(self.protocol, seat, self.fail_create)))
     }

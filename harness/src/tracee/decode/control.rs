@@ -134,9 +134,7 @@ pub(super) fn decode(a: &Arguments<'_>) -> Told {
         Some((_, _, Nothing)) => Deed::Nothing,
         Some((_, name, Refused(why))) => Deed::Control(file, "ioctl", format!("{why} ({name})")),
         None if OF_DEVICES.iter().any(|(of, _)| *of == letter(request)) => Deed::Nothing,
-        None => {
-            Deed::Control(file, "ioctl", format!("makes the request {request:#010x}, which is not known"))
-        }
+        None => Deed::Control(file, "ioctl", format!("makes the unknown request {request:#010x}")),
     }
 }
 

@@ -44,11 +44,7 @@ impl Arguments<'_> {
             libc::F_SETLEASE => return Deed::Control(file, "fcntl", "takes a lease (F_SETLEASE)".into()),
             libc::F_NOTIFY => return Deed::Control(file, "fcntl", "watches a folder (F_NOTIFY)".into()),
             other => {
-                return Deed::Control(
-                    file,
-                    "fcntl",
-                    format!("gives the command {other}, which is not known"),
-                );
+                return Deed::Control(file, "fcntl", format!("gives the unknown command {other}"));
             }
         };
         let ask = if matches!(command, libc::F_SETLKW | libc::F_OFD_SETLKW) { Ask::Wait } else { Ask::Try };

@@ -31,7 +31,7 @@ pub(super) fn implant(stop: &Notification) -> Result<u64, String> {
     let mut instruction = [0; 2];
     Memory(stop.task).read(call_at, &mut instruction);
     if instruction != SYSCALL {
-        return Err("it makes its calls in a way that is not known".into());
+        return Err("it makes its calls in an unknown way".into());
     }
     let own = Registers { rip: call_at, ..own };
     let map = Registers {

@@ -77,7 +77,7 @@ pub(super) fn check(pid: u32, slot: u32) -> Result<(), Unfit> {
         line.starts_with("VmFlags:") && (has("dc") || (has("wf") && !has("dp")))
     };
     if read("smaps")?.lines().any(is_not_handed_on) {
-        return Err("it has memory that is not handed on to clones".into());
+        return Err("it has memory that clones do not inherit".into());
     }
     if !read("timers")?.trim().is_empty() {
         return Err("it has a timer before its first step".into());
@@ -149,12 +149,12 @@ pub(super) fn open_anew(pid: u32, open: &Open) -> io::Result<OwnedFd> {
 pub(super) fn folder(pid: u32, is_inside: impl Fn(&str) -> bool) -> Result<Option<String>, Unfit> {
     let path = fs::read_link(format!("/proc/{pid}/cwd")).map_err(|error| error.to_string())?;
     let path = path.into_os_string().into_string();
-    let path = path.map_err(|_| "its working folder has a name that is no text".to_owned())?;
+    let path = path.map_err(|_| "its working folder's name is not UTF-8".to_owned())?;
     if !is_inside(path.strip_suffix(" (deleted)").unwrap_or(&path)) {
         return Ok(None);
     }
     if path.ends_with(" (deleted)") || path.len() >= TEXT_BYTES_MAX {
-        return Err(format!("its working folder {path} cannot be gone to again"));
+        return Err(format!("it cannot return to its working folder {path}"));
     }
     Ok(Some(path))
 }

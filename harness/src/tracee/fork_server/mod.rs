@@ -167,8 +167,7 @@ impl Machine {
         let mut templates = self.trees.iter().flat_map(|tree| &tree.templates);
         let changed = templates.find_map(|template| self.run.outside.changed_of(&template.outside));
         if let Some(path) = changed {
-            let why =
-                format!("{path}, outside of the state folders, is read before the first step and changed");
+            let why = format!("{path}, outside the state folders, is read before the first step and changed");
             self.forks.mistrust.get_or_insert(why);
         }
         match self.forks.mistrust.take() {

@@ -46,7 +46,7 @@ impl Machine {
         #[cfg(target_arch = "x86_64")]
         let page = super::blob::implant(&stop)?;
         #[cfg(not(target_arch = "x86_64"))]
-        let page = return Err("programs are cloned on x86_64 alone".into());
+        let page = return Err("programs can be cloned on x86_64 only".into());
         let stop = self.hear_rendezvous(process, |task| task == pid)?;
         let stop = self.check_own(process, page, stop)?;
         let files = guard::files(pid, slot, |path| self.paths.is_within(path))?;
@@ -86,7 +86,7 @@ impl Machine {
                 return Ok(stop);
             }
             if begun.elapsed() > PATIENCE.max(self.options.step_limit) {
-                return Err("it does not come to a step".into());
+                return Err("it does not reach a step".into());
             }
             let heard = self.trees[process].hear(SOON).map_err(|error| error.to_string())?;
             if heard == Heard::End {
@@ -182,7 +182,7 @@ impl Machine {
 
     /// Has all that it starts from now on be in the namespace of clones.
     fn enter_nest(&mut self, process: usize, page: u64, stop: Notification) -> Result<Notification, Unfit> {
-        let nest = self.nest().map_err(|error| format!("no pid namespace can be had: {error}"))?;
+        let nest = self.nest().map_err(|error| format!("the kernel gives no pid namespace: {error}"))?;
         let number = self.trees[process]
             .slot
             .listener

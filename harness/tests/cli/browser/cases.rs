@@ -119,7 +119,7 @@ fn a_stress_run_opens_on_its_violation_and_zooms() {
     browser.resize(1200, 900);
 
     let locks = browser.value("document.getElementById('timeline-locks').textContent");
-    assert_eq!(locks, "No process said that it held a lock.", "it has none");
+    assert_eq!(locks, "No process reported that it held a lock.", "it has none");
     // The key figures are those of the run.
     let summary = json_file(&run.join("summary.json"));
     let record = json_file(&run.join("run.json"));

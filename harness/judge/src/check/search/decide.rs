@@ -60,7 +60,7 @@ pub struct Allowance {
 /// Whether the partition has an order, within the allowance.
 pub(super) fn decide(partition: &Partition, allowance: Allowance) -> Decision {
     if partition.open.iter().any(|(open, _)| open.len() > u16::MAX as usize) {
-        return Decision::Inconclusive("too many operations may act for ever".into());
+        return Decision::Inconclusive("too many operations may still act".into());
     }
     match (partition.words(), partition.states) {
         (1, ..=8) => Search::<1, 8>::new(partition, allowance).decide(),

@@ -30,7 +30,7 @@ pub(super) fn sentence(history: &History, table: &Table, case: &Case, dead: &Dea
     let fits: Vec<u8> =
         (0..table.states().len() as u8).filter(|&state| row[state as usize] != ILLEGAL).collect();
     if fits.is_empty() {
-        return format!("{claim}, which it cannot in any state of the container.");
+        return format!("{claim}, which is impossible in any state of the container.");
     }
     let since = since(history, case, dead, origin);
     let (found, fit) = (names(table, dead.found), names_of(table, &fits));
@@ -95,7 +95,7 @@ fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin:
         .max_by_key(|record| record.invoke_ns);
     if let Some(failed) = failed {
         let at = origin.instant(failed.invoke_ns);
-        return format!(" ({} at {at} failed, and what fails changes nothing)", told(failed));
+        return format!(" ({} at {at} failed, and a failed operation changes nothing)", told(failed));
     }
     let is_member =
         |record: &Record| case.items.iter().any(|item| history.records[item.record as usize] == *record);
@@ -104,7 +104,7 @@ fn hint(history: &History, case: &Case, dead: &Dead, ways: &[Operation], origin:
         .filter(|record| record.deadline_ns() < dead.at_ns)
         .max_by_key(|record| record.deadline_ns());
     over.map_or_else(String::new, |over| {
-        format!(" ({} could act until {} only)", told(over), origin.instant(over.deadline_ns()))
+        format!(" ({} could act only until {})", told(over), origin.instant(over.deadline_ns()))
     })
 }
 

@@ -114,7 +114,7 @@ fn judge_one(history: &History, partition: &sort::Partition, deaths: DeathRule) 
 fn accuse(history: &History, partition: &sort::Partition, deaths: DeathRule) -> Ruling<Walked, Fault> {
     match walk::Walk::through(&history.records, &partition.relaxed(), deaths) {
         Ok(_) => Ruling::open(
-            "a force delete tells neither what it removed nor that there was nothing: ordering that needs a search",
+            "a force delete reports neither what it removed nor that there was nothing: ordering it needs a search",
         ),
         Err(walk::Stop::Fault(fault)) => Ruling::Illegal(fault),
         Err(walk::Stop::Exhausted(why)) => Ruling::open(why),

@@ -19,7 +19,7 @@ pub enum Form {
     Map(Vec<(Form, Form)>),
 }
 
-const EARLY: &str = "the line ends early: it was cut; expected a whole form";
+const EARLY: &str = "the line is truncated; expected a whole form";
 /// How deep forms may be nested.
 const DEPTH_MAX: usize = 32;
 

@@ -103,7 +103,7 @@ impl Reader {
     fn begin(&mut self, model: &ObjectModel, name: &str, json: &str) -> Result<(), String> {
         let field = || format!("initial: {}", clipped(name));
         if self.objects.contains_key(name) {
-            return Err(format!("{} is there twice; expected it once", field()));
+            return Err(format!("{} appears twice; expected it once", field()));
         }
         let object = self.object(name);
         let value = match model.kind {
@@ -287,7 +287,7 @@ impl Reader {
             _ if model.kind.tells_a_list(op) => {
                 Some(self.list("saw", json, model.kind == Kind::Set, call.object)?)
             }
-            _ => return Err(format!("{op} tells nothing; expected no saw, found {}", shown(json))),
+            _ => return Err(format!("{op} reports nothing; expected no saw, found {}", shown(json))),
         };
         if op != Op::Cas {
             call.saw = saw;
@@ -370,7 +370,7 @@ fn check(call: &Call) -> Result<(), String> {
     let outcome = call.outcome;
     let what = match (outcome, call.cause) {
         _ if call.return_ns().is_some_and(|return_ns| return_ns < call.invoke_ns) => {
-            "return_ns lies before invoke_ns; expected the same or later".into()
+            "return_ns is earlier than invoke_ns; expected the same or later".into()
         }
         _ if call.return_ns().is_none() && outcome != Outcome::Unknown => {
             format!("outcome {outcome} without return_ns; only \"unknown\" may lack it")

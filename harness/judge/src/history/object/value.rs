@@ -253,7 +253,7 @@ fn canonical(json: &str, depth: usize, out: &mut String) -> Result<(), String> {
             let mut entries = serde_json::from_str::<Entries<'_>>(json).map_err(wrong)?.0;
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(format!("the key {:?} is there twice", pair[0].0));
+                return Err(format!("the key {:?} appears twice", pair[0].0));
             }
             out.push('{');
             for (position, (key, item)) in entries.into_iter().enumerate() {

@@ -52,7 +52,7 @@ pub(super) fn parse(line: &str) -> Result<Header, String> {
         serde_json::from_str(line).map_err(|error| format!("{}; {EXPECTED}", syntax(line, &error)))?;
     let Some(version) = fields.flockwork_history else {
         let found = if fields.op.is_some() { "an operation" } else { "an object without flockwork_history" };
-        return Err(format!("no header but {found}; {EXPECTED}"));
+        return Err(format!("found {found}; {EXPECTED}"));
     };
     let version = whole("flockwork_history", version, 0..=u64::MAX)?;
     if version > VERSION_MAX {

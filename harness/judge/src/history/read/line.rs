@@ -58,7 +58,7 @@ impl<'a> Line<'a> {
     pub fn parse(line: &'a str) -> Result<Self, String> {
         if line.trim_start().starts_with('[') {
             // serde takes a list of as many values for the fields in their order; a history has none of that.
-            return Err("column 1: a list; expected one JSON object a line".into());
+            return Err("column 1: a list; expected one JSON object per line".into());
         }
         let fields: Fields<'a> = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let process = whole("process", required("process", fields.process)?, 0..=u64::from(u32::MAX))?;
@@ -100,7 +100,7 @@ impl<'a> Line<'a> {
                 format!("{} without \"container\"; only list goes without", self.op)
             }
             _ if self.return_ns.is_some_and(|return_ns| return_ns < self.invoke_ns) => {
-                "return_ns lies before invoke_ns; expected the same or later".into()
+                "return_ns is earlier than invoke_ns; expected the same or later".into()
             }
             _ if self.return_ns.is_none() && outcome != Outcome::Unknown => {
                 format!("outcome {outcome} without return_ns; only \"unknown\" may lack it")

@@ -53,7 +53,7 @@ impl<R: BufRead> Lines<R> {
             }
             if self.buffer.len() > LINE_BYTES_MAX && self.buffer.last() != Some(&b'\n') {
                 return Err(self.error(format!(
-                    "the line is longer than {} MiB; expected one operation a line",
+                    "the line is longer than {} MiB; expected one operation per line",
                     LINE_BYTES_MAX >> 20
                 )));
             }
@@ -110,9 +110,9 @@ pub(super) fn cannot(line: u64, error: &io::Error) -> ReadError {
     }
     let what = match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            "the compressed file ends early: it was cut, or is still being written".to_owned()
+            "the compressed file ends early: it is truncated, or still being written".to_owned()
         }
-        _ => format!("cannot read on: {error}"),
+        _ => format!("cannot read further: {error}"),
     };
     ReadError::Line { line, what }
 }

@@ -42,7 +42,7 @@ pub enum ReadError {
         what: String,
     },
     /// It is well-formed, but larger than it may be.
-    #[error("{operations} operations need more memory than the {} MB that there may be", memory_bytes >> 20)]
+    #[error("{operations} operations need more memory than the limit of {} MB", memory_bytes >> 20)]
     TooLarge {
         /// How many operations it has.
         operations: u64,
@@ -105,9 +105,7 @@ impl<R: BufRead> Reader<R> {
         history.clock = header.clock;
         for (name, start) in header.initial {
             if reader.indexes.contains_key(&name) {
-                return Err(reader
-                    .lines
-                    .error(format!("initial: {name:?} is there twice; expected it once")));
+                return Err(reader.lines.error(format!("initial: {name:?} appears twice; expected it once")));
             }
             let index = reader.index(&mut history, &name);
             history.set_start(index, start);

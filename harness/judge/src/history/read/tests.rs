@@ -68,11 +68,11 @@ fn complaints_about_the_header() {
     let cases: &[(&str, &[&str])] = &[
         ("", &["line 1: the file is empty; expected a header {\"flockwork_history\":1"]),
         ("\n \n", &["line 1: the file is empty"]),
-        (GOOD, &["line 1: no header but an operation; expected a header"]),
+        (GOOD, &["line 1: found an operation; expected a header"]),
         ("{}", &["an object without flockwork_history; expected a header"]),
         ("[1]", &["line 1: column", "expected a header"]),
-        ("\u{feff}{}", &["a byte order mark; expected JSON without"]),
-        ("{\"flockwork_history\":1", &["line 1: the line ends early"]),
+        ("\u{feff}{}", &["a byte order mark; expected JSON without one"]),
+        ("{\"flockwork_history\":1", &["line 1: the line is truncated"]),
         (
             &HEADER.replace(":1", ":3"),
             &["version 3 of the format is newer than this flockwork, which reads up to version 2"],
@@ -95,7 +95,7 @@ fn complaints_about_the_header() {
             &HEADER.replace("{\"c1\":\"absent\"}", "[\"c1\"]"),
             &["initial: expected containers", "found a list"],
         ),
-        (&HEADER.replace("\"c1\":", "\"c1\":\"absent\",\"c1\":"), &["initial: \"c1\" is there twice"]),
+        (&HEADER.replace("\"c1\":", "\"c1\":\"absent\",\"c1\":"), &["initial: \"c1\" appears twice"]),
         (&HEADER.replace("\"model\"", "\"model\":\"oci\",\"model\""), &["duplicate field `model`"]),
     ];
     for (text, expected) in cases {
@@ -111,13 +111,13 @@ fn complaints_about_the_header() {
 fn complaints_about_a_line() {
     let with = |from: &str, to: &str| GOOD.replace(from, to);
     let cases: &[(String, &[&str])] = &[
-        (GOOD[..40].into(), &["the line ends early: it was cut"]),
-        (with("\"ok\"}", "\"ok\""), &["the line ends early"]),
-        (with("\"ok\"}", "\"ok\"}}"), &["column 87: trailing characters; expected one JSON object a line"]),
+        (GOOD[..40].into(), &["the line is truncated"]),
+        (with("\"ok\"}", "\"ok\""), &["the line is truncated"]),
+        (with("\"ok\"}", "\"ok\"}}"), &["column 87: trailing characters; expected one JSON object per line"]),
         (with("\"ok\"}", "\"ok\"} x"), &["trailing characters"]),
         ("\0\0\0\0".into(), &["column 1: expected value"]),
         ("[]".into(), &["column"]),
-        ("7".into(), &["expected one JSON object a line"]),
+        ("7".into(), &["expected one JSON object per line"]),
         ("{'process':3}".into(), &["column 2: key must be a string"]),
         (with("\"op\":\"pause\",", ""), &["op is missing; expected process, container, op"]),
         (with("pause", "pauze"), &["op: unknown \"pauze\"; the nearest is \"pause\""]),
@@ -128,7 +128,7 @@ fn complaints_about_a_line() {
         (with("\"container\":\"c1\",", ""), &["pause without \"container\"; only list goes without"]),
         (with("\"c1\"", "1"), &["container: expected a text, found 1"]),
         (with("\"c1\"", "\"\\ud800\""), &["container: expected a text"]),
-        (with("9", "2"), &["return_ns lies before invoke_ns; expected the same or later"]),
+        (with("9", "2"), &["return_ns is earlier than invoke_ns; expected the same or later"]),
         (with("9", "null"), &["outcome ok without return_ns; only \"unknown\" may lack it"]),
         (with("9", "-9"), &["return_ns: expected a whole number from 0 to 18446744073709551614, found -9"]),
         (with("9", "9.0"), &["return_ns: expected a whole number", "found 9.0"]),
@@ -154,7 +154,7 @@ fn complaints_about_a_line() {
         (with("ok\"", "failed\",\"reason\":\"exists\""), &["failed for exists; expected corrupt, locked"]),
         (with("}", ",\"message\":{}}"), &["message: expected a text, found an object"]),
         ("[".repeat(100_000), &["line 4: "]),
-        (format!("{{\"later\":{}", "[".repeat(100_000)), &["the line ends early"]),
+        (format!("{{\"later\":{}", "[".repeat(100_000)), &["the line is truncated"]),
     ];
     for (line, expected) in cases {
         let complaint = complaint(format!("{HEADER}\n{}\n{line}\n{GOOD}\n", GOOD.replace('3', "4")));
@@ -169,7 +169,7 @@ fn complaints_about_a_line() {
 #[test]
 fn a_cut_file_and_what_is_no_text_are_told_with_their_line() {
     let text = format!("{HEADER}{GOOD}\n{}", &GOOD[..30]);
-    assert_eq!(complaint(&text), "line 3: the line ends early: it was cut; expected a whole JSON object");
+    assert_eq!(complaint(&text), "line 3: the line is truncated; expected a whole JSON object");
     let mut bytes = format!("{HEADER}{GOOD}\n").into_bytes();
     bytes.extend_from_slice(b"{\"process\":\xff\xfe}\n");
     assert_eq!(complaint(&bytes), "line 3: byte 12 of the line is not UTF-8; expected JSON in UTF-8");
@@ -190,7 +190,7 @@ fn a_line_of_a_hundred_megabytes_is_refused_without_being_read() {
     }
     let endless = io::Read::chain(io::Cursor::new(HEADER), Endless(0));
     let error = read(io::BufReader::new(endless)).expect_err("too long").to_string();
-    assert_eq!(error, "line 2: the line is longer than 16 MiB; expected one operation a line");
+    assert_eq!(error, "line 2: the line is longer than 16 MiB; expected one operation per line");
 }
 
 /// One operation: invoke, return, outcome.
@@ -374,13 +374,13 @@ fn compressed_files_that_are_damaged_are_told_as_such() {
         std::fs::write(&path, bytes).expect("writable");
         read_file(&path).map(|_| ()).map_err(|error| error.to_string())
     };
-    let early = "the compressed file ends early: it was cut, or is still being written";
+    let early = "the compressed file ends early: it is truncated, or still being written";
     for length in [5, whole.len() / 2, whole.len() - 1] {
         let complaint = complaint_about(&whole[..length]).expect_err("cut");
         assert!(complaint.starts_with("line ") && complaint.ends_with(early), "{length}: {complaint}");
     }
     let complaint = complaint_about(&[&whole[..], b"garbage"].concat()).expect_err("garbage");
-    assert!(complaint.contains("cannot read on"), "{complaint}");
+    assert!(complaint.contains("cannot read further"), "{complaint}");
     // A frame after the other is how compressed files are concatenated, or written in parts.
     let parts = [HEADER, GOOD].map(|part| zstd::encode_all(part.as_bytes(), 3).expect("memory"));
     complaint_about(&parts.concat()).expect("well-formed");
@@ -436,7 +436,7 @@ fn what_is_too_large_is_read_to_its_end_and_not_kept() {
         let input = Streamed::new(OPERATIONS, last);
         read_within(input, within(memory_bytes)).expect_err("too large").to_string()
     };
-    assert_eq!(complaint(""), "50000 operations need more memory than the 0 MB that there may be");
+    assert_eq!(complaint(""), "50000 operations need more memory than the limit of 0 MB");
     let whole = line_at(OPERATIONS, "");
     let cut = complaint(&whole[..whole.len() / 2]);
     assert!(cut.starts_with("line 50002: ") && cut.contains("cut"), "{cut}");

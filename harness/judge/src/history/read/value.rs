@@ -95,14 +95,14 @@ pub(in crate::history) fn clipped(text: &str) -> Cow<'_, str> {
 /// What is wrong with a line that is no JSON object.
 pub(in crate::history) fn syntax(text: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
-        return "the line ends early: it was cut; expected a whole JSON object".into();
+        return "the line is truncated; expected a whole JSON object".into();
     }
     if text.starts_with('\u{feff}') {
-        return "a byte order mark; expected JSON without".into();
+        return "a byte order mark; expected JSON without one".into();
     }
     let what = error.to_string();
     // It counts lines within the line: there is only one.
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = what.strip_suffix(&place).unwrap_or(&what);
-    format!("column {}: {what}; expected one JSON object a line", error.column())
+    format!("column {}: {what}; expected one JSON object per line", error.column())
 }

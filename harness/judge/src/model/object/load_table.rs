@@ -31,7 +31,7 @@ pub(super) fn rules(mut reader: Reader<'_>) -> Option<Rules> {
     let mut section = reader.section("operations", "[operations]");
     let entries = section.take_all();
     if entries.len() > OPERATIONS_MAX {
-        let message = format!("operations: {}, of which there may be {OPERATIONS_MAX}", entries.len());
+        let message = format!("operations: {}; the limit is {OPERATIONS_MAX}", entries.len());
         section.complain(Problem::new(&start, message));
         return None;
     }
@@ -61,7 +61,7 @@ fn read_statuses<'a>(reader: &mut Reader<'a>) -> Option<Vec<&'a str>> {
     }
     let (place, nodes) = reader.list("statuses", expected)?;
     if nodes.len() > STATUSES_MAX {
-        let message = format!("statuses: {}, of which there may be {STATUSES_MAX}", nodes.len());
+        let message = format!("statuses: {}; the limit is {STATUSES_MAX}", nodes.len());
         reader.complain(Problem::new(place, message));
         return None;
     }
@@ -70,10 +70,10 @@ fn read_statuses<'a>(reader: &mut Reader<'a>) -> Option<Vec<&'a str>> {
     for node in nodes {
         let what = match &node.value {
             Value::Text(text) if TAKEN.contains(&text.as_str()) => {
-                format!("statuses: {text:?} is no name of a status: it has a meaning of its own")
+                format!("statuses: {text:?} cannot name a status: it has its own meaning")
             }
             Value::Text(text) if statuses.contains(&text.as_str()) => {
-                format!("statuses: {text} is there twice")
+                format!("statuses: {text} appears twice")
             }
             Value::Text(text) => {
                 statuses.push(text);
@@ -180,7 +180,7 @@ fn read_fields(reader: &mut Reader<'_>, name: &str, words: &Words<'_>) -> Option
     } else if to == Target::Remembered && from.contains(&0) {
         Some("to: nothing is remembered of what is absent, which is one of from")
     } else if or == Some(0) {
-        Some("or: expected a status: what is absent tells none")
+        Some("or: expected a status: what is absent reports none")
     } else {
         None
     };
@@ -271,8 +271,8 @@ look   = { from = [\"open\", \"closed\", \"locked\", \"jammed\"], to = \"same\" 
         for (old, new, expected) in [
             ("to = \"open\"", "to = \"opne\"", "the nearest is \"open\""),
             ("from = \"closed\", to = \"open\"", "to = \"open\"", "open needs from"),
-            ("\"jammed\"]\n", "\"jammed\", \"open\"]\n", "statuses: open is there twice"),
-            ("\"jammed\"]\n", "\"same\"]\n", "is no name of a status"),
+            ("\"jammed\"]\n", "\"jammed\", \"open\"]\n", "statuses: open appears twice"),
+            ("\"jammed\"]\n", "\"same\"]\n", "cannot name a status"),
             ("fails = \"never\"", "fails = \"seldom\"", "fails: expected one of never, busy, any"),
             ("within = \"2s\"", "within = \"soon\"", "within: expected a duration"),
             ("idle = \"closed\"", "idle = \"open\"", "one of these is one of from already"),

@@ -42,7 +42,7 @@ impl Entries {
     /// What lies at this name of this folder, which is found from `base` by this path.
     pub fn look(&mut self, base: impl AsFd, path: &str, folder: Inode, name: &str) -> Option<Found> {
         if let Some(&known) = self.known.get(&folder).and_then(|names| names.get(name)) {
-            debug_assert_eq!(known, ask(base, path), "{path} changed, and no step that was let go said so");
+            debug_assert_eq!(known, ask(base, path), "{path} changed, though no step announced it");
             return known;
         }
         let found = ask(base, path);
@@ -107,7 +107,7 @@ mod tests {
 
     /// In builds with debug assertions: what is known wrongly is found out.
     #[test]
-    #[cfg_attr(debug_assertions, should_panic(expected = "no step that was let go said so"))]
+    #[cfg_attr(debug_assertions, should_panic(expected = "no step announced it"))]
     fn a_change_that_nobody_told_of_is_found_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let base = File::open(folder.path()).expect("opened");

@@ -1,4 +1,4 @@
-//! The examination: what lay in the root when all was quiet, and what could still be done with it.
+//! The examination: what lay in the root after the run, and what could still be done with it.
 //!
 //! The examiner is a process like the workers, for it calls the subject, and the subject may panic, hang or crash. It
 //! goes through a fixed row of steps and writes each observation down at once; where it does not get on, the zygote kills

@@ -88,8 +88,7 @@ pub fn show(timeline: &Timeline<'_>) -> Markup {
              operation to operation."
         }
         @if drawn < total {
-            p.doubtful { (grouped(drawn as u64)) " of " (grouped(total as u64)) " operations are in this page: all of those around \
-                violations, and an even share of the others. history.jsonl.zst has every one." }
+            p.doubtful { (grouped(drawn as u64)) " of " (grouped(total as u64)) " operations are on this page: all around violations, and an even share of the others. history.jsonl.zst has them all." }
         }
         (of_locks(timeline, &about.strip))
         div.tools role="toolbar" aria-label="Timeline" {
@@ -113,11 +112,11 @@ pub fn show(timeline: &Timeline<'_>) -> Markup {
             li { span.swatch.unknown {} "unknown: full height, striped; ✕ marks the kill" }
             li { span.swatch.mark {} "▼ and a frame: the violation rests on it" }
             @if !about.strip.locks.is_empty() {
-                li { span.swatch.lock {} "lock held, by whom it says; hollow: shared by readers" }
+                li { span.swatch.lock {} "lock held, with its holder; hollow: shared by readers" }
                 li { span.swatch.failed {} "in a lock's row: held by two at once" }
             }
         }
-        noscript { p.doubtful { "The timeline is drawn by a script. The tables say the same of what surrounds each violation." } }
+        noscript { p.doubtful { "A script draws the timeline. The tables show the same around each violation." } }
         script type="application/json" #timeline-about { (PreEscaped(json(&about))) }
         script type="text/plain" #timeline-data { (PreEscaped(&data)) }
         script type="text/plain" #timeline-holds { (PreEscaped(&about.strip.data)) }
@@ -130,7 +129,7 @@ fn of_locks(timeline: &Timeline<'_>, strip: &Strip) -> Markup {
     let holds = match &timeline.locks {
         Locks::Seen(holds) => holds,
         Locks::NotSeen(why) => {
-            return html! { p.doubtful #timeline-locks { "Who held a lock is not shown, because " (why) "." } };
+            return html! { p.doubtful #timeline-locks { "The holders of locks are not shown, because " (why) "." } };
         }
     };
     let (drawn, total) = strip.drawn;
@@ -138,16 +137,15 @@ fn of_locks(timeline: &Timeline<'_>, strip: &Strip) -> Markup {
     html! {
         p.faint #timeline-locks {
             @if strip.locks.is_empty() {
-                "No process said that it held a lock."
+                "No process reported that it held a lock."
             } @else {
-                "The rows above the processes show who held each container's lock, by the subject's own word from inside it."
+                "The rows above the processes show who held each container's lock, as the subject reported it."
             }
             @if strip.held > strip.locks.len() {
                 " They are those of " (shown(strip.locks.len())) " of " (shown(strip.held)) " containers."
             }
             @if drawn < total {
-                " Of " (shown(total)) " holds " (shown(drawn)) " are in this page: all around violations, and an even share of \
-                 the others."
+                " Of " (shown(total)) " holds " (shown(drawn)) " are on this page: all around violations, and an even share of the others."
             }
             @if holds.missing > 0 { " " (grouped(holds.missing)) " more were not recorded: there was no room." }
         }

@@ -28,7 +28,7 @@ struct Replica {
 impl Subject for Replica {
     fn open(&self, seat: Seat) -> Result<Box<dyn Session>, String> {
         if !seat.root.is_dir() {
-            return Err(format!("the root {} is no folder", seat.root.display()));
+            return Err(format!("the root {} is not a folder", seat.root.display()));
         }
         Ok(Box::new(Rules::new(seat, self.off)))
     }

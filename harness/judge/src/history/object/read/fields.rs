@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
     fn slow(line: &'a str) -> Result<Self, String> {
         if line.trim_start().starts_with('[') {
             // serde takes a list of as many values for the fields in their order; a history has none of that.
-            return Err("column 1: a list; expected one JSON object a line".into());
+            return Err("column 1: a list; expected one JSON object per line".into());
         }
         let slow: Slow<'a> = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let text = |raw: Option<&'a RawValue>| raw.map(RawValue::get);

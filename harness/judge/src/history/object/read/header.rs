@@ -73,7 +73,7 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
         serde_json::from_str(line).map_err(|error| format!("{}; {EXPECTED}", syntax(line, &error)))?;
     let Some(version) = fields.flockwork_history else {
         let found = if fields.op.is_some() { "an operation" } else { "an object without flockwork_history" };
-        return Err(format!("no header but {found}; {EXPECTED}"));
+        return Err(format!("found {found}; {EXPECTED}"));
     };
     let version = whole("flockwork_history", version, 0..=u64::MAX)?;
     if version > FORMAT_VERSION {
@@ -88,9 +88,7 @@ pub fn parse<'a>(line: &'a str, own: Option<&ObjectModel>) -> Result<Header<'a>,
         ));
     }
     if fields.window.is_some() {
-        return Err(
-            "window: a history of objects has to be whole: what was cut away cannot be made up for".into()
-        );
+        return Err("window: a history of objects must be whole".into());
     }
     if let Some(raw) = fields.deaths.filter(|raw| raw.get() != "\"never\"") {
         let found = shown(raw.get());

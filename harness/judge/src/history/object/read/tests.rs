@@ -78,11 +78,11 @@ fn what_makes_no_sense_is_told_with_its_line() {
         (line(r#""op":"read","actor":1"#), "line 2: both process and actor"),
         (line(r#""op":"read","reason":"busy""#), "line 2: outcome ok with reason busy"),
         (r#"{"process":0,"object":"x","op":"read","invoke_ns":1,"return_ns":2,"outcome":"unknown","saw":1}"#.into(), "outcome unknown with saw"),
-        (r#"{"process":0,"object":"x","op":"read","invoke_ns":3,"return_ns":2,"outcome":"ok"}"#.into(), "return_ns lies before"),
+        (r#"{"process":0,"object":"x","op":"read","invoke_ns":3,"return_ns":2,"outcome":"ok"}"#.into(), "return_ns is earlier than"),
         (r#"{"process":0,"object":"x","op":"read","invoke_ns":3,"outcome":"ok"}"#.into(), "without return_ns"),
         (r#"{"process":-1,"object":"x","op":"read","invoke_ns":3,"return_ns":4,"outcome":"ok"}"#.into(), "process: expected a whole number"),
         (r#"{"process":0,"op":"read","invoke_ns":3,"return_ns":4,"outcome":"ok"}"#.into(), "object is missing"),
-        (r#"{"process":0,"object":"x","op":"read","invoke_ns":3,"return_ns":4,"outcome":"o"#.into(), "the line ends early"),
+        (r#"{"process":0,"object":"x","op":"read","invoke_ns":3,"return_ns":4,"outcome":"o"#.into(), "the line is truncated"),
     ] {
         let told = with_line(COUNTER, &line).expect_err(&line);
         assert!(told.contains(expected), "{line}: {told}");
@@ -92,11 +92,11 @@ fn what_makes_no_sense_is_told_with_its_line() {
         (r#"{"flockwork_history":1,"model":"counter"}"#, "has containers only"),
         (r#"{"flockwork_history":2,"model":"countr"}"#, "the nearest is \"counter\""),
         (r#"{"flockwork_history":2}"#, "model is missing"),
-        (r#"{"flockwork_history":2,"model":"counter","window":{"from_ns":1,"to_ns":2}}"#, "has to be whole"),
+        (r#"{"flockwork_history":2,"model":"counter","window":{"from_ns":1,"to_ns":2}}"#, "must be whole"),
         (r#"{"flockwork_history":2,"model":"counter","order":"any"}"#, "only a queue has one"),
         (r#"{"flockwork_history":2,"model":"lock","initial":{"x":1}}"#, "a lock begins with nothing"),
         (r#"{"flockwork_history":2,"model":"set","initial":{"x":1}}"#, "initial: x: expected a list"),
-        (r#"{"flockwork_history":2,"model":"counter","initial":{"x":1,"x":2}}"#, "is there twice"),
+        (r#"{"flockwork_history":2,"model":"counter","initial":{"x":1,"x":2}}"#, "appears twice"),
         (
             r#"{"flockwork_history":2,"model":"counter","fails":{"push":"never"}}"#,
             "a counter has no operation \"push\"",
