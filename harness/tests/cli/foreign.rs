@@ -107,7 +107,7 @@ fn a_folder_that_is_not_whole_is_an_error_that_names_the_file() {
         let told = report(2);
         assert!(told.contains(name), "{name}: {told}");
         let is_json = file.extension().is_some_and(|extension| extension == "json");
-        assert!(told.contains("cut") || !is_json, "{name}: {told}");
+        assert!(told.contains("truncated") || !is_json, "{name}: {told}");
         if is_json {
             let newer = String::from_utf8(whole.clone()).unwrap().replacen(
                 "\"schema_version\": 1",

@@ -198,7 +198,7 @@ mod tests {
             (
                 format!("{header}\n{{\"container\":\"c\",\"process\":1,\"from_ns\":5,\"to_ns\":4}}"),
                 2,
-                "before",
+                "earlier",
             ),
             (format!("{header}\n{{\"container\":\"c\",\"pro"), 2, "expected container"),
         ] {

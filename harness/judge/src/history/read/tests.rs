@@ -439,7 +439,7 @@ fn what_is_too_large_is_read_to_its_end_and_not_kept() {
     assert_eq!(complaint(""), "50000 operations need more memory than the limit of 0 MB");
     let whole = line_at(OPERATIONS, "");
     let cut = complaint(&whole[..whole.len() / 2]);
-    assert!(cut.starts_with("line 50002: ") && cut.contains("cut"), "{cut}");
+    assert!(cut.starts_with("line 50002: ") && cut.contains("truncated"), "{cut}");
     let again = complaint(&line_at(OPERATIONS - 1, ""));
     assert!(again.contains("two operations open") && again.contains("that of line 50001"), "{again}");
     let history = read_within(Streamed::new(900, ""), within(memory_bytes)).expect("it is within");
