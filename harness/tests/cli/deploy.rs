@@ -154,7 +154,7 @@ fn what_the_pods_run_is_a_command_line_that_flockwork_takes() {
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let number: u32 = index.parse::<u32>().unwrap() + 1;
-        assert!(told.contains(&format!("shard {number}/8, as Kubernetes says")), "{told}");
+        assert!(told.contains(&format!("shard {number}/8, from Kubernetes")), "{told}");
         assert!(matches!(output.status.code(), Some(0 | 102)), "{told}");
     }
     let collect = yaml("deploy/kubernetes/collect.yaml");

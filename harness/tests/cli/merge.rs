@@ -218,7 +218,7 @@ fn the_environment_says_which_shard_this_is_and_the_command_line_overrules_it() 
     let slurm =
         [("SLURM_ARRAY_TASK_ID", "12"), ("SLURM_ARRAY_TASK_MIN", "10"), ("SLURM_ARRAY_TASK_COUNT", "4")];
     let output = ends_with(place.run(&words).envs(slurm), 0);
-    assert!(stderr(&output).contains("shard 3/4, as Slurm says"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("shard 3/4, from Slurm"), "{}", stderr(&output));
     assert_eq!(place.runs().len(), 1);
     let run = json_file(&place.runs()[0].join("run.json"));
     assert_eq!((&run["seed"], &run["share"]["shard"]), (&3.into(), &"3/4".into()));
@@ -232,7 +232,7 @@ fn the_environment_says_which_shard_this_is_and_the_command_line_overrules_it() 
     let told = place.path().join("told");
     let bazel = [("TEST_SHARD_INDEX", "1"), ("TEST_TOTAL_SHARDS", "4")];
     let output = ends_with(place.run(&words).envs(bazel).env("TEST_SHARD_STATUS_FILE", &told), 0);
-    assert!(stderr(&output).contains("shard 2/4, as Bazel says") && told.is_file(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("shard 2/4, from Bazel") && told.is_file(), "{}", stderr(&output));
     // A number without the number of all is no shard; somebody may have meant one.
     let output = ends_with(place.run(&["sound.toml", "--seed", "1"]).env("JOB_COMPLETION_INDEX", "1"), 0);
     assert!(
