@@ -46,8 +46,9 @@ pub struct Trial<'a> {
     pub acknowledgements: &'a [usize],
     /// How far states are enumerated.
     pub bounds: Bounds,
-    /// Judges a state, by its image and by what had been acknowledged.
-    pub is_good: &'a mut dyn FnMut(&State) -> bool,
+    /// Judges a state, by its image and by what had been acknowledged; it is told of the fsyncs that are tried, in their order, which are
+    /// among the calls of the state.
+    pub is_good: &'a mut dyn FnMut(&State, &[Fsync]) -> bool,
     /// Whether there is time for more of so many fsyncs together.
     pub goes_on: &'a dyn Fn(usize) -> bool,
 }
@@ -112,7 +113,7 @@ impl Trial<'_> {
             !is_cut
         };
         let walked = walk_while(&mended, self.disk, &moved, self.bounds, still, &mut |state| {
-            all_good = is_good(&state);
+            all_good = is_good(&state, &fsyncs);
             if all_good { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         if is_cut {

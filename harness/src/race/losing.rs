@@ -110,8 +110,7 @@ impl Search<'_> {
         }
         let is_whole = holder.members.len() == self.site.processes.len();
         if is_whole {
-            let states = self.members(holder).known.len() as u64;
-            self.run.power.iter_mut().for_each(|told| told.states = states);
+            self.run.power.iter_mut().for_each(|told| told.states = looked.known);
         }
         let Some(wrong) = looked.wrong.into_iter().next() else {
             if !looked.is_cut {

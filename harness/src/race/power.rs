@@ -11,11 +11,12 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::baseline::NoBaseline;
 use super::error::RaceError;
 use super::judge::{Broken, Judge, Judged};
+use super::model::ModelJudge;
 use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Output};
 use super::run::Played;
 use super::site::Site;
-use crate::disk::{Bounds, Disk, Excess, Image, State, Trial, state_of, walk_while};
+use crate::disk::{Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, state_of, walk_while};
 use crate::ground::Capture;
 use crate::history::Clock;
 use crate::power::folders::{self, Seen};
@@ -26,6 +27,8 @@ pub(crate) type Known = HashMap<(u128, bool), bool>;
 
 /// So many states more are judged at the most to find two fsyncs that help together.
 const JUDGED_FOR_PAIRS_MAX: u32 = 2_000;
+/// The same where a model judges: the same folder is another state there when more had returned.
+const JUDGED_BY_MODEL_MAX: u32 = 300;
 
 /// What a state is known by.
 fn key(state: &State) -> (u128, bool) {
@@ -62,6 +65,8 @@ pub(crate) struct Looked {
     pub is_cut: bool,
     /// Why not even those were judged that the bounds on each moment leave.
     pub excess: Option<Excess>,
+    /// How many states are known by now, of all executions.
+    pub known: u64,
     /// The simplest state of each kind that is wrong.
     pub wrong: Vec<Wrong>,
 }
@@ -116,7 +121,7 @@ impl Losses<'_> {
         let walked = walk_while(&recorded.journal, disk, acknowledged, bounds, goes_on, &mut |state| {
             judged += 1;
             told.set(judged);
-            match self.wrong(&state, (recorded, &before.image)) {
+            match self.wrong(&state, &[], (recorded, &before.image)) {
                 Ok(None) => {}
                 Ok(Some((broken, outcome))) => {
                     let is_good_else = state.acknowledged > 0
@@ -134,18 +139,17 @@ impl Losses<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
+        let known = self.known.len() as u64;
         let mut wrong = Vec::new();
         for (kind, is_undone) in [(torn, false), (undone, true)] {
             let Some((state, broken, outcome)) = kind.simplest else { continue };
-            // What a model says depends on which commands had returned by then: with another call among them that is not known.
-            let is_by_orders = self.judge.model.is_none();
-            let mends = is_by_orders.then(|| self.mends(disk, recorded, acknowledged, before)).transpose()?;
+            let mends = Some(self.mends(disk, recorded, acknowledged, before)?);
             let counts = (kind.count, judged);
             let lost = Lost::new(disk, recorded, &walked.pieces, &state, is_undone, counts, mends);
             wrong.push(Wrong { lost, broken, outcome });
         }
         let (is_exhaustive, excess) = (walked.is_exhaustive, walked.excess);
-        Ok(Looked { states: judged, is_exhaustive, is_cut: is_cut.get(), excess, wrong })
+        Ok(Looked { states: judged, is_exhaustive, is_cut: is_cut.get(), excess, known, wrong })
     }
 
     /// Judges one state again, as a finding keeps it; none where it is right. The error of the inner result says why there is no
@@ -161,7 +165,7 @@ impl Losses<'_> {
             return Ok(Err(format!("{} does not allow this state after the recorded calls", disk.name())));
         };
         let state = State { acknowledged: usize::from(is_undone), ..state };
-        let Some((broken, outcome)) = self.wrong(&state, (recorded, &before.image))? else {
+        let Some((broken, outcome)) = self.wrong(&state, &[], (recorded, &before.image))? else {
             return Ok(Ok(None));
         };
         let lost = Lost::new(disk, recorded, &pieces, &state, is_undone, (1, 1), None);
@@ -178,11 +182,13 @@ impl Losses<'_> {
     ) -> Result<(Vec<String>, bool), NoBaseline> {
         let mut failure = None;
         let (is_over, judged) = (self.is_over, Cell::new(0));
-        let mut is_good = |state: &State| {
-            let is_known = self.known.contains_key(&key(state));
-            judged.set(judged.get() + u32::from(!is_known));
+        let most = if self.judge.model.is_some() { JUDGED_BY_MODEL_MAX } else { JUDGED_FOR_PAIRS_MAX };
+        let mut is_good = |state: &State, fsyncs: &[Fsync]| {
+            let known = self.known.get(&self.known_as(state, fsyncs, recorded)).copied();
+            judged.set(judged.get() + u32::from(known.is_none()));
+            let mut ask = || Ok(self.wrong(state, fsyncs, (recorded, &before.image))?.is_none());
             failure.is_none()
-                && self.is_right(state, (recorded, &before.image)).unwrap_or_else(|error| {
+                && known.map_or_else(&mut ask, Ok).unwrap_or_else(|error| {
                     failure = Some(error);
                     false
                 })
@@ -194,7 +200,7 @@ impl Losses<'_> {
             bounds: Bounds::default(),
             is_good: &mut is_good,
             // Most states with two fsyncs are states without them, and known.
-            goes_on: &|fsyncs| !is_over(0) && (fsyncs == 1 || judged.get() < JUDGED_FOR_PAIRS_MAX),
+            goes_on: &|fsyncs| !is_over(0) && (fsyncs == 1 || judged.get() < most),
         }
         .mends();
         if let Some(error) = failure {
@@ -204,22 +210,33 @@ impl Losses<'_> {
         Ok((told.collect(), mends.is_whole))
     }
 
-    fn is_right(&mut self, state: &State, before: (&Recorded, &Image)) -> Result<bool, NoBaseline> {
-        match self.known.get(&key(state)) {
-            Some(is_right) => Ok(*is_right),
-            None => Ok(self.wrong(state, before)?.is_none()),
+    /// What a state is known by, with these fsyncs among its calls.
+    fn known_as(&self, state: &State, fsyncs: &[Fsync], recorded: &Recorded) -> (u128, bool) {
+        if self.judge.model.is_none() {
+            return key(state);
         }
+        let mut hasher = SipHasher13::new();
+        (state.image.digest(), self.moment(state, fsyncs, recorded)).hash(&mut hasher);
+        (hasher.finish128().as_u128(), false)
+    }
+
+    /// What had happened by a state, where a model judges.
+    fn moment(&self, state: &State, fsyncs: &[Fsync], recorded: &Recorded) -> Moment {
+        let is_durable = self.judge.model.as_ref().is_some_and(ModelJudge::is_durable);
+        let made = Made { calls: state.calls, fsyncs, absent: self.absent };
+        Moment::of(recorded, &made, self.played, is_durable)
     }
 
     /// Lays a state out and judges it; one that is known to be right is not judged again.
     fn wrong(
         &mut self,
         state: &State,
+        fsyncs: &[Fsync],
         (recorded, before): (&Recorded, &Image),
     ) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
-        if let Some(model) = &self.judge.model {
-            let at = Moment::of(recorded, state.calls, self.played, model.is_durable());
-            return self.wrong_by_model(state, before, &at);
+        if self.judge.model.is_some() {
+            let known = self.known_as(state, fsyncs, recorded);
+            return self.wrong_by_model(state, before, known, &self.moment(state, fsyncs, recorded));
         }
         let must_be_after = state.acknowledged > 0;
         let digest = state.image.digest();
@@ -248,11 +265,9 @@ impl Losses<'_> {
         &mut self,
         state: &State,
         before: &Image,
+        key: (u128, bool),
         at: &Moment,
     ) -> Result<Option<(Broken, Outcome)>, NoBaseline> {
-        let mut hasher = SipHasher13::new();
-        (state.image.digest(), at).hash(&mut hasher);
-        let key = (hasher.finish128().as_u128(), false);
         if self.known.get(&key) == Some(&true) {
             return Ok(None);
         }
@@ -271,23 +286,21 @@ impl Losses<'_> {
     fn laid_out(&mut self, image: &Image, before: &Image) -> Result<Played, NoBaseline> {
         let counts: Vec<usize> = self.site.processes.iter().map(Vec::len).collect();
         let mut played = crashed(&counts, self.absent);
+        played.outcome.folders = folders::captures(image, self.initial);
         if self.site.observe.is_none() && !self.has_then {
             // Nobody reads it but us.
-            played.outcome.folders = folders::captures(image, self.initial);
             return Ok(played);
         }
         self.site.put_back()?;
         folders::lay(before, image, &self.site.work)
             .map_err(RaceError::failed("a state cannot be laid out"))?;
-        let steps = self.site.steps();
-        let killed = played.outcome.processes.drain(..).flatten();
-        let done = steps.into_iter().zip(killed).collect();
         let then = if self.has_then { None } else { Some(std::mem::take(&mut self.site.then)) };
-        let concluded = self.site.conclude(done, &[], &mut played);
+        // Whatever ran before was cleared away when it had been looked at.
+        let looked = self.site.look_after(&mut played);
         if let Some(then) = then {
             self.site.then = then;
         }
-        concluded?;
+        looked?;
         Ok(played)
     }
 }
@@ -299,16 +312,45 @@ pub(crate) struct Moment {
     returned: Vec<(Step, (u64, u64))>,
 }
 
+/// Which calls had been made when the power went.
+struct Made<'a> {
+    /// How many, with those fsyncs that are tried.
+    calls: usize,
+    /// The fsyncs that are tried, in their order.
+    fsyncs: &'a [Fsync],
+    /// Commands that did not take part.
+    absent: &'a [Step],
+}
+
+impl Made<'_> {
+    /// How many calls of the journal itself had been made.
+    fn recorded(&self) -> usize {
+        let is_made = |(number, fsync): &(usize, &Fsync)| fsync.before + number < self.calls;
+        self.calls - self.fsyncs.iter().enumerate().filter(is_made).count()
+    }
+
+    /// Whether a command of this process has returned, the last of whose calls is among so many of the journal: an fsync of what its
+    /// process had just changed comes before that.
+    fn has_returned(&self, lines: &[Line], process: usize, calls: usize) -> bool {
+        let number = (0..process).filter(|other| !self.absent.contains(&(*other, 0))).count() + 1;
+        let is_before = |fsync: &&Fsync| {
+            let is_own = |last: usize| lines[last].process == number;
+            fsync.before < calls || (fsync.before == calls && calls.checked_sub(1).is_some_and(is_own))
+        };
+        calls + self.fsyncs.iter().filter(is_before).count() <= self.calls
+    }
+}
+
 impl Moment {
-    /// After so many calls. A command has returned with its last step; unless what it did must last by then, it counts as one that
-    /// may have acted or not, as does whoever had begun.
-    pub fn of(recorded: &Recorded, calls: usize, played: Option<&Played>, is_durable: bool) -> Self {
+    /// A command has returned with its last step; unless what it did must last by then, it counts as one that may have acted or not, as
+    /// does whoever had begun.
+    fn of(recorded: &Recorded, made: &Made<'_>, played: Option<&Played>, is_durable: bool) -> Self {
         let lines = &recorded.journal.lines;
-        let last = calls.checked_sub(1).map(|last| lines[last].step as u64);
+        let last = made.recorded().checked_sub(1).map(|last| lines[last].step as u64);
         let (mut begun, mut returned) = (Vec::new(), Vec::new());
         for (step, span) in played.iter().flat_map(|played| &played.spans) {
-            let had_returned = lines.iter().filter(|line| line.step as u64 <= span.1).count() <= calls;
-            if is_durable && had_returned && span.1 != u64::MAX {
+            let calls = lines.iter().filter(|line| line.step as u64 <= span.1).count();
+            if is_durable && made.has_returned(lines, step.0, calls) && span.1 != u64::MAX {
                 returned.push((*step, *span));
             } else if last.is_some_and(|last| span.0 <= last) {
                 begun.push((*step, span.0));

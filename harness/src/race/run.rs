@@ -187,6 +187,11 @@ impl Site {
         if played.outcome.timed_out().next().is_some() {
             return Ok(());
         }
+        self.look_after(played)
+    }
+
+    /// Runs what tells the state and what comes after, where nothing else runs and the folders are known.
+    pub(super) fn look_after(&mut self, played: &mut Played) -> Result<(), RaceError> {
         if let Some(observe) = self.observe.clone() {
             played.outcome.observed = Some(self.run_alone(&observe, "observe")?);
         }

@@ -94,7 +94,9 @@ fn what_a_power_loss_leaves_is_judged_by_the_model() {
     let violation = &scenario["violations"][0];
     let message = violation["message"].as_str().unwrap();
     assert!(message.contains("`rename new count` reached the disk before the data of new"), "{message}");
-    assert!(violation["story"].to_string().contains("on disk   rename new count"), "{violation:#}");
+    let story = violation["story"].to_string();
+    assert!(story.contains("on disk   rename new count"), "{violation:#}");
+    assert!(story.contains("fsync of new before `rename new count` makes all"), "{violation:#}");
     let finding = violation["finding"].as_str().unwrap();
     let words = ["replay", "--root", "root", "--format", "json", finding];
     let replayed = json(&ends_with(&mut unsynced.place.flockwork(&words), 0));
@@ -110,6 +112,9 @@ fn what_a_command_acknowledged_lasts_only_where_it_synced_the_folder() {
     let halfway = losing("sync new\nmv new count\n", "posix", "durable = true");
     let Some(scenario) = explored(test, &halfway, 100) else { return };
     assert_eq!(classes(&scenario), ["lost-by-crash"], "{scenario:#}");
+    // What comes after the command's last call is made before it answers.
+    let story = scenario["violations"][0]["story"].to_string();
+    assert!(story.contains("fsync of the state folder "), "{scenario:#}");
     let lasting = losing("sync new\nmv new count\nsync .\n", "posix", "durable = true");
     let scenario = explored(test, &lasting, 0).expect("held before");
     assert_eq!(scenario["verdict"], "clean", "{scenario:#}");
