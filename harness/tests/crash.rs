@@ -253,7 +253,7 @@ fn a_file_that_is_mostly_a_hole_costs_what_it_holds_and_one_too_long_is_told() {
 fn what_there_was_no_time_for_is_told_of_kills_and_of_power_losses() {
     let workshop = Workshop::new();
     let told = workshop.says(&["--disk", "posix", "--budget", "1ms"], RENAME, 102);
-    assert!(told.contains("the command was killed at 0 of "), "{told}");
+    assert!(told.contains("the command was killed at only 0 of "), "{told}");
     assert!(told.contains("the time ran out after 0 states of a power loss: raise --budget"), "{told}");
     assert!(!told.contains("none of its steps") && !told.contains("killed at each"), "{told}");
 }
