@@ -73,13 +73,16 @@ impl Image {
         })?;
         if policy == WritePolicy::Fsync {
             // Else a crash takes back the name, and with it an image that the caller was told of.
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let synced =
-                fs::File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+            let synced = fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all());
             synced.map_err(|error| Error::io("make the image durable", path, error))?;
         }
         Ok(())
     }
+}
+
+/// The folder that a file lies in: of a name alone, the one that the process is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A name that no other checkpoint to the same path uses at the same time.
@@ -118,7 +121,34 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::CreateRequest;
+    use crate::unprivileged::unprivileged;
+
+    /// To sync a folder it is opened for reading, which one that may only be written to does not allow.
+    #[test]
+    fn the_folder_is_synced_where_saves_are() {
+        let place = tempfile::tempdir().unwrap();
+        let id = crate::ContainerId::new("c1").unwrap();
+        let metadata = Metadata::new(id, CreateRequest::default(), 1);
+        let image = Image::new("inert", RawValue::from_string("1".to_owned()).unwrap(), &metadata).unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o300)).unwrap();
+        let path = place.path().join("image");
+        unprivileged(|| {
+            for policy in [WritePolicy::Rename, WritePolicy::InPlace] {
+                image.write(&path, policy).expect("nothing is synced");
+            }
+            let error = image.write(&path, WritePolicy::Fsync).unwrap_err().to_string();
+            assert!(error.contains("make the image durable"), "{error}");
+        });
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        image.write(&path, WritePolicy::Fsync).unwrap();
+        for (path, folder) in [("image", "."), ("a/image", "a"), ("./image", "."), ("/image", "/")] {
+            assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
+        }
+    }
 
     #[test]
     fn an_image_is_read_up_to_the_limit_and_not_beyond() {

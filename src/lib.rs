@@ -57,6 +57,8 @@ pub mod status;
 mod store;
 #[doc(hidden)]
 pub mod tree;
+#[cfg(test)]
+mod unprivileged;
 mod words;
 mod write;
 

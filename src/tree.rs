@@ -186,9 +186,26 @@ fn allowed<T>(folder: &OwnedFd, act: impl Fn() -> Result<T, Errno>) -> Result<T,
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use rustix::io::{FdFlags, fcntl_getfd};
 
     use super::*;
+    use crate::unprivileged::unprivileged;
+
+    #[test]
+    fn a_folder_that_its_owner_may_not_read_is_removed_by_him() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(place.path().join("closed/deep/er")).unwrap();
+        std::fs::write(place.path().join("closed/deep/file"), "").unwrap();
+        for name in ["closed/deep", "closed"] {
+            std::fs::set_permissions(place.path().join(name), std::fs::Permissions::from_mode(0o000))
+                .unwrap();
+        }
+        let parent = File::open(place.path()).unwrap();
+        assert_eq!(unprivileged(|| remove(parent, c"closed")), Ok(()));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn what_is_not_there_is_removed_and_what_cannot_be_reached_is_not() {

@@ -61,11 +61,21 @@ pub(crate) struct CommitError {
 impl<'a> Target<'a> {
     /// Gets everything ready that may fail.
     pub(crate) fn prepare(self, lock: &Exclusive<'_>, metadata: &Metadata) -> Result<Prepared<'a>> {
+        self.prepare_within(MAX_METADATA_BYTES, lock, metadata)
+    }
+
+    /// The same of metadata that must not be larger than this.
+    fn prepare_within(
+        self,
+        bytes_max: u64,
+        lock: &Exclusive<'_>,
+        metadata: &Metadata,
+    ) -> Result<Prepared<'a>> {
         let path = || self.folder.full(META);
         let bytes = metadata.to_json().map_err(|error| Error::unsupported(path(), error))?;
-        if bytes.len() as u64 > MAX_METADATA_BYTES {
+        if bytes.len() as u64 > bytes_max {
             let why = format_args!(
-                "the metadata would have {} bytes, at most {MAX_METADATA_BYTES} can be read back: the spec is too large",
+                "the metadata would have {} bytes, at most {bytes_max} can be read back: the spec is too large",
                 bytes.len()
             );
             return Err(Error::unsupported(path(), why));
@@ -190,7 +200,69 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::{ContainerId, CreateRequest, Store};
+    use crate::unprivileged::unprivileged;
+    use crate::{ContainerId, CreateRequest, Store, read};
+
+    /// To sync a folder it is opened for reading, which one that may only be written to does not allow.
+    #[test]
+    fn the_folder_is_synced_where_the_policy_says_so() {
+        let place = tempfile::tempdir().unwrap();
+        let id = ContainerId::new("c1").unwrap();
+        let folder = place.path().join("c1");
+        let open = |policy| Store::open(place.path(), Store::options().write(policy)).unwrap();
+        open(WritePolicy::Rename).create(&id, CreateRequest::default()).unwrap();
+        open(WritePolicy::Rename).container(&id).start().unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o300)).unwrap();
+        unprivileged(|| {
+            open(WritePolicy::Rename).container(&id).pause().expect("nothing is synced");
+            open(WritePolicy::InPlace).container(&id).resume().expect("nothing is synced");
+            let store = open(WritePolicy::Fsync);
+            let before = store.container(&id).state().unwrap();
+            let error = store.container(&id).pause().unwrap_err().to_string();
+            assert!(error.contains("make durable"), "{error}");
+            let after = store.container(&id).state().unwrap();
+            assert_eq!(after.stamp(), before.stamp(), "what could not be made durable was taken back");
+        });
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        open(WritePolicy::Fsync).container(&id).pause().unwrap();
+    }
+
+    /// A store with one container, whose lock is held.
+    fn with_target(test: impl FnOnce(Target<'_>, &Exclusive<'_>, Metadata)) {
+        let place = tempfile::tempdir().unwrap();
+        let id = ContainerId::new("c1").unwrap();
+        let store = Store::open(place.path(), Store::options()).unwrap();
+        store.create(&id, CreateRequest::default()).unwrap();
+        let container = store.container(&id);
+        let metadata = container.state().unwrap();
+        let lock = container.lock_exclusive().unwrap();
+        test(Target { folder: lock.folder(), policy: WritePolicy::Rename }, &lock, metadata);
+    }
+
+    #[test]
+    fn metadata_of_exactly_the_greatest_size_is_saved() {
+        with_target(|target, lock, mut metadata| {
+            metadata.owner = "somebody".to_owned();
+            let bytes = metadata.to_json().unwrap().len() as u64;
+            assert!(target.prepare_within(bytes, lock, &metadata).is_ok(), "it has that many bytes");
+            let error = target.prepare_within(bytes - 1, lock, &metadata).map(|_| ()).unwrap_err();
+            let why = format!("would have {bytes} bytes, at most {} can be read back", bytes - 1);
+            assert!(error.to_string().contains(&why), "{error}");
+        });
+    }
+
+    /// Who takes a save back later writes these bytes again.
+    #[test]
+    fn the_bytes_of_a_save_are_those_that_are_read_back() {
+        with_target(|target, lock, mut metadata| {
+            metadata.owner = "somebody else".to_owned();
+            let prepared = target.prepare(lock, &metadata).unwrap();
+            let bytes = prepared.bytes().to_vec();
+            prepared.commit(lock).map_err(|commit| commit.error).unwrap();
+            let loaded = read::metadata(target.folder, &metadata.id).unwrap().expect("it was saved");
+            assert!(loaded.bytes == bytes && loaded.metadata.owner == "somebody else");
+        });
+    }
 
     #[test]
     fn metadata_has_the_same_mode_however_it_is_written() {

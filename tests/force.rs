@@ -11,6 +11,7 @@ use std::process::Command;
 
 use flockwork::{CreateRequest, Error, LockKind, Store};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use rustix::fs::inotify;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use support::marked::Marked;
 use support::{Scratch, each_lock, id};
@@ -67,6 +68,27 @@ fn whatever_lies_in_the_place_of_a_file_is_removed() {
                     check_free(&scratch, &format!("{name} is {}, {kind} locks", thing.0));
                 }
             }
+        }
+    }
+}
+
+/// To open a device may do anything: rewind a tape, arm a watchdog.
+#[test]
+fn what_is_no_file_is_removed_without_being_opened() {
+    for thing in [FIFO, DEVICE] {
+        let scratch = Scratch::new();
+        scratch.create(&id("c1"));
+        if !put(&scratch, "meta.json", thing) {
+            continue;
+        }
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        let path = scratch.file(&id("c1"), "meta.json");
+        inotify::add_watch(&watch, &path, inotify::WatchFlags::OPEN).unwrap();
+        scratch.store.container(&id("c1")).force_delete().unwrap();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        while let Ok(event) = events.next() {
+            assert!(!event.events().contains(inotify::ReadFlags::OPEN), "{} was opened", thing.0);
         }
     }
 }

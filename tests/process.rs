@@ -53,6 +53,29 @@ fn has_become_the_command(process: ProcessIdentity) -> bool {
         && !std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap().contains("STOP")
 }
 
+/// The record of the process comes before what is broken, or is found in spite of it.
+#[test]
+fn the_process_of_corrupt_metadata_ends_with_its_container() {
+    let scratch = scratch();
+    let id = id("c1");
+    for (what, breaks) in [
+        (
+            "cut off",
+            &(|text: &str| text[..text.find("\"spec\"").unwrap()].to_owned()) as &dyn Fn(&str) -> String,
+        ),
+        ("no number", &|text| text.replace("\"generation\":", "\"generation\":-")),
+    ] {
+        scratch.create(&id);
+        let process = leader(&scratch, &id);
+        let path = scratch.file(&id, "meta.json");
+        let broken = breaks(&std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, broken).unwrap();
+        assert!(matches!(scratch.store.container(&id).state(), Err(Error::Corrupt { .. })), "{what}");
+        assert_eq!(scratch.store.container(&id).force_delete().unwrap(), None, "{what}");
+        assert!(!process.is_alive(), "{what}: its process outlives it");
+    }
+}
+
 #[test]
 fn the_tree_does_what_the_metadata_says() {
     let scratch = scratch();

@@ -79,3 +79,23 @@ fn save_and_hold(transaction: &Transaction<'_>, metadata: &mut Metadata) -> Resu
     prepared.commit(transaction.lock()).map_err(|commit| commit.error)?;
     transaction.sandbox_did(sandbox.hold(id, &metadata.sandbox))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn others_may_reach_what_is_in_a_containers_folder_and_not_list_it() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::options().open(place.path()).unwrap();
+        create(&store, &ContainerId::new("c1").unwrap(), CreateRequest::default()).unwrap();
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:")).expect("Linux 4.7 tells it");
+        let umask = u32::from_str_radix(umask.trim(), 8).unwrap();
+        let mode = fs::metadata(place.path().join("c1")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o711 & !umask);
+    }
+}

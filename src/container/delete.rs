@@ -204,3 +204,36 @@ impl<'de> Visitor<'de> for Salvage<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn a_file_is_made_readable_where_it_is_one_and_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let path = place.path().join("meta.json");
+        for (is_file, mode, made) in [
+            (true, 0o000, 0o640),
+            (true, 0o200, 0o640),
+            (true, 0o400, 0o400),
+            (false, 0o000, 0o000),
+            (false, 0o600, 0o600),
+        ] {
+            if is_file {
+                fs::write(&path, "").unwrap();
+            } else {
+                nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(make_readable(&Folder::of_root(&root), META), mode != made, "{is_file} {mode:o}");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, made, "{is_file} {mode:o}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}

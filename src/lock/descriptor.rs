@@ -224,8 +224,25 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::lock::Wait;
+    use crate::unprivileged::unprivileged;
+
+    /// Each backend that locks a file tries it on the root folder: on one that has become unreadable that fails.
+    #[test]
+    fn every_backend_that_locks_files_asks_the_filesystem() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        for kind in LockKind::ALL.iter().filter(|kind| **kind != LockKind::Lockfile) {
+            std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
+            let error = unprivileged(|| kind.backend().probe(&root)).unwrap_err();
+            assert!(matches!(error, Error::Io { action: "open", .. }), "{kind}: {error}");
+            std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+            kind.backend().probe(&root).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        }
+    }
 
     /// A filesystem whose lock calls fail with an error a number of times, and then succeed.
     #[derive(Debug)]

@@ -149,8 +149,13 @@ fn clear_break_lock(folder: &Folder<'_>, name: &CStr) {
 /// taken for the last word. Before it is tried again the link is looked at, for it may be gone in spite of the error, and
 /// another's be there.
 fn give_back(folder: &Folder<'_>, name: &CStr) {
+    give_back_by(folder, name, || folder.unlink(name));
+}
+
+/// The same by any call that removes the link, or fails to.
+fn give_back_by(folder: &Folder<'_>, name: &CStr, mut unlink: impl FnMut() -> Result<(), Errno>) {
     for _ in 0..GIVE_BACK_TRIES {
-        match folder.unlink(name) {
+        match unlink() {
             Ok(()) | Err(Errno::NOENT) => return,
             Err(_) => (),
         }
@@ -316,6 +321,35 @@ mod tests {
                 Folder::of_root(&root).unlink(LOCK).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn what_could_not_be_removed_is_removed_by_its_owner_alone() {
+        let (_folder, root) = scratch();
+        let at = Folder::of_root(&root);
+        let own = own(&at).unwrap();
+        let other = ProcessIdentity { pid: own.pid + 1, ..own };
+        for (owner, failures, calls) in
+            [(own, 0, 1), (own, 1, 2), (own, GIVE_BACK_TRIES, GIVE_BACK_TRIES), (other, 1, 1)]
+        {
+            symlinkat(owner.to_string(), root.fd(), LOCK).unwrap();
+            let mut called = 0;
+            give_back_by(&at, LOCK, || {
+                called += 1;
+                if called > failures { at.unlink(LOCK) } else { Err(Errno::IO) }
+            });
+            assert_eq!(called, calls, "{owner} after {failures} failures");
+            assert_eq!(at.exists(LOCK).unwrap(), called <= failures, "{owner} after {failures} failures");
+            at.unlink_if_there(LOCK).unwrap();
+        }
+        // The call removed it, and said that it could not.
+        let mut called = 0;
+        symlinkat(own.to_string(), root.fd(), LOCK).unwrap();
+        give_back_by(&at, LOCK, || {
+            called += 1;
+            at.unlink(LOCK).and(Err(Errno::IO))
+        });
+        assert_eq!(called, 1, "nothing of its own is there to be removed again");
     }
 
     #[test]

@@ -88,15 +88,21 @@ struct Registry {
     open: HashSet<Key>,
 }
 
+impl Registry {
+    /// Forgets what another process had open.
+    fn renew(&mut self, pid: u32) {
+        if self.pid != pid {
+            *self = Self { pid, open: HashSet::new() };
+        }
+    }
+}
+
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 static LEFT: Condvar = Condvar::new();
 
 fn registry() -> MutexGuard<'static, Registry> {
     let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    let pid = std::process::id();
-    if registry.pid != pid {
-        *registry = Registry { pid, open: HashSet::new() };
-    }
+    registry.renew(std::process::id());
     registry
 }
 
@@ -147,5 +153,15 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         Posix.release(&folder, c"meta.lock", held);
         assert!(Posix.acquire(&request()).unwrap().is_some(), "it is free again");
+    }
+
+    /// A child of a fork has none of its parent's locks, and none of the threads that would give them back.
+    #[test]
+    fn a_child_of_a_fork_begins_with_an_empty_registry() {
+        let mut registry = Registry { pid: 7, open: HashSet::from([((1, 2), None, c"meta.lock")]) };
+        registry.renew(7);
+        assert_eq!(registry.open.len(), 1, "it is the same process");
+        registry.renew(8);
+        assert!(registry.open.is_empty() && registry.pid == 8, "it is another one");
     }
 }
