@@ -21,6 +21,7 @@ pub use crate::power::{Lost, Reached, StepOnDisk};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
 use crate::race::baseline::{Baseline, NoBaseline};
+use crate::race::blind::blindness;
 use crate::race::judge::{Broken, BusyRule, Judge};
 use crate::race::outcome::{Ending, Outcome};
 use crate::race::site::Site;
@@ -220,7 +221,11 @@ impl Work<'_> {
         }
         self.judge.baseline.orders(&mut self.site, &BTreeSet::new())?;
         self.judge.baseline.orders(&mut self.site, &everything)?;
-        Ok(())
+        let plan = &self.plan.race;
+        match blindness(&mut self.judge.baseline, &mut self.site, plan, &self.run.initial)? {
+            Some(why) => Err(RaceError::Refused(why).into()),
+            None => Ok(()),
+        }
     }
 
     fn all_steps(&self) -> Vec<(usize, usize)> {

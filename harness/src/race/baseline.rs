@@ -96,6 +96,11 @@ impl SequentialOrder {
             When::AfterThen => self.after.as_ref().map(|after| &after.expected),
         }
     }
+
+    /// What its runs came to, when all had ended and when what comes after had.
+    pub(super) fn sheets(&self) -> impl Iterator<Item = &Sheet> {
+        self.ended.sheets.iter().chain(self.after.iter().flat_map(|after| &after.sheets))
+    }
 }
 
 impl Baseline {

@@ -8,6 +8,7 @@
 
 mod alone;
 pub mod baseline;
+pub(crate) mod blind;
 mod clones;
 pub mod command;
 mod containers;
@@ -81,6 +82,8 @@ pub struct RaceRun {
     pub discoveries: Vec<Discovery>,
     /// Whether commands of two processes ever met.
     pub met: bool,
+    /// Why nothing that the commands do could be seen by what is compared.
+    pub blind: Option<String>,
     /// Which part of all executions was seen; none where they ran freely.
     pub coverage: Option<Coverage>,
     /// Why the commands were not controlled, where they were not.
@@ -269,6 +272,7 @@ fn prepare(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<(Site, Judge
         masked: BTreeSet::new(),
         discoveries: Vec::new(),
         met: false,
+        blind: None,
         coverage: None,
         uncontrolled: None,
         unperturbed: None,
@@ -323,6 +327,9 @@ pub fn run(
         Ok(()) => {}
         Err(NoBaseline::Error(error)) => return Err(error),
         Err(NoBaseline::Hangs(hang)) => run.discoveries.push(alone(*hang)),
+    }
+    if run.discoveries.is_empty() && judge.model.is_none() {
+        run.blind = blind::blindness(&mut judge.baseline, &mut site, plan, &run.initial)?;
     }
     if let Some(first) = &judge.baseline.first {
         run.daemons.extend(first.outcome.left_behind.iter().cloned());

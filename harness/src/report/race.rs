@@ -325,6 +325,7 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
             "the commands never met: {how}, which proves nothing; name the folder that they share with --state"
         ));
     }
+    told.extend(run.blind.clone());
     if let Some(why) = shortfall_of_coverage(plan, run) {
         told.push(why);
     }

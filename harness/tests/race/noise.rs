@@ -76,7 +76,33 @@ fn what_differs_wildly_even_alone_is_refused() {
 #[test]
 fn what_is_masked_or_ignored_by_hand_is_not_compared() {
     let workshop =
-        Workshop::new("#!/bin/sh\nsleep 0.1\nseq $(($$ % 90 + 1)) >state/seq.log\necho x$(($$ % 90 + 1))/\n");
+        Workshop::new("#!/bin/sh\nsleep 0.1\nseq $(($$ % 90 + 1)) >state/seq.log\necho by x$(($$ % 90 + 1))/\n");
     let flags = [&FREE[..], &["--ignore", "*.log", "--mask", "x[0-9]+/"]].concat();
     workshop.json(&flags, &["./tool", "./tool"], 0);
+}
+
+/// A comparison that leaves out all that commands change finds nothing wrong, whatever they do.
+#[test]
+fn where_nothing_is_compared_nothing_is_clean() {
+    let workshop =
+        Workshop::new("#!/bin/sh\nread -r n <state/count\necho $((n + 1)) >state/new.$$\nmv state/new.$$ state/count\n");
+    workshop.place.file("state/count", "0\n");
+    workshop.json(&[], &["./tool", "./tool"], 100);
+    for (flags, told) in [
+        (&["--ignore", "*"][..], "nothing that the commands change is compared (count)"),
+        (&["--mask", "[0-9]+"], "nothing that the commands change is compared (count)"),
+        (&["--compare", "stderr"], "nothing that the commands change is compared (count)"),
+        (&["--observe", "true"], "--observe \"true\" prints nothing, whether the commands run or not, so"),
+        (&["--observe", "cat nowhere"], "run or not (exit code 1: cat: nowhere: No such file or directory), so"),
+    ] {
+        let report = workshop.json(flags, &["./tool", "./tool"], 102);
+        let scenario = &report["scenarios"][0];
+        assert!(scenario["reasons"].to_string().replace("\\\"", "\"").contains(told), "{}", scenario["reasons"]);
+        assert_eq!(scenario["violations"], serde_json::json!([]));
+    }
+    // What comes after compares for itself, and what prints or ends otherwise is compared.
+    workshop.json(&["--ignore", "*", "--then", "grep 2 state/count"], &["./tool", "./tool"], 100);
+    workshop.json(&["--observe", "cat state/count"], &["./tool", "./tool"], 100);
+    workshop.program("tool", "#!/bin/sh\nmkdir state/door 2>/dev/null\n");
+    workshop.json(&["--ignore", "*"], &["./tool", "./tool"], 0);
 }
