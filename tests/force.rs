@@ -94,6 +94,21 @@ fn what_is_no_file_is_removed_without_being_opened() {
 }
 
 #[test]
+fn what_can_be_no_lock_file_is_told_as_corrupt() {
+    for thing in [SOCKET, DEVICE, FIFO, FOLDER] {
+        for kind in [LockKind::Fs2, LockKind::Std, LockKind::Ofd, LockKind::Posix] {
+            let scratch = Scratch::with(Store::options().lock(kind));
+            scratch.create(&id("c1"));
+            if put(&scratch, "meta.lock", thing) {
+                let error = scratch.store.container(&id("c1")).state().unwrap_err();
+                assert!(matches!(error, Error::Corrupt { .. }), "{}, {kind}: {error}", thing.0);
+                assert!(error.to_string().contains("delete the container with force"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_dead_owners_lock_below_a_folder_in_the_place_of_its_break_lock_is_broken() {
     let scratch = Scratch::with(Store::options().lock(LockKind::Lockfile));
     scratch.create(&id("c1"));

@@ -245,3 +245,92 @@ impl Drop for Transaction<'_> {
         drop(self.leave());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::sandbox::{Fate, Sandbox, SandboxRecord};
+    use crate::{CreateRequest, Signal};
+
+    /// A sandbox of which each look says the next of these, and whose resume and removal may fail.
+    #[derive(Debug, Default)]
+    struct Told {
+        looks: Mutex<Vec<Observed>>,
+        fails: bool,
+    }
+
+    impl Told {
+        fn done(&self) -> io::Result<()> {
+            if self.fails { Err(io::Error::other("refused")) } else { Ok(()) }
+        }
+    }
+
+    impl Sandbox for Told {
+        fn kind(&self) -> &'static str {
+            "told"
+        }
+        fn create(&self, _: &ContainerId, _: &mut SandboxRecord) -> io::Result<()> {
+            Ok(())
+        }
+        fn hold(&self, _: &ContainerId, _: &SandboxRecord) -> io::Result<()> {
+            Ok(())
+        }
+        fn start(&self, _: &ContainerId, _: &SandboxRecord) -> io::Result<()> {
+            Ok(())
+        }
+        fn pause(&self, _: &ContainerId, _: &SandboxRecord) -> io::Result<()> {
+            self.done()
+        }
+        fn resume(&self, _: &ContainerId, _: &SandboxRecord, _: Status) -> io::Result<()> {
+            self.done()
+        }
+        fn signal(&self, _: &ContainerId, _: &SandboxRecord, _: Signal) -> io::Result<Fate> {
+            Ok(Fate::Ended)
+        }
+        fn checkpoint(&self, _: &ContainerId, _: &SandboxRecord) -> io::Result<Box<RawValue>> {
+            Err(io::Error::other("not here"))
+        }
+        fn restore(&self, _: &ContainerId, _: &mut SandboxRecord, _: &RawValue) -> io::Result<()> {
+            Ok(())
+        }
+        fn destroy(&self, _: &ContainerId, _: &SandboxRecord) -> io::Result<()> {
+            Ok(())
+        }
+        fn probe(&self, _: &ContainerId, _: &SandboxRecord) -> Observed {
+            self.looks.lock().unwrap().pop().unwrap_or(Observed::AsRecorded)
+        }
+    }
+
+    /// What a look at a running container comes to, of which each look says so.
+    fn look(fails: bool, mut looks: Vec<Observed>) -> Result<Metadata> {
+        let place = tempfile::tempdir().unwrap();
+        let id = ContainerId::new("c1").unwrap();
+        let store = Store::options().open(place.path()).unwrap();
+        store.create(&id, CreateRequest::default()).unwrap();
+        store.container(&id).start().unwrap();
+        looks.reverse();
+        let sandbox = Arc::new(Told { looks: Mutex::new(looks), fails });
+        Store::options().sandbox(sandbox).open(place.path()).unwrap().container(&id).state()
+    }
+
+    #[test]
+    fn a_sandbox_that_is_not_as_recorded_is_set_right_and_only_the_dead_is_stopped() {
+        use Observed::{Dead, Going, Halted};
+        let status = |fails, looks: &[Observed]| {
+            look(fails, looks.to_vec()).map(|metadata| (metadata.status, metadata.revision)).ok()
+        };
+        assert_eq!(status(true, &[Going]), Some((Status::Running, 2)), "it is as recorded");
+        assert_eq!(status(false, &[Halted, Halted, Dead]), Some((Status::Running, 2)), "it was resumed");
+        assert_eq!(status(true, &[Halted, Halted, Halted]), None, "it lives, and could not be resumed");
+        assert_eq!(
+            status(true, &[Halted, Halted, Dead]),
+            Some((Status::Stopped, 3)),
+            "it was dying when it was looked at"
+        );
+        assert_eq!(status(true, &[Dead, Dead]), Some((Status::Stopped, 3)));
+    }
+}

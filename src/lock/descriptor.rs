@@ -228,6 +228,9 @@ mod tests {
 
     use super::*;
     use crate::lock::Wait;
+    use crate::lock::flock_fs2::Fs2;
+    use crate::lock::flock_std::Std;
+    use crate::lock::ofd::Ofd;
     use crate::unprivileged::unprivileged;
 
     /// Each backend that locks a file tries it on the root folder: on one that has become unreadable that fails.
@@ -268,6 +271,44 @@ mod tests {
 
         fn unlock(&self, _file: &File) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// A copy of the descriptor that a fork made must not keep the lock: so it is given back, and not left to the close.
+    #[test]
+    fn a_lock_is_given_back_while_a_copy_of_its_descriptor_is_open() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let request =
+            Request { opening: Opening::Create, ..Request::exclusive(&root, None, c"meta.lock", Wait::Try) };
+        for kind in [LockKind::Fs2, LockKind::Std, LockKind::Ofd] {
+            let backend = kind.backend();
+            let (folder, held) = backend.acquire(&request).unwrap().expect("it is free");
+            let Held::File(file) = &held else { panic!("{kind}: {held:?}") };
+            let _copy = file.try_clone().unwrap();
+            assert!(backend.acquire(&request).is_err(), "{kind}: it is held");
+            backend.release(&folder, c"meta.lock", held);
+            assert!(backend.acquire(&request).unwrap().is_some(), "{kind}: it is free again");
+        }
+    }
+
+    /// The kernel sees a circle of waiting threads where there is none; looking again and again finds out.
+    #[test]
+    fn a_circle_that_the_kernel_sees_is_no_error() {
+        assert!(lock_with(Errno::DEADLK, 1, Wait::Block).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_locked_is_an_error_and_not_somebody_elses() {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file: File = rustix::fs::open("/", flags, Permissions::empty()).unwrap().into();
+        for kind in [
+            Fs2.try_lock(&file, Mode::Exclusive),
+            Std.try_lock(&file, Mode::Exclusive),
+            Ofd.try_lock(&file, Mode::Shared),
+        ] {
+            let errno = Errno::from_io_error(&kind.unwrap_err());
+            assert_eq!(errno, Some(Errno::BADF));
         }
     }
 

@@ -104,6 +104,63 @@ impl<'a> LockLine<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Mode;
+    use crate::lock::descriptor::Primitive as _;
+
+    /// Each source is asked by itself: where one does not tell, another does.
+    #[test]
+    fn each_source_names_whoever_holds_a_lock_and_nobody_else() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let again = file.reopen().unwrap();
+        let stat = fstat(&again).unwrap();
+        let own = Some(std::process::id());
+        let table = |kind| in_table(kind, stat.st_dev, stat.st_ino);
+        assert_eq!((by_fcntl(&again), table("FLOCK"), table("POSIX")), (None, None, None), "nobody has any");
+        crate::lock::flock_std::Std.lock(file.as_file(), Mode::Exclusive).unwrap();
+        // Some filesystems have another device in the table.
+        let told = table("FLOCK");
+        assert!(told == own || (told.is_none() && !is_in_the_table(stat.st_dev, stat.st_ino)), "{told:?}");
+        assert_eq!(table("POSIX"), None, "it is a lock of another kind");
+        assert_eq!(in_table("FLOCK", stat.st_dev, u64::MAX), None, "it is another file's");
+        assert_eq!(by_fcntl(&again), None, "fcntl knows nothing of it");
+        // An OFD lock is in the way of any other descriptor, and belongs to no process.
+        crate::lock::ofd::Ofd.lock(file.as_file(), Mode::Exclusive).unwrap();
+        assert_eq!(by_fcntl(&again), None, "it is nobody's");
+        assert!(holds_by_descriptor(std::process::id(), stat.st_ino));
+    }
+
+    /// Whether the table has the file at all under the device that `stat` tells.
+    fn is_in_the_table(device: u64, inode: u64) -> bool {
+        let place = format!("{:02x}:{:02x}:{inode} ", rustix::fs::major(device), rustix::fs::minor(device));
+        fs::read_to_string("/proc/locks").is_ok_and(|table| table.contains(&place))
+    }
+
+    /// A child of this test holds a POSIX lock, which no lock of this process would be in the way of.
+    #[test]
+    fn the_process_that_holds_a_posix_lock_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let script = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); \
+                      sys.stdin.read()";
+        let child = std::process::Command::new("python3")
+            .args(["-S", "-I", "-c", script, &path])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else {
+            assert!(std::env::var_os("FLOCKWORK_REQUIRE_ALL").is_none(), "python3 is missing");
+            println!("skipped: python3 is missing");
+            return;
+        };
+        let mut line = String::new();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+        assert_eq!(line, "held\n");
+        assert_eq!(by_fcntl(file.as_file()), Some(child.id()));
+        assert_eq!(of_file(LockKind::Posix, file.as_file()).map(|holder| holder.pid), Some(child.id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 
     #[test]
     fn lock_lines_are_read_as_the_kernel_writes_them() {

@@ -71,6 +71,14 @@ fn nothing_tried(run: &ExploreRun) -> Option<String> {
         .then(|| format!("no create succeeded in any schedule, so nothing was verified; {why}"))
 }
 
+/// A part of an exploration may have no fault of its own; the whole has some, or shows nothing of what they do.
+fn faultless(plan: &ExplorePlan, run: &ExploreRun) -> Option<String> {
+    let is_asked = !plan.faults.is_empty() && plan.fault_bound > 0 && plan.parts.is_all();
+    let is_searched = !matches!(plan.strategy, StrategyPlan::Replay(_)) && run.schedules > 0;
+    (is_asked && is_searched && run.faulted == 0)
+        .then(|| "no fault was injected in any schedule, though explore.faults asks for some".to_owned())
+}
+
 /// Why power losses that showed nothing may have been too little.
 fn powerless(plan: &ExplorePlan, run: &ExploreRun) -> Option<String> {
     plan.power.as_ref()?;
@@ -98,6 +106,7 @@ fn shortfalls(plan: &ExplorePlan, run: &ExploreRun) -> Vec<String> {
     let mut told = Vec::from_iter(nothing_tried(run));
     told.extend(run.answers.lacks.told());
     told.extend(powerless(plan, run));
+    told.extend(faultless(plan, run));
     let StrategyPlan::Exhaustive { preemptions } = plan.strategy else { return told };
     let budget = plan.budget;
     let spent =

@@ -62,7 +62,7 @@ pub fn run(
 ) -> Result<RoundsTrial, EngineError> {
     let mut book = Book::new(plan);
     let run = rounds::run(zygote, plan, stop, progress, &mut |round| book.take(round))?;
-    let shortfalls = shortfalls(plan, &run);
+    let shortfalls = shortfalls(plan, &run, &book);
     let case = Case {
         seen: book.classes.keys().copied().collect(),
         ..super::case(expect, &book.examinations, shortfalls.clone(), run.ended)
@@ -142,8 +142,15 @@ impl<'p> Book<'p> {
 }
 
 /// Rounds in which commands never ran at one time show nothing, nor do those that were to kill and did not.
-fn shortfalls(plan: &RoundsPlan, run: &RoundsRun) -> Vec<String> {
+fn shortfalls(plan: &RoundsPlan, run: &RoundsRun, book: &Book<'_>) -> Vec<String> {
     let mut told = Vec::new();
+    // Containers are absent before the setup: all that is said of them then is that they are.
+    let is_set_up = plan.setup.iter().any(|call| call.operation == Operation::Create);
+    let is_created = book.counts.contains_key(&(Operation::Create, Outcome::Ok));
+    if !is_set_up && !is_created && book.classes.is_empty() {
+        let why = "let rounds.setup, or one of the commands, create the container";
+        told.push(format!("no create succeeded in any round, so nothing was verified; {why}"));
+    }
     if plan.together.len() > 1 && run.met == 0 {
         told.push("no two commands ever ran at the same time: use more of them".to_owned());
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RaceError;
 use super::judge::{Broken, Judge, Judged};
+use super::outcome::Ending;
 use super::perturbed::{Disturbance, Perturber, Undone};
 use super::run::{Played, Round};
 use super::site::Site;
@@ -89,12 +90,14 @@ impl<'a> Free<'a> {
             if Instant::now() >= until {
                 return Ok(());
             }
-            let (played, is_faulted) = self.one(self.run.executions + self.run.diverged)?;
+            let played = self.one(self.run.executions + self.run.diverged)?;
             if played.is_spoilt {
                 self.run.diverged += 1;
                 continue;
             }
             let (met, is_interrupted) = (played.has_met(), played.is_interrupted);
+            // A kill that came when its command had ended already was none.
+            let is_faulted = played.outcome.commands().any(|(_, done)| done.ending == Ending::Killed);
             let broken = broken(self.site, self.judge, played, self.run)?;
             if is_interrupted && broken.is_some() {
                 self.run.diverged += 1;
@@ -120,11 +123,10 @@ impl<'a> Free<'a> {
         Ok(())
     }
 
-    /// One execution, decided by the seed and its number; and whether it had a fault.
-    fn one(&mut self, number: u64) -> Result<(Played, bool), NoBaseline> {
+    /// One execution, decided by the seed and its number.
+    fn one(&mut self, number: u64) -> Result<Played, NoBaseline> {
         let mut dice = Dice::of(self.plan.seed, number);
         let round = round(self.plan, self.judge.baseline.took_ns, &mut dice);
-        let is_faulted = round.kill.is_some();
         // One in four runs as it would.
         let disturbs = below(&mut dice, 4) != 0;
         if let Some(perturber) = self.perturber.as_mut().filter(|_| disturbs) {
@@ -133,7 +135,7 @@ impl<'a> Free<'a> {
             match perturber.run(self.site, &disturbance, &mut dice) {
                 Ok((played, touched)) => {
                     self.run.touched_outside.extend(touched);
-                    return Ok((played, is_faulted));
+                    return Ok(played);
                 }
                 Err(Undone::Race(error)) => return Err(error.into()),
                 Err(Undone::Machine(error)) => {
@@ -142,7 +144,7 @@ impl<'a> Free<'a> {
                 }
             }
         }
-        Ok((self.site.overlapped(&round)?, is_faulted))
+        Ok(self.site.overlapped(&round)?)
     }
 
     /// How often the same shows again in executions of the same kind.
@@ -152,7 +154,7 @@ impl<'a> Free<'a> {
         // One that takes its whole time limit is not run again and again.
         let most = if broken.waiting.is_empty() { AGAIN_MAX } else { 1 };
         while again.times < most && (again.times < 3 || Instant::now() < until) {
-            let (played, _) = self.one(self.run.executions + again.times)?;
+            let played = self.one(self.run.executions + again.times)?;
             again.times += 1;
             let is_shown = !played.is_spoilt
                 && !played.is_interrupted

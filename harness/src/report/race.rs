@@ -326,6 +326,10 @@ pub fn shortfalls(plan: &RacePlan, run: &RaceRun) -> Vec<String> {
         ));
     }
     told.extend(run.blind.clone());
+    if !plan.faults.is_empty() && run.executions > 0 && run.faulted == 0 {
+        let executions = plural(run.executions, "execution");
+        told.push(format!("no fault met a command in {executions}, though --faults asks for some: raise --executions or --budget"));
+    }
     if let Some(why) = shortfall_of_coverage(plan, run) {
         told.push(why);
     }

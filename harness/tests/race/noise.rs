@@ -75,8 +75,9 @@ fn what_differs_wildly_even_alone_is_refused() {
 
 #[test]
 fn what_is_masked_or_ignored_by_hand_is_not_compared() {
-    let workshop =
-        Workshop::new("#!/bin/sh\nsleep 0.1\nseq $(($$ % 90 + 1)) >state/seq.log\necho by x$(($$ % 90 + 1))/\n");
+    let workshop = Workshop::new(
+        "#!/bin/sh\nsleep 0.1\nseq $(($$ % 90 + 1)) >state/seq.log\necho by x$(($$ % 90 + 1))/\n",
+    );
     let flags = [&FREE[..], &["--ignore", "*.log", "--mask", "x[0-9]+/"]].concat();
     workshop.json(&flags, &["./tool", "./tool"], 0);
 }
@@ -84,8 +85,9 @@ fn what_is_masked_or_ignored_by_hand_is_not_compared() {
 /// A comparison that leaves out all that commands change finds nothing wrong, whatever they do.
 #[test]
 fn where_nothing_is_compared_nothing_is_clean() {
-    let workshop =
-        Workshop::new("#!/bin/sh\nread -r n <state/count\necho $((n + 1)) >state/new.$$\nmv state/new.$$ state/count\n");
+    let workshop = Workshop::new(
+        "#!/bin/sh\nread -r n <state/count\necho $((n + 1)) >state/new.$$\nmv state/new.$$ state/count\n",
+    );
     workshop.place.file("state/count", "0\n");
     workshop.json(&[], &["./tool", "./tool"], 100);
     for (flags, told) in [
@@ -93,11 +95,18 @@ fn where_nothing_is_compared_nothing_is_clean() {
         (&["--mask", "[0-9]+"], "nothing that the commands change is compared (count)"),
         (&["--compare", "stderr"], "nothing that the commands change is compared (count)"),
         (&["--observe", "true"], "--observe \"true\" prints nothing, whether the commands run or not, so"),
-        (&["--observe", "cat nowhere"], "run or not (exit code 1: cat: nowhere: No such file or directory), so"),
+        (
+            &["--observe", "cat nowhere"],
+            "run or not (exit code 1: cat: nowhere: No such file or directory), so",
+        ),
     ] {
         let report = workshop.json(flags, &["./tool", "./tool"], 102);
         let scenario = &report["scenarios"][0];
-        assert!(scenario["reasons"].to_string().replace("\\\"", "\"").contains(told), "{}", scenario["reasons"]);
+        assert!(
+            scenario["reasons"].to_string().replace("\\\"", "\"").contains(told),
+            "{}",
+            scenario["reasons"]
+        );
         assert_eq!(scenario["violations"], serde_json::json!([]));
     }
     // What comes after compares for itself, and what prints or ends otherwise is compared.
@@ -105,4 +114,23 @@ fn where_nothing_is_compared_nothing_is_clean() {
     workshop.json(&["--observe", "cat state/count"], &["./tool", "./tool"], 100);
     workshop.program("tool", "#!/bin/sh\nmkdir state/door 2>/dev/null\n");
     workshop.json(&["--ignore", "*"], &["./tool", "./tool"], 0);
+}
+
+/// A kill is drawn for some executions, and may come when its command has ended.
+#[test]
+fn where_nobody_was_killed_nothing_is_said_of_kills() {
+    let workshop = Workshop::new("#!/bin/sh\nsleep 0.05\n");
+    let run = |seed: &str| {
+        let words = ["--free", "--executions", "1", "--faults", "kill", "--then", "true", "--seed", seed];
+        let words =
+            [&["--state", "state", "--format", "json"], &words[..], &["--", "./tool", "./tool"]].concat();
+        super::support::json(&workshop.race(&words).output().unwrap())["scenarios"][0].clone()
+    };
+    for seed in ["1", "2", "3"] {
+        let scenario = run(seed);
+        let told = scenario["reasons"].to_string().contains("no fault met a command in 1 execution");
+        assert_eq!(told, scenario["faulted"] == 0, "{scenario:#}");
+        // For these nobody is drawn.
+        assert!(seed != "1" || (told && scenario["verdict"] == "inconclusive"), "{scenario:#}");
+    }
 }

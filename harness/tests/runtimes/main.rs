@@ -31,6 +31,7 @@ const ALL: &[Case] = &[
     ("a_runtime_that_is_not_there_is_told", scenarios::a_runtime_that_is_not_there_is_told),
     ("a_runtime_that_never_answers_is_told", scenarios::a_runtime_that_never_answers_is_told),
     ("flags_that_a_runtime_refuses_are_told", scenarios::flags_that_a_runtime_refuses_are_told),
+    ("where_nothing_is_created_nothing_is_clean", scenarios::where_nothing_is_created_nothing_is_clean),
     ("a_race_that_makes_no_sense_is_told", race::a_race_that_makes_no_sense_is_told),
     ("two_deletes_of_runc_are_found", race::two_deletes_of_runc_are_found),
     ("two_creates_of_runc_are_found", race::two_creates_of_runc_are_found),

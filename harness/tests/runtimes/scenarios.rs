@@ -11,6 +11,7 @@ use super::program;
 use super::{flockwork, is_set, is_usable, run_text, said, workspace};
 
 const UNSUPPORTED: i32 = 96;
+const INCONCLUSIVE: i32 = 102;
 /// What a script exits with that lacks what it needs.
 const LACKING: i32 = 77;
 
@@ -53,6 +54,22 @@ pub fn flags_that_a_runtime_refuses_are_told(_: &Zygote) {
     let output = run_text(&text("runc", "flags = [\"--no-such-flag\"]", ""));
     assert_eq!(output.status.code(), Some(UNSUPPORTED), "{}", said(&output));
     assert!(said(&output).contains("no-such-flag"), "{}", said(&output));
+}
+
+/// Containers are absent before the setup, so every command is rightly refused: that shows nothing.
+pub fn where_nothing_is_created_nothing_is_clean(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    let text =
+        text("crun", "", "budget = { rounds = 1, time = \"60s\" }").replace("2 create c1", "2 pause c1");
+    let output = run_text(&text);
+    assert_eq!(output.status.code(), Some(INCONCLUSIVE), "{}", said(&output));
+    assert!(
+        said(&output).contains("no create succeeded in any round, so nothing was verified"),
+        "{}",
+        said(&output)
+    );
 }
 
 /// The files of a folder with this ending, in their order.

@@ -9,6 +9,10 @@ use crate::history::object::read::{Sort, read as read_object, sort};
 use crate::model::AnyModel;
 use crate::model::object::Kind;
 
+/// What is blank for longer than this before its first line is no history, whatever comes then: the reader says which line, and
+/// keeps the time.
+const BLANK_BYTES_MAX: usize = 1 << 20;
+
 /// Reads a whole history: of containers or of objects, as its first line says, or else as the model does.
 pub fn read_any(
     mut input: impl BufRead,
@@ -18,10 +22,14 @@ pub fn read_any(
     // What is looked at is read again: whoever reads it counts the lines.
     let mut start = Vec::new();
     let mut line = 0;
-    while start.trim_ascii().is_empty() && start.len() <= LINE_BYTES_MAX {
+    loop {
         let mut bounded = (&mut input).take(LINE_BYTES_MAX as u64 + 1);
+        let from = start.len();
         line += 1;
-        if bounded.read_until(b'\n', &mut start).map_err(|error| cannot(line, &error))? == 0 {
+        let length = bounded.read_until(b'\n', &mut start).map_err(|error| cannot(line, &error))?;
+        // Only what was just read is looked at, however many blank lines were before it.
+        let is_blank = length > 0 && start[from..].trim_ascii().is_empty();
+        if !is_blank || start.len() > BLANK_BYTES_MAX {
             break;
         }
     }
