@@ -282,3 +282,17 @@ fn a_filesystem_mounted_within_the_state_folder_is_refused_by_its_path() {
     assert_eq!(output.status.code(), Some(102), "{told}");
     assert!(told.contains("state/sub: another filesystem is mounted there, within --state"), "{told}");
 }
+
+#[test]
+fn where_nothing_is_compared_nothing_is_clean() {
+    let workshop = Workshop::new();
+    for (flags, told) in [
+        (["--ignore", "f*"], "nothing that the commands change is compared (f)"),
+        (["--observe", "true"], "--observe \"true\" prints nothing, whether the commands run or not"),
+    ] {
+        let words = [&["--kill"][..], &flags].concat();
+        let said = workshop.says(&words, RENAME, 102);
+        assert!(said.contains(told), "{said}");
+    }
+    workshop.crash(&["--kill", "--observe", "cat state/f"], RENAME, 0);
+}

@@ -49,3 +49,29 @@ pub fn read_any(
         (Sort::Table | Sort::Either, _) => read_within(whole, limits).map(AnyHistory::Table),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// As long as no header has come it is not known what the history is of: blank lines are read once, and the time is kept.
+    #[test]
+    fn a_time_that_is_over_ends_the_reading_before_the_first_line_too() {
+        let over = Limits { until: Some(Instant::now()), ..Limits::NONE };
+        for text in ["\n".repeat(2 * BLANK_BYTES_MAX), " \n".repeat(BLANK_BYTES_MAX)] {
+            for (limits, told) in
+                [(over, "the time budget ran out at line "), (Limits::NONE, "the file is empty")]
+            {
+                let error = read_any(text.as_bytes(), None, limits).expect_err("no history").to_string();
+                assert!(error.contains(told), "{error}");
+            }
+            let late = text + "{\"flockwork_history\":1,\"model\":\"oci\"}\n";
+            assert!(
+                read_any(late.as_bytes(), None, Limits::NONE).is_ok(),
+                "however late the first line comes"
+            );
+        }
+    }
+}
