@@ -11,7 +11,7 @@ use crate::model::object::Kind;
 
 /// What is blank for longer than this before its first line is no history, whatever comes then: the reader says which line, and
 /// keeps the time.
-const BLANK_BYTES_MAX: usize = 1 << 20;
+const BLANK_BYTES_MAX: usize = 1 << 16;
 
 /// Reads a whole history: of containers or of objects, as its first line says, or else as the model does.
 pub fn read_any(
