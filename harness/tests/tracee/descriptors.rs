@@ -105,13 +105,17 @@ fn what_is_renamed_is_shown_by_its_new_name(zygote: &Zygote) {
 }
 
 /// Whether a lock may be had depends on how the descriptor is open: were that remembered of the descriptor which had the number
-/// before, the books would miss the lock, and the other process could not take it when they say so.
+/// before, the books would miss the lock.
 fn how_a_number_is_open_is_seen_to_change(zygote: &Zygote) {
     if !skip_unless(actor(Build::Static).is_some(), "gcc", "how_a_number_is_open_is_seen_to_change") {
         return;
     }
     let words = "open 0 a r lock 0 x 0 0 close 0 open 0 a w lock 0 x 0 0 stat b";
     let mut lab = Lab::open(zygote, setup, &[act(words), act(words)], Options::default()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    let steps = steps(&execution.outcome);
+    let locks = steps.iter().filter(|step| step.contains(" fcntl-lock a exclusive")).count();
+    assert_eq!(locks, 2, "one each: {steps:?}");
     let explored = lab.explore(&mut Exhaustive::new(), 1_000).expect("few executions");
     assert_eq!(explored.coverage, Coverage::Exhausted);
     for seen in &explored.seen {
