@@ -88,6 +88,9 @@ fn what_is_too_large_is_inconclusive_where_it_is_well_formed() {
     drop(input);
     let (code, text) = ended(&mut child);
     assert_eq!(code, Some(102), "{text}");
-    assert!(text.starts_with("-: inconclusive: 400000 operations need more memory than the 1 MB"), "{text}");
+    assert!(
+        text.starts_with("-: inconclusive: 400000 operations need more memory than the limit of 1 MB"),
+        "{text}"
+    );
     assert!(text.contains("--memory"), "{text}");
 }

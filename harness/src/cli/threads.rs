@@ -17,8 +17,8 @@ pub fn can_be_had() -> Result<(), Failure> {
     let wanted = processors + BESIDES;
     try_all(wanted).and_then(|()| start_pool()).map_err(|error| {
         let why = format!(
-            "the system refuses this process the {wanted} more that it needs: {error}; raise the limit of \
-             processes (ulimit -u) or of the cgroup (pids.max)"
+            "the system refuses this process {wanted} threads, which it needs: {error}; raise the limit of processes \
+             (ulimit -u) or of the cgroup (pids.max)"
         );
         Failure::new(Exit::Unsupported, why)
     })

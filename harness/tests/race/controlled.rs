@@ -210,11 +210,7 @@ fn nothing_is_claimed_of_commands_that_meet_outside() {
         let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
         let reasons = report["scenarios"][0]["reasons"].to_string();
         assert_eq!(report["exit_code"], if is_claimed { 0 } else { 102 }, "{lines}: {report}");
-        assert_eq!(
-            reasons.contains("outside, outside the state folders"),
-            !is_claimed,
-            "{lines}: {reasons}"
-        );
+        assert_eq!(reasons.contains("outside, outside the state folders"), !is_claimed, "{lines}: {reasons}");
     }
 }
 
