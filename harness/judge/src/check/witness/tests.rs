@@ -122,6 +122,8 @@ fn a_dead_sandbox_is_noticed_after_a_killed_kill_or_with_real_processes() {
     then([stopped]).must_fail(&Witness);
     then([killed(2, Kill, 5..=6), stopped]).must_pass(&Witness);
     then([killed(2, ForceDelete, 5..=6), stopped]).must_pass(&Witness);
+    // One that answered removed the container or found it absent, though it does not say which: it never stops at half.
+    then([ok(2, ForceDelete, 5..=6), stopped]).must_fail(&Witness);
     let mut real = then([stopped]).quiet(absent(), &[]);
     real.quiet.containers[0].process = Ok(ProcessState::Dead);
     real.must_pass(&Witness);

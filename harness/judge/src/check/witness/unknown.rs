@@ -280,11 +280,14 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Whether it may have ended the sandbox and no more. What answered did all of its work or none: of a force delete that told
+/// nothing, nobody knows which.
 fn is_killer(record: &Record) -> bool {
-    matches!(
-        record.operation,
-        Operation::Kill | Operation::Signal | Operation::ForceDelete | Operation::Delete
-    )
+    record.outcome == Outcome::Unknown
+        && matches!(
+            record.operation,
+            Operation::Kill | Operation::Signal | Operation::ForceDelete | Operation::Delete
+        )
 }
 
 fn can_die(state: State) -> bool {
