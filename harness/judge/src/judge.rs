@@ -17,7 +17,7 @@ use crate::failures::Failures;
 use crate::history::{AnyHistory, History};
 use crate::model::object::Kind;
 use crate::model::{AnyModel, Builtin, Model};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Undecided, Verdict};
 use crate::violation::Class;
 
 /// Which tier is to judge.
@@ -287,6 +287,10 @@ impl Bench<'_> {
                 };
             }
             Some(Witnessed::Unplaced(why)) => ContainerRuling::open(why),
+            Some(Witnessed::Silent(why)) if checker == Checker::Auto => {
+                return (Tier::Search, self.by_search_and_tokens(partition, why));
+            }
+            Some(Witnessed::Silent(why)) => ContainerRuling::Undecided(why),
         };
         match (checker, witness) {
             (Checker::Auto, ContainerRuling::Undecided(_)) => (Tier::Search, self.by_search(partition)),
@@ -304,6 +308,18 @@ impl Bench<'_> {
 
     fn by_search(&self, partition: &search::Operations) -> ContainerRuling {
         search::judge_one(self.history, self.model, self.budget, partition).map_illegal(Grounds::Explained)
+    }
+
+    /// Where force deletes told nothing: an order that contradicts what others told proves nothing.
+    fn by_search_and_tokens(&self, partition: &search::Operations, why: Undecided) -> ContainerRuling {
+        match self.by_search(partition) {
+            ContainerRuling::Legal(proof)
+                if !witness::tokens::fit(self.history, self.model, proof.certificate()) =>
+            {
+                ContainerRuling::Undecided(why)
+            }
+            ruling => ruling,
+        }
     }
 
     fn sentence(&self, fault: &Fault) -> String {

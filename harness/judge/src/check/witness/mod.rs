@@ -10,6 +10,7 @@ mod existence;
 mod fault;
 mod proof;
 mod sort;
+pub(crate) mod tokens;
 mod unknown;
 mod walk;
 
@@ -129,6 +130,9 @@ pub enum Witnessed {
     /// A legal order goes through, but it has no place for every operation without tokens; why. Whether there is another
     /// that has is for a search to find; that there is none is not for a search to say, which knows less of deaths.
     Unplaced(String),
+    /// Force deletes told nothing, and whether they removed the container is for a search to find: what it finds must
+    /// fit what the others told.
+    Silent(Undecided),
 }
 
 /// What the witness order proves of each container, in the order of the history's names. The model must be runsc.
@@ -139,6 +143,12 @@ pub fn judge(history: &History, model: &Model, deaths: DeathRule) -> Vec<Witness
     let judge =
         |(partition, indexes): (&sort::Partition, Vec<u32>)| match judge_one(history, partition, deaths) {
             Ruling::Illegal(fault) => Witnessed::Ruled(Ruling::Illegal(fault)),
+            Ruling::Undecided(why) if partition.untokened == 0 && !partition.silent.is_empty() => {
+                match beyond(history, partition.container) {
+                    None => Witnessed::Silent(why),
+                    Some(_) => Witnessed::Ruled(Ruling::Undecided(why)),
+                }
+            }
             Ruling::Undecided(why) => Witnessed::Ruled(Ruling::Undecided(why)),
             Ruling::Legal(walked) => {
                 let operations = Operations { container: partition.container, indexes };
