@@ -13,6 +13,7 @@ pub mod judge;
 pub mod model;
 pub mod procedure;
 pub mod reach;
+mod share;
 pub mod signature;
 pub mod verdict;
 pub mod violation;

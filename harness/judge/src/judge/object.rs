@@ -10,6 +10,7 @@ use crate::history::object::{Call, Cause, ObjectHistory};
 use crate::history::{Clock, Outcome};
 use crate::model::object::{Fails, ObjectModel};
 use crate::procedure::{self, Explanation, ObjectRuling, Teller, Way};
+use crate::share::both;
 use crate::verdict::{self, Verdict};
 use crate::violation::{Class, Violation};
 use crate::words::units;
@@ -219,8 +220,6 @@ impl ObjectJudged {
     /// ```
     #[must_use]
     pub fn of(history: &ObjectHistory, model: &ObjectModel, budget: Budget) -> Self {
-        /// To share out fewer operations than this costs more than it saves.
-        const SHARED_MIN: usize = 1 << 16;
         let teller = Teller::of(history);
         let mut counts = vec![0; history.objects.len()];
         history.calls.iter().for_each(|call| counts[call.object as usize] += 1);
@@ -236,11 +235,7 @@ impl ObjectJudged {
         };
         let failures = || ObjectFailures::of(history, model, &teller);
         let rulings = || procedure::judge(history, model, budget);
-        let (failures, rulings) = if history.calls.len() < SHARED_MIN {
-            (failures(), rulings())
-        } else {
-            rayon::join(failures, rulings)
-        };
+        let (failures, rulings) = both(history.calls.len(), failures, rulings);
         let objects = rulings.into_iter().map(judgement).collect();
         Self { objects, failures }
     }

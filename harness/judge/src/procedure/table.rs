@@ -13,6 +13,7 @@ use crate::history::object::{Cause, Value};
 use crate::model::object::table::Table;
 use crate::model::object::{Item, Sequential};
 use crate::model::table::{Row, STATES_MAX};
+use crate::share::both;
 
 /// How many different rows are few.
 const ROWS_MAX: usize = 4096;
@@ -51,17 +52,11 @@ pub(super) fn decide(part: &Part<'_>, table: &Table<'_>, limits: Limits) -> Fast
 
 /// What each operation makes of each state; nothing where there are too many rows.
 fn rows(table: &Table<'_>, items: &[Item]) -> Option<Vec<RowItem>> {
-    /// To share out fewer items than this costs more than it saves.
-    const SHARED_MIN: usize = 1 << 16;
-    let mut rows = Rows { items: Vec::with_capacity(items.len()), ..Rows::default() };
-    if items.len() < SHARED_MIN {
-        rows.add(table, 0, items)?;
-        return Some(rows.items);
-    }
     let (early, late) = items.split_at(items.len() / 2);
-    let mut rest = Rows { items: Vec::with_capacity(late.len()), ..Rows::default() };
+    let with_room = |count| Rows { items: Vec::with_capacity(count), ..Rows::default() };
+    let (mut rows, mut rest) = (with_room(items.len()), with_room(late.len()));
     let (first, second) =
-        rayon::join(|| rows.add(table, 0, early), || rest.add(table, early.len() as u32, late));
+        both(items.len(), || rows.add(table, 0, early), || rest.add(table, early.len() as u32, late));
     first.and(second)?;
     rows.open.extend(rest.open);
     rows.known.extend(rest.known);

@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule, by_commit, grew_before, is_beyond, of_one_file};
+use super::{Disk, IN_PLACE, KEPT, Rule, SHORTENED, by_commit, grew_before, is_beyond, of_one_file};
 
 const SEEN: &str = "seen, below";
 const ZEROS: &str = "kernel commit 244adf6426ee; seen, below";
@@ -84,22 +84,10 @@ impl Disk for Ext4 {
                     promise: "never empty; zeros of the full length are possible",
                     source: ALLOC,
                 },
-                Rule {
-                    event: "write in place",
-                    promise: "any mix of blocks of 4 KiB, before or after any other call",
-                    source: SEEN,
-                },
+                IN_PLACE,
                 Rule { event: "O_TRUNC, then write", promise: "empty, or zeros", source: SEEN },
-                Rule {
-                    event: "shorten within a block",
-                    promise: "the zeros in the rest of the block are there with the size; they may be without it",
-                    source: SEEN,
-                },
-                Rule {
-                    event: "shorten, then write to what is kept",
-                    promise: "as in place: before the size or after it",
-                    source: SEEN,
-                },
+                SHORTENED,
+                KEPT,
                 Rule {
                     event: "fsync of a file",
                     promise: "its content is durable, and all metadata up to its last change",
@@ -124,21 +112,9 @@ impl Disk for Ext4 {
                     source: SEEN,
                 },
                 Rule { event: "write, then rename over a file", promise: "old or new", source: ALLOC },
-                Rule {
-                    event: "write in place",
-                    promise: "any mix of blocks of 4 KiB, before or after any other call",
-                    source: SEEN,
-                },
-                Rule {
-                    event: "shorten within a block",
-                    promise: "the zeros in the rest of the block are there with the size; they may be without it",
-                    source: SEEN,
-                },
-                Rule {
-                    event: "shorten, then write to what is kept",
-                    promise: "as in place: before the size or after it",
-                    source: SEEN,
-                },
+                IN_PLACE,
+                SHORTENED,
+                KEPT,
                 Rule {
                     event: "fsync of a file",
                     promise: "its content is durable, and all metadata up to its last change",

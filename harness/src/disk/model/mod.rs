@@ -67,6 +67,23 @@ pub const COMMON: [Rule; 10] = [
     },
 ];
 
+/// What ext4, where data is ordered, and xfs have in common.
+const IN_PLACE: Rule = Rule {
+    event: "write in place",
+    promise: "any mix of blocks of 4 KiB, before or after any other call",
+    source: "seen, below",
+};
+const SHORTENED: Rule = Rule {
+    event: "shorten within a block",
+    promise: "the zeros in the rest of the block are there with the size; they may be without it",
+    source: "seen, below",
+};
+const KEPT: Rule = Rule {
+    event: "shorten, then write to what is kept",
+    promise: "as in place: before the size or after it",
+    source: "seen, below",
+};
+
 /// When the rest of the block in which a file was cut is zeroed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zeroes {

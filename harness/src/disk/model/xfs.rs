@@ -2,7 +2,7 @@
 
 use super::super::journal::{Inode, Sync};
 use super::super::piece::{Part, Piece};
-use super::{Disk, Rule, by_commit, is_beyond, of_one_file};
+use super::{Disk, IN_PLACE, KEPT, Rule, SHORTENED, by_commit, is_beyond, of_one_file};
 
 const SEEN: &str = "seen, below";
 
@@ -37,21 +37,9 @@ impl Disk for Xfs {
                 promise: "the name may survive without the size: empty, also over a file",
                 source: SEEN,
             },
-            Rule {
-                event: "write in place",
-                promise: "any mix of blocks of 4 KiB, before or after any other call",
-                source: SEEN,
-            },
-            Rule {
-                event: "shorten within a block",
-                promise: "the zeros in the rest of the block are there with the size; they may be without it",
-                source: SEEN,
-            },
-            Rule {
-                event: "shorten, then write to what is kept",
-                promise: "as in place: before the size or after it",
-                source: SEEN,
-            },
+            IN_PLACE,
+            SHORTENED,
+            KEPT,
             Rule {
                 event: "fsync of a file",
                 promise: "its content is durable, and all metadata up to its last change",

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::table::{ILLEGAL, Row, STATES_MAX};
+use crate::share::both;
 
 /// A set of states, one bit a state.
 pub type States = u16;
@@ -198,8 +199,6 @@ impl Partition {
     /// Makes operations and classes of the items, but for those that cannot matter. Gives back when each operation is over,
     /// but for those that never are, by time and number.
     fn classify(&mut self, items: &[Item]) -> Vec<(u64, u32)> {
-        /// To share out fewer items than this costs more than it saves.
-        const SHARED_MIN: usize = 1 << 16;
         // What may act for ever is never over.
         let is_over = |item: &Item| item.deadline_ns != u64::MAX || item.duty == Duty::Required;
         let make = |partition: &mut Self| {
@@ -209,8 +208,7 @@ impl Partition {
             let over = (0..).zip(items).filter(|(_, item)| is_over(item));
             in_order_of_time(over.map(|(at, item)| (item.deadline_ns, at)))
         };
-        let (numbers, mut ends) =
-            if items.len() < SHARED_MIN { (make(self), ends()) } else { rayon::join(|| make(self), ends) };
+        let (numbers, mut ends) = both(items.len(), || make(self), ends);
         ends.retain_mut(|(_, at)| {
             *at = numbers[*at as usize];
             *at != NOBODY
