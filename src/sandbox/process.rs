@@ -225,22 +225,34 @@ impl Sandbox for Process {
     fn probe(&self, _id: &ContainerId, record: &SandboxRecord) -> Observed {
         self.reap();
         let Some(process) = record.process else { return Observed::Dead };
-        match process.standing() {
-            Standing::Ended | Standing::Replaced => Observed::Dead,
-            Standing::Lives(Some(b'T')) => Observed::Halted,
-            Standing::Lives(Some(_)) => heading(process),
-            Standing::Lives(None) | Standing::Unknown => Observed::AsRecorded,
-        }
+        let mut observed = Observed::AsRecorded;
+        // A stop may be on its way that somebody sent who was killed right after, or that the shell just sent itself: it
+        // has arrived when this returns, so that nobody sees a held process that runs.
+        look_until(PATIENCE, || {
+            let has_arrived;
+            (observed, has_arrived) = look(process);
+            has_arrived
+        });
+        observed
     }
 }
 
-/// What a process is about to be that neither stands still nor has ended. A signal may be on its way that somebody
-/// sent who was killed right after: to take the process for running would be wrong a moment later.
-fn heading(process: ProcessIdentity) -> Observed {
-    heading_in(&std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default())
+/// What a process is or is about to be, and whether it is so already.
+fn look(process: ProcessIdentity) -> (Observed, bool) {
+    match process.standing() {
+        Standing::Ended | Standing::Replaced => (Observed::Dead, true),
+        Standing::Lives(Some(b'T')) => (Observed::Halted, true),
+        Standing::Lives(Some(_)) => {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid));
+            let heading = heading_in(&status.unwrap_or_default());
+            // Whoever is told of a death waits for it.
+            (heading, heading != Observed::Halted)
+        }
+        Standing::Lives(None) | Standing::Unknown => (Observed::AsRecorded, true),
+    }
 }
 
-/// The same, by what `/proc/<pid>/status` says.
+/// What a process is about to be that neither stands still nor has ended, by what `/proc/<pid>/status` says.
 fn heading_in(status: &str) -> Observed {
     let pending = status
         .lines()

@@ -129,6 +129,33 @@ fn a_signal_on_its_way_counts_as_arrived() {
 }
 
 #[test]
+fn a_stop_on_its_way_has_arrived_once_it_was_looked_at() {
+    use nix::sys::ptrace;
+    use nix::sys::wait::waitpid;
+
+    let sleeper = Sleeper::of(0, None);
+    let process = sleeper.identity();
+    let pid = pid_of(process).expect("a number");
+    let sandbox = Process::default();
+    let id = ContainerId::new("c1").unwrap();
+    let probe = || sandbox.probe(&id, &recorded(process));
+    assert_eq!(probe(), Observed::Going);
+    // A process that a debugger holds gets no signal until it is let go.
+    ptrace::seize(pid, ptrace::Options::empty()).expect("a child may be traced");
+    ptrace::interrupt(pid).expect("it is traced");
+    waitpid(pid, None).expect("it is held");
+    assert_eq!(probe(), Observed::Going, "held by a debugger only");
+    kill(pid, Signal::SIGSTOP).expect("a child may be stopped");
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| (probe(), process.standing()));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!looking.is_finished(), "it waits for the stop");
+        ptrace::detach(pid, None).expect("it is held");
+        assert_eq!(looking.join().expect("it looks"), (Observed::Halted, Standing::Lives(Some(b'T'))));
+    });
+}
+
+#[test]
 fn one_that_does_not_stop_by_itself_is_stopped_from_outside() {
     let id = ContainerId::new("c1").unwrap();
     let mut sleeper = Sleeper::of(0, None);
