@@ -4,6 +4,8 @@
 //! right within it over the whole range. In JSON a histogram is its V2 encoding, deflated, in Base64: the format that the
 //! other implementations of `HdrHistogram` read.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -11,9 +13,17 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use serde::{Deserialize, Serialize};
 
 /// Durations in nanoseconds, each known within 1 %.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Latency {
-    histogram: Histogram<u64>,
+    kept: Kept,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
+    /// Ready to record: 37 KiB, most of it zeros.
+    Open(Histogram<u64>),
+    /// As a record has it: some hundred bytes, that decode.
+    Folded { count: u64, deflated: Box<[u8]> },
 }
 
 /// An encoded histogram that cannot be read.
@@ -32,47 +42,71 @@ impl Latency {
     pub fn new() -> Self {
         let histogram =
             Histogram::new_with_bounds(1, Self::MAX_NS, Self::DIGITS).expect("the bounds are valid");
-        Self { histogram }
+        Self { kept: Kept::Open(histogram) }
+    }
+
+    /// The same durations in as few bytes as a record takes for them. A grid has a hundred thousand histograms, and looks
+    /// at one at a time.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        Self { kept: Kept::Folded { count: self.count(), deflated: self.deflated().into() } }
     }
 
     /// Adds one duration.
     pub fn record(&mut self, duration_ns: u64) {
-        self.histogram.saturating_record(duration_ns);
+        self.open().saturating_record(duration_ns);
     }
 
     /// Adds another one's durations.
     pub fn merge(&mut self, other: &Self) {
-        self.histogram.add(&other.histogram).expect("both have the same bounds");
+        let other = other.histogram();
+        self.open().add(&*other).expect("both have the same bounds");
+    }
+
+    fn open(&mut self) -> &mut Histogram<u64> {
+        if let Kept::Folded { deflated, .. } = &self.kept {
+            self.kept = Kept::Open(inflated(deflated).expect("it was read before"));
+        }
+        match &mut self.kept {
+            Kept::Open(histogram) => histogram,
+            Kept::Folded { .. } => unreachable!("it was just opened"),
+        }
     }
 
     /// How many durations.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.histogram.len()
+        match &self.kept {
+            Kept::Open(histogram) => histogram.len(),
+            Kept::Folded { count, .. } => *count,
+        }
     }
 
     /// The duration below or at which this share lies, in nanoseconds; 0 where it is empty. A share of 1 is the longest.
     #[must_use]
     pub fn quantile_ns(&self, share: f64) -> u64 {
-        if self.histogram.is_empty() { 0 } else { self.histogram.value_at_quantile(share) }
+        if self.count() == 0 { 0 } else { self.histogram().value_at_quantile(share) }
     }
 
     /// The longest, in nanoseconds.
     #[must_use]
     pub fn max_ns(&self) -> u64 {
-        self.histogram.max()
+        self.histogram().max()
     }
 
     /// The mean, in nanoseconds.
     #[must_use]
     pub fn mean_ns(&self) -> f64 {
-        self.histogram.mean()
+        self.histogram().mean()
     }
 
-    /// The histogram, with three significant digits.
+    /// The histogram, with two significant digits.
     #[must_use]
-    pub const fn histogram(&self) -> &Histogram<u64> {
-        &self.histogram
+    pub fn histogram(&self) -> Cow<'_, Histogram<u64>> {
+        match &self.kept {
+            Kept::Open(histogram) => Cow::Borrowed(histogram),
+            Kept::Folded { deflated, .. } => Cow::Owned(inflated(deflated).expect("it was read before")),
+        }
     }
 
     /// From the histogram that a process recorded, whose bounds must be those of [`Latency::new`].
@@ -81,19 +115,36 @@ impl Latency {
         if own != (1, Self::MAX_NS, Self::DIGITS) {
             return Err(LatencyError(format!("its bounds and digits are {own:?}")));
         }
-        Ok(Self { histogram })
+        Ok(Self { kept: Kept::Open(histogram) })
     }
 
-    fn encode(&self) -> String {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes).expect("a vector takes all bytes");
-        BASE64.encode(bytes)
+    fn deflated(&self) -> Vec<u8> {
+        match &self.kept {
+            Kept::Folded { deflated, .. } => deflated.to_vec(),
+            Kept::Open(histogram) => {
+                let mut bytes = Vec::new();
+                let written = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+                written.expect("a vector takes all bytes");
+                bytes
+            }
+        }
     }
 
     fn decode(text: &str) -> Result<Self, LatencyError> {
         let bytes = BASE64.decode(text).map_err(|error| LatencyError(error.to_string()))?;
-        let read = Deserializer::new().deserialize(&mut bytes.as_slice());
-        Self::from_histogram(read.map_err(|error| LatencyError(error.to_string()))?)
+        let read = Self::from_histogram(inflated(&bytes)?)?;
+        Ok(Self { kept: Kept::Folded { count: read.count(), deflated: bytes.into() } })
+    }
+}
+
+fn inflated(bytes: &[u8]) -> Result<Histogram<u64>, LatencyError> {
+    let mut bytes = bytes;
+    Deserializer::new().deserialize(&mut bytes).map_err(|error| LatencyError(error.to_string()))
+}
+
+impl PartialEq for Latency {
+    fn eq(&self, other: &Self) -> bool {
+        self.count() == other.count() && *self.histogram() == *other.histogram()
     }
 }
 
@@ -105,7 +156,7 @@ impl Default for Latency {
 
 impl Serialize for Latency {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.encode())
+        serializer.serialize_str(&BASE64.encode(self.deflated()))
     }
 }
 
@@ -129,7 +180,26 @@ mod tests {
         let text = serde_json::to_string(&latency).expect("it is plain");
         let back: Latency = serde_json::from_str(&text).expect("it was just written");
         assert_eq!(back, latency);
-        assert_eq!(back.count(), 6);
+        assert_eq!((back.count(), back.max_ns()), (6, latency.max_ns()));
+        assert_eq!(serde_json::to_string(&back).expect("it is plain"), text);
         assert!(serde_json::from_str::<Latency>(&text.replace("HISTF", "hISTF")).is_err());
+    }
+
+    #[test]
+    fn what_was_read_is_small_until_something_is_added() {
+        let mut latency = Latency::new();
+        (1..=1_000).for_each(|duration_ns| latency.record(duration_ns));
+        let mut folded = latency.folded();
+        assert!(
+            matches!(&folded.kept, Kept::Folded { deflated, .. } if deflated.len() < 1_000),
+            "{folded:?}"
+        );
+        assert_eq!((folded.quantile_ns(0.5), &folded), (latency.quantile_ns(0.5), &latency));
+        folded.merge(&latency.folded());
+        folded.record(7);
+        assert_eq!(folded.count(), 2_001);
+        latency.record(7);
+        assert_ne!(folded, latency);
+        assert_eq!(Latency::new().folded(), Latency::new());
     }
 }

@@ -139,3 +139,25 @@ fn a_panic_of_the_harness_is_its_own_failure() {
         assert!(report.to_string().contains("asks for a panic in the process"), "{scenario}: {report:#}");
     }
 }
+
+/// Faults that were asked for and never met a schedule: what they do was not looked at.
+#[test]
+fn an_exploration_that_injects_none_of_its_faults_is_inconclusive() {
+    let place = Place::new();
+    if !can_explore(&place, "an_exploration_that_injects_none_of_its_faults_is_inconclusive") {
+        return;
+    }
+    let keys = "strategy = \"exhaustive\"\nfaults = [\"ENOSPC\"]";
+    let explored = |schedules: u64| {
+        let programs =
+            format!("[[\"create c1\"], [\"delete c1\"]]\n{keys}\nbudget = {{ schedules = {schedules} }}");
+        place.file("s.toml", &exploration(LIBRARY, &programs));
+        let report = json(&ends_with(&mut place.run(&["s.toml", "--format", "json"]), 102));
+        report["scenarios"][0]["reasons"].to_string()
+    };
+    // The first schedule is without a fault.
+    let told = explored(1);
+    assert!(told.contains("no fault was injected in any schedule"), "{told}");
+    let told = explored(40);
+    assert!(!told.contains("no fault was injected") && told.contains("budget"), "{told}");
+}

@@ -72,5 +72,5 @@ fn histograms(arena: &Arena) -> Result<[Latency; 3], String> {
             total.merge(&latency.map_err(|error| format!("a histogram of process {process}: {error}"))?);
         }
     }
-    Ok(merged)
+    Ok(merged.map(|latency| latency.folded()))
 }

@@ -93,7 +93,7 @@ impl Meter {
         for (latency, length) in [&self.wait, &self.hold, &self.whole].into_iter().zip(&tally.histogram_bytes)
         {
             let before = bytes.len();
-            serializer.serialize(latency.histogram(), &mut bytes).map_err(io::Error::other)?;
+            serializer.serialize(&*latency.histogram(), &mut bytes).map_err(io::Error::other)?;
             length.store((bytes.len() - before) as u32, Ordering::Relaxed);
         }
         if bytes.len() > HISTOGRAM_BYTES {

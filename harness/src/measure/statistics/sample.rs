@@ -117,7 +117,8 @@ impl Sample {
 impl Merged {
     fn of(latencies: &[&Latency]) -> Self {
         let recorded = |latency: &Latency| -> Vec<(u64, u64)> {
-            let steps = latency.histogram().iter_recorded();
+            let histogram = latency.histogram();
+            let steps = histogram.iter_recorded();
             steps.map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
         };
         let counts: Vec<_> = latencies.iter().map(|latency| recorded(latency)).collect();
