@@ -187,6 +187,6 @@ fn a_little() {
 fn at_length() {
     kill_harnesses(130);
     mutate_inputs(90, 500);
-    inject_errors(12_000);
+    inject_errors(16_000);
     run_under_load(110);
 }
