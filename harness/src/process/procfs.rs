@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What a file of `/proc` says, as text. The kernel does not tell how long it is, so that whoever goes by that reads it in
@@ -88,6 +89,13 @@ pub fn pids() -> Vec<u32> {
 /// The children of a process that are there, dead ones among them.
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {
+    if is_single(pid) {
+        return children_of_single(pid);
+    }
+    children_of_all(pid)
+}
+
+fn children_of_all(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(path(pid, "task")) else { return Vec::new() };
     let listed: Option<Vec<String>> = threads
         .flatten()
@@ -116,13 +124,34 @@ pub fn children_of_single(pid: u32) -> Vec<u32> {
     match text(format!("/proc/{pid}/task/{pid}/children")) {
         Ok(listed) => listed.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect(),
         // It is gone, or the kernel lists no children.
-        Err(_) => children(pid),
+        Err(_) => children_of_all(pid),
     }
+}
+
+/// Whether a process has one thread, and so is its first: told by one call, where listing takes five.
+fn is_single(pid: u32) -> bool {
+    // Two for the folder itself, and one for each thread.
+    fs::metadata(path(pid, "task")).is_ok_and(|about| about.nlink() == 3)
+}
+
+/// All that descends from a process, dead ones among them. Whoever is handed to another parent meanwhile may be missed.
+#[must_use]
+pub fn descendants(of: u32) -> Vec<u32> {
+    let mut found = children(of);
+    let mut at = 0;
+    while let Some(&pid) = found.get(at) {
+        found.extend(children(pid));
+        at += 1;
+    }
+    found
 }
 
 /// The threads of a process, by number.
 #[must_use]
 pub fn threads(pid: u32) -> Vec<u32> {
+    if is_single(pid) {
+        return vec![pid];
+    }
     let Ok(entries) = fs::read_dir(path(pid, "task")) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }

@@ -303,6 +303,9 @@ impl Containers {
     fn stays(&self) -> String {
         let host = self.host();
         let mut deadline = Deadline::after(GRACE);
+        while clean::sees_any(&host.ground) && !deadline.is_over() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         loop {
             let mut text = String::new();
             for (name, id) in self.calls.names.iter().zip(&self.ids) {

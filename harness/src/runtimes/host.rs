@@ -358,12 +358,8 @@ impl Host {
 /// How long a process and all below it were on a processor so far, in nanoseconds.
 #[must_use]
 pub fn ran_ns(pid: u32) -> u64 {
-    let mut tree = vec![pid];
-    let mut at = 0;
-    while let Some(&pid) = tree.get(at) {
-        tree.extend(procfs::children(pid));
-        at += 1;
-    }
+    let mut tree = procfs::descendants(pid);
+    tree.push(pid);
     tree.iter().flat_map(|pid| procfs::threads(*pid)).map(procfs::ran_ns).sum()
 }
 

@@ -20,8 +20,20 @@ use crate::process::sys::seccomp::{Notification, Reply};
 
 /// How long to wait for a stop before looking whether there can be one.
 const SOON: Duration = Duration::from_millis(1);
+/// How long somebody who was let go is waited for before anybody is looked at: most stop again within that, and a look costs
+/// more than a stop does.
+const BRIEFLY: Duration = Duration::from_micros(300);
 /// Between two looks that must see the same.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
+
+/// How long somebody has been running whom nobody stopped.
+#[derive(Default)]
+struct Busy {
+    since: Option<Instant>,
+    has_waited: bool,
+    /// How long all of the tree had been on a processor when they had been waited for once.
+    ran_ns: Option<u64>,
+}
 
 /// What a tree came to.
 enum Next {
@@ -142,15 +154,23 @@ impl Machine {
 
     /// Serves a process until all of its tasks stand still, and says what it is about to do.
     pub(super) fn settle(&mut self, process: usize) -> Result<()> {
+        // Somebody was let go before, or has just been started.
+        let mut goes_on = true;
         loop {
-            match self.next(process)? {
+            match self.next(process, goes_on)? {
                 Next::Stop(stop) => {
                     // Whoever makes call after call that concerns nobody never stands still.
                     self.check_time(process)?;
                     self.on_stop(process, stop)?;
+                    goes_on = self.trees[process].held(stop.task).is_none();
                 }
-                Next::End => self.on_end(process)?,
-                Next::Still if self.let_the_ready_go(process)? || self.let_one_leave(process, false)? => {}
+                Next::End => {
+                    self.on_end(process)?;
+                    goes_on = false;
+                }
+                Next::Still if self.let_the_ready_go(process)? || self.let_one_leave(process, false)? => {
+                    goes_on = true;
+                }
                 Next::Still => break,
             }
         }
@@ -159,16 +179,21 @@ impl Machine {
         Ok(())
     }
 
-    fn next(&mut self, process: usize) -> Result<Next> {
+    /// What a process comes to; `goes_on` where somebody of it was let go last, and not held.
+    fn next(&mut self, process: usize, mut goes_on: bool) -> Result<Next> {
         let mut before = None;
-        let mut since: Option<(Instant, u64)> = None;
+        let mut busy = Busy::default();
         loop {
             let tree = &self.trees[process];
             if tree.is_held() || (tree.root.is_none() && tree.phase != Phase::Running && !tree.is_many) {
                 return Ok(Next::Still);
             }
-            let at_most =
-                if self.real_time || before.is_some() || tree.is_many { Duration::ZERO } else { SOON };
+            let at_most = match () {
+                () if self.real_time || before.is_some() => Duration::ZERO,
+                () if !tree.is_many => SOON,
+                () if std::mem::take(&mut goes_on) => BRIEFLY,
+                () => Duration::ZERO,
+            };
             match tree.hear(at_most)? {
                 Heard::Stop => match self.receive(process)? {
                     Some(stop) => return Ok(Next::Stop(stop)),
@@ -196,20 +221,27 @@ impl Machine {
                 }
                 Look::Busy => {
                     before = None;
-                    self.wait_for_the_busy(process, &mut since)?;
+                    self.wait_for_the_busy(process, &mut busy)?;
                 }
             }
         }
     }
 
     /// Somebody runs: waits for a stop, for no longer than is allowed.
-    fn wait_for_the_busy(&mut self, process: usize, since: &mut Option<(Instant, u64)>) -> Result<()> {
+    fn wait_for_the_busy(&mut self, process: usize, busy: &mut Busy) -> Result<()> {
         let ran = |machine: &Self| machine.family(process).into_iter().map(procfs::ran_ns).sum::<u64>();
-        let (_, ran_before) = *since.get_or_insert_with(|| (Instant::now(), ran(self)));
-        self.trees[process].hear(SOON)?;
         let limit = self.options.step_limit;
-        let is_late = since.is_some_and(|(since, _)| since.elapsed() > limit);
-        if is_late && ran(self).saturating_sub(ran_before) > limit.as_nanos() as u64 {
+        let since = *busy.since.get_or_insert_with(Instant::now);
+        // Most stop before anybody needs to know.
+        if busy.has_waited && busy.ran_ns.is_none() {
+            busy.ran_ns = Some(ran(self));
+        }
+        self.trees[process].hear(SOON)?;
+        busy.has_waited = true;
+        if since.elapsed() > limit
+            && let Some(ran_before) = busy.ran_ns
+            && ran(self).saturating_sub(ran_before) > limit.as_nanos() as u64
+        {
             return Err(TraceeError::Runaway {
                 process: process + 1,
                 command: self.line(process),

@@ -117,17 +117,13 @@ const fn is_limit(argument: u64) -> bool {
 
 /// All that descends from a process, dead ones among them.
 pub(crate) fn descendants(of: u32) -> Vec<u32> {
-    descend(of, procfs::children)
+    procfs::descendants(of)
 }
 
 /// All that descends from a process, where only these have started anybody, and all have one thread.
 pub(crate) fn descendants_by(of: u32, starters: &[u32]) -> Vec<u32> {
     let has_any = |pid| pid == of || starters.contains(&pid);
     let children = |pid| if has_any(pid) { procfs::children_of_single(pid) } else { Vec::new() };
-    descend(of, children)
-}
-
-fn descend(of: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
     let mut found = children(of);
     let mut at = 0;
     while let Some(&pid) = found.get(at) {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use rustc_hash::FxHashMap;
 
 use super::fork_server::Template;
@@ -269,10 +270,9 @@ impl Tree {
     pub fn hear(&self, at_most: Duration) -> io::Result<Heard> {
         let root = self.root.as_ref().map(|(_, handle)| PollFd::new(handle.as_fd(), PollFlags::POLLIN));
         let mut polled = [Some(PollFd::new(self.slot.listener.as_fd(), PollFlags::POLLIN)), root];
-        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
         let count = if polled[1].is_some() { 2 } else { 1 };
         let mut polled: Vec<PollFd<'_>> = polled.iter_mut().take(count).filter_map(Option::take).collect();
-        match poll(&mut polled, timeout) {
+        match ppoll(&mut polled, Some(TimeSpec::from_duration(at_most)), None) {
             Ok(0) | Err(Errno::EINTR) => return Ok(Heard::Nothing),
             Ok(_) => {}
             Err(error) => return Err(error.into()),
