@@ -105,12 +105,14 @@ pub fn every_script_shows_its_finding(_: &Zygote) {
 
 /// What shows in so few rounds (2 of 89, 1 of 67) that its budget may end before, or takes minutes on a busy machine: with
 /// `FLOCKWORK_LONG=1` only, as `just findings` sets.
-const RARE: [&str; 6] = [
+const RARE: [&str; 8] = [
     "crun-start-dies.toml",
     "crun-start-hangs.toml",
     "runc-create-create.toml",
     "runc-killed-create.toml",
+    "runsc-two-resumes.toml",
     "youki-killed-create.toml",
+    "youki-killed-delete.toml",
     "youki-lost-winner.toml",
 ];
 
