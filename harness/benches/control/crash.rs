@@ -116,29 +116,35 @@ fn flockwork(place: &Path, words: &[&str]) -> Value {
     report["scenarios"][0].clone()
 }
 
-/// States a second of the library beside another process, on a folder in memory, executions included.
+/// States a second of the library beside another process, on a folder in memory: judging alone, and with the executions and the
+/// count of interleavings that each exploration ends with.
 fn library(zygote: &mut Zygote) {
-    let mut rates = Vec::new();
-    let mut states = 0;
-    for _ in 0..ROUNDS {
-        let run = explored(zygote, 2, StrategyPlan::Exhaustive { preemptions: None }, 100_000, |plan| {
-            let call = |operation| vec![Call { operation, container: 0 }];
-            plan.processes = vec![call(Operation::Pause), call(Operation::State)];
-            plan.subject =
-                SubjectPlan::Library(LibraryPlan { write: WritePolicy::Fsync, ..LibraryPlan::default() });
-            plan.power = Some(PowerPlan {
-                disk: "posix".into(),
-                is_durable: true,
-                without_fsync: Vec::new(),
-                late_fsync: Vec::new(),
+    let pairs = [("pause beside state", Operation::Pause), ("kill beside start", Operation::Kill)];
+    for ((name, first), second) in pairs.into_iter().zip([Operation::State, Operation::Start]) {
+        let [mut judging, mut all] = [const { Vec::new() }; 2];
+        let mut states = 0;
+        for _ in 0..ROUNDS {
+            let run = explored(zygote, 2, StrategyPlan::Exhaustive { preemptions: None }, 100_000, |plan| {
+                let call = |operation| vec![Call { operation, container: 0 }];
+                plan.processes = vec![call(first), call(second)];
+                plan.subject =
+                    SubjectPlan::Library(LibraryPlan { write: WritePolicy::Fsync, ..LibraryPlan::default() });
+                plan.power = Some(PowerPlan {
+                    disk: "posix".into(),
+                    is_durable: true,
+                    without_fsync: Vec::new(),
+                    late_fsync: Vec::new(),
+                });
             });
-        });
-        let power = run.power.expect("power losses were judged");
-        assert_eq!(power.unjudged, None);
-        states = power.states;
-        rates.push(states as f64 / (run.duration_ns as f64 / 1e9));
+            let power = run.power.expect("power losses were judged");
+            assert_eq!(power.unjudged, None);
+            states = power.states;
+            judging.push(states as f64 / (power.judging_ns as f64 / 1e9));
+            all.push(states as f64 / (run.duration_ns as f64 / 1e9));
+        }
+        row(&format!("library, {name}: states/s judged ({states} states)"), judging);
+        row("the same with the executions and the count of orders", all);
     }
-    row(&format!("library: states judged/s ({states} states)"), rates);
 }
 
 /// States a second that a program judges, beside plain runs of it.

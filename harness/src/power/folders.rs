@@ -125,12 +125,17 @@ fn read_file(path: &Path, like: Option<&Node>) -> io::Result<Content> {
 }
 
 /// Writes a file anew; zeros that nobody wrote stay holes.
-fn write_file(path: &Path, content: &Content) -> io::Result<()> {
+fn write_file(path: &Path, content: &Content, mode: u32) -> io::Result<()> {
     let file = fs::File::create(path)?;
+    let mut end = 0;
     for (offset, bytes) in content.written() {
         file.write_all_at(bytes, offset)?;
+        end = offset + bytes.len() as u64;
     }
-    file.set_len(content.len())
+    if end != content.len() {
+        file.set_len(content.len())?;
+    }
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 /// The first folder below this one at which another filesystem is mounted. A copy has it all on one, where renames between the two
@@ -154,6 +159,11 @@ pub fn mounted_within(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(None)
 }
 
+/// Lays an image out in a folder in which nothing lies.
+pub fn lay_anew(image: &Image, folder: &Path) -> io::Result<()> {
+    make(image, |_| false, |path| folder.join(path))
+}
+
 /// Turns state folders that hold one image into folders that hold another.
 pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
     let place = |path: &str| -> PathBuf {
@@ -172,13 +182,21 @@ pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
             _ => fs::remove_file(place(path))?,
         }
     }
+    make(to, is_kept, place)
+}
+
+/// Makes all of an image that is not there already.
+fn make(image: &Image, is_there: impl Fn(&str) -> bool, place: impl Fn(&str) -> PathBuf) -> io::Result<()> {
     let mut first: HashMap<u32, &str> = HashMap::new();
-    for (path, (inode, node)) in to.nodes().iter().filter(|(path, _)| !is_kept(path)) {
+    for (path, (inode, node)) in image.nodes().iter().filter(|(path, _)| !is_there(path)) {
         let target = place(path);
         match node {
             Node::Folder { mode } => {
-                if !target.is_dir() {
-                    fs::create_dir(&target)?;
+                match fs::create_dir(&target) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !target.is_dir() => {
+                        return Err(error);
+                    }
+                    _ => {}
                 }
                 fs::set_permissions(&target, Permissions::from_mode(*mode))?;
             }
@@ -188,8 +206,7 @@ pub fn lay(from: &Image, to: &Image, folders: &[PathBuf]) -> io::Result<()> {
                     fs::hard_link(place(other), &target)?;
                     continue;
                 }
-                write_file(&target, content)?;
-                fs::set_permissions(&target, Permissions::from_mode(*mode))?;
+                write_file(&target, content, *mode)?;
                 first.insert(*inode, path);
             }
         }

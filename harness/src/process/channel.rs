@@ -36,12 +36,12 @@ impl Channel {
         let rights = descriptors.as_slice();
         let control = [ControlMessage::ScmRights(rights)];
         let control = if rights.is_empty() { &[][..] } else { &control[..] };
-        let sent = retry(|| {
-            let flags = MsgFlags::MSG_NOSIGNAL;
-            sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(&length)], control, flags, None)
-        })?;
-        (&self.stream).write_all(&length[sent..])?;
-        (&self.stream).write_all(&body)
+        // In one call: whoever waits is woken once.
+        let parts = [IoSlice::new(&length), IoSlice::new(&body)];
+        let sent =
+            retry(|| sendmsg::<()>(self.stream.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None))?;
+        (&self.stream).write_all(&length[sent.min(length.len())..])?;
+        (&self.stream).write_all(&body[sent.saturating_sub(length.len())..])
     }
 
     /// Waits for a message, and the descriptor that came with it; `None` once the other end is gone.

@@ -17,7 +17,7 @@ use super::outcome::{Done, Ending, Outcome, Output};
 use super::run::Played;
 use super::site::Site;
 use crate::disk::{Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, state_of, walk_while};
-use crate::ground::Capture;
+use crate::ground::{Capture, Ground};
 use crate::history::Clock;
 use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded};
@@ -291,9 +291,7 @@ impl Losses<'_> {
             // Nobody reads it but us.
             return Ok(played);
         }
-        self.site.put_back()?;
-        folders::lay(before, image, &self.site.work)
-            .map_err(RaceError::failed("a state cannot be laid out"))?;
+        self.lay(image, before)?;
         let then = if self.has_then { None } else { Some(std::mem::take(&mut self.site.then)) };
         // Whatever ran before was cleared away when it had been looked at.
         let looked = self.site.look_after(&mut played);
@@ -301,7 +299,27 @@ impl Losses<'_> {
             self.site.then = then;
         }
         looked?;
+        let now = if played.outcome.then.is_empty() {
+            self.site.ground.capture().map_err(RaceError::from)?
+        } else {
+            played.outcome.folders_then.clone()
+        };
+        if now == played.outcome.folders {
+            self.site.laid = Some(image.clone());
+        }
         Ok(played)
+    }
+
+    /// Lays an image out: from the last one where that lies there still, else from what lay there at first.
+    fn lay(&mut self, image: &Image, before: &Image) -> Result<(), NoBaseline> {
+        if let Some(there) = self.site.laid.take()
+            && folders::lay(&there, image, &self.site.work).is_ok()
+        {
+            return Ok(());
+        }
+        self.site.put_back()?;
+        let laid = folders::lay(before, image, &self.site.work);
+        Ok(laid.map_err(RaceError::failed("a state cannot be laid out"))?)
     }
 }
 

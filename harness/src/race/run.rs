@@ -100,6 +100,15 @@ enum Action {
     Kill(usize),
 }
 
+/// What became of a command that ran alone.
+struct Ran {
+    done: Done,
+    /// Who waits for what, where it did not end in time.
+    waiting: Vec<String>,
+    /// What it left behind.
+    left: Vec<Stray>,
+}
+
 /// A command that runs.
 struct Running {
     step: Step,
@@ -119,7 +128,8 @@ impl Site {
         let mut left: Vec<Stray> = Vec::new();
         for &step in order {
             let ready = self.processes[step.0][step.1].clone();
-            let (one, waiting) = self.run_one(&ready, &name_of(step), &who(step, &self.processes))?;
+            let ran = self.run_one(&ready, &name_of(step), &who(step, &self.processes), Then::Leave)?;
+            let Ran { done: one, waiting, left: behind } = ran;
             let is_hung = one.ending == Ending::TimedOut;
             if let Some(containers) = &mut self.containers {
                 containers.settle(step, &one)?;
@@ -129,7 +139,7 @@ impl Site {
             if is_hung {
                 break;
             }
-            left = self.spawner.settle(self.grace, Then::Leave)?;
+            left = behind;
         }
         self.conclude(done, &left, &mut played)?;
         Ok(played)
@@ -207,36 +217,37 @@ impl Site {
 
     /// Runs one command that belongs to no process, and clears away what it leaves behind.
     pub fn run_alone(&mut self, ready: &Ready, name: &str) -> Result<Done, RaceError> {
-        let (done, _) = self.run_one(ready, name, name)?;
-        self.spawner.settle(self.grace, Then::Kill)?;
-        self.drain()?;
-        Ok(done)
+        Ok(self.run_one(ready, name, name, Then::Kill)?.done)
     }
 
-    /// Runs one command to its end, or to the end of its time.
-    fn run_one(&mut self, ready: &Ready, name: &str, who: &str) -> Result<(Done, Vec<String>), RaceError> {
+    /// Runs one command to its end, or to the end of its time, and lets everything settle.
+    fn run_one(&mut self, ready: &Ready, name: &str, who: &str, then: Then) -> Result<Ran, RaceError> {
         let slot = self.next_slot();
         let start = self.start(ready, slot, name);
-        let started = match self.spawner.start(vec![start])?.remove(0) {
-            Ok(started) => started,
-            Err(error) => return Ok((not_started(error.errno), Vec::new())),
-        };
+        self.spawner.run(start, self.grace, then)?;
         let mut deadline = Deadline::after(self.time_limit);
         let mut waiting = Vec::new();
         let mut is_late = false;
-        let ended = loop {
-            if let Some(ended) = self.spawner.ended(LOOK)?.filter(|ended| ended.slot == slot) {
-                break ended;
+        let (ended, left) = loop {
+            match self.spawner.ran(slot, LOOK, self.grace)? {
+                Some(Ok(ran)) => break ran,
+                Some(Err(error)) => {
+                    return Ok(Ran { done: not_started(error.errno), waiting, left: Vec::new() });
+                }
+                None => {}
             }
             self.must_be_short(name, &ready.text)?;
-            if deadline.is_over() && !is_late {
+            if deadline.is_over()
+                && !is_late
+                && let Some(pid) = self.spawner.pid_of(slot)?
+            {
                 is_late = true;
-                waiting = hang::told(&[(who.to_owned(), started.pid)], self.spawner.pid(), &self.work);
+                waiting = hang::told(&[(who.to_owned(), pid)], self.spawner.pid(), &self.work);
                 self.spawner.signal(slot, Signal::SIGKILL)?;
             }
         };
         let ending = if is_late { Ending::TimedOut } else { ending(ended.status) };
-        Ok((self.done(ending, name)?, waiting))
+        Ok(Ran { done: self.done(ending, name)?, waiting, left })
     }
 
     fn done(&self, ending: Ending, name: &str) -> Result<Done, RaceError> {

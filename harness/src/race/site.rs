@@ -7,6 +7,7 @@ use super::command::{Command, CommandError, Placeholders, check_numbers, check_p
 use super::containers::{self, Calls, Containers};
 use super::error::RaceError;
 use super::orders::Step;
+use crate::disk::Image;
 use crate::ground::{Backup, Folders, Ground, copied_bytes, copy, put_back_from};
 use crate::plan::race::RacePlan;
 use crate::plan::rounds::OciPlan;
@@ -35,6 +36,8 @@ pub(crate) struct Site {
     /// The containers that they share, where they are operations of a runtime. After the spawner: what is raced ends first.
     pub containers: Option<Containers>,
     pub ground: Folders,
+    /// What a power loss left, where just that lies in the folders.
+    pub laid: Option<Image>,
     /// The commands of each process.
     pub processes: Vec<Vec<Ready>>,
     pub observe: Option<Ready>,
@@ -84,6 +87,7 @@ impl Site {
             spawner,
             containers: None,
             ground,
+            laid: None,
             processes: Vec::new(),
             observe: None,
             then: Vec::new(),
@@ -152,6 +156,7 @@ impl Site {
             processes: processes.map(|(texts, words)| texts.iter().zip(words).map(ready).collect()).collect(),
             containers: Some(containers),
             ground: Folders::new(std::iter::empty()),
+            laid: None,
             observe: None,
             then: Vec::new(),
             time_limit: Duration::from_nanos(plan.time_limit_ns),
@@ -213,6 +218,7 @@ impl Site {
 
     /// Puts everything back to what it was at first.
     pub fn put_back(&mut self) -> Result<(), RaceError> {
+        self.laid = None;
         if let Some(containers) = &mut self.containers {
             containers.put_back()?;
         }

@@ -147,26 +147,32 @@ fn examine(
     subject: &dyn Subject,
     containers: &[String],
 ) -> Result<Found, ControlError> {
-    let list = Call { operation: Operation::List, container: 0 };
-    let listed = control.ask(list)?;
-    let mut asked = vec![(list, listed.clone())];
-    let mut states = Vec::new();
-    for container in 0..containers.len() as u32 {
-        let call = Call { operation: Operation::State, container };
-        let state = control.ask(call)?;
-        asked.push((call, state.clone()));
-        states.push(state);
-    }
+    let all = 0..containers.len() as u32;
+    let call = |operation| move |container| Call { operation, container };
+    let mut looks = vec![Call { operation: Operation::List, container: 0 }];
+    looks.extend(all.clone().map(call(Operation::State)));
+    let seen = control.ask(&looks)?;
     let sorted = sort(&control.root, subject, containers);
     let can_force = subject.traits().has(Operation::ForceDelete);
+    let row = [Operation::ForceDelete, Operation::Create, Operation::ForceDelete];
+    let recoveries: Vec<Call> = if can_force {
+        all.flat_map(|container| row.map(|operation| Call { operation, container })).collect()
+    } else {
+        Vec::new()
+    };
+    let mut recovered = control.ask(&recoveries)?.into_iter();
+    let mut recovery = || match (recovered.next(), recovered.next(), recovered.next()) {
+        (Some(delete), Some(create), Some(delete_again)) => Ok(Recovery { delete, create, delete_again }),
+        _ => Err(NO_FORCE),
+    };
     let mut examined = Vec::new();
-    for (container, state) in (0..).zip(states) {
+    for (container, state) in (0..).zip(&seen[1..]) {
         let files = sorted.containers.iter().find(|(index, _)| *index == container);
         examined.push(QuietContainer {
-            state: Ok(state),
+            state: Ok(state.clone()),
             files: Ok(files.map(|(_, files)| files.clone()).unwrap_or_default()),
             process: Err(NO_PROCESS),
-            recovery: if can_force { Ok(recover(control, container)?) } else { Err(NO_FORCE) },
+            recovery: recovery(),
         });
     }
     let quiet = Quiet {
@@ -174,18 +180,9 @@ fn examine(
         strays: Ok(sorted.strays),
         remains: if can_force { Ok(remains(&control.root, subject)) } else { Err(NO_FORCE) },
         processes: Err(UNCONTROLLED),
-        list: Ok(listed),
+        list: Ok(seen[0].clone()),
     };
-    Ok(Found { quiet, asked })
+    Ok(Found { quiet, asked: looks.into_iter().zip(seen).collect() })
 }
 
 const NO_FORCE: Unobserved = Unobserved::lacking(NO_FORCE_DELETE);
-
-fn recover(control: &mut Control, container: u32) -> Result<Recovery, ControlError> {
-    let mut ask = |operation| control.ask(Call { operation, container });
-    Ok(Recovery {
-        delete: ask(Operation::ForceDelete)?,
-        create: ask(Operation::Create)?,
-        delete_again: ask(Operation::ForceDelete)?,
-    })
-}

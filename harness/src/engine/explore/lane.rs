@@ -16,6 +16,7 @@ use crate::explore::step::Mask;
 use crate::history::Outcome;
 use crate::plan::{Call, ExplorePlan};
 use crate::process::Zygote;
+use crate::process::clock::now_ns;
 use crate::subject::{Subject, Traits};
 
 /// A set of controlled processes on a processor of its own, with a folder of its own, that runs and judges
@@ -65,8 +66,7 @@ impl Lane {
     }
 
     fn set_up(&mut self, setup: &[Call], containers: &[String]) -> Result<(), EngineError> {
-        for &call in setup {
-            let reply = self.control.ask(call)?;
+        for (&call, reply) in setup.iter().zip(self.control.ask(setup)?) {
             if reply.answer().is_none_or(|answer| answer.outcome != Outcome::Ok) {
                 let what = call.words(containers);
                 return Err(EngineError::Failed(format!("setup: {what} was {reply}")));
@@ -117,7 +117,13 @@ impl Lane {
                 Ok(Looked { power, found: None })
             }
             (Ok(Some(fresh)), Some(power)) => {
-                power.look(fresh, left, &mut self.control, self.subject.as_ref(), &mut self.examined)
+                let begun_ns = now_ns();
+                let looked =
+                    power.look(fresh, left, &mut self.control, self.subject.as_ref(), &mut self.examined);
+                looked.map(|mut looked| {
+                    looked.power.judging_ns = now_ns() - begun_ns;
+                    looked
+                })
             }
             _ => Ok(Looked::default()),
         }

@@ -104,10 +104,13 @@ pub struct Power {
     pub is_bounded: bool,
     /// Why some could not be judged.
     pub unjudged: Option<String>,
+    /// How long it took to find the states, lay them out and judge them, in nanoseconds; of several lanes added up.
+    pub judging_ns: u64,
 }
 
 impl Power {
     fn add(&mut self, more: Self) {
+        self.judging_ns += more.judging_ns;
         self.states += more.states;
         self.executions += more.executions;
         self.moments += more.moments;

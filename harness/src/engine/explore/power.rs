@@ -13,7 +13,7 @@ use flockwork::Operation;
 use super::Power;
 use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, number, without};
 use super::judge::{self, Examined, JudgedExecution};
-use crate::disk::{Bounds, Change, Disk, Image, State, walk};
+use crate::disk::{Bounds, Change, Disk, State, walk};
 use crate::evidence::{Exit, ExitHow};
 use crate::history::{Outcome, Record};
 use crate::plan::{FsyncName, PowerPlan};
@@ -205,20 +205,13 @@ impl PowerLosses {
             return Ok(None);
         }
         if !examined.has(files) {
-            self.lay(&state.image, control)?;
+            control.lay(&state.image)?;
         }
         let verdict = judge::judge(control, subject, examined, files, cut)?;
         if verdict.violations.is_empty() {
             self.clean.insert(likeness);
         }
         Ok(Some(verdict))
-    }
-
-    fn lay(&self, image: &Image, control: &mut Control) -> Result<(), ControlError> {
-        control.restore()?;
-        folders::lay(&self.before.image, image, std::slice::from_ref(&control.root))?;
-        control.distrust();
-        Ok(())
     }
 }
 

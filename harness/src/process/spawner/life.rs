@@ -63,7 +63,7 @@ fn be(line: &Channel, settings: &Settings) -> io::Result<()> {
     line.send(&SpawnerMessage::Ready(pid), listener.as_ref().map(AsFd::as_fd))?;
     // Whoever is under a filter must not keep its own listener alive: its end would go unheard.
     drop(listener);
-    let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new() };
+    let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new(), alone: None };
     let served = spawner.serve();
     spawner.kill_all()?;
     served
@@ -104,6 +104,23 @@ struct Spawner<'s> {
     watch: SignalFd,
     /// Commands that have not ended: their slots by their pids.
     running: BTreeMap<u32, u32>,
+    /// The one after which everything is to settle.
+    alone: Option<Alone>,
+}
+
+/// A command after which everything is to settle.
+struct Alone {
+    slot: u32,
+    grace: Duration,
+    kill: bool,
+}
+
+/// What was found as children were reaped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Children {
+    Some,
+    /// There are none: nothing that was started is there, nor anything that it left behind.
+    None,
 }
 
 /// What there is to do.
@@ -150,10 +167,19 @@ impl Spawner<'_> {
                 let started = starts.iter().map(|start| self.start(start)).collect();
                 self.line.send(&SpawnerMessage::Started(started), None)?;
                 // Whoever ended while signals were let in was not heard of.
-                self.reap()
+                self.reap().map(drop)
             }
+            SpawnerOrder::Run { start, grace_ns, kill } => {
+                self.alone = Some(Alone { slot: start.slot, grace: Duration::from_nanos(grace_ns), kill });
+                if let Err(error) = self.start(&start) {
+                    self.alone = None;
+                    self.line.send(&SpawnerMessage::Ran(Err(error)), None)?;
+                }
+                self.reap().map(drop)
+            }
+            SpawnerOrder::Pid { slot } => self.line.send(&SpawnerMessage::Pid(self.pid_of(slot)), None),
             SpawnerOrder::Signal { slot, signal } => {
-                let pid = self.running.iter().find(|(_, running)| **running == slot).map(|(pid, _)| *pid);
+                let pid = self.pid_of(slot);
                 if let (Some(pid), Ok(signal)) = (pid, Signal::try_from(signal)) {
                     // The leader is our child and not reaped, so that its number is nobody else's, and a group of that
                     // number is its own. Where it has just been forked and is not in its group yet, it gets the signal
@@ -184,6 +210,10 @@ impl Spawner<'_> {
                 self.line.send(&SpawnerMessage::Settled(strays), None)
             }
         }
+    }
+
+    fn pid_of(&self, slot: u32) -> Option<u32> {
+        self.running.iter().find(|(_, running)| **running == slot).map(|(pid, _)| *pid)
     }
 
     fn fork_slot(&self, settings: &SlotSettings, memory: OwnedFd) -> io::Result<u32> {
@@ -233,13 +263,14 @@ impl Spawner<'_> {
     }
 
     /// Reaps whoever has ended, and tells of commands.
-    fn reap(&mut self) -> io::Result<()> {
+    fn reap(&mut self) -> io::Result<Children> {
         while matches!(self.watch.read_signal(), Ok(Some(_))) {}
-        loop {
+        let mut alone = None;
+        let children = loop {
             let reaped = match child::reap() {
                 Ok(Some(reaped)) => reaped,
-                Ok(None) => return Ok(()),
-                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(()),
+                Ok(None) => break Children::Some,
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => break Children::None,
                 Err(error) => return Err(error),
             };
             let Some(slot) = self.running.remove(&reaped.pid) else { continue };
@@ -251,8 +282,20 @@ impl Spawner<'_> {
             let at_ns = now_ns();
             let memory_bytes_max = reaped.memory_bytes_max;
             let ended = Ended { slot, status, at_ns, processor_ns, memory_bytes_max };
-            self.line.send(&SpawnerMessage::Ended(ended), None)?;
+            match self.alone.take_if(|alone| alone.slot == slot) {
+                Some(settling) => alone = Some((ended, settling)),
+                None => self.line.send(&SpawnerMessage::Ended(ended), None)?,
+            }
+        };
+        let Some((ended, Alone { grace, kill, .. })) = alone else { return Ok(children) };
+        if children == Children::None {
+            self.line.send(&SpawnerMessage::Ran(Ok(ended)), None)?;
+            return Ok(children);
         }
+        self.line.send(&SpawnerMessage::Ended(ended), None)?;
+        let strays = self.settle(grace, kill)?;
+        self.line.send(&SpawnerMessage::Settled(strays), None)?;
+        Ok(Children::Some)
     }
 
     /// What commands left behind: children of this process that are no commands, and what these started.
@@ -273,8 +316,8 @@ impl Spawner<'_> {
     fn settle(&mut self, grace: Duration, kill: bool) -> io::Result<Vec<Stray>> {
         let mut deadline = Deadline::after(grace);
         loop {
-            self.reap()?;
-            let strays = self.strays();
+            let children = self.reap()?;
+            let strays = if children == Children::None { Vec::new() } else { self.strays() };
             if strays.is_empty() {
                 return Ok(strays);
             }

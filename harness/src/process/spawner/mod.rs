@@ -50,6 +50,8 @@ pub struct Spawner {
     listener: Option<OwnedFd>,
     /// Ends that were told while another answer was waited for.
     ended: VecDeque<Ended>,
+    /// What was told while something else was awaited.
+    heard: VecDeque<SpawnerMessage>,
 }
 
 impl Spawner {
@@ -63,7 +65,7 @@ impl Spawner {
         }
         match ours.receive::<SpawnerMessage>()? {
             Some((SpawnerMessage::Ready(pid), listener)) => {
-                Ok(Self { line: ours, pid, listener, ended: VecDeque::new() })
+                Ok(Self { line: ours, pid, listener, ended: VecDeque::new(), heard: VecDeque::new() })
             }
             Some((SpawnerMessage::Unready(why), _)) => Err(why.into()),
             _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it was ready").into()),
@@ -132,6 +134,52 @@ impl Spawner {
         }
     }
 
+    /// Starts a command, and has everything settle once it has ended: [`Spawner::ran`] tells. Until then nothing else is asked but
+    /// for its pid, and no signal is sent but to it.
+    pub fn run(&mut self, command: Start, grace: Duration, then: Then) -> io::Result<()> {
+        let grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+        let kill = then == Then::Kill;
+        self.line.send(&SpawnerOrder::Run { start: Box::new(command), grace_ns, kill }, None)
+    }
+
+    /// What became of the command of this slot that [`Spawner::run`] started, with what it left behind, if it ends within this time.
+    pub fn ran(
+        &mut self,
+        slot: u32,
+        at_most: Duration,
+        grace: Duration,
+    ) -> io::Result<Option<Result<(Ended, Vec<Stray>), NotStarted>>> {
+        let until = Instant::now() + at_most;
+        loop {
+            match self.hear(until.saturating_duration_since(Instant::now()))? {
+                None => return Ok(None),
+                Some(SpawnerMessage::Ran(ran)) => return Ok(Some(ran.map(|ended| (ended, Vec::new())))),
+                Some(SpawnerMessage::Ended(ended)) if ended.slot == slot => {
+                    return Ok(Some(Ok((ended, self.answer(grace + ANSWER, settled)?))));
+                }
+                Some(SpawnerMessage::Ended(ended)) => self.ended.push_back(ended),
+                Some(_) => return Err(io::Error::other("the spawner answered what was not asked")),
+            }
+        }
+    }
+
+    /// The pid of a command; none where it has ended.
+    pub fn pid_of(&mut self, slot: u32) -> io::Result<Option<u32>> {
+        self.line.send(&SpawnerOrder::Pid { slot }, None)?;
+        // It may end meanwhile: what is told of that is for whoever waits for its end.
+        let mut others = VecDeque::new();
+        let until = Instant::now() + ANSWER;
+        let pid = loop {
+            match self.hear(until.saturating_duration_since(Instant::now()))? {
+                None => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
+                Some(SpawnerMessage::Pid(pid)) => break pid,
+                Some(other) => others.push_back(other),
+            }
+        };
+        self.heard = others;
+        Ok(pid)
+    }
+
     /// The next command that ended, if one does within this time.
     pub fn ended(&mut self, at_most: Duration) -> io::Result<Option<Ended>> {
         if let Some(ended) = self.ended.pop_front() {
@@ -178,6 +226,9 @@ impl Spawner {
     }
 
     fn hear(&mut self, at_most: Duration) -> io::Result<Option<SpawnerMessage>> {
+        if let Some(message) = self.heard.pop_front() {
+            return Ok(Some(message));
+        }
         let until = Instant::now() + at_most;
         loop {
             let left = until.saturating_duration_since(Instant::now());

@@ -60,6 +60,11 @@ pub struct Start {
 pub(super) enum SpawnerOrder {
     /// Start these, as much at once as can be. Answered by [`SpawnerMessage::Started`].
     Start(Vec<Start>),
+    /// Start a command, and settle as soon as it has ended. Answered by [`SpawnerMessage::Ran`], or by
+    /// [`SpawnerMessage::Ended`] at once and [`SpawnerMessage::Settled`] later where it left something behind.
+    Run { start: Box<Start>, grace_ns: u64, kill: bool },
+    /// Tell the pid of a command that has not ended. Answered by [`SpawnerMessage::Pid`].
+    Pid { slot: u32 },
     /// Send a signal to the process group of a command that has not ended; else nothing happens.
     Signal { slot: u32, signal: i32 },
     /// Let what commands left behind end by itself for so long, and then kill it where `kill` is set. Answered by
@@ -152,6 +157,10 @@ pub(super) enum SpawnerMessage {
     Started(Vec<Result<Started, NotStarted>>),
     /// A command ended.
     Ended(Ended),
+    /// A command ended and left nothing behind, or could not be started.
+    Ran(Result<Ended, NotStarted>),
+    /// The pid of a command; none where it has ended.
+    Pid(Option<u32>),
     /// What was still there when the grace was over.
     Settled(Vec<Stray>),
     /// The pid of the slot that was forked, or why there is none.

@@ -137,8 +137,12 @@ fn attend(context: &ForkContext, identity: Identity) -> Result<i32, String> {
     let header = context.region.header(identity.process);
     let mut session = context.open(identity)?;
     loop {
-        let answer = session.perform(&mail::await_request(header));
-        mail::lay_answer(&context.region, identity.process, answer);
+        mail::await_requests(header);
+        let requests = mail::take_requests(&context.region, identity.process);
+        let mut answers = mail::Answers::begin(&context.region, identity.process);
+        for request in &requests {
+            answers.add(session.perform(request));
+        }
         mail::say_answered(header);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::foresee::{Change, Foreseen};
-use super::snapshot::{Beside, Digest, Snapshot};
+use super::snapshot::{self, Beside, Digest, Snapshot};
 use crate::books::deed::Entry;
 use crate::books::places::Inode;
 
@@ -92,6 +92,15 @@ impl Ground {
         self.touched.clear();
         self.changed = Changed::Nothing;
         Ok(restored.map_or(Restored::Anything, Restored::Entries))
+    }
+
+    /// Puts everything away: nothing lies in the folder then, and that beside it is what it was.
+    pub fn clear(&mut self, root: &Path) -> io::Result<()> {
+        self.distrust();
+        if let Some((_, Some(beside))) = &mut self.taken {
+            beside.restore()?;
+        }
+        snapshot::empty(root)
     }
 
     /// Numbers for what lies in the folder.

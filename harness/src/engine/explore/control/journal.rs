@@ -37,12 +37,6 @@ impl Control {
         if self.journal.is_some() { Recording::Bytes } else { Recording::Lengths }
     }
 
-    /// The folder is no more what any process left.
-    pub fn distrust(&mut self) {
-        self.ground.distrust();
-        self.places.forget_everywhere();
-    }
-
     /// Notes a call that is let go.
     pub(super) fn journal(&mut self, process: usize, told: &Told, known: Known) -> Result<()> {
         if self.journal.is_none() || !lasting::is_kept(&known, counts) {

@@ -19,12 +19,14 @@ use super::tracees::{Forked, Tracees};
 use crate::books::deed::{Ask, Deed, Fd, LockKind};
 use crate::books::locks::{Holding, Locks};
 use crate::books::prediction::Effect;
+use crate::disk::Image;
 use crate::evidence::{self, Exit};
 use crate::explore::machine::{Chooser, End, Execution, Pick, Point};
 use crate::explore::observe::{self, Observer};
 use crate::explore::step::{Event, Footprint, Mask, Step};
 use crate::plan::schedule::Fault;
 use crate::plan::{self, ExplorePlan};
+use crate::power::folders;
 use crate::process::Zygote;
 use crate::process::sys::seccomp::Reply;
 use crate::subject::Answer;
@@ -85,11 +87,11 @@ impl Control {
         self.tracees.examiner()
     }
 
-    /// Has the examiner perform an operation, without control: what it writes is not seen.
-    pub fn ask(&mut self, call: plan::Call) -> Result<evidence::Reply> {
+    /// Has the examiner perform operations, one after the other and without control: what it writes is not seen.
+    pub fn ask(&mut self, calls: &[plan::Call]) -> Result<Vec<evidence::Reply>> {
         self.ground.distrust();
         self.places.forget_everywhere();
-        self.tracees.ask(call)
+        self.tracees.ask(calls)
     }
 
     /// The pid of each process that is there.
@@ -117,6 +119,13 @@ impl Control {
             Restored::Anything => self.places.forget_everywhere(),
         }
         Ok(())
+    }
+
+    /// Lays an image out in the folder, in the place of whatever lies there: what a power loss left.
+    pub fn lay(&mut self, image: &Image) -> Result<()> {
+        self.places.forget_everywhere();
+        self.ground.clear(&self.root)?;
+        Ok(folders::lay_anew(image, &self.root)?)
     }
 
     /// Numbers for what lies in the folder.

@@ -228,6 +228,19 @@ fn fill(folder: &Path, known: &mut Folder, twins: &mut Twins) -> io::Result<()> 
     known.order(folder)
 }
 
+/// Removes all that lies in a folder, even if its permissions forbid that.
+pub(super) fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_folder(&entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a folder with all that is in it, even if its permissions forbid that.
 fn remove_folder(path: &Path) -> io::Result<()> {
     match flockwork::tree::remove_path(path) {

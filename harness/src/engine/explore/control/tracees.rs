@@ -113,31 +113,65 @@ impl Tracees {
         self.watchdog.rest()
     }
 
-    /// Has the examiner perform an operation, without control.
-    pub fn ask(&mut self, call: plan::Call) -> Result<evidence::Reply> {
+    /// Has the examiner perform operations, one after the other and without control.
+    pub fn ask(&mut self, calls: &[plan::Call]) -> Result<Vec<evidence::Reply>> {
+        let mut replies = Vec::with_capacity(calls.len());
+        while replies.len() < calls.len() {
+            let rest = &calls[replies.len()..];
+            replies.extend(self.ask_some(&rest[..rest.len().min(mail::REQUESTS_MAX)])?);
+        }
+        Ok(replies)
+    }
+
+    /// The replies to the first of these, and at least to one: where it does not answer, the others are to be asked again.
+    fn ask_some(&mut self, calls: &[plan::Call]) -> Result<Vec<evidence::Reply>> {
         let examiner = self.examiner();
         let pid = match self.attendant {
             Some(pid) => pid,
             None => *self.attendant.insert(self.fork(examiner)?),
         };
-        self.sequence += 1;
-        let request =
-            Request { operation: call.operation, container: call.container, sequence: self.sequence };
-        let header = self.region.header(examiner as u32);
-        mail::lay_request(header, &request);
+        let number = |(sequence, call): (u64, &plan::Call)| Request {
+            operation: call.operation,
+            container: call.container,
+            sequence,
+        };
+        let requests: Vec<Request> = (self.sequence + 1..).zip(calls).map(number).collect();
+        let region = Arc::clone(&self.region);
+        let header = region.header(examiner as u32);
+        mail::lay_requests(&region, examiner as u32, &requests);
         mail::ask(header);
-        let mut deadline = Deadline::after(Duration::from_nanos(self.step_ns));
-        while !mail::await_answer(header, Duration::from_millis(20)) {
-            let is_late = deadline.is_over();
-            if is_late {
-                _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        let step = Duration::from_nanos(self.step_ns);
+        let (mut deadline, mut answered) = (Deadline::after(step), 0);
+        let mut answers = Vec::new();
+        let lost = loop {
+            match mail::await_answers(header, Duration::from_millis(20)) {
+                mail::Heard::Answers => break None,
+                mail::Heard::Some => {
+                    answers.extend(mail::take_answers(&region, examiner as u32));
+                    (deadline, answered) = (Deadline::after(step), 0);
+                    mail::go_on(header);
+                }
+                mail::Heard::Nothing(bytes) => {
+                    if bytes != answered {
+                        (deadline, answered) = (Deadline::after(step), bytes);
+                    }
+                    let is_late = deadline.is_over();
+                    if is_late {
+                        _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+                    }
+                    if is_late || Stat::of(pid).is_none_or(|stat| stat.is_dead()) {
+                        break Some(self.no_attendant(pid, is_late)?);
+                    }
+                }
             }
-            if is_late || Stat::of(pid).is_none_or(|stat| stat.is_dead()) {
-                return self.no_attendant(pid, is_late);
-            }
+        };
+        answers.extend(mail::take_answers(&region, examiner as u32));
+        let mut replies: Vec<_> = answers.into_iter().map(evidence::Reply::Answered).collect();
+        if replies.len() < calls.len() {
+            replies.push(lost.ok_or(ControlError::Lost { process: examiner + 1 })?);
         }
-        let answer = mail::take_answer(&self.region, examiner as u32);
-        Ok(evidence::Reply::Answered(answer.ok_or(ControlError::Lost { process: examiner + 1 })?))
+        self.sequence += replies.len() as u64;
+        Ok(replies)
     }
 
     /// The examiner did not answer: it is dead now, and another one is forked when it is needed.
