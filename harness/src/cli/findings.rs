@@ -69,7 +69,8 @@ pub fn simplest(
     place: (&Path, &AtomicBool),
     time: Duration,
 ) -> Simplest {
-    shrunk(zygote, plan, &discovery.schedule, class, place, time).unwrap_or_else(|_| Simplest {
+    let shrunk = shrunk(zygote, plan, &discovery.schedule, class, place, time);
+    let mut simplest = shrunk.unwrap_or_else(|_| Simplest {
         plan: plan.clone(),
         schedule: discovery.schedule.clone(),
         history: discovery.history.clone(),
@@ -78,7 +79,23 @@ pub fn simplest(
         preemptions: discovery.preemptions,
         lost: discovery.lost.clone(),
         is_minimal: false,
-    })
+    });
+    if simplest.lost.is_some()
+        && let Some(lost) = mended(zygote, &simplest, place.0)
+    {
+        simplest.lost = Some(lost);
+    }
+    simplest
+}
+
+/// What a power loss leaves of a schedule, with the fsyncs that are missing in it: on the way to it they were looked for once only,
+/// in another schedule.
+fn mended(zygote: &Zygote, simplest: &Simplest, base: &Path) -> Option<Box<Lost>> {
+    let scratch = Scratch::create(base).ok()?;
+    let plan = ExplorePlan { root: scratch.root(), lanes: 1, ..simplest.plan.clone() };
+    let mut executor = Executor::open(zygote, &plan).ok()?;
+    let followed = executor.follow(&plan.processes, &simplest.schedule, Following::Strict, &mut ()).ok()?;
+    followed.lost.filter(|_| followed.divergence.is_none())
 }
 
 /// How often a finding's schedule is followed, to say how surely it shows.

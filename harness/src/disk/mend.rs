@@ -42,8 +42,8 @@ pub struct Trial<'a> {
     pub journal: &'a Journal,
     /// What may be lost.
     pub disk: &'a dyn Disk,
-    /// After how many calls it was said that the work lasts, ascending.
-    pub acknowledgements: &'a [usize],
+    /// After how many calls it is said that the work lasts with these fsyncs among them, ascending: see [`acknowledged_behind`].
+    pub acknowledgements: &'a dyn Fn(&[Fsync]) -> Vec<usize>,
     /// How far states are enumerated.
     pub bounds: Bounds,
     /// Judges a state, by its image and by what had been acknowledged; it is told of the fsyncs that are tried, in their order, which are
@@ -51,6 +51,13 @@ pub struct Trial<'a> {
     pub is_good: &'a mut dyn FnMut(&State, &[Fsync]) -> bool,
     /// Whether there is time for more of so many fsyncs together.
     pub goes_on: &'a dyn Fn(usize) -> bool,
+}
+
+/// Acknowledgements after so many calls, where all that acknowledge would do so behind these fsyncs.
+#[must_use]
+pub fn acknowledged_behind(acknowledgements: &[usize], fsyncs: &[Fsync]) -> Vec<usize> {
+    let moved = |at: &usize| at + fsyncs.iter().filter(|fsync| fsync.before <= *at).count();
+    acknowledgements.iter().map(moved).collect()
 }
 
 impl Trial<'_> {
@@ -98,14 +105,11 @@ impl Trial<'_> {
             *is_whole = false;
             return None;
         }
-        let (mut mended, mut moved) = (self.journal.clone(), self.acknowledgements.to_vec());
+        let mut mended = self.journal.clone();
         for fsync in fsyncs.iter().rev() {
             mended.lines.insert(fsync.before, line(fsync.inode));
-            // Whoever acknowledges would do so after the fsync.
-            for at in &mut moved {
-                *at += usize::from(*at >= fsync.before);
-            }
         }
+        let moved = (self.acknowledgements)(&fsyncs);
         let (mut all_good, mut is_cut) = (true, false);
         let is_good = &mut self.is_good;
         let still = &mut || {

@@ -23,7 +23,7 @@ mod tests;
 pub use content::{BLOCK, Content};
 pub use image::{Image, Node};
 pub use journal::{Change, Inode, Journal, Line, ROOT, Start, Sync};
-pub use mend::{Fsync, Mend, Mends, Trial};
+pub use mend::{Fsync, Mend, Mends, Trial, acknowledged_behind};
 pub use model::{Disk, Rule};
 pub use piece::{Part, Piece};
 pub use states::{Bounds, Excess, State, States, Walked, enumerate, state_of, walk, walk_while};

@@ -16,7 +16,9 @@ use super::orders::Step;
 use super::outcome::{Done, Ending, Outcome, Output};
 use super::run::Played;
 use super::site::Site;
-use crate::disk::{Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, state_of, walk_while};
+use crate::disk::{
+    Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, acknowledged_behind, state_of, walk_while,
+};
 use crate::ground::{Capture, Ground};
 use crate::history::Clock;
 use crate::power::folders::{self, Seen};
@@ -196,7 +198,7 @@ impl Losses<'_> {
         let mends = Trial {
             journal: &recorded.journal,
             disk,
-            acknowledgements: acknowledged,
+            acknowledgements: &|fsyncs| acknowledged_behind(acknowledged, fsyncs),
             bounds: Bounds::default(),
             is_good: &mut is_good,
             // Most states with two fsyncs are states without them, and known.

@@ -349,6 +349,7 @@ fn mends(
 ) -> Vec<Vec<(Inode, usize)>> {
     let bounds = Bounds::default();
     let is_good = &mut |state: &State, _: &[super::Fsync]| is_good(state);
+    let acknowledgements = &|fsyncs: &[super::Fsync]| super::acknowledged_behind(acknowledgements, fsyncs);
     let mends = Trial { journal, disk, acknowledgements, bounds, is_good, goes_on: &|_| true }.mends();
     assert!(mends.is_whole);
     let told = |mend: super::Mend| mend.fsyncs.iter().map(|fsync| (fsync.inode, fsync.before)).collect();

@@ -4,6 +4,7 @@
 //! A power loss ends all processes at once. What an operation had not returned by then may have happened or not; where the
 //! subject says that its operations last once they return, those that had returned have happened, else they may be undone.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -13,15 +14,19 @@ use flockwork::Operation;
 use super::Power;
 use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, number, without};
 use super::judge::{self, Examined, JudgedExecution};
-use crate::disk::{Bounds, Change, Disk, State, walk};
+use crate::disk::{Bounds, Change, Disk, Fsync, Line, State, Trial, walk};
 use crate::evidence::{Exit, ExitHow};
 use crate::history::{Outcome, Record};
 use crate::plan::{FsyncName, PowerPlan};
 use crate::power::damage::Versions;
 use crate::power::folders::{self, Seen};
 use crate::power::{Lost, Recorded, Recording, omit};
+use crate::signature::signature;
 use crate::subject::Subject;
 use crate::violation::{Class, Violation};
+
+/// So many states more are judged at the most to find the fsyncs that are missing.
+const JUDGED_FOR_MENDS_MAX: u32 = 2_000;
 
 /// What is known of power losses on one lane.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(super) struct PowerLosses {
     clean: HashSet<u64>,
     /// Executions of which every state is.
     executions: HashSet<u64>,
+    /// Violations for which the missing fsync was looked for, by their signatures.
+    mended: HashSet<String>,
     without_fsync: Vec<FsyncName>,
     late_fsync: Vec<FsyncName>,
 }
@@ -82,6 +89,7 @@ impl PowerLosses {
             before: Seen { image: before.image, numbers: Vec::new() },
             clean: HashSet::new(),
             executions: HashSet::new(),
+            mended: HashSet::new(),
             without_fsync: plan.without_fsync.clone(),
             late_fsync: plan.late_fsync.clone(),
         })
@@ -135,12 +143,8 @@ impl PowerLosses {
         examined: &mut Examined,
     ) -> Result<Looked, ControlError> {
         let Fresh { recorded, likeness, omitted } = fresh;
-        let steps: Vec<usize> = recorded.journal.lines.iter().map(|line| line.step).collect();
-        let mut acknowledged: Vec<usize> = Vec::new();
-        if self.is_durable {
-            acknowledged.extend(returns(left).map(|depth| before(&steps, depth)));
-        }
-        acknowledged.sort_unstable();
+        let course = Course { left, lines: &recorded.journal.lines, is_durable: self.is_durable };
+        let acknowledged = course.acknowledged(&[]);
         let moments = recorded.journal.lines.len() as u64 + 1;
         let mut power = Power { executions: 1, moments, omitted, ..Power::default() };
         let mut wrong = Wrong::default();
@@ -148,7 +152,7 @@ impl PowerLosses {
         let (mut failure, mut judged) = (None, 0);
         let walked = walk(&recorded.journal, self.disk, &acknowledged, Bounds::default(), &mut |state| {
             judged += 1;
-            let cut = cut(left, &steps, state.calls, self.is_durable);
+            let cut = course.cut(state.calls, &[]);
             match self.judge(&state, &cut, control, subject, examined) {
                 Ok(None) => {}
                 Ok(Some(verdict)) => {
@@ -179,15 +183,59 @@ impl PowerLosses {
             self.executions.insert(likeness);
             return Ok(Looked { power, found: None });
         };
-        let counts = (wrong.count, judged);
-        let lost = Lost::new(self.disk, &recorded, &walked.pieces, &state, false, counts, None);
         verdict.violations.truncate(1);
+        // Of each kind of violation once: whatever is found later is no news.
+        let kind = |violation| signature(&verdict.history, violation, "");
+        let is_new = verdict.violations.first().is_some_and(|violation| self.mended.insert(kind(violation)));
+        let mends = is_new.then(|| self.mends(&recorded, &course, control, subject, examined)).transpose()?;
+        let counts = (wrong.count, judged);
+        let lost = Lost::new(self.disk, &recorded, &walked.pieces, &state, false, counts, mends);
         for violation in &mut verdict.violations {
             let message = format!("{}: after a power loss on {}: {}", lost.why, lost.disk, violation.message);
             *violation = Violation { class: Class::LostByCrash, message, ..violation.clone() };
         }
         verdict.examinations.clear();
         Ok(Looked { power, found: Some((verdict, Box::new(lost))) })
+    }
+
+    /// The fsyncs that make every state right, one or two together, in words; and whether all of these were tried.
+    fn mends(
+        &mut self,
+        recorded: &Recorded,
+        course: &Course<'_>,
+        control: &mut Control,
+        subject: &dyn Subject,
+        examined: &mut Examined,
+    ) -> Result<(Vec<String>, bool), ControlError> {
+        let (disk, mut failure, judged) = (self.disk, None, Cell::new(0));
+        let mut is_good = |state: &State, fsyncs: &[Fsync]| {
+            let cut = course.cut(state.calls, fsyncs);
+            let verdict = match self.judge(state, &cut, control, subject, examined) {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    failure = Some(error);
+                    return false;
+                }
+            };
+            judged.set(judged.get() + u32::from(verdict.is_some()));
+            verdict.is_none_or(|verdict| verdict.violations.is_empty())
+        };
+        let mends = Trial {
+            journal: &recorded.journal,
+            disk,
+            acknowledgements: &|fsyncs| course.acknowledged(fsyncs),
+            bounds: Bounds::default(),
+            is_good: &mut is_good,
+            goes_on: &|_| judged.get() < JUDGED_FOR_MENDS_MAX,
+        }
+        .mends();
+        match failure {
+            Some(error) => Err(error),
+            None => {
+                let told = mends.found.iter().map(|mend| crate::power::mend(recorded, mend));
+                Ok((told.collect(), mends.is_whole))
+            }
+        }
     }
 
     /// Judges one state; none where it is known to be right.
@@ -225,17 +273,6 @@ impl Wrong {
     }
 }
 
-/// How many calls came before the step of this number.
-fn before(steps: &[usize], depth: usize) -> usize {
-    steps.iter().filter(|step| **step < depth).count()
-}
-
-/// When operations could return that a process of the exploration had invoked, as numbers of steps.
-fn returns(left: &Left) -> impl Iterator<Item = usize> {
-    let ours = left.recorder.history.records.iter().filter(|record| record.process != SETUP);
-    ours.filter(|record| record.outcome != Outcome::Unknown).filter_map(|record| returned(left, record))
-}
-
 /// From which step on an operation could have returned: right after the last step that it took, for it waits for nobody then. The
 /// return itself may come later in this execution; in another, which differs in nothing else, it comes there.
 fn returned(left: &Left, record: &Record) -> Option<usize> {
@@ -252,55 +289,97 @@ fn told(record: &Record) -> impl Hash {
     (who, record.outcome, record.reason, record.status, record.generation, record.revision)
 }
 
-/// What had happened when the power went: all processes are gone, and whoever had not answered never will.
-fn cut(left: &Left, steps: &[usize], calls: usize, is_durable: bool) -> Left {
-    let last = calls.checked_sub(1).map(|last| steps[last]);
-    let mut recorder = left.recorder.clone();
-    recorder.overlaps.clear();
-    recorder.exits.clear();
-    let mut kept: Vec<Record> = Vec::new();
-    for record in &left.recorder.history.records {
-        if record.process == SETUP {
-            kept.push(*record);
-            continue;
-        }
-        let invoked = HistoryBuilder::depth(record.invoke_ns);
-        let has_returned = record.outcome != Outcome::Unknown
-            && returned(left, record).is_some_and(|depth| before(steps, depth) <= calls);
-        if has_returned && is_durable {
-            kept.push(*record);
-        } else if last.is_some_and(|last| invoked <= last) && changes(record) {
-            kept.push(Record::invoked(
-                record.process,
-                record.container(),
-                record.operation,
-                record.invoke_ns,
-            ));
-        }
+/// An execution as the power cuts it short.
+struct Course<'a> {
+    left: &'a Left,
+    /// The calls that it made.
+    lines: &'a [Line],
+    /// Whether operations last once they return.
+    is_durable: bool,
+}
+
+impl Course<'_> {
+    /// How many calls came before the step of this number.
+    fn before(&self, depth: usize) -> usize {
+        self.lines.iter().filter(|line| line.step < depth).count()
     }
-    let end = kept.iter().flat_map(|record| [Some(record.invoke_ns), record.return_ns()]).flatten().max();
-    let end = end.map_or(0, |end| end + 1);
-    for record in kept.iter_mut().filter(|record| record.outcome == Outcome::Unknown) {
-        record.set_return_ns(Some(end));
+
+    /// After how many calls an operation returns, with these fsyncs among them: an fsync of what it had just changed comes before
+    /// that.
+    fn returned(&self, record: &Record, fsyncs: &[Fsync]) -> Option<usize> {
+        if record.outcome == Outcome::Unknown {
+            return None;
+        }
+        let calls = self.before(returned(self.left, record)?);
+        let is_own = |last: usize| self.lines[last].process == record.process as usize;
+        let is_before = |fsync: &&Fsync| {
+            fsync.before < calls || (fsync.before == calls && calls.checked_sub(1).is_some_and(is_own))
+        };
+        Some(calls + fsyncs.iter().filter(is_before).count())
     }
-    let mut processes: Vec<u32> = kept
-        .iter()
-        .filter(|record| record.outcome == Outcome::Unknown)
-        .map(|record| record.process)
-        .collect();
-    processes.sort_unstable();
-    processes.dedup();
-    let killed = |process: &u32| Exit {
-        process: *process,
-        pid: 0,
-        how: ExitHow::Signal(libc::SIGKILL),
-        killed_ns: Some(end),
-        reaped_ns: end,
-        last_words: None,
-    };
-    recorder.exits = processes.iter().map(killed).collect();
-    recorder.history.records = kept;
-    Left { recorder, faults: Vec::new(), blocked: 0, chances: Vec::new(), stall: None, entered: left.entered }
+
+    /// After how many calls operations return whose work must last then, ascending.
+    fn acknowledged(&self, fsyncs: &[Fsync]) -> Vec<usize> {
+        let records = self.left.recorder.history.records.iter();
+        let ours = records.filter(|record| self.is_durable && record.process != SETUP);
+        let mut acknowledged: Vec<usize> = ours.filter_map(|record| self.returned(record, fsyncs)).collect();
+        acknowledged.sort_unstable();
+        acknowledged
+    }
+
+    /// What had happened when the power went after so many calls, these fsyncs among them: all processes are gone, and whoever had
+    /// not answered never will.
+    fn cut(&self, calls: usize, fsyncs: &[Fsync]) -> Left {
+        let left = self.left;
+        let made = fsyncs.iter().enumerate().filter(|(number, fsync)| fsync.before + number < calls).count();
+        let last = (calls - made).checked_sub(1).map(|last| self.lines[last].step);
+        let mut recorder = left.recorder.clone();
+        recorder.overlaps.clear();
+        recorder.exits.clear();
+        let mut kept: Vec<Record> = Vec::new();
+        for record in &left.recorder.history.records {
+            if record.process == SETUP {
+                kept.push(*record);
+                continue;
+            }
+            let invoked = HistoryBuilder::depth(record.invoke_ns);
+            let has_returned = self.returned(record, fsyncs).is_some_and(|returned| returned <= calls);
+            if has_returned && self.is_durable {
+                kept.push(*record);
+            } else if last.is_some_and(|last| invoked <= last) && changes(record) {
+                kept.push(Record::invoked(
+                    record.process,
+                    record.container(),
+                    record.operation,
+                    record.invoke_ns,
+                ));
+            }
+        }
+        let times = kept.iter().flat_map(|record| [Some(record.invoke_ns), record.return_ns()]);
+        let end = times.flatten().max().map_or(0, |end| end + 1);
+        for record in kept.iter_mut().filter(|record| record.outcome == Outcome::Unknown) {
+            record.set_return_ns(Some(end));
+        }
+        let mut processes: Vec<u32> = kept
+            .iter()
+            .filter(|record| record.outcome == Outcome::Unknown)
+            .map(|record| record.process)
+            .collect();
+        processes.sort_unstable();
+        processes.dedup();
+        let killed = |process: &u32| Exit {
+            process: *process,
+            pid: 0,
+            how: ExitHow::Signal(libc::SIGKILL),
+            killed_ns: Some(end),
+            reaped_ns: end,
+            last_words: None,
+        };
+        recorder.exits = processes.iter().map(killed).collect();
+        recorder.history.records = kept;
+        let (faults, chances) = (Vec::new(), Vec::new());
+        Left { recorder, faults, blocked: 0, chances, stall: None, entered: left.entered }
+    }
 }
 
 /// Whether an operation may have changed something: one that only looked, or was refused, has not.
