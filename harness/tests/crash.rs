@@ -122,6 +122,16 @@ fn what_comes_after_decides_what_is_right() {
 }
 
 #[test]
+fn what_comes_after_finds_nothing_of_what_it_did_in_another_state() {
+    let workshop = Workshop::new();
+    let synced = "printf new >state/f.tmp && sync state/f.tmp && mv state/f.tmp state/f";
+    // It changes some of the states, and not the others: each must be laid out whole whatever was done in the one before.
+    let reader = "test ! -e state/mark && cat state/f && { ! grep -q new state/f || { touch state/mark; rm state/f; }; }";
+    let scenario = workshop.crash(&["--power", "--disk", "posix", "--then", reader], synced, 0);
+    assert!(scenario["states"].as_u64().is_some_and(|states| states > 4), "{scenario:#}");
+}
+
+#[test]
 fn what_verifies_nothing_is_inconclusive_and_bad_input_is_told() {
     let workshop = Workshop::new();
     let told = workshop.says(&["--power"], "cat state/f", 102);

@@ -209,6 +209,13 @@ fn mistakes_are_told() {
         ),
         ("[explore]", "[explore]\ndisk = \"ext4\"", "expected --faults power-loss with it"),
         ("processes = [[\"add x 2\"], [\"add x 3\"]]", "", "[explore] needs processes"),
+        // What nobody would judge is not called clean.
+        (
+            "value = 1",
+            "value = 1\n[[subject.watch]]\npath = \"*.json\"",
+            "watch: files are watched only with",
+        ),
+        ("env =", "strays = \"forbidden\"\nenv =", "strays are judged only with kind = \"stress\""),
     ] {
         let workshop = Workshop::new(LOCKED, &EXPLORE.replace(what, by));
         let output = ends_with(&mut workshop.place.run(&["it.toml"]), 2);

@@ -25,6 +25,7 @@ const ALL: &[Case] = &[
     ("what_cannot_be_started_is_told", what_cannot_be_started_is_told),
     ("copies_lie_in_their_places_for_commands_alone", copies_lie_in_their_places_for_commands_alone),
     ("strays_are_told_and_ended", strays_are_told_and_ended),
+    ("one_command_is_run_and_all_settles", one_command_is_run_and_all_settles),
     ("a_group_is_killed_as_a_whole", a_group_is_killed_as_a_whole),
     ("nothing_outlives_the_hold_on_a_spawner", nothing_outlives_the_hold_on_a_spawner),
     ("spawners_that_have_ended_are_reaped", spawners_that_have_ended_are_reaped),
@@ -167,6 +168,37 @@ fn strays_are_told_and_ended(zygote: &Zygote) {
     spawner.start(vec![place.shell(1, "sleep 0.05 &")]).expect("the spawner")[0].as_ref().expect("it starts");
     next(&mut spawner);
     assert_eq!(spawner.settle(Duration::from_secs(120), Then::Leave).expect("the spawner"), []);
+}
+
+fn one_command_is_run_and_all_settles(zygote: &Zygote) {
+    const LONG: Duration = Duration::from_secs(120);
+    let place = Place::new();
+    let mut spawner = Spawner::open(zygote, settings()).expect("a spawner");
+    let run = |spawner: &mut Spawner, slot, line: &str, grace, then| {
+        spawner.run(place.shell(slot, line), grace, then).expect("the spawner");
+        spawner.ran(slot, LONG, grace).expect("the spawner").expect("it ends").expect("it starts")
+    };
+    let (ended, left) = run(&mut spawner, 0, "exit 3", LONG, Then::Kill);
+    assert_eq!((ended.slot, ended.status, left), (0, Status::Exited(3), Vec::new()));
+    // What ends by itself is no stray.
+    let (_, left) = run(&mut spawner, 1, "sleep 0.05 &", LONG, Then::Leave);
+    assert_eq!(left, []);
+    let (_, left) = run(&mut spawner, 2, "setsid sleep 1000 & true", Duration::ZERO, Then::Leave);
+    assert!(left.iter().any(|stray| is_alive(stray.pid)), "{left:?}");
+    let (_, killed) = run(&mut spawner, 3, "true", Duration::ZERO, Then::Kill);
+    assert!(!killed.is_empty() && killed.iter().chain(&left).all(|stray| !is_alive(stray.pid)), "{killed:?}");
+    let lost = Start { program: "/nowhere".into(), ..place.shell(4, "true") };
+    spawner.run(lost, LONG, Then::Kill).expect("the spawner");
+    let told = spawner.ran(4, LONG, LONG).expect("the spawner").expect("it is told");
+    assert_eq!(told.expect_err("it does not start").errno, Some(2));
+    // It has a pid for as long as it runs; its end is told all the same, whenever it is asked about.
+    spawner.run(place.shell(5, "sleep 1000"), LONG, Then::Kill).expect("the spawner");
+    let pid = until(|| spawner.pid_of(5).expect("the spawner"));
+    assert!(is_alive(pid));
+    spawner.signal(5, Signal::SIGKILL).expect("the spawner");
+    until(|| spawner.pid_of(5).expect("the spawner").is_none().then_some(()));
+    let (ended, _) = spawner.ran(5, LONG, LONG).expect("the spawner").expect("it ends").expect("it started");
+    assert_eq!(ended.status, Status::Signaled(9));
 }
 
 fn a_group_is_killed_as_a_whole(zygote: &Zygote) {

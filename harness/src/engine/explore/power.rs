@@ -229,13 +229,11 @@ impl PowerLosses {
             goes_on: &|_| judged.get() < JUDGED_FOR_MENDS_MAX,
         }
         .mends();
-        match failure {
-            Some(error) => Err(error),
-            None => {
-                let told = mends.found.iter().map(|mend| crate::power::mend(recorded, mend));
-                Ok((told.collect(), mends.is_whole))
-            }
+        if let Some(error) = failure {
+            return Err(error);
         }
+        let told = mends.found.iter().map(|mend| crate::power::mend(recorded, mend));
+        Ok((told.collect(), mends.is_whole))
     }
 
     /// Judges one state; none where it is known to be right.

@@ -143,12 +143,7 @@ impl Spawner {
     }
 
     /// What became of the command of this slot that [`Spawner::run`] started, with what it left behind, if it ends within this time.
-    pub fn ran(
-        &mut self,
-        slot: u32,
-        at_most: Duration,
-        grace: Duration,
-    ) -> io::Result<Option<Result<(Ended, Vec<Stray>), NotStarted>>> {
+    pub fn ran(&mut self, slot: u32, at_most: Duration, grace: Duration) -> io::Result<Option<Ran>> {
         let until = Instant::now() + at_most;
         loop {
             match self.hear(until.saturating_duration_since(Instant::now()))? {
@@ -256,6 +251,9 @@ impl Drop for Spawner {
         }
     }
 }
+
+/// How a command ended that was run by itself, with what it left behind when everything had settled; or why it did not start.
+pub type Ran = Result<(Ended, Vec<Stray>), NotStarted>;
 
 /// What becomes of what commands left behind, when the grace is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ const SCHEDULES_MAX: u64 = 1_000_000_000;
 /// Reads the table `[explore]` of a scenario of commands; its mistakes are complained of at their places.
 pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     let operations = &subject.plan.operations;
+    refuse_what_nobody_judges(&mut reader, &subject.plan);
     let setup = calls(&mut reader, "setup", operations, 0);
     let place = reader.place().clone();
     let listed = reader.list("processes", EXAMPLE).map(|(place, nodes)| (place.clone(), nodes));
@@ -75,9 +76,27 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     Some(race)
 }
 
+/// Auditors read files, and strays are looked for, only where commands run freely and a model judges: a scenario that asks for it
+/// elsewhere must not be called clean.
+fn refuse_what_nobody_judges(reader: &mut Reader<'_>, plan: &CommandPlan) {
+    let place = reader.place().clone();
+    let only = "only with kind = \"stress\" and a model";
+    if !plan.watch.is_empty() {
+        let message = format!(
+            "watch: files are watched {only}; here, give an operation that reads the file, whose answers are judged, and name it in \
+             after as well where a crash must leave the file whole"
+        );
+        reader.complain(Problem::new(&place, message));
+    }
+    if plan.forbids_strays {
+        reader.complain(Problem::new(&place, format!("strays = \"forbidden\": strays are judged {only}")));
+    }
+}
+
 /// Reads `[stress]` where the model is `sequential`: each execution is one operation of each process.
 pub fn read_sequential(mut reader: Reader<'_>, mut subject: Subject) -> Option<Race> {
     let place = reader.place().clone();
+    refuse_what_nobody_judges(&mut reader, &subject.plan);
     let processes = crate::scenario::stress::required_processes(&mut reader)?;
     let budget = crate::scenario::stress::read_budget(&mut reader)?;
     let perturb = super::read::read_perturb(&mut reader);

@@ -323,7 +323,9 @@ mod tests {
         let taken = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut answers = Answers::begin(&region, 0);
-                all.iter().for_each(|answer| answers.add(answer.clone()));
+                for answer in &all {
+                    answers.add(answer.clone());
+                }
                 say_answered(region.header(0));
             });
             let (mut taken, mut parts) = (Vec::new(), 0);
