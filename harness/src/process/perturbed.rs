@@ -185,7 +185,7 @@ impl Perturber {
             }
             Forked::Child => {
                 match seccomp::install_uninterrupted(&self.filter) {
-                    Ok(listener) => {
+                    Ok((listener, _)) => {
                         words.ring_listener(listener.as_raw_fd().cast_unsigned() + 1);
                         words.fail(&command.exec());
                     }

@@ -90,6 +90,8 @@ enum Word {
     Error,
     /// Why a command is not in the class that was wanted.
     ClassError,
+    /// 1 where signals wait until a call that is stopped is answered.
+    SignalsWait,
 }
 
 const RUN: u32 = 1;
@@ -153,7 +155,7 @@ pub(super) fn live(settings: &SlotSettings, memory: OwnedFd, spawner: Pid) -> ! 
         let words = Words(Mapping::of(memory, BYTES)?);
         let niceness = settings.real_time.then(hurry).flatten();
         let prepared = prepare(settings).and_then(|images| Ok((images, install(settings)?)));
-        let (images, listener) = match prepared {
+        let (images, (listener, signals_wait)) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 words.store(Word::Error, error.raw_os_error().unwrap_or(libc::EIO).cast_unsigned());
@@ -161,6 +163,7 @@ pub(super) fn live(settings: &SlotSettings, memory: OwnedFd, spawner: Pid) -> ! 
                 return Err(error);
             }
         };
+        words.store(Word::SignalsWait, signals_wait.into());
         words.ring(Word::Listener, listener.as_raw_fd().cast_unsigned() + 1);
         serve(settings, &images, niceness, &words)
     };
@@ -213,10 +216,15 @@ fn image(command: &CommandLine, settings: &SlotSettings) -> io::Result<Image> {
     ))
 }
 
-fn install(settings: &SlotSettings) -> io::Result<OwnedFd> {
+/// Gives back the listener, and whether signals wait.
+fn install(settings: &SlotSettings) -> io::Result<(OwnedFd, bool)> {
     let filter: Vec<_> =
         settings.filter.iter().map(|&(code, jt, jf, k)| seccomp::Instruction { code, jt, jf, k }).collect();
-    if settings.uninterrupted { seccomp::install_uninterrupted(&filter) } else { seccomp::install(&filter) }
+    if settings.uninterrupted {
+        seccomp::install_uninterrupted(&filter)
+    } else {
+        Ok((seccomp::install(&filter)?, false))
+    }
 }
 
 /// Under the filter from here on: what is called is harmless, or carries the pass; to start a command, the slot
@@ -290,6 +298,8 @@ pub(crate) struct Slot {
     requests: u32,
     /// Whether the kernel wakes a task as soon as it is answered.
     pub wakes_in_step: bool,
+    /// Whether signals wait until a call that is stopped, and was heard of, is answered.
+    pub signals_wait: bool,
 }
 
 /// A slot could not be had.
@@ -322,7 +332,8 @@ impl Slot {
         let listener = Listener::from_fd(listener.map_err(|error| Self::told(error.into()))?);
         // Without it everything works, and takes longer.
         let wakes_in_step = listener.wake_in_step().is_ok();
-        Ok(Self { pid, listener, words, requests: 0, wakes_in_step })
+        let signals_wait = words.load(Word::SignalsWait) == 1;
+        Ok(Self { pid, listener, words, requests: 0, wakes_in_step, signals_wait })
     }
 
     fn told(error: io::Error) -> SlotError {

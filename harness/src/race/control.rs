@@ -88,6 +88,8 @@ pub(super) struct Search<'a> {
     pub power: Option<PowerBook>,
     /// The words that names are made of, where they are known already.
     pub words: Option<BTreeSet<String>>,
+    /// Whether somebody is to be able to attach to commands while they are held: then signals interrupt them.
+    pub attachable: bool,
 }
 
 /// How a search by one strategy ended.
@@ -186,6 +188,7 @@ impl Search<'_> {
             fork_server,
             threads: self.plan.threads,
             words,
+            uninterrupted: !self.attachable,
             ..Options::default()
         };
         let machine = Machine::open(self.zygote, machine_settings(self.site, self.root, &members, options)?)?;

@@ -410,6 +410,7 @@ fn overlap(
             progress,
             untold: None,
             words: None,
+            attachable: false,
             power,
         };
         let held = search.conduct()?;

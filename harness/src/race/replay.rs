@@ -56,6 +56,7 @@ pub fn replay(
         untold: None,
         power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
         words: None,
+        attachable: observer.looks_on(),
     };
     let replayed = follow(&mut search, kept, times, observer);
     replayed.map_err(RaceError::from)

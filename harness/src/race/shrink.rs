@@ -44,6 +44,7 @@ pub fn shrink(
         untold: None,
         power: super::disk_of(plan)?.map(super::losing::PowerBook::new),
         words: None,
+        attachable: false,
     };
     search.shrink_kept(kept, class, time).map_err(RaceError::from)
 }

@@ -302,7 +302,7 @@ impl Machine {
             });
         let is_private = prediction.is_private() && self.touches_disk(&known, &prediction).is_none();
         if is_private && !is_end {
-            if !self.options.uninterrupted && self.is_heard_of(process, tid, &known) {
+            if self.is_to_wait(process, tid, &known) {
                 self.keep(process, stop, known);
                 return Ok(());
             }

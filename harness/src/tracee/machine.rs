@@ -76,6 +76,8 @@ pub(super) struct Run {
     pub outside: Outside,
     pub stops: u64,
     pub waited_in_vain: u64,
+    /// Whether calls are only delayed, so that nobody waits until all stand still.
+    pub is_perturbed: bool,
     /// Whether a stop was gone before it was answered, though its task lives: a signal interrupted the call.
     pub interrupted: bool,
     /// When each command began and ended, by its process and its number there.
@@ -95,6 +97,7 @@ impl Run {
             outside: Outside::default(),
             stops: 0,
             waited_in_vain: 0,
+            is_perturbed: false,
             interrupted: false,
             spans: BTreeMap::new(),
         }
@@ -370,7 +373,8 @@ impl Machine {
             if !enabled.is_empty() || !self.is_anybody_left() {
                 return Ok(self.may_go(enabled));
             }
-            if !self.choose_another()
+            if !self.interrupt_all()?
+                && !self.choose_another()
                 && !self.let_anybody_leave()?
                 && !self.wait_for_the_late()?
                 && !self.wake_a_sleeper()

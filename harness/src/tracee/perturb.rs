@@ -98,13 +98,7 @@ impl Options {
     /// foreseen is let through.
     #[must_use]
     pub fn perturbing() -> Self {
-        Self {
-            allow_uncontrolled: true,
-            sleeps: Sleeps::Real,
-            without_real_time: true,
-            uninterrupted: true,
-            ..Self::default()
-        }
+        Self { allow_uncontrolled: true, sleeps: Sleeps::Real, without_real_time: true, ..Self::default() }
     }
 }
 
@@ -147,6 +141,7 @@ impl Machine {
         grace: Duration,
     ) -> Result<(bool, Delays, Duration, Vec<Stray>)> {
         self.reset(&[])?;
+        self.run.is_perturbed = true;
         for process in 0..self.trees.len() {
             if self.trees[process].is_live() {
                 self.start_command(process)?;

@@ -41,6 +41,8 @@ enum Next {
     End,
     /// Everybody stands still.
     Still,
+    /// Somebody runs on and on, and others wait to send it a signal.
+    Runs,
 }
 
 impl Machine {
@@ -168,7 +170,12 @@ impl Machine {
                     self.on_end(process)?;
                     goes_on = false;
                 }
-                Next::Still if self.let_the_ready_go(process)? || self.let_one_leave(process, false)? => {
+                Next::Runs => goes_on = self.let_one_leave(process, true)?,
+                Next::Still
+                    if self.let_the_ready_go(process)?
+                        || self.let_one_leave(process, false)?
+                        || (self.trees[process].is_many && self.interrupt(process)?) =>
+                {
                     goes_on = true;
                 }
                 Next::Still => break,
@@ -203,7 +210,7 @@ impl Machine {
                 Heard::Nothing => {}
             }
             let tree = &self.trees[process];
-            let is_held = |tid| tree.held(tid).is_some();
+            let is_held = |tid| tree.held(tid).is_some() || tree.is_kept(tid);
             let seen = still::look(&self.family(process), self.threads_of(process), is_held);
             self.doubt();
             let tree = &self.trees[process];
@@ -219,6 +226,8 @@ impl Machine {
                     before = Some(seen);
                     std::thread::sleep(BETWEEN_LOOKS);
                 }
+                // What it does in between is no call that could be interrupted.
+                Look::Busy if busy.has_waited && !tree.leaving.is_empty() => return Ok(Next::Runs),
                 Look::Busy => {
                     before = None;
                     self.wait_for_the_busy(process, &mut busy)?;

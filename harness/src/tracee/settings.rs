@@ -65,7 +65,8 @@ pub struct Options {
     /// Whether a process's first command begins with its first step, as the later ones do, rather than before everything:
     /// for whoever judges by time. It is what others may see then, and makes for more executions.
     pub begins_late: bool,
-    /// Whether signals wait until a call that is stopped is answered. Nobody can attach to a command then.
+    /// Whether signals wait until a call that is stopped is answered, where the kernel can have them wait (Linux 5.19). Nobody
+    /// can attach to a command then. Else a signal interrupts a call that is held.
     pub uninterrupted: bool,
     /// Whether executions are clones of programs that were started once, where they can be.
     pub fork_server: ForkServer,
@@ -93,7 +94,7 @@ impl Default for Options {
             keeps_journal: false,
             without_real_time: false,
             begins_late: false,
-            uninterrupted: false,
+            uninterrupted: true,
             fork_server: ForkServer::Off,
             threads: Threads::Fixed,
             kills_alone: false,

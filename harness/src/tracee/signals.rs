@@ -4,11 +4,20 @@
 //! interrupted: where the program has a handler that does not have calls made again (no `SA_RESTART`), the call fails with
 //! `EINTR`, and the kernel takes the stop back. So a program under control would fail where it never does otherwise.
 //!
-//! The usual signal is that of a child's end. So a child whose parent hears of it leaves only when that is not held: it waits
-//! for it, or for something else, as any time is right for a child to end. Whatever else interrupts a call is found out, and
-//! the execution is spoilt: no verdict rests on it.
+//! So signals wait until a call that was heard of is answered: `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, since Linux 5.19. To
+//! the program it is as if the signal had come during the call. Two things remain to be done here:
+//!
+//! - A stop that was not heard of yet can still be interrupted. So whoever sends a signal within a tree, by a call or by the end
+//!   of a child, does so when everybody stands still: then all stops were heard of.
+//! - What may wait for long without control as well, for a lock or in a sleep, is interrupted by signals there. So it is let
+//!   go on when there is a signal for it, and the kernel does the rest.
+//!
+//! Where the kernel cannot have signals wait, or somebody wants to attach to a command, a child whose parent hears of its end
+//! leaves only when that is not held: it waits for it, or for something else, as any time is right for a child to end. Whatever
+//! interrupts a call is found out, and the execution is spoilt: no verdict rests on it.
 
 use super::machine::{Machine, Result};
+use super::memory::{Memory, View};
 use super::task::{Held, process_of, threads};
 use crate::books::deed::{Ask, Deed, Known, Target, Told};
 use crate::books::prediction::Effect;
@@ -61,8 +70,26 @@ impl Machine {
         }
     }
 
-    /// Whether the end of a task's process interrupts a call: that of its parent, which hears of it by a handler.
-    pub(super) fn is_heard_of(&self, process: usize, tid: u32, known: &Known) -> bool {
+    /// Whether a call that concerns nobody but its own tree is to wait until everybody stands still: it sends a signal, and
+    /// whoever gets that may have stopped without having been heard of.
+    pub(super) fn is_to_wait(&self, process: usize, tid: u32, known: &Known) -> bool {
+        let tree = &self.trees[process];
+        if self.run.is_perturbed || !tree.is_many {
+            return false;
+        }
+        match known {
+            Deed::Signal(_, number) | Deed::SignalBy(_, number) => *number != 0,
+            _ => self.is_heard_of(process, tid, known),
+        }
+    }
+
+    /// Whether the end of a task's process interrupts a call that is held: that of its parent.
+    pub(super) fn end_interrupts(&self, process: usize, tid: u32, known: &Known) -> bool {
+        !self.trees[process].slot.signals_wait && self.is_heard_of(process, tid, known)
+    }
+
+    /// Whether the parent of a task's process hears of that one's end by a handler.
+    fn is_heard_of(&self, process: usize, tid: u32, known: &Known) -> bool {
         let tree = &self.trees[process];
         let Deed::Exit(Some(_)) = known else { return false };
         if !tree.is_many {
@@ -117,25 +144,76 @@ impl Machine {
         })
     }
 
-    /// Keeps a child from leaving until its parent is not held.
+    /// Keeps a call that sends a signal until its time has come.
     pub(super) fn keep(&mut self, process: usize, stop: Notification, known: Known) {
         self.trees[process].leaving.push((stop, known));
     }
 
-    /// Lets one child leave whose parent is not held, or any at all; whether there was one.
+    /// Lets one go on who sends a signal that interrupts nobody, or any at all; whether there was one.
     pub(super) fn let_one_leave(&mut self, process: usize, at_last: bool) -> Result<bool> {
         let tree = &self.trees[process];
-        let may_leave = |stop: &Notification| {
+        let may_leave = |(stop, known): &(Notification, Known)| {
+            if at_last || tree.slot.signals_wait || !matches!(known, Deed::Exit(_)) {
+                return true;
+            }
             let pid = tree.tasks.iter().find(|task| task.tid == stop.task).map_or(stop.task, |task| task.pid);
             let parent = Stat::of(pid).map(|stat| stat.parent);
-            at_last || !tree.tasks.iter().any(|task| Some(task.pid) == parent && task.held.is_some())
+            !tree.tasks.iter().any(|task| Some(task.pid) == parent && task.held.is_some())
         };
-        let Some(at) = tree.leaving.iter().position(|(stop, _)| may_leave(stop)) else { return Ok(false) };
+        let Some(at) = tree.leaving.iter().position(may_leave) else { return Ok(false) };
         let (stop, known) = self.trees[process].leaving.remove(at);
         self.ends_others(process, stop.task, &known);
         self.go_on(process, stop.task, &known);
         self.answer(process, &stop, Reply::Continue)?;
         Ok(true)
+    }
+
+    /// Lets those go on who wait for a lock or sleep, and have a signal to take: the kernel interrupts them. Whether there were
+    /// any.
+    pub(super) fn interrupt(&mut self, process: usize) -> Result<bool> {
+        let tree = &self.trees[process];
+        if !tree.slot.signals_wait {
+            return Ok(false);
+        }
+        let waits = |held: &Held| match &held.prediction.effect {
+            Effect::Take(wanted, Ask::Wait) => !self.locks.is_free(wanted),
+            Effect::Sleep => true,
+            _ => false,
+        };
+        let mut interrupted = Vec::new();
+        let mut unclear = None;
+        for task in &tree.tasks {
+            let Some(held) = task.held.as_ref().filter(|held| waits(held)) else { continue };
+            match signalled(task.pid, task.tid, blocked_meanwhile(&held.stop)) {
+                Signalled::No => {}
+                Signalled::Yes => interrupted.push(held.stop),
+                Signalled::Perhaps => unclear = Some(held.prediction.label.clone()),
+            }
+        }
+        if let Some(label) = unclear {
+            let what = format!("a signal for p{} may have been for any of its threads: {label}", process + 1);
+            self.run.left.spoilt.insert(what);
+        }
+        for stop in &interrupted {
+            if let Some(task) = self.trees[process].task(stop.task) {
+                task.held = None;
+            }
+            // It finds the lock taken, or has no time to sleep: either ends with the signal.
+            self.answer(process, stop, Reply::Continue)?;
+        }
+        Ok(!interrupted.is_empty())
+    }
+
+    /// Nobody can go on: interrupts those who wait and have a signal to take; whether there were any.
+    pub(super) fn interrupt_all(&mut self) -> Result<bool> {
+        let mut any = false;
+        for process in 0..self.trees.len() {
+            if self.trees[process].holds_any() && self.interrupt(process)? {
+                self.settle(process)?;
+                any = true;
+            }
+        }
+        Ok(any)
     }
 
     /// Nobody can go on: lets a child leave whose parent is held; whether there was one.
@@ -153,7 +231,52 @@ impl Machine {
 /// Whether a process hears of its children's ends by a handler.
 fn catches(pid: u32) -> bool {
     let status = procfs::record(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    caught.is_some_and(|set| set >> (libc::SIGCHLD - 1) & 1 == 1)
+    signals(&status, "SigCgt:") >> (libc::SIGCHLD - 1) & 1 == 1
+}
+
+/// A set of signals of those that `/proc/<pid>/status` tells: the lowest bit is the first signal.
+fn signals(status: &str, field: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix(field));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Whether a signal is there that a task is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signalled {
+    No,
+    Yes,
+    /// There is one for its process, and several threads might take it.
+    Perhaps,
+}
+
+/// Whether a signal is there for a task of a process, which blocks only these, or those that it blocks as it stands.
+fn signalled(pid: u32, tid: u32, blocked: Option<u64>) -> Signalled {
+    let Ok(status) = procfs::record(format!("/proc/{pid}/task/{tid}/status")) else { return Signalled::No };
+    let taken = !blocked.unwrap_or_else(|| signals(&status, "SigBlk:"));
+    if signals(&status, "SigPnd:") & taken != 0 {
+        return Signalled::Yes;
+    }
+    let shared = signals(&status, "ShdPnd:") & taken;
+    if shared == 0 {
+        return Signalled::No;
+    }
+    // The kernel gives it to the first thread if that does not block it, and else to any other.
+    let takes = |other: u32| {
+        let status = procfs::record(format!("/proc/{pid}/task/{other}/status")).unwrap_or_default();
+        shared & !signals(&status, "SigBlk:") != 0
+    };
+    let mut others = procfs::threads(pid).into_iter().filter(|other| *other != tid);
+    if tid == pid || !others.any(takes) { Signalled::Yes } else { Signalled::Perhaps }
+}
+
+/// The signals that a wait blocks while it lasts, by its own argument: `ppoll` and its like. None where it changes nothing.
+fn blocked_meanwhile(stop: &Notification) -> Option<u64> {
+    let set = match stop.number {
+        libc::SYS_ppoll => stop.args[3],
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => stop.args[4],
+        // A pointer to the set's address and length.
+        libc::SYS_pselect6 if stop.args[5] != 0 => View::of(Memory(stop.task)).words::<1>(stop.args[5])[0],
+        _ => 0,
+    };
+    (set != 0).then(|| View::of(Memory(stop.task)).words::<1>(set)[0])
 }

@@ -83,7 +83,7 @@ impl Machine {
                 Rank::Sleeps
             }
             Effect::Sleep => Rank::Wakes,
-            _ if self.is_heard_of(process, held.stop.task, &held.known) => Rank::Leaves,
+            _ if self.end_interrupts(process, held.stop.task, &held.known) => Rank::Leaves,
             _ => Rank::Can,
         }
     }
@@ -389,15 +389,22 @@ impl Machine {
             if self.trees[process].phase != Phase::Running {
                 continue;
             }
-            // A signal takes a moment to reach whom it is for.
+            // A signal takes a moment to reach whom it is for. Whoever is held is not disturbed where signals wait, but may be
+            // killed.
+            let tree = &self.trees[process];
+            let waits = |tid: u32| {
+                tree.slot.signals_wait
+                    && tree.held(tid).is_some()
+                    && Stat::of(tid).is_some_and(|stat| matches!(stat.state, 'S' | 'D'))
+            };
             while !self.real_time
-                && still::look(&self.family(process), self.threads_of(process), |_| false) == Look::Busy
+                && still::look(&self.family(process), self.threads_of(process), waits) == Look::Busy
             {
                 self.check_time(process)?;
                 std::thread::yield_now();
             }
             self.drop_the_gone(process);
-            if !self.trees[process].is_held() {
+            if self.interrupt(process)? || !self.trees[process].is_held() {
                 self.settle(process)?;
             }
         }

@@ -129,10 +129,10 @@ impl Machine {
     /// Whether a task is a child about to end whose parent can go first: that would be interrupted where it is held.
     fn is_put_off(&self, process: usize, tid: u32) -> bool {
         let tree = &self.trees[process];
-        let is_heard_of = tree.held(tid).is_some_and(|held| self.is_heard_of(process, tid, &held.known));
+        let interrupts = tree.held(tid).is_some_and(|held| self.end_interrupts(process, tid, &held.known));
         let parent = tree.tasks.iter().find(|task| task.tid == tid).and_then(|task| Stat::of(task.pid));
         let can_go = |task: &Task| task.held.as_ref().is_some_and(|held| self.is_able(process, held));
-        is_heard_of
+        interrupts
             && parent
                 .is_some_and(|stat| tree.tasks.iter().any(|task| task.pid == stat.parent && can_go(task)))
     }

@@ -61,7 +61,7 @@ pub(crate) struct Tree {
     /// The command's first process, and a descriptor of it.
     pub root: Option<(u32, OwnedFd)>,
     pub tasks: Vec<Task>,
-    /// Children that are about to end, and wait until their parents may hear of it.
+    /// Calls that send a signal to others of the tree, the end of a child among them: they wait until these may hear of it.
     pub leaving: Vec<(Notification, Known)>,
     /// How many tasks were heard of.
     pub heard: usize,
@@ -259,6 +259,11 @@ impl Tree {
     pub fn is_outlasted(&self) -> bool {
         let is_over = |one: &(u32, String)| self.outlasted.contains(one) && !still::has_limit(&one.1);
         !self.waits() || self.waiting.iter().all(is_over)
+    }
+
+    /// Whether a task waits to send a signal to others of the tree.
+    pub fn is_kept(&self, tid: u32) -> bool {
+        self.leaving.iter().any(|(stop, _)| stop.task == tid)
     }
 
     /// Whether any of its tasks is held.

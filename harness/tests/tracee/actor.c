@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,7 +45,9 @@ static int how(const char *text) {
 
 static void *run(void *from);
 
-static void hear(int which) { (void)which; }
+static volatile sig_atomic_t heard;
+
+static void hear(int which) { (void)which; heard++; }
 
 /* The descriptor that a child puts in the place of another, in a table that it shares. */
 static int swapped[2];
@@ -115,10 +118,19 @@ static void *run(void *from) {
             tell("lock", fcntl_lock(fds[slot], command, type, start, length)); }
         else if (!strcmp(op, "fork")) { int end = skip(at, "endfork"); pid_t child = fork();
             if (child == 0) { count = end - 1; run((void *)(long)at); _exit(0); } at = end; }
-        else if (!strcmp(op, "wait")) { int status; while (wait(&status) > 0) tell("wait", WEXITSTATUS(status)); }
+        else if (!strcmp(op, "wait")) { int status, ended; while ((ended = wait(&status)) > 0 || (ended < 0 && errno == EINTR))
+            if (ended > 0) tell("wait", WEXITSTATUS(status)); }
         else if (!strcmp(op, "catch")) { struct sigaction caught = {.sa_handler = hear}; /* without SA_RESTART */
             int which = !strcmp(NEXT, "child") ? SIGCHLD : SIGUSR1; tell("catch", sigaction(which, &caught, 0)); }
         else if (!strcmp(op, "signal")) { tell("signal", kill(getppid(), SIGUSR1)); }
+        else if (!strcmp(op, "signalfirst")) { tell("signalfirst", -pthread_kill(first, SIGUSR1)); }
+        else if (!strcmp(op, "block")) { sigset_t one; sigemptyset(&one); sigaddset(&one, SIGUSR1);
+            tell("block", sigprocmask(SIG_BLOCK, &one, 0)); }
+        else if (!strcmp(op, "ppoll")) { sigset_t none; sigemptyset(&none); struct timespec limit = {.tv_sec = 1000};
+            tell("ppoll", ppoll(0, 0, &limit, &none)); }
+        else if (!strcmp(op, "heard")) { while (!heard) {} tell("heard", 0); }
+        else if (!strcmp(op, "poll")) { int status; struct stat s; while (waitpid(-1, &status, WNOHANG) == 0) stat(NEXT, &s), at--;
+            tell("poll", WEXITSTATUS(status)); at++; }
         else if (!strcmp(op, "thread")) { int end = skip(at, "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
         else if (!strcmp(op, "endthread")) return 0;
         else if (!strcmp(op, "join")) { tell("join", pthread_join(thread, 0)); }

@@ -17,12 +17,14 @@ pub(crate) type Registers = libc::user_regs_struct;
 pub(crate) struct Stopped(i32);
 
 impl Stopped {
-    /// Stops a task. A call that it waits in is interrupted as by a signal that nobody handles.
-    pub(crate) fn stop(task: u32) -> io::Result<Self> {
+    /// Stops a task. A call that it waits in is interrupted as by a signal that nobody handles; `interrupt` sees to that where
+    /// the kernel does not.
+    pub(crate) fn stop(task: u32, interrupt: impl FnOnce()) -> io::Result<Self> {
         let task = task.cast_signed();
         ask(libc::PTRACE_SEIZE.into(), task)?;
         let stopped = Self(task);
         ask(libc::PTRACE_INTERRUPT.into(), task)?;
+        interrupt();
         stopped.wait()?;
         Ok(stopped)
     }

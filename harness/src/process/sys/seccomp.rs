@@ -9,6 +9,9 @@ use nix::errno::Errno;
 /// The `prctl` option that no kernel has: with it a controlled process says where it stands.
 pub(crate) const RENDEZVOUS: i32 = 0x464c_4f43;
 
+/// What the kernel calls it within itself that a signal interrupted a call.
+const ERESTARTSYS: i32 = 512;
+
 /// One instruction of a filter (classic BPF).
 pub(crate) type Instruction = libc::sock_filter;
 
@@ -36,6 +39,9 @@ pub(crate) enum Reply {
     Value(i64),
     /// The call failed with this error, without having been done.
     Error(Errno),
+    /// A signal interrupted the call before it was done: as that signal's handler wants, it fails or is made again. Only for a
+    /// task that has such a signal to take, or that a tracer stops: nobody else would understand the answer.
+    Interrupted,
 }
 
 /// Where stopped processes are heard of.
@@ -141,6 +147,7 @@ impl Listener {
             Reply::Continue => (0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
             Reply::Value(value) => (value, 0, 0),
             Reply::Error(errno) => (0, -(errno as i32), 0),
+            Reply::Interrupted => (0, -ERESTARTSYS, 0),
         };
         let mut answer = libc::seccomp_notif_resp { id, val, error, flags };
         // SAFETY: the kernel reads one `seccomp_notif_resp`, and there it is.
@@ -166,11 +173,11 @@ pub(crate) fn install(filter: &[Instruction]) -> io::Result<OwnedFd> {
 
 /// The same, but that only SIGKILL takes a process out of a stop that was heard of: other signals wait until it is answered.
 /// Else a call that never fails so, such as `close`, fails with `EINTR` where a handler is run meanwhile. Nobody can attach to
-/// a process that is stopped so. Since Linux 5.19; before, it is [`install`].
-pub(crate) fn install_uninterrupted(filter: &[Instruction]) -> io::Result<OwnedFd> {
+/// a process that is stopped so. Since Linux 5.19; before, it is [`install`]. Gives back besides whether signals wait.
+pub(crate) fn install_uninterrupted(filter: &[Instruction]) -> io::Result<(OwnedFd, bool)> {
     match install_with(filter, libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(filter),
-        installed => installed,
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok((install(filter)?, false)),
+        installed => Ok((installed?, true)),
     }
 }
 

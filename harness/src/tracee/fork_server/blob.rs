@@ -8,7 +8,7 @@ use super::super::memory::Memory;
 use super::guard::{HANDED_ON, TABLE};
 use super::{CALL, GO};
 use crate::process::sys::ptrace::{Registers, Stopped};
-use crate::process::sys::seccomp::{Notification, RENDEZVOUS};
+use crate::process::sys::seccomp::{Listener, Notification, RENDEZVOUS, Reply};
 
 /// How long a page is.
 const PAGE_BYTES: u64 = 4096;
@@ -20,9 +20,11 @@ const ROBUST_BYTES: u32 = 24;
 const RESTART: i64 = -512;
 
 /// Puts the code into a task that waits at this stop, and has it go on there; gives back where the code lies.
-pub(super) fn implant(stop: &Notification) -> Result<u64, String> {
+pub(super) fn implant(stop: &Notification, listener: &Listener) -> Result<u64, String> {
     let failed = |error: std::io::Error| format!("it cannot be stopped: {error}");
-    let stopped = Stopped::stop(stop.task).map_err(failed)?;
+    // Where signals wait for the answer, so does the tracer; elsewhere the stop may be gone by then.
+    let interrupt = || _ = listener.answer(stop.id, Reply::Interrupted);
+    let stopped = Stopped::stop(stop.task, interrupt).map_err(failed)?;
     let own = stopped.registers().map_err(failed)?;
     if own.rax.cast_signed() != RESTART || own.orig_rax.cast_signed() != stop.number {
         return Err("it does not stand where it stopped".into());

@@ -44,7 +44,7 @@ impl Machine {
         let slot = self.trees[process].slot.pid;
         guard::check(pid, slot)?;
         #[cfg(target_arch = "x86_64")]
-        let page = super::blob::implant(&stop)?;
+        let page = super::blob::implant(&stop, &self.trees[process].slot.listener)?;
         #[cfg(not(target_arch = "x86_64"))]
         let page = return Err("programs can be cloned on x86_64 only".into());
         let stop = self.hear_rendezvous(process, |task| task == pid)?;
