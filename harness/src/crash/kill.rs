@@ -52,7 +52,13 @@ impl Work<'_> {
                 continue;
             }
             let steps = chances[..at].iter().map(|(label, _)| label.to_string()).collect();
-            let how = How::Killed { before: label.to_string(), steps, shown: 1, words: words.clone() };
+            let how = How::Killed {
+                before: label.to_string(),
+                steps,
+                shown: 1,
+                words: words.clone(),
+                names: execution.outcome.names.clone(),
+            };
             found = Some(Discovery { broken, outcome: played.outcome, how });
         }
         let all = chances.iter().filter(|(_, can)| *can).count() as u64;

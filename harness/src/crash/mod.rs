@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Ended, Progress};
 use crate::ground::Capture;
 use crate::plan::crash::CrashPlan;
+use crate::plan::schedule::Names;
 pub use crate::power::{Lost, Reached, StepOnDisk};
 use crate::process::Zygote;
 use crate::process::clock::now_ns;
@@ -103,6 +104,8 @@ pub enum How {
         shown: u64,
         /// The words that names are made of in these steps.
         words: BTreeSet<String>,
+        /// What the names that have numbers in these steps were, for people.
+        names: Names,
     },
     /// The power went.
     PowerLost(Box<Lost>),

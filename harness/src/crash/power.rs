@@ -99,10 +99,11 @@ impl Work<'_> {
         };
         let after = folders::read_like(&self.site.work, Some(&recording.image())).map_err(failed())?;
         let mapped = &self.run.mapped;
-        let recorded = match recording.conclude_but(&after, &|path| mapped.contains(path)) {
+        let mut recorded = match recording.conclude_but(&after, &|path| mapped.contains(path)) {
             Ok(recorded) => recorded,
             Err(why) => return Ok(Err(why)),
         };
+        recorded.name(&execution.outcome.names);
         if recorded.journal.lines.is_empty() {
             let why = "the command changes nothing in the state folder; name the folder that it changes with --state";
             return Ok(Err(why.into()));

@@ -1,6 +1,7 @@
 //! What a crash came to, in words.
 
 use super::{Discovery, How};
+use crate::plan::schedule::as_read;
 use crate::power::steps;
 use crate::race::tell::{changed, differences, lost_message};
 use crate::words::plural;
@@ -9,8 +10,9 @@ use crate::words::plural;
 #[must_use]
 pub fn message(discovery: &Discovery) -> String {
     match &discovery.how {
-        How::Killed { before, .. } => format!(
-            "killed before `{before}`, the command leaves a state that is neither the one before nor the one after: {}",
+        How::Killed { before, names, .. } => format!(
+            "killed before `{}`, the command leaves a state that is neither the one before nor the one after: {}",
+            as_read(before, names),
             differences(&discovery.broken)
         ),
         How::PowerLost(lost) => lost_message(&discovery.broken, lost),
@@ -22,10 +24,10 @@ pub fn message(discovery: &Discovery) -> String {
 pub fn story(discovery: &Discovery) -> Vec<String> {
     let mut lines = changed(&discovery.broken.differences, nearest(discovery));
     match &discovery.how {
-        How::Killed { before, steps, shown, .. } => {
+        How::Killed { before, steps, shown, names, .. } => {
             lines.push(format!("steps before the kill ({} show it):", plural(*shown, "step")));
-            lines.extend(steps.iter().map(|step| format!("  {step}")));
-            lines.push(format!("  killed before: {before}"));
+            lines.extend(steps.iter().map(|step| format!("  {}", as_read(step, names))));
+            lines.push(format!("  killed before: {}", as_read(before, names)));
         }
         How::PowerLost(lost) => lines.extend(steps(lost)),
     }

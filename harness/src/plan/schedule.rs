@@ -5,6 +5,7 @@
 //! Lines name steps by what they do, never by number, so a schedule can be read, and means the same as long as
 //! the subject takes the same steps.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -219,14 +220,54 @@ impl FromStr for Line {
 }
 
 /// A schedule: who took which step, with any faults, line by line, from the first step to the last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Schedule {
     /// Its lines, in order.
     pub lines: Vec<Line>,
+    /// What the names that have numbers in its lines (`new1#1`) were in the execution that took them, as far as that is known.
+    /// Another execution may have others, so they are no part of what a schedule is, and are not stored with it.
+    pub names: Names,
+}
+
+/// What names of the moment were in one execution, by what they are called in labels.
+pub type Names = BTreeMap<String, String>;
+
+/// A label as people read it: with the names of the execution that took the step. Its parts are names and words, between
+/// blanks and slashes.
+pub(crate) fn as_read(label: &str, names: &Names) -> String {
+    if names.is_empty() {
+        return label.to_owned();
+    }
+    let parts = label.split_inclusive([' ', '/']).map(|part| {
+        let name = part.trim_end_matches([' ', '/']);
+        let between = &part[name.len()..];
+        names.get(name).map_or_else(|| part.to_owned(), |name| format!("{name}{between}"))
+    });
+    parts.collect()
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines == other.lines
+    }
+}
+
+impl Eq for Schedule {}
+
+impl From<Vec<Line>> for Schedule {
+    fn from(lines: Vec<Line>) -> Self {
+        Self { lines, names: Names::new() }
+    }
 }
 
 impl Schedule {
+    /// The same for people: with the names of the execution that took its steps. Only its labels can be replayed.
+    pub(crate) fn as_read(&self) -> Self {
+        let line = |line: &Line| Line { label: as_read(&line.label, &self.names), ..line.clone() };
+        self.lines.iter().map(line).collect::<Vec<_>>().into()
+    }
+
     /// What was taken: the steps, by process and label, and at which of them a fault met somebody.
     pub(crate) fn taken<'s>(
         steps: impl Iterator<Item = (usize, &'s str)>,
@@ -237,7 +278,7 @@ impl Schedule {
         for &(step, fault) in faults {
             lines[step].fault = Some(fault);
         }
-        Self { lines }
+        lines.into()
     }
 }
 
@@ -245,7 +286,7 @@ impl TryFrom<Vec<String>> for Schedule {
     type Error = LineError;
 
     fn try_from(lines: Vec<String>) -> Result<Self, LineError> {
-        Ok(Self { lines: lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()? })
+        Ok(lines.iter().map(|line| line.parse()).collect::<Result<Vec<_>, _>>()?.into())
     }
 }
 
@@ -271,6 +312,28 @@ mod tests {
             let line: Line = text.parse().expect(text);
             assert_eq!(line.to_string(), text);
         }
+    }
+
+    #[test]
+    fn people_read_the_names_of_the_execution() {
+        let names: Names =
+            [("new1#1", "list.tmp"), ("new1#12", "two words"), (".p.new2#1.link", ".p.aB3xY9.link")]
+                .map(|(called, name)| (called.to_owned(), name.to_owned()))
+                .into();
+        for (label, read) in [
+            ("rename new1#1 list #2", "rename list.tmp list #2"),
+            ("link a/new1#1/new1#12 to new1#12 [task 2]", "link a/list.tmp/two words to two words [task 2]"),
+            ("rename .p.new2#1.link p", "rename .p.aB3xY9.link p"),
+            ("write new1#123 1 byte to xnew1#1", "write new1#123 1 byte to xnew1#1"),
+            ("open /new1#1", "open /list.tmp"),
+        ] {
+            assert_eq!(as_read(label, &names), read);
+        }
+        let line = Line { process: 0, label: "unlink new1#1".into(), fault: Some(Fault::Kill) };
+        let schedule = Schedule { lines: vec![line.clone()], names };
+        assert_eq!(schedule.as_read().lines[0].to_string(), "p1 unlink list.tmp ! kill");
+        assert_eq!(schedule, Schedule::from(vec![line]), "whatever its names were");
+        assert_eq!(serde_json::to_string(&schedule).expect("a text"), r#"["p1 unlink new1#1 ! kill"]"#);
     }
 
     #[test]

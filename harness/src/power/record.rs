@@ -11,6 +11,7 @@ use super::folders::{self, Number, Seen};
 use crate::books::deed::{Deed, Known};
 use crate::books::places::{File, Place};
 use crate::disk::{Change, Image, Inode, Journal, Line, Node, ROOT, Start, Sync};
+use crate::plan::schedule::{Names, as_read};
 use crate::tracee::{Entry, Stood};
 
 /// An execution as the disk models read it.
@@ -22,6 +23,16 @@ pub struct Recorded {
     pub names: BTreeMap<Inode, String>,
     /// How many calls had returned when the command had printed what it was to print.
     pub said: Option<usize>,
+}
+
+impl Recorded {
+    /// Has its calls told by the names of the execution.
+    pub(crate) fn name(&mut self, names: &Names) {
+        if !names.is_empty() {
+            let lines = self.journal.lines.iter_mut();
+            lines.for_each(|line| line.label = as_read(&line.label, names).into());
+        }
+    }
 }
 
 /// Reads a machine's journal. `before` and `after` are what lay in the state folders; `places` is where commands find them. `said` is what

@@ -68,7 +68,8 @@ impl Search<'_> {
     fn recorded(&mut self, left: &Left) -> Result<(Recorded, folders::Seen), String> {
         let around = self.power.as_mut().and_then(|book| book.around.take());
         let (before, after) = around.unwrap_or_else(|| Err("the folders were not examined".into()))?;
-        let recorded = record(&left.journal, &before, &after, &self.site.places(), None)?;
+        let mut recorded = record(&left.journal, &before, &after, &self.site.places(), None)?;
+        recorded.name(&left.names);
         Ok((recorded, before))
     }
 

@@ -16,6 +16,7 @@ use super::run::{Call, Played};
 use super::site::Site;
 use crate::explore::machine::End;
 use crate::explore::strategy::sampling::Dice;
+use crate::plan::schedule::as_read;
 use crate::process::{Zygote, hang};
 use crate::tracee::{Machine, Options, Perturbation, Perturbed, TraceeError, Treatment};
 
@@ -111,7 +112,7 @@ fn played(site: &mut Site, done: &Perturbed, waiting: Vec<String>) -> Result<Pla
         .left
         .chances
         .iter()
-        .map(|(process, label, _)| Call { process: *process, label: label.to_string() });
+        .map(|(process, label, _)| Call { process: *process, label: as_read(label, &done.left.names) });
     let mut played = Played {
         spans: done.spans.iter().map(|(step, times)| (*step, span(*times))).collect(),
         waiting,

@@ -4,7 +4,7 @@ use flockwork::Operation;
 
 use super::{Case, project};
 use crate::plan::Call;
-use crate::plan::schedule::{Line, Schedule};
+use crate::plan::schedule::Line;
 
 /// Without one of the processes; there must be one left.
 pub(super) fn without_a_process(case: &Case) -> Vec<Case> {
@@ -49,7 +49,7 @@ pub(super) fn without_a_fault(case: &Case) -> Vec<Case> {
         .map(|index| {
             let mut lines = lines.clone();
             lines[index].fault = None;
-            Case { schedule: Schedule { lines }, ..case.clone() }
+            Case { schedule: lines.into(), ..case.clone() }
         })
         .collect()
 }
@@ -67,7 +67,7 @@ pub(super) fn with_blocks_joined(case: &Case) -> Vec<Case> {
             let block = order.remove(moved);
             order.insert(to, block);
             let lines = order.concat();
-            cases.push(Case { schedule: Schedule { lines }, ..case.clone() });
+            cases.push(Case { schedule: lines.into(), ..case.clone() });
         }
     }
     cases

@@ -19,7 +19,7 @@ pub(super) fn without_process(schedule: &Schedule, gone: usize) -> Schedule {
 /// With other numbers for the processes; of those that get none, nothing is left.
 pub(super) fn renamed(schedule: &Schedule, number: impl Fn(usize) -> Option<usize>) -> Schedule {
     let rename = |line: &Line| Some(Line { process: number(line.process)?, ..line.clone() });
-    Schedule { lines: schedule.lines.iter().filter_map(rename).collect() }
+    schedule.lines.iter().filter_map(rename).collect::<Vec<_>>().into()
 }
 
 /// Without one operation of a process: its steps are those up to its return, from behind the return before.
@@ -46,7 +46,7 @@ fn renumbered(lines: Vec<Line>) -> Schedule {
         let label = if *count == 1 { label } else { format!("{label} #{count}") };
         Line { label, ..line }
     };
-    Schedule { lines: lines.into_iter().map(renumber).collect() }
+    lines.into_iter().map(renumber).collect::<Vec<_>>().into()
 }
 
 /// The processes in the order in which they come to their first step.

@@ -92,7 +92,7 @@ impl World {
         self.is_lost.then(|| Shown {
             lost: None,
             violations: vec![violation],
-            schedule: Schedule { lines: self.taken },
+            schedule: self.taken.into(),
             history: History::default(),
             preemptions: self.preemptions,
         })

@@ -29,7 +29,8 @@ pub(crate) enum Harmless {
     Identity,
     /// They say how the caller takes its own signals, or wait for one. Whoever sends one is seen.
     Signals,
-    /// They tell the time, or set timers of the caller's own.
+    /// They tell the time, or make timers of the caller's own. Timers that are set are noted: whoever waits may be waiting for
+    /// one.
     Clocks,
     /// They tell how the caller is scheduled, or say how soon it would like to run.
     Scheduling,

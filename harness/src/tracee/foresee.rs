@@ -45,6 +45,7 @@ impl Machine {
         if let Some(task) = self.trees[process].task(tid) {
             task.open.stopped(&told);
         }
+        self.note_timer(process, &stop);
         self.trees[process].copies |= matches!(told, Deed::Duplicate(_) | Deed::Replace { .. });
         let told = self.last_thread(process, &stop, told);
         match self.judge(process, tid, &told)? {

@@ -26,6 +26,7 @@ use crate::explore::machine::{Chooser, End, Execution, Pick, Point, process_at};
 use crate::explore::observe::{Observer, Scene};
 use crate::explore::step::{Event, Mask, Step};
 use crate::plan::race::{ForkServer, Threads};
+use crate::plan::schedule::as_read;
 use crate::process::Zygote;
 use crate::process::slot::{FIRST, SlotSettings};
 use crate::process::spawner::{self, Spawner};
@@ -378,6 +379,7 @@ impl Machine {
                 && !self.let_anybody_leave()?
                 && !self.wait_for_the_late()?
                 && !self.wake_a_sleeper()
+                && !self.wait_for_a_timer()?
             {
                 return Ok(enabled);
             }
@@ -394,6 +396,7 @@ impl Machine {
         let mut chain = Vec::new();
         for (process, tree) in self.trees.iter().enumerate().filter(|(_, tree)| tree.is_live()) {
             let label = tree.step.as_ref().map_or("nothing", |step| &step.label);
+            let label = as_read(label, self.paths.names.numbered());
             let mut holders: Vec<String> =
                 self.in_the_way(process).into_iter().map(|holder| format!("p{}", holder + 1)).collect();
             holders.dedup();
@@ -422,6 +425,7 @@ impl Machine {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.note_missed();
         self.note_left_behind();
+        self.run.left.names.clone_from(self.paths.names.numbered());
         for (path, who) in self.run.outside.meetings() {
             let who: Vec<String> = who.iter().map(|process| format!("p{}", process + 1)).collect();
             self.run

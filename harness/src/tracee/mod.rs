@@ -32,6 +32,7 @@ mod still;
 pub(crate) mod table;
 mod task;
 mod tasks;
+mod timers;
 mod tree;
 mod watchdog;
 

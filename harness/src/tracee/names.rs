@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use crate::plan::schedule;
+
 /// Shortest run of letters and digits that can be random.
 const RANDOM_MIN: usize = 6;
 
@@ -22,6 +24,8 @@ pub(crate) struct Names {
     pids: HashMap<String, String>,
     /// Names of the moment, and what they are called.
     moment: HashMap<String, String>,
+    /// What has numbers, by what it is called: for people. Pids are called as in labels there, too.
+    numbered: schedule::Names,
     /// How many of those each process has used.
     used: Vec<usize>,
 }
@@ -42,6 +46,7 @@ impl Names {
         }
         self.pids.clear();
         self.moment.clear();
+        self.numbered.clear();
         self.used = vec![0; processes];
     }
 
@@ -49,6 +54,11 @@ impl Names {
     pub fn learn(&mut self) {
         self.begin(self.used.len());
         self.words = self.shared.as_ref().map(|shared| shared.iter().cloned().collect());
+    }
+
+    /// What the names of this execution are that have numbers, by what they are called.
+    pub fn numbered(&self) -> &schedule::Names {
+        &self.numbered
     }
 
     /// The words, where they are known.
@@ -73,8 +83,16 @@ impl Names {
         let called = match &self.words {
             Some(words) if words.contains(&plain) => plain,
             // Whether it looks drawn at random is itself left to chance: it gets a number, and nothing of its own.
-            Some(_) => self.next_number(process),
-            None if has_random_part(&plain) => self.number(process, &plain),
+            Some(_) => {
+                let called = self.next_number(process);
+                self.numbered.insert(called.clone(), plain);
+                called
+            }
+            None if has_random_part(&plain) => {
+                let called = self.number(process, &plain);
+                self.numbered.insert(called.clone(), plain);
+                called
+            }
             None => plain,
         };
         if called != name {
@@ -173,6 +191,15 @@ mod tests {
         assert_eq!(names.of(1, ".meta.Zq81xx"), ".meta.new2#1");
         assert_eq!(names.of(1, ".meta.aB3xY9"), ".meta.new1#1", "whoever meets it later");
         assert_eq!(names.of(0, "README.txt"), "README.txt");
+        names.of(0, "n.4711.aB3xY9");
+        let told: Vec<_> =
+            names.numbered().iter().map(|(called, name)| (called.as_str(), name.as_str())).collect();
+        let expected = [
+            (".meta.new1#1", ".meta.aB3xY9"),
+            (".meta.new2#1", ".meta.Zq81xx"),
+            ("n.PID1.new1#2", "n.PID1.aB3xY9"),
+        ];
+        assert_eq!(told, expected, "as people read them");
     }
 
     #[test]
@@ -187,6 +214,8 @@ mod tests {
         names.begin(2);
         assert_eq!(names.of(0, "tmpmnopqr"), "new1#1", "though it looks like a word");
         assert_eq!(names.of(0, "state-000001"), "state-000001", "though it looks drawn");
+        assert_eq!(names.of(0, "list"), "new1#2", "as long as only this order uses it");
+        assert_eq!(names.numbered()["new1#2"], "list");
         let told = Names::new(names.words().cloned()).of(0, "state-000001");
         assert_eq!(told, "state-000001");
     }

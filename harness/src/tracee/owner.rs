@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::descriptors::{Lockable, Open};
 use super::task::{descriptors, information};
 use super::{Machine, paths::Paths};
 use crate::books::deed::{Deed, Fd, LockKind, Mode, Told};
@@ -139,6 +140,9 @@ impl Machine {
         };
         let closed: HashSet<i32> = fds.iter().copied().collect();
         for &fd in &fds {
+            if what != Closing::OnExec && !self.may_hold_locks(process, tid, fd) {
+                continue;
+            }
             let Some(file) = self.lockable(process, tid, fd) else { continue };
             given.extend(self.locks.owned(process, Owner::Process(pid), Some(file.name)));
             for kind in [LockKind::Flock, LockKind::Ofd] {
@@ -160,10 +164,20 @@ impl Machine {
         given
     }
 
-    /// Whether a process holds any lock of the file that a descriptor of it is open on.
+    /// Whether a process holds any lock of the file that a descriptor of it is open on. A process has many descriptors on files
+    /// that it never locks, its output among them: their inodes tell that they are no file of a lock, and nothing more of them
+    /// is asked.
     fn may_hold_locks(&mut self, process: usize, tid: u32, fd: i32) -> bool {
-        let file = self.lockable(process, tid, fd);
-        file.is_some_and(|file| self.locks.of(process).any(|held| held.file == file.name))
+        let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
+        let name = match task.and_then(|task| task.open.get(fd)) {
+            Some(Open { lockable: Lockable::File(file), .. } | Open { file: Some(file), .. }) => {
+                Some(file.name)
+            }
+            Some(Open { lockable: Lockable::Nothing, .. }) => None,
+            // The file of a lock has been met: it was named as the lock was taken.
+            Some(_) | None => Paths::inode(tid, fd).and_then(|inode| self.paths.name_met(&inode)),
+        };
+        name.is_some_and(|name| self.locks.of(process).any(|held| held.file == name))
     }
 
     /// Whether nobody of the tree keeps a locked description of a file when a process has closed these.

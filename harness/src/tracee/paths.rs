@@ -203,6 +203,11 @@ impl Paths {
         }
     }
 
+    /// The name of a file that was met in this execution.
+    pub fn name_met(&self, inode: &Inode) -> Option<Object> {
+        self.given.get(inode).copied()
+    }
+
     fn give_name(&mut self, inode: Inode, shown: &str) -> Object {
         let met = self.met.entry(shown.to_owned()).or_insert(0);
         *met += 1;

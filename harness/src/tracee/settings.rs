@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::journal::Entry;
 use crate::books::deed::Faults;
 use crate::plan::race::{ForkServer, Threads};
-use crate::plan::schedule::{Fault, Line, Schedule};
+use crate::plan::schedule::{Fault, Line, Names, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
 
@@ -209,6 +209,8 @@ pub struct Left {
     pub spoilt: BTreeSet<String>,
     /// What was let go, where a journal is kept.
     pub journal: Vec<Entry>,
+    /// What names were that have numbers in labels: for people.
+    pub names: Names,
 }
 
 impl Left {
@@ -216,7 +218,7 @@ impl Left {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         let steps = self.chances.iter().map(|(process, label, _)| (*process, &**label));
-        Schedule::taken(steps, &self.faults)
+        Schedule { names: self.names.clone(), ..Schedule::taken(steps, &self.faults) }
     }
 
     /// Whether a search whose executions are all like this one may be called exhaustive.

@@ -252,11 +252,11 @@ enum Signalled {
 /// Whether a signal is there for a task of a process, which blocks only these, or those that it blocks as it stands.
 fn signalled(pid: u32, tid: u32, blocked: Option<u64>) -> Signalled {
     let Ok(status) = procfs::record(format!("/proc/{pid}/task/{tid}/status")) else { return Signalled::No };
-    let taken = !blocked.unwrap_or_else(|| signals(&status, "SigBlk:"));
-    if signals(&status, "SigPnd:") & taken != 0 {
+    let unblocked = !blocked.unwrap_or_else(|| signals(&status, "SigBlk:"));
+    if signals(&status, "SigPnd:") & unblocked != 0 {
         return Signalled::Yes;
     }
-    let shared = signals(&status, "ShdPnd:") & taken;
+    let shared = signals(&status, "ShdPnd:") & unblocked;
     if shared == 0 {
         return Signalled::No;
     }

@@ -66,7 +66,7 @@ impl Machine {
     }
 
     /// Calls whose tasks were killed, or interrupted by a signal, are not to be answered any more.
-    fn drop_the_gone(&mut self, process: usize) {
+    pub(super) fn drop_the_gone(&mut self, process: usize) {
         let tree = &mut self.trees[process];
         let listener = &tree.slot.listener;
         for task in &mut tree.tasks {

@@ -18,6 +18,7 @@ use super::settings::{Command, Ending, Planned};
 use super::still;
 use super::task::{Held, Task, has_own_numbers};
 use super::tasks::Choice;
+use super::timers::Timer;
 use crate::books::deed::Known;
 use crate::books::prediction::world;
 use crate::explore::step::{Access, Footprint, Object, Step};
@@ -115,6 +116,8 @@ pub(crate) struct Tree {
     pub is_hit: bool,
     /// Whether its command's first process was killed alone, and what it started goes on.
     pub outlives: bool,
+    /// Timers that its processes set.
+    pub timers: Vec<Timer>,
     /// What stands ready to be cloned, a command each.
     pub templates: Vec<Template>,
     output: [File; 2],
@@ -159,6 +162,7 @@ impl Tree {
             has_begun: false,
             is_hit: false,
             outlives: false,
+            timers: Vec::new(),
             templates: Vec::new(),
             output: [stdout?, stderr?],
             marks: [0; 2],
@@ -180,6 +184,7 @@ impl Tree {
         self.tasks.clear();
         self.leaving.clear();
         self.pids.clear();
+        self.timers.clear();
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
         self.shares = false;
         self.copies = false;

@@ -10,13 +10,14 @@ use flockwork_harness::process::Zygote;
 use flockwork_harness::tracee::{ForkServer, Options};
 
 use crate::Case;
-use crate::cases::{in_turn, steps};
-use crate::lab::{Build, Lab, Turns, act, actor, skip_unless};
+use crate::cases::{counter, ends, in_turn, steps};
+use crate::lab::{Build, Lab, Turns, act, actor, has, shell, skip_unless};
 
 pub const ALL: &[Case] = &[
     ("what_a_number_is_open_on_is_seen_to_change", what_a_number_is_open_on_is_seen_to_change),
     ("what_is_renamed_is_shown_by_its_new_name", what_is_renamed_is_shown_by_its_new_name),
     ("how_a_number_is_open_is_seen_to_change", how_a_number_is_open_is_seen_to_change),
+    ("a_lock_goes_with_what_is_open_on_its_file", a_lock_goes_with_what_is_open_on_its_file),
 ];
 
 /// Each file holds its name.
@@ -121,6 +122,52 @@ fn how_a_number_is_open_is_seen_to_change(zygote: &Zygote) {
     for seen in &explored.seen {
         for command in &seen.commands {
             assert!(command[0].contains("lock -9") && command[0].contains("lock 0"), "{seen:?}");
+        }
+    }
+}
+
+/// Which locks go with a descriptor is told by its file, under whatever name and number that is open.
+fn a_lock_goes_with_what_is_open_on_its_file(zygote: &Zygote) {
+    let test = "a_lock_goes_with_what_is_open_on_its_file";
+    if !skip_unless(actor(Build::Static).is_some(), "gcc", test) {
+        return;
+    }
+    let outside = tempfile::tempdir().expect("a folder");
+    fs::write(outside.path().join("lock"), "").expect("written");
+    fs::hard_link(outside.path().join("lock"), outside.path().join("other")).expect("linked");
+    let (kept, lost) = (vec!["n: \"2\\n\""], vec!["n: \"1\\n\"", "n: \"2\\n\""]);
+    for place in [String::new(), format!("{}/", outside.path().display())] {
+        let of = |words: &str| act(&words.replace('@', &place));
+        let mut ways = vec![
+            (of("open 1 @lock w lock 1 px 0 0 open 0 n w add 0"), &kept),
+            // A lock of a process goes when that closes any descriptor on the file.
+            (of("open 1 @lock w lock 1 px 0 0 open 2 @other w close 2 open 0 n w add 0"), &lost),
+            (of("open 1 @lock w lock 1 px 0 0 open 2 @other w range 2 open 0 n w add 0"), &lost),
+            (of("open 1 @lock w lock 1 px 0 0 open 2 @other w open 3 n r dup2 3 2 open 0 n w add 0"), &lost),
+            // One of an open file goes with the last of its own.
+            (of("open 1 @lock w flock 1 x open 2 @other w close 2 open 0 n w add 0"), &kept),
+            (of("open 1 @lock w flock 1 x close 1 open 0 n w add 0"), &lost),
+            (of("open 1 @lock w lock 1 ox 0 0 fork endfork wait open 0 n w add 0"), &kept),
+        ];
+        if has("flock", test) {
+            // By the number that output has, which a child has as well.
+            let script = format!("exec 1>>{place}other; flock 1; read n < n; echo $((n + 1)) > n");
+            ways.push((shell(&script), &kept));
+            let script =
+                format!("exec 1>>{place}other; flock 1; exec 1>/dev/null; read n < n; echo $((n + 1)) > n");
+            ways.push((shell(&script), &lost));
+        }
+        for (command, expected) in ways {
+            let setup = |folder: &Path| {
+                counter(folder);
+                fs::hard_link(folder.join("lock"), folder.join("other")).expect("linked");
+            };
+            let both = [command.clone(), command.clone()];
+            let mut lab = Lab::open(zygote, setup, &both, Options::default()).expect("a machine");
+            let explored = lab.explore(&mut Exhaustive::new(), 5_000).expect("few executions");
+            assert_eq!((explored.coverage, explored.diverged), (Coverage::Exhausted, 0), "{command:?}");
+            assert!(explored.seen.iter().all(|seen| !seen.stuck), "{command:?}: {explored:?}");
+            assert_eq!(ends(&explored), *expected, "{command:?}");
         }
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use flockwork_harness::explore::machine::End;
+use flockwork_harness::explore::machine::{Chooser, End, Pick, Point};
+use flockwork_harness::explore::step::Event;
 use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::plan::race::ForkServer;
 use flockwork_harness::process::Zygote;
@@ -12,7 +13,7 @@ use flockwork_harness::tracee::{Options, Threads};
 
 use crate::Case;
 use crate::cases::{counter, in_turn, steps};
-use crate::lab::{Build, Lab, act, actor, has, which};
+use crate::lab::{Build, Lab, act, actor, has, shell, which};
 
 pub const ALL: &[Case] = &[
     ("signals::no_call_that_is_held_fails_of_a_signal", no_call_that_is_held_fails_of_a_signal),
@@ -21,6 +22,7 @@ pub const ALL: &[Case] = &[
     ("signals::who_sleeps_is_interrupted", who_sleeps_is_interrupted),
     ("signals::whoever_runs_until_a_signal_comes_gets_it", whoever_runs_until_a_signal_comes_gets_it),
     ("signals::a_child_ends_while_its_parent_looks_for_that", a_child_ends_while_its_parent_looks_for_that),
+    ("signals::who_waits_with_a_timer_is_in_no_deadlock", who_waits_with_a_timer_is_in_no_deadlock),
     ("signals::a_python_program_times_out_at_a_lock", a_python_program_times_out_at_a_lock),
 ];
 
@@ -204,5 +206,58 @@ print(os.waitpid(child, 0)[1])
         assert_eq!(seen.commands[0][0], "Exited(0) late\n0\n", "{seen:?}");
         assert!(execution.outcome.spoilt.is_empty(), "{:?}", execution.outcome.spoilt);
         assert_eq!(seen.files.len(), 11, "{seen:?}");
+    }
+}
+
+/// Two scripts that lock two files in opposite orders, and wait for the second only for a while.
+fn who_waits_with_a_timer_is_in_no_deadlock(zygote: &Zygote) {
+    let test = "who_waits_with_a_timer_is_in_no_deadlock";
+    if !["flock", "timeout", "perl"].iter().all(|program| has(program, test)) {
+        return;
+    }
+    let alarm = "perl -e '$SIG{ALRM} = sub { die \"late\\n\" }; alarm 1; open L, \">>&=@\"; flock L, 2 or die \"late\\n\"'";
+    for (waits, has_late) in
+        [("flock -w 0.2 @", true), ("timeout 0.2 flock @", true), (alarm, true), ("flock @", false)]
+    {
+        let script = |first: &str, second: &str| {
+            let wait = waits.replace('@', second);
+            shell(&format!("exec 8>>a 9>>b; flock {first}; {wait} 2>/dev/null || echo late"))
+        };
+        let commands = [script("8", "9"), script("9", "8")];
+        let mut lab = Lab::open(zygote, |_| {}, &commands, Options::default()).expect("a machine");
+        // Each takes its first lock, and then its second.
+        let mut crossed = Crossed::default();
+        let execution = lab.run(&mut crossed).expect("an execution");
+        let seen = lab.see(&execution);
+        assert_eq!(
+            execution.end == End::Completed,
+            has_late,
+            "{waits}: {seen:?} {:?}",
+            execution.outcome.stall
+        );
+        let late = seen.commands.iter().any(|row| row[0].contains("late"));
+        assert_eq!(late, has_late, "{waits}: {seen:?}");
+        // When it was late was decided by time.
+        assert_eq!(execution.outcome.is_certain(), !has_late, "{waits}");
+        // Whoever kills its child hears of that one's death at once, before its next call was heard of: `timeout`.
+        let spoilt = &execution.outcome.spoilt;
+        assert!(spoilt.is_empty() || waits.starts_with("timeout"), "{waits}: {spoilt:?}");
+    }
+}
+
+/// Lets the first go on until it has its lock, then the second, and then whoever can.
+#[derive(Default)]
+struct Crossed {
+    locked: [bool; 2],
+}
+
+impl Chooser for Crossed {
+    fn choose(&mut self, point: &Point<'_>) -> Pick {
+        let without = (0..2).find(|process| !self.locked[*process] && point.enabled.has(*process));
+        without.or(point.enabled.lowest()).map_or(Pick::Abandon, Pick::Step)
+    }
+
+    fn happened(&mut self, event: &Event) {
+        self.locked[event.process] |= event.step.label.starts_with("flock ");
     }
 }

@@ -199,7 +199,7 @@ fn interleaved<T>(
         subject: crate::scenario::default_subject(),
         setup: plan.setup.clone(),
         processes: plan.processes.clone(),
-        schedule: schedule.clone(),
+        schedule: schedule.as_read(),
         preemptions,
         also: Vec::new(),
         power: None,

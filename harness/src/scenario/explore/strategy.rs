@@ -79,5 +79,5 @@ fn read_schedule(reader: &mut Reader<'_>, processes: Option<usize>) -> Option<Sc
             Err(why) => reader.complain(Problem::new(&node.place, format!("schedule: {why}"))),
         }
     }
-    (lines.len() == nodes.len()).then_some(Schedule { lines })
+    (lines.len() == nodes.len()).then_some(Schedule::from(lines))
 }
