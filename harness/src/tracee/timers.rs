@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::machine::{Machine, Result};
 use super::memory::{Memory, View};
 use super::tree::Heard;
+use crate::process::clock;
 use crate::process::procfs::Stat;
 use crate::process::sys::seccomp::Notification;
 
@@ -56,34 +57,37 @@ impl Setting {
         match stop.number {
             // The others count time on a processor, which nobody spends who waits.
             libc::SYS_setitimer if first as i32 == libc::ITIMER_REAL => {
-                let [every_s, every_us, after_s, after_us] = memory.words(second);
-                let time = |s: u64, us: u64| Duration::from_secs(s).saturating_add(Duration::from_micros(us));
-                Some(Self {
-                    which: Which::Real,
-                    after: time(after_s, after_us),
-                    every: time(every_s, every_us),
-                })
+                let [every, after] = times(&memory, second, 1_000);
+                Some(Self { which: Which::Real, after, every })
             }
             libc::SYS_timer_settime => {
-                let [every_s, every_ns, after_s, after_ns] = memory.words(third);
-                let time = |s: u64, ns: u64| Duration::from_secs(s).saturating_add(Duration::from_nanos(ns));
-                let until = time(after_s, after_ns);
-                let after = match second as i32 & libc::TIMER_ABSTIME {
-                    0 => until,
-                    // By which clock is not told: the two that count seconds since 1970 and since the machine was started are
-                    // far apart, and it is the one that is nearer.
-                    _ => {
-                        let clocks = [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC];
-                        let now = clocks.map(|clock| Duration::from_nanos(crate::process::clock::of(clock)));
-                        let now = now.into_iter().min_by_key(|now| now.abs_diff(until)).unwrap_or_default();
-                        if until.is_zero() { until } else { until.saturating_sub(now).max(LOOK) }
-                    }
-                };
-                Some(Self { which: Which::Created(first), after, every: time(every_s, every_ns) })
+                let [every, until] = times(&memory, third, 1);
+                let is_absolute = second as i32 & libc::TIMER_ABSTIME != 0 && !until.is_zero();
+                let after = if is_absolute { from_now(until) } else { until };
+                Some(Self { which: Which::Created(first), after, every })
             }
             _ => None,
         }
     }
+}
+
+/// Two times at an address, each in seconds and in parts of one: so many nanoseconds are such a part.
+fn times(memory: &View, address: u64, part_ns: u64) -> [Duration; 2] {
+    let words: [u64; 4] = memory.words(address);
+    let (times, _) = words.as_chunks::<2>();
+    let time = |[seconds, parts]: [u64; 2]| {
+        Duration::from_secs(seconds).saturating_add(Duration::from_nanos(parts.saturating_mul(part_ns)))
+    };
+    [time(times[0]), time(times[1])]
+}
+
+/// How long it is until then. By which clock is not told: the two that count seconds since 1970 and since the machine was started
+/// are far apart, and it is the one that is nearer.
+fn from_now(until: Duration) -> Duration {
+    let now =
+        [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC].map(|clock| Duration::from_nanos(clock::of(clock)));
+    let now = now.into_iter().min_by_key(|now| now.abs_diff(until)).unwrap_or_default();
+    until.saturating_sub(now).max(LOOK)
 }
 
 impl Machine {
@@ -126,5 +130,45 @@ impl Machine {
             timer.due = timer.every.and_then(|every| next.checked_add(every.max(GRACE))).unwrap_or(last);
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a call of this process would set.
+    fn set(number: i64, args: [u64; 3]) -> Option<Setting> {
+        let [first, second, third] = args;
+        let args = [first, second, third, 0, 0, 0];
+        Setting::of(&Notification { id: 1, task: std::process::id(), number, arch: 0, args })
+    }
+
+    #[test]
+    fn what_a_timer_is_set_to_is_read() {
+        let words = |words: [u64; 4]| Box::leak(Box::new(words)).as_ptr().addr() as u64;
+        let ms = Duration::from_millis;
+        let of = |which, after, every| Some(Setting { which, after, every });
+        let real = libc::ITIMER_REAL as u64;
+        let at = words([0, 250_000, 1, 500_000]);
+        assert_eq!(set(libc::SYS_setitimer, [real, at, 0]), of(Which::Real, ms(1500), ms(250)));
+        assert_eq!(
+            set(libc::SYS_setitimer, [libc::ITIMER_PROF as u64, at, 0]),
+            None,
+            "it counts no real time"
+        );
+        let at = words([0, 0, 2, 5_000_000]);
+        assert_eq!(set(libc::SYS_timer_settime, [7, 0, at]), of(Which::Created(7), ms(2005), ms(0)));
+        let stopped = words([0; 4]);
+        let absolute = libc::TIMER_ABSTIME as u64;
+        assert_eq!(set(libc::SYS_timer_settime, [7, absolute, stopped]), of(Which::Created(7), ms(0), ms(0)));
+        for clock in [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC] {
+            let at = words([0, 0, clock::of(clock) / 1_000_000_000 + 100, 0]);
+            let after = set(libc::SYS_timer_settime, [7, absolute, at]).expect("set").after;
+            assert!(after <= ms(100_000) && after > ms(0), "{after:?} by clock {clock}");
+        }
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(set(libc::SYS_alarm, [3, 0, 0]), of(Which::Real, ms(3000), ms(0)));
+        assert_eq!(set(libc::SYS_getpid, [3, 0, 0]), None);
     }
 }
