@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use rustix::process::{getpriority_process, setpriority_process};
 
 use super::filter::{self, Pass};
 use super::fork_server::Forks;
+use super::hurry::Hurry;
 use super::names::Names;
 use super::outside::Outside;
 use super::paths::Paths;
@@ -28,7 +28,7 @@ use crate::explore::step::{Event, Mask, Step};
 use crate::plan::race::{ForkServer, Threads};
 use crate::plan::schedule::as_read;
 use crate::process::Zygote;
-use crate::process::slot::{FIRST, SlotSettings};
+use crate::process::slot::SlotSettings;
 use crate::process::spawner::{self, Spawner};
 
 pub(super) type Result<T, E = TraceeError> = std::result::Result<T, E>;
@@ -476,25 +476,6 @@ impl Machine {
         if self.watchdog.as_ref().is_some_and(Watchdog::has_fired) {
             self.real_time = false;
         }
-    }
-}
-
-/// The calling thread goes before everybody of the class `SCHED_OTHER`, until this is dropped: commands wait for it at every
-/// stop, and others may keep the processor busy. It still runs only when all of the class `SCHED_FIFO` sleep.
-pub(super) struct Hurry(i32);
-
-impl Hurry {
-    /// None where it may not.
-    pub(super) fn begin() -> Option<Self> {
-        let before = getpriority_process(None).ok()?;
-        setpriority_process(None, FIRST).ok().map(|()| Self(before))
-    }
-}
-
-impl Drop for Hurry {
-    fn drop(&mut self) {
-        // To give way is always allowed.
-        _ = setpriority_process(None, self.0);
     }
 }
 

@@ -15,6 +15,7 @@ mod fall;
 pub(crate) mod filter;
 mod foresee;
 mod fork_server;
+mod hurry;
 mod journal;
 mod machine;
 pub(crate) mod memory;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::machine::{Hurry, Machine, Result};
+use super::hurry::Hurry;
+use super::machine::{Machine, Result};
 use super::settings::{Left, Options, Sleeps};
 use super::still::descendants;
 use super::tree::{Heard, Tree};
