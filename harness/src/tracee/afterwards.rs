@@ -12,9 +12,33 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::machine::{Machine, Result};
+use super::still;
+use super::task::Task;
+use super::tree::Phase;
+use crate::books::deed::Deed;
 use crate::process::sys::seccomp::{Listener, Notification, Reply};
 
 impl Machine {
+    /// Notes what commands left behind. Where that only sleeps, or waits for somebody, it is as it would be at the end of a
+    /// sequential order; whoever had more to do might have done it before the end.
+    pub(super) fn note_left_behind(&mut self) {
+        self.note_orphans();
+        for (process, tree) in self.trees.iter().enumerate() {
+            if tree.phase != Phase::Over || !tree.is_many || self.family(process).is_empty() {
+                continue;
+            }
+            self.run.left.left_behind.insert(process);
+            let acts = |task: &Task| {
+                task.held.as_ref().is_some_and(|held| !matches!(held.told, Deed::Sleep(_) | Deed::Await(..)))
+            };
+            let goes_on = tree.waiting.iter().any(|(_, seen)| still::has_limit(seen));
+            if goes_on || tree.tasks.iter().any(acts) {
+                let what = format!("p{} left a process behind that went on working", process + 1);
+                self.run.left.uncertain.insert(what);
+            }
+        }
+    }
+
     /// Lets everybody go on while somebody looks, whatever they call, if that is what the machine's options want.
     pub(super) fn while_all_go_on(&mut self, look: impl FnOnce()) -> Result<()> {
         if !self.options.goes_on_afterwards {

@@ -114,26 +114,6 @@ impl Machine {
         Ok(())
     }
 
-    /// Notes what commands left behind. Where that only sleeps, or waits for somebody, it is as it would be at the end of a
-    /// sequential order; whoever had more to do might have done it before the end.
-    pub(super) fn note_left_behind(&mut self) {
-        self.note_orphans();
-        for (process, tree) in self.trees.iter().enumerate() {
-            if tree.phase != Phase::Over || !tree.is_many || self.family(process).is_empty() {
-                continue;
-            }
-            self.run.left.left_behind.insert(process);
-            let acts = |task: &Task| {
-                task.held.as_ref().is_some_and(|held| !matches!(held.told, Deed::Sleep(_) | Deed::Await(..)))
-            };
-            let goes_on = tree.waiting.iter().any(|(_, seen)| still::has_limit(seen));
-            if goes_on || tree.tasks.iter().any(acts) {
-                let what = format!("p{} left a process behind that went on working", process + 1);
-                self.run.left.uncertain.insert(what);
-            }
-        }
-    }
-
     /// Writes down what the command at work came to.
     pub(super) fn close_command(&mut self, process: usize, ending: Ending) -> Result<()> {
         let depth = self.run.depth;
