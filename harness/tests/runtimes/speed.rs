@@ -17,6 +17,8 @@ use super::{Place, flockwork, is_set, is_usable, said};
 const COMMANDS: usize = 200;
 /// Rounds of each kind, in turns.
 const ROUNDS: u64 = 10;
+/// Free pairs of a kind.
+const PAIRS: usize = 40;
 /// Controlled executions of the short race and of the long one: what is between them is no start.
 const EXECUTIONS: [u64; 2] = [10, 110];
 
@@ -40,6 +42,7 @@ pub fn measure(zygote: &Zygote) {
     ] {
         if is_usable(runtime) {
             controlled(runtime, setup, commands);
+            free(zygote, runtime, setup, commands);
         }
     }
 }
@@ -145,6 +148,43 @@ fn controlled(runtime: Runtime, setup: Option<&str>, commands: [&str; 2]) {
     });
     let rate = (took[1].1 - took[0].1) as f64 / (took[1].0 - took[0].0);
     println!("{runtime}, {} and {}: {rate:.1} controlled pairs a second", commands[0], commands[1]);
+}
+
+/// The same pair free, with what puts the ground back and nothing that looks at it: no control can be faster than that, one pair after
+/// the other.
+fn free(zygote: &Zygote, runtime: Runtime, setup: Option<&str>, commands: [&str; 2]) {
+    let place = Place::new();
+    let mut host = place.host(zygote, runtime);
+    let read = |text: &str| {
+        let (operation, name) = text.split_once(' ').expect("an operation and a container");
+        let operation = Runtime::operations().find(|one| one.as_str() == operation).expect("it is known");
+        (operation, format!("fw{}-{name}", std::process::id()))
+    };
+    let pair = commands.map(read);
+    let mut ids = pair.each_ref().map(|(_, id)| id.clone()).to_vec();
+    ids.dedup();
+    let limit = host.limit();
+    let begun = Instant::now();
+    for _ in 0..PAIRS {
+        for id in &ids {
+            host.bundles.write(id).expect("a bundle");
+        }
+        if let Some((operation, id)) = setup.map(read) {
+            host.perform(operation, &id).expect("it runs");
+        }
+        let words = pair.iter().map(|(operation, id)| host.words(*operation, id)).collect();
+        for _ in host.start(words).expect("they start") {
+            host.spawner.ended(limit).expect("it runs").expect("in time");
+        }
+        for operation in [Operation::State, Operation::ForceDelete] {
+            for id in &ids {
+                host.perform(operation, id).expect("it runs");
+            }
+        }
+    }
+    let rate = PAIRS as f64 / begun.elapsed().as_secs_f64();
+    assert!(host.close().is_empty());
+    println!("{runtime}, {} and {}: {rate:.1} free pairs a second", commands[0], commands[1]);
 }
 
 /// The one scenario of the report of a run.
