@@ -9,7 +9,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::control::{Holder, Search, follower};
 use super::model::ModelJudge;
 use super::orders::Step;
-use super::power::{Known, Looked, Losses, Wrong};
+use super::power::{Known, Looked, Losses, Order, Wrong, acknowledged_by};
 use super::run::Played;
 use super::{Again, Discovery, NoBaseline, Seen};
 use crate::disk::{Disk, Journal};
@@ -137,11 +137,8 @@ impl Search<'_> {
         let disk = self.power.as_ref().expect("power losses are tried").disk;
         // Two states are two, though equal, where more had returned before one of them.
         let is_durable = self.judge.model.as_ref().is_some_and(ModelJudge::is_durable);
-        let ends = played.spans.values().filter(|span| is_durable && span.1 != u64::MAX);
-        let lines = &recorded.journal.lines;
-        let mut acknowledged: Vec<usize> =
-            ends.map(|span| lines.iter().filter(|line| line.step as u64 <= span.1).count()).collect();
-        acknowledged.sort_unstable();
+        let returned = || acknowledged_by(&recorded.journal.lines, Order::default(), played);
+        let acknowledged = if is_durable { returned() } else { Vec::new() };
         self.with_losses(holder, played, |losses| losses.look(disk, recorded, before, &acknowledged))
     }
 

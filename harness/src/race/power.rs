@@ -184,6 +184,8 @@ impl Losses<'_> {
     ) -> Result<(Vec<String>, bool), NoBaseline> {
         let mut failure = None;
         let (is_over, judged) = (self.is_over, Cell::new(0));
+        let (played, absent) = (self.played, self.absent);
+        let is_durable = self.judge.model.as_ref().is_some_and(ModelJudge::is_durable);
         let most = if self.judge.model.is_some() { JUDGED_BY_MODEL_MAX } else { JUDGED_FOR_PAIRS_MAX };
         let mut is_good = |state: &State, fsyncs: &[Fsync]| {
             let known = self.known.get(&self.known_as(state, fsyncs, recorded)).copied();
@@ -198,7 +200,12 @@ impl Losses<'_> {
         let mends = Trial {
             journal: &recorded.journal,
             disk,
-            acknowledgements: &|fsyncs| acknowledged_behind(acknowledged, fsyncs),
+            acknowledgements: &|fsyncs| match played {
+                Some(played) if is_durable => {
+                    acknowledged_by(&recorded.journal.lines, Order { fsyncs, absent }, played)
+                }
+                _ => acknowledged_behind(acknowledged, fsyncs),
+            },
             bounds: Bounds::default(),
             is_good: &mut is_good,
             // Most states with two fsyncs are states without them, and known.
@@ -225,7 +232,7 @@ impl Losses<'_> {
     /// What had happened by a state, where a model judges.
     fn moment(&self, state: &State, fsyncs: &[Fsync], recorded: &Recorded) -> Moment {
         let is_durable = self.judge.model.as_ref().is_some_and(ModelJudge::is_durable);
-        let made = Made { calls: state.calls, fsyncs, absent: self.absent };
+        let made = Made { calls: state.calls, order: Order { fsyncs, absent: self.absent } };
         Moment::of(recorded, &made, self.played, is_durable)
     }
 
@@ -332,32 +339,55 @@ pub(crate) struct Moment {
     returned: Vec<(Step, (u64, u64))>,
 }
 
-/// Which calls had been made when the power went.
-struct Made<'a> {
-    /// How many, with those fsyncs that are tried.
-    calls: usize,
+/// What moves the moment at which a command returns.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Order<'a> {
     /// The fsyncs that are tried, in their order.
     fsyncs: &'a [Fsync],
     /// Commands that did not take part.
     absent: &'a [Step],
 }
 
-impl Made<'_> {
-    /// How many calls of the journal itself had been made.
-    fn recorded(&self) -> usize {
-        let is_made = |(number, fsync): &(usize, &Fsync)| fsync.before + number < self.calls;
-        self.calls - self.fsyncs.iter().enumerate().filter(is_made).count()
-    }
-
-    /// Whether a command of this process has returned, the last of whose calls is among so many of the journal: an fsync of what its
-    /// process had just changed comes before that.
-    fn has_returned(&self, lines: &[Line], process: usize, calls: usize) -> bool {
+impl Order<'_> {
+    /// After how many calls, with the fsyncs, a command of this process has returned, the last of whose calls is among so many of the
+    /// journal: an fsync of what its process had just changed comes before that.
+    fn returned(self, lines: &[Line], process: usize, calls: usize) -> usize {
         let number = (0..process).filter(|other| !self.absent.contains(&(*other, 0))).count() + 1;
         let is_before = |fsync: &&Fsync| {
             let is_own = |last: usize| lines[last].process == number;
             fsync.before < calls || (fsync.before == calls && calls.checked_sub(1).is_some_and(is_own))
         };
-        calls + self.fsyncs.iter().filter(is_before).count() <= self.calls
+        calls + self.fsyncs.iter().filter(is_before).count()
+    }
+}
+
+/// After how many calls the commands of a race return, ascending.
+pub(crate) fn acknowledged_by(lines: &[Line], order: Order<'_>, played: &Played) -> Vec<usize> {
+    let ended = played.spans.iter().filter(|(_, span)| span.1 != u64::MAX);
+    let mut acknowledged: Vec<usize> =
+        ended.map(|(step, span)| order.returned(lines, step.0, calls_until(lines, span.1))).collect();
+    acknowledged.sort_unstable();
+    acknowledged
+}
+
+/// How many calls of the journal were made until a step.
+fn calls_until(lines: &[Line], step: u64) -> usize {
+    lines.iter().filter(|line| line.step as u64 <= step).count()
+}
+
+/// Which calls had been made when the power went.
+struct Made<'a> {
+    /// How many, with those fsyncs that are tried.
+    calls: usize,
+    /// What else was there.
+    order: Order<'a>,
+}
+
+impl Made<'_> {
+    /// How many calls of the journal itself had been made.
+    fn recorded(&self) -> usize {
+        let is_made = |(number, fsync): &(usize, &Fsync)| fsync.before + number < self.calls;
+        self.calls - self.order.fsyncs.iter().enumerate().filter(is_made).count()
     }
 }
 
@@ -369,8 +399,9 @@ impl Moment {
         let last = made.recorded().checked_sub(1).map(|last| lines[last].step as u64);
         let (mut begun, mut returned) = (Vec::new(), Vec::new());
         for (step, span) in played.iter().flat_map(|played| &played.spans) {
-            let calls = lines.iter().filter(|line| line.step as u64 <= span.1).count();
-            if is_durable && made.has_returned(lines, step.0, calls) && span.1 != u64::MAX {
+            let has_returned = span.1 != u64::MAX
+                && made.order.returned(lines, step.0, calls_until(lines, span.1)) <= made.calls;
+            if is_durable && has_returned {
                 returned.push((*step, *span));
             } else if last.is_some_and(|last| span.0 <= last) {
                 begun.push((*step, span.0));
@@ -416,4 +447,42 @@ fn crashed(counts: &[usize], absent: &[Step]) -> Played {
         |(process, count): (usize, &usize)| (0..*count).map(|index| ended((process, index))).collect();
     played.outcome.processes = counts.iter().enumerate().map(commands).collect();
     played
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Change, ROOT};
+
+    fn line(process: usize, step: usize) -> Line {
+        Line { process, step, label: "sync".into(), change: Change::SyncAll }
+    }
+
+    #[test]
+    fn a_command_returns_behind_its_own_fsync_and_not_behind_anothers() {
+        // p1 makes the calls 0 and 1 and returns; p2 makes the calls 2 and 3 and returns.
+        let lines = [line(1, 0), line(1, 1), line(2, 4), line(2, 5)];
+        let mut played = Played::nothing();
+        played.spans.insert((0, 0), (0, 2));
+        played.spans.insert((1, 0), (3, 6));
+        played.spans.insert((1, 1), (7, u64::MAX));
+        let behind = |befores: &[usize]| {
+            let fsyncs: Vec<Fsync> = befores.iter().map(|&before| Fsync { inode: ROOT, before }).collect();
+            acknowledged_by(&lines, Order { fsyncs: &fsyncs, absent: &[] }, &played)
+        };
+        assert_eq!(behind(&[]), [2, 4]);
+        // After p1's last call: it is p1's own.
+        assert_eq!(behind(&[2]), [3, 5]);
+        // After p2's first call.
+        assert_eq!(behind(&[3]), [2, 5]);
+        assert_eq!(behind(&[0, 4]), [3, 6]);
+        // p1 returned when it had made no call after p2's last: an fsync at the end is p2's.
+        played.spans.insert((0, 0), (0, 6));
+        let fsyncs = [Fsync { inode: ROOT, before: 4 }];
+        assert_eq!(acknowledged_by(&lines, Order { fsyncs: &fsyncs, absent: &[] }, &played), [4, 5]);
+        // Where p1 did not take part, the first of the journal is p2.
+        let absent = [(0, 0)];
+        let order = Order { fsyncs: &fsyncs, absent: &absent };
+        assert_eq!(order.returned(&[line(1, 0), line(1, 1), line(1, 2), line(1, 3)], 1, 4), 5);
+    }
 }
