@@ -137,6 +137,11 @@ fn is_single(pid: u32) -> bool {
 /// All that descends from a process, dead ones among them. Whoever is handed to another parent meanwhile may be missed.
 #[must_use]
 pub fn descendants(of: u32) -> Vec<u32> {
+    descendants_by(of, children)
+}
+
+/// The same, where this tells the children of each.
+pub(crate) fn descendants_by(of: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
     let mut found = children(of);
     let mut at = 0;
     while let Some(&pid) = found.get(at) {

@@ -123,14 +123,7 @@ pub(crate) fn descendants(of: u32) -> Vec<u32> {
 /// All that descends from a process, where only these have started anybody, and all have one thread.
 pub(crate) fn descendants_by(of: u32, starters: &[u32]) -> Vec<u32> {
     let has_any = |pid| pid == of || starters.contains(&pid);
-    let children = |pid| if has_any(pid) { procfs::children_of_single(pid) } else { Vec::new() };
-    let mut found = children(of);
-    let mut at = 0;
-    while let Some(&pid) = found.get(at) {
-        found.extend(children(pid));
-        at += 1;
-    }
-    found
+    procfs::descendants_by(of, |pid| if has_any(pid) { procfs::children_of_single(pid) } else { Vec::new() })
 }
 
 #[cfg(test)]

@@ -266,18 +266,22 @@ mod tests {
     use crate::history::Reason;
     use crate::process::region::Layout;
 
-    #[test]
-    fn requests_and_answers_cross_unchanged() {
-        let region = Region::create(Layout {
-            workers: 2,
+    fn region(workers: u32) -> Region {
+        let layout = Layout {
+            workers,
             auditors: 0,
             containers: 1,
             worker_entries: 0,
             auditor_entries: 0,
             examiner_entries: 0,
             holds_per_entry: 0,
-        })
-        .expect("a region");
+        };
+        Region::create(layout).expect("a region")
+    }
+
+    #[test]
+    fn requests_and_answers_cross_unchanged() {
+        let region = region(2);
         let request = Request { operation: Operation::ForceDelete, container: 7, sequence: u64::MAX - 5 };
         lay_request(region.header(1), &request);
         assert_eq!(take_request(region.header(1)), request);
@@ -300,18 +304,10 @@ mod tests {
         forget_listener(region.header(0));
         assert_eq!(await_listener(region.header(0), Duration::from_millis(1)), None);
     }
+
     #[test]
     fn answers_that_do_not_fit_side_by_side_come_one_after_the_other() {
-        let layout = Layout {
-            workers: 0,
-            auditors: 0,
-            containers: 1,
-            worker_entries: 0,
-            auditor_entries: 0,
-            examiner_entries: 0,
-            holds_per_entry: 0,
-        };
-        let region = Region::create(layout).expect("a region");
+        let region = region(0);
         // Quoted, one of them takes more than half of the room.
         let large = |number| Answer {
             generation: Some(number),
