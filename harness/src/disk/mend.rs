@@ -56,8 +56,20 @@ pub struct Trial<'a> {
 /// Acknowledgements after so many calls, where all that acknowledge would do so behind these fsyncs.
 #[must_use]
 pub fn acknowledged_behind(acknowledgements: &[usize], fsyncs: &[Fsync]) -> Vec<usize> {
-    let moved = |at: &usize| at + fsyncs.iter().filter(|fsync| fsync.before <= *at).count();
-    acknowledgements.iter().map(moved).collect()
+    acknowledgements.iter().map(|&calls| returned_behind(calls, fsyncs, true)).collect()
+}
+
+/// After how many calls, the fsyncs among them, something returns that returns after so many without them. An fsync behind the last
+/// of these is made before whoever made that call returns: it comes first where the maker has returned by then.
+pub(crate) fn returned_behind(calls: usize, fsyncs: &[Fsync], has_maker_returned: bool) -> usize {
+    let is_first = |fsync: &&Fsync| fsync.before < calls || (fsync.before == calls && has_maker_returned);
+    calls + fsyncs.iter().filter(is_first).count()
+}
+
+/// How many calls of the journal itself are among so many with the fsyncs.
+pub(crate) fn recorded_among(fsyncs: &[Fsync], calls: usize) -> usize {
+    let is_made = |(number, fsync): &(usize, &Fsync)| fsync.before + number < calls;
+    calls - fsyncs.iter().enumerate().filter(is_made).count()
 }
 
 impl Trial<'_> {

@@ -24,6 +24,7 @@ pub use content::{BLOCK, Content};
 pub use image::{Image, Node};
 pub use journal::{Change, Inode, Journal, Line, ROOT, Start, Sync};
 pub use mend::{Fsync, Mend, Mends, Trial, acknowledged_behind};
+pub(crate) use mend::{recorded_among, returned_behind};
 pub use model::{Disk, Rule};
 pub use piece::{Part, Piece};
 pub use states::{Bounds, Excess, State, States, Walked, enumerate, state_of, walk, walk_while};

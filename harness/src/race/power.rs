@@ -17,7 +17,8 @@ use super::outcome::{Done, Ending, Outcome, Output};
 use super::run::Played;
 use super::site::Site;
 use crate::disk::{
-    Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, acknowledged_behind, state_of, walk_while,
+    Bounds, Disk, Excess, Fsync, Image, Line, State, Trial, acknowledged_behind, recorded_among,
+    returned_behind, state_of, walk_while,
 };
 use crate::ground::{Capture, Ground};
 use crate::history::Clock;
@@ -349,23 +350,31 @@ pub(crate) struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// After how many calls, with the fsyncs, a command of this process has returned, the last of whose calls is among so many of the
-    /// journal: an fsync of what its process had just changed comes before that.
-    fn returned(self, lines: &[Line], process: usize, calls: usize) -> usize {
-        let number = (0..process).filter(|other| !self.absent.contains(&(*other, 0))).count() + 1;
-        let is_before = |fsync: &&Fsync| {
-            let is_own = |last: usize| lines[last].process == number;
-            fsync.before < calls || (fsync.before == calls && calls.checked_sub(1).is_some_and(is_own))
+    /// After how many calls, with the fsyncs, a command has returned that ends with this step. An fsync behind the last of the calls
+    /// until then is made before the command returns that made that call: it counts for this one and for whoever returns later.
+    fn returned(self, lines: &[Line], played: &Played, end: u64) -> usize {
+        let calls = calls_until(lines, end);
+        let last = calls.checked_sub(1).map(|last| &lines[last]);
+        let maker = last.and_then(|last| self.end_of(last, played));
+        returned_behind(calls, self.fsyncs, maker.is_some_and(|maker| maker <= end))
+    }
+
+    /// The step with which the command ends that made a call; nothing where none did.
+    fn end_of(self, line: &Line, played: &Played) -> Option<u64> {
+        let step = line.step as u64;
+        let number =
+            |process: usize| (0..process).filter(|&other| !self.absent.contains(&(other, 0))).count() + 1;
+        let is_maker = |((process, _), (begun, end)): &(&Step, &(u64, u64))| {
+            number(*process) == line.process && *begun <= step && step <= *end
         };
-        calls + self.fsyncs.iter().filter(is_before).count()
+        played.spans.iter().find(is_maker).map(|(_, (_, end))| *end)
     }
 }
 
 /// After how many calls the commands of a race return, ascending.
 pub(crate) fn acknowledged_by(lines: &[Line], order: Order<'_>, played: &Played) -> Vec<usize> {
-    let ended = played.spans.iter().filter(|(_, span)| span.1 != u64::MAX);
-    let mut acknowledged: Vec<usize> =
-        ended.map(|(step, span)| order.returned(lines, step.0, calls_until(lines, span.1))).collect();
+    let ends = played.spans.values().map(|(_, end)| *end).filter(|end| *end != u64::MAX);
+    let mut acknowledged: Vec<usize> = ends.map(|end| order.returned(lines, played, end)).collect();
     acknowledged.sort_unstable();
     acknowledged
 }
@@ -383,28 +392,23 @@ struct Made<'a> {
     order: Order<'a>,
 }
 
-impl Made<'_> {
-    /// How many calls of the journal itself had been made.
-    fn recorded(&self) -> usize {
-        let is_made = |(number, fsync): &(usize, &Fsync)| fsync.before + number < self.calls;
-        self.calls - self.order.fsyncs.iter().enumerate().filter(is_made).count()
-    }
-}
-
 impl Moment {
     /// A command has returned with its last step; unless what it did must last by then, it counts as one that may have acted or not, as
     /// does whoever had begun.
     fn of(recorded: &Recorded, made: &Made<'_>, played: Option<&Played>, is_durable: bool) -> Self {
         let lines = &recorded.journal.lines;
-        let last = made.recorded().checked_sub(1).map(|last| lines[last].step as u64);
+        let last =
+            recorded_among(made.order.fsyncs, made.calls).checked_sub(1).map(|last| lines[last].step as u64);
         let (mut begun, mut returned) = (Vec::new(), Vec::new());
-        for (step, span) in played.iter().flat_map(|played| &played.spans) {
-            let has_returned = span.1 != u64::MAX
-                && made.order.returned(lines, step.0, calls_until(lines, span.1)) <= made.calls;
-            if is_durable && has_returned {
-                returned.push((*step, *span));
-            } else if last.is_some_and(|last| span.0 <= last) {
-                begun.push((*step, span.0));
+        if let Some(played) = played {
+            for (step, span) in &played.spans {
+                let has_returned =
+                    span.1 != u64::MAX && made.order.returned(lines, played, span.1) <= made.calls;
+                if is_durable && has_returned {
+                    returned.push((*step, *span));
+                } else if last.is_some_and(|last| span.0 <= last) {
+                    begun.push((*step, span.0));
+                }
             }
         }
         Self { begun, returned }
@@ -459,30 +463,39 @@ mod tests {
     }
 
     #[test]
-    fn a_command_returns_behind_its_own_fsync_and_not_behind_anothers() {
+    fn a_command_returns_behind_its_own_fsync_and_behind_those_of_who_returned_before() {
         // p1 makes the calls 0 and 1 and returns; p2 makes the calls 2 and 3 and returns.
         let lines = [line(1, 0), line(1, 1), line(2, 4), line(2, 5)];
         let mut played = Played::nothing();
         played.spans.insert((0, 0), (0, 2));
         played.spans.insert((1, 0), (3, 6));
         played.spans.insert((1, 1), (7, u64::MAX));
-        let behind = |befores: &[usize]| {
+        let behind = |played: &Played, befores: &[usize]| {
             let fsyncs: Vec<Fsync> = befores.iter().map(|&before| Fsync { inode: ROOT, before }).collect();
-            acknowledged_by(&lines, Order { fsyncs: &fsyncs, absent: &[] }, &played)
+            acknowledged_by(&lines, Order { fsyncs: &fsyncs, absent: &[] }, played)
         };
-        assert_eq!(behind(&[]), [2, 4]);
+        assert_eq!(behind(&played, &[]), [2, 4]);
         // After p1's last call: it is p1's own.
-        assert_eq!(behind(&[2]), [3, 5]);
+        assert_eq!(behind(&played, &[2]), [3, 5]);
         // After p2's first call.
-        assert_eq!(behind(&[3]), [2, 5]);
-        assert_eq!(behind(&[0, 4]), [3, 6]);
-        // p1 returned when it had made no call after p2's last: an fsync at the end is p2's.
+        assert_eq!(behind(&played, &[3]), [2, 5]);
+        assert_eq!(behind(&played, &[0, 4]), [3, 6]);
+        // An fsync at the end is p2's. p1 returned before p2 did: whether before the fsync as well, nobody knows.
+        played.spans.insert((1, 0), (3, 9));
         played.spans.insert((0, 0), (0, 6));
-        let fsyncs = [Fsync { inode: ROOT, before: 4 }];
-        assert_eq!(acknowledged_by(&lines, Order { fsyncs: &fsyncs, absent: &[] }, &played), [4, 5]);
+        assert_eq!(behind(&played, &[4]), [4, 5]);
+        // It returned after p2: the fsync was made by then.
+        played.spans.insert((0, 0), (0, 11));
+        assert_eq!(behind(&played, &[4]), [5, 5]);
+        // p2 never returned: nor may its fsync have been made.
+        played.spans.insert((1, 0), (3, u64::MAX));
+        assert_eq!(behind(&played, &[4]), [4]);
         // Where p1 did not take part, the first of the journal is p2.
-        let absent = [(0, 0)];
+        played.spans.remove(&(0, 0));
+        played.spans.insert((1, 0), (0, 4));
+        let (fsyncs, absent) = ([Fsync { inode: ROOT, before: 4 }], [(0, 0)]);
         let order = Order { fsyncs: &fsyncs, absent: &absent };
-        assert_eq!(order.returned(&[line(1, 0), line(1, 1), line(1, 2), line(1, 3)], 1, 4), 5);
+        let lines = [line(1, 0), line(1, 1), line(1, 2), line(1, 3)];
+        assert_eq!(order.returned(&lines, &played, 4), 5);
     }
 }

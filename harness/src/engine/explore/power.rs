@@ -14,7 +14,7 @@ use flockwork::Operation;
 use super::Power;
 use super::control::{Control, ControlError, HistoryBuilder, Left, SETUP, digest_of, number, without};
 use super::judge::{self, Examined, JudgedExecution};
-use crate::disk::{Bounds, Change, Disk, Fsync, Line, State, Trial, walk};
+use crate::disk::{Bounds, Change, Disk, Fsync, Line, State, Trial, recorded_among, returned_behind, walk};
 use crate::evidence::{Exit, ExitHow};
 use crate::history::{Outcome, Record};
 use crate::plan::{FsyncName, PowerPlan};
@@ -302,18 +302,28 @@ impl Course<'_> {
         self.lines.iter().filter(|line| line.step < depth).count()
     }
 
-    /// After how many calls an operation returns, with these fsyncs among them: an fsync of what it had just changed comes before
-    /// that.
+    /// After how many calls an operation returns, with these fsyncs among them. An fsync behind the last of the calls until then is
+    /// made before the operation returns that made that call: it counts for this one and for whatever returns later.
     fn returned(&self, record: &Record, fsyncs: &[Fsync]) -> Option<usize> {
         if record.outcome == Outcome::Unknown {
             return None;
         }
-        let calls = self.before(returned(self.left, record)?);
-        let is_own = |last: usize| self.lines[last].process == record.process as usize;
-        let is_before = |fsync: &&Fsync| {
-            fsync.before < calls || (fsync.before == calls && calls.checked_sub(1).is_some_and(is_own))
-        };
-        Some(calls + fsyncs.iter().filter(is_before).count())
+        let end = returned(self.left, record)?;
+        let calls = self.before(end);
+        let last = calls.checked_sub(1).map(|last| &self.lines[last]);
+        let maker = last.and_then(|last| self.end_of(last));
+        Some(returned_behind(calls, fsyncs, maker.is_some_and(|maker| maker <= end)))
+    }
+
+    /// From which step on the operation could have returned that made a call; nothing where it never did.
+    fn end_of(&self, line: &Line) -> Option<usize> {
+        let records = self.left.recorder.history.records.iter();
+        let mut its = records.filter(|record| {
+            record.process as usize == line.process && HistoryBuilder::depth(record.invoke_ns) <= line.step
+        });
+        let end =
+            |record: &Record| returned(self.left, record).filter(|_| record.outcome != Outcome::Unknown);
+        its.find_map(|record| end(record).filter(|&end| line.step < end))
     }
 
     /// After how many calls operations return whose work must last then, ascending.
@@ -329,8 +339,7 @@ impl Course<'_> {
     /// not answered never will.
     fn cut(&self, calls: usize, fsyncs: &[Fsync]) -> Left {
         let left = self.left;
-        let made = fsyncs.iter().enumerate().filter(|(number, fsync)| fsync.before + number < calls).count();
-        let last = (calls - made).checked_sub(1).map(|last| self.lines[last].step);
+        let last = recorded_among(fsyncs, calls).checked_sub(1).map(|last| self.lines[last].step);
         let mut recorder = left.recorder.clone();
         recorder.overlaps.clear();
         recorder.exits.clear();
@@ -384,4 +393,44 @@ impl Course<'_> {
 fn changes(record: &Record) -> bool {
     !matches!(record.operation, Operation::State | Operation::Load | Operation::List | Operation::Wait)
         && record.outcome != Outcome::Refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::deed::Faults;
+    use crate::disk::ROOT;
+
+    #[test]
+    fn an_operation_returns_behind_the_fsyncs_of_those_that_returned_before() {
+        // p1 makes the call of step 1 and takes step 2; p2 takes the steps 3 and 4, without a call.
+        let mut recorder = HistoryBuilder::new(&["c1".to_owned()]);
+        for (process, operation, invoked, returned) in
+            [(1, Operation::Start, 0, 3), (2, Operation::State, 3, 5)]
+        {
+            let mut record = Record::invoked(process, Some(0), operation, recorder.time(invoked));
+            record.set_return_ns(Some(recorder.time(returned)));
+            record.outcome = Outcome::Ok;
+            recorder.history.records.push(record);
+        }
+        let chances = [0, 0, 0, 1, 1].map(|process| (process, "read".into(), Faults::default())).to_vec();
+        let mut left = Left { recorder, faults: Vec::new(), blocked: 0, chances, stall: None, entered: 0 };
+        let lines = [Line { process: 1, step: 1, label: "rename".into(), change: Change::SyncAll }];
+        let behind = |left: &Left, befores: &[usize]| {
+            let fsyncs: Vec<Fsync> = befores.iter().map(|&before| Fsync { inode: ROOT, before }).collect();
+            Course { left, lines: &lines, is_durable: true }.acknowledged(&fsyncs)
+        };
+        assert_eq!(behind(&left, &[]), [1, 1]);
+        assert_eq!(behind(&left, &[0]), [2, 2]);
+        assert_eq!(behind(&left, &[1]), [2, 2]);
+        assert_eq!(behind(&left, &[0, 1]), [3, 3]);
+        // p1 returns after p2: whether its fsync comes before p2 returns, nobody knows.
+        left.chances.push((0, "close".into(), Faults::default()));
+        let end = left.recorder.time(6);
+        left.recorder.history.records[0].set_return_ns(Some(end));
+        assert_eq!(behind(&left, &[1]), [1, 2]);
+        // p1 never returned.
+        left.recorder.history.records[0].outcome = Outcome::Unknown;
+        assert_eq!(behind(&left, &[1]), [1]);
+    }
 }
