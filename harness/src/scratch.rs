@@ -7,15 +7,14 @@
 mod owner;
 mod register;
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use flockwork::ProcessIdentity;
 use flockwork::tree::remove_path;
 use serde::Serialize;
-use tempfile::TempDir;
 
 use self::register::Entry;
 use crate::measure::machine::Filesystem;
@@ -38,14 +37,13 @@ impl Scratch {
     /// containers.
     pub fn create(base: &Path) -> io::Result<Self> {
         let own = ProcessIdentity::own().ok_or_else(crate::process::procfs::no_view)?;
-        let private = Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new()
-            .prefix(&owner::prefix(own))
-            .permissions(private)
-            .tempdir_in(base)
-            .map(TempDir::keep)?;
+        let made = tempfile::Builder::new().prefix(&owner::prefix(own)).make_in(base, |path| {
+            // Before there is a folder: whoever is killed in between leaves none that nobody finds.
+            let entry = Entry::write(path);
+            DirBuilder::new().mode(0o700).create(path).map(|()| entry)
+        })?;
         // From here on it is removed by the drop.
-        let entry = Entry::write(&folder);
+        let (entry, folder) = made.keep().map_err(|error| error.error)?;
         let scratch = Self { path: Some(folder), _entry: entry };
         fs::create_dir(scratch.root())?;
         Ok(scratch)
@@ -138,6 +136,8 @@ pub fn clear_leftovers(base: &Path) -> Vec<Leftover> {
 pub fn clear_registered() -> Vec<Leftover> {
     let mut leftovers = Vec::new();
     for (entry, path) in register::entries() {
+        // Where its owner was killed as it wrote the entry there is no folder yet.
+        let path = path.unwrap_or_else(|| entry.clone());
         if owner::of_path(&path).is_some_and(|owner| !owner.is_alive()) {
             let leftover = clear(&path);
             if leftover.as_ref().is_none_or(|leftover| leftover.error.is_none()) {
@@ -165,7 +165,7 @@ fn clear(path: &Path) -> Option<Leftover> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -213,6 +213,29 @@ mod tests {
         }
         assert!(alive.root().is_dir());
         alive.remove().unwrap();
+    }
+
+    /// Who is killed between the two leaves an entry without a folder, and never a folder without an entry.
+    #[test]
+    fn an_entry_is_there_before_its_folder_and_goes_with_a_dead_owner() {
+        let base = tempfile::tempdir().unwrap();
+        let _one = Scratch::create(base.path()).unwrap();
+        let Some((entry, _)) = register::entries().into_iter().find(|(_, path)| path.is_some()) else {
+            // Nothing is registered where there is no place for it.
+            return;
+        };
+        let mut nobody = ProcessIdentity::own().unwrap();
+        nobody.pid = 4_000_000;
+        for content in ["", "/half/of/a/pa"] {
+            let unfinished = entry.with_file_name(named(nobody, "unfinished"));
+            fs::write(&unfinished, content).unwrap();
+            drop(clear_registered());
+            assert!(!unfinished.exists());
+        }
+        let missing = base.path().join("missing");
+        assert!(Scratch::create(&missing).is_err());
+        let is_there = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.starts_with(&missing));
+        assert!(!register::entries().iter().any(|(_, path)| is_there(path)));
     }
 
     #[test]

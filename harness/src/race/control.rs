@@ -468,6 +468,8 @@ fn refused(error: TraceeError) -> Result<Held, NoBaseline> {
         TraceeError::Io(error) => Err(NoBaseline::Error(RaceError::Failed(format!("control: {error}")))),
         TraceeError::Spawner(why) => Err(NoBaseline::Error(RaceError::Failed(why))),
         TraceeError::Unsupported(why) => Ok(Held::Refused(format!("{why}; see `flockwork doctor`"))),
+        // It would do so freely as well.
+        error @ TraceeError::Harmful { .. } => Err(NoBaseline::Error(RaceError::Refused(error.to_string()))),
         error => Ok(Held::Refused(error.to_string())),
     }
 }

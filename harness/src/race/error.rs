@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::ground::GroundError;
-use crate::process::spawner::SpawnerError;
+use crate::process::spawner::{Harm, SpawnerError};
 
 /// A race that comes to no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,10 @@ impl From<GroundError> for RaceError {
 
 impl From<io::Error> for RaceError {
     fn from(error: io::Error) -> Self {
-        Self::Failed(format!("the spawner of commands: {error}"))
+        let harm = error.get_ref().and_then(|inner| inner.downcast_ref::<Harm>());
+        match harm {
+            Some(Harm::Signal(_)) => Self::Refused(error.to_string()),
+            _ => Self::Failed(format!("the spawner of commands: {error}")),
+        }
     }
 }

@@ -36,16 +36,17 @@ impl Drop for Entry {
     }
 }
 
-/// Every entry, and the folder that it names: one of the same name, or it is no entry of ours.
-pub(super) fn entries() -> Vec<(PathBuf, PathBuf)> {
+/// Every entry, and the folder that it names: one of the same name, or none, as of an entry that was not written to its end.
+pub(super) fn entries() -> Vec<(PathBuf, Option<PathBuf>)> {
     let listed = place().and_then(|place| fs::read_dir(place).ok());
-    let read = |entry: PathBuf| {
+    let read = |entry: &Path| {
         let is_small =
             entry.symlink_metadata().is_ok_and(|file| file.is_file() && file.len() <= PATH_BYTES_MAX);
-        let folder = PathBuf::from(OsString::from_vec(is_small.then(|| fs::read(&entry).ok())??));
-        (folder.is_absolute() && folder.file_name() == entry.file_name()).then_some((entry, folder))
+        let folder = PathBuf::from(OsString::from_vec(is_small.then(|| fs::read(entry).ok())??));
+        (folder.is_absolute() && folder.file_name() == entry.file_name()).then_some(folder)
     };
-    listed.into_iter().flatten().filter_map(|entry| read(entry.ok()?.path())).collect()
+    let entries = listed.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    entries.map(|entry| (entry.clone(), read(&entry))).collect()
 }
 
 /// Removes an entry.

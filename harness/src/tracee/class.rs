@@ -148,3 +148,6 @@ pub(super) const PRCTL: Test = Test {
     values: &[RENDEZVOUS as u32, libc::PR_SET_DUMPABLE as u32],
     listed: Listed::Stop,
 };
+
+/// Limits of another process than the caller's own.
+pub(super) const PRLIMIT: Test = Test { argument: 0, mask: u32::MAX, values: &[0], listed: Listed::Pass };

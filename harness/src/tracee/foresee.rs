@@ -45,6 +45,10 @@ impl Machine {
         if let Some(task) = self.trees[process].task(tid) {
             task.open.stopped(&told);
         }
+        if let Some(reply) = self.spare(process, &stop, &told)? {
+            self.answer(process, &stop, reply)?;
+            return Ok(());
+        }
         self.note_timer(process, &stop);
         self.trees[process].copies |= matches!(told, Deed::Duplicate(_) | Deed::Replace { .. });
         let told = self.last_thread(process, &stop, told);

@@ -16,6 +16,7 @@ use super::tree::{Heard, Phase, Tree};
 use crate::books::deed::Deed;
 use crate::process::attention::Attention;
 use crate::process::procfs;
+use crate::process::spawner::Status;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// How long to wait for a stop before looking whether there can be one.
@@ -364,6 +365,8 @@ impl Machine {
             // All that it held is gone with it; where it did not exit by itself, that was part of its last step.
             self.fell |= self.locks.has_any(process);
             self.locks.forget(process);
+        } else if matches!(status, Status::Signaled(_)) {
+            self.recount_locks(process);
         }
         self.next_command(process, Ending::Status(status))
     }

@@ -254,6 +254,18 @@ pub enum TraceeError {
         /// What it does.
         why: String,
     },
+    /// A program would harm the harness, or everybody.
+    #[error("p{process} ({command}): {call} {why}")]
+    Harmful {
+        /// Who, counted from 1.
+        process: usize,
+        /// The program at work.
+        command: String,
+        /// The system call.
+        call: String,
+        /// What it does, and how to do without.
+        why: String,
+    },
     /// A program ran on without a system call.
     #[error("p{process} ({command}) ran for {seconds} s without a stop after {last}")]
     Runaway {

@@ -164,7 +164,8 @@ impl Machine {
         let (stop, known) = self.trees[process].leaving.remove(at);
         self.ends_others(process, stop.task, &known);
         self.go_on(process, stop.task, &known);
-        self.answer(process, &stop, Reply::Continue)?;
+        let reply = self.deliver(process, &stop, &known)?;
+        self.answer(process, &stop, reply)?;
         Ok(true)
     }
 
@@ -229,13 +230,13 @@ impl Machine {
 }
 
 /// Whether a process hears of its children's ends by a handler.
-fn catches(pid: u32) -> bool {
+pub(super) fn catches(pid: u32) -> bool {
     let status = procfs::record(format!("/proc/{pid}/status")).unwrap_or_default();
     signals(&status, "SigCgt:") >> (libc::SIGCHLD - 1) & 1 == 1
 }
 
 /// A set of signals of those that `/proc/<pid>/status` tells: the lowest bit is the first signal.
-fn signals(status: &str, field: &str) -> u64 {
+pub(super) fn signals(status: &str, field: &str) -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix(field));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
 }

@@ -39,6 +39,7 @@ impl Machine {
     pub(super) fn choose(&mut self, process: usize) {
         if self.trees[process].is_many {
             self.drop_the_gone(process);
+            self.bury_the_dead(process);
         }
         if self.explores_tasks() {
             self.line_up(process);
@@ -293,7 +294,10 @@ impl Machine {
         if let Effect::GiveUp(given) = &prediction.effect {
             return self.give_up(process, stop, &told, given);
         }
-        let reply = self.apply(process, tid, &told, &prediction)?;
+        let reply = match self.apply(process, tid, &told, &prediction)? {
+            Reply::Continue => self.deliver(process, &stop, &known)?,
+            reply => reply,
+        };
         self.ends_others(process, tid, &known);
         self.go_on(process, tid, &known);
         let moved = Moved::by(&known);

@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::class::{Class, FCNTL, Harmless, IOCTL, LSEEK, MMAP, PRCTL, Refusal};
+use super::class::{Class, FCNTL, Harmless, IOCTL, LSEEK, MMAP, PRCTL, PRLIMIT, Refusal};
 
 use Class::{Absent, Foreseen, Sometimes};
 
@@ -371,7 +371,7 @@ pub(crate) const TABLE: &[Call] = &[
     both("recvmmsg", 299, 243, PLUMBING),
     both("fanotify_init", 300, 262, Absent),
     both("fanotify_mark", 301, 263, Absent),
-    both("prlimit64", 302, 261, MACHINE),
+    both("prlimit64", 302, 261, Sometimes(&PRLIMIT)),
     both("name_to_handle_at", 303, 264, Foreseen),
     both("open_by_handle_at", 304, 265, PATHS),
     both("clock_adjtime", 305, 266, MACHINE_WIDE),

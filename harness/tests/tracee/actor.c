@@ -15,8 +15,10 @@
 #include <sys/mman.h>
 #include <sys/mtio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,9 @@ static int how(const char *text) {
 
 static void *run(void *from);
 
+/* The child that was forked last. */
+static pid_t youngest;
+
 static volatile sig_atomic_t heard;
 
 static void hear(int which) { (void)which; heard++; }
@@ -55,9 +60,31 @@ static char stack[1 << 16];
 
 static int swap(void *from) { (void)from; _exit(dup2(swapped[0], swapped[1]) < 0); }
 
-static int skip(int at, const char *end) {
-    while (at < count && strcmp(words[at], end)) at++;
-    return at + 1;
+/* The place after the end that belongs to a beginning. */
+static int skip(int at, const char *begin, const char *end) {
+    for (int depth = 1; at < count && depth; at++) depth += !strcmp(words[at], begin) - !strcmp(words[at], end);
+    return at;
+}
+
+/* Reaches into the parent. */
+static long reach(const char *how, int number) {
+    pid_t parent = getppid();
+    siginfo_t information = {.si_signo = number, .si_code = SI_QUEUE};
+    char byte = 0;
+    struct iovec own = {&byte, 1}, other = {(void *)4096, 1};
+    struct rlimit limit = {1, 1};
+    int handle = syscall(434 /* pidfd_open */, parent, 0);
+    if (!strcmp(how, "kill")) return kill(parent, number);
+    if (!strcmp(how, "tkill")) return syscall(SYS_tkill, parent, number);
+    if (!strcmp(how, "tgkill")) return syscall(SYS_tgkill, parent, parent, number);
+    if (!strcmp(how, "queue")) return syscall(SYS_rt_sigqueueinfo, parent, number, &information);
+    if (!strcmp(how, "pidfd")) return syscall(424 /* pidfd_send_signal */, handle, number, 0, 0);
+    if (!strcmp(how, "group")) return kill(-getpgid(parent), number);
+    if (!strcmp(how, "ptrace")) return syscall(SYS_ptrace, 16 /* PTRACE_ATTACH */, parent, 0, 0);
+    if (!strcmp(how, "memory")) return syscall(SYS_process_vm_writev, parent, &own, 1, &other, 1, 0);
+    if (!strcmp(how, "descriptor")) return syscall(438 /* pidfd_getfd */, handle, 0, 0);
+    if (!strcmp(how, "limits")) return syscall(SYS_prlimit64, parent, RLIMIT_NOFILE, &limit, 0);
+    _exit(7);
 }
 
 static int fcntl_lock(int fd, int command, int type, long start, long length) {
@@ -116,13 +143,24 @@ static void *run(void *from) {
             int posix = strchr(k, 'p') != 0, try = strchr(k, 'n') != 0;
             int command = posix ? (try ? F_SETLK : F_SETLKW) : (try ? F_OFD_SETLK : F_OFD_SETLKW);
             tell("lock", fcntl_lock(fds[slot], command, type, start, length)); }
-        else if (!strcmp(op, "fork")) { int end = skip(at, "endfork"); pid_t child = fork();
-            if (child == 0) { count = end - 1; run((void *)(long)at); _exit(0); } at = end; }
+        else if (!strcmp(op, "fork")) { int end = skip(at, "fork", "endfork"); pid_t child = fork();
+            if (child == 0) { count = end - 1; run((void *)(long)at); _exit(0); } youngest = child; at = end; }
         else if (!strcmp(op, "wait")) { int status, ended; while ((ended = wait(&status)) > 0 || (ended < 0 && errno == EINTR))
-            if (ended > 0) tell("wait", WEXITSTATUS(status)); }
+            if (ended > 0) tell("wait", WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status)); }
         else if (!strcmp(op, "catch")) { struct sigaction caught = {.sa_handler = hear}; /* without SA_RESTART */
             int which = !strcmp(NEXT, "child") ? SIGCHLD : SIGUSR1; tell("catch", sigaction(which, &caught, 0)); }
         else if (!strcmp(op, "signal")) { tell("signal", kill(getppid(), SIGUSR1)); }
+        else if (!strcmp(op, "kill")) { tell("kill", kill(youngest, atoi(NEXT))); }
+        else if (!strcmp(op, "killself")) { raise(atoi(NEXT)); }
+        else if (!strcmp(op, "crash")) { signal(SIGSEGV, SIG_DFL); *(volatile int *)0 = 1; }
+        else if (!strcmp(op, "reach")) { char *how = NEXT; tell(how, reach(how, atoi(NEXT))); }
+        else if (!strcmp(op, "reachpid")) { pid_t pid = atoi(NEXT); tell("reachpid", kill(pid, atoi(NEXT))); }
+        else if (!strcmp(op, "killparent")) { tell("killparent", kill(getppid(), atoi(NEXT))); }
+        else if (!strcmp(op, "killgroup")) { tell("killgroup", kill(0, atoi(NEXT))); }
+        else if (!strcmp(op, "killall")) { tell("killall", kill(-1, atoi(NEXT))); }
+        else if (!strcmp(op, "group")) { tell("group", setpgid(0, 0)); }
+        else if (!strcmp(op, "ignore")) { tell("ignore", signal(atoi(NEXT), SIG_IGN) == SIG_ERR ? -1 : 0); }
+        else if (!strcmp(op, "pause")) { for (;;) pause(); }
         else if (!strcmp(op, "signalfirst")) { tell("signalfirst", -pthread_kill(first, SIGUSR1)); }
         else if (!strcmp(op, "block")) { sigset_t one; sigemptyset(&one); sigaddset(&one, SIGUSR1);
             tell("block", sigprocmask(SIG_BLOCK, &one, 0)); }
@@ -131,7 +169,7 @@ static void *run(void *from) {
         else if (!strcmp(op, "heard")) { while (!heard) {} tell("heard", 0); }
         else if (!strcmp(op, "poll")) { int status; struct stat s; while (waitpid(-1, &status, WNOHANG) == 0) stat(NEXT, &s), at--;
             tell("poll", WEXITSTATUS(status)); at++; }
-        else if (!strcmp(op, "thread")) { int end = skip(at, "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
+        else if (!strcmp(op, "thread")) { int end = skip(at, "thread", "endthread"); pthread_create(&thread, 0, run, (void *)(long)at); at = end; }
         else if (!strcmp(op, "endthread")) return 0;
         else if (!strcmp(op, "join")) { tell("join", pthread_join(thread, 0)); }
         else if (!strcmp(op, "leave")) { pthread_exit(0); }

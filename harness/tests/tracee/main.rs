@@ -10,6 +10,7 @@ mod random;
 #[path = "../support/serial.rs"]
 mod serial;
 mod signals;
+mod spared;
 mod tasks;
 
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let all = cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).chain(tasks::ALL);
-    let all: Vec<&Case> = all.chain(descriptors::ALL).chain(signals::ALL).collect();
+    let all: Vec<&Case> = all.chain(descriptors::ALL).chain(signals::ALL).chain(spared::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");

@@ -23,6 +23,9 @@ pub const ALL: &[Case] = &[
     ("signals::whoever_runs_until_a_signal_comes_gets_it", whoever_runs_until_a_signal_comes_gets_it),
     ("signals::a_child_ends_while_its_parent_looks_for_that", a_child_ends_while_its_parent_looks_for_that),
     ("signals::who_waits_with_a_timer_is_in_no_deadlock", who_waits_with_a_timer_is_in_no_deadlock),
+    ("signals::who_ends_its_child_is_not_interrupted", who_ends_its_child_is_not_interrupted),
+    ("signals::scripts_that_end_what_they_started_repeat", scripts_that_end_what_they_started_repeat),
+    ("signals::the_locks_of_whoever_is_killed_are_free", the_locks_of_whoever_is_killed_are_free),
     ("signals::a_python_program_times_out_at_a_lock", a_python_program_times_out_at_a_lock),
 ];
 
@@ -259,5 +262,100 @@ impl Chooser for Crossed {
 
     fn happened(&mut self, event: &Event) {
         self.locked[event.process] |= event.step.label.starts_with("flock ");
+    }
+}
+
+/// Parents that end or stop their children, and hear of it by a handler that has no call made again.
+const ENDING: [(&str, &str); 7] = [
+    ("catch child fork pause endfork kill 9 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1009"),
+    ("catch child fork pause endfork kill 15 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1015"),
+    ("catch child fork until never endfork kill 15 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1015"),
+    ("catch child fork pause endfork fork pause endfork kill 10 mkdir a rmdir a ignore 15 killgroup 15 mkdir a rmdir a wait", "wait 1010"),
+    ("catch child group fork fork pause endfork pause endfork ignore 1 killgroup 1 mkdir a rmdir a wait", "wait 1001"),
+    ("group fork pause endfork fork pause endfork catch user catch child killgroup 10 mkdir a rmdir a wait", "wait 1010"),
+    ("catch child fork pause endfork kill 19 mkdir a rmdir a kill 18 mkdir a rmdir a kill 9 mkdir a rmdir a wait", "wait 1009"),
+];
+
+fn who_ends_its_child_is_not_interrupted(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    for (words, ends) in ENDING {
+        for options in ways() {
+            let told = format!("{words} {options:?}");
+            let mut lab = Lab::open(zygote, |_| {}, &[act(words)], options).expect("a machine");
+            for _ in 0..20 {
+                let execution = lab.run(&mut in_turn());
+                let execution = execution.unwrap_or_else(|error| panic!("{told}: {error}"));
+                let seen = lab.see(&execution);
+                assert_eq!(execution.end, End::Completed, "{told}: {seen:?}");
+                assert!(execution.outcome.spoilt.is_empty(), "{told}: {:?}", execution.outcome.spoilt);
+                assert_eq!(failed(&seen.commands[0][0]), [""; 0], "{told}: {seen:?}");
+                assert!(seen.commands[0][0].contains(ends), "{told}: {seen:?}");
+            }
+        }
+    }
+}
+
+fn scripts_that_end_what_they_started_repeat(zygote: &Zygote) {
+    let test = "scripts_that_end_what_they_started_repeat";
+    let mut scripts = vec![
+        ("sh", "sleep 100 & kill -9 $!; mkdir d; rmdir d; wait; echo $?"),
+        ("sh", "trap 'echo child' CHLD; sleep 100 & kill $!; mkdir d; rmdir d; wait; echo $?"),
+        ("sh", "(while :; do sleep 1; done) & kill $!; mkdir d; rmdir d; wait $!; echo $?"),
+        ("sh", "trap : TERM; sleep 100 & sleep 100 & kill 0; mkdir d; rmdir d; wait; echo over"),
+    ];
+    if has("bash", test) {
+        scripts.extend([
+            ("bash", "trap 'echo child' CHLD; sleep 100 & kill $!; mkdir d; rmdir d; wait; echo $?"),
+            ("bash", "coproc sleep 100; kill $COPROC_PID; mkdir d; rmdir d; wait; echo $?"),
+        ]);
+    }
+    for (program, script) in scripts {
+        let command = (which(program), ["-c", script].map(str::to_owned).to_vec());
+        let other = shell("mkdir d2; rmdir d2");
+        let mut lab = Lab::open(zygote, |_| {}, &[command, other], Options::default()).expect("a machine");
+        let mut taken = BTreeSet::new();
+        for _ in 0..25 {
+            let execution = lab.run(&mut in_turn());
+            let execution = execution.unwrap_or_else(|error| panic!("{script}: {error}"));
+            let spoilt = &execution.outcome.spoilt;
+            assert!(spoilt.is_empty() && execution.end == End::Completed, "{script}: {spoilt:?}");
+            taken.insert((steps(&execution.outcome), lab.see(&execution)));
+        }
+        assert_eq!(taken.len(), 1, "{script}: {taken:#?}");
+    }
+}
+
+/// A child holds a lock, is killed, and its parent takes the lock: it is free for both processes.
+fn the_locks_of_whoever_is_killed_are_free(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let take = ["flock 0 x", "lock 0 x 0 0", "lock 0 xp 0 0"];
+    // By its parent, by itself, by its child, and by what no call tells.
+    let deaths = [
+        ("fork open 0 lock wc @ mkdir held pause endfork until held kill 9 wait open 0 lock wc @ rmdir held", "wait 1009"),
+        ("fork open 0 lock wc @ killself 15 endfork wait open 0 lock wc @", "wait 1015"),
+        ("fork open 0 lock wc @ fork killparent 9 endfork pause endfork wait open 0 lock wc @", "wait 1009"),
+        ("fork open 0 lock wc @ crash endfork wait open 0 lock wc @", "wait 1011"),
+    ];
+    for take in take {
+        for (words, ends) in deaths {
+            let words = words.replace('@', take);
+            let other = act(&format!("mkdir go open 0 lock wc {take} rmdir go"));
+            for options in ways() {
+                let explores = options.threads == Threads::Explore;
+                let commands = [act(&words), other.clone()];
+                let mut lab = Lab::open(zygote, |_| {}, &commands, options.clone()).expect("a machine");
+                for _ in 0..if explores { 2 } else { 10 } {
+                    let execution = lab.run(&mut in_turn()).expect("an execution");
+                    let seen = lab.see(&execution);
+                    assert_eq!(execution.end, End::Completed, "{words} {options:?}: {:?}", execution.outcome.stall);
+                    assert!(seen.commands[0][0].contains(ends), "{words}: {seen:?}");
+                    assert!(execution.outcome.spoilt.is_empty(), "{words}: {:?}", execution.outcome.spoilt);
+                }
+            }
+        }
     }
 }

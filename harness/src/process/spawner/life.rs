@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use super::words::{
     Ended, NotStarted, Settings, SpawnerMessage, SpawnerOrder, Start, Started, Status, Stray, Unready,
 };
-use super::{namespace, nest};
+use super::{guard, namespace, nest};
 use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
@@ -63,7 +63,7 @@ fn be(line: &Channel, settings: &Settings) -> io::Result<()> {
     line.send(&SpawnerMessage::Ready(pid), listener.as_ref().map(AsFd::as_fd))?;
     // Whoever is under a filter must not keep its own listener alive: its end would go unheard.
     drop(listener);
-    let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new(), alone: None };
+    let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new(), alone: None, is_guarded: false };
     let served = spawner.serve();
     spawner.kill_all()?;
     served
@@ -76,6 +76,7 @@ fn make_ready(settings: &Settings) -> Result<(SignalFd, Option<OwnedFd>), Unread
     nix::sys::prctl::set_child_subreaper(true).map_err(|error| other(error.into()))?;
     // Commands are to run with the slack that everybody has; the zygote's is for think times.
     nix::sys::prctl::set_timerslack(50_000).map_err(|error| other(error.into()))?;
+    guard::raise().map_err(other)?;
     let watch = children::watch().map_err(other)?;
     if let Some(processor) = settings.processor {
         let mut set = CpuSet::new();
@@ -106,6 +107,8 @@ struct Spawner<'s> {
     running: BTreeMap<u32, u32>,
     /// The one after which everything is to settle.
     alone: Option<Alone>,
+    /// Whether commands are kept from signalling everybody.
+    is_guarded: bool,
 }
 
 /// A command after which everything is to settle.
@@ -134,7 +137,7 @@ impl Spawner<'_> {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let ready = self.wait(None)?;
-            if ready.child {
+            if ready.child || sys::has_noted_signal() {
                 self.reap()?;
             }
             if ready.order {
@@ -164,12 +167,14 @@ impl Spawner<'_> {
     fn fulfil(&mut self, order: SpawnerOrder, memory: Option<OwnedFd>) -> io::Result<()> {
         match order {
             SpawnerOrder::Start(starts) => {
+                self.guard();
                 let started = starts.iter().map(|start| self.start(start)).collect();
                 self.line.send(&SpawnerMessage::Started(started), None)?;
                 // Whoever ended while signals were let in was not heard of.
                 self.reap().map(drop)
             }
             SpawnerOrder::Run { start, grace_ns, kill } => {
+                self.guard();
                 self.alone = Some(Alone { slot: start.slot, grace: Duration::from_nanos(grace_ns), kill });
                 if let Err(error) = self.start(&start) {
                     self.alone = None;
@@ -209,6 +214,13 @@ impl Spawner<'_> {
                 self.kill_all()?;
                 self.line.send(&SpawnerMessage::Settled(strays), None)
             }
+        }
+    }
+
+    /// Commands are about to run freely: what is under control is guarded by its controller.
+    fn guard(&mut self) {
+        if !std::mem::replace(&mut self.is_guarded, true) && self.settings.filter.is_none() {
+            guard::against_signals_for_all();
         }
     }
 
@@ -264,6 +276,9 @@ impl Spawner<'_> {
 
     /// Reaps whoever has ended, and tells of commands.
     fn reap(&mut self) -> io::Result<Children> {
+        if let Some(signal) = sys::noted_signal() {
+            self.line.send(&SpawnerMessage::Signalled(signal), None)?;
+        }
         while matches!(self.watch.read_signal(), Ok(Some(_))) {}
         let mut alone = None;
         let children = loop {

@@ -4,6 +4,7 @@
 //! user's folders, and starts commands with `posix_spawn`: never by way of a shell. It tells how each ended, and is the
 //! reaper of whatever commands leave behind. All of it is gone when this hold on it is dropped, or when the harness dies.
 
+mod guard;
 mod life;
 pub(crate) mod namespace;
 mod nest;
@@ -20,6 +21,7 @@ use super::procfs::Stat;
 use super::slot::{self, Slot, SlotError, SlotSettings};
 use super::{Channel, Zygote};
 
+pub(crate) use guard::Harm;
 pub(crate) use life::raise;
 pub use words::{
     Bind, Ended, FilterInstruction, NotStarted, Settings, Start, Started, Status, Stray, Unready,
@@ -229,8 +231,9 @@ impl Spawner {
             let left = until.saturating_duration_since(Instant::now());
             if self.line.wait(left)? {
                 return match self.line.receive()? {
+                    Some((SpawnerMessage::Signalled(signal), _)) => Err(io::Error::other(Harm::Signal(signal))),
                     Some((message, _)) => Ok(Some(message)),
-                    None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended")),
+                    None => Err(io::Error::other(Harm::Killed)),
                 };
             }
             if Instant::now() >= until {

@@ -155,6 +155,8 @@ pub(super) enum SpawnerMessage {
     Unready(Unready),
     /// What became of each command, in the order of the request.
     Started(Vec<Result<Started, NotStarted>>),
+    /// This signal came that is none of the harness's.
+    Signalled(i32),
     /// A command ended.
     Ended(Ended),
     /// A command ended and left nothing behind, or could not be started.

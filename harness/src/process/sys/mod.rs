@@ -16,8 +16,9 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags};
 use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::{ForkResult, Pid};
@@ -72,6 +73,51 @@ pub(crate) fn restore_default(signal: Signal) -> io::Result<()> {
     // SAFETY: the default disposition runs no code of ours.
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
     Ok(())
+}
+
+/// The signal that came last of those that are noted.
+static NOTED: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: libc::c_int) {
+    NOTED.store(signal, Ordering::Relaxed);
+}
+
+/// Has signals noted that would end or stop the calling process, as far as anybody may handle them; its own faults still end it.
+/// Programs that it starts find them as they are by default.
+pub(crate) fn note_signals() -> io::Result<()> {
+    const OWN: [i32; 12] = [
+        libc::SIGKILL,
+        libc::SIGSTOP,
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGPIPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGSEGV,
+        libc::SIGSYS,
+    ];
+    for signal in (1..32).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|signal| !OWN.contains(signal)) {
+        // SAFETY: a `sigaction` of zeros is one, without flags and with an empty mask.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the kernel reads one `sigaction`, and there it is; the handler does nothing but to store into an atomic.
+        Errno::result(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
+/// Whether a signal was noted that nobody has taken.
+pub(crate) fn has_noted_signal() -> bool {
+    NOTED.load(Ordering::Relaxed) != 0
+}
+
+/// The signal that was noted last, once.
+pub(crate) fn noted_signal() -> Option<i32> {
+    Some(NOTED.swap(0, Ordering::Relaxed)).filter(|signal| *signal != 0)
 }
 
 /// Takes ownership of a descriptor that has just come in over a socket.

@@ -181,24 +181,35 @@ pub(crate) fn install_uninterrupted(filter: &[Instruction]) -> io::Result<(Owned
     }
 }
 
+/// Installs a filter that notifies nobody in the calling process, which keeps its right to gain privileges: an error where it has not
+/// the privilege for that.
+pub(crate) fn restrict(filter: &[Instruction]) -> io::Result<()> {
+    set(filter, 0).map(drop)
+}
+
 fn install_with(filter: &[Instruction], flags: libc::c_ulong) -> io::Result<OwnedFd> {
     nix::sys::prctl::set_no_new_privs()?;
+    let fd = set(filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags)?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sets a filter with these flags; gives back what the kernel does.
+fn set(filter: &[Instruction], flags: libc::c_ulong) -> io::Result<libc::c_long> {
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).map_err(io::Error::other)?,
         filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel reads the program and the instructions that it points to, which live until the call returns.
-    let fd = unsafe {
+    let set = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags,
+            flags,
             &raw const program,
         )
     };
-    let fd = Errno::result(fd)?;
-    // SAFETY: the kernel made this descriptor for us just now.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    Ok(Errno::result(set)?)
 }
 
 /// Stops at the controller, and gives back what it answers: for a process under a filter that notifies of

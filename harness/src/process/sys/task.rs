@@ -1,7 +1,8 @@
-//! Tasks that are not our own: the class they are scheduled in, and whether two of them share their memory.
+//! Tasks that are not our own: the class they are scheduled in, whether two of them share their memory, and signals for them.
 
 use std::ffi::c_int;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
@@ -51,4 +52,24 @@ fn compare(one: u32, other: u32, what: libc::c_long, number: libc::c_long) -> io
     // SAFETY: the call takes numbers and touches no memory of ours.
     let told = unsafe { libc::syscall(libc::SYS_kcmp, one, other, what, number, number) };
     Ok(Errno::result(told)? == 0)
+}
+
+/// Sends a signal of any number to a process.
+pub(crate) fn signal_process(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    let (process, number) = (libc::c_long::from(process.as_raw_fd()), libc::c_long::from(number));
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without information about the signal, the kernel reads no memory of ours.
+    let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, number, nothing, 0_u64) };
+    Errno::result(done)?;
+    Ok(())
+}
+
+/// Sends a signal of any number to all processes of a group.
+pub(crate) fn signal_group(group: u32, number: i32) -> io::Result<()> {
+    // Below two it would be our own group, or everybody.
+    let group = i32::try_from(group).ok().filter(|group| *group > 1).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: the call takes numbers.
+    let done = unsafe { libc::kill(-group, number) };
+    Errno::result(done)?;
+    Ok(())
 }
