@@ -49,7 +49,7 @@ impl From<io::Error> for RaceError {
     fn from(error: io::Error) -> Self {
         let harm = error.get_ref().and_then(|inner| inner.downcast_ref::<Harm>());
         match harm {
-            Some(Harm::Signal(_)) => Self::Refused(error.to_string()),
+            Some(Harm::Signal(_) | Harm::Everybody) => Self::Refused(error.to_string()),
             _ => Self::Failed(format!("the spawner of commands: {error}")),
         }
     }

@@ -52,7 +52,9 @@ impl Machine {
     /// Sends the signal of a call that is about to be let go, where that ends or stops others of the sender's own tree; how the call
     /// is answered.
     pub(super) fn deliver(&mut self, process: usize, stop: &Notification, known: &Known) -> Result<Reply> {
-        let (Deed::Signal(_, number) | Deed::SignalBy(_, number)) = *known else { return Ok(Reply::Continue) };
+        let (Deed::Signal(_, number) | Deed::SignalBy(_, number)) = *known else {
+            return Ok(Reply::Continue);
+        };
         let tree = &self.trees[process];
         if number <= 0 || !tree.is_many || !tree.slot.signals_wait || self.run.is_perturbed {
             return Ok(Reply::Continue);
@@ -66,7 +68,8 @@ impl Machine {
         let is_hit = |(pid, does): &(u32, Does)| *pid == sender && *does == Does::Ends;
         let others = done.iter().filter(|(pid, does)| *pid != sender && *does != Does::Nothing);
         let others: Vec<(u32, Does)> = others.copied().collect();
-        if others.is_empty() || done.iter().any(is_hit) || !members.iter().all(|pid| may_signal(sender, *pid)) {
+        if others.is_empty() || done.iter().any(is_hit) || !members.iter().all(|pid| may_signal(sender, *pid))
+        {
             return Ok(Reply::Continue);
         }
         self.watch(process);
@@ -266,7 +269,8 @@ fn has_pending(pid: u32, number: i32) -> bool {
 /// Whether one process may signal another for sure: the kernel asks for the same user, or for `CAP_KILL`.
 fn may_signal(sender: u32, receiver: u32) -> bool {
     const CAP_KILL: u32 = 5;
-    let [own, other] = [sender, receiver].map(|pid| procfs::record(format!("/proc/{pid}/status")).unwrap_or_default());
+    let [own, other] =
+        [sender, receiver].map(|pid| procfs::record(format!("/proc/{pid}/status")).unwrap_or_default());
     let user = |status: &str| -> Vec<String> {
         let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
         line.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()

@@ -40,7 +40,12 @@ enum Spared {
 
 impl Machine {
     /// Whether a call would reach somebody who is not under control; how it is answered then. It goes on its way otherwise.
-    pub(super) fn spare(&mut self, process: usize, stop: &Notification, told: &Told) -> Result<Option<Reply>> {
+    pub(super) fn spare(
+        &mut self,
+        process: usize,
+        stop: &Notification,
+        told: &Told,
+    ) -> Result<Option<Reply>> {
         let Some(reaches) = self.reaches(process, stop, told) else { return Ok(None) };
         let spared = match reaches {
             Reaches::Process(pid) => self.spared(process, pid),
@@ -69,7 +74,9 @@ impl Machine {
             ),
             Spared::Outside(pid) => {
                 let name = procfs::name(pid).unwrap_or_else(|| "?".into());
-                format!("{does} {name} ({pid}), which is not under control: have the command start it, or leave that call out")
+                format!(
+                    "{does} {name} ({pid}), which is not under control: have the command start it, or leave that call out"
+                )
             }
         };
         let call = super::table::of(stop.number).map_or("a call", |call| call.name);
@@ -97,7 +104,9 @@ impl Machine {
         match told {
             Deed::Signal(_, 0) | Deed::SignalBy(_, 0) => None,
             Deed::Signal(Target::Task(pid), _) => Some(Reaches::Process(number(*pid)?)),
-            Deed::Signal(Target::Group(0), _) => group_of(self.pid_of(process, stop.task)).map(Reaches::Group),
+            Deed::Signal(Target::Group(0), _) => {
+                group_of(self.pid_of(process, stop.task)).map(Reaches::Group)
+            }
             Deed::Signal(Target::Group(group), _) => Some(Reaches::Group(number(*group)?)),
             Deed::Signal(Target::All, _) => Some(Reaches::Everybody),
             Deed::SignalBy(fd, _) => {
@@ -130,9 +139,10 @@ impl Machine {
             return None;
         }
         let is_controlled = |one: usize| {
-            self.trees[one].has(pid) || self.family(one).into_iter().any(|member| {
-                member == pid || process_of(member).is_some_and(|[here, own]| here == pid || own == pid)
-            })
+            self.trees[one].has(pid)
+                || self.family(one).into_iter().any(|member| {
+                    member == pid || process_of(member).is_some_and(|[here, own]| here == pid || own == pid)
+                })
         };
         if (0..self.trees.len()).any(is_controlled) {
             return None;

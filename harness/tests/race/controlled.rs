@@ -214,6 +214,35 @@ fn nothing_is_claimed_of_commands_that_meet_outside() {
     }
 }
 
+/// Whoever signals its parent, or everybody, ends no harness: it is told, with the way out.
+#[test]
+fn a_command_that_would_end_the_harness_is_told() {
+    let workshop = Workshop::new("#!/bin/sh\neval \"$1\"\necho over >state/count\n");
+    // SIGWINCH, which nobody minds who gets it all the same.
+    let cases = [
+        ("kill -TERM $PPID", 102, "its parent"),
+        ("kill -USR1 $PPID", 102, "its parent"),
+        ("kill -KILL $PPID", 1, "sends SIGKILL to its parent"),
+        ("kill -WINCH -1", 102, "every process there is"),
+    ];
+    for (script, code, told) in cases {
+        for mode in [&["--free", "--executions", "2"][..], &["--perturb", "0..1us", "--executions", "2"], &[]]
+        {
+            if script.ends_with("-1") && !mode.is_empty() && !nix::unistd::geteuid().is_root() {
+                continue;
+            }
+            let command = format!("./tool '{script}'");
+            let words = [&["--state", "state"], mode, &["--", command.as_str(), "./tool :"]].concat();
+            let output = ends_with(&mut workshop.race(&words), code);
+            assert!(stdout(&output).contains(told), "{script} {mode:?}: {}", stdout(&output));
+        }
+    }
+    // With a parent of its own it may.
+    let words = ["--state", "state", "--", "./tool 'sh -c \"kill -USR1 \\$PPID\"; :'", "./tool :"];
+    let told = stdout(&workshop.race(&words).output().unwrap());
+    assert!(!told.contains("its parent"), "{told}");
+}
+
 #[test]
 fn the_example_is_found_and_its_twin_is_clean() {
     let workshop = Workshop::new(LOSES);

@@ -269,11 +269,26 @@ impl Chooser for Crossed {
 const ENDING: [(&str, &str); 7] = [
     ("catch child fork pause endfork kill 9 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1009"),
     ("catch child fork pause endfork kill 15 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1015"),
-    ("catch child fork until never endfork kill 15 mkdir a rmdir a open 1 z wc put 1 x rm z wait", "wait 1015"),
-    ("catch child fork pause endfork fork pause endfork kill 10 mkdir a rmdir a ignore 15 killgroup 15 mkdir a rmdir a wait", "wait 1010"),
-    ("catch child group fork fork pause endfork pause endfork ignore 1 killgroup 1 mkdir a rmdir a wait", "wait 1001"),
-    ("group fork pause endfork fork pause endfork catch user catch child killgroup 10 mkdir a rmdir a wait", "wait 1010"),
-    ("catch child fork pause endfork kill 19 mkdir a rmdir a kill 18 mkdir a rmdir a kill 9 mkdir a rmdir a wait", "wait 1009"),
+    (
+        "catch child fork until never endfork kill 15 mkdir a rmdir a open 1 z wc put 1 x rm z wait",
+        "wait 1015",
+    ),
+    (
+        "catch child fork pause endfork fork pause endfork kill 10 mkdir a rmdir a ignore 15 killgroup 15 mkdir a rmdir a wait",
+        "wait 1010",
+    ),
+    (
+        "catch child group fork fork pause endfork pause endfork ignore 1 killgroup 1 mkdir a rmdir a wait",
+        "wait 1001",
+    ),
+    (
+        "group fork pause endfork fork pause endfork catch user catch child killgroup 10 mkdir a rmdir a wait",
+        "wait 1010",
+    ),
+    (
+        "catch child fork pause endfork kill 19 mkdir a rmdir a kill 18 mkdir a rmdir a kill 9 mkdir a rmdir a wait",
+        "wait 1009",
+    ),
 ];
 
 fn who_ends_its_child_is_not_interrupted(zygote: &Zygote) {
@@ -335,7 +350,10 @@ fn the_locks_of_whoever_is_killed_are_free(zygote: &Zygote) {
     let take = ["flock 0 x", "lock 0 x 0 0", "lock 0 xp 0 0"];
     // By its parent, by itself, by its child, and by what no call tells.
     let deaths = [
-        ("fork open 0 lock wc @ mkdir held pause endfork until held kill 9 wait open 0 lock wc @ rmdir held", "wait 1009"),
+        (
+            "fork open 0 lock wc @ mkdir held pause endfork until held kill 9 wait open 0 lock wc @ rmdir held",
+            "wait 1009",
+        ),
         ("fork open 0 lock wc @ killself 15 endfork wait open 0 lock wc @", "wait 1015"),
         ("fork open 0 lock wc @ fork killparent 9 endfork pause endfork wait open 0 lock wc @", "wait 1009"),
         ("fork open 0 lock wc @ crash endfork wait open 0 lock wc @", "wait 1011"),
@@ -351,7 +369,12 @@ fn the_locks_of_whoever_is_killed_are_free(zygote: &Zygote) {
                 for _ in 0..if explores { 2 } else { 10 } {
                     let execution = lab.run(&mut in_turn()).expect("an execution");
                     let seen = lab.see(&execution);
-                    assert_eq!(execution.end, End::Completed, "{words} {options:?}: {:?}", execution.outcome.stall);
+                    assert_eq!(
+                        execution.end,
+                        End::Completed,
+                        "{words} {options:?}: {:?}",
+                        execution.outcome.stall
+                    );
                     assert!(seen.commands[0][0].contains(ends), "{words}: {seen:?}");
                     assert!(execution.outcome.spoilt.is_empty(), "{words}: {:?}", execution.outcome.spoilt);
                 }

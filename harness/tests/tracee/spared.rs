@@ -40,7 +40,9 @@ fn nobody_reaches_the_process_that_started_it(zygote: &Zygote) {
         // By the command itself, where its parent is flockwork's.
         for fork_server in [ForkServer::Off, ForkServer::Auto] {
             // Clones do not find their parent where they are: compared with a started program, they would be found out.
-            if fork_server == ForkServer::Auto && ["pidfd", "group", "descriptor"].iter().any(|how| words.contains(how)) {
+            if fork_server == ForkServer::Auto
+                && ["pidfd", "group", "descriptor"].iter().any(|how| words.contains(how))
+            {
                 continue;
             }
             let options = Options { fork_server, ..Options::default() };
@@ -62,7 +64,10 @@ fn nobody_reaches_the_process_that_started_it(zygote: &Zygote) {
             let told = &lab.see(&execution).commands[0][0];
             assert!(told.contains(" -1\n") && execution.end == End::Completed, "{words}: {told}");
             let noted = &execution.outcome.uncontrolled;
-            assert!(noted.keys().any(|one| one.contains(why) && one.ends_with("EPERM")), "{words}: {noted:?}");
+            assert!(
+                noted.keys().any(|one| one.contains(why) && one.ends_with("EPERM")),
+                "{words}: {noted:?}"
+            );
         }
     }
 }
@@ -82,7 +87,9 @@ fn nobody_signals_who_is_not_under_control(zygote: &Zygote) {
     // The first process of all is nobody's child here.
     let mut lab = Lab::open(zygote, |_| {}, &[act("reachpid 1 28")], Options::default()).expect("a machine");
     match lab.run(&mut in_turn()) {
-        Err(TraceeError::Refused { call, why, .. }) => assert!(call == "kill" && why.contains("not under control"), "{why}"),
+        Err(TraceeError::Refused { call, why, .. }) => {
+            assert!(call == "kill" && why.contains("not under control"), "{why}");
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +115,8 @@ fn what_reaches_ones_own_is_let_through(zygote: &Zygote) {
         assert_eq!(execution.end, End::Completed, "{words}");
     }
     // Between two trees, and in a group that is one's own.
-    let commands = [shell("echo $$ >pid; sleep 100"), shell("while ! [ -s pid ]; do sleep 1; done; kill -9 $(cat pid)")];
+    let commands =
+        [shell("echo $$ >pid; sleep 100"), shell("while ! [ -s pid ]; do sleep 1; done; kill -9 $(cat pid)")];
     let mut lab = Lab::open(zygote, |_| {}, &commands, Options::default()).expect("a machine");
     let execution = lab.run(&mut in_turn()).expect("an execution");
     assert_eq!(execution.end, End::Completed);

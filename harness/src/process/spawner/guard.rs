@@ -18,6 +18,12 @@ pub(crate) enum Harm {
         name(*.0)
     )]
     Signal(i32),
+    /// It was ended for a signal to everybody, it seems.
+    #[error(
+        "a command was ended by SIGSYS, as is whoever signals every process there is (kill -1), those of flockwork among them: name \
+         those that are meant, by their pids or by their group"
+    )]
+    Everybody,
     /// By one that nobody survives, it seems.
     #[error(
         "it was killed; a command does that which sends SIGKILL to its parent ($PPID), or to everybody: give the command a parent of \
@@ -27,7 +33,8 @@ pub(crate) enum Harm {
 }
 
 fn name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
 /// Prepares the calling process for commands that do not wish it well.
@@ -64,7 +71,12 @@ const PROGRAM: [seccomp::Instruction; 8] = {
         unless_equal(u32::MAX, 3),
         plain(LOAD, ARGS_AT + 8),
         // To ask whether there is anybody harms nobody.
-        seccomp::Instruction { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt: 1, jf: 0, k: 0 },
+        seccomp::Instruction {
+            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+            jt: 1,
+            jf: 0,
+            k: 0,
+        },
         plain(RETURN, libc::SECCOMP_RET_TRAP),
         plain(RETURN, libc::SECCOMP_RET_ALLOW),
     ]

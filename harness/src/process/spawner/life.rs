@@ -63,7 +63,8 @@ fn be(line: &Channel, settings: &Settings) -> io::Result<()> {
     line.send(&SpawnerMessage::Ready(pid), listener.as_ref().map(AsFd::as_fd))?;
     // Whoever is under a filter must not keep its own listener alive: its end would go unheard.
     drop(listener);
-    let mut spawner = Spawner { line, settings, watch, running: BTreeMap::new(), alone: None, is_guarded: false };
+    let mut spawner =
+        Spawner { line, settings, watch, running: BTreeMap::new(), alone: None, is_guarded: false };
     let served = spawner.serve();
     spawner.kill_all()?;
     served
@@ -288,6 +289,9 @@ impl Spawner<'_> {
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => break Children::None,
                 Err(error) => return Err(error),
             };
+            if self.is_guarded && reaped.signal == Some(libc::SIGSYS) {
+                self.line.send(&SpawnerMessage::Signalled(libc::SIGSYS), None)?;
+            }
             let Some(slot) = self.running.remove(&reaped.pid) else { continue };
             let status = match (reaped.code, reaped.signal) {
                 (Some(code), _) => Status::Exited(code),

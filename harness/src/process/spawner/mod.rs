@@ -231,7 +231,12 @@ impl Spawner {
             let left = until.saturating_duration_since(Instant::now());
             if self.line.wait(left)? {
                 return match self.line.receive()? {
-                    Some((SpawnerMessage::Signalled(signal), _)) => Err(io::Error::other(Harm::Signal(signal))),
+                    Some((SpawnerMessage::Signalled(libc::SIGSYS), _)) => {
+                        Err(io::Error::other(Harm::Everybody))
+                    }
+                    Some((SpawnerMessage::Signalled(signal), _)) => {
+                        Err(io::Error::other(Harm::Signal(signal)))
+                    }
                     Some((message, _)) => Ok(Some(message)),
                     None => Err(io::Error::other(Harm::Killed)),
                 };

@@ -155,7 +155,7 @@ pub(super) enum SpawnerMessage {
     Unready(Unready),
     /// What became of each command, in the order of the request.
     Started(Vec<Result<Started, NotStarted>>),
-    /// This signal came that is none of the harness's.
+    /// This signal came that is none of the harness's; SIGSYS for one that a command meant for everybody.
     Signalled(i32),
     /// A command ended.
     Ended(Ended),

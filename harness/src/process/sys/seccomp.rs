@@ -201,14 +201,8 @@ fn set(filter: &[Instruction], flags: libc::c_ulong) -> io::Result<libc::c_long>
         filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel reads the program and the instructions that it points to, which live until the call returns.
-    let set = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const program,
-        )
-    };
+    let set =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     Ok(Errno::result(set)?)
 }
 
