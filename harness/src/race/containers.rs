@@ -139,24 +139,22 @@ impl Containers {
     /// Finds the runtime, and takes one container through its life. `root` is that of a temporary folder whose name nothing
     /// else has.
     pub fn open(zygote: &Zygote, plan: &RacePlan, oci: &OciPlan, root: &Path) -> Result<Self, RaceError> {
+        let mut all = Self::beside(zygote, plan, oci, root)?;
+        let tried = id(all.host(), "try");
+        all.host_mut().version().map_err(refused)?;
+        life::try_life(all.host_mut(), &tried).map_err(refused)?;
+        all.was_set_up = false;
+        Ok(all)
+    }
+
+    /// The same of a runtime that was tried already, and set up.
+    pub fn beside(zygote: &Zygote, plan: &RacePlan, oci: &OciPlan, root: &Path) -> Result<Self, RaceError> {
         let calls = Calls::read(plan)?;
         let oci = OciPlan { time_limit_ns: plan.time_limit_ns, ..oci.clone() };
         let host = Host::open(zygote, &oci, root).map_err(refused)?;
         let ids = calls.names.iter().map(|name| id(&host, name)).collect();
         let tries_again = !plan.faults.is_empty();
-        let mut all = Self {
-            host: Some(host),
-            calls,
-            ids,
-            tries_again,
-            looked: None,
-            is_clean: false,
-            was_set_up: false,
-        };
-        let tried = id(all.host(), "try");
-        all.host_mut().version().map_err(refused)?;
-        life::try_life(all.host_mut(), &tried).map_err(refused)?;
-        Ok(all)
+        Ok(Self { host: Some(host), calls, ids, tries_again, looked: None, is_clean: true, was_set_up: true })
     }
 
     /// Where the runtime's commands run.

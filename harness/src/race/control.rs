@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::error::RaceError;
@@ -15,11 +15,12 @@ use super::judge::{Broken, Judge, Judged};
 use super::losing::PowerBook;
 use super::orders::Step;
 use super::outcome::{Done, Ending, Output};
+use super::pool::Pool;
 use super::run::Played;
 use super::shrink::SHRINKING;
 use super::site::Site;
 use super::{Again, Discovery, NoBaseline, RaceRun, Seen};
-use crate::engine::{Ended, Progress};
+use crate::engine::Progress;
 use crate::explore::machine::{Chooser, End, Execution, place_of};
 use crate::explore::observe::Observer;
 use crate::explore::strategy::bounded::Bounded;
@@ -55,6 +56,8 @@ pub(super) enum Held {
 pub(super) struct Holder {
     pub machine: Machine,
     pub members: Vec<usize>,
+    /// Further grounds, in which executions are searched that need not follow one another.
+    pub pool: Option<Pool>,
 }
 
 impl Holder {
@@ -133,6 +136,7 @@ impl Search<'_> {
             return Ok(Held::Refused(why));
         }
         holder.machine.suspend_clones(false);
+        holder.pool = self.pool();
         let phase = match self.plan.strategy.clone() {
             None => self.everything_first(&mut holder)?,
             Some(strategy) => {
@@ -154,6 +158,7 @@ impl Search<'_> {
                 self.run.discoveries.push(simplest);
             }
         }
+        holder.pool.take().map_or(Ok(()), Pool::close)?;
         if self.run.diverged > 0 || !self.run.uncertain.is_empty() {
             self.run.coverage = Some(Coverage::Partial);
         }
@@ -175,6 +180,19 @@ impl Search<'_> {
         words: Option<BTreeSet<String>>,
         fork_server: ForkServer,
     ) -> Result<Holder, TraceeError> {
+        let machine = self.machine_at(self.site, self.root, &members, words, fork_server)?;
+        Ok(Holder { machine, members, pool: None })
+    }
+
+    /// Opens a machine that holds these processes of a site, whose own folder is `root`.
+    pub(super) fn machine_at(
+        &self,
+        site: &Site,
+        root: &Path,
+        members: &[usize],
+        words: Option<BTreeSet<String>>,
+        fork_server: ForkServer,
+    ) -> Result<Machine, TraceeError> {
         let options = Options {
             // A runtime makes namespaces and mounts: that is its work.
             allow_uncontrolled: self.plan.allow_uncontrolled || self.plan.oci.is_some(),
@@ -191,96 +209,7 @@ impl Search<'_> {
             uninterrupted: !self.attachable,
             ..Options::default()
         };
-        let machine = Machine::open(self.zygote, machine_settings(self.site, self.root, &members, options)?)?;
-        Ok(Holder { machine, members })
-    }
-
-    /// Runs what a strategy wants until it wants nothing more, a promise is broken, or the time is over.
-    pub(super) fn explore(
-        &mut self,
-        holder: &mut Holder,
-        strategy: &mut dyn Strategy,
-        planned: &[Planned],
-        until: Instant,
-    ) -> Result<Phase, NoBaseline> {
-        let mut diverged = strategy.statistics().diverged;
-        loop {
-            // Asked before the strategy is: what it hands out must be run.
-            if self.is_over(until) && strategy.statistics().waiting > 0 {
-                return Ok(Phase::Spent);
-            }
-            let Some(mut assignment) = strategy.next() else { break };
-            let executed = self.execute(holder, planned, &mut *assignment.chooser)?;
-            let (execution, played) = match executed {
-                Ok(executed) => executed,
-                Err(why) => return Ok(Phase::Refused(why)),
-            };
-            let (execution, left) = execution.split();
-            let met = left.blocked > 0 || execution.has_met();
-            strategy.learn(assignment.ticket, &execution);
-            if holder.machine.ran_clones() && !self.vouch(holder, planned, &execution, &left)? {
-                return Ok(Phase::Refused(self.untold.clone().unwrap_or_default()));
-            }
-            let statistics = strategy.statistics();
-            if statistics.diverged > diverged {
-                self.run.diverged += statistics.diverged - diverged;
-                diverged = statistics.diverged;
-                continue;
-            }
-            self.note(holder, &left, planned);
-            if left.is_spoilt() {
-                self.run.diverged += 1;
-                self.run.uncertain.extend(left.spoilt.iter().cloned());
-                continue;
-            }
-            if matches!(execution.end, End::Abandoned | End::TooLong) {
-                continue;
-            }
-            self.run.executions += 1;
-            self.run.faulted += u64::from(!planned.is_empty());
-            self.run.met |= met;
-            self.progress.update(self.run.executions, 0);
-            let preemptions = execution.preemptions();
-            let kept = self.power.is_some().then(|| played.clone());
-            if let Some(discovery) = self.judged(holder, &left, planned, preemptions, played)? {
-                return Ok(Phase::Found(Box::new(discovery)));
-            }
-            if execution.end == End::Completed
-                && planned.is_empty()
-                && let Some(played) = &kept
-                && let Some(discovery) = self.lose_power(holder, &left, preemptions, played)?
-            {
-                return Ok(Phase::Found(Box::new(discovery)));
-            }
-            if let Some(why) = &self.untold {
-                return Ok(Phase::Refused(why.clone()));
-            }
-        }
-        Ok(Phase::Over(strategy.coverage()))
-    }
-
-    fn is_over(&mut self, until: Instant) -> bool {
-        if self.stop.load(Ordering::Relaxed) {
-            self.run.ended = Ended::Interrupted;
-        }
-        let is_enough = self.plan.budget.executions.is_some_and(|most| self.run.executions >= most);
-        self.run.ended == Ended::Interrupted || is_enough || Instant::now() >= until
-    }
-
-    /// Keeps what an execution showed besides its outcome.
-    fn note(&mut self, holder: &Holder, left: &Left, planned: &[Planned]) {
-        self.run.touched_outside.extend(left.touched_outside.iter().cloned());
-        self.run.uncertain.extend(left.uncertain.iter().cloned());
-        self.run.uncertain.extend(left.uncontrolled.keys().cloned());
-        self.run.in_any_order.extend(left.in_any_order.iter().map(|process| holder.members[*process]));
-        self.run.in_fixed_order.extend(left.in_fixed_order.iter().map(|process| holder.members[*process]));
-        if !planned.is_empty() || holder.members.len() < self.site.processes.len() {
-            return;
-        }
-        for &fault in &self.plan.faults {
-            let fits = left.chances.iter().filter(|(_, _, faults)| faults.has(fault));
-            self.run.chances.extend(fits.map(|(process, label, _)| (*process, Arc::clone(label), fault)));
-        }
+        Machine::open(self.zygote, machine_settings(site, root, members, options)?)
     }
 
     /// Judges an execution; where it broke a promise, it is followed again.
@@ -364,9 +293,11 @@ impl Search<'_> {
     ) -> Result<Result<(Execution<Left>, Played), String>, NoBaseline> {
         self.site.put_back()?;
         let before = self.power.is_some().then(|| folders::read(&self.site.work));
-        let mut looking = Looking::new(observer, self.site);
+        let lane = holder.pool.as_ref().map(|pool| Arc::clone(&pool.lane));
+        let turn = lane.as_ref().map(|lane| lane.enter());
+        let mut looking = Looking::in_turn(observer, self.site, turn);
         let run = holder.machine.run(planned, chooser, &mut looking);
-        looking.looked?;
+        looking.told()?;
         if let (Some(book), Some(before)) = (&mut self.power, before) {
             let around = before.and_then(|before| Ok((before, folders::read(&self.site.work)?)));
             book.around = Some(around.map_err(|error| error.to_string()));
@@ -381,34 +312,37 @@ impl Search<'_> {
                 return why_refused(error).map(Err);
             }
         };
-        let played = self.played(holder, &execution)?;
+        let played = played(self.site, &holder.members, &execution)?;
         Ok(Ok((execution, played)))
     }
+}
 
-    /// What an execution came to.
-    fn played(&mut self, holder: &Holder, execution: &Execution<Left>) -> Result<Played, RaceError> {
-        let mut done: BTreeMap<Step, Done> = BTreeMap::new();
-        let mut spans = BTreeMap::new();
-        for (commands, process) in execution.outcome.commands.iter().zip(&holder.members) {
-            for (index, command) in commands.iter().enumerate() {
-                done.insert((*process, index), done_of(command, execution.end));
-                if let Some(invoked) = command.invoked {
-                    // It has returned with the last of the steps that had happened by then: the next step comes after it.
-                    let last = |happened: usize| happened.saturating_sub(1).max(invoked) as u64;
-                    spans
-                        .insert((*process, index), (invoked as u64, command.returned.map_or(u64::MAX, last)));
-                }
+/// What an execution of these processes came to.
+pub(super) fn played(
+    site: &mut Site,
+    members: &[usize],
+    execution: &Execution<Left>,
+) -> Result<Played, RaceError> {
+    let mut done: BTreeMap<Step, Done> = BTreeMap::new();
+    let mut spans = BTreeMap::new();
+    for (commands, process) in execution.outcome.commands.iter().zip(members) {
+        for (index, command) in commands.iter().enumerate() {
+            done.insert((*process, index), done_of(command, execution.end));
+            if let Some(invoked) = command.invoked {
+                // It has returned with the last of the steps that had happened by then: the next step comes after it.
+                let last = |happened: usize| happened.saturating_sub(1).max(invoked) as u64;
+                spans.insert((*process, index), (invoked as u64, command.returned.map_or(u64::MAX, last)));
             }
         }
-        let mut played = Played { spans, clock: Clock::Steps, ..Played::nothing() };
-        if execution.end == End::Deadlock {
-            played.waiting = execution.outcome.stall.clone().unwrap_or_default();
-        }
-        if execution.end != End::Abandoned {
-            self.site.conclude(done, &[], &mut played)?;
-        }
-        Ok(played)
     }
+    let mut played = Played { spans, clock: Clock::Steps, ..Played::nothing() };
+    if execution.end == End::Deadlock {
+        played.waiting = execution.outcome.stall.clone().unwrap_or_default();
+    }
+    if execution.end != End::Abandoned {
+        site.conclude(done, &[], &mut played)?;
+    }
+    Ok(played)
 }
 
 /// How a broken promise was seen under control.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::RaceError;
+use super::pool::Turn;
 use super::site::Site;
 use crate::explore::observe::{Observer, Scene};
 use crate::tracee::{Options, Settings, TraceeError, any_processor};
@@ -38,13 +39,19 @@ pub(crate) fn machine_settings(
 pub(crate) struct Looking<'a> {
     observer: &'a mut dyn Observer,
     site: &'a mut Site,
-    /// Whether containers could be looked at.
-    pub looked: Result<(), RaceError>,
+    /// The turn of the execution at hand, where several have to take turns.
+    turn: Option<Turn<'a>>,
+    looked: Result<(), RaceError>,
 }
 
 impl<'a> Looking<'a> {
-    pub fn new(observer: &'a mut dyn Observer, site: &'a mut Site) -> Self {
-        Self { observer, site, looked: Ok(()) }
+    pub fn in_turn(observer: &'a mut dyn Observer, site: &'a mut Site, turn: Option<Turn<'a>>) -> Self {
+        Self { observer, site, turn, looked: Ok(()) }
+    }
+
+    /// Whether containers could be looked at. Whoever had the turn has it no longer.
+    pub fn told(self) -> Result<(), RaceError> {
+        self.looked
     }
 }
 
@@ -59,6 +66,9 @@ impl Observer for Looking<'_> {
 
     fn over(&mut self) {
         self.observer.over();
+        if let Some(turn) = self.turn.take() {
+            turn.leave();
+        }
         self.looked = self.site.look();
     }
 }

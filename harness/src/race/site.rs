@@ -132,7 +132,21 @@ impl Site {
         oci: &OciPlan,
         root: &Path,
     ) -> Result<Self, RaceError> {
-        let containers = Containers::open(zygote, plan, oci, root)?;
+        Self::with_containers(zygote, plan, Containers::open(zygote, plan, oci, root)?, root)
+    }
+
+    /// One more site of a race whose containers were prepared elsewhere before.
+    pub fn beside(zygote: &Zygote, plan: &RacePlan, root: &Path) -> Result<Self, RaceError> {
+        let oci = plan.oci.as_ref().ok_or_else(|| RaceError::Failed("there is no runtime".into()))?;
+        Self::with_containers(zygote, plan, Containers::beside(zygote, plan, oci, root)?, root)
+    }
+
+    fn with_containers(
+        zygote: &Zygote,
+        plan: &RacePlan,
+        containers: Containers,
+        root: &Path,
+    ) -> Result<Self, RaceError> {
         let outputs = root.join("told");
         std::fs::create_dir_all(&outputs)
             .map_err(RaceError::failed("a folder for outputs cannot be made"))?;

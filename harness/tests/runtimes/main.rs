@@ -10,6 +10,7 @@ mod program;
 mod serial;
 
 mod clean;
+mod pool;
 mod profiles;
 mod race;
 mod scenarios;
@@ -42,6 +43,11 @@ const ALL: &[Case] = &[
         race::a_killed_operation_leaves_an_id_that_can_be_used,
     ),
     ("a_saved_race_runs_as_a_scenario", race::a_saved_race_runs_as_a_scenario),
+    (
+        "what_is_found_with_a_pool_is_what_is_found_without",
+        pool::what_is_found_with_a_pool_is_what_is_found_without,
+    ),
+    ("a_search_covers_as_much_with_a_pool_as_without", pool::a_search_covers_as_much_with_a_pool_as_without),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
     ("a_killed_race_leaves_nothing_behind", clean::a_killed_race_leaves_nothing_behind),
