@@ -494,8 +494,7 @@ mod tests {
         played.spans.remove(&(0, 0));
         played.spans.insert((1, 0), (0, 4));
         let (fsyncs, absent) = ([Fsync { inode: ROOT, before: 4 }], [(0, 0)]);
-        let order = Order { fsyncs: &fsyncs, absent: &absent };
         let lines = [line(1, 0), line(1, 1), line(1, 2), line(1, 3)];
-        assert_eq!(order.returned(&lines, &played, 4), 5);
+        assert_eq!(Order { fsyncs: &fsyncs, absent: &absent }.returned(&lines, &played, 4), 5);
     }
 }
