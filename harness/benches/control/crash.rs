@@ -204,6 +204,7 @@ fn journal(zygote: &mut Zygote) {
             stdin: None,
         };
         let settings = Settings {
+            network: flockwork_harness::process::spawner::Network::Shared,
             marker: Marker::next().to_string(),
             environment: Vec::new(),
             binds: Vec::new(),

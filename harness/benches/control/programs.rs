@@ -132,6 +132,7 @@ fn machine(zygote: &Zygote, pair: &Pair, state: &Path, scratch: &Path, fork_serv
         stdin: None,
     };
     let settings = Settings {
+        network: flockwork_harness::process::spawner::Network::Shared,
         marker: Marker::next().to_string(),
         environment: vec![(NO_LIBRARIES_OF_CARGO.0.to_owned(), NO_LIBRARIES_OF_CARGO.1.to_owned())],
         binds: Vec::new(),

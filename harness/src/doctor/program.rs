@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Health, Probe};
 use crate::explore::machine::{Chooser, Pick, Point};
 use crate::explore::step::Event;
+use crate::process::spawner::Network;
 use crate::process::{Marker, Zygote};
 use crate::scratch::Scratch;
 use crate::tracee::{CommandLine, Machine, Options, Settings, TraceeError};
@@ -98,6 +99,7 @@ fn settings(state: &Path, scratch: PathBuf) -> Settings {
         marker: Marker::next().to_string(),
         environment: Vec::new(),
         binds: Vec::new(),
+        network: Network::Shared,
         processes: vec![vec![line.clone()], vec![line]],
         folders: vec![state.to_owned()],
         scratch,

@@ -140,9 +140,8 @@ impl Containers {
     /// else has.
     pub fn open(zygote: &Zygote, plan: &RacePlan, oci: &OciPlan, root: &Path) -> Result<Self, RaceError> {
         let mut all = Self::beside(zygote, plan, oci, root)?;
-        let tried = id(all.host(), "try");
         all.host_mut().version().map_err(refused)?;
-        life::try_life(all.host_mut(), &tried).map_err(refused)?;
+        life::try_life(all.host_mut(), "try").map_err(refused)?;
         all.was_set_up = false;
         Ok(all)
     }
@@ -152,7 +151,8 @@ impl Containers {
         let calls = Calls::read(plan)?;
         let oci = OciPlan { time_limit_ns: plan.time_limit_ns, ..oci.clone() };
         let host = Host::open(zygote, &oci, root).map_err(refused)?;
-        let ids = calls.names.iter().map(|name| id(&host, name)).collect();
+        // A root is private, and so are its ids.
+        let ids = calls.names.clone();
         let tries_again = !plan.faults.is_empty();
         Ok(Self { host: Some(host), calls, ids, tries_again, looked: None, is_clean: true, was_set_up: true })
     }
@@ -411,17 +411,6 @@ impl Drop for Containers {
     fn drop(&mut self) {
         // An error is on its way already, or all was closed.
         _ = self.close();
-    }
-}
-
-/// The id of a container. A root is private, and so is an id, but for a runtime that has names of its own on the machine.
-fn id(host: &Host, name: &str) -> String {
-    match host.runtime {
-        Runtime::Runc | Runtime::Crun | Runtime::Youki => name.to_owned(),
-        Runtime::Runsc => {
-            let random = host.ground.rsplit('-').next().unwrap_or_default().to_lowercase();
-            format!("fw{}{random}-{name}", std::process::id())
-        }
     }
 }
 

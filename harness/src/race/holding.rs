@@ -27,6 +27,7 @@ pub(crate) fn machine_settings(
         marker: site.marker.clone(),
         environment: site.environment.clone(),
         binds: site.binds.clone(),
+        network: site.network,
         processes: members.iter().map(|process| site.command_lines(*process)).collect(),
         folders: site.places(),
         scratch,

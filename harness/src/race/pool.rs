@@ -23,7 +23,6 @@ use super::site::Site;
 use crate::explore::machine::{Chooser, Execution};
 use crate::explore::strategy::{Assignment, Ticket};
 use crate::plan::race::ForkServer;
-use crate::runtimes::Runtime;
 use crate::scratch::Scratch;
 use crate::tracee::{Left, Machine, Planned, TraceeError};
 
@@ -189,9 +188,8 @@ fn joined<T>(running: JoinHandle<T>) -> T {
 impl Search<'_> {
     /// A pool for the executions of this machine, where there is anything to prepare, and a processor to do it on.
     pub(super) fn pool(&self) -> Option<Pool> {
-        // runsc has names of its own on the machine: the id, and so the labels, would be others in each ground.
-        let is_one = self.plan.oci.as_ref()?.runtime == Runtime::Runsc || self.power.is_some();
-        let lane = Lane::new().filter(|_| !is_one)?;
+        let has_containers = self.plan.oci.is_some() && self.power.is_none();
+        let lane = Lane::new().filter(|_| has_containers)?;
         Some(Pool {
             lane: Arc::new(lane),
             idle: VecDeque::new(),

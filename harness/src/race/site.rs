@@ -11,7 +11,7 @@ use crate::disk::Image;
 use crate::ground::{Backup, Folders, Ground, copied_bytes, copy, put_back_from};
 use crate::plan::race::RacePlan;
 use crate::plan::rounds::OciPlan;
-use crate::process::spawner::{Bind, Settings, Spawner, SpawnerError, Start, Unready};
+use crate::process::spawner::{Bind, Network, Settings, Spawner, SpawnerError, Start, Unready};
 use crate::process::{Marker, Zygote};
 use crate::tracee::CommandLine;
 
@@ -48,6 +48,8 @@ pub(crate) struct Site {
     pub work: Vec<PathBuf>,
     /// The copies that lie in the places of folders, for commands alone.
     pub binds: Vec<Bind>,
+    /// Whose network commands are in.
+    pub network: Network,
     /// Variables that commands find set.
     pub environment: Vec<(String, String)>,
     /// What all commands carry, whoever starts them: they must not find themselves elsewhere when they are held.
@@ -99,6 +101,7 @@ impl Site {
             slots: 0,
             work,
             binds,
+            network: Network::Shared,
             environment,
             marker,
             backup,
@@ -153,10 +156,12 @@ impl Site {
         let (program, environment) = containers::program(containers.host());
         let binds = containers::binds(containers.host().runtime)?;
         let (marker, state) = (containers.host().ground.clone(), containers.host().root.clone());
+        let network = containers.host().network();
         let settings = Settings {
             marker: marker.clone(),
             environment: environment.clone(),
             binds: binds.clone(),
+            network,
             ..Settings::default()
         };
         let ready = |(text, words): (&String, Vec<String>)| Ready {
@@ -177,6 +182,7 @@ impl Site {
             grace: GRACE_KNOWN,
             work: vec![state],
             binds,
+            network,
             environment,
             marker,
             needs_orders: true,

@@ -19,7 +19,7 @@ use crate::process::Zygote;
 use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
 use crate::process::procfs::{self, Stat};
-use crate::process::spawner::{Bind, Ended, Settings, Spawner, SpawnerError, Start, Status};
+use crate::process::spawner::{Bind, Ended, Network, Settings, Spawner, SpawnerError, Start, Status};
 
 /// Longest output that is read of one command, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -151,6 +151,7 @@ impl Host {
                 marker: ground.clone(),
                 environment: environment.collect(),
                 binds: binds(runtime)?,
+                network: if runtime.has_names_in_networks() { Network::Own } else { Network::Shared },
                 ..Settings::default()
             },
         )?;
@@ -166,6 +167,12 @@ impl Host {
             limit: Duration::from_nanos(plan.time_limit_ns),
             slots: 0,
         })
+    }
+
+    /// The network that commands must be in to find the containers.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        if self.runtime.has_names_in_networks() { Network::Of(self.spawner.pid()) } else { Network::Shared }
     }
 
     /// How long a command may take.

@@ -78,6 +78,13 @@ impl Runtime {
         matches!(self, Self::Crun)
     }
 
+    /// Whether it gives containers names that no two in one network may have, whatever their roots: then each root has a network.
+    #[must_use]
+    pub const fn has_names_in_networks(self) -> bool {
+        // An abstract socket is called as the id is.
+        matches!(self, Self::Runsc)
+    }
+
     /// Whether the pid that it tells is that of the container's own first process, which its freezer freezes.
     #[must_use]
     pub const fn shows_its_process(self) -> bool {

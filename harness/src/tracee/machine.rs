@@ -49,6 +49,8 @@ pub struct Machine {
     /// Where the first state folder is seen by whoever looks on: commands may find a copy in its place, and nobody else does.
     looked_at: Option<PathBuf>,
     pub(super) lines: Vec<Vec<String>>,
+    /// What all have in their environment that was started for this race.
+    pub(super) marker: String,
     /// How many open file descriptions were told apart.
     pub(super) descriptions: u64,
     /// Whether a program died within the step at hand, and gave up what it held.
@@ -115,6 +117,7 @@ impl Machine {
         let spawner_settings = spawner::Settings {
             marker: settings.marker.clone(),
             binds: settings.binds.clone(),
+            network: settings.network,
             processor: settings.processor,
             ..spawner::Settings::default()
         };
@@ -162,6 +165,7 @@ impl Machine {
             lines: settings.processes.iter().map(|lines| lines.iter().map(words).collect()).collect(),
             forks: Forks::new(settings.options.fork_server),
             options: settings.options,
+            marker: settings.marker,
             descriptions: 0,
             fell: false,
             run: Run::new(&[], false),

@@ -10,7 +10,7 @@ use crate::books::deed::Faults;
 use crate::plan::race::{ForkServer, Threads};
 use crate::plan::schedule::{Fault, Line, Names, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
-use crate::process::spawner::{Bind, SpawnerError, Status, Unready};
+use crate::process::spawner::{Bind, Network, SpawnerError, Status, Unready};
 
 /// What a machine is to hold.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// What lies in the place of what, for the commands alone.
     pub binds: Vec<Bind>,
+    /// Whose network they are in.
+    pub network: Network,
     /// The command lines of each schedulable process, run one after the other.
     pub processes: Vec<Vec<CommandLine>>,
     /// The state folders, as commands find them. They exist. Whoever runs executions puts them back in between.

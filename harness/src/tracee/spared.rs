@@ -4,6 +4,9 @@
 //! one, or for everybody, would end the run, or what runs beside it. They are refused by name; where what cannot be foreseen is let
 //! through, they fail with `EPERM` if they could reach the harness, and that is told.
 
+use std::fs;
+use std::io::ErrorKind;
+
 use nix::errno::Errno;
 
 use super::machine::{Machine, Result};
@@ -11,6 +14,7 @@ use super::sent::group_of;
 use super::settings::TraceeError;
 use super::task::{information, process_of};
 use crate::books::deed::{Deed, Target, Told};
+use crate::process::Marker;
 use crate::process::procfs::{self, Stat};
 use crate::process::sys::seccomp::{Notification, Reply};
 
@@ -158,6 +162,14 @@ impl Machine {
         }
         if pid == self.trees[process].slot.pid {
             return Some(Spared::Parent);
+        }
+        // What was started for the commands beforehand is theirs, though nobody holds it: a container that was set up.
+        if procfs::environment(pid, Marker::VARIABLE).is_some_and(|marker| marker == self.marker) {
+            return None;
+        }
+        // Nor is anybody harmed who is about to end, or a thread of the kernel: neither has a program, or an environment.
+        if fs::read_link(format!("/proc/{pid}/exe")).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return None;
         }
         Some(if is_of_the_harness(pid) { Spared::Harness } else { Spared::Outside(pid) })
     }

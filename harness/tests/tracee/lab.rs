@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use flockwork_harness::explore::machine::{Chooser, End, Execution, Pick, Point};
 use flockwork_harness::explore::step::Event;
 use flockwork_harness::explore::strategy::{Coverage, Strategy};
+use flockwork_harness::process::spawner::Network;
 use flockwork_harness::process::{Marker, Zygote};
 use flockwork_harness::tracee::{
     CommandLine, Ending, Left, Machine, Options, Planned, Settings, TraceeError,
@@ -160,6 +161,7 @@ impl Lab {
             lines.collect()
         });
         let settings = Settings {
+            network: Network::Shared,
             marker: Marker::next().to_string(),
             environment: vec![("LC_ALL".into(), "C".into())],
             binds: Vec::new(),

@@ -85,6 +85,7 @@ fn make_ready(settings: &Settings) -> Result<(SignalFd, Option<OwnedFd>), Unread
             .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
             .map_err(|error| other(error.into()))?;
     }
+    namespace::join(settings.network).map_err(|error| Unready::Namespace(error.to_string()))?;
     if !settings.binds.is_empty() {
         namespace::enter(&settings.binds).map_err(|error| Unready::Namespace(error.to_string()))?;
     }

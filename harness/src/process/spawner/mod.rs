@@ -24,7 +24,7 @@ use super::{Channel, Zygote};
 pub(crate) use guard::Harm;
 pub(crate) use life::raise;
 pub use words::{
-    Bind, Ended, FilterInstruction, NotStarted, Settings, Start, Started, Status, Stray, Unready,
+    Bind, Ended, FilterInstruction, Network, NotStarted, Settings, Start, Started, Status, Stray, Unready,
 };
 use words::{SpawnerMessage, SpawnerOrder};
 

@@ -3,13 +3,13 @@
 //!
 //! An ordinary user gets one within a user namespace, in which everybody is who they were.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
-use super::words::Bind;
+use super::words::{Bind, Network};
 
 /// Enters a mount namespace and puts the copies in their places.
 pub(crate) fn enter(binds: &[Bind]) -> io::Result<()> {
@@ -24,6 +24,16 @@ pub(crate) fn enter(binds: &[Bind]) -> io::Result<()> {
             let why = format!("{} cannot be put at {}: {error}", bind.copy.display(), bind.place.display());
             io::Error::other(why)
         })?;
+    }
+    Ok(())
+}
+
+/// Enters a network namespace, where it is not to be the harness's.
+pub(crate) fn join(network: Network) -> io::Result<()> {
+    match network {
+        Network::Shared => {}
+        Network::Own => unshare(CloneFlags::CLONE_NEWNET)?,
+        Network::Of(pid) => setns(File::open(format!("/proc/{pid}/ns/net"))?, CloneFlags::CLONE_NEWNET)?,
     }
     Ok(())
 }

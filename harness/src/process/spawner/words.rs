@@ -15,6 +15,18 @@ pub struct Bind {
     pub place: PathBuf,
 }
 
+/// Whose network a spawner and all that it starts are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// The harness's.
+    #[default]
+    Shared,
+    /// One of its own, with nothing in it: names of sockets there are its own, too.
+    Own,
+    /// That of the spawner with this pid.
+    Of(u32),
+}
+
 /// One instruction of a seccomp filter: code, jump if true, jump if false, value.
 pub type FilterInstruction = (u16, u8, u8, u32);
 
@@ -27,6 +39,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// What lies in the place of what. Where there is any, the spawner has a mount namespace of its own.
     pub binds: Vec<Bind>,
+    /// Its network.
+    pub network: Network,
     /// The processor on which all of it runs.
     pub processor: Option<usize>,
     /// A seccomp filter that is installed last of all, before the first command: the spawner and all that it starts stand
