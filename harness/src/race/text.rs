@@ -50,6 +50,9 @@ pub enum Unlearnt {
     /// The number of lines differs.
     #[error("the number of lines differs from run to run")]
     Lines,
+    /// Its lines are the same, in another order.
+    #[error("its lines come in another order from run to run")]
+    Order,
     /// There is hardly anything that stays the same.
     #[error("almost nothing in it stays the same from run to run")]
     Wild,
@@ -85,7 +88,10 @@ impl Pattern {
             }
             Self::Learnt(learnt) => learnt.pieces.clone(),
         };
-        let merged = merge(&pieces, text)?;
+        let merged = merge(&pieces, text).map_err(|why| match self {
+            Self::Same(known) if why == Unlearnt::Lines && has_lines_of(known, text) => Unlearnt::Order,
+            _ => why,
+        })?;
         let matcher = matcher(&merged).ok_or(Unlearnt::Long)?;
         let learnt = Self::Learnt(Box::new(Learnt { pieces: merged, matcher }));
         // What does not match what it was learnt from would cry wolf for ever.
@@ -221,6 +227,16 @@ fn key(piece: &Piece) -> &[u8] {
     }
 }
 
+/// Whether two texts have the same lines, in whatever order.
+fn has_lines_of(one: &[u8], other: &[u8]) -> bool {
+    let [one, other] = [one, other].map(|text| {
+        let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        lines.sort_unstable();
+        lines
+    });
+    one == other
+}
+
 fn replace(old: &[Piece], new: &[Piece], merged: &mut Vec<Piece>) -> Result<(), Unlearnt> {
     let is_break = |piece: &&Piece| **piece == Piece::Literal(b"\n".to_vec());
     if old.iter().filter(is_break).count() != new.iter().filter(is_break).count() {
@@ -342,6 +358,7 @@ mod tests {
     fn lines_of_another_form_have_gaps() {
         let pattern = learn(&["a\nin 1.5 s, done\nb", "in the end"]);
         assert_eq!(pattern.unwrap_err(), Unlearnt::Lines);
+        assert_eq!(learn(&["1\n2\n3\n", "2\n1\n3\n"]).unwrap_err(), Unlearnt::Order);
         let pattern = learn(&["a\nkey qq+/x== end\nb", "a\nkey zz/ end\nb", "a\nkey end\nb"]).unwrap();
         assert!(pattern.matches(b"a\nkey 7//+ end\nb"), "{}", pattern.shown());
         assert!(!pattern.matches(b"a\nkey 7 END\nb") && !pattern.matches(b"a\nkey x\ny end\nb"));

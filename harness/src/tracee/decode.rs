@@ -181,7 +181,12 @@ fn about_processes(a: &Arguments<'_>) -> Option<Told> {
         libc::SYS_exit_group => Deed::Exit(Some(a.int(0) & 0xff)),
         libc::SYS_nanosleep => Deed::Sleep(a.time(0)),
         libc::SYS_clock_nanosleep => a.clock_sleep(),
-        libc::SYS_setitimer | libc::SYS_timer_settime | libc::SYS_prlimit64 => Deed::Nothing,
+        libc::SYS_setitimer
+        | libc::SYS_getitimer
+        | libc::SYS_timer_settime
+        | libc::SYS_timer_gettime
+        | libc::SYS_timer_delete
+        | libc::SYS_prlimit64 => Deed::Nothing,
         libc::SYS_ppoll => a.poll(a.time_or_for_ever(2)),
         libc::SYS_pselect6 => a.select(a.time_or_for_ever(4)),
         libc::SYS_epoll_pwait => a.epoll(a.milliseconds(3)),

@@ -49,7 +49,10 @@ impl Machine {
             self.answer(process, &stop, reply)?;
             return Ok(());
         }
-        self.note_timer(process, &stop);
+        if let Some(reply) = self.note_timer(process, &stop) {
+            self.answer(process, &stop, reply)?;
+            return Ok(());
+        }
         self.trees[process].copies |= matches!(told, Deed::Duplicate(_) | Deed::Replace { .. });
         let told = self.last_thread(process, &stop, told);
         match self.judge(process, tid, &told)? {
@@ -90,7 +93,11 @@ impl Machine {
             Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => {
                 Answer(Reply::Continue)
             }
-            Deed::Sleep(time) if self.trees[process].seen.is_empty() && !self.trees[process].holds_any() => {
+            Deed::Sleep(time)
+                if self.trees[process].seen.is_empty()
+                    && !self.trees[process].holds_any()
+                    && !self.is_timed(process, *time) =>
+            {
                 // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow. Where
                 // another task of its own is held it may sleep for that one, again and again, as Go's monitor does.
                 self.trees[process].slept_ns += time;

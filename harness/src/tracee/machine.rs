@@ -382,7 +382,7 @@ impl Machine {
                 && !self.choose_another()
                 && !self.let_anybody_leave()?
                 && !self.wait_for_the_late()?
-                && !self.wake_a_sleeper()
+                && !self.let_time_pass()?
                 && !self.wait_for_a_timer()?
             {
                 return Ok(enabled);

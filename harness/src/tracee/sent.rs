@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_micros(50);
 
 /// What a signal does to a process that does nothing about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
+pub(super) enum Does {
     /// It ends it.
     Ends,
     /// It stops it, or lets it go on: its parent hears of that, too.
@@ -144,7 +144,7 @@ impl Machine {
     }
 
     /// Waits until a process that was sent a deadly signal is dead, with all its threads.
-    fn wait_until_gone(&self, process: usize, pid: u32) -> Result<()> {
+    pub(super) fn wait_until_gone(&self, process: usize, pid: u32) -> Result<()> {
         let Ok(handle) = handle(pid) else { return Ok(()) };
         let mut deadline = Deadline::after(DEATH);
         let at_most = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
@@ -236,7 +236,7 @@ impl Machine {
 }
 
 /// What a signal does to a process.
-fn does(pid: u32, number: i32) -> Does {
+pub(super) fn does(pid: u32, number: i32) -> Does {
     let default = match number {
         libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH => return Does::Nothing,
         libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Does::Halts,

@@ -139,19 +139,22 @@ impl Machine {
     pub(super) fn settle(&mut self, process: usize) -> Result<()> {
         // Somebody was let go before, or has just been started.
         let mut goes_on = true;
+        self.trees[process].runs_since = Instant::now();
         loop {
             match self.next(process, goes_on)? {
                 Next::Stop(stop) => {
+                    self.send_overdue(process)?;
                     // Whoever makes call after call that concerns nobody never stands still.
                     self.check_time(process)?;
                     self.on_stop(process, stop)?;
                     goes_on = self.trees[process].held(stop.task).is_none();
+                    self.leave_the_restless(process)?;
                 }
                 Next::End => {
                     self.on_end(process)?;
                     goes_on = false;
                 }
-                Next::Runs => goes_on = self.let_one_leave(process, true)?,
+                Next::Runs => goes_on = self.let_one_leave_beside(process)?,
                 Next::Still
                     if self.let_the_ready_go(process)?
                         || self.let_one_leave(process, false)?
@@ -228,6 +231,7 @@ impl Machine {
         }
         self.trees[process].hear(SOON)?;
         busy.has_waited = true;
+        self.send_overdue(process)?;
         if since.elapsed() > limit
             && let Some(ran_before) = busy.ran_ns
             && ran(self).saturating_sub(ran_before) > limit.as_nanos() as u64
@@ -396,7 +400,7 @@ impl Machine {
         let left = |slept_ns: u64| move |until_ns: u64| until_ns.saturating_sub(slept_ns);
         let of = |tree: &Tree| {
             let sleeps = tree.tasks.iter().filter_map(|task| task.held.as_ref()?.until_ns);
-            sleeps.map(left(tree.slept_ns)).min()
+            sleeps.map(left(tree.slept_ns)).chain(tree.first_timer_ns()).min()
         };
         self.trees.iter().filter_map(of).min()
     }

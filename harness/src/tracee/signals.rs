@@ -16,9 +16,12 @@
 //! leaves only when that is not held: it waits for it, or for something else, as any time is right for a child to end. Whatever
 //! interrupts a call is found out, and the execution is spoilt: no verdict rests on it.
 
+use std::time::Instant;
+
 use super::machine::{Machine, Result};
 use super::memory::{Memory, View};
 use super::task::{Held, process_of, threads};
+use super::timers::RUNS;
 use crate::books::deed::{Ask, Deed, Known, Target, Told};
 use crate::books::prediction::Effect;
 use crate::process::procfs::{self, Stat};
@@ -167,6 +170,27 @@ impl Machine {
         let reply = self.deliver(process, &stop, &known)?;
         self.answer(process, &stop, reply)?;
         Ok(true)
+    }
+
+    /// The same while somebody runs on and on. Where that one is ended, nobody misses the call that it was about to make.
+    pub(super) fn let_one_leave_beside(&mut self, process: usize) -> Result<bool> {
+        let before = self.trees[process].tasks.len();
+        let any = self.let_one_leave(process, true)?;
+        if self.trees[process].tasks.len() < before {
+            self.trees[process].slot.listener.expect_gap();
+        }
+        Ok(any)
+    }
+
+    /// Somebody makes call after call that concern nobody, so that nobody of the tree ever stands still: lets one go on all the same who
+    /// is about to send a signal.
+    pub(super) fn leave_the_restless(&mut self, process: usize) -> Result<()> {
+        let tree = &mut self.trees[process];
+        if !tree.leaving.is_empty() && tree.runs_since.elapsed() >= RUNS {
+            tree.runs_since = Instant::now();
+            self.let_one_leave_beside(process)?;
+        }
+        Ok(())
     }
 
     /// Lets those go on who wait for a lock or sleep, and have a signal to take: the kernel interrupts them. Whether there were

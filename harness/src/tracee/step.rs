@@ -196,15 +196,7 @@ impl Machine {
 
     /// Nobody can go on: the sleep that ends first does; whether there was one.
     pub(super) fn wake_a_sleeper(&mut self) -> bool {
-        let turn = self.whose_turn();
-        let is_in_turn = |(process, _): &(usize, &Tree)| turn.is_none_or(|turn| turn == *process);
-        let sleepers = self.trees.iter().enumerate().filter(is_in_turn).flat_map(|(process, tree)| {
-            tree.tasks.iter().filter_map(move |task| {
-                let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
-                Some((left, process, task.number, task.tid))
-            })
-        });
-        let Some((_, process, _, tid)) = sleepers.min() else { return false };
+        let Some((_, process, _, tid)) = self.first_sleeper() else { return false };
         self.trees[process].is_stale = true;
         if self.explores_tasks() {
             self.trees[process].task(tid).into_iter().for_each(|task| task.is_stale = true);
@@ -213,6 +205,19 @@ impl Machine {
             self.place(process, tid);
         }
         true
+    }
+
+    /// The sleep that ends first: in how many nanoseconds, of which process, and of which of its tasks, by number.
+    pub(super) fn first_sleeper(&self) -> Option<(u64, usize, usize, u32)> {
+        let turn = self.whose_turn();
+        let is_in_turn = |(process, _): &(usize, &Tree)| turn.is_none_or(|turn| turn == *process);
+        let sleepers = self.trees.iter().enumerate().filter(is_in_turn).flat_map(|(process, tree)| {
+            tree.tasks.iter().filter_map(move |task| {
+                let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
+                Some((left, process, task.number, task.tid))
+            })
+        });
+        sleepers.min()
     }
 
     /// Nobody can go on: a tree whose next call waits may have another that does not; whether there was one.

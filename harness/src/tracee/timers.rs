@@ -1,5 +1,15 @@
-//! Timers that programs set, by which they bound how long they wait: `flock -w`, `timeout`, `alarm`. They run on the real clock,
-//! so where nobody can go on, somebody may, a while later: that is no deadlock.
+//! Timers that programs set, by which they bound how long they wait: `flock -w`, `timeout`, `alarm`.
+//!
+//! Where sleeps are held, so are timers: the kernel hears nothing of them, and the controller sends their signals. They are due on the
+//! clock by which sleeps end: the first to be due, sleep or timer, is next when nobody can go on. So whoever waits at most so long for
+//! a lock gives up when everybody else waits, and a program that sleeps in a loop is ended in time. Whoever runs without standing still
+//! gets the signal as real time passes.
+//!
+//! Timers whose signal is not for a process, but for a thread or for nobody, run on the real clock.
+
+mod held;
+
+pub(super) use held::RUNS;
 
 use std::time::{Duration, Instant};
 
@@ -22,9 +32,18 @@ pub(crate) struct Timer {
     pid: u32,
     /// Which of that process's.
     which: Which,
-    due: Instant,
+    due: Due,
     /// How long from one signal to the next, where it sends several.
     every: Option<Duration>,
+}
+
+/// When a timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The kernel knows.
+    Real(Instant),
+    /// The controller sends its signal, when the tree's own clock says so, in nanoseconds.
+    Held(u64),
 }
 
 /// Which of a process's timers.
@@ -43,6 +62,8 @@ struct Setting {
     which: Which,
     after: Duration,
     every: Duration,
+    /// Whether there is such a time: the kernel says what is wrong with another.
+    is_valid: bool,
 }
 
 impl Setting {
@@ -52,33 +73,36 @@ impl Setting {
         #[cfg(target_arch = "x86_64")]
         if stop.number == libc::SYS_alarm {
             let after = Duration::from_secs(u64::from(first as u32));
-            return Some(Self { which: Which::Real, after, every: Duration::ZERO });
+            return Some(Self { which: Which::Real, after, every: Duration::ZERO, is_valid: true });
         }
         match stop.number {
             // The others count time on a processor, which nobody spends who waits.
             libc::SYS_setitimer if first as i32 == libc::ITIMER_REAL => {
-                let [every, after] = times(&memory, second, 1_000);
-                Some(Self { which: Which::Real, after, every })
+                let ([every, after], is_valid) = times(&memory, second, 1_000);
+                Some(Self { which: Which::Real, after, every, is_valid })
             }
             libc::SYS_timer_settime => {
-                let [every, until] = times(&memory, third, 1);
+                let ([every, until], is_valid) = times(&memory, third, 1);
                 let is_absolute = second as i32 & libc::TIMER_ABSTIME != 0 && !until.is_zero();
                 let after = if is_absolute { from_now(until) } else { until };
-                Some(Self { which: Which::Created(first), after, every })
+                Some(Self { which: Which::Created(first), after, every, is_valid })
             }
             _ => None,
         }
     }
 }
 
-/// Two times at an address, each in seconds and in parts of one: so many nanoseconds are such a part.
-fn times(memory: &View, address: u64, part_ns: u64) -> [Duration; 2] {
+/// Two times at an address, each in seconds and in parts of one, where so many nanoseconds are such a part; and whether they are
+/// times.
+fn times(memory: &View, address: u64, part_ns: u64) -> ([Duration; 2], bool) {
     let words: [u64; 4] = memory.words(address);
     let (times, _) = words.as_chunks::<2>();
     let time = |[seconds, parts]: [u64; 2]| {
         Duration::from_secs(seconds).saturating_add(Duration::from_nanos(parts.saturating_mul(part_ns)))
     };
-    [time(times[0]), time(times[1])]
+    let is_time =
+        |[seconds, parts]: &[u64; 2]| *seconds <= i64::MAX as u64 && *parts < 1_000_000_000 / part_ns;
+    ([time(times[0]), time(times[1])], address != 0 && times.iter().all(is_time))
 }
 
 /// How long it is until then. By which clock is not told: the two that count seconds since 1970 and since the machine was started
@@ -91,23 +115,17 @@ fn from_now(until: Duration) -> Duration {
 }
 
 impl Machine {
-    /// Notes a timer that a call sets, or stops.
-    pub(super) fn note_timer(&mut self, process: usize, stop: &Notification) {
-        let Some(Setting { which, after, every }) = Setting::of(stop) else { return };
-        let pid = self.trees[process].task(stop.task).map_or(stop.task, |task| task.pid);
-        let timers = &mut self.trees[process].timers;
-        timers.retain(|timer| timer.pid != pid || timer.which != which);
-        let due = Instant::now().checked_add(after).filter(|_| !after.is_zero());
-        let every = Some(every).filter(|every| !every.is_zero());
-        timers.extend(due.map(|due| Timer { pid, which, due, every }));
-    }
-
-    /// Nobody can go on: waits for the timer that is due first, as long as an execution may take; whether there was one.
+    /// Nobody can go on: waits for the timer of the kernel's that is due first, as long as an execution may take; whether there was
+    /// one.
     pub(super) fn wait_for_a_timer(&mut self) -> Result<bool> {
         let is_there = |timer: &Timer| Stat::of(timer.pid).is_some_and(|stat| !stat.is_dead());
         self.trees.iter_mut().for_each(|tree| tree.timers.retain(is_there));
+        let real = |timer: &Timer| match timer.due {
+            Due::Real(due) => Some(due),
+            Due::Held(_) => None,
+        };
         let live = self.trees.iter().filter(|tree| tree.is_live());
-        let next = live.flat_map(|tree| &tree.timers).map(|timer| timer.due).min();
+        let next = live.flat_map(|tree| &tree.timers).filter_map(real).min();
         let last = self.run.begun + self.options.time_limit;
         let Some(next) = next.filter(|next| *next < last) else { return Ok(false) };
         while Instant::now() < next + GRACE {
@@ -125,9 +143,11 @@ impl Machine {
             std::thread::sleep(LOOK);
         }
         // Whoever it was for took no notice, or it sends more.
-        for timer in self.trees.iter_mut().flat_map(|tree| &mut tree.timers).filter(|timer| timer.due <= next)
-        {
-            timer.due = timer.every.and_then(|every| next.checked_add(every.max(GRACE))).unwrap_or(last);
+        for timer in self.trees.iter_mut().flat_map(|tree| &mut tree.timers) {
+            if real(timer).is_some_and(|due| due <= next) {
+                let again = timer.every.and_then(|every| next.checked_add(every.max(GRACE)));
+                timer.due = Due::Real(again.unwrap_or(last));
+            }
         }
         Ok(true)
     }
@@ -148,7 +168,7 @@ mod tests {
     fn what_a_timer_is_set_to_is_read() {
         let words = |words: [u64; 4]| Box::leak(Box::new(words)).as_ptr().addr() as u64;
         let ms = Duration::from_millis;
-        let of = |which, after, every| Some(Setting { which, after, every });
+        let of = |which, after, every| Some(Setting { which, after, every, is_valid: true });
         let real = libc::ITIMER_REAL as u64;
         let at = words([0, 250_000, 1, 500_000]);
         assert_eq!(set(libc::SYS_setitimer, [real, at, 0]), of(Which::Real, ms(1500), ms(250)));
@@ -170,5 +190,12 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         assert_eq!(set(libc::SYS_alarm, [3, 0, 0]), of(Which::Real, ms(3000), ms(0)));
         assert_eq!(set(libc::SYS_getpid, [3, 0, 0]), None);
+        for (address, why) in [
+            (0, "nothing"),
+            (words([0, 0, 1, 1_000_000]), "more than a second"),
+            (words([u64::MAX; 4]), "less than none"),
+        ] {
+            assert!(!set(libc::SYS_setitimer, [real, address, 0]).expect("set").is_valid, "{why}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -118,6 +118,10 @@ pub(crate) struct Tree {
     pub outlives: bool,
     /// Timers that its processes set.
     pub timers: Vec<Timer>,
+    /// How many signals they sent since the last step.
+    pub timer_signals: u32,
+    /// Since when somebody of it has been running who has not stood still.
+    pub runs_since: Instant,
     /// What stands ready to be cloned, a command each.
     pub templates: Vec<Template>,
     output: [File; 2],
@@ -163,6 +167,8 @@ impl Tree {
             is_hit: false,
             outlives: false,
             timers: Vec::new(),
+            timer_signals: 0,
+            runs_since: Instant::now(),
             templates: Vec::new(),
             output: [stdout?, stderr?],
             marks: [0; 2],
@@ -185,6 +191,7 @@ impl Tree {
         self.leaving.clear();
         self.pids.clear();
         self.timers.clear();
+        self.timer_signals = 0;
         (self.heard, self.is_many, self.has_channel, self.slept_ns) = (0, false, false, 0);
         self.shares = false;
         self.copies = false;
@@ -335,6 +342,7 @@ impl Tree {
     /// The step has been taken.
     pub fn took(&mut self, step: &Step, slept: bool) {
         self.last = Some(Arc::clone(&step.label));
+        self.timer_signals = 0;
         *self.taken.entry(Arc::clone(&self.plain)).or_insert(0) += 1;
         self.has_begun = true;
         if slept {

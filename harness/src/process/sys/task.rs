@@ -73,3 +73,36 @@ pub(crate) fn signal_group(group: u32, number: i32) -> io::Result<()> {
     Errno::result(done)?;
     Ok(())
 }
+
+/// The kernel's `siginfo_t` of a signal by a timer.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+struct ByTimer {
+    signal: c_int,
+    error: c_int,
+    code: c_int,
+    gap: c_int,
+    timer: c_int,
+    overruns: c_int,
+    value: u64,
+    rest: [u64; 12],
+}
+
+/// Sends a signal to a process as a timer of its own does that has this number and this word.
+pub(crate) fn signal_by_timer(
+    process: BorrowedFd<'_>,
+    number: i32,
+    timer: i32,
+    value: u64,
+) -> io::Result<()> {
+    const { assert!(size_of::<ByTimer>() == size_of::<libc::siginfo_t>()) };
+    let code = libc::SI_TIMER;
+    let information =
+        ByTimer { signal: number, error: 0, code, gap: 0, timer, overruns: 0, value, rest: [0; 12] };
+    let (process, number) = (libc::c_long::from(process.as_raw_fd()), libc::c_long::from(number));
+    // SAFETY: the kernel reads one `siginfo_t`, and there is something of its size.
+    let done =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, number, &raw const information, 0_u64) };
+    Errno::result(done)?;
+    Ok(())
+}
