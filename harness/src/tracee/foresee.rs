@@ -12,10 +12,10 @@ use super::outside::keeps_nothing;
 use super::owner::Closing;
 use super::paths::{Found, Naming};
 use super::settings::Sleeps;
-use super::task::{Held, information, process_of};
+use super::task::{Held, Task, information, process_of};
 use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
-use crate::books::prediction::{Actor, Prediction, life, predict};
+use crate::books::prediction::{Actor, Effect, Prediction, life, predict};
 use crate::explore::step::{Access, Gate};
 use crate::process::sys::seccomp::{Notification, Reply};
 
@@ -302,11 +302,7 @@ impl Machine {
 
     /// Predicts what a deed will do; holds its task where that concerns anybody.
     fn weigh(&mut self, process: usize, stop: Notification, told: Told, known: Known) -> Result<()> {
-        let mut prediction = self.predict(process, stop.task, &told, &known)?;
-        if matches!(told, Deed::Sleep(_)) {
-            // Whoever has seen nothing comes here only while another task of its own is held, and lets that one go first.
-            prediction.gate = Gate::Change;
-        }
+        let prediction = self.predict(process, stop.task, &told, &known)?;
         let tid = stop.task;
         let is_end = matches!(known, Deed::Exit(Some(_)))
             && self.trees[process].root.as_ref().is_some_and(|(root, _)| {
@@ -330,7 +326,7 @@ impl Machine {
             }
             _ => None,
         };
-        let held = Held { stop, told, known, prediction, until_ns };
+        let held = Held { stop, told, known, prediction, since: self.run.depth, until_ns };
         match self.trees[process].task(tid) {
             Some(task) => task.held = Some(held),
             None => return Self::broken("an unknown task stopped"),
@@ -420,6 +416,9 @@ impl Machine {
         self.trees[process].seen = seen;
         match predicted {
             Ok(mut prediction) => {
+                if prediction.effect == Effect::Sleep {
+                    prediction.gate = self.gate_of_sleep(process, tid, told, prediction.gate);
+                }
                 let is_channel = |file: &Option<crate::books::places::File>| {
                     file.as_ref().is_some_and(|file| file.kind == Kind::Channel)
                 };
@@ -439,6 +438,26 @@ impl Machine {
                 self.refuse(process, tid, &call_of(known), why)?;
                 Ok(Prediction::opaque(known.label()))
             }
+        }
+    }
+
+    /// What the end of a sleep waits for. A mere pause may end at any time, and so it is a choice when it does: but for one in a loop that
+    /// waits for a change, which would go round without end, and for one beside others of its own tree or beside a timer, which go
+    /// first.
+    fn gate_of_sleep(&self, process: usize, tid: u32, told: &Told, gate: Gate) -> Gate {
+        let (is_pause, time) = match told {
+            Deed::Sleep(time) => (true, *time),
+            Deed::Await(waited, time) => (waited.is_empty(), *time),
+            _ => (false, 0),
+        };
+        let tree = &self.trees[process];
+        let is_another = |task: &Task| task.tid != tid && task.held.is_some();
+        let is_beside =
+            self.explores_tasks() || self.is_timed(process, time) || tree.tasks.iter().any(is_another);
+        match gate {
+            Gate::Change if is_pause && !is_beside && !tree.goes_round() => Gate::Open,
+            Gate::Open if is_pause && is_beside => Gate::Change,
+            gate => gate,
         }
     }
 

@@ -197,6 +197,13 @@ impl Machine {
     /// Nobody can go on: the sleep that ends first does; whether there was one.
     pub(super) fn wake_a_sleeper(&mut self) -> bool {
         let Some((_, process, _, tid)) = self.first_sleeper() else { return false };
+        if self.trees[process].is_behind(tid) && self.whose_turn().is_none() {
+            let what = format!(
+                "p{} slept until nobody else could go on, and might have gone on earlier",
+                process + 1
+            );
+            self.run.left.uncertain.insert(what);
+        }
         self.trees[process].is_stale = true;
         if self.explores_tasks() {
             self.trees[process].task(tid).into_iter().for_each(|task| task.is_stale = true);
@@ -424,7 +431,7 @@ impl Machine {
     fn tell_the_others(&mut self, actor: usize, footprint: &Footprint) -> Result<()> {
         let changes_all = footprint.access(world()) == Some(Write);
         for process in (0..self.trees.len()).filter(|process| *process != actor) {
-            self.trees[process].witness(footprint);
+            self.trees[process].witness(footprint, self.run.depth);
             self.trees[process].is_stale |= changes_all;
             if self.is_concerned(process, footprint) {
                 self.look_again(process)?;

@@ -44,6 +44,8 @@ pub(crate) struct Held {
     pub told: Told,
     pub known: Known,
     pub prediction: Prediction,
+    /// How many steps had been taken when it stopped.
+    pub since: usize,
     /// When it would go on by itself, on the tree's own clock.
     pub until_ns: Option<u64>,
 }

@@ -110,6 +110,10 @@ pub(crate) struct Tree {
     pub seen: Vec<(Object, Access)>,
     /// Whether another changed any of that since.
     pub is_stale: bool,
+    /// The steps that it took since it last slept or began, without their numbers, and those before that.
+    rounds: [Vec<Arc<str>>; 2],
+    /// How many steps had been taken when another took its last.
+    witnessed: usize,
     /// Whether its command has taken a step.
     pub has_begun: bool,
     /// Whether one of its command's processes was killed.
@@ -163,6 +167,8 @@ impl Tree {
             taken: FxHashMap::default(),
             seen: Vec::new(),
             is_stale: false,
+            rounds: [Vec::new(), Vec::new()],
+            witnessed: 0,
             has_begun: false,
             is_hit: false,
             outlives: false,
@@ -201,7 +207,8 @@ impl Tree {
         self.choices.clear();
         self.taken.clear();
         self.seen.clear();
-        (self.is_stale, self.has_begun) = (false, false);
+        (self.is_stale, self.has_begun, self.witnessed) = (false, false, 0);
+        self.rounds.iter_mut().for_each(Vec::clear);
         (self.is_hit, self.outlives) = (false, false);
         (self.chosen, self.step, self.last, self.fault) = (None, None, None, None);
         for output in &self.output {
@@ -348,14 +355,28 @@ impl Tree {
         if slept {
             self.seen.clear();
             self.is_stale = false;
+            self.rounds.swap(0, 1);
+            self.rounds[0].clear();
         } else {
+            self.rounds[0].push(Arc::clone(&self.plain));
             let world = world();
             self.seen.extend(step.footprint.touches().iter().filter(|(object, _)| *object != world));
         }
     }
 
-    /// Another took a step.
-    pub fn witness(&mut self, footprint: &Footprint) {
+    /// Whether it does again what it did before it last slept: it waits for something, and sees the same until another changes that.
+    pub fn goes_round(&self) -> bool {
+        !self.rounds[0].is_empty() && self.rounds[1].ends_with(&self.rounds[0])
+    }
+
+    /// Whether another has taken a step since a task of it was held.
+    pub fn is_behind(&self, tid: u32) -> bool {
+        self.held(tid).is_some_and(|held| held.since < self.witnessed)
+    }
+
+    /// Another took a step, after which so many had been taken.
+    pub fn witness(&mut self, footprint: &Footprint, depth: usize) {
+        self.witnessed = depth;
         let mut changed = footprint.touches().iter().filter(|(_, access)| *access != Access::Read);
         self.is_stale =
             self.is_stale || changed.any(|(object, _)| self.seen.iter().any(|(seen, _)| seen == object));

@@ -314,3 +314,15 @@ fn who_sleeps_between_reading_and_writing_is_controlled() {
     let Some(report) = controlled(name, &workshop, &["--seed", "1"], &["./tool", "./tool"]) else { return };
     assert_eq!(report["scenarios"][0]["violations"][0]["class"], "not-serializable", "{report:#}");
 }
+
+#[test]
+fn a_pause_may_end_before_others_go_on() {
+    let tool = "#!/bin/sh\nif [ $1 = rm ]; then test -e state/absent; sleep 0.01; rm -f state/count; exit; fi\n\
+                test -e state/count && { cat state/count 2>/dev/null || echo gone; }\n";
+    let (name, workshop) = ("a_pause_may_end_before_others_go_on", Workshop::new(tool));
+    let Some(report) = controlled(name, &workshop, &["--seed", "1"], &["./tool rm", "./tool cat"]) else {
+        return;
+    };
+    let message = report["scenarios"][0]["violations"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("gone"), "{report:#}");
+}

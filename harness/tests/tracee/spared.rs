@@ -115,8 +115,10 @@ fn what_reaches_ones_own_is_let_through(zygote: &Zygote) {
         assert_eq!(execution.end, End::Completed, "{words}");
     }
     // Between two trees, and in a group that is one's own.
-    let commands =
-        [shell("echo $$ >pid; sleep 100"), shell("while ! [ -s pid ]; do sleep 1; done; kill -9 $(cat pid)")];
+    let commands = [
+        shell("echo $$ >pid; while ! [ -e never ]; do sleep 1; done"),
+        shell("while ! [ -s pid ]; do sleep 1; done; kill -9 $(cat pid)"),
+    ];
     let mut lab = Lab::open(zygote, |_| {}, &commands, Options::default()).expect("a machine");
     let execution = lab.run(&mut in_turn()).expect("an execution");
     assert_eq!(execution.end, End::Completed);

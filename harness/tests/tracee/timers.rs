@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flockwork_harness::explore::machine::End;
+use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::process::Zygote;
 use flockwork_harness::tracee::{Options, Threads};
 
 use crate::Case;
 use crate::cases::{in_turn, steps};
-use crate::lab::{Lab, has, shell, which};
+use crate::lab::{Build, Lab, act, actor, has, shell, which};
 
 pub const ALL: &[Case] = &[
     ("timers::a_loop_that_sleeps_is_ended_in_its_own_time", a_loop_that_sleeps_is_ended_in_its_own_time),
@@ -19,6 +20,7 @@ pub const ALL: &[Case] = &[
         "timers::who_never_stands_still_is_ended_as_time_passes",
         who_never_stands_still_is_ended_as_time_passes,
     ),
+    ("timers::a_sleep_may_end_before_others_go_on", a_sleep_may_end_before_others_go_on),
     ("timers::a_timer_that_runs_is_told_of", a_timer_that_runs_is_told_of),
     (
         "timers::a_timer_that_comes_again_and_again_is_no_way_out",
@@ -85,6 +87,36 @@ fn who_never_stands_still_is_ended_as_time_passes(zygote: &Zygote) {
         let told = &lab.see(&execution).commands[0][0];
         assert!(told.starts_with("Exited(0) 124\n"), "{script}: {told}");
         assert!(!execution.outcome.is_certain(), "{script}");
+    }
+}
+
+/// Who sleeps after a look at something that nobody changes may go on while another is half-way.
+fn a_sleep_may_end_before_others_go_on(zygote: &Zygote) {
+    if actor(Build::Static).is_none() {
+        return;
+    }
+    let setup = |state: &Path| fs::write(state.join("b"), "").expect("written");
+    let other = act("stat b stat b");
+    for (words, is_certain) in [
+        ("rm b", true),
+        ("sleep 100 rm b", true),
+        ("stat absent sleep 100 rm b", true),
+        ("stat absent ppoll rm b", true),
+        // Whether it has tried often enough is not known: either all is seen, or it is said that it may not be.
+        ("tries absent 3 rm b", false),
+        ("tries absent 2 stat b tries absent 2 rm b", false),
+    ] {
+        for threads in Threads::ALL {
+            let options = Options { threads, ..Options::default() };
+            let mut lab = Lab::open(zygote, setup, &[act(words), other.clone()], options).expect("a machine");
+            let explored = lab.explore(&mut Exhaustive::new(), 10_000).expect("few executions");
+            let middle = explored.seen.iter().any(|seen| seen.commands[1][0].contains("stat 100\nstat -2"));
+            let is_said = !explored.uncertain.is_empty();
+            assert!(middle || is_said, "{words}: {:?}", explored.seen);
+            if is_certain && threads == Threads::Fixed {
+                assert!(middle && !is_said, "{words}: {:?} {:?}", explored.seen, explored.uncertain);
+            }
+        }
     }
 }
 
