@@ -12,11 +12,11 @@ use super::outside::keeps_nothing;
 use super::owner::Closing;
 use super::paths::{Found, Naming};
 use super::settings::Sleeps;
-use super::task::{Held, Task, information, process_of};
+use super::task::{Held, information, process_of};
 use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Effect, Prediction, life, predict};
-use crate::explore::step::{Access, Gate};
+use crate::explore::step::Access;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.
@@ -438,26 +438,6 @@ impl Machine {
                 self.refuse(process, tid, &call_of(known), why)?;
                 Ok(Prediction::opaque(known.label()))
             }
-        }
-    }
-
-    /// What the end of a sleep waits for. A mere pause may end at any time, and so it is a choice when it does: but for one in a loop that
-    /// waits for a change, which would go round without end, and for one beside others of its own tree or beside a timer, which go
-    /// first.
-    fn gate_of_sleep(&self, process: usize, tid: u32, told: &Told, gate: Gate) -> Gate {
-        let (is_pause, time) = match told {
-            Deed::Sleep(time) => (true, *time),
-            Deed::Await(waited, time) => (waited.is_empty(), *time),
-            _ => (false, 0),
-        };
-        let tree = &self.trees[process];
-        let is_another = |task: &Task| task.tid != tid && task.held.is_some();
-        let is_beside =
-            self.explores_tasks() || self.is_timed(process, time) || tree.tasks.iter().any(is_another);
-        match gate {
-            Gate::Change if is_pause && !is_beside && !tree.goes_round() => Gate::Open,
-            Gate::Open if is_pause && is_beside => Gate::Change,
-            gate => gate,
         }
     }
 

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 
 use super::machine::{Machine, Result};
 use super::memory::{Memory, View};
+use super::task::Task;
 use super::tree::Heard;
+use crate::books::deed::{Deed, Told};
+use crate::explore::step::Gate;
 use crate::process::clock;
 use crate::process::procfs::Stat;
 use crate::process::sys::seccomp::Notification;
@@ -101,7 +104,7 @@ fn times(memory: &View, address: u64, part_ns: u64) -> ([Duration; 2], bool) {
         Duration::from_secs(seconds).saturating_add(Duration::from_nanos(parts.saturating_mul(part_ns)))
     };
     let is_time =
-        |[seconds, parts]: &[u64; 2]| *seconds <= i64::MAX as u64 && *parts < 1_000_000_000 / part_ns;
+        |[seconds, parts]: &[u64; 2]| i64::try_from(*seconds).is_ok() && *parts < 1_000_000_000 / part_ns;
     ([time(times[0]), time(times[1])], address != 0 && times.iter().all(is_time))
 }
 
@@ -115,6 +118,26 @@ fn from_now(until: Duration) -> Duration {
 }
 
 impl Machine {
+    /// What the end of a sleep waits for. A mere pause may end at any time, and so it is a choice when it does: but for one in a loop that
+    /// waits for a change, which would go round without end, and for one beside others of its own tree or beside a timer, which go
+    /// first.
+    pub(super) fn gate_of_sleep(&self, process: usize, tid: u32, told: &Told, gate: Gate) -> Gate {
+        let (is_pause, time) = match told {
+            Deed::Sleep(time) => (true, *time),
+            Deed::Await(waited, time) => (waited.is_empty(), *time),
+            _ => (false, 0),
+        };
+        let tree = &self.trees[process];
+        let is_another = |task: &Task| task.tid != tid && task.held.is_some();
+        let is_beside =
+            self.explores_tasks() || self.is_timed(process, time) || tree.tasks.iter().any(is_another);
+        match gate {
+            Gate::Change if is_pause && !is_beside && !tree.goes_round() => Gate::Open,
+            Gate::Open if is_pause && is_beside => Gate::Change,
+            gate => gate,
+        }
+    }
+
     /// Nobody can go on: waits for the timer of the kernel's that is due first, as long as an execution may take; whether there was
     /// one.
     pub(super) fn wait_for_a_timer(&mut self) -> Result<bool> {

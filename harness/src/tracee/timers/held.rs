@@ -152,9 +152,10 @@ impl Machine {
             && setting.is_valid
             && sends(pid, which).is_some();
         let tree = &mut self.trees[process];
-        let due = match is_held {
-            true => Some(Due::Held(tree.slept_ns.saturating_add(in_ns(setting.after)))),
-            false => Instant::now().checked_add(setting.after).map(Due::Real),
+        let due = if is_held {
+            Some(Due::Held(tree.slept_ns.saturating_add(in_ns(setting.after))))
+        } else {
+            Instant::now().checked_add(setting.after).map(Due::Real)
         };
         let again = Some(setting.every).filter(|every| !every.is_zero());
         let due = due.filter(|_| !setting.after.is_zero());
