@@ -89,7 +89,8 @@ impl Finding {
         let race = Race {
             processes: plan.processes.clone(),
             state: plan.state.clone(),
-            folder: plan.folder.clone(),
+            // The operations of a runtime run in no folder of the user's, and a scenario of them names none.
+            folder: if plan.oci.is_some() { race.folder.clone() } else { plan.folder.clone() },
             disk: plan.disk.clone(),
             ..race.clone()
         };

@@ -1,6 +1,6 @@
 //! What is found with a pool of grounds is what is found without: by the same execution, of the same class, as often again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flockwork_harness::process::Zygote;
@@ -24,7 +24,12 @@ fn processors() -> Option<Vec<usize>> {
 /// Races commands of the pretender; what a report tells of it, and its exit code.
 fn race(is_on_one: bool, words: &[&str]) -> (i32, Value) {
     let folder = tempfile::tempdir().expect("a folder");
-    let results = folder.path().join("results");
+    race_with_results(folder.path(), is_on_one, words)
+}
+
+/// The same, with its results in this folder.
+fn race_with_results(folder: &Path, is_on_one: bool, words: &[&str]) -> (i32, Value) {
+    let results = folder.join("results");
     let pretender: PathBuf = workspace().join("harness/tests/runtimes/pretender.sh");
     let own = ["race", "--subject", "crun", "--path", pretender.to_str().expect("UTF-8"), "--format", "json"];
     let plain = flockwork(&own);
@@ -68,8 +73,14 @@ pub fn what_is_found_with_a_pool_is_what_is_found_without(_: &Zygote) {
         assert_eq!(told[0], told[1], "{found:?}");
         // The last execution of all is examined before anything is said.
         let last = told[0].1[0].to_string();
-        let (code, scenario) = race(!ONE, &[&words[..], &["--executions", &last], &commands].concat());
+        let folder = tempfile::tempdir().expect("a folder");
+        let words = [&words[..], &["--executions", &last], &commands].concat();
+        let (code, scenario) = race_with_results(folder.path(), !ONE, &words);
         assert_eq!(code, 100, "{scenario}");
+        let finding = scenario["violations"][0]["finding"].as_str().expect("a path");
+        let replayed = flockwork(&["replay", finding]).output().expect("it runs");
+        assert!(said(&replayed).contains("reproduced: leftover"), "{}", said(&replayed));
+        assert_eq!(replayed.status.code(), Some(0), "{}", said(&replayed));
         assert_eq!(*find(&scenario["violations"][0], "found_by_schedule"), told[0].1[0], "{scenario}");
     }
 }
