@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a file of `/proc` says, as text. The kernel does not tell how long it is, so that whoever goes by that reads it in
@@ -23,7 +23,24 @@ pub fn record(path: impl AsRef<Path>) -> io::Result<String> {
     read(path.as_ref(), |read| read < PAGE)
 }
 
-const PAGE: usize = 4096;
+/// How much is read at once, in bytes.
+pub(crate) const PAGE: usize = 4096;
+
+/// The first page of a file that is open, in one call.
+pub(crate) fn first_page(file: &File) -> io::Result<String> {
+    let mut page = [0; PAGE];
+    let length = loop {
+        match file.read_at(&mut page, 0) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    into_text(page[..length].to_vec())
+}
+
+fn into_text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
 
 fn read(path: &Path, is_last: impl Fn(usize) -> bool) -> io::Result<String> {
     let mut file = File::open(path)?;
@@ -42,7 +59,7 @@ fn read(path: &Path, is_last: impl Fn(usize) -> bool) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    into_text(text)
 }
 
 /// A process as `/proc/<pid>/stat` shows it.
@@ -105,11 +122,8 @@ fn children_of_all(pid: u32) -> Vec<u32> {
             listed => listed.ok(),
         })
         .collect();
-    let parse = |listed: &String| -> Vec<u32> {
-        listed.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
-    };
     match listed {
-        Some(listed) => listed.iter().flat_map(parse).collect(),
+        Some(listed) => listed.iter().flat_map(|listed| numbers(listed)).collect(),
         // Not every kernel lists them.
         None => pids()
             .into_iter()
@@ -122,16 +136,27 @@ fn children_of_all(pid: u32) -> Vec<u32> {
 #[must_use]
 pub fn children_of_single(pid: u32) -> Vec<u32> {
     match text(format!("/proc/{pid}/task/{pid}/children")) {
-        Ok(listed) => listed.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect(),
+        Ok(listed) => numbers(&listed),
         // It is gone, or the kernel lists no children.
         Err(_) => children_of_all(pid),
     }
 }
 
-/// Whether a process has one thread, and so is its first: told by one call, where listing takes five.
-fn is_single(pid: u32) -> bool {
+/// The numbers in a list of `/proc`.
+pub(crate) fn numbers(list: &str) -> Vec<u32> {
+    list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// How many threads a process has: told by one call, where listing them takes five. `None` where there is no such process.
+pub(crate) fn thread_count(pid: u32) -> Option<usize> {
     // Two for the folder itself, and one for each thread.
-    fs::metadata(path(pid, "task")).is_ok_and(|about| about.nlink() == 3)
+    let links = fs::metadata(path(pid, "task")).ok()?.nlink();
+    usize::try_from(links).ok()?.checked_sub(2)
+}
+
+/// Whether a process has one thread, and so is its first.
+fn is_single(pid: u32) -> bool {
+    thread_count(pid) == Some(1)
 }
 
 /// All that descends from a process, dead ones among them. Whoever is handed to another parent meanwhile may be missed.
@@ -141,7 +166,7 @@ pub fn descendants(of: u32) -> Vec<u32> {
 }
 
 /// The same, where this tells the children of each.
-pub(crate) fn descendants_by(of: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+pub(crate) fn descendants_by(of: u32, mut children: impl FnMut(u32) -> Vec<u32>) -> Vec<u32> {
     let mut found = children(of);
     let mut at = 0;
     while let Some(&pid) = found.get(at) {

@@ -8,8 +8,9 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::control::{Holder, Search, follower};
 use super::model::ModelJudge;
+use super::moment::{Order, acknowledged_by};
 use super::orders::Step;
-use super::power::{Known, Looked, Losses, Order, Wrong, acknowledged_by};
+use super::power::{Known, Looked, Losses, Wrong};
 use super::run::Played;
 use super::{Again, Discovery, NoBaseline, Seen};
 use crate::disk::{Disk, Journal};

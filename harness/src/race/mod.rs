@@ -21,6 +21,7 @@ pub(crate) mod holding;
 pub mod judge;
 mod losing;
 mod model;
+mod moment;
 pub mod orders;
 pub mod outcome;
 mod perturbed;

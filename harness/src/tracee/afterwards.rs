@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::machine::{Machine, Result};
-use super::still;
+use super::still::{self, Look};
 use super::task::Task;
 use super::tree::Phase;
 use crate::books::deed::Deed;
@@ -31,7 +31,10 @@ impl Machine {
             let acts = |task: &Task| {
                 task.held.as_ref().is_some_and(|held| !matches!(held.told, Deed::Sleep(_) | Deed::Await(..)))
             };
-            let goes_on = tree.waiting.iter().any(|(_, seen)| still::has_limit(seen));
+            let goes_on = match self.look(process) {
+                Look::Calm(waiting) => waiting.iter().any(|(_, seen)| still::has_limit(seen)),
+                Look::Busy => true,
+            };
             if goes_on || tree.tasks.iter().any(acts) {
                 let what = format!("p{} left a process behind that went on working", process + 1);
                 self.run.left.uncertain.insert(what);

@@ -17,6 +17,7 @@ mod foresee;
 mod fork_server;
 mod hurry;
 mod journal;
+mod late;
 mod machine;
 pub(crate) mod memory;
 mod names;
@@ -38,6 +39,7 @@ mod tasks;
 mod timers;
 mod tree;
 mod watchdog;
+mod watched;
 
 pub use journal::{Entry, KEPT_BYTES_MAX, Stood};
 pub use machine::Machine;

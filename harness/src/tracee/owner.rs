@@ -150,7 +150,9 @@ impl Machine {
                     continue;
                 }
                 let Some(owner) = self.description(process, tid, Fd(fd), kind, file.name) else { continue };
-                if self.is_last(process, pid, &closed, kind, &file.inode) {
+                let is_last = !self.may_have_copies(process, tid, fd)
+                    || self.is_last(process, pid, &closed, kind, &file.inode);
+                if is_last {
                     given.extend(self.locks.owned(process, owner, Some(file.name)));
                 }
             }
@@ -180,6 +182,17 @@ impl Machine {
         name.is_some_and(|name| self.locks.of(process).any(|held| held.file == name))
     }
 
+    /// Whether the open file of a descriptor may have another descriptor. A clone inherits none on a state folder's files, for a
+    /// program is stopped before it opens the first of them.
+    fn may_have_copies(&self, process: usize, tid: u32, fd: i32) -> bool {
+        let tree = &self.trees[process];
+        let is_inside = || {
+            let task = tree.tasks.iter().find(|task| task.tid == tid);
+            task.and_then(|task| task.open.get(fd)).is_some_and(|open| open.file.is_some())
+        };
+        tree.copies || self.options.allow_uncontrolled || (self.forks.by_clone && !is_inside())
+    }
+
     /// Whether nobody of the tree keeps a locked description of a file when a process has closed these.
     fn is_last(
         &mut self,
@@ -189,10 +202,6 @@ impl Machine {
         kind: LockKind,
         inode: &(u64, u64),
     ) -> bool {
-        if !self.trees[process].copies && !self.forks.by_clone && !self.options.allow_uncontrolled {
-            // Each of its open files has one descriptor.
-            return true;
-        }
         for pid in self.family(process) {
             for fd in descriptors(pid) {
                 if pid == leaver && closed.contains(&fd) {

@@ -220,7 +220,7 @@ impl Machine {
         if !tree.is_many {
             return;
         }
-        let is_seen = |tid: u32| tree.waiting.iter().any(|(seen, _)| *seen == tid);
+        let is_seen = |tid: u32| tree.waiting.contains(&tid);
         let is_dead = |pid: u32| Stat::of(pid).is_none_or(|stat| stat.is_dead());
         let root = tree.root.as_ref().map(|(root, _)| *root);
         let mut dead: Vec<u32> = tree

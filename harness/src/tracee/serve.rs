@@ -12,15 +12,15 @@ use super::machine::{Machine, Result};
 use super::settings::{Ending, TraceeError};
 use super::still::{self, Look};
 use super::task::{Task, handle, process_of};
-use super::tree::{Heard, Phase, Tree};
+use super::tree::{Heard, Phase};
+use super::watched::Glance;
 use crate::books::deed::Deed;
-use crate::process::attention::Attention;
 use crate::process::procfs;
 use crate::process::spawner::Status;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// How long to wait for a stop before looking whether there can be one.
-const SOON: Duration = Duration::from_millis(1);
+pub(super) const SOON: Duration = Duration::from_millis(1);
 /// How long somebody who was let go is waited for before anybody is looked at: most stop again within that, and a look costs
 /// more than a stop does.
 const BRIEFLY: Duration = Duration::from_micros(300);
@@ -193,31 +193,63 @@ impl Machine {
                 Heard::End => return Ok(Next::End),
                 Heard::Nothing => {}
             }
-            let tree = &self.trees[process];
-            let is_held = |tid| tree.held(tid).is_some() || tree.is_kept(tid);
-            let seen = still::look(&self.family(process), self.threads_of(process), is_held);
+            let was_real_time = self.real_time;
+            let seen = if was_real_time {
+                self.glance(process)
+            } else {
+                match self.look(process) {
+                    Look::Calm(seen) if before.as_ref() == Some(&seen) => {
+                        Glance::Calm(seen.into_iter().map(|(tid, _)| tid).collect())
+                    }
+                    Look::Calm(seen) => {
+                        before = Some(seen);
+                        std::thread::sleep(BETWEEN_LOOKS);
+                        continue;
+                    }
+                    Look::Busy => Glance::Busy,
+                }
+            };
             self.doubt();
+            if was_real_time && !self.real_time {
+                // Whoever lost the class may have run since.
+                continue;
+            }
             let tree = &self.trees[process];
             match seen {
-                Look::Calm(seen) if self.real_time || before.as_ref() == Some(&seen) => {
+                Glance::Calm(waiting) => {
                     // Whoever stopped between the two looks is heard of now.
                     if tree.hear(Duration::ZERO)? == Heard::Nothing {
-                        self.trees[process].waiting = seen;
+                        self.trees[process].waiting = waiting;
                         return Ok(Next::Still);
                     }
                 }
-                Look::Calm(seen) => {
-                    before = Some(seen);
-                    std::thread::sleep(BETWEEN_LOOKS);
-                }
                 // What it does in between is no call that could be interrupted.
-                Look::Busy if busy.has_waited && !tree.leaving.is_empty() => return Ok(Next::Runs),
-                Look::Busy => {
+                Glance::Busy if busy.has_waited && !tree.leaving.is_empty() => return Ok(Next::Runs),
+                Glance::Busy => {
                     before = None;
                     self.wait_for_the_busy(process, &mut busy)?;
                 }
             }
         }
+    }
+
+    /// Looks at all tasks of a tree that are not held.
+    pub(super) fn look(&self, process: usize) -> Look {
+        let tree = &self.trees[process];
+        let is_held = |tid| tree.held(tid).is_some() || tree.is_kept(tid);
+        still::look(&self.family(process), self.threads_of(process), is_held)
+    }
+
+    /// The same where commands are in the class `SCHED_FIFO`: one look that keeps open what it reads.
+    fn glance(&mut self, process: usize) -> Glance {
+        let mut watched = std::mem::take(&mut self.trees[process].watched);
+        let family = self.family_by(process, |pid| watched.children(pid));
+        let tree = &self.trees[process];
+        let is_held = |tid| tree.held(tid).is_some() || tree.is_kept(tid);
+        let seen = watched.glance(&family, self.threads_of(process), tree.starts, is_held);
+        watched.keep_children_of(tree.slot.pid, &family);
+        self.trees[process].watched = watched;
+        seen
     }
 
     /// Somebody runs: waits for a stop, for no longer than is allowed.
@@ -393,61 +425,6 @@ impl Machine {
             self.answer(process, stop, Reply::Continue)?;
         }
         Ok(!ready.is_empty())
-    }
-
-    /// How long the sleep that ends first would still take, in nanoseconds.
-    fn shortest_sleep_ns(&self) -> Option<u64> {
-        let left = |slept_ns: u64| move |until_ns: u64| until_ns.saturating_sub(slept_ns);
-        let of = |tree: &Tree| {
-            let sleeps = tree.tasks.iter().filter_map(|task| task.held.as_ref()?.until_ns);
-            sleeps.map(left(tree.slept_ns)).chain(tree.first_timer_ns()).min()
-        };
-        self.trees.iter().filter_map(of).min()
-    }
-
-    /// Nobody can go on: waits for those who wait in the kernel with a limit of their own, or for who may only be late;
-    /// whether anybody came. Who sleeps for less is not kept waiting for them: Go's monitor waits for a minute. Nor is he
-    /// kept waiting again for somebody who did not come the first time and has not run since: see [`Tree::outlasted`].
-    pub(super) fn wait_for_the_late(&mut self) -> Result<bool> {
-        /// How long a task may be on its way that nobody can see.
-        const GRACE: Duration = Duration::from_millis(20);
-        let patience = self.shortest_sleep_ns().map(|ns| GRACE.max(Duration::from_nanos(ns)));
-        if patience.is_some() && self.trees.iter().all(Tree::is_outlasted) {
-            return self.hear_the_late(Duration::ZERO);
-        }
-        let mut attention = Attention::within(2 * SOON);
-        let begun_ns = attention.now_ns();
-        loop {
-            if self.hear_the_late(SOON)? {
-                return Ok(true);
-            }
-            let mut waiting = self.trees.iter().filter(|tree| tree.waits()).flat_map(|tree| &tree.waiting);
-            let has_limit = waiting.any(|(_, seen)| still::has_limit(seen));
-            let since = Duration::from_nanos(attention.now_ns() - begun_ns);
-            let is_patient =
-                if has_limit { patience.is_none_or(|most| since <= most) } else { since <= GRACE };
-            if !self.trees.iter().any(Tree::waits) || !is_patient {
-                self.run.waited_in_vain += u64::from(self.trees.iter().any(Tree::waits));
-                self.trees.iter_mut().for_each(Tree::outlast);
-                return Ok(false);
-            }
-            if self.run.begun.elapsed() > self.options.time_limit {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Whether somebody of those who wait in the kernel came: each is waited for this long.
-    fn hear_the_late(&mut self, at_most: Duration) -> Result<bool> {
-        for process in 0..self.trees.len() {
-            if self.trees[process].waits() && self.trees[process].hear(at_most)? != Heard::Nothing {
-                let what = format!("p{} went on by itself, as time passed", process + 1);
-                self.run.left.uncertain.insert(what);
-                self.settle(process)?;
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// What a process is executing, for messages.

@@ -15,9 +15,12 @@ use crate::process::sys::task::share_memory;
 pub(crate) enum Look {
     /// Somebody runs, or is about to.
     Busy,
-    /// All sleep; how.
-    Calm(Vec<(u32, String)>),
+    /// All sleep.
+    Calm(Waiting),
 }
+
+/// How tasks wait in the kernel, by their numbers.
+pub(crate) type Waiting = Vec<(u32, String)>;
 
 /// How many threads the processes have that are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,35 +42,45 @@ pub(crate) fn look(pids: &[u32], threads: Threads, is_held: impl Fn(u32) -> bool
             }
             let path = |file: &str| format!("/proc/{pid}/task/{tid}/{file}");
             let Ok(stat) = procfs::record(path("stat")) else { continue };
-            let Some(state) = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
-            else {
+            let Some(state) = state_of(&stat) else { continue };
+            if is_dead(state) {
                 continue;
-            };
-            match state {
-                'Z' | 'X' | 'x' => {}
-                'S' | 'T' | 't' => {
-                    let call = procfs::record(path("syscall")).unwrap_or_default();
-                    // It says so of whoever is just going to sleep, or was just woken.
-                    if call.starts_with("running") {
-                        return Look::Busy;
-                    }
-                    // How long it ran so far, and how often: whoever has run since the last look is told by that.
-                    let ran = procfs::record(path("schedstat")).unwrap_or_default();
-                    seen.push((tid, format!("{state} {call} {ran}")));
-                }
-                'D' => {
-                    let call = procfs::record(path("syscall")).unwrap_or_default();
-                    if !waits_for_a_child(pid, &call) {
-                        return Look::Busy;
-                    }
-                    seen.push((tid, call));
-                }
-                _ => return Look::Busy,
             }
+            if !may_sleep(state) {
+                return Look::Busy;
+            }
+            let call = procfs::record(path("syscall")).unwrap_or_default();
+            if !is_asleep(pid, state, &call) {
+                return Look::Busy;
+            }
+            // How long it ran so far, and how often: whoever has run since the last look is told by that.
+            let ran = procfs::record(path("schedstat")).unwrap_or_default();
+            seen.push((tid, format!("{state} {call} {ran}")));
         }
     }
     seen.sort();
     Look::Calm(seen)
+}
+
+/// The state of a task in its `stat`: a letter.
+pub(super) fn state_of(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Whether a task in this state has ended.
+pub(super) const fn is_dead(state: char) -> bool {
+    matches!(state, 'Z' | 'X' | 'x')
+}
+
+/// Whether a task in this state may sleep; else it runs, or is about to.
+pub(super) const fn may_sleep(state: char) -> bool {
+    matches!(state, 'S' | 'T' | 't' | 'D')
+}
+
+/// Whether a task in one of these states sleeps, whose `syscall` says this: `running`, of whoever is just going to sleep, or was just
+/// woken.
+pub(super) fn is_asleep(pid: u32, state: char, call: &str) -> bool {
+    if state == 'D' { waits_for_a_child(pid, call) } else { !call.starts_with("running") }
 }
 
 /// Whether a task in state D, whose call `/proc` shows so, waits for a child of it to execute a program: then the child
@@ -120,10 +133,14 @@ pub(crate) fn descendants(of: u32) -> Vec<u32> {
     procfs::descendants(of)
 }
 
-/// All that descends from a process, where only these have started anybody, and all have one thread.
-pub(crate) fn descendants_by(of: u32, starters: &[u32]) -> Vec<u32> {
+/// All that descends from a process, where only these have started anybody; this tells the children of each.
+pub(crate) fn descendants_by(
+    of: u32,
+    starters: &[u32],
+    mut children: impl FnMut(u32) -> Vec<u32>,
+) -> Vec<u32> {
     let has_any = |pid| pid == of || starters.contains(&pid);
-    procfs::descendants_by(of, |pid| if has_any(pid) { procfs::children_of_single(pid) } else { Vec::new() })
+    procfs::descendants_by(of, |pid| if has_any(pid) { children(pid) } else { Vec::new() })
 }
 
 #[cfg(test)]

@@ -15,10 +15,11 @@ use rustc_hash::FxHashMap;
 
 use super::fork_server::Template;
 use super::settings::{Command, Ending, Planned};
-use super::still;
+use super::still::{self, Waiting};
 use super::task::{Held, Task, has_own_numbers};
 use super::tasks::Choice;
 use super::timers::Timer;
+use super::watched::Watched;
 use crate::books::deed::Known;
 use crate::books::prediction::world;
 use crate::explore::step::{Access, Footprint, Object, Step};
@@ -74,8 +75,10 @@ pub(crate) struct Tree {
     pub shares: bool,
     /// Whether one of its open files may have several descriptors: copies by `dup` and its like, or a child's.
     pub copies: bool,
-    /// The processes that started a child or a thread in this execution. Whoever is not among them has none.
+    /// The processes that started a child in this execution. Whoever is not among them has none.
     pub starters: Vec<u32>,
+    /// How many children and threads were started in this execution.
+    pub starts: usize,
     /// Whether a command was asked for whose first process is not known yet.
     pub starting: bool,
     /// Whether somebody did not die who was to.
@@ -86,12 +89,14 @@ pub(crate) struct Tree {
     pub has_channel: bool,
     /// What held sleeps have taken so far.
     pub slept_ns: u64,
-    /// How the tasks that are not held wait in the kernel.
-    pub waiting: Vec<(u32, String)>,
-    /// Those of them who were waited for, in vain, as nobody could go on. How often a task has run is a part of how it waits, so
+    /// The tasks that are not held, and wait in the kernel.
+    pub waiting: Vec<u32>,
+    /// What is read at most steps.
+    pub watched: Watched,
+    /// Those who were waited for, in vain, as nobody could go on. How often a task has run is a part of how it waits, so
     /// whoever is found here has slept ever since. A task that wakes another has done so before it stands still itself; what
     /// was on its way with nobody to be seen would have come.
-    outlasted: Vec<(u32, String)>,
+    outlasted: Waiting,
     /// The task whose call is the next step.
     pub chosen: Option<u32>,
     /// The next step.
@@ -151,12 +156,14 @@ impl Tree {
             shares: false,
             copies: false,
             starters: Vec::new(),
+            starts: 0,
             starting: false,
             lingers: false,
             has_own_numbers,
             has_channel: false,
             slept_ns: 0,
             waiting: Vec::new(),
+            watched: Watched::default(),
             outlasted: Vec::new(),
             chosen: None,
             step: None,
@@ -202,7 +209,9 @@ impl Tree {
         self.shares = false;
         self.copies = false;
         self.starters.clear();
+        self.starts = 0;
         self.waiting.clear();
+        self.watched = Watched::default();
         self.outlasted.clear();
         self.choices.clear();
         self.taken.clear();
@@ -245,9 +254,14 @@ impl Tree {
 
     /// A task starts a child or a thread, with these flags.
     pub fn starts(&mut self, tid: u32, flags: u64) {
-        (self.is_many, self.copies) = (true, true);
-        let pid = self.task(tid).map_or(tid, |task| task.pid);
-        self.starters.push(pid);
+        self.is_many = true;
+        self.starts += 1;
+        if flags & libc::CLONE_THREAD as u64 == 0 {
+            // A thread has the same descriptors.
+            self.copies = true;
+            let pid = self.task(tid).map_or(tid, |task| task.pid);
+            self.starters.push(pid);
+        }
         self.shares |= flags & (libc::CLONE_FILES | libc::CLONE_THREAD) as u64 != 0;
         for task in &mut self.tasks {
             if self.shares {
@@ -269,15 +283,14 @@ impl Tree {
         self.is_live() && !self.waiting.is_empty()
     }
 
-    /// Those who wait now were waited for in vain.
-    pub fn outlast(&mut self) {
-        self.outlasted.clone_from(&self.waiting);
+    /// These were waited for in vain.
+    pub fn outlast(&mut self, waiting: Waiting) {
+        self.outlasted = waiting;
     }
 
-    /// Whether everybody of it who waits was waited for in vain, and has no limit after which he goes on by himself.
-    pub fn is_outlasted(&self) -> bool {
-        let is_over = |one: &(u32, String)| self.outlasted.contains(one) && !still::has_limit(&one.1);
-        !self.waits() || self.waiting.iter().all(is_over)
+    /// Whether everybody was waited for in vain who waits so, and has no limit after which he goes on by himself.
+    pub fn is_outlasted(&self, waiting: &[(u32, String)]) -> bool {
+        waiting.iter().all(|one| self.outlasted.contains(one) && !still::has_limit(&one.1))
     }
 
     /// Whether a task waits to send a signal to others of the tree.

@@ -29,6 +29,7 @@ use super::task::{handle, innermost, process_of};
 use super::tree::Heard;
 use crate::books::deed::{Deed, Known, Target};
 use crate::plan::race::ForkServer;
+use crate::process::procfs;
 use crate::process::sys::seccomp::{Notification, RENDEZVOUS, Reply};
 
 /// The answer by which the code in a template makes the call that is written down.
@@ -228,13 +229,18 @@ impl Machine {
     /// All that descends from a process's slot, but for what stands ready to be cloned; clones that lost their parents among
     /// them, whosever they are.
     pub(super) fn family(&self, process: usize) -> Vec<u32> {
+        self.family_by(process, procfs::children_of_single)
+    }
+
+    /// The same, where this tells the children of a process of one thread.
+    pub(super) fn family_by(&self, process: usize, children: impl FnMut(u32) -> Vec<u32>) -> Vec<u32> {
         let tree = &self.trees[process];
         let knows_all = !tree.starting && !tree.lingers && !self.options.allow_uncontrolled;
         if knows_all && tree.starters.is_empty() {
             return tree.root.iter().map(|(root, _)| *root).collect();
         }
         let mut family = if knows_all && !tree.shares {
-            descendants_by(tree.slot.pid, &tree.starters)
+            descendants_by(tree.slot.pid, &tree.starters, children)
         } else {
             descendants(tree.slot.pid)
         };
@@ -259,7 +265,7 @@ impl Machine {
         if self.trees.iter().all(|tree| tree.starters.is_empty()) && !self.options.allow_uncontrolled {
             return;
         }
-        let is_alive = |pid: u32| crate::process::procfs::Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: u32| procfs::Stat::of(pid).is_some_and(|stat| !stat.is_dead());
         if descendants(*nest).into_iter().any(is_alive) {
             self.forks.mistrust.get_or_insert_with(|| "it leaves processes behind".into());
         }
