@@ -13,7 +13,7 @@ use super::request::random_seed;
 use super::run::conduct;
 use super::surroundings::{Surroundings, failed, usage};
 use crate::plan::SubjectPlan;
-use crate::plan::race::{ForkServer, Mode, RaceBudget, Threads};
+use crate::plan::race::{ForkServer, Mode, RaceBudget, Sleeps, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
 use crate::report::exit::Exit;
@@ -83,6 +83,9 @@ pub struct RaceArgs {
     /// Whether to explore the orders of a command's own threads and children, or keep one [default: fixed]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(Threads::ALL.map(Threads::as_str)))]
     pub threads: Option<String>,
+    /// Whether sleeps under control take no time, or the time that they ask for [default: held]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(Sleeps::ALL.map(Sleeps::as_str)))]
+    pub sleeps: Option<String>,
     /// Run at most this many executions; for commands that run freely, this many are enough for a verdict
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub executions: Option<u64>,
@@ -201,6 +204,7 @@ fn race(args: &RaceArgs) -> Result<Race, Failure> {
         allow_uncontrolled: args.allow_uncontrolled,
         fork_server: args.fork_server.as_deref().and_then(ForkServer::named).unwrap_or_default(),
         threads: args.threads.as_deref().and_then(Threads::named).unwrap_or_default(),
+        sleeps: args.sleeps.as_deref().and_then(Sleeps::named).unwrap_or_default(),
         budget: RaceBudget { executions: args.executions, ..surroundings.budget },
         ..surroundings
     })

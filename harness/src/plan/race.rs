@@ -101,6 +101,37 @@ impl Threads {
     }
 }
 
+/// What becomes of sleeps, of waits with a limit and of timers, under control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumCount, VariantArray, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sleeps {
+    /// They take no time: one ends when what the program looked at has changed, or when nobody else can go on.
+    #[default]
+    Held,
+    /// They take the time that they ask for. Nothing exhaustive is claimed of programs that sleep then.
+    Real,
+}
+
+impl Sleeps {
+    /// Every way, in the order in which messages name them.
+    pub const ALL: [Self; Self::COUNT] = every(Self::VARIANTS);
+
+    /// As the command line and scenarios spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Real => "real",
+        }
+    }
+
+    /// The one of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
+    }
+}
+
 /// How a command says that it did not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +227,9 @@ pub struct RacePlan {
     /// Which task of a command goes first, where several could.
     #[serde(default)]
     pub threads: Threads,
+    /// What becomes of sleeps.
+    #[serde(default)]
+    pub sleeps: Sleeps,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// What the state folders hold at first, each in a folder of its own; none: what they hold, and what setup makes of it.

@@ -205,6 +205,7 @@ impl Search<'_> {
             records_bytes: self.power.is_some(),
             fork_server,
             threads: self.plan.threads,
+            sleeps: self.plan.sleeps,
             words,
             uninterrupted: !self.attachable,
             ..Options::default()

@@ -11,12 +11,12 @@ use super::memory::Memory;
 use super::outside::keeps_nothing;
 use super::owner::Closing;
 use super::paths::{Found, Naming};
-use super::settings::Sleeps;
 use super::task::{Held, information, process_of};
 use crate::books::deed::{At, Deed, Known, LockKind, Mapping, Target, Told};
 use crate::books::places::Kind;
 use crate::books::prediction::{Actor, Effect, Prediction, life, predict};
 use crate::explore::step::Access;
+use crate::plan::race::Sleeps;
 use crate::process::sys::seccomp::{Notification, Reply};
 
 /// What is to become of a stop.
@@ -91,6 +91,9 @@ impl Machine {
                 Answer(Reply::Continue)
             }
             Deed::Sleep(_) | Deed::Await(..) if self.options.sleeps == Sleeps::Real => {
+                if !self.run.is_perturbed {
+                    self.run.left.uncertain.insert(format!("p{} slept in real time", process + 1));
+                }
                 Answer(Reply::Continue)
             }
             Deed::Sleep(time)

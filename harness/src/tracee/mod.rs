@@ -46,8 +46,8 @@ pub use machine::Machine;
 pub(crate) use outside::keeps_nothing;
 pub use perturb::{Perturbation, Perturbed, Treatment};
 pub use seat::any_processor;
-pub use settings::{Cloned, Command, Ending, Left, Options, Planned, Settings, Sleeps, TraceeError};
+pub use settings::{Cloned, Command, Ending, Left, Options, Planned, Settings, TraceeError};
 pub(crate) use tasks::task_of;
 
-pub use crate::plan::race::{ForkServer, Threads};
+pub use crate::plan::race::{ForkServer, Sleeps, Threads};
 pub use crate::process::slot::CommandLine;

@@ -11,9 +11,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::hurry::Hurry;
 use super::machine::{Machine, Result};
-use super::settings::{Left, Options, Sleeps};
+use super::settings::{Left, Options};
 use super::still::descendants;
 use super::tree::{Heard, Tree};
+use crate::plan::race::Sleeps;
 use crate::process::attention::{Attention, Deadline};
 use crate::process::procfs::{self, Stat};
 use crate::process::spawner::Stray;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::journal::Entry;
 use crate::books::deed::Faults;
-use crate::plan::race::{ForkServer, Threads};
+use crate::plan::race::{ForkServer, Sleeps, Threads};
 use crate::plan::schedule::{Fault, Line, Names, Schedule};
 use crate::process::slot::{CommandLine, SlotError};
 use crate::process::spawner::{Bind, Network, SpawnerError, Status, Unready};
@@ -117,15 +117,6 @@ pub struct Cloned {
     pub renewals: u64,
     /// Why there are no clones any more, or never were any.
     pub refused: Option<String>,
-}
-
-/// What becomes of sleeps, and of waits with a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sleeps {
-    /// They take no time: one ends when what the program looked at has changed, or when nobody else can go on.
-    Held,
-    /// They take the time that they ask for.
-    Real,
 }
 
 /// A fault that is to meet a process at the step of this label.

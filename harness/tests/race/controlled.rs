@@ -326,3 +326,27 @@ fn a_pause_may_end_before_others_go_on() {
     let message = report["scenarios"][0]["violations"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("gone"), "{report:#}");
 }
+
+#[test]
+fn sleeps_take_their_time_where_that_is_wanted_and_nothing_exhaustive_is_claimed_then() {
+    // The same but for a sleep that the clock can tell of: it takes no time where it is held.
+    const NAPS: &str = "#!/usr/bin/env python3\nimport fcntl, time\nlock = open('state/lock', 'w')\n\
+                        fcntl.flock(lock, fcntl.LOCK_EX)\nn = int(open('state/count').read())\n\
+                        begun = time.monotonic()\ntime.sleep(0.1)\nprint(time.monotonic() - begun >= 0.1)\n\
+                        open('state/count', 'w').write(f'{n + 1}\\n')\n";
+    let name = "sleeps_take_their_time_where_that_is_wanted_and_nothing_exhaustive_is_claimed_then";
+    let workshop = Workshop::new(NAPS);
+    // What the clock says is not compared.
+    let flags = ["--compare", "files", "--executions", "3", "--sleeps"];
+    let races =
+        |how: &str| controlled(name, &workshop, &[&flags[..], &[how]].concat(), &["./tool", "./tool"]);
+    let (Some(real), Some(held)) = (races("real"), races("held")) else { return };
+    let [real, held] = [&real, &held].map(|report| &report["scenarios"][0]);
+    let slept = "slept in real time";
+    assert!(real["uncertain"].to_string().contains(slept), "{real:#}");
+    assert_eq!(real["coverage"], "sampled", "{real:#}");
+    assert!(!held["uncertain"].to_string().contains(slept), "{held:#}");
+    // Two sleeps in each execution, one after the other.
+    let executions = real["executions"].as_f64().unwrap();
+    assert!(real["duration_s"].as_f64().unwrap() >= 0.2 * executions, "{real:#}");
+}

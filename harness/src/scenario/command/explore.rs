@@ -11,7 +11,8 @@ use crate::plan::Budget;
 use crate::plan::command::{CommandPlan, OperationPlan, Values};
 use crate::plan::race::{Mode, Modelled, ModelledCall, RaceBudget};
 use crate::scenario::race::{
-    BUDGET_NS, POWER_LOSS, PROCESSES_MAX, Race, parse_fault, read_fork_server, strategies, strategy_of,
+    BUDGET_NS, POWER_LOSS, PROCESSES_MAX, Race, parse_fault, read_fork_server, read_sleeps, strategies,
+    strategy_of,
 };
 use crate::scenario::stress::{DAY_NS, MS_NS};
 use crate::subject::command::fill::Placeholders;
@@ -51,6 +52,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
     let after = calls(&mut reader, "after", operations, PROCESSES_MAX as u32 + 1);
     let allow_uncontrolled = reader.truth("allow_uncontrolled").unwrap_or(false);
     let fork_server = read_fork_server(&mut reader);
+    let sleeps = read_sleeps(&mut reader);
     let mut section = reader.section("budget", "budget");
     let time_ns = section.duration_ns("time", MS_NS..=7 * DAY_NS).unwrap_or(BUDGET_NS);
     let executions = section.count("schedules", 1..=SCHEDULES_MAX, "schedules");
@@ -68,6 +70,7 @@ pub fn read(mut reader: Reader<'_>, subject: &Subject) -> Option<Race> {
         disk,
         allow_uncontrolled,
         fork_server,
+        sleeps,
         budget: RaceBudget { time_ns, executions },
         ..race
     };

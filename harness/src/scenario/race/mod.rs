@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::stress::{DAY_NS, MS_NS, S_NS};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan, Threads};
+use crate::plan::race::{Busy, Compare, ForkServer, Mode, Modelled, RaceBudget, RacePlan, Sleeps, Threads};
 use crate::plan::rounds::{OciPlan, Runtime};
 use crate::plan::schedule::Fault;
 use crate::race::{self, RaceError};
@@ -75,6 +75,8 @@ pub struct Race {
     pub fork_server: ForkServer,
     /// Which task of a command goes first, where several could.
     pub threads: Threads,
+    /// What becomes of sleeps.
+    pub sleeps: Sleeps,
     /// How much is done at most.
     pub budget: RaceBudget,
     /// How long a command may take, in nanoseconds.
@@ -111,6 +113,7 @@ impl Default for Race {
             allow_uncontrolled: false,
             fork_server: ForkServer::Off,
             threads: Threads::Fixed,
+            sleeps: Sleeps::Held,
             budget: RaceBudget { time_ns: BUDGET_NS, executions: None },
             time_limit_ns: TIME_LIMIT_NS,
             own_state: false,
@@ -151,6 +154,7 @@ impl Race {
             allow_uncontrolled: self.allow_uncontrolled,
             fork_server: self.fork_server,
             threads: self.threads,
+            sleeps: self.sleeps,
             initial: None,
             budget: self.budget,
             seed,
@@ -192,6 +196,11 @@ impl Race {
         if self.mode != Mode::Auto && self.fork_server == ForkServer::Auto {
             return usage(
                 "--fork-server is for commands under control: leave out --free and --perturb".into(),
+            );
+        }
+        if self.mode != Mode::Auto && self.sleeps == Sleeps::Real {
+            return usage(
+                "--sleeps real is for commands under control: leave out --free and --perturb, where sleeps are real anyway".into(),
             );
         }
         self.must_be_able_to_lose_power()?;
@@ -257,6 +266,7 @@ impl Race {
             ("--faults power-loss", self.power),
             ("--fork-server", self.fork_server == ForkServer::Auto),
             ("--threads", self.threads == Threads::Explore),
+            ("--sleeps", self.sleeps == Sleeps::Real),
             ("--env", !self.environment.is_empty()),
             ("--cwd", self.folder != Path::new(".")),
         ];
@@ -271,7 +281,7 @@ impl Race {
 }
 
 pub(in crate::scenario) use power::{check_disk, disk_of};
-pub(super) use read::{read, read_fork_server, read_surroundings};
+pub(super) use read::{read, read_fork_server, read_sleeps, read_surroundings};
 pub use words::{
     POWER_LOSS, parse_busy, parse_compare, parse_fault, parse_perturb, parse_race_fault, parted, strategies,
     strategy_of,

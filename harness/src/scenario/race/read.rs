@@ -8,7 +8,7 @@ use crate::document::reader::Reader;
 use crate::document::source::{Place, Problem};
 use crate::document::tree::{Node, Value};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget, Threads};
+use crate::plan::race::{Compare, ForkServer, Mode, RaceBudget, Sleeps, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::scenario::stress::{DAY_NS, MS_NS};
 
@@ -64,6 +64,7 @@ pub(in crate::scenario) fn read_surroundings(reader: &mut Reader<'_>) -> Race {
         allow_uncontrolled: reader.truth("allow_uncontrolled").unwrap_or(false),
         fork_server: read_fork_server(reader),
         threads: read_threads(reader),
+        sleeps: read_sleeps(reader),
         budget: RaceBudget { time_ns, executions },
         time_limit_ns,
         own_state: reader.truth("own_state").unwrap_or(false),
@@ -78,6 +79,11 @@ pub(in crate::scenario) fn read_fork_server(reader: &mut Reader<'_>) -> ForkServ
         .word("fork_server", &ForkServer::ALL.map(ForkServer::as_str))
         .and_then(ForkServer::named)
         .unwrap_or_default()
+}
+
+/// Reads what becomes of sleeps.
+pub(in crate::scenario) fn read_sleeps(reader: &mut Reader<'_>) -> Sleeps {
+    reader.word("sleeps", &Sleeps::ALL.map(Sleeps::as_str)).and_then(Sleeps::named).unwrap_or_default()
 }
 
 /// Reads which task of a command goes first.

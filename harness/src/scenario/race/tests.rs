@@ -40,6 +40,7 @@ fn what_is_saved_reads_back_as_it_was() {
         allow_uncontrolled: false,
         fork_server: ForkServer::Off,
         threads: Threads::Fixed,
+        sleeps: Sleeps::Held,
         budget: RaceBudget { time_ns: 1_500_000_000, executions: Some(7) },
         time_limit_ns: 2 * S_NS,
     };
@@ -76,7 +77,8 @@ fn what_is_saved_reads_back_as_it_was() {
             ..plain.clone()
         };
         assert_eq!(read(&held.to_toml("", &[])), Ok(held.clone()));
-        let explored = Race { fork_server: ForkServer::Off, threads: Threads::Explore, ..held };
+        let explored =
+            Race { fork_server: ForkServer::Off, threads: Threads::Explore, sleeps: Sleeps::Real, ..held };
         assert_eq!(read(&explored.to_toml("", &[])), Ok(explored));
     }
 }
@@ -105,6 +107,8 @@ fn what_is_wrong_is_told_with_its_place() {
         ("disk = \"ext4\"", "expected --faults power-loss with it"),
         ("faults = [\"power-loss\"]\ndisk = \"ext5\"", "the nearest is \"ext4\""),
         ("faults = [\"power-loss\"]\nfree = true", "leave out --free"),
+        ("sleeps = \"real\"\nfree = true", "leave out --free"),
+        ("sleeps = \"rael\"", "the nearest is \"real\""),
     ] {
         let error = read(&format!("{head}{line}\n")).expect_err(line);
         assert!(error.contains(told), "{line}: {error}");

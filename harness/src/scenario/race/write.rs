@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Race;
 use super::words::{POWER_LOSS, compared, show_busy};
 use crate::plan::StrategyPlan;
-use crate::plan::race::{ForkServer, Mode, Threads};
+use crate::plan::race::{ForkServer, Mode, Sleeps, Threads};
 use crate::plan::rounds::OciPlan;
 use crate::words::units::show_exact_ns;
 
@@ -84,6 +84,9 @@ impl Race {
         }
         if self.threads == Threads::Explore {
             key("threads", quoted(self.threads.as_str()));
+        }
+        if self.sleeps == Sleeps::Real {
+            key("sleeps", quoted(self.sleeps.as_str()));
         }
         let executions =
             self.budget.executions.map(|count| format!(", executions = {count}")).unwrap_or_default();
