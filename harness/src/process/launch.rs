@@ -24,7 +24,7 @@ use super::attention::{Attention, Deadline};
 use super::clock::{self, now_ns};
 use super::hang;
 use super::perturbed::{Perturber, Starting};
-use super::procfs::{self, Stat};
+use super::procfs;
 
 /// So much of an output is kept.
 const KEPT_BYTES: u64 = 1 << 20;
@@ -311,7 +311,7 @@ fn await_group(leader: Pid) -> bool {
         let members = procfs::children(own).into_iter().map(|pid| Pid::from_raw(pid.cast_signed()));
         let mut members =
             members.filter(|pid| *pid != leader && getpgid(Some(*pid)) == Ok(leader)).peekable();
-        let leader_is_dead = Stat::of(leader.as_raw().cast_unsigned()).is_none_or(|stat| stat.is_dead());
+        let leader_is_dead = !procfs::lives(leader.as_raw().cast_unsigned());
         if members.peek().is_none() && leader_is_dead {
             return true;
         }

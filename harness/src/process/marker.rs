@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use flockwork::ProcessIdentity;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::procfs::{self, Stat};
+use super::procfs;
 
 /// Which run of which harness. Its text is safe as a file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +143,7 @@ fn carriers() -> Vec<Carrier> {
         let handle = Handle::of(pid);
         // Once more: what was seen before the handle was had may have been another.
         let text = procfs::environment(pid, Marker::VARIABLE)?;
-        let is_living = Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+        let is_living = procfs::lives(pid);
         is_living.then_some(Carrier { handle, text })
     };
     procfs::pids().into_iter().filter(|&pid| pid != own).filter_map(carrier).collect()

@@ -96,6 +96,12 @@ impl Stat {
     }
 }
 
+/// Whether a process or task is there, and has not ended.
+#[must_use]
+pub(crate) fn lives(pid: u32) -> bool {
+    Stat::of(pid).is_some_and(|stat| !stat.is_dead())
+}
+
 /// Every process there is.
 #[must_use]
 pub fn pids() -> Vec<u32> {

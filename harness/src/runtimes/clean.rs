@@ -70,7 +70,7 @@ pub fn processes(ground: &str, id: Option<&str>, among: Among) -> Vec<u32> {
         None => is_of(ground, pid),
         Some(id) => is_of(ground, pid) && is_about(id, pid),
     };
-    let lives = |pid: u32| Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+    let lives = |pid: u32| procfs::lives(pid);
     let candidates = match among {
         Among::Everybody => procfs::pids(),
         Among::OurOwn => below(own),
@@ -82,7 +82,7 @@ pub fn processes(ground: &str, id: Option<&str>, among: Among) -> Vec<u32> {
 /// miss somebody whose parent ends meanwhile: only what it sees is told.
 #[must_use]
 pub fn sees_any(ground: &str) -> bool {
-    let lives = |pid: u32| Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+    let lives = |pid: u32| procfs::lives(pid);
     procfs::descendants(std::process::id()).into_iter().any(|pid| is_of(ground, pid) && lives(pid))
 }
 

@@ -16,7 +16,7 @@ use super::tree::{Phase, Tree};
 use crate::books::deed::Faults;
 use crate::explore::step::Mask;
 use crate::process::attention::Deadline;
-use crate::process::procfs::Stat;
+use crate::process::procfs;
 
 /// How long processes may take to die of SIGKILL.
 const DEATH: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ impl Machine {
         // As long as it is not known that they are dead, all are looked for.
         self.trees[process].lingers |= self.trees[process].starting;
         loop {
-            let alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+            let alive = |pid: &u32| procfs::lives(*pid);
             let alive: Vec<u32> = self.family(process).into_iter().filter(alive).collect();
             if alive.is_empty() {
                 break;
@@ -156,7 +156,7 @@ impl Machine {
 
 fn wait_until_dead(pid: u32) -> Result<()> {
     let mut deadline = Deadline::after(DEATH);
-    while Stat::of(pid).is_some_and(|stat| !stat.is_dead()) {
+    while procfs::lives(pid) {
         if deadline.is_over() {
             return Err(io::Error::other(format!("process {pid} does not die of SIGKILL")).into());
         }

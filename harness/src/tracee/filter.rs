@@ -9,18 +9,13 @@
 
 use super::class::{Class, Listed, Test};
 use super::table::{self, TABLE};
-use crate::process::sys::seccomp::Instruction;
+use crate::process::sys::seccomp::{ARCH_AT, ARGS_AT, Instruction, NUMBER_AT};
 
 const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const JUMP_GREATER_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-
-/// Offsets into `struct seccomp_data`.
-const NUMBER_AT: u32 = 0;
-const ARCH_AT: u32 = 4;
-const ARGS_AT: u32 = 16;
 
 /// The architecture that this program is built for.
 #[cfg(target_arch = "x86_64")]

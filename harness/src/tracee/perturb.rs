@@ -16,7 +16,7 @@ use super::still::descendants;
 use super::tree::{Heard, Tree};
 use crate::plan::race::Sleeps;
 use crate::process::attention::{Attention, Deadline};
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs;
 use crate::process::spawner::Stray;
 use crate::process::sys::seccomp::Reply;
 
@@ -206,7 +206,7 @@ impl Machine {
     /// What commands left behind and is there still.
     fn strays(&self) -> Vec<Stray> {
         let all = self.trees.iter().filter(|tree| tree.is_many).flat_map(|tree| descendants(tree.slot.pid));
-        let is_alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: &u32| procfs::lives(*pid);
         let stray = |pid| Stray { pid, name: procfs::name(pid).unwrap_or_else(|| "?".into()) };
         all.filter(is_alive).map(stray).collect()
     }
@@ -257,7 +257,7 @@ impl Machine {
             self.go_on(one.process, one.task, &held.known);
             self.journal(one.process, one.task, &held.told, held.known);
             if !self.answer(one.process, &held.stop, Reply::Continue)? {
-                self.run.interrupted |= Stat::of(one.task).is_some_and(|stat| !stat.is_dead());
+                self.run.interrupted |= procfs::lives(one.task);
             }
         }
         Ok(())

@@ -110,7 +110,7 @@ impl Machine {
         stop: &Notification,
         known: &Known,
     ) -> Option<(Whom, Vec<u32>)> {
-        let is_alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: &u32| procfs::lives(*pid);
         let family: Vec<u32> = self.family(process).into_iter().filter(is_alive).collect();
         let of_family = |pid: u32| family.contains(&pid).then(|| (Whom::Process(pid), vec![pid]));
         let has_own_numbers = self.trees[process].has_own_numbers && !self.forks.by_clone;
@@ -191,7 +191,7 @@ impl Machine {
         if held.is_empty() {
             return;
         }
-        let is_alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: &u32| procfs::lives(*pid);
         let alive: Vec<u32> = self.family(process).into_iter().filter(is_alive).collect();
         let mut kept = Vec::new();
         for &pid in &alive {
@@ -221,7 +221,7 @@ impl Machine {
             return;
         }
         let is_seen = |tid: u32| tree.waiting.contains(&tid);
-        let is_dead = |pid: u32| Stat::of(pid).is_none_or(|stat| stat.is_dead());
+        let is_dead = |pid: u32| !procfs::lives(pid);
         let root = tree.root.as_ref().map(|(root, _)| *root);
         let mut dead: Vec<u32> = tree
             .tasks

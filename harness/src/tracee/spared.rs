@@ -16,10 +16,8 @@ use super::task::{information, process_of};
 use crate::books::deed::{Deed, Target, Told};
 use crate::process::Marker;
 use crate::process::procfs::{self, Stat};
+use crate::process::spawner::OWN_PARENT;
 use crate::process::sys::seccomp::{Notification, Reply};
-
-/// How a command gets a parent of its own.
-const OWN_PARENT: &str = "give the command a parent of its own: sh -c 'COMMAND; exit $?'";
 
 /// Whom a call may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]

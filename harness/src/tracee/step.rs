@@ -14,7 +14,7 @@ use crate::books::locks::Holding;
 use crate::books::prediction::{self, Effect, Prediction, under, world};
 use crate::explore::step::{Access, Event, Footprint, Gate, Object, Step};
 use crate::plan::schedule::Fault;
-use crate::process::procfs::Stat;
+use crate::process::procfs::{self, Stat};
 use crate::process::sys::seccomp::{Notification, Reply};
 
 use Access::{Read, Update, Write};
@@ -376,7 +376,7 @@ impl Machine {
         let mut stop = *stop;
         while !self.answer(process, &stop, reply)? {
             if self.trees[process].hear(AGAIN)? != Heard::Stop {
-                if Stat::of(stop.task).is_some_and(|stat| !stat.is_dead()) {
+                if procfs::lives(stop.task) {
                     self.spoil(process, "the one that was let go");
                 }
                 return Ok(());

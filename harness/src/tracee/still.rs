@@ -7,7 +7,7 @@
 //! controller runs only when they all sleep: one look suffices, for who is about to wake by itself (state D). Else it
 //! takes two looks that see the same: that nobody ran between them. Then there was a moment at which all slept.
 
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs;
 use crate::process::sys::task::share_memory;
 
 /// What a look at all tasks saw.
@@ -92,7 +92,7 @@ fn waits_for_a_child(pid: u32, call: &str) -> bool {
     #[cfg(not(target_arch = "x86_64"))]
     let is_vfork = false;
     let starts = is_vfork || matches!(number, Some(libc::SYS_clone | libc::SYS_clone3));
-    let is_alive = |child: &u32| Stat::of(*child).is_some_and(|stat| !stat.is_dead());
+    let is_alive = |child: &u32| procfs::lives(*child);
     // Where the kernel does not tell who shares memory, any child may be the one.
     let shares = |child: u32| share_memory(pid, child).unwrap_or(true);
     starts && procfs::children(pid).into_iter().filter(is_alive).any(shares)

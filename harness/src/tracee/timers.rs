@@ -20,7 +20,7 @@ use super::tree::Heard;
 use crate::books::deed::{Deed, Told};
 use crate::explore::step::Gate;
 use crate::process::clock;
-use crate::process::procfs::Stat;
+use crate::process::procfs;
 use crate::process::sys::seccomp::Notification;
 
 /// How much later than it is due a timer's signal may come.
@@ -141,7 +141,7 @@ impl Machine {
     /// Nobody can go on: waits for the timer of the kernel's that is due first, as long as an execution may take; whether there was
     /// one.
     pub(super) fn wait_for_a_timer(&mut self) -> Result<bool> {
-        let is_there = |timer: &Timer| Stat::of(timer.pid).is_some_and(|stat| !stat.is_dead());
+        let is_there = |timer: &Timer| procfs::lives(timer.pid);
         self.trees.iter_mut().for_each(|tree| tree.timers.retain(is_there));
         let real = |timer: &Timer| match timer.due {
             Due::Real(due) => Some(due),

@@ -58,23 +58,29 @@ fn failed(told: &str) -> Vec<&str> {
     told.lines().filter(may).collect()
 }
 
+/// Plays this part again and again, in every way: no signal interrupts a call that is held, and what it tells contains this.
+fn plays_undisturbed(zygote: &Zygote, words: &str, tells: &str) {
+    for options in ways() {
+        let told = format!("{words} {options:?}");
+        let mut lab = Lab::open(zygote, |_| {}, &[act(words)], options).expect("a machine");
+        for _ in 0..20 {
+            let execution = lab.run(&mut in_turn());
+            let execution = execution.unwrap_or_else(|error| panic!("{told}: {error}"));
+            let seen = lab.see(&execution);
+            assert_eq!(execution.end, End::Completed, "{told}: {seen:?}");
+            assert!(execution.outcome.spoilt.is_empty(), "{told}: {:?}", execution.outcome.spoilt);
+            assert_eq!(failed(&seen.commands[0][0]), [""; 0], "{told}: {seen:?}");
+            assert!(seen.commands[0][0].contains(tells), "{told}: {seen:?}");
+        }
+    }
+}
+
 fn no_call_that_is_held_fails_of_a_signal(zygote: &Zygote) {
     if actor(Build::Static).is_none() {
         return;
     }
     for words in SIGNALLED {
-        for options in ways() {
-            let told = format!("{words} {options:?}");
-            let mut lab = Lab::open(zygote, |_| {}, &[act(words)], options).expect("a machine");
-            for _ in 0..20 {
-                let execution = lab.run(&mut in_turn());
-                let execution = execution.unwrap_or_else(|error| panic!("{told}: {error}"));
-                let seen = lab.see(&execution);
-                assert_eq!(execution.end, End::Completed, "{told}: {seen:?}");
-                assert!(execution.outcome.spoilt.is_empty(), "{told}: {:?}", execution.outcome.spoilt);
-                assert_eq!(failed(&seen.commands[0][0]), [""; 0], "{told}: {seen:?}");
-            }
-        }
+        plays_undisturbed(zygote, words, "");
     }
 }
 
@@ -295,19 +301,7 @@ fn who_ends_its_child_is_not_interrupted(zygote: &Zygote) {
         return;
     }
     for (words, ends) in ENDING {
-        for options in ways() {
-            let told = format!("{words} {options:?}");
-            let mut lab = Lab::open(zygote, |_| {}, &[act(words)], options).expect("a machine");
-            for _ in 0..20 {
-                let execution = lab.run(&mut in_turn());
-                let execution = execution.unwrap_or_else(|error| panic!("{told}: {error}"));
-                let seen = lab.see(&execution);
-                assert_eq!(execution.end, End::Completed, "{told}: {seen:?}");
-                assert!(execution.outcome.spoilt.is_empty(), "{told}: {:?}", execution.outcome.spoilt);
-                assert_eq!(failed(&seen.commands[0][0]), [""; 0], "{told}: {seen:?}");
-                assert!(seen.commands[0][0].contains(ends), "{told}: {seen:?}");
-            }
-        }
+        plays_undisturbed(zygote, words, ends);
     }
 }
 

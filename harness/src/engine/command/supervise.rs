@@ -23,7 +23,7 @@ use crate::plan::command::Line;
 use crate::process::attention::Deadline;
 use crate::process::clock::{self, now_ns};
 use crate::process::launch::{self, Ending};
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs;
 use crate::process::region::Region;
 use crate::process::spawner::namespace;
 use crate::process::sys::{self, Forked};
@@ -227,7 +227,7 @@ fn round(context: &CommandContext, number: u64, line: &Channel) -> Result<u64, S
 }
 
 fn is_dead(pid: i32) -> bool {
-    Stat::of(pid.cast_unsigned()).is_none_or(|stat| stat.is_dead())
+    !procfs::lives(pid.cast_unsigned())
 }
 
 fn ended_badly(pid: i32, process: u32, when: &str) -> Stopped {

@@ -4,17 +4,17 @@
 //! signal for everybody (`kill -1`) would end the harness, and for root the machine: where the caller has the privilege to say so,
 //! whoever sends one gets SIGSYS in its place.
 
-use std::io;
+use super::super::sys::seccomp::{self, ARGS_AT, NUMBER_AT};
 
-use super::super::sys::{self, seccomp};
+/// How a command gets a parent of its own.
+pub(crate) const OWN_PARENT: &str = "give the command a parent of its own: sh -c 'COMMAND; exit $?'";
 
 /// A command signalled the process that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Harm {
     /// By a signal that was noted.
     #[error(
-        "a command sends {} to the process that started it, its parent, which is flockwork's own: give the command a parent of its \
-         own: sh -c 'COMMAND; exit $?'",
+        "a command sends {} to the process that started it, its parent, which is flockwork's own: {OWN_PARENT}",
         name(*.0)
     )]
     Signal(i32),
@@ -26,8 +26,7 @@ pub(crate) enum Harm {
     Everybody,
     /// By one that nobody survives, it seems.
     #[error(
-        "it was killed; a command does that which sends SIGKILL to its parent ($PPID), or to everybody: give the command a parent of \
-         its own: sh -c 'COMMAND; exit $?'"
+        "it was killed; a command does that which sends SIGKILL to its parent ($PPID), or to everybody: {OWN_PARENT}"
     )]
     Killed,
 }
@@ -35,11 +34,6 @@ pub(crate) enum Harm {
 fn name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal)
         .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
-}
-
-/// Prepares the calling process for commands that do not wish it well.
-pub(super) fn raise() -> io::Result<()> {
-    sys::note_signals()
 }
 
 /// Has a signal for everybody end its sender, whoever is started from here on. Nothing happens without the privilege: whoever gives up
@@ -55,10 +49,6 @@ const fn plain(code: u32, k: u32) -> seccomp::Instruction {
 const fn unless_equal(k: u32, jf: u8) -> seccomp::Instruction {
     seccomp::Instruction { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt: 0, jf, k }
 }
-
-/// Offsets into `struct seccomp_data`.
-const NUMBER_AT: u32 = 0;
-const ARGS_AT: u32 = 16;
 
 const PROGRAM: [seccomp::Instruction; 8] = {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;

@@ -24,7 +24,7 @@ use super::words::{
 use super::{guard, namespace, nest};
 use crate::process::attention::Deadline;
 use crate::process::clock::now_ns;
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs;
 use crate::process::slot::{self, SlotSettings};
 use crate::process::sys::{self, Forked, child, seccomp};
 use crate::process::{Channel, Marker, children, lifeline};
@@ -77,7 +77,7 @@ fn make_ready(settings: &Settings) -> Result<(SignalFd, Option<OwnedFd>), Unread
     nix::sys::prctl::set_child_subreaper(true).map_err(|error| other(error.into()))?;
     // Commands are to run with the slack that everybody has; the zygote's is for think times.
     nix::sys::prctl::set_timerslack(50_000).map_err(|error| other(error.into()))?;
-    guard::raise().map_err(other)?;
+    sys::note_signals().map_err(other)?;
     let watch = children::watch().map_err(other)?;
     if let Some(processor) = settings.processor {
         let mut set = CpuSet::new();
@@ -328,7 +328,7 @@ impl Spawner<'_> {
             strays.extend(procfs::children(pid));
             at += 1;
         }
-        let is_alive = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: &u32| procfs::lives(*pid);
         let stray = |pid| Stray { pid, name: procfs::name(pid).unwrap_or_else(|| "?".into()) };
         strays.into_iter().filter(is_alive).map(stray).collect()
     }

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{Shutdown, shutdown};
 
-use super::procfs::Stat;
+use super::procfs;
 use super::slot::{self, Slot, SlotError, SlotSettings};
 use super::{Channel, Zygote};
 
-pub(crate) use guard::Harm;
+pub(crate) use guard::{Harm, OWN_PARENT};
 pub(crate) use life::raise;
 pub use words::{
     Bind, Ended, FilterInstruction, Network, NotStarted, Settings, Start, Started, Status, Stray, Unready,
@@ -254,7 +254,7 @@ impl Drop for Spawner {
         // Where it is gone already, so is the other end.
         _ = shutdown(self.line.as_fd().as_raw_fd(), Shutdown::Both);
         let until = Instant::now() + GONE;
-        while Stat::of(self.pid).is_some_and(|stat| !stat.is_dead()) && Instant::now() < until {
+        while procfs::lives(self.pid) && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(200));
         }
     }

@@ -12,6 +12,11 @@ pub(crate) const RENDEZVOUS: i32 = 0x464c_4f43;
 /// What the kernel calls it within itself that a signal interrupted a call.
 const ERESTARTSYS: i32 = 512;
 
+/// Where a filter finds the call's number, its architecture and its arguments: offsets into `struct seccomp_data`.
+pub(crate) const NUMBER_AT: u32 = 0;
+pub(crate) const ARCH_AT: u32 = 4;
+pub(crate) const ARGS_AT: u32 = 16;
+
 /// One instruction of a filter (classic BPF).
 pub(crate) type Instruction = libc::sock_filter;
 

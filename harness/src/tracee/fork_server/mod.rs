@@ -265,7 +265,7 @@ impl Machine {
         if self.trees.iter().all(|tree| tree.starters.is_empty()) && !self.options.allow_uncontrolled {
             return;
         }
-        let is_alive = |pid: u32| procfs::Stat::of(pid).is_some_and(|stat| !stat.is_dead());
+        let is_alive = |pid: u32| procfs::lives(pid);
         if descendants(*nest).into_iter().any(is_alive) {
             self.forks.mistrust.get_or_insert_with(|| "it leaves processes behind".into());
         }

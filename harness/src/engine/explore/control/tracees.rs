@@ -20,7 +20,7 @@ use crate::evidence;
 use crate::evidence::{Exit, ExitHow};
 use crate::plan::{self, ExplorePlan};
 use crate::process::attention::Deadline;
-use crate::process::procfs::Stat;
+use crate::process::procfs;
 use crate::process::region::{Layout, Region};
 use crate::process::sys::seccomp::Reply;
 use crate::process::{Channel, Marker, Zygote, lifeline, overlap};
@@ -159,7 +159,7 @@ impl Tracees {
                     if is_late {
                         _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
                     }
-                    if is_late || Stat::of(pid).is_none_or(|stat| stat.is_dead()) {
+                    if is_late || !procfs::lives(pid) {
                         break Some(self.no_attendant(pid, is_late)?);
                     }
                 }
@@ -235,7 +235,7 @@ impl Tracees {
             if let Some(listener) = mail::await_listener(header, Duration::from_millis(50)) {
                 break listener;
             }
-            if Stat::of(pid).is_none_or(|stat| stat.is_dead()) || deadline.is_over() {
+            if !procfs::lives(pid) || deadline.is_over() {
                 return Err(self.stillborn(process, pid)?);
             }
         };
