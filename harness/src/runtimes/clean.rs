@@ -39,6 +39,13 @@ impl Left {
     pub const fn is_empty(&self) -> bool {
         self.processes.is_empty() && self.cgroups.is_empty() && self.mounts.is_empty()
     }
+
+    /// Adds what containers of another ground left.
+    pub fn add(&mut self, other: Self) {
+        self.processes.extend(other.processes);
+        self.cgroups.extend(other.cgroups);
+        self.mounts.extend(other.mounts);
+    }
 }
 
 /// Whose processes are looked at.

@@ -12,7 +12,8 @@ use flockwork::Operation;
 use nix::sys::signal::Signal;
 
 use super::bundle::Bundles;
-use super::clean::{self, Among, Left, SIGN};
+use super::clean::{self, Left, SIGN};
+use super::traces::Traces;
 use super::{FindError, Runtime, answer, cgroup, find};
 use crate::plan::rounds::OciPlan;
 use crate::process::Zygote;
@@ -23,8 +24,6 @@ use crate::process::spawner::{Bind, Ended, Network, Settings, Spawner, SpawnerEr
 
 /// Longest output that is read of one command, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
-/// How often processes are waited for that end without being told to.
-const LOOK: Duration = Duration::from_millis(2);
 /// How long a command is waited for until the time is looked at.
 pub const ROUND: Duration = Duration::from_millis(20);
 
@@ -314,27 +313,16 @@ impl Host {
         self.done(running, None, is_killed, Some(waiting))
     }
 
-    /// What the container's own processes, cgroups and files are that are there now, once those that are about to end
-    /// have had this long.
+    /// Where a container would be seen.
     #[must_use]
-    pub fn left_of(&self, id: &str, grace: Duration) -> (Left, Vec<String>) {
-        let mut deadline = Deadline::after(grace);
-        loop {
-            let seen = (clean::left(&self.ground, Some(id), Among::OurOwn), self.files_of(id));
-            if (seen.0.is_empty() && seen.1.is_empty()) || deadline.is_over() {
-                return seen;
-            }
-            std::thread::sleep(LOOK);
-        }
+    pub fn traces(&self, id: &str) -> Traces {
+        Traces { ground: self.ground.clone(), root: self.root.clone(), id: id.to_owned() }
     }
 
     /// What lies in the runtime's root that is about this container, folders with a trailing slash.
     #[must_use]
     pub fn files_of(&self, id: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        gather(&self.root, Path::new(""), id, &mut found);
-        found.sort();
-        found
+        self.traces(id).files()
     }
 
     /// Ends and removes all that is left of a container.
@@ -402,19 +390,5 @@ pub fn binds(runtime: Runtime) -> Result<Vec<Bind>, HostError> {
         None => Err(HostError::Lacking(format!(
             "{runtime} needs cgroups of version 2, and no such hierarchy is mounted here"
         ))),
-    }
-}
-
-fn gather(root: &Path, at: &Path, id: &str, found: &mut Vec<String>) {
-    let Ok(entries) = fs::read_dir(root.join(at)) else { return };
-    for entry in entries.flatten() {
-        let path = at.join(entry.file_name());
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let name = path.display().to_string();
-        if name.contains(id) {
-            found.push(if is_folder { format!("{name}/") } else { name });
-        } else if is_folder {
-            gather(root, &path, id, found);
-        }
     }
 }

@@ -14,6 +14,7 @@ pub mod find;
 pub mod host;
 pub mod life;
 pub mod profile;
+pub mod traces;
 
 pub use find::{FindError, Found, find};
 pub use host::{Done, Host, HostError};

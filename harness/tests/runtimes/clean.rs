@@ -11,6 +11,7 @@ use flockwork_harness::runtimes::{Runtime, cgroup};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::grounds::leaking;
 use super::{flockwork, is_usable, said, workspace};
 
 const UNSUPPORTED: i32 = 96;
@@ -166,8 +167,13 @@ pub fn a_killed_harness_leaves_nothing_behind(_: &Zygote) {
         return;
     }
     let long = TEXT.replace("rounds = 3", "rounds = 100000");
-    for whole in [false, true] {
-        leaves_nothing_behind_when_killed(&long, &[], (1, ""), whole);
+    let folder = tempfile::tempdir().expect("a folder");
+    // While what a round left is watched, another is played in a ground of its own.
+    let leaking = leaking(folder.path(), "0-9", 100_000);
+    for (text, grounds) in [(&long, (1, "")), (&leaking, (2, "state"))] {
+        for whole in [false, true] {
+            leaves_nothing_behind_when_killed(text, &[], grounds, whole);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod program;
 mod serial;
 
 mod clean;
+mod grounds;
 mod pool;
 mod profiles;
 mod race;
@@ -48,6 +49,10 @@ const ALL: &[Case] = &[
         pool::what_is_found_with_a_pool_is_what_is_found_without,
     ),
     ("a_search_covers_as_much_with_a_pool_as_without", pool::a_search_covers_as_much_with_a_pool_as_without),
+    (
+        "what_a_round_leaves_is_told_of_it_while_others_are_played",
+        grounds::what_a_round_leaves_is_told_of_it_while_others_are_played,
+    ),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
     ("a_killed_race_leaves_nothing_behind", clean::a_killed_race_leaves_nothing_behind),

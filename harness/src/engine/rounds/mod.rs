@@ -5,14 +5,17 @@
 //! before the next, whatever the runtime left; and the whole ground with it when the engine is done, in whatever way.
 
 mod audit;
+mod grounds;
 mod play;
 mod probe;
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flockwork::Operation;
 
+use self::grounds::Grounds;
 use super::{Ended, EngineError, Progress, UNTOLD, UNWATCHED};
 use crate::evidence::{Evidence, Exit, Quiet, Stall, Unobserved};
 use crate::history::History;
@@ -104,22 +107,24 @@ pub fn run(
     judge: &mut dyn FnMut(&Round) -> Next,
 ) -> Result<RoundsRun, EngineError> {
     let called = Instant::now();
-    let mut host = Host::open(zygote, &plan.oci, &plan.root).map_err(refused)?;
-    let played = play_all(&mut host, plan, stop, progress, judge, called);
-    let left = host.close();
-    Ok(RoundsRun { left, ..played? })
+    let host = Host::open(zygote, &plan.oci, &plan.root).map_err(refused)?;
+    let mut grounds = Grounds::new(zygote, plan, host);
+    let played = play_all(&mut grounds, plan, stop, progress, judge, called);
+    let left = grounds.close();
+    let run = played?;
+    Ok(RoundsRun { left: left?, ..run })
 }
 
 fn play_all(
-    host: &mut Host,
+    grounds: &mut Grounds<'_>,
     plan: &RoundsPlan,
     stop: &AtomicBool,
     progress: &dyn Progress,
     judge: &mut dyn FnMut(&Round) -> Next,
     called: Instant,
 ) -> Result<RoundsRun, EngineError> {
-    let version = host.version().map_err(refused)?;
-    life::try_life(host, &name_of(plan, 0, "try")).map_err(refused)?;
+    let version = grounds.host().version().map_err(refused)?;
+    life::try_life(grounds.host(), &name_of(plan, 0, "try")).map_err(refused)?;
     let begun = Instant::now();
     let mut run = RoundsRun {
         version,
@@ -133,16 +138,22 @@ fn play_all(
         ended: Ended::Completed,
         left: Left::default(),
     };
-    let mut pace = play::Pace::default();
+    let budget = (plan.budget.rounds, Duration::from_nanos(plan.budget.time_ns));
+    let is_stopped = Cell::new(false);
+    let may_begin = |number| {
+        let is_wanted = number <= budget.0 && begun.elapsed() < budget.1;
+        is_stopped.set(is_wanted && stop.load(Ordering::Relaxed));
+        is_wanted && !is_stopped.get()
+    };
     let mut suspects = 0;
-    while run.rounds < plan.budget.rounds && begun.elapsed() < Duration::from_nanos(plan.budget.time_ns) {
-        if stop.load(Ordering::Relaxed) {
-            run.ended = Ended::Interrupted;
+    loop {
+        let Some(round) = grounds.next(&may_begin)? else {
+            if is_stopped.get() {
+                run.ended = Ended::Interrupted;
+            }
             break;
-        }
-        let number = run.rounds + 1;
-        let round = play::play(host, plan, number, &mut pace).map_err(refused)?;
-        run.rounds = number;
+        };
+        run.rounds = round.number;
         run.met += u64::from(round.has_met);
         run.commands += plan.together.len() as u64;
         run.kills += round.kills;

@@ -6,7 +6,8 @@ use flockwork::Operation;
 use nix::sys::signal::Signal;
 
 use super::audit::{Board, Torn, audit};
-use super::{Round, name_of, probe, takes_its_time};
+use super::probe::{self, Probe};
+use super::{Round, name_of, takes_its_time};
 use crate::evidence::{Exit, ExitHow, Stall};
 use crate::explore::strategy::sampling::Dice;
 use crate::history::{Deaths, History, Outcome, Reason, Record};
@@ -44,13 +45,13 @@ enum Action {
     Kill(usize),
 }
 
-/// Plays the round of a number, and removes what it left.
+/// Plays the round of a number until its commands have ended, and looks at what they left.
 pub(super) fn play(
     host: &mut Host,
     plan: &RoundsPlan,
     number: u64,
     pace: &mut Pace,
-) -> Result<Round, HostError> {
+) -> Result<Probe, HostError> {
     let ids: Vec<String> = plan.containers.iter().map(|name| name_of(plan, number, name)).collect();
     for id in &ids {
         host.bundles.write(id)?;
@@ -91,11 +92,7 @@ pub(super) fn play(
         reads: board.reads(),
     };
     record(host, plan, &dones, torn, &mut round);
-    probe::probe(host, plan, &ids, &mut round)?;
-    for id in &ids {
-        host.clear(id)?;
-    }
-    Ok(round)
+    Probe::begin(host, plan, ids, round)
 }
 
 /// The process that prepares the ground.
