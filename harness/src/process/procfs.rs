@@ -71,6 +71,29 @@ pub struct Stat {
     pub parent: u32,
     /// When it started, in clock ticks since boot: tells two processes of one pid apart.
     pub start_ticks: u64,
+    /// The program that it runs.
+    pub image: Image,
+}
+
+/// Which program a process runs since when: where its code and its stack lie is drawn anew whenever a program is executed, and
+/// stays the same in whoever is forked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    code: [u64; 2],
+    stack: u64,
+    /// Whether the process has executed nothing since it was forked.
+    is_copied: bool,
+}
+
+impl Image {
+    /// The flag of the kernel's `PF_FORKNOEXEC`.
+    const FORKED: u64 = 0x40;
+
+    /// Whether a process of this image is a copy of that process, or of a copy of it, and has executed nothing since.
+    #[must_use]
+    pub fn is_copy_of(&self, of: &Self) -> bool {
+        self.is_copied && (self.code, self.stack) == (of.code, of.stack)
+    }
 }
 
 impl Stat {
@@ -85,8 +108,12 @@ impl Stat {
         let mut fields = line.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        let start_ticks = fields.nth(17)?.parse().ok()?;
-        Some(Self { state, parent, start_ticks })
+        let mut number = |skipped| fields.nth(skipped)?.parse::<u64>().ok();
+        let flags = number(4)?;
+        let start_ticks = number(12)?;
+        let code = [number(3)?, number(0)?];
+        let image = Image { code, stack: number(0)?, is_copied: flags & Image::FORKED != 0 };
+        Some(Self { state, parent, start_ticks, image })
     }
 
     /// Whether it has ended, reaped or not.
@@ -281,8 +308,9 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let line = "17 (a) b (c) S 4 17 17 0 -1 1 2 3 4 5 6 7 8 9 20 0 1 0 98765 11 12";
-        assert_eq!(Stat::parse(line), Some(Stat { state: 'S', parent: 4, start_ticks: 98765 }));
+        let line = "17 (a) b (c) S 4 17 17 0 -1 65 2 3 4 5 6 7 8 9 20 0 1 0 98765 11 12 13 14 15 16 17";
+        let image = Image { code: [14, 15], stack: 16, is_copied: true };
+        assert_eq!(Stat::parse(line), Some(Stat { state: 'S', parent: 4, start_ticks: 98765, image }));
         assert_eq!(Stat::parse("17 (a"), None);
     }
 
@@ -298,6 +326,23 @@ mod tests {
         let long = folder.path().join("long");
         fs::write(&long, "x".repeat(3 * PAGE + 1)).expect("written");
         assert_eq!(record(&long).expect("read").len(), 3 * PAGE + 1);
+    }
+
+    #[test]
+    fn a_copy_is_told_from_a_process_that_executes_a_program() {
+        let copy = Image { code: [1, 2], stack: 3, is_copied: true };
+        let own = Image { is_copied: false, ..copy };
+        assert!(copy.is_copy_of(&own) && copy.is_copy_of(&copy) && !own.is_copy_of(&own));
+        assert!(
+            !copy.is_copy_of(&Image { stack: 4, ..own }) && !copy.is_copy_of(&Image { code: [1, 4], ..own })
+        );
+        // The shell of the same program that a shell starts is another.
+        let mut shell = std::process::Command::new("sh").args(["-c", "sleep 60; :"]).spawn().expect("sh");
+        let seen = Stat::of(shell.id()).expect("it runs");
+        let own = Stat::of(std::process::id()).expect("our own stat");
+        assert!(!seen.image.is_copy_of(&own.image), "{seen:?} {own:?}");
+        shell.kill().expect("ours");
+        shell.wait().expect("ours");
     }
 
     #[test]

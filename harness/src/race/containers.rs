@@ -299,35 +299,40 @@ impl Containers {
 
     /// What is still there of all containers once it has had its time, a line each.
     fn stays(&self) -> String {
-        let host = self.host();
         let mut deadline = Deadline::after(GRACE);
-        while clean::sees_any(&host.ground) && !deadline.is_over() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
         loop {
-            let mut text = String::new();
-            for (name, id) in self.calls.names.iter().zip(&self.ids) {
-                for file in host.files_of(id) {
-                    writeln!(text, "{name}: stays: {}", file.replace(id.as_str(), name))
-                        .expect("a String takes all");
-                }
-                if !cgroup::of(&host.ground, Some(id)).is_empty() {
-                    writeln!(text, "{name}: stays: its cgroup").expect("a String takes all");
-                }
-            }
-            let mut names: Vec<String> = clean::processes(&host.ground, None, Among::OurOwn)
-                .into_iter()
-                .filter_map(procfs::name)
-                .collect();
-            names.sort();
-            for name in names {
-                writeln!(text, "stays: the process {name}").expect("a String takes all");
-            }
+            let text = self.seen();
             if text.is_empty() || deadline.is_over() {
                 return text;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(1));
+            // As long as that sees somebody it need not be looked at everything.
+            while clean::sees_any(&self.host().ground) && !deadline.is_over() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
+    }
+
+    /// What is there of all containers now, a line each.
+    fn seen(&self) -> String {
+        let host = self.host();
+        let mut text = String::new();
+        for (name, id) in self.calls.names.iter().zip(&self.ids) {
+            for file in host.files_of(id) {
+                writeln!(text, "{name}: stays: {}", file.replace(id.as_str(), name))
+                    .expect("a String takes all");
+            }
+            if !cgroup::of(&host.ground, Some(id)).is_empty() {
+                writeln!(text, "{name}: stays: its cgroup").expect("a String takes all");
+            }
+        }
+        let processes = clean::processes(&host.ground, None, Among::OurOwn);
+        let mut names: Vec<String> = processes.into_iter().filter_map(procfs::name).collect();
+        names.sort();
+        for name in names {
+            writeln!(text, "stays: the process {name}").expect("a String takes all");
+        }
+        text
     }
 
     /// Ends and removes all that is left, whoever made it.

@@ -43,6 +43,13 @@ fn samplers_repeat_by_the_seed_in_any_lanes() {
 }
 
 #[test]
+fn who_learns_nothing_waits_for_no_execution() {
+    let handed_out = samplers(7, 10).map(|mut strategy| std::iter::from_fn(|| strategy.next()).count());
+    // The first round of pct is one execution.
+    assert_eq!(handed_out, [10, 1, 10]);
+}
+
+#[test]
 fn only_pct_promises() {
     let promises: Vec<bool> = samplers(7, 10).iter().map(|strategy| strategy.promise().is_some()).collect();
     assert_eq!(promises, [false, true, false]);

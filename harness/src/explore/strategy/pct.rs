@@ -32,6 +32,8 @@ impl Pct {
 }
 
 impl Sampler for Priorities {
+    const LEARNS: bool = true;
+
     fn chooser(&self, mut dice: Dice, steps_max: usize) -> Box<dyn Chooser + Send> {
         let changes = (1..self.depth).map(|_| dice.below(steps_max.max(1))).collect();
         Box::new(Prioritised { dice, changes, priorities: Vec::new() })

@@ -24,6 +24,8 @@ impl Pos {
 }
 
 impl Sampler for PartialOrders {
+    const LEARNS: bool = false;
+
     fn chooser(&self, dice: Dice, _: usize) -> Box<dyn Chooser + Send> {
         Box::new(Sampled { dice, priorities: Vec::new(), last: None })
     }

@@ -20,6 +20,8 @@ impl Random {
 }
 
 impl Sampler for Uniform {
+    const LEARNS: bool = false;
+
     fn chooser(&self, dice: Dice, _: usize) -> Box<dyn Chooser + Send> {
         Box::new(Walk(dice))
     }

@@ -2,7 +2,7 @@
 //!
 //! The same seed gives the same executions, in however many lanes they run. So what a sampler learns from executions must
 //! not depend on which of them happened to be over: it learns in rounds, each as long as all before it, and a round
-//! begins when the last is over.
+//! begins when the last is over. A sampler that learns nothing waits for nobody.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,9 @@ const DOMAIN: &[u8; 24] = b"flockwork executions v1\0";
 
 /// Makes the chooser of each execution.
 pub trait Sampler: Send {
+    /// Whether choosers depend on `steps_max`.
+    const LEARNS: bool;
+
     /// The chooser of one execution. `steps_max` is the most steps of an execution in the rounds before, 0 in the first.
     fn chooser(&self, dice: Dice, steps_max: usize) -> Box<dyn Chooser + Send>;
 
@@ -94,7 +97,7 @@ impl<S: Sampler> Strategy for Sampling<S> {
         if self.handed_out == self.executions_max {
             return None;
         }
-        if self.handed_out.is_power_of_two() {
+        if S::LEARNS && self.handed_out.is_power_of_two() {
             if !self.under_way.is_empty() {
                 return None;
             }
