@@ -1,7 +1,8 @@
 //! What exploring costs: schedules in a second, what a second lane adds, and a controlled step beside a bare notification.
 //!
 //! `cargo bench -p flockwork-harness --bench control`, with `-- steps`, `exhaustive`, `rates`, `kills`,
-//! `programs` or `crash` for a part. `-- profile PAIR EXECUTIONS` runs a pair of commands for whoever counts calls or samples.
+//! `programs` or `crash` for a part. `-- profile PAIR EXECUTIONS [off|auto]` runs a pair of commands, started or as
+//! clones, for whoever counts calls or samples.
 //!
 //! A `main` of its own: the zygote must be forked before there is a thread.
 
@@ -33,10 +34,11 @@ fn main() {
     let mut zygote = Zygote::fork().expect("a zygote");
     println!("{:<58} {:>10} {:>10} {:>10}", "what", "least", "median", "most");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    if let [first, pair, executions] = asked.as_slice()
+    if let [first, pair, executions, how @ ..] = asked.as_slice()
         && first == "profile"
     {
-        programs::profile(&mut zygote, pair, executions.parse().expect("a number of executions"));
+        let executions = executions.parse().expect("a number of executions");
+        programs::profile(&mut zygote, pair, executions, how.first().map(String::as_str));
         return;
     }
     let parts: [(&str, Part); 6] = [

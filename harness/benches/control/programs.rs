@@ -27,8 +27,27 @@ struct Pair {
     repeats: usize,
 }
 
-/// Ten steps: a lock, a counter read and written, a file replaced.
-const ACTIONS: &str = "open 1 lock w flock 1 x open 0 n w add 0 open 2 t wct write 2 x mv t m close 1";
+/// Ten steps, the program's end among them: a lock, a counter read and written, a file replaced.
+const C: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+int main(void) {
+  int lock = open("lock", O_RDWR);
+  if (flock(lock, LOCK_EX) != 0) return 1;
+  int number = open("n", O_RDWR);
+  char digit;
+  if (pread(number, &digit, 1, 0) != 1) return 2;
+  digit = '0' + (digit - '0' + 1) % 10;
+  if (pwrite(number, &digit, 1, 0) != 1) return 3;
+  int other = open("t", O_RDWR | O_CREAT | O_TRUNC, 0644);
+  if (write(other, "x", 1) != 1) return 4;
+  if (rename("t", "m") != 0) return 5;
+  close(lock);
+  return 0;
+}
+"#;
 
 const SCRIPT: &str = "exec 9>>lock; flock 9; read n < n; echo $((n + 1)) > t; mv t n";
 
@@ -58,14 +77,14 @@ const NO_LIBRARIES_OF_CARGO: (&str, &str) = ("LD_LIBRARY_PATH", "");
 
 /// Every pair whose programs this machine has.
 fn pairs(folder: &Path) -> Vec<Pair> {
-    let actor = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tracee/actor.c");
+    let source = folder.join("steps.c");
+    fs::write(&source, C).expect("written");
     let compile = |compiler: &str, name: &str, more: &[&str]| {
         let path = folder.join(name);
         let mut command = Command::new(compiler);
-        command.args(["-O1", "-pthread"]).args(more).arg("-o").arg(&path).arg(&actor);
+        command.arg("-O1").args(more).arg("-o").arg(&path).arg(&source);
         command.status().is_ok_and(|done| done.success()).then_some(path)
     };
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let installed = |path: &str| Path::new(path).is_file().then(|| PathBuf::from(path));
     let go = || {
         let source = folder.join("main.go");
@@ -76,9 +95,9 @@ fn pairs(folder: &Path) -> Vec<Pair> {
         command.stderr(Stdio::null()).status().is_ok_and(|done| done.success()).then_some(path)
     };
     let candidates = [
-        ("static C (musl)", compile("musl-gcc", "musl", &["-static"]), words(ACTIONS), 1000),
-        ("static C (glibc)", compile("gcc", "static", &["-static"]), words(ACTIONS), 1000),
-        ("dynamic C", compile("gcc", "dynamic", &[]), words(ACTIONS), 1000),
+        ("static C (musl)", compile("musl-gcc", "musl", &["-static"]), Vec::new(), 1000),
+        ("static C (glibc)", compile("gcc", "static", &["-static"]), Vec::new(), 1000),
+        ("dynamic C", compile("gcc", "dynamic", &[]), Vec::new(), 1000),
         ("dash, flock(1), mv", installed("/usr/bin/flock").and(installed("/bin/dash")), vec!["-c".into(), SCRIPT.into()], 1000),
         ("Python -S -I", installed("/usr/bin/python3"), ["-S", "-I", "-c", PYTHON].map(str::to_owned).to_vec(), 1000),
         ("Go, four threads", go(), Vec::new(), 1000),
@@ -194,9 +213,11 @@ impl Size {
     }
 }
 
-/// Runs one pair again and again, started and then as clones, and tells what an execution took of the controller: its own time, and
+const HOW: [(&str, ForkServer); 2] = [("off", ForkServer::Off), ("auto", ForkServer::Auto)];
+
+/// Runs one pair again and again, started and then as clones or one of these alone, and tells what an execution took of the controller: its own time, and
 /// how many stops that was for. Times of processors scatter less on a busy machine than what the clock says.
-pub fn profile(zygote: &mut Zygote, name: &str, executions: u32) {
+pub fn profile(zygote: &mut Zygote, name: &str, executions: u32, how: Option<&str>) {
     let built = tempfile::tempdir().expect("a folder");
     let before = here(processor());
     for pair in pairs(built.path()).iter().filter(|pair| pair.name.contains(name)) {
@@ -205,7 +226,7 @@ pub fn profile(zygote: &mut Zygote, name: &str, executions: u32) {
         for path in [&state, &scratch] {
             fs::create_dir(path).expect("made");
         }
-        for how in [ForkServer::Off, ForkServer::Auto] {
+        for (_, how) in HOW.into_iter().filter(|(name, _)| how.is_none_or(|how| how == *name)) {
             let mut machine = machine(zygote, pair, &state, &scratch, how);
             put_back(&state);
             machine.run(&[], &mut Mixed(0), &mut ()).expect("an execution");
