@@ -51,6 +51,8 @@ fn view(stop: &Notification, memory: Memory) -> View {
     let (one, other) = match stop.number {
         libc::SYS_openat2 => (1, 2),
         libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (1, 3),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename | libc::SYS_link | libc::SYS_symlink => (0, 1),
         _ => return View::of(memory),
     };
     View::over(memory, stop.args[one], stop.args[other])

@@ -13,6 +13,7 @@
 
 use super::machine::Machine;
 use crate::books::deed::{Deed, Known, Told};
+use crate::books::locks::Owner;
 use crate::books::places::{File, Inode, Place};
 
 /// The descriptors of one process, as far as they are known.
@@ -33,6 +34,8 @@ pub(crate) struct Open {
     pub lockable: Lockable,
     /// Whether it may read and write: the access mode among the flags of `open`; nothing where nobody has asked.
     pub access: Option<i32>,
+    /// By which owner of locks its open file description took one last, if it did by this descriptor.
+    pub locked_as: Option<Owner>,
 }
 
 /// What there is to lock.

@@ -27,15 +27,6 @@ pub(super) enum Foreseen {
     Perhaps(Known),
 }
 
-/// Namespaces that a child may be started into.
-const NAMESPACES: u64 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP) as u64;
-
 impl Machine {
     /// Looks ahead; a task that does what concerns nobody goes on at once, every other is held.
     pub(super) fn foresee(&mut self, process: usize, stop: Notification) -> Result<()> {
@@ -45,6 +36,7 @@ impl Machine {
         if let Some(task) = self.trees[process].task(tid) {
             task.open.stopped(&told);
         }
+        self.judge_apart(process, &stop)?;
         if let Some(reply) = self.spare(process, &stop, &told)? {
             self.answer(process, &stop, reply)?;
             return Ok(());
@@ -132,17 +124,6 @@ impl Machine {
         let task = self.trees[process].task(tid)?;
         task.folder = Some(path.clone());
         self.paths.is_below(&path).then_some(path)
-    }
-
-    fn judge_start(&mut self, process: usize, tid: u32, flags: u64) -> Result<()> {
-        if flags & NAMESPACES != 0 {
-            return self.refuse(process, tid, "clone", "starts a child in a namespace of its own");
-        }
-        let shares = flags & libc::CLONE_FILES as u64 != 0;
-        if shares && flags & (libc::CLONE_THREAD | libc::CLONE_VFORK) as u64 == 0 {
-            return self.refuse(process, tid, "clone", "shares its descriptors with a child");
-        }
-        Ok(())
     }
 
     /// Finds out which files a deed is about.

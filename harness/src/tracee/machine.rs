@@ -42,13 +42,15 @@ pub struct Machine {
     pub(super) paths: Paths,
     pub(super) locks: Locks,
     pub(super) options: Options,
-    watchdog: Option<Watchdog>,
+    pub(super) watchdog: Option<Watchdog>,
     /// Whether commands run in the class `SCHED_FIFO`, in the execution at hand.
     pub(super) real_time: bool,
     processor: Option<usize>,
     /// Where the first state folder is seen by whoever looks on: commands may find a copy in its place, and nobody else does.
     looked_at: Option<PathBuf>,
     pub(super) lines: Vec<Vec<String>>,
+    /// Where the first command of each process starts.
+    pub(super) begins_in: Vec<Option<PathBuf>>,
     /// What all have in their environment that was started for this race.
     pub(super) marker: String,
     /// How many open file descriptions were told apart.
@@ -88,7 +90,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn new(planned: &[Planned], has_times: bool) -> Self {
+    pub fn new(planned: &[Planned], has_times: bool) -> Self {
         Self {
             planned: planned.to_vec(),
             left: Left::default(),
@@ -163,6 +165,7 @@ impl Machine {
             processor: settings.processor,
             looked_at: settings.looked_at(),
             lines: settings.processes.iter().map(|lines| lines.iter().map(words).collect()).collect(),
+            begins_in: settings.processes.iter().map(|lines| Some(lines.first()?.folder.clone())).collect(),
             forks: Forks::new(settings.options.fork_server),
             options: settings.options,
             marker: settings.marker,
@@ -319,44 +322,6 @@ impl Machine {
         let mut left = std::mem::take(&mut self.run.left);
         left.commands = self.trees.iter_mut().map(|tree| std::mem::take(&mut tree.commands)).collect();
         Ok(Execution { events, enabled: masks, pending, processes, end, outcome: left })
-    }
-
-    /// Brings everybody to the first step.
-    fn begin(&mut self, planned: &[Planned]) -> Result<()> {
-        self.reset(planned)?;
-        if self.prepare_clones() {
-            self.reset(planned)?;
-        }
-        self.forks.begin();
-        for process in 0..self.trees.len() {
-            if self.trees[process].is_live() {
-                self.start_command(process)?;
-                self.settle(process)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets the last execution.
-    pub(super) fn reset(&mut self, planned: &[Planned]) -> Result<()> {
-        let has_times = self.options.begins_late || self.lines.iter().any(|lines| lines.len() > 1);
-        self.run = Run::new(planned, has_times);
-        self.forks.by_clone = false;
-        self.real_time = self.watchdog.is_some();
-        if self.watchdog.as_ref().is_some_and(Watchdog::has_fired) {
-            // What lost its class has clones that never had it.
-            self.drop_templates();
-        }
-        if let Some(watchdog) = &self.watchdog {
-            watchdog.begin();
-        }
-        self.locks.clear();
-        self.paths.begin(self.trees.len());
-        for process in 0..self.trees.len() {
-            self.trees[process].slot.listener.start_over();
-            self.trees[process].begin(self.lines[process].len())?;
-        }
-        Ok(())
     }
 
     /// Has commands go one after the other, each by its process and its number there; nobody else goes as long as one of them

@@ -7,6 +7,7 @@
 //! A [`Machine`] is to strategies what the machine of forked workers is: it promises the same.
 
 mod afterwards;
+mod beginning;
 pub(crate) mod behalf;
 pub(crate) mod class;
 pub(crate) mod decode;
@@ -29,6 +30,7 @@ mod seat;
 mod sent;
 mod serve;
 mod settings;
+mod sharing;
 mod signals;
 mod spared;
 mod step;

@@ -25,7 +25,7 @@ struct Visitors {
 }
 
 /// What the commands of one execution did outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outside {
     paths: HashMap<String, Visitors>,
 }

@@ -47,12 +47,12 @@ impl Machine {
 
     /// How a descriptor is open: whether it may read and write, among the flags of `open`. That never changes.
     fn access(&mut self, process: usize, tid: u32, fd: i32) -> i32 {
-        let open = self.trees[process].task(tid).and_then(|task| task.open.get_mut(fd));
-        if let Some(access) = open.as_ref().and_then(|open| open.access) {
+        let Some(task) = self.trees[process].tasks.iter_mut().find(|task| task.tid == tid) else { return 0 };
+        if let Some(access) = task.open.get(fd).and_then(|open| open.access) {
             return access;
         }
-        let access = information(tid, fd).map(|known| known.flags & libc::O_ACCMODE);
-        if let Some(open) = open {
+        let access = self.paths.information(task, fd).map(|known| known.flags & libc::O_ACCMODE);
+        if let Some(open) = task.open.get_mut(fd) {
             open.access = access;
         }
         access.unwrap_or(0)
@@ -95,18 +95,20 @@ impl Machine {
         kind: LockKind,
         file: Object,
     ) -> Option<Owner> {
-        let mut owners = self
-            .locks
-            .of(process)
-            .filter(|held| held.kind == kind && held.file == file)
-            .map(|held| held.owner);
-        let first = owners.next()?;
-        let information = information(tid, fd.0)?;
+        let held = self.locks.of(process).filter(|held| held.kind == kind && held.file == file);
+        let owners: Vec<Owner> = held.map(|held| held.owner).collect();
+        let task = self.trees[process].tasks.iter().find(|task| task.tid == tid)?;
+        let locked_as = task.open.get(fd.0).and_then(|open| open.locked_as);
+        if locked_as.is_some_and(|owner| owners.contains(&owner)) {
+            return locked_as;
+        }
+        let first = *owners.first()?;
+        let information = self.paths.information(task, fd.0)?;
         let has = if kind == LockKind::Flock { information.flock } else { information.ofd };
         if !has {
             return None;
         }
-        if owners.any(|other| other != first) {
+        if owners.iter().any(|other| *other != first) {
             // Two descriptions of one file, both locked: which of the two is not told.
             self.run.left.uncertain.insert("several open files of one program lock the same file".into());
         }
@@ -177,7 +179,10 @@ impl Machine {
             }
             Some(Open { lockable: Lockable::Nothing, .. }) => None,
             // The file of a lock has been met: it was named as the lock was taken.
-            Some(_) | None => Paths::inode(tid, fd).and_then(|inode| self.paths.name_met(&inode)),
+            Some(_) | None => {
+                let inode = task.map_or_else(|| Paths::inode(tid, fd), |task| Paths::inode_of(task, fd));
+                inode.and_then(|inode| self.paths.name_met(&inode))
+            }
         };
         name.is_some_and(|name| self.locks.of(process).any(|held| held.file == name))
     }

@@ -3,6 +3,7 @@
 //! Inodes are named by the path under which they were first met in an execution, so that a name is the same in every
 //! execution that began with the same steps. What lies outside of the state folders is nobody's concern.
 
+mod opened;
 mod walk;
 
 use std::collections::HashMap;
@@ -13,14 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 
 use super::descriptors::{Lockable, Open};
 use super::names::Names;
-use super::task::Task;
+use super::task::{Information, Task};
 use crate::books::places::{File, Inode, Kind, Place};
 use crate::explore::step::Object;
 
+use opened::{Opened, OwnEntries};
 pub(crate) use walk::{Found, Naming};
 
 /// A state folder.
@@ -46,6 +48,7 @@ pub(crate) struct Paths {
     kept: HashMap<Inode, OwnedFd>,
     /// What outside paths are: the text of a link, or no link.
     links: FxHashMap<String, Option<String>>,
+    own: OwnEntries,
     /// Paths known to lead outside, with whether a link at their end is followed.
     outside: FxHashSet<(String, bool)>,
 }
@@ -70,6 +73,7 @@ impl Paths {
             met: FxHashMap::default(),
             kept: HashMap::new(),
             links: FxHashMap::default(),
+            own: OwnEntries::open()?,
             outside: FxHashSet::default(),
         })
     }
@@ -97,18 +101,18 @@ impl Paths {
         if let Some(known) = task.open.get(fd) {
             return known.file.clone();
         }
-        let link = format!("/proc/{}/fd/{fd}", task.tid);
-        let path = fs::read_link(&link).ok()?;
-        let text = path.to_string_lossy();
+        let opened = Opened::of(task, fd);
+        let text = opened.path(&self.own)?;
         let file = match self.inside(text.strip_suffix(" (deleted)").unwrap_or(&text)) {
             None => None,
             Some((root, relative)) => {
-                let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
+                let stat = opened.stat()?;
                 let shown = self.show(process, root, relative);
                 Some(self.file(&stat, &shown.into()))
             }
         };
-        task.open.remember(fd, Open { file: file.clone(), lockable: Lockable::Unknown, access: None });
+        let open = Open { file: file.clone(), lockable: Lockable::Unknown, access: None, locked_as: None };
+        task.open.remember(fd, open);
         file
     }
 
@@ -122,20 +126,20 @@ impl Paths {
             Some(Lockable::Nothing) => return None,
             Some(Lockable::Unknown) | None => {}
         }
-        let file = self.lockable_outside(process, task.tid, fd);
+        let file = self.lockable_outside(process, task, fd);
         if let Some(open) = task.open.get_mut(fd) {
             open.lockable = Lockable::of(file.clone());
         }
         file
     }
 
-    fn lockable_outside(&mut self, process: usize, tid: u32, fd: i32) -> Option<File> {
-        let link = format!("/proc/{tid}/fd/{fd}");
-        let path = fs::read_link(&link).ok()?;
-        let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
+    fn lockable_outside(&mut self, process: usize, task: &Task, fd: i32) -> Option<File> {
+        let opened = Opened::of(task, fd);
+        let path = opened.path(&self.own)?;
+        let stat = opened.stat()?;
         let is_file =
             matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory);
-        let path = path.to_str().filter(|path| is_file && path.starts_with('/'))?;
+        let path = Some(path).filter(|path| is_file && path.starts_with('/'))?;
         let mut shown = String::new();
         for name in path.split('/').filter(|name| !name.is_empty()) {
             shown.push('/');
@@ -144,11 +148,19 @@ impl Paths {
         Some(self.file(&stat, &shown.into()))
     }
 
-    /// The inode of a descriptor.
+    /// The inode of a descriptor of a process that need not be known.
     pub fn inode(pid: u32, fd: i32) -> Option<Inode> {
-        let link = format!("/proc/{pid}/fd/{fd}");
-        let stat = statat(rustix::fs::CWD, link.as_str(), AtFlags::empty()).ok()?;
-        Some((stat.st_dev, stat.st_ino))
+        Opened::by_entry(pid, fd).inode()
+    }
+
+    /// The inode of a descriptor.
+    pub fn inode_of(task: &Task, fd: i32) -> Option<Inode> {
+        Opened::of(task, fd).inode()
+    }
+
+    /// What the open file of a descriptor is like, and which locks it holds.
+    pub fn information(&self, task: &Task, fd: i32) -> Option<Information> {
+        Opened::of(task, fd).information(task, fd, &self.own)
     }
 
     /// The state folder that a path of a command lies in, and the path from there.
@@ -164,6 +176,11 @@ impl Paths {
     /// Whether a path of a command lies below a state folder, and is not one.
     pub fn is_below(&self, path: &str) -> bool {
         self.inside(path).is_some_and(|(_, relative)| !relative.is_empty())
+    }
+
+    /// Whether a path of a command is a state folder.
+    pub fn is_root(&self, path: &str) -> bool {
+        self.roots.iter().any(|root| root.path == path)
     }
 
     /// Whether a path of a command is a state folder, or lies below one.

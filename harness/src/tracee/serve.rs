@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -362,12 +363,17 @@ impl Machine {
     /// A task that was not heard of before.
     pub(super) fn hear_of(&mut self, process: usize, tid: u32) {
         let numbers = self.numbers_of(process, tid);
+        let folder = self.first_folder(process, tid);
         let tree = &mut self.trees[process];
         let number = tree.heard;
         tree.heard += 1;
         tree.is_many |= number > 0;
         let open = Descriptors::new(!tree.shares && !self.options.allow_uncontrolled);
-        let task = Task::new(tid, numbers, number, open);
+        let mut task = Task::new(tid, numbers, number, open);
+        task.folder = folder;
+        if let Some((_, handle)) = tree.root.as_ref().filter(|(root, _)| *root == task.pid) {
+            task.handle.set(Arc::clone(handle)).expect("it is new");
+        }
         // A thread other than the first is told to others by its number here, in clones as well: nobody signals one of those.
         tree.pids.extend([if task.pid == tid { task.own_pid } else { tid }, task.own_pid]);
         let is_new = !tree.tasks.iter().any(|known| known.pid == task.pid);

@@ -207,14 +207,19 @@ impl Machine {
         };
         let mut interrupted = Vec::new();
         let mut unclear = None;
+        let mut watched = std::mem::take(&mut self.trees[process].watched);
+        let tree = &self.trees[process];
         for task in &tree.tasks {
             let Some(held) = task.held.as_ref().filter(|held| waits(held)) else { continue };
-            match signalled(task.pid, task.tid, blocked_meanwhile(&held.stop)) {
+            let Ok(status) = watched.status(task.pid, task.tid) else { continue };
+            match signalled(task.pid, task.tid, &status, blocked_meanwhile(&held.stop)) {
                 Signalled::No => {}
                 Signalled::Yes => interrupted.push(held.stop),
                 Signalled::Perhaps => unclear = Some(held.prediction.label.clone()),
             }
         }
+        watched.keep_status_of(|tid| tree.held(tid).is_some());
+        self.trees[process].watched = watched;
         if let Some(label) = unclear {
             let what = format!("a signal for p{} may have been for any of its threads: {label}", process + 1);
             self.run.left.spoilt.insert(what);
@@ -274,14 +279,14 @@ enum Signalled {
     Perhaps,
 }
 
-/// Whether a signal is there for a task of a process, which blocks only these, or those that it blocks as it stands.
-fn signalled(pid: u32, tid: u32, blocked: Option<u64>) -> Signalled {
-    let Ok(status) = procfs::record(format!("/proc/{pid}/task/{tid}/status")) else { return Signalled::No };
-    let unblocked = !blocked.unwrap_or_else(|| signals(&status, "SigBlk:"));
-    if signals(&status, "SigPnd:") & unblocked != 0 {
+/// Whether a signal is there for a task of a process, of which `/proc` says this, and which blocks only these, or those that it blocks
+/// as it stands.
+fn signalled(pid: u32, tid: u32, status: &str, blocked: Option<u64>) -> Signalled {
+    let unblocked = !blocked.unwrap_or_else(|| signals(status, "SigBlk:"));
+    if signals(status, "SigPnd:") & unblocked != 0 {
         return Signalled::Yes;
     }
-    let shared = signals(&status, "ShdPnd:") & unblocked;
+    let shared = signals(status, "ShdPnd:") & unblocked;
     if shared == 0 {
         return Signalled::No;
     }

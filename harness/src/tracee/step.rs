@@ -349,11 +349,19 @@ impl Machine {
             Effect::None | Effect::GiveUp(_) => {}
             Effect::Take(wanted, ask) => {
                 self.locks.take(*wanted);
-                if *ask == Ask::Wait && wanted.kind != LockKind::Posix {
-                    let task = self.trees[process].tasks.iter().find(|task| task.tid == tid);
-                    if let (Some(task), Deed::Lock { file: Fd(fd), .. }) = (task, told) {
+                if wanted.kind == LockKind::Posix {
+                    return Ok(Reply::Continue);
+                }
+                let task = self.trees[process].task(tid);
+                if let (Some(task), Deed::Lock { file: Fd(fd), .. }) = (task, told) {
+                    if let Some(open) = task.open.get_mut(*fd) {
+                        open.locked_as = Some(wanted.owner);
+                    }
+                    if *ask == Ask::Wait {
                         behalf::take(task.descriptor(*fd)?, wanted)?;
                     }
+                }
+                if *ask == Ask::Wait {
                     return Ok(Reply::Value(0));
                 }
             }

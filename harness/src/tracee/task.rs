@@ -1,9 +1,12 @@
 //! One task of a tree, as the kernel shows it: its process, its working folder, its descriptors.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
+use nix::errno::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::descriptors::Descriptors;
@@ -21,6 +24,8 @@ pub(crate) struct Task {
     pub pid: u32,
     /// The pid of its process as it knows it itself.
     pub own_pid: u32,
+    /// A descriptor of its process, from when it is first asked for.
+    pub handle: OnceCell<Arc<OwnedFd>>,
     /// How many tasks of the tree were heard of before it.
     pub number: usize,
     /// Its working folder, where that is known.
@@ -57,6 +62,7 @@ impl Task {
             tid,
             pid,
             own_pid,
+            handle: OnceCell::new(),
             number,
             folder: None,
             open,
@@ -69,7 +75,17 @@ impl Task {
 
     /// A copy of one of its descriptors, of the same open file description.
     pub fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
-        Ok(pidfd_getfd(handle(self.pid)?, number, PidfdGetfdFlags::empty())?)
+        if number < 0 {
+            return Err(Errno::EBADF.into());
+        }
+        let handle = match self.handle.get() {
+            Some(known) => known,
+            None => self.handle.get_or_init({
+                let handle = Arc::new(handle(self.pid)?);
+                || handle
+            }),
+        };
+        Ok(pidfd_getfd(handle, number, PidfdGetfdFlags::empty())?)
     }
 }
 
@@ -122,21 +138,27 @@ pub(crate) struct Information {
     pub process: Option<u32>,
 }
 
+impl Information {
+    /// Of the text of `/proc/<pid>/fdinfo/<number>`.
+    pub fn read(text: &str) -> Self {
+        let mut information = Self::default();
+        for line in text.lines() {
+            if let Some(lock) = line.strip_prefix("lock:") {
+                information.flock |= lock.contains(" FLOCK ");
+                information.ofd |= lock.contains(" OFDLCK ");
+            } else if let Some(flags) = line.strip_prefix("flags:") {
+                information.flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
+            } else if let Some(pid) = line.strip_prefix("Pid:") {
+                information.process = pid.trim().parse().ok();
+            }
+        }
+        information
+    }
+}
+
 /// What is said of a descriptor; nothing where it is not open.
 pub(crate) fn information(task: u32, fd: i32) -> Option<Information> {
-    let text = procfs::record(format!("/proc/{task}/fdinfo/{fd}")).ok()?;
-    let mut information = Information::default();
-    for line in text.lines() {
-        if let Some(lock) = line.strip_prefix("lock:") {
-            information.flock |= lock.contains(" FLOCK ");
-            information.ofd |= lock.contains(" OFDLCK ");
-        } else if let Some(flags) = line.strip_prefix("flags:") {
-            information.flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
-        } else if let Some(pid) = line.strip_prefix("Pid:") {
-            information.process = pid.trim().parse().ok();
-        }
-    }
-    Some(information)
+    Some(Information::read(&procfs::record(format!("/proc/{task}/fdinfo/{fd}")).ok()?))
 }
 
 /// The numbers of a process's descriptors.

@@ -61,7 +61,7 @@ pub(crate) struct Tree {
     pub command: usize,
     pub commands: Vec<Command>,
     /// The command's first process, and a descriptor of it.
-    pub root: Option<(u32, OwnedFd)>,
+    pub root: Option<(u32, Arc<OwnedFd>)>,
     pub tasks: Vec<Task>,
     /// Calls that send a signal to others of the tree, the end of a child among them: they wait until these may hear of it.
     pub leaving: Vec<(Notification, Known)>,
@@ -248,7 +248,7 @@ impl Tree {
 
     /// Its command has begun, in this process.
     pub fn has_root(&mut self, pid: u32, handle: OwnedFd) {
-        self.root = Some((pid, handle));
+        self.root = Some((pid, Arc::new(handle)));
         self.starting = false;
     }
 

@@ -25,6 +25,7 @@ pub(crate) struct Watched {
     stat: FxHashMap<u32, File>,
     call: FxHashMap<u32, File>,
     children: FxHashMap<u32, File>,
+    status: FxHashMap<u32, File>,
     /// The threads of a process, and how many tasks its tree had started when they were listed.
     threads: FxHashMap<u32, (usize, Vec<u32>)>,
 }
@@ -95,6 +96,18 @@ impl Watched {
             Ok(listed) if listed.len() < SHORT => procfs::numbers(&listed),
             _ => procfs::children_of_single(pid),
         }
+    }
+
+    /// What `/proc` says of a task that is held.
+    pub fn status(&mut self, pid: u32, tid: u32) -> io::Result<String> {
+        let mut status = || read(&mut self.status, tid, || format!("/proc/{pid}/task/{tid}/status"));
+        // The one that is open may be of somebody who had that number before.
+        status().or_else(|_| status())
+    }
+
+    /// Closes the status of all but these.
+    pub fn keep_status_of(&mut self, is_kept: impl Fn(u32) -> bool) {
+        self.status.retain(|tid, _| is_kept(*tid));
     }
 
     /// Closes what tells the children of others than a slot and its family.

@@ -47,6 +47,8 @@ static int how(const char *text) {
 
 static void *run(void *from);
 
+static void *idle(void *nothing) { pause(); return nothing; }
+
 /* The child that was forked last. */
 static pid_t youngest;
 
@@ -196,6 +198,11 @@ static void *run(void *from) {
         else if (!strcmp(op, "range")) { int slot = atoi(NEXT); tell("range", syscall(436 /* close_range */, fds[slot], fds[slot], 0)); }
         else if (!strcmp(op, "swapper")) { swapped[0] = fds[atoi(NEXT)]; swapped[1] = fds[atoi(NEXT)];
             if (clone(swap, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, 0) < 0) _exit(8); }
+        else if (!strcmp(op, "crowd")) { pthread_attr_t small; pthread_attr_init(&small); pthread_attr_setstacksize(&small, 1 << 14);
+            for (int n = atoi(NEXT); n--;) if (pthread_create(&thread, &small, idle, 0)) _exit(8); }
+        else if (!strcmp(op, "count")) { /* numbers of processes on from its own, if that file is there, and no more */
+            if (!unlink(NEXT)) { int last = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+                if (dprintf(last, "%d", getpid()) < 0) _exit(8); close(last); } }
         else if (!strcmp(op, "exec")) { execv("/proc/self/exe", words + at - 1); tell("exec", -1); }
         else if (!strcmp(op, "exit")) { _exit(atoi(NEXT)); }
         else { fprintf(stderr, "what is %s?\n", op); _exit(99); }

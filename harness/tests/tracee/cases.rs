@@ -404,6 +404,18 @@ fn what_cannot_be_foreseen_is_refused_by_name(zygote: &Zygote) {
             "the unknown request 0x40087afe: n",
         ),
         ("import ctypes; ctypes.CDLL(None).syscall(1000)", "system call 1000", "is not known"),
+        // CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD and CLONE_SYSVSEM.
+        (
+            "import ctypes as c; l=c.CDLL(None); s=(c.c_char*65536)(); l.clone(l.getpid, c.c_void_p(c.addressof(s)+65520), 0x50b00, None)",
+            "clone",
+            "a thread with descriptors of its own",
+        ),
+        // CLOSE_RANGE_UNSHARE
+        (
+            "import ctypes,threading; t=threading.Thread(target=lambda: ctypes.CDLL(None).syscall(436, 100, 100, 2)); t.start(); t.join()",
+            "close_range",
+            "gives a thread descriptors of its own",
+        ),
     ] {
         let mut lab = Lab::open(zygote, counter, &[python(script)], Options::default()).expect("a machine");
         match lab.run(&mut in_turn()) {

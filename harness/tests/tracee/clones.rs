@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use flockwork_harness::explore::machine::End;
 use flockwork_harness::explore::strategy::Coverage;
 use flockwork_harness::explore::strategy::exhaustive::Exhaustive;
 use flockwork_harness::explore::strategy::random::Random;
@@ -21,6 +22,7 @@ pub const ALL: &[Case] = &[
     ("clones_are_told_what_started_programs_are_told", clones_are_told_what_started_programs_are_told),
     ("what_a_fork_does_not_hand_on_is_refused", what_a_fork_does_not_hand_on_is_refused),
     ("what_cannot_be_cloned_is_started_and_told", what_cannot_be_cloned_is_started_and_told),
+    ("a_clone_that_meets_its_number_begins_anew", a_clone_that_meets_its_number_begins_anew),
     ("clones_that_would_see_another_world_are_an_error", clones_that_would_see_another_world_are_an_error),
 ];
 
@@ -239,4 +241,29 @@ fn clones_that_would_see_another_world_are_an_error(zygote: &Zygote) {
         assert!(!lab.machine.ran_clones());
         assert!(lab.see(&execution).commands[0][0].starts_with("Exited(0)"));
     }
+}
+
+/// Threads take one number after the other, and come upon that which another clone is to have.
+fn a_clone_that_meets_its_number_begins_anew(zygote: &Zygote) {
+    let test = "a_clone_that_meets_its_number_begins_anew";
+    let can_count = Path::new("/proc/sys/kernel/ns_last_pid").exists();
+    if !can_clone(test)
+        || !skip_unless(actor(Build::Static).is_some(), "gcc", test)
+        || !skip_unless(can_count, "/proc/sys/kernel/ns_last_pid", test)
+    {
+        return;
+    }
+    let outside = tempfile::tempdir().expect("a folder");
+    let flag = outside.path().join("flag");
+    // The second clone's number follows soon after the first's.
+    let commands = [act(&format!("count {} crowd 200 stat n", flag.display())), act("crowd 1 stat n")];
+    let mut lab = Lab::open(zygote, counter, &commands, with(ForkServer::Auto)).expect("a machine");
+    for _ in 0..4 {
+        fs::write(&flag, "").expect("written");
+        let execution = lab.run(&mut Turns(vec![0, 1], 0)).expect("an execution by clones");
+        assert_eq!(execution.end, End::Completed);
+        assert!(!flag.exists());
+    }
+    let cloned = lab.machine.cloned();
+    assert_eq!((cloned.refused.as_deref(), cloned.executions), (None, 4), "{cloned:?}");
 }

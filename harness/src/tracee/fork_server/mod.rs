@@ -46,6 +46,8 @@ const SOON: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a pid may take to be free again.
 const FREE: Duration = Duration::from_secs(2);
+/// The same where others of the execution are there already, one of whom may have it.
+const FREE_BESIDE_OTHERS: Duration = Duration::from_millis(200);
 
 /// A program that stands before its first visible step, ready to be cloned.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ pub(crate) struct Template {
     /// Open files whose offsets its clones must not share.
     files: Vec<Open>,
     /// Its working folder, where whoever puts the state folders back may have made that anew.
-    folder: Option<String>,
+    pub folder: Option<String>,
     /// What it did outside of the state folders.
     outside: Outside,
     made: Instant,
@@ -91,12 +93,32 @@ pub(super) struct Forks {
     told: Cloned,
     /// A clone that was heard of before its template said that it is there.
     early: Option<Notification>,
+    /// Whether a clone could not be had because another process of the same execution has its number.
+    has_met_its_number: bool,
 }
 
 impl Forks {
     pub fn new(wanted: ForkServer) -> Self {
         let told = Cloned::default();
-        Self { wanted, nest: None, suspended: false, by_clone: false, mistrust: None, told, early: None }
+        Self {
+            wanted,
+            nest: None,
+            suspended: false,
+            by_clone: false,
+            mistrust: None,
+            told,
+            early: None,
+            has_met_its_number: false,
+        }
+    }
+
+    /// Whether a clone met its own number just now. Processes get numbers one after the other, so another beginning gets others.
+    pub fn has_met_its_number(&mut self) -> bool {
+        let has = std::mem::take(&mut self.has_met_its_number);
+        if has {
+            self.told.refused = None;
+        }
+        has
     }
 
     fn can(&self) -> bool {
@@ -319,6 +341,8 @@ impl Machine {
             template.pid
         };
         let begun = Instant::now();
+        let has_others = self.trees.iter().any(|tree| !tree.tasks.is_empty());
+        let free = if has_others { FREE_BESIDE_OTHERS } else { FREE };
         loop {
             let stop = self.trees[process].templates[command].stop;
             self.forks.early = None;
@@ -331,7 +355,7 @@ impl Machine {
             };
             self.trees[process].templates[command].stop = next;
             match guard::result(&next) {
-                error if error == -i64::from(libc::EEXIST) && begun.elapsed() < FREE => {
+                error if error == -i64::from(libc::EEXIST) && begun.elapsed() < free => {
                     // What the last execution left is about to be gone.
                     std::thread::sleep(Duration::from_micros(50));
                 }
@@ -340,6 +364,7 @@ impl Machine {
                     return Err(format!("its working folder {} is gone", folder.unwrap_or_default()));
                 }
                 error @ ..=0 => {
+                    self.forks.has_met_its_number = error == -i64::from(libc::EEXIST) && has_others;
                     let error = io::Error::from_raw_os_error(error.unsigned_abs() as i32);
                     return Err(format!("the kernel does not clone it: {error}"));
                 }

@@ -132,21 +132,20 @@ impl Machine {
             return Ok(None);
         }
         let touched = self.run.left.touched_outside.len();
+        let outside = self.run.outside.clone();
         match self.judge(process, tid, &told)? {
-            Foreseen::Reply(reply) => Ok(Some(reply)),
+            Foreseen::Reply(reply) => return Ok(Some(reply)),
             Foreseen::Perhaps(known) => {
-                let is_within = is_of_state(&known);
-                if is_within || self.run.left.touched_outside.len() > touched {
-                    return Ok(None);
+                let is_for_clones = is_of_state(&known) || self.run.left.touched_outside.len() > touched;
+                if !is_for_clones && self.predict(process, tid, &told, &known)?.is_private() {
+                    self.go_on(process, tid, &known);
+                    return Ok(Some(Reply::Continue));
                 }
-                let prediction = self.predict(process, tid, &told, &known)?;
-                if !prediction.is_private() {
-                    return Ok(None);
-                }
-                self.go_on(process, tid, &known);
-                Ok(Some(Reply::Continue))
             }
         }
+        // The clones make the call, and not the template.
+        self.run.outside = outside;
+        Ok(None)
     }
 
     /// What a fork does not hand on and only the task itself can tell of: what clones cannot have is refused, and what they can
