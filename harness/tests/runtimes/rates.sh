@@ -56,6 +56,8 @@ try() {
     [ "$way" = controlled ] || words+=(--set "rounds.budget={rounds=1000,time=\"$each\"}")
     nice -n "${NICE:-19}" "$flockwork" "${words[@]}" >report 2>errors
     local code=$? count
+    # What could not be run says why, and counts as nothing.
+    [ -s report ] || { echo "$finding $way $seed: $(head -n 1 errors)" >&2; return; }
     if [ "$way" = controlled ]; then
         count=$(value found_by_schedule)
         [ $code = 100 ] && code=0 || code=1
