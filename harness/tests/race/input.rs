@@ -171,8 +171,8 @@ fn a_device_and_a_folder_that_cannot_be_written() {
     workshop.program("tool", tool);
     fs::set_permissions(workshop.state(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = contents(&workshop.state());
-    let report = workshop.json(&["--free", "--executions", "2", "--seed", "1"], &["./tool", "./tool"], 0);
-    assert_eq!(report["scenarios"][0]["executions"], 2, "{report:#}");
+    let report = workshop.json(&["--free", "--executions", "12", "--seed", "1"], &["./tool", "./tool"], 0);
+    assert_eq!(report["scenarios"][0]["executions"], 12, "{report:#}");
     assert_eq!(contents(&workshop.state()), before);
     assert_eq!(fs::metadata(workshop.state()).unwrap().permissions().mode() & 0o777, 0o555);
     fs::set_permissions(workshop.state(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -185,8 +185,8 @@ fn hard_links_stay_links_in_the_copy() {
     workshop.place.file("state/one", "");
     fs::hard_link(workshop.state().join("one"), workshop.state().join("two")).unwrap();
     let before = contents(&workshop.state());
-    let report = workshop.json(&["--free", "--executions", "3", "--seed", "1"], &["./tool", "./tool"], 0);
-    assert_eq!(report["scenarios"][0]["executions"], 3, "{report:#}");
+    let report = workshop.json(&["--free", "--executions", "12", "--seed", "1"], &["./tool", "./tool"], 0);
+    assert_eq!(report["scenarios"][0]["executions"], 12, "{report:#}");
     assert_eq!(contents(&workshop.state()), before);
 }
 
@@ -195,7 +195,7 @@ fn what_commands_close_to_their_owner_is_put_back_all_the_same() {
     let workshop = Workshop::new(SOUND);
     let close = "sh -c 'mkdir -p {state}/closed/within && echo x >{state}/closed/n && echo x >{state}/n && \
                  chmod 000 {state}/n && chmod 500 {state}/closed/within && chmod 400 {state}/closed'";
-    let words = ["--state", "state", "--free", "--executions", "3", "--seed", "1", "--", close, "true"];
+    let words = ["--state", "state", "--free", "--executions", "12", "--seed", "1", "--", close, "true"];
     let before = contents(&workshop.state());
     let mut race = workshop.race(&words);
     if nix::unistd::geteuid().is_root() {
@@ -210,7 +210,7 @@ fn what_commands_close_to_their_owner_is_put_back_all_the_same() {
         race = bare;
     }
     let output = ends_with(&mut race, 0);
-    assert!(said(&output).contains("3 executions that overlap"), "{}", said(&output));
+    assert!(said(&output).contains("12 executions that overlap"), "{}", said(&output));
     assert_eq!(contents(&workshop.state()), before);
     assert_eq!(workshop.place.remains(), Vec::<std::path::PathBuf>::new());
 }

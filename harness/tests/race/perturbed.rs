@@ -91,7 +91,7 @@ fn commands_are_not_blamed_for_calls_that_a_signal_interrupts_while_they_are_del
 fn what_commands_that_run_freely_change_elsewhere_is_told() {
     let workshop = Workshop::new(&format!("{SOUND}echo x >>elsewhere\n"));
     for flags in [&["--free"][..], &["--perturb", "0..1us"]] {
-        let flags = [flags, &["--executions", "4", "--seed", "1"]].concat();
+        let flags = [flags, &["--executions", "12", "--seed", "1"]].concat();
         let report = workshop.json(&flags, &["./tool", "./tool"], 0);
         let scenario = &report["scenarios"][0];
         if !are_delayed("what_commands_that_run_freely_change_elsewhere", scenario) {
@@ -99,6 +99,6 @@ fn what_commands_that_run_freely_change_elsewhere_is_told() {
         }
         let elsewhere = workshop.path().canonicalize().unwrap().join("elsewhere").display().to_string();
         assert_eq!(scenario["also_touched"], serde_json::json!([elsewhere]), "{scenario:#}");
-        assert_eq!(scenario["executions"], 4, "{scenario:#}");
+        assert_eq!(scenario["executions"], 12, "{scenario:#}");
     }
 }
