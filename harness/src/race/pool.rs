@@ -29,7 +29,7 @@ use crate::tracee::{Left, Machine, Planned, TraceeError};
 /// Grounds at the beginning: one that is raced in, and one that is prepared.
 const GROUNDS_FIRST: usize = 2;
 /// Most grounds: a delete that waits may take several times as long as the race before it.
-const GROUNDS_MAX: usize = 6;
+const GROUNDS_MAX: usize = 8;
 
 /// What came of running an execution; the inner error is the machine's.
 pub(super) type Ran = Result<Result<(Execution<Left>, Played), TraceeError>, RaceError>;

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{self, kill};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -41,8 +44,7 @@ impl Machine {
                 let why = format!("process {} does not die of SIGKILL", alive[0]);
                 return Err(io::Error::other(why).into());
             }
-            // The dying need the processor that this thread runs on.
-            std::thread::sleep(Duration::from_micros(50));
+            await_death(alive[0]);
         }
         let tree = &mut self.trees[process];
         if let Some((root, _)) = tree.root.take() {
@@ -160,8 +162,19 @@ fn wait_until_dead(pid: u32) -> Result<()> {
         if deadline.is_over() {
             return Err(io::Error::other(format!("process {pid} does not die of SIGKILL")).into());
         }
-        // The dying need the processor that this thread runs on.
-        std::thread::sleep(Duration::from_micros(50));
+        await_death(pid);
     }
     Ok(())
+}
+
+/// Leaves the processor to whoever is dying, until this one is dead, or for a while.
+fn await_death(pid: u32) {
+    let at_most = TimeSpec::from_duration(Duration::from_millis(1));
+    match handle(pid) {
+        Ok(handle) => {
+            // Dead or not: whoever called looks again.
+            _ = ppoll(&mut [PollFd::new(handle.as_fd(), PollFlags::POLLIN)], Some(at_most), None);
+        }
+        Err(_) => std::thread::sleep(Duration::from_micros(50)),
+    }
 }

@@ -16,7 +16,7 @@ use super::{Place, flockwork, is_set, is_usable, said};
 /// Commands of each kind, in turns.
 const COMMANDS: usize = 200;
 /// Rounds of each kind, in turns.
-const ROUNDS: u64 = 10;
+const ROUNDS: u64 = 40;
 /// Free pairs of a kind.
 const PAIRS: usize = 40;
 /// Controlled executions of the short race and of the long one: what is between them is no start.
