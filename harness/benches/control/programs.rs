@@ -215,8 +215,9 @@ impl Size {
 
 const HOW: [(&str, ForkServer); 2] = [("off", ForkServer::Off), ("auto", ForkServer::Auto)];
 
-/// Runs one pair again and again, started and then as clones or one of these alone, and tells what an execution took of the controller: its own time, and
-/// how many stops that was for. Times of processors scatter less on a busy machine than what the clock says.
+/// Runs one pair again and again, started and then as clones or one of these alone, and tells what an execution took of the
+/// controller: its own time, and how many stops that was for. Times of processors scatter less on a busy machine than what the
+/// clock says.
 pub fn profile(zygote: &mut Zygote, name: &str, executions: u32, how: Option<&str>) {
     let built = tempfile::tempdir().expect("a folder");
     let before = here(processor());

@@ -77,20 +77,18 @@ pub fn processes(ground: &str, id: Option<&str>, among: Among) -> Vec<u32> {
         None => is_of(ground, pid),
         Some(id) => is_of(ground, pid) && is_about(id, pid),
     };
-    let lives = |pid: u32| procfs::lives(pid);
     let candidates = match among {
         Among::Everybody => procfs::pids(),
         Among::OurOwn => below(own),
     };
-    candidates.into_iter().filter(|&pid| pid != own && is_meant(pid) && lives(pid)).collect()
+    candidates.into_iter().filter(|&pid| pid != own && is_meant(pid) && procfs::lives(pid)).collect()
 }
 
 /// Whether anybody of a ground is seen below the calling process. It takes a small part of the time of [`processes`], and may
 /// miss somebody whose parent ends meanwhile: only what it sees is told.
 #[must_use]
 pub fn sees_any(ground: &str) -> bool {
-    let lives = |pid: u32| procfs::lives(pid);
-    procfs::descendants(std::process::id()).into_iter().any(|pid| is_of(ground, pid) && lives(pid))
+    procfs::descendants(std::process::id()).into_iter().any(|pid| is_of(ground, pid) && procfs::lives(pid))
 }
 
 /// All that may be below a process, but for its own copies: whoever's parent is gone by the time that it is looked at may be.

@@ -17,7 +17,7 @@ impl Machine {
         self.forks.begin();
         for _ in 0..BEGINNINGS_MAX {
             match self.start_all() {
-                Err(TraceeError::NotCloneable(_)) if self.forks.has_met_its_number() => {
+                Err(TraceeError::NotCloneable(_)) if self.forks.forgive_taken_number() => {
                     (0..self.trees.len()).try_for_each(|process| self.clear(process))?;
                     self.reset(planned)?;
                     self.forks.by_clone = true;

@@ -78,12 +78,11 @@ impl Task {
         if number < 0 {
             return Err(Errno::EBADF.into());
         }
-        let handle = match self.handle.get() {
-            Some(known) => known,
-            None => self.handle.get_or_init({
-                let handle = Arc::new(handle(self.pid)?);
-                || handle
-            }),
+        let handle = if let Some(known) = self.handle.get() {
+            known
+        } else {
+            let new = Arc::new(handle(self.pid)?);
+            self.handle.get_or_init(|| new)
         };
         Ok(pidfd_getfd(handle, number, PidfdGetfdFlags::empty())?)
     }

@@ -112,8 +112,9 @@ impl Forks {
         }
     }
 
-    /// Whether a clone met its own number just now. Processes get numbers one after the other, so another beginning gets others.
-    pub fn has_met_its_number(&mut self) -> bool {
+    /// Whether a clone met its own number just now, which is forgotten: processes get numbers one after the other, so another beginning
+    /// gets others.
+    pub fn forgive_taken_number(&mut self) -> bool {
         let has = std::mem::take(&mut self.has_met_its_number);
         if has {
             self.told.refused = None;

@@ -29,8 +29,8 @@ impl OwnEntries {
 /// An open descriptor of a task.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// A copy, of the same open file description. To look at one costs a third of what a look at the task's entry does, which
-    /// the kernel makes anew for every process and number.
+    /// A copy, of the same open file description. To look at one costs less than a look at the task's entry, which the kernel makes
+    /// anew for every process and number.
     Copy(OwnedFd),
     /// Its entry in `/proc`, where no copy can be had.
     Entry(String),
