@@ -232,8 +232,8 @@ impl QuietContainer {
 pub enum ProcessState {
     /// It runs (or sleeps).
     Running,
-    /// It is stopped by a signal.
-    Stopped,
+    /// It is held: it waits for its start, or a freezer or a signal has stopped it.
+    Held,
     /// It has ended.
     Dead,
 }
@@ -243,7 +243,7 @@ impl ProcessState {
     #[must_use]
     pub fn agrees_with(self, status: Status) -> bool {
         match status {
-            Status::Created | Status::Paused => self == Self::Stopped,
+            Status::Created | Status::Paused => self == Self::Held,
             Status::Running => self == Self::Running,
             Status::Stopped => self == Self::Dead,
         }

@@ -78,7 +78,7 @@ impl Check for StatusMismatch {
 fn words(process: ProcessState) -> &'static str {
     match process {
         ProcessState::Running => "running",
-        ProcessState::Stopped => "held or stopped by a signal",
+        ProcessState::Held => "held: it waited for its start, or was frozen or stopped by a signal",
         ProcessState::Dead => "dead",
     }
 }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_running_container_with_a_stopped_process_fails() {
-        let message = case(ProcessState::Stopped, None).must_fail(&StatusMismatch);
+        let message = case(ProcessState::Held, None).must_fail(&StatusMismatch);
         assert!(message.contains("its status was running, but its process was held or stopped"), "{message}");
         assert!(message.contains("p0 start (0.002–0.003 ms)"), "{message}");
     }
@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn agreement_and_a_pause_killed_underway_pass() {
         case(ProcessState::Running, None).must_pass(&StatusMismatch);
-        case(ProcessState::Stopped, Some(killed(1, Pause, 5..=6))).must_pass(&StatusMismatch);
+        case(ProcessState::Held, Some(killed(1, Pause, 5..=6))).must_pass(&StatusMismatch);
     }
 }

@@ -292,5 +292,5 @@ fn process(host: &Host, id: &str, told: &Answer, done: &Done) -> Observed<Proces
     let Some(words) = procfs::command_line(pid) else { return Ok(ProcessState::Dead) };
     let is_started = words.iter().any(|word| *word == format!("/{}", host.ground));
     let is_held = is_frozen || !is_started || matches!(stat.state, 'T' | 't');
-    Ok(if is_held { ProcessState::Stopped } else { ProcessState::Running })
+    Ok(if is_held { ProcessState::Held } else { ProcessState::Running })
 }

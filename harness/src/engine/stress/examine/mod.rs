@@ -106,7 +106,7 @@ impl From<Doing> for ProcessState {
     fn from(doing: Doing) -> Self {
         match doing {
             Doing::Running => Self::Running,
-            Doing::Stopped => Self::Stopped,
+            Doing::Stopped => Self::Held,
             Doing::Dead => Self::Dead,
         }
     }
