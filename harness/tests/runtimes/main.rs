@@ -13,6 +13,7 @@ mod clean;
 mod grounds;
 mod pool;
 mod profiles;
+mod quiet;
 mod race;
 mod scenarios;
 mod speed;
@@ -52,6 +53,11 @@ const ALL: &[Case] = &[
     (
         "what_a_round_leaves_is_told_of_it_while_others_are_played",
         grounds::what_a_round_leaves_is_told_of_it_while_others_are_played,
+    ),
+    ("a_status_that_is_not_true_is_told", quiet::a_status_that_is_not_true_is_told),
+    (
+        "a_process_that_takes_its_time_to_start_is_waited_for",
+        quiet::a_process_that_takes_its_time_to_start_is_waited_for,
     ),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),

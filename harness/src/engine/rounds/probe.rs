@@ -21,8 +21,8 @@ use crate::runtimes::traces::{Seen, Traces};
 use crate::runtimes::{Done, Host, HostError, answer, cgroup};
 use crate::subject::Answer;
 
-/// How long a kill that was acknowledged may take to be seen.
-const STOP_MAX: Duration = Duration::from_millis(500);
+/// How long what was acknowledged may take to be seen of the process: that it was killed, or let go on.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// How long what a deleted container left may take to be gone.
 const GRACE: Duration = Duration::from_secs(1);
 /// What is gone within so much of that is waited for; other rounds are played until the rest of it is over.
@@ -31,6 +31,8 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 const TRIES_MAX: u32 = 3;
 /// How long to wait before either is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long to wait before a process is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 const NO_LIST: Unobserved =
     Unobserved::lacking("the root is the harness's own, and is looked at without the runtime");
@@ -97,7 +99,7 @@ impl Probe {
                 record.set_return_ns(Some(now_ns()));
                 push(&mut round.history, record, told.clone());
             }
-            let process = process(host, id, &told, &done);
+            let process = settled(host, id, &told, &done);
             looks.push_back(Look { state: reply(&done, told), process, files: host.files_of(id) });
         }
         Ok(Self {
@@ -238,15 +240,15 @@ fn await_death(host: &mut Host, container: u32, id: &str, round: &Round) -> Resu
     if !round.history.records.iter().any(|record| is_kill(&record)) {
         return Ok(());
     }
-    let until = Instant::now() + STOP_MAX;
+    let mut deadline = Deadline::after(SETTLE_MAX);
     loop {
         let done = host.perform(Operation::State, id)?;
         let told = answer::read(host.runtime, Operation::State, &done);
         let is_over = told.outcome != Outcome::Ok || told.status == Some(Status::Stopped);
-        if is_over || Instant::now() > until {
+        if is_over || deadline.is_over() {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -268,6 +270,20 @@ fn reply(done: &Done, told: Answer) -> Reply {
     match &done.waiting {
         Some(waiting) => Reply::Silent(format!("it did not end in time: {waiting}")),
         None => Reply::Answered(told),
+    }
+}
+
+/// What the container's own process does, when it does what was told of it, or has had its time to.
+fn settled(host: &Host, id: &str, told: &Answer, done: &Done) -> Observed<ProcessState> {
+    let mut deadline = Deadline::after(SETTLE_MAX);
+    loop {
+        let seen = process(host, id, told, done);
+        let is_at_odds =
+            matches!((&seen, told.status), (Ok(seen), Some(status)) if !seen.agrees_with(status));
+        if !is_at_odds || deadline.is_over() {
+            return seen;
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
