@@ -1,13 +1,11 @@
 //! Whom calls may not reach: processes that are not under control, and those of the harness before all others.
 //!
 //! A command finds a parent that is no part of what is tested: the process under which flockwork starts commands. Signals for that
-//! one, or for everybody, would end the run, or what runs beside it. They are refused by name; where what cannot be foreseen is let
-//! through, they fail with `EPERM` if they could reach the harness, and that is told.
+//! one, or for everybody, would end the run, or what runs beside it. They are refused by name, and if they could reach the harness,
+//! also where what cannot be foreseen is let through: a command that is answered otherwise than it would be shows nothing.
 
 use std::fs;
 use std::io::ErrorKind;
-
-use nix::errno::Errno;
 
 use super::machine::{Machine, Result};
 use super::sent::group_of;
@@ -86,17 +84,12 @@ impl Machine {
             self.refuse(process, stop.task, call, &why)?;
             return Ok(Some(Reply::Continue));
         }
-        if !self.options.allow_uncontrolled {
-            return Err(TraceeError::Harmful {
-                process: process + 1,
-                command: self.program(process, stop.task),
-                call: call.to_owned(),
-                why,
-            });
-        }
-        // What cannot be foreseen is let through, but not this.
-        *self.run.left.uncontrolled.entry(format!("{call} {why}; it failed with EPERM")).or_insert(0) += 1;
-        Ok(Some(Reply::Error(Errno::EPERM)))
+        Err(TraceeError::Harmful {
+            process: process + 1,
+            command: self.program(process, stop.task),
+            call: call.to_owned(),
+            why,
+        })
     }
 
     /// Whom a call may reach of those who are not of the caller's own process.
@@ -162,7 +155,7 @@ impl Machine {
             return Some(Spared::Parent);
         }
         // What was started for the commands beforehand is theirs, though nobody holds it: a container that was set up.
-        if procfs::environment(pid, Marker::VARIABLE).is_some_and(|marker| marker == self.marker) {
+        if self.was_set_up(pid) {
             return None;
         }
         // Nor is anybody harmed who is about to end, or a thread of the kernel: neither has a program, or an environment.
@@ -170,6 +163,14 @@ impl Machine {
             return None;
         }
         Some(if is_of_the_harness(pid) { Spared::Harness } else { Spared::Outside(pid) })
+    }
+
+    /// Whether a process carries the marker: in its environment, or, as the init of runc has another until its start, in the
+    /// name of its control group.
+    fn was_set_up(&self, pid: u32) -> bool {
+        let is_marker = |marker: &str| marker == self.marker;
+        procfs::environment(pid, Marker::VARIABLE).is_some_and(|marker| is_marker(&marker))
+            || procfs::cgroups(pid).is_some_and(|groups| groups.split('/').any(is_marker))
     }
 }
 

@@ -40,6 +40,7 @@ const ALL: &[Case] = &[
     ("two_creates_of_runc_are_found", race::two_creates_of_runc_are_found),
     ("two_creates_of_crun_are_not_found_to_differ", race::two_creates_of_crun_are_not_found_to_differ),
     ("two_kills_are_not_found_to_differ", race::two_kills_are_not_found_to_differ),
+    ("what_was_set_up_can_be_killed", race::what_was_set_up_can_be_killed),
     (
         "a_killed_operation_leaves_an_id_that_can_be_used",
         race::a_killed_operation_leaves_an_id_that_can_be_used,

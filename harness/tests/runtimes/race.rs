@@ -109,6 +109,27 @@ pub fn two_kills_are_not_found_to_differ(_: &Zygote) {
     }
 }
 
+/// The container was set up beforehand: a kill or a delete must reach its init, which may not carry the run's marker yet.
+pub fn what_was_set_up_can_be_killed(_: &Zygote) {
+    for runtime in [Runtime::Runc, Runtime::Crun, Runtime::Youki, Runtime::Runsc] {
+        if !is_usable(runtime) {
+            continue;
+        }
+        let subject = runtime.to_string();
+        for operation in ["kill c1", "delete c1"] {
+            for way in [&[][..], &["--perturb", "0..1ms"]] {
+                let words = ["--subject", &subject, "--setup", "create c1", "--executions", "1"];
+                let more = ["--format", "json", "--", operation, "state c2"];
+                let (_folder, output) = race(&[&words[..], way, &more].concat());
+                let scenario = scenario(&output);
+                assert_eq!(scenario["violations"].as_array().map(Vec::len), Some(0), "{runtime} {scenario}");
+                assert_eq!(scenario["controlled"], way.is_empty(), "{runtime} {scenario}");
+                assert_eq!(scenario["executions"], 1, "{runtime} {scenario}");
+            }
+        }
+    }
+}
+
 /// A kill leaves what the runtime itself must be able to delete.
 pub fn a_killed_operation_leaves_an_id_that_can_be_used(_: &Zygote) {
     if !is_usable(Runtime::Crun) {
