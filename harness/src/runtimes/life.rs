@@ -9,6 +9,8 @@ use flockwork_judge::answer::Answer;
 use super::{Host, HostError, answer};
 use crate::history::Outcome;
 
+/// How often a create that must succeed is tried.
+const CREATES_MAX: u32 = 3;
 /// How long a container may take to be seen stopped once it was killed.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -58,13 +60,22 @@ fn live(host: &mut Host, id: &str) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Performs an operation that must succeed.
+/// Performs an operation that must succeed. A create that fails is tried again, on an id that was deleted: now and then the
+/// kernel has one fail by itself (it does not seal the copy that youki makes of itself while it holds a page of that).
 pub fn succeed(host: &mut Host, operation: Operation, id: &str) -> Result<(), HostError> {
-    let done = host.perform(operation, id)?;
-    let told = answer::read(host.runtime, operation, &done);
-    if told.outcome == Outcome::Ok {
-        return Ok(());
-    }
+    let mut tries = if operation == Operation::Create { CREATES_MAX } else { 1 };
+    let (done, told) = loop {
+        let done = host.perform(operation, id)?;
+        let told = answer::read(host.runtime, operation, &done);
+        if told.outcome == Outcome::Ok {
+            return Ok(());
+        }
+        tries -= 1;
+        if tries == 0 || told.outcome != Outcome::Failed {
+            break (done, told);
+        }
+        let _ = host.perform(Operation::ForceDelete, id)?;
+    };
     let runtime = host.runtime;
     let why = match done.waiting {
         Some(waiting) => format!("it did not end within {:?}: {waiting}", host.limit()),

@@ -90,3 +90,13 @@ pub fn a_process_that_takes_its_time_to_start_is_waited_for(_: &Zygote) {
     let (classes, told) = played(late, CREATE, "\"start c1\"");
     assert_eq!(classes, Vec::<String>::new(), "{told}");
 }
+
+/// A create of the setup must succeed, and may need to be tried again: that says nothing about the round.
+pub fn a_create_of_the_setup_is_tried_again(_: &Zygote) {
+    if !is_usable(Runtime::Runc) {
+        return;
+    }
+    let once = "*-1-c1/create) [ -e $own/once ] || { : >$own/once; echo busy >&2; exit 1; } ;;";
+    let (classes, told) = played(once, CREATE, LOOK);
+    assert_eq!(classes, Vec::<String>::new(), "{told}");
+}

@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_running_container_with_a_stopped_process_fails() {
         let message = case(ProcessState::Held, None).must_fail(&StatusMismatch);
-        assert!(message.contains("its status was running, but its process was held or stopped"), "{message}");
+        assert!(message.contains("its status was running, but its process was held: "), "{message}");
         assert!(message.contains("p0 start (0.002–0.003 ms)"), "{message}");
     }
 
