@@ -25,7 +25,7 @@ use crate::process::sys::task::{signal_group, signal_process};
 
 /// How long processes may take to die.
 const DEATH: Duration = Duration::from_secs(10);
-/// How long it may take until a process that is stopped, or continued, is, or until the signal of a child's end waits for its parent.
+/// How long it may take until a process that is stopped, or continued, is, or until what a child did waits for its parent as a signal.
 const SOON: Duration = Duration::from_millis(100);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_micros(50);
@@ -81,18 +81,23 @@ impl Machine {
             // The kernel tells the sender why.
             return Ok(Reply::Continue);
         }
-        let mut dead = Vec::new();
+        let (mut dead, mut changed) = (Vec::new(), Vec::new());
         for (pid, does) in others {
             match does {
                 Does::Ends => {
                     self.wait_until_gone(process, pid)?;
                     dead.push(pid);
+                    changed.push(pid);
                 }
-                _ => self.wait_until_halted(process, pid, number == libc::SIGCONT),
+                _ => {
+                    if self.wait_until_halted(process, pid, number == libc::SIGCONT) {
+                        changed.push(pid);
+                    }
+                }
             }
         }
         let is_child = |pid: &u32| Stat::of(*pid).is_some_and(|stat| stat.parent == sender);
-        if dead.iter().any(is_child) && catches(sender) {
+        if changed.iter().any(is_child) && catches(sender) {
             let mut deadline = Deadline::after(SOON);
             while !has_pending(sender, libc::SIGCHLD) && !deadline.is_over() {
                 std::thread::sleep(LOOK);
@@ -160,16 +165,20 @@ impl Machine {
         }
     }
 
-    /// Waits until a process is stopped, or goes on. Whoever is held stops as its call is let go, and whoever has no terminal may not
-    /// stop at all.
-    fn wait_until_halted(&self, process: usize, pid: u32, continues: bool) {
+    /// Waits until a process is stopped, or goes on, and says whether it is. Whoever is held stops as its call is let go, and whoever
+    /// has no terminal may not stop at all.
+    fn wait_until_halted(&self, process: usize, pid: u32, continues: bool) -> bool {
         if self.trees[process].tasks.iter().any(|task| task.pid == pid && task.held.is_some()) {
-            return;
+            return false;
         }
         let mut deadline = Deadline::after(SOON);
-        while Stat::of(pid).is_some_and(|stat| (stat.state == 'T') == continues) && !deadline.is_over() {
+        while Stat::of(pid).is_some_and(|stat| (stat.state == 'T') == continues) {
+            if deadline.is_over() {
+                return false;
+            }
             std::thread::sleep(LOOK);
         }
+        true
     }
 
     /// Processes of a tree are dead that ended by no call of their own: nobody waits for them any more, and their locks went with
