@@ -460,8 +460,7 @@ pub(super) fn binds(runtime: Runtime) -> Result<Vec<spawner::Bind>, RaceError> {
 
 /// Where a program of the runtime lies, and what it finds in its environment.
 pub(super) fn program(host: &Host) -> (PathBuf, Vec<(String, String)>) {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    (host.program.clone(), host.runtime.environment().iter().map(own).collect())
+    (host.program.clone(), host.environment.clone())
 }
 
 fn refused(error: HostError) -> RaceError {

@@ -117,6 +117,8 @@ pub struct Host {
     pub ground: String,
     /// The root that the runtime is given.
     pub root: PathBuf,
+    /// What its commands find in their environment.
+    pub environment: Vec<(String, String)>,
     flags: Vec<String>,
     outputs: PathBuf,
     limit: Duration,
@@ -142,13 +144,12 @@ impl Host {
         let (containers, outputs) = (root.join("state"), root.join("outputs"));
         fs::create_dir_all(&containers)?;
         fs::create_dir_all(&outputs)?;
-        let environment =
-            runtime.environment().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = runtime.environment(&outputs);
         let spawner = Spawner::open(
             zygote,
             Settings {
                 marker: ground.clone(),
-                environment: environment.collect(),
+                environment: environment.clone(),
                 binds: binds(runtime)?,
                 network: if runtime.has_names_in_networks() { Network::Own } else { Network::Shared },
                 ..Settings::default()
@@ -161,6 +162,7 @@ impl Host {
             bundles,
             ground,
             root: containers,
+            environment,
             flags: plan.flags.clone(),
             outputs,
             limit: Duration::from_nanos(plan.time_limit_ns),

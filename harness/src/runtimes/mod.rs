@@ -19,6 +19,8 @@ pub mod traces;
 pub use find::{FindError, Found, find};
 pub use host::{Done, Host, HostError};
 
+use std::path::Path;
+
 use flockwork::Operation;
 
 use crate::plan::rounds::OciPlan;
@@ -63,14 +65,18 @@ impl Runtime {
         }
     }
 
-    /// What its commands find in their environment.
+    /// What its commands find in their environment, where a folder is theirs alone.
     #[must_use]
-    pub const fn environment(self) -> &'static [(&'static str, &'static str)] {
-        match self {
+    pub fn environment(self, own: &Path) -> Vec<(String, String)> {
+        let variable = match self {
             // It looks up the lines of its source for every error otherwise, which takes longer than all it does.
-            Self::Youki => &[("RUST_BACKTRACE", "0")],
-            Self::Runc | Self::Crun | Self::Runsc => &[],
-        }
+            Self::Youki => ("RUST_BACKTRACE", "0".into()),
+            // There it makes a file on which it binds its own program; one that is killed just then leaves it, in /tmp otherwise
+            // (`try_bindfd` in src/libcrun/cloned_binary.c, 1.8.1).
+            Self::Crun => ("_LIBCONTAINER_STATEDIR", own.display().to_string()),
+            Self::Runc | Self::Runsc => return Vec::new(),
+        };
+        vec![(variable.0.to_owned(), variable.1)]
     }
 
     /// Whether it refuses a machine that has cgroups of both versions.

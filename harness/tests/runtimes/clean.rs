@@ -1,5 +1,6 @@
 //! Nothing stays behind: no process, no cgroup, no mount, no folder, whoever is killed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::grounds::leaking;
-use super::{flockwork, is_usable, said, workspace};
+use super::{flockwork, is_usable, run_text, said, workspace};
 
 const UNSUPPORTED: i32 = 96;
 /// What a run ends with that found nothing and proved nothing, as one does that was interrupted.
@@ -307,4 +308,29 @@ fn wait<T>(mut seen: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// crun makes a file outside its root, on which it binds its own program, and one that is killed just then leaves it.
+pub fn a_killed_create_leaves_no_file_elsewhere(_: &Zygote) {
+    if !is_usable(Runtime::Crun) {
+        return;
+    }
+    let copies = || -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir("/tmp").expect("it is there").flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.display().to_string().starts_with("/tmp/crun.")).collect()
+    };
+    let before = copies();
+    let text = "kind = \"stress\"\n[subject]\nname = \"oci\"\nruntime = \"crun\"\n[rounds]\ntogether = [\"create c1\"]\n\
+         kill = 1.0\nkill_within = \"6ms\"\nbudget = { rounds = 40, time = \"600s\" }\n[expect]\nalso = [\"duplicate-create\", \
+         \"not-linearizable\", \"collateral\", \"leftover\", \"unrecoverable\", \"status-mismatch\"]\n";
+    let output = run_text(text);
+    assert!(said(&output).contains("40 rounds, "), "{}", said(&output));
+    // What others make with a crun of their own is gone in an instant.
+    let waited = Instant::now();
+    let left = || copies().difference(&before).cloned().collect::<Vec<_>>();
+    while !left().is_empty() && waited.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(left(), Vec::<PathBuf>::new());
 }

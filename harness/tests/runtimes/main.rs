@@ -61,6 +61,7 @@ const ALL: &[Case] = &[
         quiet::a_process_that_takes_its_time_to_start_is_waited_for,
     ),
     ("a_create_of_the_setup_is_tried_again", quiet::a_create_of_the_setup_is_tried_again),
+    ("a_killed_create_leaves_no_file_elsewhere", clean::a_killed_create_leaves_no_file_elsewhere),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
     ("a_killed_race_leaves_nothing_behind", clean::a_killed_race_leaves_nothing_behind),

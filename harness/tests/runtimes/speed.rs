@@ -77,7 +77,7 @@ fn run_plain(host: &Host, folder: &Path, operations: &[(Operation, usize)], id: 
             let output =
                 |kind: &str| File::create(folder.join(format!("{number}.{kind}"))).expect("writable");
             let mut command = Command::new(&host.program);
-            command.args(&words[1..]).envs(host.runtime.environment().iter().copied());
+            command.args(&words[1..]).envs(host.environment.iter().cloned());
             command
                 .stdin(Stdio::null())
                 .stdout(output("out"))
