@@ -243,6 +243,15 @@ pub fn cgroups(pid: u32) -> Option<String> {
     text(path(pid, "cgroup")).ok()
 }
 
+/// Whether a process is in a control group of this name, or below one, in any hierarchy.
+#[must_use]
+pub fn is_in_cgroup(pid: u32, name: &str) -> bool {
+    // "4:memory:/ground/id"
+    let listed = cgroups(pid).unwrap_or_default();
+    let mut paths = listed.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.any(|path| path.split('/').any(|part| part == name))
+}
+
 /// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.
 #[must_use]
 pub fn ran_ns(pid: u32) -> u64 {

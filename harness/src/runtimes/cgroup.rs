@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::process::procfs;
-
 /// Where hierarchies of cgroups are mounted, of either version.
 #[must_use]
 pub fn hierarchies() -> Vec<PathBuf> {
@@ -100,20 +98,10 @@ pub fn remove(cgroup: &Path) {
     _ = fs::remove_dir(cgroup);
 }
 
-/// Whether a process is in a cgroup of this ground, in any hierarchy.
-#[must_use]
-pub fn holds(ground: &str, pid: u32) -> bool {
-    let Some(listed) = procfs::cgroups(pid) else { return false };
-    // "4:memory:/ground/id"
-    listed
-        .lines()
-        .filter_map(|line| line.splitn(3, ':').nth(2))
-        .any(|path| path.split('/').any(|name| name == ground))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::procfs;
 
     #[test]
     fn hierarchies_of_both_versions_are_found() {
@@ -126,7 +114,7 @@ mod tests {
 
     #[test]
     fn this_very_process_is_in_no_cgroup_of_a_ground() {
-        assert!(!holds("flockwork-no-such-ground", std::process::id()));
+        assert!(!procfs::is_in_cgroup(std::process::id(), "flockwork-no-such-ground"));
         assert!(of("flockwork-no-such-ground", None).is_empty());
     }
 }

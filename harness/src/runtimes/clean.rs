@@ -126,17 +126,13 @@ fn is_of(ground: &str, pid: u32) -> bool {
             (is_value || word.starts_with("--root=")) && word.split('/').any(|part| part == ground)
         })
     };
-    cgroup::holds(ground, pid) || is_marked() || has_root()
+    procfs::is_in_cgroup(pid, ground) || is_marked() || has_root()
 }
 
 /// Whether a process is about one container: by its cgroup, or by its arguments.
 fn is_about(id: &str, pid: u32) -> bool {
-    let is_in = || {
-        let listed = procfs::cgroups(pid).unwrap_or_default();
-        listed.lines().any(|line| line.split('/').any(|name| name == id))
-    };
     let line = procfs::command_line(pid).unwrap_or_default();
-    line.iter().any(|word| word.split('/').any(|part| part == id)) || is_in()
+    line.iter().any(|word| word.split('/').any(|part| part == id)) || procfs::is_in_cgroup(pid, id)
 }
 
 /// Mounts below a folder of this name.

@@ -60,8 +60,8 @@ fn live(host: &mut Host, id: &str) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Performs an operation that must succeed. A create that fails is tried again, on an id that was deleted: now and then the
-/// kernel has one fail by itself (it does not seal the copy that youki makes of itself while it holds a page of that).
+/// Performs an operation that must succeed. A create that fails is tried again, once its id is deleted: youki seals a copy of its
+/// own program, and now and then the kernel refuses that (`EBUSY`).
 pub fn succeed(host: &mut Host, operation: Operation, id: &str) -> Result<(), HostError> {
     let mut tries = if operation == Operation::Create { CREATES_MAX } else { 1 };
     let (done, told) = loop {

@@ -65,7 +65,7 @@ impl Runtime {
         }
     }
 
-    /// What its commands find in their environment, where a folder is theirs alone.
+    /// What its commands find in their environment. The folder is theirs alone.
     #[must_use]
     pub fn environment(self, own: &Path) -> Vec<(String, String)> {
         let variable = match self {

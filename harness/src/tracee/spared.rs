@@ -168,9 +168,8 @@ impl Machine {
     /// Whether a process carries the marker: in its environment, or, as the init of runc has another until its start, in the
     /// name of its control group.
     fn was_set_up(&self, pid: u32) -> bool {
-        let is_marker = |marker: &str| marker == self.marker;
-        procfs::environment(pid, Marker::VARIABLE).is_some_and(|marker| is_marker(&marker))
-            || procfs::cgroups(pid).is_some_and(|groups| groups.split('/').any(is_marker))
+        procfs::environment(pid, Marker::VARIABLE).is_some_and(|marker| marker == self.marker)
+            || procfs::is_in_cgroup(pid, &self.marker)
     }
 }
 

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::{Runtime, find};
-use serde_json::Value;
 
-use super::{flockwork, is_usable, program, said};
+use super::{is_usable, program, run_for_report};
 
 /// The text of a scenario whose runtime is runc, but for a delete by force: in rounds whose number ends in one of these digits it
 /// leaves a file behind, beside which the id can be used. What is done to which id in which root is written to a log.
@@ -48,16 +47,8 @@ pub fn what_a_round_leaves_is_told_of_it_while_others_are_played(_: &Zygote) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let scenario = folder.path().join("tried.toml");
     // Of the last one, too, after which no other is played.
-    fs::write(&scenario, leaking(folder.path(), "26", 6)).expect("writable");
-    let results = folder.path().join("results");
-    let paths = [&scenario, &results].map(|path| path.to_str().expect("UTF-8"));
-    let output = flockwork(&["run", paths[0], "--results-dir", paths[1], "--format", "json"]).output();
-    let output = output.expect("it runs");
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
-    let scenario = &report["scenarios"][0];
+    let scenario = run_for_report(&leaking(folder.path(), "26", 6));
     let rounds = &scenario["rounds"];
     assert_eq!((&rounds["rounds"], scenario["ended"].as_str()), (&6.into(), Some("completed")), "{scenario}");
     let broken = serde_json::json!({ "leftover": { "rounds": 2, "first": 2 } });

@@ -9,11 +9,11 @@ mod program;
 #[path = "../support/serial.rs"]
 mod serial;
 
+mod altered;
 mod clean;
 mod grounds;
 mod pool;
 mod profiles;
-mod quiet;
 mod race;
 mod scenarios;
 mod speed;
@@ -24,6 +24,7 @@ use std::process::{Command, ExitCode, Output};
 
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::{Host, Runtime, find};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use serial::Tally;
@@ -55,12 +56,12 @@ const ALL: &[Case] = &[
         "what_a_round_leaves_is_told_of_it_while_others_are_played",
         grounds::what_a_round_leaves_is_told_of_it_while_others_are_played,
     ),
-    ("a_status_that_is_not_true_is_told", quiet::a_status_that_is_not_true_is_told),
+    ("a_status_that_is_not_true_is_told", altered::a_status_that_is_not_true_is_told),
     (
         "a_process_that_takes_its_time_to_start_is_waited_for",
-        quiet::a_process_that_takes_its_time_to_start_is_waited_for,
+        altered::a_process_that_takes_its_time_to_start_is_waited_for,
     ),
-    ("a_create_of_the_setup_is_tried_again", quiet::a_create_of_the_setup_is_tried_again),
+    ("a_create_of_the_setup_is_tried_again", altered::a_create_of_the_setup_is_tried_again),
     ("a_killed_create_leaves_no_file_elsewhere", clean::a_killed_create_leaves_no_file_elsewhere),
     ("a_run_leaves_nothing_behind", clean::a_run_leaves_nothing_behind),
     ("a_killed_harness_leaves_nothing_behind", clean::a_killed_harness_leaves_nothing_behind),
@@ -143,12 +144,29 @@ fn flockwork(arguments: &[&str]) -> Command {
 
 /// Runs the text of a scenario, with its results in a folder of their own.
 fn run_text(text: &str) -> Output {
+    run_text_with(text, &[])
+}
+
+/// Runs the text of a scenario, and gives back what is reported of it.
+#[track_caller]
+fn run_for_report(text: &str) -> Value {
+    scenario(&run_text_with(text, &["--format", "json"]))
+}
+
+fn run_text_with(text: &str, more: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("tried.toml");
     fs::write(&file, text).expect("writable");
     let results = folder.path().join("results");
     let paths = [&file, &results].map(|path| path.to_str().expect("UTF-8"));
-    flockwork(&["run", paths[0], "--results-dir", paths[1]]).output().expect("it runs")
+    flockwork(&["run", paths[0], "--results-dir", paths[1]]).args(more).output().expect("it runs")
+}
+
+/// The one scenario of a report.
+#[track_caller]
+fn scenario(output: &Output) -> Value {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(output)));
+    report["scenarios"][0].clone()
 }
 
 /// All that a command said.

@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{flockwork, is_usable, said, workspace};
+use super::{flockwork, is_usable, said, scenario, workspace};
 
 /// On one processor there is no pool.
 const ONE: bool = true;
@@ -43,9 +43,7 @@ fn race_with_results(folder: &Path, is_on_one: bool, words: &[&str]) -> (i32, Va
         plain
     };
     let output = command.arg("--results-dir").arg(&results).args(words).output().expect("it runs");
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
-    let scenario = report["scenarios"][0].clone();
+    let scenario = scenario(&output);
     assert_eq!(scenario["controlled"], true, "{scenario}");
     (output.status.code().expect("nobody kills it"), scenario)
 }

@@ -5,9 +5,8 @@ use std::process::Output;
 
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::Runtime;
-use serde_json::Value;
 
-use super::{flockwork, is_set, is_usable, said};
+use super::{flockwork, is_set, is_usable, said, scenario};
 
 const VIOLATION: i32 = 100;
 const UNSUPPORTED: i32 = 96;
@@ -20,13 +19,6 @@ fn race(words: &[&str]) -> (tempfile::TempDir, Output) {
     let mut command = flockwork(&["race", "--seed", "7", "--results-dir", results.to_str().expect("UTF-8")]);
     let output = command.args(words).output().expect("it runs");
     (folder, output)
-}
-
-/// The one scenario of a report.
-#[track_caller]
-fn scenario(output: &Output) -> Value {
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(output)));
-    report["scenarios"][0].clone()
 }
 
 /// Under control where the machine can hold processes: then it is followed again.

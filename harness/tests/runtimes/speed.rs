@@ -11,7 +11,7 @@ use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::{Host, Runtime, clean};
 use serde_json::Value;
 
-use super::{Place, flockwork, is_set, is_usable, said};
+use super::{Place, flockwork, is_set, is_usable, scenario};
 
 /// Commands of each kind, in turns.
 const COMMANDS: usize = 200;
@@ -192,10 +192,7 @@ fn report(words: &[&str], folder: &Path) -> Value {
     let results = folder.join("results");
     let own = ["--seed", "7", "--format", "json", "--results-dir", results.to_str().expect("UTF-8")];
     let words: Vec<&str> = words[..1].iter().chain(&own).chain(&words[1..]).copied().collect();
-    let output = flockwork(&words).output().expect("it runs");
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
-    report["scenarios"][0].clone()
+    scenario(&flockwork(&words).output().expect("it runs"))
 }
 
 fn median(mut all: Vec<Duration>) -> Duration {

@@ -1,12 +1,11 @@
-//! When all is quiet, what `state` says is compared with the container's process and its freezer.
-
-use std::fs;
+//! Rounds by a runtime that is runc, but for what it is made to do otherwise: above all, what its `state` says is compared with the
+//! container's process and its freezer when all is quiet.
 
 use flockwork_harness::process::Zygote;
 use flockwork_harness::runtimes::{Runtime, find};
 use serde_json::Value;
 
-use super::{flockwork, is_usable, program, said};
+use super::{is_usable, program, run_for_report};
 
 const CREATE: &str = "\"create c1\"";
 const START: &str = "\"create c1\", \"start c1\"";
@@ -31,15 +30,7 @@ fn played(instead: &str, setup: &str, together: &str) -> (Vec<String>, String) {
          setup = [{setup}]\ntogether = [{together}]\nbudget = {{ rounds = 1, time = \"600s\" }}\n",
         path.display()
     );
-    let scenario = folder.path().join("tried.toml");
-    fs::write(&scenario, text).expect("writable");
-    let results = folder.path().join("results");
-    let paths = [&scenario, &results].map(|path| path.to_str().expect("UTF-8"));
-    let output = flockwork(&["run", paths[0], "--results-dir", paths[1], "--format", "json"]).output();
-    let output = output.expect("it runs");
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
-    let scenario = &report["scenarios"][0];
+    let scenario = run_for_report(&text);
     assert_eq!(scenario["rounds"]["rounds"], 1, "{scenario}");
     let violations = scenario["violations"].as_array().expect("a list");
     let text = |one: &Value, key: &str| one[key].as_str().expect("a text").to_owned();
