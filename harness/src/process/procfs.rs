@@ -252,6 +252,20 @@ pub fn is_in_cgroup(pid: u32, name: &str) -> bool {
     paths.any(|path| path.split('/').any(|part| part == name))
 }
 
+/// Whether a process is in a control group of version 1 that is frozen, or about to be. Its tasks are in state D then; those of version 2
+/// are in state S.
+#[must_use]
+pub fn is_frozen(pid: u32) -> bool {
+    // "7:freezer:/ground/id"
+    let listed = cgroups(pid).unwrap_or_default();
+    let path = listed.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|controller| controller == "freezer").then_some(path)
+    });
+    let state = path.map(|path| text(format!("/sys/fs/cgroup/freezer{path}/freezer.state")));
+    state.and_then(Result::ok).is_some_and(|state| state.trim() != "THAWED")
+}
+
 /// How long a process was on a processor so far, in nanoseconds; 0 where nobody tells.
 #[must_use]
 pub fn ran_ns(pid: u32) -> u64 {

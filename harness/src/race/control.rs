@@ -237,7 +237,9 @@ impl Search<'_> {
         let schedule = left.schedule();
         let was_cloned = holder.machine.ran_clones();
         holder.machine.suspend_clones(true);
-        let again = self.again(holder, &schedule, planned, &broken)?;
+        // What takes its whole time limit is not run again and again.
+        let most = if left.looked_for_long { 1 } else { AGAIN };
+        let again = self.again(holder, (&schedule, planned), &broken, most)?;
         holder.machine.suspend_clones(false);
         if was_cloned && again.shown == 0 {
             // Nothing is told that programs did not show that were started as anybody starts them.
@@ -249,16 +251,16 @@ impl Search<'_> {
         Ok(Some(Discovery { broken, seen, lost: None, number: self.run.executions, again }))
     }
 
-    /// How often a schedule shows the same again.
+    /// How often a schedule shows the same again, of so many times.
     fn again(
         &mut self,
         holder: &mut Holder,
-        schedule: &Schedule,
-        planned: &[Planned],
+        (schedule, planned): (&Schedule, &[Planned]),
         broken: &Broken,
+        most: u64,
     ) -> Result<Again, NoBaseline> {
         let mut again = Again::default();
-        while again.times < AGAIN {
+        while again.times < most {
             again.times += 1;
             let mut follower = follower(schedule, holder);
             let Ok((execution, played)) = self.execute(holder, planned, &mut follower)? else { continue };

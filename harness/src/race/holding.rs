@@ -21,6 +21,7 @@ pub(crate) fn machine_settings(
     let options = Options {
         time_limit: site.time_limit * 2 + Duration::from_secs(10),
         step_limit: site.time_limit,
+        patience: site.time_limit,
         ..options
     };
     Ok(Settings {

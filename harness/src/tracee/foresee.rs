@@ -91,11 +91,14 @@ impl Machine {
             Deed::Sleep(time)
                 if self.trees[process].seen.is_empty()
                     && !self.trees[process].holds_any()
+                    && !self.trees[process].sleeps_on()
                     && !self.is_timed(process, *time) =>
             {
                 // It waits for nothing: any pause of its own is one that the choice of who goes next makes anyhow. Where
                 // another task of its own is held it may sleep for that one, again and again, as Go's monitor does.
-                self.trees[process].slept_ns += time;
+                let tree = &mut self.trees[process];
+                tree.slept_ns = tree.slept_ns.saturating_add(*time);
+                tree.idle_sleeps += 1;
                 Answer(Reply::Value(0))
             }
             Deed::Await(waited, _) => {

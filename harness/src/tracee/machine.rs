@@ -19,6 +19,7 @@ use super::outside::Outside;
 use super::paths::Paths;
 use super::settings::{Ending, Left, Options, Planned, Settings, TraceeError};
 use super::tree::Tree;
+use super::vain::InVain;
 use super::watchdog::Watchdog;
 use crate::books::deed::Faults;
 use crate::books::locks::Locks;
@@ -71,6 +72,9 @@ pub(super) struct Run {
     /// How many steps have been taken, the one at hand included.
     pub depth: usize,
     pub begun: Instant,
+    /// How many steps changed something that others can see.
+    pub changes: u64,
+    pub in_vain: Option<InVain>,
     /// Whether when commands begin and end is for others to see: some process has several.
     pub has_times: bool,
     /// Files that somebody mapped: whose, and which.
@@ -96,6 +100,8 @@ impl Run {
             left: Left::default(),
             depth: 0,
             begun: Instant::now(),
+            changes: 0,
+            in_vain: None,
             has_times,
             mapped: Vec::new(),
             kept_bytes: 0,
@@ -273,6 +279,7 @@ impl Machine {
             }
             if enabled.is_empty() {
                 self.run.left.stall = Some(self.who_waits_for_whom());
+                self.run.left.looked_for_long = self.has_looked_for_long();
                 break End::Deadlock;
             }
             if events.len() >= self.options.steps_max {
@@ -347,6 +354,7 @@ impl Machine {
                 && !self.choose_another()
                 && !self.let_anybody_leave()?
                 && !self.wait_for_the_late()?
+                && !self.look_in_vain()?
                 && !self.let_time_pass()?
                 && !self.wait_for_a_timer()?
             {
@@ -371,9 +379,17 @@ impl Machine {
             holders.dedup();
             let why = match (holders.is_empty(), tree.chosen) {
                 (false, _) => format!("waits at {label}, held by {}", holders.join(" and ")),
-                (true, Some(_)) => format!(
-                    "waits at {label} for a change to what it looked at, and no process is left to make one"
-                ),
+                (true, Some(_)) => {
+                    let why = match self.is_in_vain(tree) {
+                        true => {
+                            format!(": it has looked in vain for {} s", self.options.patience.as_secs_f64())
+                        }
+                        false => String::new(),
+                    };
+                    format!(
+                        "waits at {label} for a change to what it looked at, and no process is left to make one{why}"
+                    )
+                }
                 (true, None) => {
                     format!("waits in the kernel after {}", tree.last.as_deref().unwrap_or("its start"))
                 }

@@ -40,6 +40,7 @@ mod task;
 mod tasks;
 mod timers;
 mod tree;
+mod vain;
 mod watchdog;
 mod watched;
 

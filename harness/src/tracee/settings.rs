@@ -56,6 +56,8 @@ pub struct Options {
     pub step_limit: Duration,
     /// Longest that an execution may take.
     pub time_limit: Duration,
+    /// How long programs may look in vain, when nobody else can go on, until they count as hanging.
+    pub patience: Duration,
     /// Most steps of an execution.
     pub steps_max: usize,
     /// Whether the bytes of writes are kept in the journal.
@@ -91,6 +93,7 @@ impl Default for Options {
             sleeps: Sleeps::Held,
             step_limit: Duration::from_secs(10),
             time_limit: Duration::from_secs(60),
+            patience: Duration::from_secs(10),
             steps_max: 10_000,
             records_bytes: false,
             keeps_journal: false,
@@ -198,6 +201,8 @@ pub struct Left {
     pub absent: BTreeSet<&'static str>,
     /// Why nothing exhaustive can be claimed of a search with this execution in it.
     pub uncertain: BTreeSet<String>,
+    /// Whether it counts as stuck because programs looked in vain for as long as is allowed: that takes its time.
+    pub looked_for_long: bool,
     /// Calls that failed because they were held: such an execution is none that could have been.
     pub spoilt: BTreeSet<String>,
     /// What was let go, where a journal is kept.

@@ -34,6 +34,9 @@ enum Rank {
     Sleeps,
 }
 
+/// A sleep: in how many nanoseconds it ends, of which process it is, and of which of its tasks, by number and by id.
+pub(super) type Sleeper = (u64, usize, usize, u32);
+
 impl Machine {
     /// Which of a tree's held calls is its next step: one that can happen, by its label.
     pub(super) fn choose(&mut self, process: usize) {
@@ -194,9 +197,9 @@ impl Machine {
         }
     }
 
-    /// Nobody can go on: the sleep that ends first does; whether there was one.
-    pub(super) fn wake_a_sleeper(&mut self) -> bool {
-        let Some((_, process, _, tid)) = self.first_sleeper() else { return false };
+    /// Nobody can go on: this sleep ends.
+    pub(super) fn wake(&mut self, (left_ns, process, _, tid): Sleeper) {
+        self.pass_time(left_ns);
         if self.trees[process].is_behind(tid) && self.whose_turn().is_none() {
             let what = format!(
                 "p{} slept until nobody else could go on, and might have gone on earlier",
@@ -204,6 +207,7 @@ impl Machine {
             );
             self.run.left.uncertain.insert(what);
         }
+        self.count_look(process);
         self.trees[process].is_stale = true;
         if self.explores_tasks() {
             self.trees[process].task(tid).into_iter().for_each(|task| task.is_stale = true);
@@ -211,13 +215,13 @@ impl Machine {
         } else {
             self.place(process, tid);
         }
-        true
     }
 
-    /// The sleep that ends first: in how many nanoseconds, of which process, and of which of its tasks, by number.
-    pub(super) fn first_sleeper(&self) -> Option<(u64, usize, usize, u32)> {
+    /// The sleep that ends first, of the trees that are meant.
+    pub(super) fn first_sleeper(&self, is_meant: impl Fn(&Tree) -> bool) -> Option<Sleeper> {
         let turn = self.whose_turn();
-        let is_in_turn = |(process, _): &(usize, &Tree)| turn.is_none_or(|turn| turn == *process);
+        let is_in_turn =
+            |(process, tree): &(usize, &Tree)| turn.is_none_or(|turn| turn == *process) && is_meant(tree);
         let sleepers = self.trees.iter().enumerate().filter(is_in_turn).flat_map(|(process, tree)| {
             tree.tasks.iter().filter_map(move |task| {
                 let left = task.held.as_ref()?.until_ns?.saturating_sub(tree.slept_ns);
@@ -272,6 +276,7 @@ impl Machine {
         let is_opaque = held.prediction.is_opaque;
         self.go(process, tid, held, fault)?;
         let step = if self.fell && fault.is_none() { with_fall(process, &step) } else { step };
+        self.note_change(&step);
         if is_opaque || self.fell {
             self.settle_others(process)?;
         }
@@ -283,8 +288,12 @@ impl Machine {
         Ok(Event { process, step })
     }
 
-    fn go(&mut self, process: usize, tid: u32, held: Held, fault: Option<Fault>) -> Result<()> {
-        let Held { stop, told, known, prediction, .. } = held;
+    pub(super) fn go(&mut self, process: usize, tid: u32, held: Held, fault: Option<Fault>) -> Result<()> {
+        let Held { stop, told, known, prediction, until_ns, .. } = held;
+        if prediction.effect == Effect::Sleep {
+            let tree = &mut self.trees[process];
+            tree.slept_ns = tree.slept_ns.max(until_ns.unwrap_or(0));
+        }
         match fault {
             Some(Fault::Kill) => return self.kill(process),
             Some(Fault::KillOne) => return self.kill_one(process, tid),
@@ -366,12 +375,7 @@ impl Machine {
                 }
             }
             Effect::LetGo(given) => given.iter().for_each(|given| self.locks.let_go(given)),
-            Effect::Sleep => {
-                if let Deed::Sleep(time) | Deed::Await(_, time) = told {
-                    self.trees[process].slept_ns += time;
-                }
-                return Ok(Reply::Value(0));
-            }
+            Effect::Sleep => return Ok(Reply::Value(0)),
         }
         Ok(Reply::Continue)
     }

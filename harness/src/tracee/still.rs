@@ -78,9 +78,13 @@ pub(super) const fn may_sleep(state: char) -> bool {
 }
 
 /// Whether a task in one of these states sleeps, whose `syscall` says this: `running`, of whoever is just going to sleep, or was just
-/// woken.
+/// woken. One that is frozen, as container runtimes pause processes, sleeps until another thaws it.
 pub(super) fn is_asleep(pid: u32, state: char, call: &str) -> bool {
-    if state == 'D' { waits_for_a_child(pid, call) } else { !call.starts_with("running") }
+    if state == 'D' {
+        waits_for_a_child(pid, call) || procfs::is_frozen(pid)
+    } else {
+        !call.starts_with("running")
+    }
 }
 
 /// Whether a task in state D, whose call `/proc` shows so, waits for a child of it to execute a program: then the child

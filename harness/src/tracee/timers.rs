@@ -133,7 +133,7 @@ impl Machine {
             self.explores_tasks() || self.is_timed(process, time) || tree.tasks.iter().any(is_another);
         match gate {
             Gate::Change if is_pause && !is_beside && !tree.goes_round() => Gate::Open,
-            Gate::Open if is_pause && is_beside => Gate::Change,
+            Gate::Open if is_pause && (is_beside || tree.sleeps_on()) => Gate::Change,
             gate => gate,
         }
     }

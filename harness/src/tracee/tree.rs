@@ -19,6 +19,7 @@ use super::still::{self, Waiting};
 use super::task::{Held, Task, has_own_numbers};
 use super::tasks::Choice;
 use super::timers::Timer;
+use super::vain::Vain;
 use super::watched::Watched;
 use crate::books::deed::Known;
 use crate::books::prediction::world;
@@ -26,6 +27,9 @@ use crate::explore::step::{Access, Footprint, Object, Step};
 use crate::plan::schedule::Fault;
 use crate::process::slot::Slot;
 use crate::process::sys::seccomp::Notification;
+
+/// How many sleeps in a row may end at once, where nothing was looked at before them.
+const IDLE_SLEEPS_MAX: u32 = 100;
 
 /// How far a tree has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +121,10 @@ pub(crate) struct Tree {
     pub is_stale: bool,
     /// The steps that it took since it last slept or began, without their numbers, and those before that.
     rounds: [Vec<Arc<str>>; 2],
+    /// How often it slept in a row, and then did the same as before, as nobody else could go on.
+    pub vain: Vain,
+    /// How often it slept in a row without having looked at anything.
+    pub idle_sleeps: u32,
     /// How many steps had been taken when another took its last.
     witnessed: usize,
     /// Whether its command has taken a step.
@@ -175,6 +183,8 @@ impl Tree {
             seen: Vec::new(),
             is_stale: false,
             rounds: [Vec::new(), Vec::new()],
+            vain: Vain::default(),
+            idle_sleeps: 0,
             witnessed: 0,
             has_begun: false,
             is_hit: false,
@@ -218,6 +228,7 @@ impl Tree {
         self.seen.clear();
         (self.is_stale, self.has_begun, self.witnessed) = (false, false, 0);
         self.rounds.iter_mut().for_each(Vec::clear);
+        (self.vain, self.idle_sleeps) = (Vain::default(), 0);
         (self.is_hit, self.outlives) = (false, false);
         (self.chosen, self.step, self.last, self.fault) = (None, None, None, None);
         for output in &self.output {
@@ -365,12 +376,18 @@ impl Tree {
         self.timer_signals = 0;
         *self.taken.entry(Arc::clone(&self.plain)).or_insert(0) += 1;
         self.has_begun = true;
+        self.looked(step, slept);
+    }
+
+    /// What a step means for what it waits for.
+    pub fn looked(&mut self, step: &Step, slept: bool) {
         if slept {
             self.seen.clear();
             self.is_stale = false;
             self.rounds.swap(0, 1);
             self.rounds[0].clear();
         } else {
+            self.idle_sleeps = 0;
             self.rounds[0].push(Arc::clone(&self.plain));
             let world = world();
             self.seen.extend(step.footprint.touches().iter().filter(|(object, _)| *object != world));
@@ -379,7 +396,19 @@ impl Tree {
 
     /// Whether it does again what it did before it last slept: it waits for something, and sees the same until another changes that.
     pub fn goes_round(&self) -> bool {
-        !self.rounds[0].is_empty() && self.rounds[1].ends_with(&self.rounds[0])
+        let [this, before] = &self.rounds;
+        if this.is_empty() { self.sleeps_on() } else { before.ends_with(this) }
+    }
+
+    /// Whether it sleeps again and again, and looks at nothing in between.
+    pub const fn sleeps_on(&self) -> bool {
+        self.idle_sleeps >= IDLE_SLEEPS_MAX
+    }
+
+    /// The steps that it took since it last slept, without their numbers, where it took the same before that.
+    pub fn round(&self) -> Option<&[Arc<str>]> {
+        let [this, before] = &self.rounds;
+        (this == before).then_some(this)
     }
 
     /// Whether another has taken a step since a task of it was held.

@@ -174,6 +174,28 @@ fn a_lock_that_a_kill_leaves_is_found_and_one_that_goes_is_not() {
 }
 
 #[test]
+fn who_looks_in_vain_for_ever_hangs_and_who_looks_until_a_change_does_not() {
+    let waits = "#!/bin/sh\nwhile ! mkdir state/lock 2>/dev/null; do sleep 0.1; done\nread -r n <state/count\n\
+                 echo $((n + 1)) >state/count\nrmdir state/lock\n";
+    let name = "who_looks_in_vain_for_ever_hangs_and_who_looks_until_a_change_does_not";
+    let workshop = Workshop::new(waits);
+    let flags = ["--time-limit", "1s"];
+    let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
+    assert_eq!(report["verdict"], "clean", "{report}");
+    let flags = ["--time-limit", "1s", "--faults", "kill"];
+    let Some(report) = controlled(name, &workshop, &flags, &["./tool", "./tool"]) else { return };
+    let violation = &report["scenarios"][0]["violations"][0];
+    assert_eq!(violation["class"], "deadlock", "{report}");
+    let message = violation["message"].as_str().unwrap();
+    assert!(message.contains("no process is left to make one: it has looked in vain for 1 s"), "{message}");
+    assert_eq!(violation["explained"], "reproduced in 1 of 1 replays", "{report}");
+    let finding = violation["finding"].as_str().unwrap();
+    let table = fs::read_to_string(workshop.path().join(finding).join("table.txt")).unwrap();
+    assert!(table.lines().count() < 50, "{table}");
+    ends_with(&mut workshop.flockwork(&["replay", finding]), 0);
+}
+
+#[test]
 fn what_is_touched_outside_is_named() {
     let workshop = Workshop::new("#!/bin/sh\nread -r n <state/count\necho $n >>outside\n");
     let name = "what_is_touched_outside_is_named";

@@ -43,6 +43,11 @@ const ALL: &[Case] = &[
     ("two_kills_are_not_found_to_differ", race::two_kills_are_not_found_to_differ),
     ("what_was_set_up_can_be_killed", race::what_was_set_up_can_be_killed),
     (
+        "containers_that_sleep_and_frozen_ones_are_controlled",
+        race::containers_that_sleep_and_frozen_ones_are_controlled,
+    ),
+    ("a_start_of_runc_that_hangs_is_found", race::a_start_of_runc_that_hangs_is_found),
+    (
         "a_killed_operation_leaves_an_id_that_can_be_used",
         race::a_killed_operation_leaves_an_id_that_can_be_used,
     ),

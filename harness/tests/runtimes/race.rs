@@ -122,6 +122,36 @@ pub fn what_was_set_up_can_be_killed(_: &Zygote) {
     }
 }
 
+/// A container that sleeps again and again, and one that is frozen while it is created, stand still as others do.
+pub fn containers_that_sleep_and_frozen_ones_are_controlled(_: &Zygote) {
+    for (runtime, other) in [(Runtime::Crun, "start c1"), (Runtime::Runc, "pause c1")] {
+        if !is_usable(runtime) {
+            continue;
+        }
+        let subject = runtime.to_string();
+        let words = ["--subject", &subject, "--executions", "4", "--format", "json"];
+        let (_folder, output) = race(&[&words[..], &["--", "create c1", other]].concat());
+        let scenario = scenario(&output);
+        assert_eq!(scenario["controlled"], true, "{runtime} {scenario}");
+        assert_eq!(scenario["executions"], 4, "{runtime} {scenario}");
+    }
+}
+
+/// The start that came late looks every tenth of a second whether the container lives, which it does.
+pub fn a_start_of_runc_that_hangs_is_found(_: &Zygote) {
+    if !is_usable(Runtime::Runc) {
+        return;
+    }
+    let words = ["--subject", "runc", "--setup", "create c1", "--budget", "300s", "--time-limit", "2s"];
+    let (_folder, output) = race(&[&words[..], &["--format", "json", "--", "start c1", "start c1"]].concat());
+    let scenario = scenario(&output);
+    assert_eq!(scenario["controlled"], true, "{scenario}");
+    let violation = &scenario["violations"][0];
+    assert_eq!(violation["class"], "deadlock", "{scenario}");
+    let message = violation["message"].as_str().expect("told");
+    assert!(message.contains("it has looked in vain for 2 s"), "{message}");
+}
+
 /// A kill leaves what the runtime itself must be able to delete.
 pub fn a_killed_operation_leaves_an_id_that_can_be_used(_: &Zygote) {
     if !is_usable(Runtime::Crun) {

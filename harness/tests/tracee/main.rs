@@ -13,6 +13,7 @@ mod signals;
 mod spared;
 mod tasks;
 mod timers;
+mod vain;
 
 use std::process::ExitCode;
 
@@ -26,8 +27,8 @@ fn main() -> ExitCode {
     let zygote = Zygote::fork().expect("a zygote");
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let all = cases::ALL.iter().chain(lives::ALL).chain(clones::ALL).chain(random::ALL).chain(tasks::ALL);
-    let all: Vec<&Case> =
-        all.chain(descriptors::ALL).chain(signals::ALL).chain(spared::ALL).chain(timers::ALL).collect();
+    let all = all.chain(descriptors::ALL).chain(signals::ALL).chain(spared::ALL).chain(timers::ALL);
+    let all: Vec<&Case> = all.chain(vain::ALL).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in all {
             println!("{name}: test");

@@ -174,13 +174,29 @@ impl Machine {
         let is_in_turn = |process: &usize| turn.is_none_or(|turn| turn == *process);
         let timers = (0..self.trees.len()).filter(is_in_turn);
         let timer = timers.filter_map(|process| Some((self.trees[process].first_timer_ns()?, process))).min();
-        match timer {
-            Some((left, process)) if self.first_sleeper().is_none_or(|(sleeps, ..)| left <= sleeps) => {
+        // Who has looked in vain for too long looks no more before anybody else has gone on.
+        let is_over = self.has_looked_for_long();
+        let sleeper = self.first_sleeper(|tree| !is_over || !self.is_in_vain(tree));
+        match (timer, sleeper) {
+            (Some((left_ns, process)), sleeper)
+                if sleeper.is_none_or(|(sleeps_ns, ..)| left_ns <= sleeps_ns) =>
+            {
                 self.send_first(process)?;
                 self.settle(process)?;
-                Ok(true)
             }
-            _ => Ok(self.wake_a_sleeper()),
+            (_, Some(sleeper)) => self.wake(sleeper),
+            (_, None) => return Ok(false),
+        }
+        if is_over {
+            self.doubt_looks();
+        }
+        Ok(true)
+    }
+
+    /// Nobody can go on for so long: it passes for all.
+    pub(crate) fn pass_time(&mut self, time_ns: u64) {
+        for tree in &mut self.trees {
+            tree.slept_ns = tree.slept_ns.saturating_add(time_ns);
         }
     }
 
@@ -190,8 +206,9 @@ impl Machine {
         let held = (0..tree.timers.len()).filter_map(|at| Some((tree.left_ns(&tree.timers[at])?, at)));
         let Some((left_ns, at)) = held.min() else { return Ok(()) };
         let timer = tree.timers.remove(at);
-        tree.slept_ns = tree.slept_ns.saturating_add(left_ns);
         tree.timer_signals += 1;
+        self.pass_time(left_ns);
+        let tree = &mut self.trees[process];
         // A program that was executed meanwhile has none that was created.
         let Some(sends) = sends(timer.pid, timer.which) else { return Ok(()) };
         if let Some(every) = timer.every {
