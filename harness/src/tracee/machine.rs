@@ -380,11 +380,10 @@ impl Machine {
             let why = match (holders.is_empty(), tree.chosen) {
                 (false, _) => format!("waits at {label}, held by {}", holders.join(" and ")),
                 (true, Some(_)) => {
-                    let why = match self.is_in_vain(tree) {
-                        true => {
-                            format!(": it has looked in vain for {} s", self.options.patience.as_secs_f64())
-                        }
-                        false => String::new(),
+                    let why = if self.is_in_vain(tree) {
+                        format!(": it has looked in vain for {} s", self.options.patience.as_secs_f64())
+                    } else {
+                        String::new()
                     };
                     format!(
                         "waits at {label} for a change to what it looked at, and no process is left to make one{why}"
