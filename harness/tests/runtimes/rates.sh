@@ -5,7 +5,7 @@
 #
 # Each run adds a line to LOG: finding, way, seed, exit code, rounds or executions, seconds. What has a line is not run again, so
 # that the rest can be had later. Then the medians are printed as a table; a run that found nothing counts as longer than any
-# that did. With FLOCKWORK empty only the table is printed. EACH is how long one run may take, EACH_KILLS one with kills under control. Needs root.
+# that did. With FLOCKWORK empty only the table is printed. EACH is how long one run may take, EACH_KILLS one with kills or of runsc under control. Needs root.
 set -u
 flockwork=${1:+$(realpath "$1")} seconds=${2:-3600} log=$(realpath "${3:-target/runtime-rates.log}") seeds=${4:-10}
 each=${EACH:-30s} scenarios=$(realpath "$(dirname "$0")/../../../scenarios/runtimes")
@@ -29,9 +29,9 @@ youki-torn-state|youki|create c1|start c1;state c1
 youki-two-starts|youki|create c1|start c1;start c1
 youki-killed-create|youki||create c1;state c2;--faults kill
 runsc-duplicate-create|runsc||
-runsc-two-pauses|runsc||
+runsc-two-pauses|runsc|create c1;start c1|pause c1;pause c1
 runsc-pause-created|runsc||
-runsc-killed-create|runsc||
+runsc-killed-create|runsc||create c1;state c2;--faults kill
 ALL
 }
 
@@ -44,8 +44,8 @@ try() {
     free) words=(run "$scenarios/$finding.toml" "${all[@]}") ;;
     perturbed) words=(run "$scenarios/$finding.toml" "${all[@]}" --set 'rounds.perturb="0ms..10ms"') ;;
     controlled)
-        # Kills come last, in a quarter of the time.
-        [ "${together%;--faults kill}" = "$together" ] || each=${EACH_KILLS:-120s}
+        # Kills come last, in a quarter of the time; and each delete of runsc takes seconds.
+        [ "${together%;--faults kill}" = "$together" ] && [ "$runtime" != runsc ] || each=${EACH_KILLS:-120s}
         words=(race --subject "$runtime" "${all[@]}" --budget "$each")
         while IFS= read -r -d ';' one; do words+=(--setup "$one"); done <<<"${setup:+$setup;}"
         [ "${together%;--faults kill}" = "$together" ] || words+=(--faults kill)
