@@ -72,7 +72,7 @@ pub(super) struct Run {
     /// How many steps have been taken, the one at hand included.
     pub depth: usize,
     pub begun: Instant,
-    /// How many steps changed something that others can see.
+    /// How many steps changed what concerns another.
     pub changes: u64,
     pub in_vain: Option<InVain>,
     /// Whether when commands begin and end is for others to see: some process has several.
@@ -380,7 +380,7 @@ impl Machine {
             let why = match (holders.is_empty(), tree.chosen) {
                 (false, _) => format!("waits at {label}, held by {}", holders.join(" and ")),
                 (true, Some(_)) => {
-                    let why = if self.is_in_vain(tree) {
+                    let why = if tree.is_in_vain() {
                         format!(": it has looked in vain for {} s", self.options.patience.as_secs_f64())
                     } else {
                         String::new()

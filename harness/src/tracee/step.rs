@@ -207,7 +207,7 @@ impl Machine {
             );
             self.run.left.uncertain.insert(what);
         }
-        self.count_look(process);
+        self.trees[process].count_look();
         self.trees[process].is_stale = true;
         if self.explores_tasks() {
             self.trees[process].task(tid).into_iter().for_each(|task| task.is_stale = true);
@@ -276,7 +276,7 @@ impl Machine {
         let is_opaque = held.prediction.is_opaque;
         self.go(process, tid, held, fault)?;
         let step = if self.fell && fault.is_none() { with_fall(process, &step) } else { step };
-        self.note_change(&step);
+        self.note_change(process, &step);
         if is_opaque || self.fell {
             self.settle_others(process)?;
         }
@@ -444,7 +444,9 @@ impl Machine {
         let changes_all = footprint.access(world()) == Some(Write);
         for process in (0..self.trees.len()).filter(|process| *process != actor) {
             self.trees[process].witness(footprint, self.run.depth);
-            self.trees[process].is_stale |= changes_all;
+            if changes_all {
+                (self.trees[process].is_stale, self.trees[process].looks_in_vain) = (true, 0);
+            }
             if self.is_concerned(process, footprint) {
                 self.look_again(process)?;
             }

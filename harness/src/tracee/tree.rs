@@ -19,7 +19,7 @@ use super::still::{self, Waiting};
 use super::task::{Held, Task, has_own_numbers};
 use super::tasks::Choice;
 use super::timers::Timer;
-use super::vain::Vain;
+use super::vain::LOOKS_TOLD;
 use super::watched::Watched;
 use crate::books::deed::Known;
 use crate::books::prediction::world;
@@ -121,8 +121,8 @@ pub(crate) struct Tree {
     pub is_stale: bool,
     /// The steps that it took since it last slept or began, without their numbers, and those before that.
     rounds: [Vec<Arc<str>>; 2],
-    /// How often it slept in a row, and then did the same as before, as nobody else could go on.
-    pub vain: Vain,
+    /// How often it did the same as before, and then slept again, as nobody else could go on.
+    pub looks_in_vain: u32,
     /// How often it slept in a row without having looked at anything.
     pub idle_sleeps: u32,
     /// How many steps had been taken when another took its last.
@@ -183,7 +183,7 @@ impl Tree {
             seen: Vec::new(),
             is_stale: false,
             rounds: [Vec::new(), Vec::new()],
-            vain: Vain::default(),
+            looks_in_vain: 0,
             idle_sleeps: 0,
             witnessed: 0,
             has_begun: false,
@@ -228,7 +228,7 @@ impl Tree {
         self.seen.clear();
         (self.is_stale, self.has_begun, self.witnessed) = (false, false, 0);
         self.rounds.iter_mut().for_each(Vec::clear);
-        (self.vain, self.idle_sleeps) = (Vain::default(), 0);
+        (self.looks_in_vain, self.idle_sleeps) = (0, 0);
         (self.is_hit, self.outlives) = (false, false);
         (self.chosen, self.step, self.last, self.fault) = (None, None, None, None);
         for output in &self.output {
@@ -419,9 +419,27 @@ impl Tree {
     /// Another took a step, after which so many had been taken.
     pub fn witness(&mut self, footprint: &Footprint, depth: usize) {
         self.witnessed = depth;
+        if self.has_seen(footprint) {
+            (self.is_stale, self.looks_in_vain) = (true, 0);
+        }
+    }
+
+    /// Whether it looked at anything that a step changes, since it last slept or began.
+    pub fn has_seen(&self, footprint: &Footprint) -> bool {
         let mut changed = footprint.touches().iter().filter(|(_, access)| *access != Access::Read);
-        self.is_stale =
-            self.is_stale || changed.any(|(object, _)| self.seen.iter().any(|(seen, _)| seen == object));
+        changed.any(|(object, access)| {
+            self.seen.iter().any(|(seen, how)| seen == object && how.conflicts(*access))
+        })
+    }
+
+    /// A sleep of it ends, as nobody else can go on: whether it looked in vain before that, once more.
+    pub fn count_look(&mut self) {
+        self.looks_in_vain = if self.round().is_some() { self.looks_in_vain + 1 } else { 0 };
+    }
+
+    /// Whether it has looked in vain as often as is told.
+    pub const fn is_in_vain(&self) -> bool {
+        self.looks_in_vain >= LOOKS_TOLD
     }
 }
 

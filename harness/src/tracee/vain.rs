@@ -4,41 +4,33 @@
 //! many looks, or after so long, so nobody can say that it hangs: but it counts as hanging once it has looked in vain for as long as a
 //! command may take that makes no progress. Its sleeps take no time meanwhile, so that it looks more often than it otherwise would.
 //!
-//! The first of these looks are steps as all others are. Those after them are in no schedule: they read what nobody changes, so no order
-//! of them matters, and how many there are is for the clock to say.
+//! The first of these looks are steps as all others are. Those after them are in no schedule: they read what nobody changes, and change what
+//! nobody looks at, so no order of them matters, and how many there are is for the clock to say.
 
 use std::sync::Arc;
 
 use super::machine::{Machine, Result};
+use super::task::Held;
 use super::tree::Tree;
 use crate::books::prediction::Effect;
-use crate::explore::step::{Access, Gate, Object, Step};
+use crate::explore::step::{Access, Footprint, Gate, Object, Step};
 use crate::process::attention::Deadline;
 
 /// How many looks in vain are steps.
-const LOOKS_TOLD: u32 = 10;
-
-/// How often a process has looked in vain.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Vain {
-    /// How many looks in a row.
-    pub looks: u32,
-    /// How many changes there had been at the last of them.
-    changes: u64,
-}
+pub(super) const LOOKS_TOLD: u32 = 10;
 
 /// Since when everybody has looked in vain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InVain {
-    /// How many changes there had been then.
+    /// How many steps had changed what concerns others then.
     changes: u64,
     until: Deadline,
 }
 
 impl Machine {
-    /// A step was taken: whether it changed anything that others can see.
-    pub(super) fn note_change(&mut self, step: &Step) {
-        self.run.changes += u64::from(!only_reads(step));
+    /// A step was taken: whether it changed anything that concerns another.
+    pub(super) fn note_change(&mut self, process: usize, step: &Step) {
+        self.run.changes += u64::from(self.concerns_others(process, step));
     }
 
     /// Nobody can go on but who has looked in vain as often as is told: that one looks again, and takes no step by that. Whether there
@@ -58,10 +50,8 @@ impl Machine {
         self.pass_time(left_ns);
         let tree = &mut self.trees[process];
         tree.is_stale = true;
-        if self.repeat_round(process)? {
-            self.trees[process].vain.looks += 1;
-        } else {
-            self.trees[process].vain.looks = 0;
+        if !self.repeat_round(process)? {
+            self.trees[process].looks_in_vain = 0;
         }
         Ok(true)
     }
@@ -72,15 +62,10 @@ impl Machine {
         self.run.in_vain.as_mut().is_some_and(|since| since.changes == changes && since.until.is_over())
     }
 
-    /// Whether a process has looked in vain as often as is told.
-    pub(super) fn is_in_vain(&self, tree: &Tree) -> bool {
-        tree.vain.looks >= LOOKS_TOLD && tree.vain.changes == self.run.changes
-    }
-
     /// Somebody went on who slept for longer than others looked: they might have given up before.
     pub(super) fn doubt_looks(&mut self) {
         for process in 0..self.trees.len() {
-            if self.is_in_vain(&self.trees[process]) && self.trees[process].is_live() {
+            if self.trees[process].is_in_vain() && self.trees[process].is_live() {
                 let what = format!(
                     "p{} looked in vain until another had slept, and might have looked more often",
                     process + 1
@@ -88,14 +73,6 @@ impl Machine {
                 self.run.left.uncertain.insert(what);
             }
         }
-    }
-
-    /// A sleeper was woken, as nobody else could go on: whether that is in vain once more.
-    pub(super) fn count_look(&mut self, process: usize) {
-        let changes = self.run.changes;
-        let tree = &mut self.trees[process];
-        let is_vain = tree.round().is_some() && tree.vain.changes == changes;
-        tree.vain = Vain { looks: if is_vain { tree.vain.looks + 1 } else { 0 }, changes };
     }
 
     /// The sleep that ends first, where its process has looked in vain as often as is told: in how many nanoseconds, and whose it is.
@@ -107,7 +84,7 @@ impl Machine {
         let tree = &self.trees[process];
         // A timer that is due before that ends it, or has it go on otherwise.
         let is_timed = self.trees.iter().filter_map(Tree::first_timer_ns).any(|timer_ns| timer_ns <= left_ns);
-        (self.is_in_vain(tree) && !is_timed && tree.round().is_some()).then_some((left_ns, process))
+        (tree.is_in_vain() && !is_timed && tree.round().is_some()).then_some((left_ns, process))
     }
 
     /// Has a process end its sleep, and look at the same as before, up to its next sleep; whether it did that, and nothing else. Where
@@ -135,15 +112,33 @@ impl Machine {
         }))
     }
 
-    /// Whether the step before a process can be taken, is met by no fault, and only reads.
+    /// Whether the step before a process can be taken, is met by no fault, and concerns nobody else.
     fn is_untold(&self, process: usize, is_expected: impl Fn(&Tree) -> bool) -> bool {
         let tree = &self.trees[process];
         let held = tree.chosen.and_then(|tid| tree.held(tid));
         held.is_some_and(|held| !held.prediction.is_opaque)
             && tree.fault.is_none()
-            && tree.step.as_ref().is_some_and(only_reads)
+            && tree.step.as_ref().is_some_and(|step| {
+                // A journal of changes tells how many there were.
+                only_reads(step) || (!self.options.keeps_journal && !self.concerns_others(process, step))
+            })
             && self.can(process)
             && is_expected(tree)
+    }
+
+    /// Whether a step changes what another has looked at, or is about to.
+    fn concerns_others(&self, process: usize, step: &Step) -> bool {
+        let is_about_to = |held: &Held| {
+            // Who sleeps goes on when what it has seen changes.
+            held.prediction.effect != Effect::Sleep
+                && Footprint::of(held.prediction.touches.clone()).conflicts(&step.footprint)
+        };
+        let is_concerned = |tree: &Tree| {
+            tree.has_seen(&step.footprint)
+                || tree.tasks.iter().any(|task| task.held.as_ref().is_some_and(is_about_to))
+        };
+        let mut others = self.trees.iter().enumerate().filter(|(other, _)| *other != process);
+        !only_reads(step) && others.any(|(_, tree)| is_concerned(tree))
     }
 
     /// Takes the step before a process, and tells nobody.

@@ -12,6 +12,7 @@ use crate::lab::{Build, Lab, act, actor, has, shell, which};
 
 pub const ALL: &[Case] = &[
     ("vain::who_looks_for_ever_hangs", who_looks_for_ever_hangs),
+    ("vain::those_who_look_in_vain_together_hang_together", those_who_look_in_vain_together_hang_together),
     ("vain::who_gives_up_is_waited_for", who_gives_up_is_waited_for),
     ("vain::who_sleeps_for_longer_than_others_look_goes_on", who_sleeps_for_longer_than_others_look_goes_on),
     ("vain::who_only_sleeps_keeps_nobody_from_the_end", who_only_sleeps_keeps_nobody_from_the_end),
@@ -29,6 +30,8 @@ fn who_looks_for_ever_hangs(zygote: &Zygote) {
         shell("while ! [ -e never ]; do sleep 0.1; done"),
         shell("mkdir never; while ! mkdir never 2>/dev/null; do sleep 3600; done"),
         shell("while :; do sleep 5; done"),
+        // It writes each time, and nobody looks there.
+        shell("until : >t.$$; ln t.$$ lock 2>/dev/null; do rm t.$$; sleep 5; done"),
     ];
     if actor(Build::Static).is_some() {
         commands.push(act("until never"));
@@ -60,6 +63,31 @@ fn who_looks_for_ever_hangs(zygote: &Zygote) {
             assert!((10..100).contains(&taken.len()), "{command:?}: {taken:?}");
             assert_eq!(first.get_or_insert_with(|| taken.clone()), &taken, "{command:?}");
         }
+    }
+}
+
+fn those_who_look_in_vain_together_hang_together(zygote: &Zygote) {
+    let waits = |name: &str| {
+        shell(&format!("until : >{name}; ln {name} lock 2>/dev/null; do rm {name}; sleep 5; done"))
+    };
+    let mut lab = Lab::open(zygote, counter, &[waits("a"), waits("b")], impatient()).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    let taken = steps(&execution.outcome);
+    assert!(execution.end == End::Deadlock && taken.len() < 200, "{} steps", taken.len());
+    let stall = execution.outcome.stall.expect("told");
+    assert_eq!(
+        stall.iter().filter(|told| told.ends_with("it has looked in vain for 0.3 s")).count(),
+        2,
+        "{stall:?}"
+    );
+    // Each sees what the other writes: nobody can tell what they wait for.
+    let listed =
+        |name: &str| shell(&format!("while :; do : >{name}; rm {name}; ls >/dev/null; sleep 5; done"));
+    let options = Options { time_limit: Duration::from_secs(3), ..impatient() };
+    let mut lab = Lab::open(zygote, counter, &[listed("a"), listed("b")], options).expect("a machine");
+    match lab.run(&mut in_turn()) {
+        Ok(execution) => assert_eq!(execution.end, End::TooLong, "{:?}", execution.outcome.stall),
+        Err(error) => assert!(error.to_string().contains("longer than 3 s"), "{error}"),
     }
 }
 

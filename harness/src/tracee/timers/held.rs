@@ -176,7 +176,7 @@ impl Machine {
         let timer = timers.filter_map(|process| Some((self.trees[process].first_timer_ns()?, process))).min();
         // Who has looked in vain for too long looks no more before anybody else has gone on.
         let is_over = self.has_looked_for_long();
-        let sleeper = self.first_sleeper(|tree| !is_over || !self.is_in_vain(tree));
+        let sleeper = self.first_sleeper(|tree| !is_over || !tree.is_in_vain());
         match (timer, sleeper) {
             (Some((left_ns, process)), sleeper)
                 if sleeper.is_none_or(|(sleeps_ns, ..)| left_ns <= sleeps_ns) =>
