@@ -19,7 +19,6 @@ use super::outside::Outside;
 use super::paths::Paths;
 use super::settings::{Ending, Left, Options, Planned, Settings, TraceeError};
 use super::tree::Tree;
-use super::vain::InVain;
 use super::watchdog::Watchdog;
 use crate::books::deed::Faults;
 use crate::books::locks::Locks;
@@ -29,6 +28,7 @@ use crate::explore::step::{Event, Mask, Step};
 use crate::plan::race::{ForkServer, Threads};
 use crate::plan::schedule::as_read;
 use crate::process::Zygote;
+use crate::process::attention::Deadline;
 use crate::process::slot::SlotSettings;
 use crate::process::spawner::{self, Spawner};
 
@@ -72,9 +72,8 @@ pub(super) struct Run {
     /// How many steps have been taken, the one at hand included.
     pub depth: usize,
     pub begun: Instant,
-    /// How many steps changed what concerns another.
-    pub changes: u64,
-    pub in_vain: Option<InVain>,
+    /// How long those may go on who look in vain, where there are any.
+    pub in_vain: Option<Deadline>,
     /// Whether when commands begin and end is for others to see: some process has several.
     pub has_times: bool,
     /// Files that somebody mapped: whose, and which.
@@ -100,7 +99,6 @@ impl Run {
             left: Left::default(),
             depth: 0,
             begun: Instant::now(),
-            changes: 0,
             in_vain: None,
             has_times,
             mapped: Vec::new(),

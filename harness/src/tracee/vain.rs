@@ -19,31 +19,20 @@ use crate::process::attention::Deadline;
 /// How many looks in vain are steps.
 pub(super) const LOOKS_TOLD: u32 = 10;
 
-/// Since when everybody has looked in vain.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InVain {
-    /// How many steps had changed what concerns others then.
-    changes: u64,
-    until: Deadline,
-}
-
 impl Machine {
-    /// A step was taken: whether it changed anything that concerns another.
+    /// A step was taken: where it changed what concerns another, nobody has looked in vain since before that.
     pub(super) fn note_change(&mut self, process: usize, step: &Step) {
-        self.run.changes += u64::from(self.concerns_others(process, step));
+        if self.run.in_vain.is_some() && self.concerns_others(process, step) {
+            self.run.in_vain = None;
+        }
     }
 
     /// Nobody can go on but who has looked in vain as often as is told: that one looks again, and takes no step by that. Whether there
     /// was one, and it has not looked for too long.
     pub(super) fn look_in_vain(&mut self) -> Result<bool> {
         let Some((left_ns, process)) = self.next_in_vain() else { return Ok(false) };
-        let changes = self.run.changes;
-        let since = self.run.in_vain.take().filter(|since| since.changes == changes);
-        let mut since =
-            since.unwrap_or_else(|| InVain { changes, until: Deadline::after(self.options.patience) });
-        let is_over = since.until.is_over();
-        self.run.in_vain = Some(since);
-        if is_over {
+        let patience = self.options.patience;
+        if self.run.in_vain.get_or_insert_with(|| Deadline::after(patience)).is_over() {
             return Ok(false);
         }
         self.check_time(process)?;
@@ -58,8 +47,7 @@ impl Machine {
 
     /// Whether those who look in vain have done so for too long.
     pub(super) fn has_looked_for_long(&mut self) -> bool {
-        let changes = self.run.changes;
-        self.run.in_vain.as_mut().is_some_and(|since| since.changes == changes && since.until.is_over())
+        self.run.in_vain.as_mut().is_some_and(Deadline::is_over)
     }
 
     /// Somebody went on who slept for longer than others looked: they might have given up before.
