@@ -5,11 +5,16 @@
 # Each race adds a line to LOG: runtime, status, operations, exit code, executions, of these with a kill, whether it was under
 # control, classes found, how often a replay showed it again, seconds. What is found is kept in LOG.d. What has a line is not
 # tried again, so that the rest can be had later; the order is drawn anew each time, those first whose operations all do
-# something at that status. Then all lines are printed as tables. EACH is how long one race may take; with FLOCKWORK empty only the tables are printed. Needs root.
+# something at that status. Then all lines are printed as tables. A runtime may be named with its program, as in
+# runsc=/usr/local/bin/runsc: give each version a LOG of its own. EACH is how long one race may take; with FLOCKWORK empty only
+# the tables are printed. Needs root.
 set -u
 flockwork=${1:+$(realpath "$1")} seconds=${2:-3600} log=$(realpath "${3:-target/runtime-pairs.log}")
 runtimes=${4:-runc crun youki runsc} each=${EACH:-60s} triples=${TRIPLES:-}
 operations="create start pause resume kill delete state"
+declare -A paths=()
+for named in $runtimes; do [ "$named" = "${named#*=}" ] || paths[${named%%=*}]=$(realpath "${named#*=}"); done
+runtimes=$(for named in $runtimes; do echo "${named%%=*}"; done)
 place=$(mktemp -d) || exit 1
 trap 'rm -rf "$place"' EXIT
 mkdir -p "$log.d" && touch "$log" && cd "$place" || exit 1
@@ -66,7 +71,8 @@ value() { grep -o "\"$1\": *[^,}]*" report | head -n 1 | cut -d: -f2- | tr -d ' 
 classes() { grep -o '"class": *"[^"]*"' report | cut -d'"' -f4 | sort -u | paste -sd+; }
 
 try() {
-    local runtime=$1 status=$2 together=$3 words=() line code found begun=$SECONDS
+    local runtime=$1 status=$2 together=$3 words=() line code found begun=$SECONDS path=${paths[$1]:-}
+    [ -z "$path" ] || words+=(--path "$path")
     while read -r line; do [ -z "$line" ] || words+=(--setup "$line"); done < <(setup "$status")
     words+=(--)
     for line in ${together//,/ }; do words+=("$line c1"); done
@@ -77,7 +83,7 @@ try() {
     # What was refused, or is not installed, says why in its first line.
     [ -s report ] || found=$(head -n 1 errors | tr ' ' '_' | cut -c 1-120)
     # What there was no time for has not been tried.
-    [ $code = 102 ] && [ "$(value executions)" = 0 ] ||
+    [ $code = 102 ] && [[ $(value executions) =~ ^0?$ ]] ||
         echo "$runtime $status $together $code $(value executions) $(value faulted) $(value controlled)" \
             "${found:--} $(value times)/$(value of) $((SECONDS - begun))" >>"$log"
     [ $code = 102 ] || cat results/*/findings/*/table.txt report errors >"$log.d/$runtime-$status-$together" 2>/dev/null

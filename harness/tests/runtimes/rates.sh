@@ -24,6 +24,7 @@ runc-stale-delete|runc|create c1;start c1;kill c1|create c1;delete c1;delete c1
 runc-start-hangs|runc|create c1|start c1;start c1
 crun-two-deletes|crun||create c1;delete c1
 crun-start-dies|crun|create c1|start c1;kill c1
+crun-start-hangs|crun|create c1|start c1;kill c1
 crun-killed-create|crun||create c1;state c2;--faults kill
 youki-torn-state|youki|create c1|start c1;state c1
 youki-two-starts|youki|create c1|start c1;start c1
