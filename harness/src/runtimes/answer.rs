@@ -46,6 +46,9 @@ const RUNSC: &[Words] = &[
     ("container already exists", Some(Reason::Exists)),
     ("file does not exist", Some(Reason::Absent)),
     ("in state ", Some(Reason::Status)),
+    ("sandbox is not running", Some(Reason::Status)),
+    // Its state says so no sooner than the sandbox has gone.
+    ("connection refused", Some(Reason::Status)),
     ("that is not stopped without --force", Some(Reason::Status)),
 ];
 
@@ -216,6 +219,10 @@ mod tests {
         assert_eq!(told(Runtime::Runc, Create, &other), (Outcome::Failed, Some(Reason::Other)));
         let fifo = done(1, "cannot open `/r/c1/exec.fifo`: No such file or directory", "");
         assert_eq!(told(Runtime::Crun, Start, &fifo), (Outcome::Refused, None));
+        for words in ["sandbox is not running", "connecting to control server at PID 7: connection refused"] {
+            let ended = done(128, words, "");
+            assert_eq!(told(Runtime::Runsc, Operation::Kill, &ended), refused(Reason::Status));
+        }
         let torn = done(1, "Error: EOF while parsing a value at line 1 column 0", "");
         assert_eq!(told(Runtime::Youki, Operation::State, &torn), (Outcome::Failed, Some(Reason::Corrupt)));
     }

@@ -21,7 +21,6 @@ const KNOWN: &[(Runtime, Option<Status>, Operation)] = &[
     (Runtime::Runsc, Some(Status::Stopped), Operation::Create),
     (Runtime::Runsc, Some(Status::Created), Operation::Pause),
     (Runtime::Runsc, Some(Status::Paused), Operation::ForceDelete),
-    (Runtime::Runsc, Some(Status::Stopped), Operation::Kill),
 ];
 
 pub fn hold(zygote: &Zygote, runtime: Runtime) {
