@@ -384,12 +384,18 @@ impl Containers {
             return Err(refused(HostError::exhausted(runtime, &said)));
         }
         let told = answer::read(runtime, operation, &ended);
-        let is_too_late = told.outcome == Outcome::Refused && told.reason == Some(Reason::Status);
+        let fallen = answer::fallen(&ended);
+        let is_too_late = match (told.outcome, told.reason) {
+            (Outcome::Refused, Some(Reason::Status)) => true,
+            (Outcome::Failed, Some(Reason::Other)) => fallen.is_none(),
+            _ => false,
+        };
         if operation == Operation::Kill && is_too_late && self.calls.is_killed_twice(container) {
-            // A kill takes effect after it has returned, and another that comes before succeeds as well.
+            // A kill takes effect after it has returned. Another that comes before succeeds as well, and one that comes meanwhile may
+            // find nobody who answers.
             done.ending = Ending::Exited(0);
         }
-        let word = match answer::fallen(&ended) {
+        let word = match fallen {
             Some(fallen) => format!("{FALLEN}{fallen}\n"),
             None if told.reason == Some(Reason::Corrupt) => format!("{TORN}\n"),
             None => told.status.map(|status| format!("{status}\n")).unwrap_or_default(),

@@ -49,6 +49,7 @@ const RUNSC: &[Words] = &[
     ("sandbox is not running", Some(Reason::Status)),
     // Its state says so no sooner than the sandbox has gone.
     ("connection refused", Some(Reason::Status)),
+    ("no such process", Some(Reason::Status)),
     ("that is not stopped without --force", Some(Reason::Status)),
 ];
 
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(told(Runtime::Runc, Create, &other), (Outcome::Failed, Some(Reason::Other)));
         let fifo = done(1, "cannot open `/r/c1/exec.fifo`: No such file or directory", "");
         assert_eq!(told(Runtime::Crun, Start, &fifo), (Outcome::Refused, None));
-        for words in ["sandbox is not running", "connecting to control server at PID 7: connection refused"] {
+        for words in ["sandbox is not running", "PID 7: connection refused", "PID 0: no such process"] {
             let ended = done(128, words, "");
             assert_eq!(told(Runtime::Runsc, Operation::Kill, &ended), refused(Reason::Status));
         }
