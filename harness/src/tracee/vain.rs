@@ -40,7 +40,9 @@ impl Machine {
         let tree = &mut self.trees[process];
         tree.is_stale = true;
         if !self.repeat_round(process)? {
+            // It does something else: what it waits for after that, it has not waited for yet.
             self.trees[process].looks_in_vain = 0;
+            self.run.in_vain = None;
         }
         Ok(true)
     }

@@ -14,6 +14,10 @@ pub const ALL: &[Case] = &[
     ("vain::who_looks_for_ever_hangs", who_looks_for_ever_hangs),
     ("vain::those_who_look_in_vain_together_hang_together", those_who_look_in_vain_together_hang_together),
     ("vain::who_gives_up_is_waited_for", who_gives_up_is_waited_for),
+    (
+        "vain::who_gives_up_and_waits_for_something_else_begins_anew",
+        who_gives_up_and_waits_for_something_else_begins_anew,
+    ),
     ("vain::who_sleeps_for_longer_than_others_look_goes_on", who_sleeps_for_longer_than_others_look_goes_on),
     ("vain::who_only_sleeps_keeps_nobody_from_the_end", who_only_sleeps_keeps_nobody_from_the_end),
 ];
@@ -112,6 +116,20 @@ fn who_gives_up_is_waited_for(zygote: &Zygote) {
         assert_eq!(seen.commands[0], ["Exited(0) 60\n"], "{command:?}");
         assert!(!execution.outcome.looked_for_long && steps(&execution.outcome).len() < 100, "{command:?}");
     }
+}
+
+/// Each of two waits is shorter than the limit, and both together are longer.
+fn who_gives_up_and_waits_for_something_else_begins_anew(zygote: &Zygote) {
+    if !has("python3", "who_gives_up_and_waits_for_something_else_begins_anew") {
+        return;
+    }
+    let script = "import os,time\nfor name in 'ab':\n  end=time.time()+2\n  \
+                  while not os.path.exists(name) and time.time()<end: time.sleep(0.1)";
+    let command = (which("python3"), vec!["-c".into(), script.into()]);
+    let options = Options { patience: Duration::from_secs(3), ..Options::default() };
+    let mut lab = Lab::open(zygote, counter, &[command], options).expect("a machine");
+    let execution = lab.run(&mut in_turn()).expect("an execution");
+    assert_eq!(execution.end, End::Completed, "{:?}", execution.outcome.stall);
 }
 
 fn who_sleeps_for_longer_than_others_look_goes_on(zygote: &Zygote) {
